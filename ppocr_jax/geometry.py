@@ -1,0 +1,168 @@
+"""Polygons in the picture plane: corner order, area, growing and shrinking, overlap, rectified crops.
+
+Points are (x, y) in pixels with y pointing down; a quad is (4, 2), clockwise from its top-left corner. NumPy only;
+OpenCV, pyclipper and shapely are imported on use.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_ARC_TOLERANCE = 0.25  # largest distance, in pixels, between a round join and its polyline
+_TALL_RATIO = 1.5  # crops at least this much taller than wide hold a line that runs downwards
+
+
+def order_corners_by_x(points: np.ndarray) -> np.ndarray:
+    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: the two leftmost corners are the left side.
+
+    The rule of DB post-processing, and of the whole pipeline up to PaddleOCR 2.4.
+    """
+    points = np.asarray(points)
+    by_x = np.take_along_axis(points, np.argsort(points[..., 0], axis=-1, kind="stable")[..., None], axis=-2)
+    left, right = by_x[..., :2, :], by_x[..., 2:, :]
+    left_first = (left[..., 1, 1] > left[..., 0, 1])[..., None]
+    right_first = (right[..., 1, 1] > right[..., 0, 1])[..., None]
+    return np.stack(
+        [
+            np.where(left_first, left[..., 0, :], left[..., 1, :]),
+            np.where(right_first, right[..., 0, :], right[..., 1, :]),
+            np.where(right_first, right[..., 1, :], right[..., 0, :]),
+            np.where(left_first, left[..., 1, :], left[..., 0, :]),
+        ],
+        axis=-2,
+    )
+
+
+def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
+    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, BR the greatest.
+
+    Of the two that remain, TR has the lesser y - x. The rule of PaddleOCR 2.6 for boxes that go to the recogniser.
+    """
+    points = np.asarray(points)
+    total = points.sum(axis=-1)
+    top_left, bottom_right = total.argmin(axis=-1), total.argmax(axis=-1)
+    corners = np.arange(4)
+    taken = (corners == top_left[..., None]) | (corners == bottom_right[..., None])
+    difference = (points[..., 1] - points[..., 0]).astype(np.float64)
+    top_right = np.where(taken, np.inf, difference).argmin(axis=-1)
+    bottom_left = np.where(taken, -np.inf, difference).argmax(axis=-1)
+    order = np.stack([top_left, top_right, bottom_right, bottom_left], axis=-1)
+    return np.take_along_axis(points, order[..., None], axis=-2)
+
+
+def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
+    """The same quad (4, 2) read upside down: its first corner becomes the third."""
+    return np.roll(quad, 2, axis=-2)
+
+
+def signed_area(points: np.ndarray) -> float:
+    """Shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
+    x, y = np.asarray(points, np.float64).T
+    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+
+
+def polygon_area(points: np.ndarray) -> float:
+    """Area of a polygon (n, 2) in square pixels, whatever its direction."""
+    return abs(signed_area(points))
+
+
+def polygon_perimeter(points: np.ndarray) -> float:
+    """Length of the closed outline of a polygon (n, 2)."""
+    points = np.asarray(points, np.float64)
+    return float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
+
+
+def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:
+    """Smallest upright box around points (n, 2): (left, top, right, bottom)."""
+    (left, top), (right, bottom) = np.min(points, axis=0), np.max(points, axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def offset_polygon(points: np.ndarray, distance: float) -> list[np.ndarray]:
+    """Move the outline of a polygon (n, 2) outwards by `distance` pixels, or inwards where it is negative.
+
+    Corners are rounded (Vatti clipping, as in the DB paper). Vertices are truncated to integers first and the results
+    are integers, so that targets and boxes agree with PaddleOCR's.
+
+    Returns:
+        int32 arrays (m, 2): none where the polygon vanishes or has no area after truncation, several where it splits.
+    """
+    import pyclipper
+
+    offset = pyclipper.PyclipperOffset(arc_tolerance=_ARC_TOLERANCE)
+    try:
+        offset.AddPath(np.asarray(points).astype(np.int64).tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+    except pyclipper.ClipperException:  # fewer than three distinct vertices are left
+        return []
+    return [np.array(path, np.int32) for path in offset.Execute(distance)]
+
+
+def min_area_quad(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Smallest rotated rectangle around points (n, 2), int32 or float32.
+
+    Returns:
+        its corners (4, 2) float32, ordered by x, and the length of its short side.
+    """
+    import cv2
+
+    rectangle = cv2.minAreaRect(points)
+    return order_corners_by_x(cv2.boxPoints(rectangle)), float(min(rectangle[1]))
+
+
+def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:
+    """Rectify the part of a picture inside a quad (4, 2), clockwise from top-left.
+
+    The crop is as wide and high as the longer of the quad's opposite sides, truncated; cubic interpolation, pixels
+    outside the picture repeat its border. A crop at least 1.5 times as high as wide is turned by 90 degrees
+    counter-clockwise.
+
+    Raises:
+        ValueError: the quad is not finite, or thinner than one pixel.
+    """
+    import cv2
+
+    quad = np.asarray(quad, np.float32)
+    if quad.shape != (4, 2) or not np.isfinite(quad).all():
+        raise ValueError(f"a quad is four finite (x, y) points, got {quad.tolist()}")
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    width, height = int(max(sides[0], sides[2])), int(max(sides[1], sides[3]))
+    if width < 1 or height < 1 or polygon_area(quad) < 1:
+        raise ValueError(f"quad {quad.tolist()} is too thin to crop: {width} x {height} pixels")
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    crop = cv2.warpPerspective(
+        image_rgb,
+        cv2.getPerspectiveTransform(quad, target),
+        (width, height),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.ascontiguousarray(np.rot90(crop)) if height / width >= _TALL_RATIO else crop
+
+
+def is_valid_polygon(points: np.ndarray) -> bool:
+    """Whether a polygon (n, 2) has at least three vertices, an area, and no edges that cross."""
+    import shapely
+
+    points = np.asarray(points, np.float64)
+    return len(points) >= 3 and bool(np.isfinite(points).all()) and bool(shapely.Polygon(points).is_valid)
+
+
+def convex_hull(points: np.ndarray) -> np.ndarray:
+    """Vertices (m, 2) float32 of the smallest convex polygon around points (n, 2)."""
+    import cv2
+
+    return cv2.convexHull(np.asarray(points, np.float32)).reshape(-1, 2)
+
+
+def intersection_area(a: np.ndarray, b: np.ndarray) -> float:
+    """Area that two valid polygons (n, 2) and (m, 2) have in common, in square pixels."""
+    import shapely
+
+    return float(shapely.Polygon(np.asarray(a)).intersection(shapely.Polygon(np.asarray(b))).area)
+
+
+def polygon_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two valid polygons (n, 2) and (m, 2); 0 where both have no area."""
+    common = intersection_area(a, b)
+    union = polygon_area(a) + polygon_area(b) - common
+    return common / union if union > 0 else 0.0
