@@ -1,0 +1,153 @@
+"""Precision, recall and Hmean of detected text boxes.
+
+Two ways to count. `detection_counts` pairs boxes one to one by IoU, the ICDAR 2015 protocol of PaddleOCR's evaluation
+and of PP-OCRv2 Table 2. `area_counts` asks how much of each box is covered, so a line found word by word, or words
+found as one line, cost nothing: use it where labels and detector differ in granularity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import shapely
+
+from ppocr_jax.metrics.polygons import (
+    Outline,
+    Polygons,
+    intersection_areas,
+    iou_matrix,
+    to_polygons,
+    to_sound_polygons,
+)
+
+IOU_THRESHOLD = 0.5
+IGNORED_SHARE = 0.5  # a detection with more than this share of its area in an ignored region does not count
+TIE_SHARE = 0.5  # boxes belong together when they share this much of the smaller one
+RECALLED_SHARE = 0.8  # Wolf and Jolion 2006: covered share that makes a ground-truth box recalled ...
+PRECISE_SHARE = 0.4  # ... and filled share that makes a detection precise
+
+
+class RegionLike(Protocol):
+    """What a labelled region must offer."""
+
+    @property
+    def points(self) -> Outline:
+        """Corners, (N, 2) pixels."""
+
+    @property
+    def ignore(self) -> bool:
+        """Neither a target nor a place where a detection is wrong."""
+
+
+@dataclass(frozen=True)
+class DetectionCounts:
+    """Counts of one picture, or with `+` of several.
+
+    Attributes:
+        recalled: ground-truth boxes that were found.
+        targets: ground-truth boxes that are not ignored.
+        precise: detections that are right.
+        detections: detections outside ignored regions.
+    """
+
+    recalled: int = 0
+    targets: int = 0
+    precise: int = 0
+    detections: int = 0
+
+    def __add__(self, other: DetectionCounts) -> DetectionCounts:
+        return DetectionCounts(
+            self.recalled + other.recalled,
+            self.targets + other.targets,
+            self.precise + other.precise,
+            self.detections + other.detections,
+        )
+
+
+def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
+    """One-to-one matches of one picture (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
+
+    Outlines that cross themselves are left out. A detection is ignored when more than half of its area lies in one
+    ignored region. Going through the ground truth in order, each box takes the first free detection with
+    IoU > 0.5.
+
+    Args:
+        ground_truth: labelled regions.
+        detections: outlines, (N, 2) pixels each.
+
+    Returns:
+        Counts with `recalled == precise`, the number of matches.
+    """
+    truth = to_polygons([region.points for region in ground_truth])
+    ignored = np.array([region.ignore for region in ground_truth], bool)
+    valid = shapely.is_valid(truth)
+    targets, ignored_regions = truth[valid & ~ignored], truth[valid & ignored]
+    found = to_polygons(detections)
+    found = found[shapely.is_valid(found)]
+    found = found[(_shares_inside(found, ignored_regions) <= IGNORED_SHARE).all(axis=1)]
+
+    matched = _count_in_order(iou_matrix(targets, found) > IOU_THRESHOLD)
+    return DetectionCounts(matched, len(targets), matched, len(found))
+
+
+def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
+    """Matches of one picture by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
+
+    A ground-truth box and a detection are tied when they share at least half of the smaller one. A box is recalled
+    when the detections tied to it cover at least 0.8 of its area; a detection is precise when the boxes tied to it fill
+    at least 0.4 of its area. Unlike the original, splitting and merging are not penalised. A detection is ignored when
+    more than half of its area lies inside ignored regions; outlines that cross themselves count as their convex hulls.
+
+    Args:
+        ground_truth: labelled regions.
+        detections: outlines, (N, 2) pixels each.
+    """
+    truth = to_sound_polygons([region.points for region in ground_truth])
+    ignored = np.array([region.ignore for region in ground_truth], bool)
+    found = to_sound_polygons(detections)
+    found = found[_shares_inside(found, truth[ignored]).sum(axis=1) <= IGNORED_SHARE]
+    targets = truth[~ignored]
+
+    shared = intersection_areas(targets, found)
+    shared = np.where(tied(targets, found, shared), shared, 0.0)
+    target_areas, found_areas = shapely.area(targets), shapely.area(found)
+    recalled = (target_areas > 0) & (shared.sum(axis=1) >= RECALLED_SHARE * target_areas)
+    precise = (found_areas > 0) & (shared.sum(axis=0) >= PRECISE_SHARE * found_areas)
+    return DetectionCounts(int(recalled.sum()), len(targets), int(precise.sum()), len(found))
+
+
+def detection_score(counts: DetectionCounts) -> dict[str, float]:
+    """`precision`, `recall` and their harmonic mean `hmean`, 0..1; 0 where there is nothing to divide by."""
+    precision = counts.precise / counts.detections if counts.detections else 0.0
+    recall = counts.recalled / counts.targets if counts.targets else 0.0
+    both = precision + recall
+    return {"precision": precision, "recall": recall, "hmean": 2 * precision * recall / both if both else 0.0}
+
+
+def tied(first: Polygons, second: Polygons, shared: np.ndarray) -> np.ndarray:
+    """Pairs that share at least half of the smaller one's area: bool (len(first), len(second)).
+
+    Args:
+        first, second: polygons.
+        shared: their intersection areas.
+    """
+    smaller = np.minimum(shapely.area(first)[:, None], shapely.area(second)[None])
+    return (shared > 0) & (shared >= TIE_SHARE * smaller)
+
+
+def _shares_inside(inner: Polygons, outer: Polygons) -> np.ndarray:
+    """Share of `inner[i]`'s area that lies in `outer[j]`: (len(inner), len(outer)), 0 for an empty area."""
+    shared, areas = intersection_areas(inner, outer), shapely.area(inner)[:, None]
+    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+
+
+def _count_in_order(allowed: np.ndarray) -> int:
+    """Matches when each row in turn takes its first free column."""
+    free = np.ones(allowed.shape[1], bool)
+    for row in allowed:
+        candidates = np.flatnonzero(row & free)
+        free[candidates[:1]] = False
+    return int((~free).sum())

@@ -1,0 +1,123 @@
+"""End-to-end Hmean: a line counts when it is found and its text is right (the metric of PP-OCRv2 Table 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ppocr_jax.metrics.detection import RegionLike
+from ppocr_jax.metrics.edit_distance import edit_distance
+from ppocr_jax.metrics.polygons import Outline, iou_matrix, to_convex_hulls
+
+IOU_THRESHOLD = 0.5
+_EPSILON = 1e-9  # in PaddleOCR's denominators: nothing to divide by scores 0
+_TO_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+
+
+class TextRegionLike(RegionLike, Protocol):
+    """What a labelled region must offer."""
+
+    @property
+    def text(self) -> str:
+        """Its transcription; unused where `ignore` is set."""
+
+
+@dataclass(frozen=True)
+class EndToEndCounts:
+    """Counts of one picture, or with `+` of several.
+
+    Attributes:
+        hits: pairs whose texts are equal.
+        detections: predictions that are not paired with an ignored region.
+        targets: regions that are not ignored.
+        edits: edit distance over all pairs, unpaired texts against "".
+        characters: characters of the targets' texts.
+        pictures: how many pictures these counts are of.
+    """
+
+    hits: int = 0
+    detections: int = 0
+    targets: int = 0
+    edits: int = 0
+    characters: int = 0
+    pictures: int = 0
+
+    def __add__(self, other: EndToEndCounts) -> EndToEndCounts:
+        return EndToEndCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def end_to_end_counts(
+    ground_truth: Sequence[TextRegionLike],
+    predictions: Sequence[tuple[Outline, str]],
+    *,
+    ignore_case: bool = False,
+    ignore_space: bool = False,
+) -> EndToEndCounts:
+    """Counts of one picture (PaddleOCR release/2.6, `tools/end2end/eval_end2end.py`).
+
+    Pairs are made one to one by falling IoU, from 0.5 on, over all regions; a pair with an ignored region counts for
+    nothing. Full-width characters of pairs equal their half-width forms. Case and spaces are ignored within pairs only:
+    as in PaddleOCR's script, an unpaired text's edits are its full length.
+
+    Args:
+        ground_truth: labelled regions.
+        predictions: (outline, text); PP-OCR leaves out lines whose confidence is below 0.5 beforehand.
+        ignore_case: compare in lower case.
+        ignore_space: compare without spaces.
+    """
+
+    def comparable(text: str) -> str:
+        text = text.translate(_TO_HALF_WIDTH)
+        text = text.replace(" ", "") if ignore_space else text
+        return text.lower() if ignore_case else text
+
+    pairs = _pairs_by_iou([region.points for region in ground_truth], [points for points, _ in predictions])
+    counts = EndToEndCounts(pictures=1)
+    for index, region in enumerate(ground_truth):
+        if region.ignore:
+            continue
+        if index in pairs:
+            target, text = comparable(region.text), comparable(predictions[pairs[index]][1])
+            counts += EndToEndCounts(int(target == text), 1, 1, edit_distance(target, text), len(target))
+        else:
+            counts += EndToEndCounts(0, 0, 1, len(region.text), len(region.text))
+    for index in set(range(len(predictions))) - set(pairs.values()):
+        counts += EndToEndCounts(detections=1, edits=len(predictions[index][1]))
+    return counts
+
+
+def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
+    """Scores of `counts`.
+
+    Returns:
+        `precision`, `recall`, `hmean` 0..1; `character_accuracy` = 1 - edits / characters (negative where edits
+        outnumber characters); `edits_per_line` and `edits_per_picture`.
+    """
+    precision = counts.hits / (counts.detections + _EPSILON)
+    recall = counts.hits / (counts.targets + _EPSILON)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "hmean": 2 * precision * recall / (precision + recall + _EPSILON),
+        "character_accuracy": 1 - counts.edits / (counts.characters + _EPSILON),
+        "edits_per_line": counts.edits / (counts.targets + _EPSILON),
+        "edits_per_picture": counts.edits / (counts.pictures + _EPSILON),
+    }
+
+
+def _pairs_by_iou(targets: Sequence[Outline], predictions: Sequence[Outline]) -> dict[int, int]:
+    """Target index -> prediction index, the best IoU first; among equals, the lower indices first."""
+    ious = iou_matrix(to_convex_hulls(targets), to_convex_hulls(predictions))
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for flat in np.argsort(-ious, axis=None, kind="stable"):
+        i, j = (int(k) for k in np.unravel_index(flat, ious.shape))
+        if ious[i, j] < IOU_THRESHOLD:
+            break
+        if i not in pairs and j not in taken:
+            pairs[i] = j
+            taken.add(j)
+    return pairs
