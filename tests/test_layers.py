@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ppocr_jax"
 # Unit (top-level module or package) -> (level, rank). Modules of level 0 may import each other; units of levels 1 and 2
 # only lower levels; units of levels 3 and 4 lower levels and units of a lower rank.
 UNITS = {
-    **dict.fromkeys(["config", "charset", "geometry", "results", "images", "preprocess"], (0, 0)),
+    **dict.fromkeys(["charset", "config", "errors", "geometry", "images", "preprocess", "results"], (0, 0)),
     **dict.fromkeys(["models", "losses", "metrics", "data"], (1, 0)),
     "inference": (2, 0),
     **{
@@ -35,8 +35,9 @@ def unit_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def level_of(path: Path) -> int:
-    return UNITS[unit_of(path)][0]
+def level_of(path: Path) -> int | None:
+    """None for a unit that has no level yet; `test_imports_go_downhill` asks for one."""
+    return UNITS.get(unit_of(path), (None, 0))[0]
 
 
 def imported_modules(nodes: Iterator[ast.AST], path: Path) -> Iterator[str]:
