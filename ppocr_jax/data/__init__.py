@@ -1,0 +1,1 @@
+"""Training data: label files, detection targets, augmentation, batches, synthetic text."""

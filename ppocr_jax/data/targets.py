@@ -1,0 +1,180 @@
+"""Training targets of the DB detector: the shrink and threshold maps of one picture, as in PaddleOCR release/2.6.
+
+Polygons are sequences of (x, y) vertices in pixels, any number of vertices each. Polygons that an integer polygon
+clipper cannot grow (smaller than a pixel) are left out of the threshold map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ppocr_jax.geometry import offset_polygon, polygon_area, polygon_perimeter, signed_area
+
+Polygons = Sequence[np.ndarray]
+Flags = Sequence[bool] | np.ndarray
+
+
+def detection_targets(
+    polygons: Polygons,
+    ignore: Flags,
+    shape: tuple[int, int],
+    *,
+    shrink_ratio: float = 0.4,
+    low: float = 0.3,
+    high: float = 0.7,
+    min_text_size: float = 8,
+) -> dict[str, np.ndarray]:
+    """All targets of one picture, in PaddleOCR's order: the threshold map sees the polygons before they are clipped,
+    and still holds the small ones that the shrink map ignores.
+
+    Args:
+        polygons: One (n, 2) array per text region.
+        ignore: One flag per region: neither text nor background.
+        shape: Height and width of the picture.
+        shrink_ratio: See `offset_distance`.
+        low: Threshold away from text borders.
+        high: Threshold on text borders.
+        min_text_size: Regions whose bounding box is narrower or lower than this are ignored.
+
+    Returns:
+        "shrink_map" and "shrink_mask" (uint8), "threshold_map" (float32) and "threshold_mask" (uint8), each (H, W).
+    """
+    border, border_mask = threshold_map(polygons, ignore, shape, shrink_ratio=shrink_ratio, low=low, high=high)
+    text, text_mask, _, _ = shrink_map(polygons, ignore, shape, shrink_ratio=shrink_ratio, min_text_size=min_text_size)
+    return {"shrink_map": text, "shrink_mask": text_mask, "threshold_map": border, "threshold_mask": border_mask}
+
+
+def offset_distance(polygon: np.ndarray, ratio: float) -> float:
+    """Distance by which DB shrinks (and grows) a polygon of area A and perimeter L: `A (1 - ratio^2) / L`.
+
+    DB paper eq. 10.
+    """
+    return polygon_area(polygon) * (1 - ratio**2) / polygon_perimeter(polygon)
+
+
+def threshold_map(
+    polygons: Polygons,
+    ignore: Flags,
+    shape: tuple[int, int],
+    *,
+    shrink_ratio: float = 0.4,
+    low: float = 0.3,
+    high: float = 0.7,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Threshold map: `high` on the border of each text region, falling to `low` at the offset distance inside and
+    outside of it; where regions meet, the larger value.
+
+    Args: see `detection_targets`.
+
+    Returns:
+        The map (H, W) float32, and its mask (H, W) uint8: 1 inside the grown regions.
+    """
+    closeness = np.zeros(shape, np.float32)
+    mask = np.zeros(shape, np.uint8)
+    for polygon, ignored in zip(polygons, ignore, strict=True):
+        if not ignored:
+            _draw_border(closeness, mask, np.asarray(polygon, np.float64), shrink_ratio)
+    return closeness * np.float32(high - low) + np.float32(low), mask
+
+
+def shrink_map(
+    polygons: Polygons,
+    ignore: Flags,
+    shape: tuple[int, int],
+    *,
+    shrink_ratio: float = 0.4,
+    min_text_size: float = 8,
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Shrink map: 1 inside each text region shrunk by its offset distance.
+
+    Polygons are clipped to the picture vertex by vertex first. Where shrinking splits a region, or leaves nothing,
+    half of the reduction is given back (`shrink_ratio` twice as large) before all remaining pieces are drawn.
+    An ignored region masks text drawn before it, but never removes it from the map.
+
+    Args: see `detection_targets`.
+
+    Returns:
+        The map (H, W) uint8; its mask (H, W) uint8, 0 on ignored regions; the clipped polygons, all of one
+        orientation; their ignore flags (bool), now also set for regions that are too small.
+    """
+    import cv2
+
+    text = np.zeros(shape, np.uint8)
+    mask = np.ones(shape, np.uint8)
+    clipped = [_clip_and_orient(polygon, shape) for polygon in polygons]
+    ignored = np.array(ignore, bool) | np.array([abs(signed_area(polygon)) < 1 for polygon in clipped], bool)
+    for i, polygon in enumerate(clipped):
+        pieces: list[np.ndarray] = []
+        if not ignored[i] and np.ptp(polygon, axis=0).min() >= min_text_size:
+            pieces = _shrink(polygon, shrink_ratio)
+        if pieces:
+            # One call each: a single call would leave overlaps of the pieces unfilled (even-odd rule).
+            for piece in pieces:
+                cv2.fillPoly(text, [piece], 1)
+        else:
+            ignored[i] = True
+            cv2.fillPoly(mask, [polygon.astype(np.int32)], 0)
+    return text, mask, clipped, ignored
+
+
+def _clip_and_orient(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    clipped = np.clip(np.asarray(polygon, np.float64), 0, (width - 1, height - 1))
+    return clipped[::-1] if signed_area(clipped) < 0 else clipped
+
+
+def _shrink(polygon: np.ndarray, shrink_ratio: float) -> list[np.ndarray]:
+    pieces: list[np.ndarray] = []
+    for ratio in np.arange(shrink_ratio, 1, shrink_ratio):
+        pieces = offset_polygon(polygon, -offset_distance(polygon, ratio))
+        if len(pieces) == 1:
+            break
+    return [np.asarray(piece, np.int32) for piece in pieces]
+
+
+def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray, shrink_ratio: float) -> None:
+    """Add one region to the threshold map under construction (`closeness`: 1 on borders, 0 far from them)."""
+    import cv2
+
+    if polygon_area(polygon) <= 0:
+        return
+    distance = offset_distance(polygon, shrink_ratio)
+    grown = offset_polygon(polygon, distance)
+    if not grown:
+        return
+    outline = np.asarray(grown[0], np.int32)
+    cv2.fillPoly(mask, [outline], 1)
+    height, width = closeness.shape
+    left, top = np.maximum(outline.min(axis=0), 0)
+    right, bottom = np.minimum(outline.max(axis=0) + 1, (width, height))
+    if left >= right or top >= bottom:
+        return
+    window = closeness[top:bottom, left:right]
+    xs, ys = np.arange(left, right, dtype=np.float64), np.arange(top, bottom, dtype=np.float64)
+    near = 1 - np.minimum(_distance_to_edges(polygon, xs, ys) / distance, 1)
+    np.maximum(window, near, out=window, casting="same_kind")
+
+
+def _distance_to_edges(polygon: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """Distance of every pixel (ys, xs) to the nearest edge of `polygon`, in the sense of DB's reference code.
+
+    Perpendicular to an edge's line where the pixel sees the edge under 90 degrees or more, to the nearer end of
+    the edge elsewhere. That is not the distance to the segment: beside the middle of a long edge it jumps to the
+    ends. Published weights were trained on such maps.
+    """
+    to_vertex = [(xs - x)[None, :] ** 2 + (ys - y)[:, None] ** 2 for x, y in polygon]
+    nearest = np.full((len(ys), len(xs)), np.inf)
+    for i, (x0, y0) in enumerate(polygon):
+        j = (i + 1) % len(polygon)
+        dx, dy = polygon[j] - polygon[i]
+        length_sq = dx * dx + dy * dy
+        to_ends = length_sq - to_vertex[i]
+        to_ends -= to_vertex[j]
+        length = np.sqrt(length_sq) or 1.0
+        to_line = ((ys - y0) * (dx / length))[:, None] - ((xs - x0) * (dy / length))[None, :]
+        np.square(to_line, out=to_line)
+        squared = np.where(to_ends < 0, np.minimum(to_vertex[i], to_vertex[j]), to_line)
+        np.minimum(nearest, squared, out=nearest)
+    return np.sqrt(nearest)

@@ -1,0 +1,1 @@
+"""Losses as pure functions: arrays -> scalar, or (scalar, {term: scalar})."""
