@@ -1,0 +1,68 @@
+"""A direction classifier on lines whose direction is known: accuracy, also of each direction alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from ppocr_jax.evaluation.rec import LINES_AT_ONCE
+
+ANGLES = (0, 180)
+
+DirectionSample = tuple[np.ndarray, int]
+"""A picture of one line, `image_rgb` (H, W, 3) uint8, and the angle it is turned by, 0 or 180 degrees."""
+
+
+class DirectionLike(Protocol):
+    """What a classifier must return for each line."""
+
+    @property
+    def angle(self) -> int:
+        """0 or 180, degrees."""
+
+
+Classify = Callable[[Sequence[np.ndarray]], Sequence[DirectionLike]]
+"""Pictures of lines, `image_rgb` (H, W, 3) uint8 each -> directions, in the same order."""
+
+
+def evaluate_direction(classify: Classify, samples: Iterable[DirectionSample]) -> dict[str, float]:
+    """Run a classifier over lines and score its directions; see `score_directions`."""
+    return score_directions(*classify_lines(classify, samples))
+
+
+def classify_lines(classify: Classify, samples: Iterable[DirectionSample]) -> tuple[list[int], list[int]]:
+    """The angle found for each line, and the true one, in degrees."""
+    found: list[int] = []
+    targets: list[int] = []
+    samples = iter(samples)
+    while chunk := list(islice(samples, LINES_AT_ONCE)):
+        found += [direction.angle for direction in classify([image for image, _ in chunk])]
+        targets += [angle for _, angle in chunk]
+    return found, targets
+
+
+def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, float]:
+    """Scores of angles in degrees, before any threshold on the classifier's probability.
+
+    Returns:
+        `accuracy`; `accuracy_0` and `accuracy_180`, over the lines that stand so; 0 where there are none; `lines`.
+    """
+    right = [a == b for a, b in zip(found, targets, strict=True)]
+    score = {"accuracy": _mean(right)}
+    for angle in ANGLES:
+        score[f"accuracy_{angle}"] = _mean([r for r, target in zip(right, targets, strict=True) if target == angle])
+    return {**score, "lines": float(len(right))}
+
+
+def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]:
+    """Upright lines as samples: the first, third, ... as they are, the others turned by 180 degrees."""
+    for index, image_rgb in enumerate(images):
+        turned = index % 2 == 1
+        yield (np.ascontiguousarray(np.rot90(image_rgb, 2)), 180) if turned else (image_rgb, 0)
+
+
+def _mean(values: Sequence[bool]) -> float:
+    return sum(values) / len(values) if values else 0.0

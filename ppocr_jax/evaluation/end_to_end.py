@@ -1,0 +1,73 @@
+"""The whole chain on labelled pictures: lines found and read right (PP-OCRv2 Table 5), and characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ppocr_jax.data.labels import DetectionRecord, Region
+from ppocr_jax.images import load_image
+from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
+from ppocr_jax.metrics.page_text import PageTextCounts, page_text_counts, page_text_score
+from ppocr_jax.results import Page
+
+MIN_CONFIDENCE = 0.5  # lines below do not count, as in PP-OCR's evaluation
+
+ReadPage = Callable[[np.ndarray], Page]
+"""`image_rgb` (H, W, 3) uint8 -> page."""
+
+
+def evaluate_end_to_end(
+    ocr: ReadPage, records: Sequence[DetectionRecord], *, ignore_case: bool = False, ignore_space: bool = False
+) -> dict[str, float]:
+    """Read labelled pictures and score the lines; see `score_pages`.
+
+    Raises:
+        ImageError: a picture that cannot be read.
+    """
+    return score_pages(records, read_pages(ocr, records), ignore_case=ignore_case, ignore_space=ignore_space)
+
+
+def read_pages(ocr: ReadPage, records: Iterable[DetectionRecord]) -> list[Page]:
+    """What is read in each picture.
+
+    Raises:
+        ImageError: a picture that cannot be read.
+    """
+    return [ocr(load_image(record.image_path)) for record in records]
+
+
+def score_pages(
+    records: Sequence[DetectionRecord],
+    pages: Sequence[Page],
+    *,
+    ignore_case: bool = False,
+    ignore_space: bool = False,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> dict[str, float]:
+    """Scores over all pictures together.
+
+    Args:
+        records: labelled pictures; regions without a text are ignored, like those marked `ignore`.
+        pages: what was read in each.
+        ignore_case: compare in lower case.
+        ignore_space: compare without spaces; `cer_without_spaces` always is.
+        min_confidence: lines read with less are left out.
+
+    Returns:
+        those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
+        which does not depend on whether words or lines were labelled.
+    """
+    lines_total, text_total = EndToEndCounts(), PageTextCounts()
+    for record, page in zip(records, pages, strict=True):
+        regions = [_ignore_unknown(region) for region in record.regions]
+        lines = [(line.quad, line.text) for line in page if line.confidence >= min_confidence]
+        lines_total += end_to_end_counts(regions, lines, ignore_case=ignore_case, ignore_space=ignore_space)
+        text_total += page_text_counts(regions, lines, ignore_case=ignore_case)
+    return {**end_to_end_score(lines_total), **page_text_score(text_total)}
+
+
+def _ignore_unknown(region: Region) -> Region:
+    return region if region.text else replace(region, ignore=True)
