@@ -6,6 +6,8 @@ OpenCV, pyclipper and shapely are imported on use.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _ARC_TOLERANCE = 0.25  # largest distance, in pixels, between a round join and its polyline
@@ -58,7 +60,7 @@ def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
 def signed_area(points: np.ndarray) -> float:
     """Shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
     x, y = np.asarray(points, np.float64).T
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+    return float(x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]) / 2
 
 
 def polygon_area(points: np.ndarray) -> float:
@@ -69,7 +71,8 @@ def polygon_area(points: np.ndarray) -> float:
 def polygon_perimeter(points: np.ndarray) -> float:
     """Length of the closed outline of a polygon (n, 2)."""
     points = np.asarray(points, np.float64)
-    return float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
+    edges = points - points[np.arange(len(points)) - 1]
+    return float(np.hypot(edges[:, 0], edges[:, 1]).sum())
 
 
 def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:
@@ -97,16 +100,24 @@ def offset_polygon(points: np.ndarray, distance: float) -> list[np.ndarray]:
     return [np.array(path, np.int32) for path in offset.Execute(distance)]
 
 
-def min_area_quad(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smallest rotated rectangle around points (n, 2), int32 or float32.
+def min_area_quads(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest rotated rectangles around polygons, each (n, 2) int32 or float32.
 
     Returns:
-        its corners (4, 2) float32, ordered by x, and the length of its short side.
+        their corners (len(polygons), 4, 2) float32, ordered by x, and the lengths of their short sides.
     """
     import cv2
 
-    rectangle = cv2.minAreaRect(points)
-    return order_corners_by_x(cv2.boxPoints(rectangle)), float(min(rectangle[1]))
+    rectangles = [cv2.minAreaRect(points) for points in polygons]
+    corners = np.array([cv2.boxPoints(rectangle) for rectangle in rectangles], np.float32).reshape(-1, 4, 2)
+    short_sides = np.array([min(size) for _, size, _ in rectangles])
+    return order_corners_by_x(corners), short_sides
+
+
+def min_area_quad(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Smallest rotated rectangle around points (n, 2): its corners (4, 2), ordered by x, and its short side."""
+    quads, short_sides = min_area_quads([points])
+    return quads[0], float(short_sides[0])
 
 
 def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:

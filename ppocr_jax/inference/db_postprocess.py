@@ -5,18 +5,18 @@ Every constant and rounding follows PaddleOCR, whose weights and thresholds were
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ppocr_jax.geometry import (
-    min_area_quad,
+    bounding_box,
+    min_area_quads,
     offset_polygon,
     order_corners_by_sum,
     order_corners_by_x,
-    polygon_area,
-    polygon_perimeter,
 )
 
 _SIMPLIFY = 0.002  # tolerance of a polygon's simplification, as a share of its perimeter
@@ -95,18 +95,28 @@ def boxes_from_map(
     options = options or DBOptions()
     probability_map = np.asarray(probability_map, np.float32)
     contours = _contours(probability_map, options)
-    find = _polygons if options.polygons else _rectangles
-    found, scores = find(probability_map, contours, options)
+    if options.polygons:
+        shapes = inner_areas = _simplified(contours)
+    else:
+        shapes, inner_areas = _rectangles(contours, options)
+    scores = [_mean_inside(probability_map, points) for points in inner_areas]
+    grown = [
+        (outlines[0], score)
+        for points, score in zip(shapes, scores, strict=True)
+        if score >= options.box_threshold and len(outlines := _unclip(points, options)) == 1
+    ]
+    quads, short_sides = min_area_quads([outline for outline, _ in grown])
     return [
-        TextBox(_to_source(points, probability_map.shape, source_size), float(score))
-        for points, score in zip(found, scores, strict=True)
+        TextBox(_to_source(outline if options.polygons else quad, probability_map.shape, source_size), score)
+        for (outline, score), quad, short_side in zip(grown, quads, short_sides, strict=True)
+        if short_side >= options.min_side + _UNCLIPPED_MARGIN
     ]
 
 
 def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "sum") -> list[TextBox]:
     """Clip boxes to the picture's pixels, order their corners for reading, and drop those too thin to read.
 
-    Polygons (n != 4) are only clipped.
+    Outlines of curved text, found with `DBOptions.polygons`, are only clipped.
 
     Args:
         boxes: what `boxes_from_map` found.
@@ -119,19 +129,15 @@ def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_
     if corner_rule not in ("sum", "x"):
         raise ValueError(f'corner_rule must be "sum" or "x", not {corner_rule!r}')
     order = order_corners_by_sum if corner_rule == "sum" else order_corners_by_x
-    limit = np.array([source_size[1] - 1, source_size[0] - 1], np.float32)
-    kept = []
-    for box in boxes:
-        quad = len(box.points) == 4
-        points = np.trunc(np.clip(order(box.points) if quad else box.points, 0, limit))
-        if quad and min(_side(points, 0, 1), _side(points, 0, 3)) <= _THINNEST:
-            continue
-        kept.append(TextBox(points, box.score))
-    return kept
-
-
-def _side(points: np.ndarray, start: int, end: int) -> int:
-    return int(np.hypot(*(points[start] - points[end])))
+    last = np.array([source_size[1] - 1, source_size[0] - 1], np.float32)
+    if any(len(box.points) != 4 for box in boxes):
+        return [TextBox(np.trunc(np.clip(box.points, 0, last)), box.score) for box in boxes]
+    order = order_corners_by_sum if corner_rule == "sum" else order_corners_by_x
+    quads = np.array([box.points for box in boxes], np.float32).reshape(-1, 4, 2)
+    quads = np.trunc(np.clip(order(quads), 0, last))
+    widths, heights = (np.trunc(np.linalg.norm(quads[:, 0] - quads[:, corner], axis=1)) for corner in (1, 3))
+    kept = np.flatnonzero(np.minimum(widths, heights) > _THINNEST)
+    return [TextBox(quads[i], boxes[i].score) for i in kept]
 
 
 def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarray]:
@@ -145,60 +151,35 @@ def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarra
     return list(contours[: options.max_candidates])
 
 
-def _rectangles(
-    probability_map: np.ndarray, contours: list[np.ndarray], options: DBOptions
-) -> tuple[list[np.ndarray], list[float]]:
-    """Unclipped rectangles (4, 2) and their scores."""
-    found, scores = [], []
-    for contour in contours:
-        quad, short_side = min_area_quad(contour)
-        if short_side < options.min_side:
-            continue
-        score = _mean_inside(probability_map, contour[:, 0] if options.score_mode == "slow" else quad)
-        if score < options.box_threshold:
-            continue
-        grown = _unclip(quad, options)
-        if len(grown) != 1:
-            continue
-        quad, short_side = min_area_quad(grown[0])
-        if short_side >= options.min_side + _UNCLIPPED_MARGIN:
-            found.append(quad)
-            scores.append(score)
-    return found, scores
+def _rectangles(contours: list[np.ndarray], options: DBOptions) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+    """Rectangles (n, 4, 2) around the contours that are wide enough, and the outlines in which to score them."""
+    quads, short_sides = min_area_quads(contours)
+    wide = np.flatnonzero(short_sides >= options.min_side)
+    return quads[wide], [contours[i][:, 0] for i in wide] if options.score_mode == "slow" else quads[wide]
 
 
-def _polygons(
-    probability_map: np.ndarray, contours: list[np.ndarray], options: DBOptions
-) -> tuple[list[np.ndarray], list[float]]:
-    """Unclipped outlines (n, 2) and their scores."""
+def _simplified(contours: list[np.ndarray]) -> list[np.ndarray]:
+    """Outlines (n, 2) of the contours with at least four vertices left."""
     import cv2
 
-    found, scores = [], []
-    for contour in contours:
-        points = cv2.approxPolyDP(contour, _SIMPLIFY * cv2.arcLength(contour, True), True)[:, 0]
-        if len(points) < 4:
-            continue
-        score = _mean_inside(probability_map, points)
-        if score < options.box_threshold:
-            continue
-        grown = _unclip(points, options)
-        if len(grown) == 1 and min_area_quad(grown[0])[1] >= options.min_side + _UNCLIPPED_MARGIN:
-            found.append(grown[0])
-            scores.append(score)
-    return found, scores
+    outlines = [cv2.approxPolyDP(c, _SIMPLIFY * cv2.arcLength(c, True), True)[:, 0] for c in contours]
+    return [outline for outline in outlines if len(outline) >= 4]
 
 
 def _unclip(points: np.ndarray, options: DBOptions) -> list[np.ndarray]:
-    return offset_polygon(points, polygon_area(points) * options.unclip_ratio / polygon_perimeter(points))
+    import cv2
+
+    return offset_polygon(points, cv2.contourArea(points) * options.unclip_ratio / cv2.arcLength(points, True))
 
 
 def _mean_inside(probability_map: np.ndarray, points: np.ndarray) -> float:
     """Mean probability inside a polygon (n, 2), its border included; looks only at the polygon's bounding window."""
     import cv2
 
-    last = np.array(probability_map.shape[::-1]) - 1
-    left, top = np.clip(np.floor(points.min(axis=0)).astype(int), 0, last)
-    right, bottom = np.clip(np.ceil(points.max(axis=0)).astype(int), 0, last)
+    height, width = probability_map.shape
+    left, top, right, bottom = bounding_box(points)
+    left, right = (min(max(x, 0), width - 1) for x in (math.floor(left), math.ceil(right)))
+    top, bottom = (min(max(y, 0), height - 1) for y in (math.floor(top), math.ceil(bottom)))
     inside = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
     cv2.fillPoly(inside, [(points - (left, top)).astype(np.int32)], 1)
     return cv2.mean(probability_map[top : bottom + 1, left : right + 1], inside)[0]
