@@ -1,0 +1,64 @@
+"""The command line: `ppocr-jax COMMAND ...`. A command's module is loaded only when that command is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from ppocr_jax import __version__
+from ppocr_jax.errors import UserError
+
+COMMANDS = {
+    "infer": ("read the text of a picture", "ppocr_jax.commands.infer"),
+    "eval": ("score a model on a labelled set", "ppocr_jax.commands.eval"),
+    "train-cls": ("train the direction classifier", "ppocr_jax.commands.train_cls"),
+    "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
+    "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
+}
+"""Name -> (help, module with `add_arguments(parser)` and `run(args) -> int`)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ppocr-jax` with the given arguments (default: the process's own); gives the exit code."""
+    rows = "\n".join(f"  {name:<10} {text}" for name, (text, _) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="ppocr-jax",
+        description="Read text in pictures, and train the networks that do.",
+        epilog=f"commands:\n{rows}\n\n`ppocr-jax COMMAND --help` says what a command takes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ppocr-jax {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the command's own")
+    args = parser.parse_args(argv)
+    return run_command(args.command, args.arguments)
+
+
+def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Run one command; gives the exit code: 0, 1 for what the user can mend (one line on standard error).
+
+    Args:
+        name: a key of `COMMANDS`.
+        argv: its arguments; default: the process's own.
+        prog: the program's name in messages.
+
+    Raises:
+        SystemExit: with code 2 on wrong usage, 0 after --help.
+    """
+    description, module = COMMANDS[name]
+    prog = prog or f"ppocr-jax {name}"
+    command = importlib.import_module(module)
+    parser = argparse.ArgumentParser(prog=prog, description=description[0].upper() + description[1:] + ".")
+    command.add_arguments(parser)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        return command.run(args)
+    except UserError as error:
+        sys.stderr.write(f"{prog}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130

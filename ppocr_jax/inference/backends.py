@@ -1,0 +1,117 @@
+"""What runs a network: NHWC float32 in, probabilities out. ONNX Runtime here; JAX in `jax_backend`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ppocr_jax.inference.bundle import BundleError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Backend(Protocol):
+    """A network ready to run. Calls from several threads at a time must be safe.
+
+    Images are (N, H, W, 3) float32, normalised. Gives, by the network's task, float32: detector (N, H, W) probability
+    map; recogniser (N, T, K) and classifier (N, 2) probabilities that sum to 1.
+    """
+
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+
+
+class OnnxBackend:
+    """A network in an ONNX file (one input N 3 H W, one output), run by ONNX Runtime.
+
+    The session is made on first use, and anew in every process that unpickles the backend.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None, device: str = "auto") -> None:
+        """
+        Args:
+            path: the file.
+            threads: threads inside one operation; None: one per physical core.
+            device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
+
+        Raises:
+            ValueError: another device, or fewer than one thread.
+        """
+        if device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.path = Path(path)
+        self.threads = threads
+        self.device = device
+        self._lock = threading.Lock()
+        self._session: onnxruntime.InferenceSession | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `Backend`.
+
+        Raises:
+            BundleError: the file is not an ONNX model, or the device is not there.
+        """
+        session = self.session
+        nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: nchw})[0])
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """The ONNX Runtime session."""
+        with self._lock:
+            if self._session is None:
+                self._session = _make_session(self.path, self.threads, self.device)
+            return self._session
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Key-value pairs stored in the file."""
+        return dict(self.session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def num_classes(self) -> int | None:
+        """Size of the output's last axis, where the file fixes it."""
+        size = self.session.get_outputs()[0].shape[-1]
+        return size if isinstance(size, int) else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "threads": self.threads, "device": self.device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"], threads=state["threads"], device=state["device"])
+
+    def __repr__(self) -> str:
+        return f"OnnxBackend({str(self.path)!r}, threads={self.threads}, device={self.device!r})"
+
+
+def _make_session(path: Path, threads: int | None, device: str) -> onnxruntime.InferenceSession:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Every picture has another size: an arena and plans made for one size only let memory grow.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=_providers(device))
+    except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
+        raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
+
+
+def _providers(device: str) -> list[str]:
+    import onnxruntime
+
+    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not cuda:
+        raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and device != "cpu" else ["CPUExecutionProvider"]

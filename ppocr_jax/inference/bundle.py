@@ -1,0 +1,211 @@
+"""A model folder: `model.json` and the network files it names. Everything needed to read text, and nothing else.
+
+    model.json          what this module reads and writes
+    det.onnx            text detector          (1 network input, N 3 H W -> probability map N H W)
+    cls.onnx            direction classifier   (optional; N 3 48 192 -> N 2)
+    rec.onnx            text recogniser        (N 3 32 W -> N T K)
+    *.safetensors       the same weights for fine-tuning and for the JAX backend (optional)
+
+The ONNX files carry their character set and normalisation too, so that one alone is still usable; where both are
+there they must agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.errors import UserError
+from ppocr_jax.inference.db_postprocess import DBOptions
+from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+from ppocr_jax.preprocess import Normalization
+
+SCHEMA_VERSION = 1
+METADATA_FILE = "model.json"
+BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+TASKS = tuple(SPECS)
+
+
+class BundleError(UserError, ValueError):
+    """A model folder is missing, incomplete, or contradicts itself."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `model.json` says.
+
+    Attributes:
+        folder: where the files lie.
+        name, version: of the weights.
+        charset: the recogniser's characters.
+        det, cls, rec: the networks; a folder need not hold all of them.
+        provenance: free-form: data, commands, dates, scores.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    charset: Charset
+    det: DetectorSpec | None = None
+    cls: ClassifierSpec | None = None
+    rec: RecognizerSpec | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self, task: str) -> Any:
+        """The network of a task ("det", "cls" or "rec").
+
+        Raises:
+            BundleError: the folder holds no such network.
+        """
+        spec = getattr(self, task)
+        if spec is None:
+            raise BundleError(f"model {self.name!r} ({self.folder}) has no {task!r} network")
+        return spec
+
+    def file(self, task: str, kind: str) -> Path:
+        """Path of a network's file; `kind` is "onnx" or "safetensors".
+
+        Raises:
+            BundleError: the folder holds no such file.
+        """
+        name = getattr(self.spec(task), kind)
+        if name is None:
+            raise BundleError(f"model {self.name!r} ({self.folder}) has no {kind} file for {task!r}")
+        return self.folder / name
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `model.json`, in plain types."""
+        networks = {task: asdict(getattr(self, task)) for task in TASKS if getattr(self, task) is not None}
+        return {
+            "schema": SCHEMA_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "charset": list(self.charset.characters),
+            **networks,
+            "provenance": dict(self.provenance),
+        }
+
+    def check_embedded(self, task: str, metadata: Mapping[str, str]) -> None:
+        """Check that what an ONNX file says of itself agrees with this bundle.
+
+        Args:
+            task: "det", "cls" or "rec".
+            metadata: the file's key-value pairs, as `OnnxBackend.metadata` gives them; absent keys are not checked.
+
+        Raises:
+            BundleError: the file was made for another task, character set or normalisation.
+        """
+        expected = {"task": task, "normalization": _plain(self.spec(task).normalization.to_dict())}
+        if task == "rec":
+            expected["charset"] = list(self.charset.characters)
+        for key, value in expected.items():
+            if key in metadata and _embedded(metadata[key]) != value:
+                raise BundleError(
+                    f"{self.spec(task).onnx} and {METADATA_FILE} in {self.folder} disagree on {key!r}: "
+                    "they do not belong together; export the model again"
+                )
+
+
+def builtin_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(path.parent.name for path in BUILTIN_FOLDER.glob(f"*/{METADATA_FILE}")))
+
+
+def load_bundle(name_or_folder: str | Path) -> Bundle:
+    """Read a built-in model by its name, or a model folder by its path.
+
+    Raises:
+        BundleError: there is no such model, `model.json` is not valid, or a file it names is missing.
+    """
+    folder = _find(name_or_folder)
+    path = folder / METADATA_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot read {path}: {error}") from error
+    bundle = _parse(folder, values, path)
+    for task in TASKS:
+        _check_files(bundle, task)
+    return bundle
+
+
+def write_bundle_metadata(bundle: Bundle) -> Path:
+    """Write `model.json` into the bundle's folder, which is made where it does not exist; gives the file's path."""
+    bundle.folder.mkdir(parents=True, exist_ok=True)
+    path = bundle.folder / METADATA_FILE
+    path.write_text(json.dumps(bundle.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    if str(name_or_folder) in builtin_models():
+        return BUILTIN_FOLDER / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if (folder / METADATA_FILE).is_file():
+        return folder
+    if folder.is_dir():
+        raise BundleError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
+    names = ", ".join(builtin_models()) or "none"
+    raise BundleError(f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names})")
+
+
+def _parse(folder: Path, values: Any, path: Path) -> Bundle:
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if not isinstance(schema, int):
+        raise BundleError(f'{path} is not a model description: it has no "schema" number')
+    if schema > SCHEMA_VERSION:
+        raise BundleError(f"{path} has schema {schema}, newer than {SCHEMA_VERSION}; update ppocr_jax")
+    try:
+        networks = {task: _parse_spec(SPECS[task], values[task]) for task in TASKS if task in values}
+        charset = _parse_charset(folder, values["charset"])
+        return Bundle(folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks)
+    except KeyError as error:
+        raise BundleError(f"{path} lacks the entry {error}") from error
+    except (TypeError, ValueError, OSError) as error:
+        raise BundleError(f"{path} is not valid: {error}") from error
+
+
+def _parse_charset(folder: Path, value: Any) -> Charset:
+    """A list of characters, or the name of a file in the folder with one character per line."""
+    return Charset.load(folder / value) if isinstance(value, str) else Charset(tuple(value))
+
+
+_Spec = TypeVar("_Spec", bound=NetworkSpec)
+
+
+def _parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
+    unknown = set(values) - {f.name for f in fields(spec)}
+    if unknown:
+        raise ValueError(f"{spec.task!r} has unknown entries {sorted(unknown)}")
+    values = dict(values)
+    if "normalization" in values:
+        values["normalization"] = Normalization.from_dict(values["normalization"])
+    if "postprocess" in values:
+        values["postprocess"] = DBOptions(**values["postprocess"])
+    if "labels" in values:
+        values["labels"] = tuple(values["labels"])
+    return spec(**values)
+
+
+def _check_files(bundle: Bundle, task: str) -> None:
+    spec = getattr(bundle, task)
+    for name in (spec.onnx, spec.safetensors) if spec is not None else ():
+        if name is not None and not (bundle.folder / name).is_file():
+            raise BundleError(f"{bundle.folder / METADATA_FILE} names {name}, which is not in the folder")
+
+
+def _plain(value: Any) -> Any:
+    """`value` as it looks after a way through JSON."""
+    return json.loads(json.dumps(value))
+
+
+def _embedded(text: str) -> Any:
+    """An embedded value: JSON, or plain text such as a task name."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,93 @@
+"""Networks run by JAX, from the weights that training writes. Needs the [train] extra; reading text does not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.inference.bundle import BundleError
+
+_OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
+# XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recogniser was
+# trained on lines padded with zeros on the right; the detector sees the mean colour beyond the picture's border.
+_BUCKETS = {"det": (128, 128), "cls": (1, 1), "rec": (1, 160)}
+
+
+class JaxBackend:
+    """A Flax network with its weights, compiled per size bucket. See `backends.Backend`.
+
+    Batches are padded to the next power of two and sizes to a bucket; results are cut back. A recogniser's time axis
+    is not cut: the padding decodes to blanks.
+    """
+
+    def __init__(
+        self, task: str, weights: str | Path, *, network: str, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """
+        Args:
+            task: "det", "cls" or "rec".
+            weights: a .safetensors file of `ppocr_jax.models.io`.
+            network: name for `ppocr_jax.models.build_model`; options: its keyword arguments.
+
+        Raises:
+            ValueError: another task.
+            BundleError: JAX is not installed.
+        """
+        if task not in _OUTPUT:
+            raise ValueError(f"task must be one of {', '.join(_OUTPUT)}, not {task!r}")
+        _require_jax()
+        self.task = task
+        self.weights = Path(weights)
+        self.network = network
+        self.options = dict(options or {})
+        self._lock = threading.Lock()
+        self._predict: Callable[[np.ndarray], Any] | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `backends.Backend`."""
+        count, height, width, _ = images.shape
+        probabilities = np.asarray(self._predictor()(_pad(images, _BUCKETS[self.task])))[:count]
+        return probabilities[:, :height, :width] if self.task == "det" else probabilities
+
+    def _predictor(self) -> Callable[[np.ndarray], Any]:
+        with self._lock:
+            if self._predict is None:
+                self._predict = self._build()
+            return self._predict
+
+    def _build(self) -> Callable[[np.ndarray], Any]:
+        import jax
+
+        from ppocr_jax.models import build_model
+        from ppocr_jax.models.io import load_safetensors
+
+        model = build_model(self.network, **self.options)
+        variables = jax.device_put(load_safetensors(self.weights))
+        output = _OUTPUT[self.task]
+        apply = jax.jit(lambda variables, images: model.apply(variables, images, train=False)[output])
+        return lambda images: apply(variables, images)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"task": self.task, "weights": self.weights, "network": self.network, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["task"], state["weights"], network=state["network"], options=state["options"])
+
+
+def _require_jax() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise BundleError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+
+
+def _pad(images: np.ndarray, bucket: tuple[int, int]) -> np.ndarray:
+    """Zeros after the last picture, row and column, up to a power of two and to multiples of `bucket`."""
+    count, height, width, _ = images.shape
+    more = 2 ** (count - 1).bit_length() - count
+    return np.pad(images, ((0, more), (0, -height % bucket[0]), (0, -width % bucket[1]), (0, 0)))

@@ -1,0 +1,64 @@
+"""What a model folder says of each network: its files, and the numbers that go with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ppocr_jax.inference.db_postprocess import DBOptions
+from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Files of one network, relative to the folder, and how `ppocr_jax.models.build_model` rebuilds it.
+
+    Attributes:
+        onnx: file for ONNX Runtime, or None.
+        safetensors: file of weights for the JAX backend and fine-tuning, or None.
+        network: builder name, such as "det_student"; options: its keyword arguments.
+    """
+
+    task: ClassVar[str]
+    onnx: str | None = None
+    safetensors: str | None = None
+    network: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DetectorSpec(NetworkSpec):
+    """The detector: picture size rule (`preprocess.detector_size`), normalisation, DB thresholds."""
+
+    task: ClassVar[str] = "det"
+    normalization: Normalization = DETECTOR_NORMALIZATION
+    limit_side: int = 960
+    limit_type: str = "max"
+    postprocess: DBOptions = field(default_factory=DBOptions)
+
+
+@dataclass(frozen=True)
+class ClassifierSpec(NetworkSpec):
+    """The direction classifier: input size in pixels, its classes in order, and how sure it must be to turn a crop."""
+
+    task: ClassVar[str] = "cls"
+    normalization: Normalization = LINE_NORMALIZATION
+    height: int = 48
+    width: int = 192
+    labels: tuple[str, ...] = ("0", "180")
+    threshold: float = 0.9
+
+
+@dataclass(frozen=True)
+class RecognizerSpec(NetworkSpec):
+    """The recogniser: input height and least batch width in pixels."""
+
+    task: ClassVar[str] = "rec"
+    normalization: Normalization = LINE_NORMALIZATION
+    height: int = 32
+    min_width: int = 320
+
+
+SPECS: dict[str, type[NetworkSpec]] = {spec.task: spec for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)}
+"""Task -> description of its network."""

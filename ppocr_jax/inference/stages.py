@@ -1,0 +1,117 @@
+"""The three networks with what belongs before and after each: pictures in, boxes, directions or texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.geometry import polygon_area
+from ppocr_jax.inference.backends import Backend
+from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
+from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
+from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.preprocess import crop_batch_width, detector_input, pad_small, resize_pad_line
+
+BATCH_SIZE = 6
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Finds text lines."""
+
+    backend: Backend
+    spec: DetectorSpec
+
+    def __call__(
+        self,
+        image_rgb: np.ndarray,
+        *,
+        limit_side: int | None = None,
+        limit_type: str | None = None,
+        **thresholds: Any,
+    ) -> list[TextBox]:
+        """Boxes of the text lines in a picture, in no particular order.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+            limit_side, limit_type: instead of the model's (`preprocess.detector_size`).
+            thresholds: fields of `DBOptions`, instead of the model's.
+        """
+        network_input = detector_input(
+            image_rgb,
+            limit_side=limit_side or self.spec.limit_side,
+            limit_type=limit_type or self.spec.limit_type,
+            normalization=self.spec.normalization,
+        )
+        probability_map = self.backend(network_input[None])[0]
+        options = replace(self.spec.postprocess, **thresholds)
+        boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
+        # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
+        return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
+
+
+@dataclass(frozen=True)
+class Direction:
+    """How a line crop lies: `angle` in degrees (0 or 180) and the probability of that class."""
+
+    angle: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class DirectionClassifier:
+    """Tells lines that stand on their head."""
+
+    backend: Backend
+    spec: ClassifierSpec
+
+    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Direction]:
+        """Direction of each line crop (h, w, 3) uint8 RGB."""
+        directions: list[Direction] = [Direction(0, 0.0)] * len(crops)
+        for indices in width_sorted_batches(crops, batch_size):
+            batch = _line_batch([crops[i] for i in indices], self.spec, self.spec.width)
+            for i, probabilities in zip(indices, self.backend(batch), strict=True):
+                best = int(probabilities.argmax())
+                directions[i] = Direction(int(self.spec.labels[best]), float(probabilities[best]))
+        return directions
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """Reads text lines."""
+
+    backend: Backend
+    spec: RecognizerSpec
+    charset: Charset
+
+    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
+        """Text of each line crop (h, w, 3) uint8 RGB.
+
+        Lines of like width share a batch, as wide as its widest line but at least the model's least width.
+        """
+        texts: dict[int, Decoded] = {}
+        for indices in width_sorted_batches(crops, batch_size):
+            batch_crops = [crops[i] for i in indices]
+            width = crop_batch_width(
+                [crop.shape[:2] for crop in batch_crops], height=self.spec.height, min_width=self.spec.min_width
+            )
+            probabilities = self.backend(_line_batch(batch_crops, self.spec, width))
+            texts.update(zip(indices, ctc_greedy_decode(probabilities, self.charset), strict=True))
+        return [texts[i] for i in range(len(crops))]
+
+
+def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
+    """Indices of the crops in batches, from the least width / height to the greatest."""
+    order = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _line_batch(crops: Sequence[np.ndarray], spec: ClassifierSpec | RecognizerSpec, width: int) -> np.ndarray:
+    """float32 (N, spec.height, width, 3)."""
+    lines = [resize_pad_line(c, height=spec.height, width=width, normalization=spec.normalization) for c in crops]
+    return np.stack(lines)
