@@ -1,0 +1,86 @@
+"""What text stands on: paper, gradients, texture, pieces of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
+    """The pictures named by `backgrounds`, folders searched with all below them, in a fixed order.
+
+    Raises:
+        FileNotFoundError: an entry does not exist.
+    """
+    paths: list[Path] = []
+    for entry in map(Path, backgrounds):
+        if not entry.exists():
+            raise FileNotFoundError(f"background {entry} does not exist")
+        found = sorted(entry.rglob("*")) if entry.is_dir() else [entry]
+        paths += [p for p in found if p.suffix.lower() in PHOTO_SUFFIXES]
+    return tuple(str(p) for p in paths)
+
+
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:
+    """(height, width) float32 noise of mean about 0 and size about 1 whose spots are `cell` pixels wide."""
+    import cv2
+
+    rows, columns = max(2, int(height / cell) + 2), max(2, int(width / cell) + 2)
+    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width, 3) float32 of one colour."""
+    return np.broadcast_to(np.asarray(color, np.float32), (height, width, 3)).copy()
+
+
+def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`color` that changes evenly in a random direction by up to 45 levels."""
+    angle = rng.uniform(0, 2 * np.pi)
+    ys = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.sin(angle)
+    xs = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.cos(angle)
+    change = (ys + xs)[..., None] * rng.uniform(-45, 45, 3).astype(np.float32)
+    return np.asarray(color, np.float32) + change.astype(np.float32)
+
+
+def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Paper of `color`: fine grain, soft spots, sometimes a crease."""
+    texture = smooth_noise(rng, height, width, 1.5) * rng.uniform(0, 5)
+    texture += smooth_noise(rng, height, width, rng.uniform(8, 60)) * rng.uniform(0, 6)
+    if rng.random() < 0.15:
+        xs = np.arange(width, dtype=np.float32)[None, :] - rng.uniform(0, width)
+        ys = np.arange(height, dtype=np.float32)[:, None] * rng.uniform(-1, 1)
+        texture -= rng.uniform(8, 30) * np.exp(-(((xs + ys) / rng.uniform(0.8, 4)) ** 2)).astype(np.float32)
+    return np.asarray(color, np.float32) + texture[..., None]
+
+
+def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, width: int) -> np.ndarray:
+    """A random piece of a random picture of `paths`, scaled to (height, width, 3) float32."""
+    import cv2
+
+    picture = _photo(paths[int(rng.integers(len(paths)))])
+    rows, columns = picture.shape[:2]
+    scale = min(rows / height, columns / width) * rng.uniform(0.3, 1.0)
+    crop_h, crop_w = max(2, min(rows, int(height * scale))), max(2, min(columns, int(width * scale)))
+    y, x = int(rng.integers(rows - crop_h + 1)), int(rng.integers(columns - crop_w + 1))
+    crop = picture[y : y + crop_h, x : x + crop_w]
+    return cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+
+
+@lru_cache(maxsize=48)
+def _photo(path: str) -> np.ndarray:
+    import cv2
+
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"background picture {path} cannot be read: remove it or convert it to JPEG")
+    longest = max(picture.shape[:2])
+    if longest > 640:
+        picture = cv2.resize(picture, None, fx=640 / longest, fy=640 / longest, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

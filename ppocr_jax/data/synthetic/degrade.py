@@ -1,0 +1,187 @@
+"""What printers, paper, scanners and cameras do to text.
+
+Functions with "ink" in the name take and return an opacity mask (h, w) uint8, the others a picture (h, w, 3) uint8.
+Strengths are limited so that a person can still read the text.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ppocr_jax.data.synthetic.background import smooth_noise
+
+
+def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
+    """Thermal paper that has lost part of its print, in soft spots."""
+    spots = smooth_noise(rng, *ink.shape, cell=max(2.0, text_height * rng.uniform(0.3, 3)))
+    keep = np.clip(rng.uniform(0.55, 0.95) + spots * rng.uniform(0.05, 0.25), 0.25, 1)
+    return (ink * keep).astype(np.uint8)
+
+
+def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
+    """Small holes, and now and then a dead row of a print head, in the strokes."""
+    holes = smooth_noise(rng, *ink.shape, cell=max(1.0, text_height * rng.uniform(0.03, 0.1)))
+    ink = np.where(holes > rng.uniform(0.9, 1.8), ink // 4, ink)
+    if rng.random() < 0.3 and text_height > 14:
+        ink = ink.copy()
+        row = int(rng.integers(ink.shape[0]))
+        ink[row : row + max(1, int(text_height * 0.05))] //= 3
+    return ink
+
+
+def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
+    """Thicker strokes, as on fax copies and cheap prints, or thinner ones when the text is large."""
+    import cv2
+
+    if text_height > 24 and rng.random() < 0.35:
+        return cv2.erode(ink, np.ones((2, 2), np.uint8))
+    kernel = np.ones((1, 2) if rng.random() < 0.5 else (2, 1), np.uint8)
+    return cv2.dilate(ink, kernel)
+
+
+def dot_matrix_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
+    """The needles of a matrix printer: the strokes are rows of dots."""
+    pitch = max(2.2, text_height / rng.uniform(8, 12))
+    wave_x = np.cos(np.arange(ink.shape[1], dtype=np.float32) * (2 * np.pi / pitch) + rng.uniform(0, 6.28))
+    wave_y = np.cos(np.arange(ink.shape[0], dtype=np.float32) * (2 * np.pi / pitch) + rng.uniform(0, 6.28))
+    dots = np.clip(0.75 + 0.45 * (wave_x[None, :] + wave_y[:, None]), 0.1, 1)
+    return (ink * dots).astype(np.uint8)
+
+
+def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A picture slightly out of focus, or a soft scanner."""
+    import cv2
+
+    sigma = rng.uniform(0.02, 0.055) * text_height
+    return cv2.GaussianBlur(image_rgb, (0, 0), max(0.3, sigma))
+
+
+def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A camera moved while the shutter was open."""
+    import cv2
+
+    length = max(2.0, text_height * rng.uniform(0.05, 0.16))
+    size = int(length) | 1
+    size = max(3, size)
+    kernel = np.zeros((size, size), np.float32)
+    angle = rng.uniform(0, np.pi)
+    middle = size // 2
+    reach = np.array([np.cos(angle), np.sin(angle)]) * middle
+    start, end = np.round(middle - reach).astype(int), np.round(middle + reach).astype(int)
+    cv2.line(kernel, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), 1.0)
+    return cv2.filter2D(image_rgb, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A lens out of focus: every point becomes a disc."""
+    import cv2
+
+    radius = max(0.7, text_height * rng.uniform(0.02, 0.06))
+    reach = int(np.ceil(radius))
+    ys, xs = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(xs, ys), 0, 1).astype(np.float32)
+    return cv2.filter2D(image_rgb, -1, disc / disc.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A small picture that was enlarged; letters keep at least about 9 pixels."""
+    import cv2
+
+    height, width = image_rgb.shape[:2]
+    scale = max(rng.uniform(0.35, 0.9), min(1.0, 9 / text_height))
+    small = (max(2, round(width * scale)), max(2, round(height * scale)))
+    interpolation = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)[int(rng.choice(3, p=(0.5, 0.42, 0.08)))]
+    return cv2.resize(
+        cv2.resize(image_rgb, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=interpolation
+    )
+
+
+def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """Sensor noise, mostly the same in all channels."""
+    height, width = image_rgb.shape[:2]
+    channels = 3 if rng.random() < 0.3 else 1
+    grain = rng.standard_normal((height, width, channels), dtype=np.float32) * rng.uniform(2, 14)
+    return np.clip(image_rgb + grain, 0, 255).astype(np.uint8)
+
+
+def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """Dirt on a scan: a few dark or light specks smaller than a full stop."""
+    height, width = image_rgb.shape[:2]
+    count = int(rng.integers(1, max(2, height * width // 400) + 1))
+    ys, xs = rng.integers(0, height, count), rng.integers(0, width, count)
+    image_rgb = image_rgb.copy()
+    image_rgb[ys, xs] = rng.integers(0, 256, (count, 1))
+    return image_rgb
+
+
+def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """JPEG compression, quality 35 to 90."""
+    import cv2
+
+    _, data = cv2.imencode(".jpg", image_rgb, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 91))))
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """Other contrast, brightness and gamma, by a table of the 256 levels."""
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
+    levels = (levels - 0.5) * rng.uniform(0.6, 1.25) + 0.5 + rng.uniform(-0.12, 0.12)
+    return np.clip(levels * 255, 0, 255).astype(np.uint8)[image_rgb]
+
+
+def shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A soft-edged shadow over part of the picture."""
+    height, width = image_rgb.shape[:2]
+    angle = rng.uniform(0, 2 * np.pi)
+    ys = (np.arange(height, dtype=np.float32)[:, None] - rng.uniform(0, height)) * np.float32(np.sin(angle))
+    xs = (np.arange(width, dtype=np.float32)[None, :] - rng.uniform(0, width)) * np.float32(np.cos(angle))
+    soft = np.clip((ys + xs) / (text_height * rng.uniform(0.1, 3)) + 0.5, 0, 1)
+    factor = 1 - soft * np.float32(rng.uniform(0.1, 0.5))
+    return (image_rgb * factor[..., None]).astype(np.uint8)
+
+
+def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """The print of the other side shines through, mirrored and soft."""
+    import cv2
+
+    other = cv2.GaussianBlur(image_rgb[:, ::-1], (0, 0), max(0.6, text_height * 0.05))
+    shift = int(rng.integers(0, max(1, image_rgb.shape[1])))
+    other = np.roll(other, (shift, int(rng.integers(0, image_rgb.shape[0]))), (1, 0))
+    strength = rng.uniform(0.05, 0.18)
+    darker = np.minimum(0, other.astype(np.float32) - float(np.median(other)))
+    return np.clip(image_rgb + strength * darker, 0, 255).astype(np.uint8)
+
+
+_INK_STEPS = ((fade_ink, 0.18), (break_ink, 0.1), (spread_ink, 0.12), (dot_matrix_ink, 0.06))
+_PICTURE_STEPS = (
+    (bleed_through, 0.02),
+    (shadow, 0.06),
+    (gaussian_blur, 0.3),
+    (motion_blur, 0.05),
+    (defocus_blur, 0.06),
+    (low_resolution, 0.22),
+    (tone, 0.4),
+    (noise, 0.3),
+    (speckles, 0.03),
+    (jpeg, 0.35),
+)
+
+
+def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
+    """A few of the ink functions, each with its probability."""
+    return _apply(_INK_STEPS, rng, ink, text_height)
+
+
+def degrade(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A few of the picture functions, each with its probability; one picture in eight stays clean."""
+    if rng.random() < 0.12:
+        return image_rgb
+    return _apply(_PICTURE_STEPS, rng, image_rgb, text_height)
+
+
+def _apply(steps: tuple, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
+    chosen = rng.random(len(steps))
+    for (function, probability), value in zip(steps, chosen, strict=True):
+        if value < probability:
+            image = function(rng, image, text_height)
+    return image
