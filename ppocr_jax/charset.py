@@ -6,6 +6,7 @@ comes last (PaddleOCR's convention for `use_space_char`).
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,11 @@ class Charset:
     def ids(self) -> dict[str, int]:
         """Character -> class id."""
         return {c: i for i, c in enumerate(self.characters, start=1)}
+
+    @cached_property
+    def lowercase_only(self) -> bool:
+        """Whether no character is a capital letter, as in the 36 characters of the scene text benchmarks."""
+        return not any(c.isupper() for c in self.characters)
 
     def __contains__(self, character: object) -> bool:
         return character in self.ids
@@ -88,7 +94,7 @@ class Charset:
             FileNotFoundError: no such file.
             ValueError: the file is empty or lists a character twice.
         """
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
         characters = [line.rstrip("\r") for line in lines]
         characters = [c for c in characters if c]
         if not characters:
@@ -106,7 +112,24 @@ def english_charset() -> Charset:
     return Charset(_with_space([*ascii_characters, *_EN_CURRENCY]))
 
 
-BUILTIN_CHARSETS = {"en": english_charset}
+def alphanumeric_charset() -> Charset:
+    """0-9 and a-z, 37 classes: the case-blind set of the scene text benchmarks, PaddleOCR's when given no dictionary."""
+    return Charset((*string.digits, *string.ascii_lowercase))
+
+
+BUILTIN_CHARSETS = {"en": english_charset, "alphanumeric": alphanumeric_charset}
+
+
+def encode_label(text: str, charset: Charset, max_length: int = 25) -> list[int] | None:
+    """Class ids of a training label, or None for one that cannot be trained on.
+
+    Characters outside the set are skipped, and a set without capitals gets the label in lower case. A label is refused
+    if it has more than `max_length` characters, the skipped ones included, or if nothing of it is left (PaddleOCR's
+    rules).
+    """
+    if len(text) > max_length:
+        return None
+    return charset.encode(text.lower() if charset.lowercase_only else text, unknown="skip") or None
 
 
 def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:

@@ -58,8 +58,8 @@ class DBOptions:
             raise ValueError(f"max_candidates must be at least 1, got {self.max_candidates}")
         if self.score_mode not in ("fast", "slow"):
             raise ValueError(f'score_mode must be "fast" or "slow", not {self.score_mode!r}')
-        if not self.min_side >= 0:
-            raise ValueError(f"min_side must not be negative, got {self.min_side}")
+        if not self.min_side > 0:
+            raise ValueError(f"min_side must be positive, got {self.min_side}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,6 @@ def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_
     """
     if corner_rule not in ("sum", "x"):
         raise ValueError(f'corner_rule must be "sum" or "x", not {corner_rule!r}')
-    order = order_corners_by_sum if corner_rule == "sum" else order_corners_by_x
     last = np.array([source_size[1] - 1, source_size[0] - 1], np.float32)
     if any(len(box.points) != 4 for box in boxes):
         return [TextBox(np.trunc(np.clip(box.points, 0, last)), box.score) for box in boxes]
