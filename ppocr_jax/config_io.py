@@ -1,0 +1,147 @@
+"""Reading a configuration from TOML or JSON and the command line, and writing it as JSON.
+
+The dataclasses of `ppocr_jax.config` are the schema: a key they do not have, or a value of another type, is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ppocr_jax.config import ConfigError
+
+T = TypeVar("T")
+
+
+def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "configuration") -> T:
+    """Build the dataclass `schema` from plain values; whatever `values` leaves out keeps the schema's default.
+
+    Args:
+        schema: a dataclass of `ppocr_jax.config`.
+        values: nested mappings, as read from TOML or JSON.
+        source: where the values come from, for messages.
+
+    Raises:
+        ConfigError: an unknown key, a missing one that has no default, or a value of the wrong type.
+    """
+    return _build(schema, None, values, prefix="", source=source)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The configuration as plain types, for JSON; inverse of `from_dict`."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def load_config(schema: type[T], path: str | Path) -> T:
+    """Read a configuration file, `.toml` or (as saved beside a run) `.json`.
+
+    Raises:
+        ConfigError: no such file, broken syntax, or contents that do not fit the schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"no configuration file {path}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} is not valid {path.suffix.lstrip('.') or 'TOML'}: {error}") from error
+    return from_dict(schema, values, source=str(path))
+
+
+def save_config(config: Any, path: str | Path) -> None:
+    """Write the resolved configuration as JSON, one key a line."""
+    Path(path).write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def parse_command_line(schema: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
+    """The configuration of a training command: default, then `--config FILE`, then flags like `--train.steps 100`.
+
+    Args:
+        schema: a dataclass of `ppocr_jax.config`.
+        description: shown by `--help`.
+        arguments: command-line words; those of the process if left out.
+
+    Raises:
+        ConfigError: see `load_config`.
+        SystemExit: an unknown flag or `--help`.
+    """
+    import tyro
+
+    file_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    file_parser.add_argument("--config")
+    known, flags = file_parser.parse_known_args(arguments)
+    default = load_config(schema, known.config) if known.config else schema()
+    description += " --config FILE reads a TOML file first; the flags below override it."
+    return tyro.cli(schema, default=default, args=flags, description=description)
+
+
+def _build(schema: type[T], base: T | None, values: Any, *, prefix: str, source: str) -> T:
+    """`schema` with `values` put over `base`, or over the schema's own defaults where `base` is None."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f'"{prefix.rstrip(".")}" in {source} must be a table, not {values!r}')
+    fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f'unknown key "{prefix}{key}" in {source}{_suggestion(key, fields)}')
+    if base is None:
+        missing = [name for name, field in fields.items() if _required(field) and name not in values]
+        if missing:
+            raise ConfigError(f'"{prefix}{missing[0]}" is missing in {source}')
+        base = None if any(_required(field) for field in fields.values()) else schema()
+    hints = get_type_hints(schema)
+    arguments = {
+        name: _convert(value, hints[name], getattr(base, name, None), where=f"{prefix}{name}", source=source)
+        for name, value in values.items()
+    }
+    return schema(**arguments) if base is None else dataclasses.replace(base, **arguments)  # type: ignore[type-var]
+
+
+def _convert(value: Any, hint: Any, base: Any, *, where: str, source: str) -> Any:
+    """`value` as the type that `hint` asks for; `base` is what a table is put over."""
+    origin, options = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, base, value, prefix=f"{where}.", source=source)
+    if origin in (Union, types.UnionType):
+        inner = next(option for option in options if option is not type(None))
+        return None if value is None else _convert(value, inner, base, where=where, source=source)
+    if origin is tuple and isinstance(value, list | tuple):
+        items = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
+        if len(items) == len(value):
+            return tuple(
+                _convert(item, item_hint, None, where=f"{where}[{i}]", source=source)
+                for i, (item, item_hint) in enumerate(zip(value, items, strict=True))
+            )
+    elif origin is Literal and value in options:
+        return value
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif hint in (int, str, bool) and type(value) is hint:
+        return value
+    raise ConfigError(f'"{where}" in {source} must be {_describe(hint)}, not {value!r}')
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _describe(hint: Any) -> str:
+    options = get_args(hint)
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(repr(option) for option in options)
+    if get_origin(hint) is tuple:
+        count = "" if options[-1] is Ellipsis else f"{len(options)} "
+        return f"a list of {count}{_describe(options[0])}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(hint, str(hint))
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; it knows {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Training: one loop for every network, handed an objective, batches and an evaluation."""

@@ -1,0 +1,171 @@
+"""Checkpoints of a run: asynchronous, atomic, self-describing; the newest and the best are kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from ppocr_jax import __version__
+from ppocr_jax.errors import UserError
+from ppocr_jax.training.state import TrainState
+
+_logger = logging.getLogger("ppocr_jax")
+
+
+class CheckpointError(UserError):
+    """A checkpoint is missing or does not fit the network."""
+
+
+class Checkpointer:
+    """Checkpoints in one folder. Use as a context manager: leaving it waits for the save under way.
+
+    Beside the state each checkpoint holds a description: the resolved configuration, the charset and the versions of
+    the libraries, so that it can be used without anything else.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        key_metric: str,
+        config: Mapping[str, Any] | None = None,
+        charset: tuple[str, ...] | None = None,
+    ) -> None:
+        """Open or create `folder`.
+
+        Args:
+            folder: where the checkpoints are.
+            key_metric: the metric whose highest value makes a checkpoint the best.
+            config: the resolved configuration as plain types, kept in every checkpoint.
+            charset: the recogniser's characters, in the order of their classes.
+        """
+        self._key_metric = key_metric
+        self._description = {"config": dict(config or {}), "charset": charset, "versions": _versions()}
+        # `max_to_keep` together with `best_fn` can delete the newest checkpoint; this policy states both wishes.
+        best = BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=AnyPreservationPolicy([LatestN(1), best]), best_fn=self._score
+        )
+        self._manager = ocp.CheckpointManager(
+            Path(folder).absolute(), options=options, item_names=("state", "description")
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._manager.close()
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the newest checkpoint; None where there is none."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """Step of the checkpoint with the highest key metric; None where none was evaluated."""
+        step = self._manager.best_step()
+        return step if step is not None and self._manager.metrics(step) else None
+
+    def save(self, state: TrainState, metrics: Mapping[str, float] | None = None) -> None:
+        """Save under `state.step`, in the background; nothing happens if that step is there already.
+
+        Args:
+            state: what to save; it may be donated right after.
+            metrics: result of the evaluation of this very state.
+
+        Raises:
+            KeyError: `metrics` does not hold the key metric.
+        """
+        step = int(state.step)
+        if metrics is not None and self._key_metric not in metrics:
+            raise KeyError(f"evaluation gives {sorted(metrics)}, but not the key metric {self._key_metric!r}")
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), description=ocp.args.JsonSave(self._description))
+        values = None if metrics is None else {name: float(value) for name, value in metrics.items()}
+        self._manager.save(step, args=items, metrics=values, force=True)
+
+    def restore_latest(self, like: TrainState) -> TrainState | None:
+        """The newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
+
+        Raises:
+            CheckpointError: the checkpoint is of another network or optimiser.
+        """
+        return None if self.latest_step is None else self._restore(self.latest_step, like)
+
+    def restore_best(self, like: TrainState) -> TrainState:
+        """The state with the highest key metric; the newest where none was evaluated.
+
+        Raises:
+            CheckpointError: there is no checkpoint, or it is of another network or optimiser.
+        """
+        self.wait()
+        step = self.best_step if self.best_step is not None else self.latest_step
+        if step is None:
+            raise CheckpointError(f"no checkpoint in {self._manager.directory}; train first")
+        return self._restore(step, like)
+
+    def describe(self, step: int) -> dict[str, Any]:
+        """Configuration, charset and versions saved with the checkpoint of `step`."""
+        items = ocp.args.Composite(description=ocp.args.JsonRestore())
+        return self._manager.restore(step, args=items)["description"]
+
+    def wait(self) -> None:
+        """Return once everything handed to `save` is on disk."""
+        self._manager.wait_until_finished()
+
+    def _restore(self, step: int, like: TrainState) -> TrainState:
+        self._warn_of_changes(step)
+        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template)))
+        except ValueError as error:
+            raise CheckpointError(
+                f"checkpoint {step} in {self._manager.directory} does not fit this network and optimiser; "
+                f"choose another work_dir or set train.resume to false ({str(error).splitlines()[0]})"
+            ) from error
+        _logger.info("restored step %d from %s", step, self._manager.directory)
+        return restored["state"]
+
+    def _warn_of_changes(self, step: int) -> None:
+        saved, current = self.describe(step)["config"], self._description["config"]
+        changed = sorted(name for name in _flatten(saved).items() ^ _flatten(current).items())
+        for name in dict.fromkeys(name for name, _ in changed):
+            _logger.warning(
+                "%s was %s in the checkpoint and is %s now",
+                name,
+                _flatten(saved).get(name),
+                _flatten(current).get(name),
+            )
+
+    def _score(self, metrics: Mapping[str, float]) -> float:
+        value = float(metrics[self._key_metric])
+        return -math.inf if math.isnan(value) else value
+
+
+def _versions() -> dict[str, str]:
+    libraries = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {"ppocr-jax": __version__, **{name: importlib.metadata.version(name) for name in libraries}}
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as dotted name -> JSON-like text."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = repr(value)
+    return flat

@@ -1,0 +1,132 @@
+"""Where the numbers of a run go: a JSON-lines file, TensorBoard, and the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+_logger = logging.getLogger("ppocr_jax")
+
+
+class Logger(Protocol):
+    """Something that takes the numbers of a run as they come."""
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Take `values` at `step`; `kind` is "train" or "eval"."""
+
+    def close(self) -> None:
+        """Write out what is held back."""
+
+
+class JsonLines:
+    """One JSON object a line; a resumed run appends."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = Path(path).open("a", encoding="utf-8")
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        record = {"step": step, "kind": kind, "time": round(time.time(), 3), **values}
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TensorBoard:
+    """Event files, one scalar per name, as "train/loss"."""
+
+    def __init__(self, folder: str | Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder))
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class PlainProgress:
+    """A log line per record, for files and pipes."""
+
+    def __init__(self, total_steps: int) -> None:
+        self._total_steps = total_steps
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        _logger.info("%s %d/%d  %s", kind, step, self._total_steps, format_values(values))
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class RichProgress:
+    """A progress bar on a terminal; evaluations stay above it."""
+
+    def __init__(self, total_steps: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._progress = Progress(*columns, refresh_per_second=2)
+        self._task = self._progress.add_task("starting", total=total_steps)
+        self._progress.start()
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        text = format_values(values)
+        if kind == "train":
+            self._progress.update(self._task, completed=step, description=text)
+        else:
+            self._progress.console.print(f"{kind} {step}  {text}", markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class Loggers:
+    """Several loggers as one. Use as a context manager: leaving it closes them all."""
+
+    def __init__(self, loggers: Sequence[Logger]) -> None:
+        self._loggers = tuple(loggers)
+
+    def __enter__(self) -> Loggers:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        for logger in self._loggers:
+            logger.log(step, kind, values)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for logger in self._loggers:
+                stack.callback(logger.close)
+
+
+def make_loggers(work_dir: str | Path, total_steps: int) -> Loggers:
+    """JSON lines in `work_dir/log.jsonl`, TensorBoard in `work_dir/tensorboard`, and progress for whoever watches."""
+    work_dir = Path(work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    progress = RichProgress(total_steps) if sys.stdout.isatty() else PlainProgress(total_steps)
+    return Loggers([JsonLines(work_dir / "log.jsonl"), TensorBoard(work_dir / "tensorboard"), progress])
+
+
+def format_values(values: Mapping[str, float]) -> str:
+    """`values` on one line; "seconds_left" as a duration."""
+    parts = []
+    for name, value in values.items():
+        if name == "seconds_left":
+            minutes, seconds = divmod(round(value), 60)
+            parts.append(f"left {minutes // 60}:{minutes % 60:02}:{seconds:02}")
+        else:
+            parts.append(f"{name} {value:.4g}")
+    return "  ".join(parts)

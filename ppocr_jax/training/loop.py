@@ -1,0 +1,175 @@
+"""The training loop: one for every task, because it knows nothing of text."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+
+from ppocr_jax.config import TrainConfig
+from ppocr_jax.training.checkpoint import Checkpointer
+from ppocr_jax.training.loggers import Loggers
+from ppocr_jax.training.prefetch import BatchFunction, prefetched
+from ppocr_jax.training.state import TrainState
+from ppocr_jax.training.step import Terms, TrainStep
+
+_logger = logging.getLogger("ppocr_jax")
+
+# Steps dispatched but not finished: enough to hide the host's work, few enough not to pile up batches in memory.
+_MAX_IN_FLIGHT = 2
+
+
+class NonFiniteError(RuntimeError):
+    """A term of the loss, or the gradient's norm, became infinite or not a number."""
+
+
+def train(
+    *,
+    state: TrainState,
+    train_step: TrainStep,
+    batches: BatchFunction,
+    evaluate: Callable[[TrainState], Mapping[str, float]],
+    config: TrainConfig,
+    checkpointer: Checkpointer,
+    loggers: Loggers,
+) -> TrainState:
+    """Train from `state.step` to `config.steps`; log, evaluate and save on the way and at the end.
+
+    On SIGTERM the step under way is finished, the state saved, and the loop returns early: a caller can tell by
+    `state.step`. A resumed run goes on bit for bit as if it had never stopped.
+
+    Args:
+        state: where to start; donated, not to be used afterwards.
+        train_step: see `step.make_train_step`.
+        batches: batch of a step, see `prefetch.prefetched`.
+        evaluate: metrics of a state; must hold `config.key_metric`.
+        config: lengths, intervals, seed.
+        checkpointer: takes the states.
+        loggers: take the numbers.
+
+    Raises:
+        NonFiniteError: a term is not finite; nothing is saved after that step.
+    """
+    step = int(state.step)
+    if step >= config.steps:
+        return state
+    seed_key = jax.random.key(config.seed)
+    meter = _Meter(config, loggers, step)
+    with (
+        _sigterm_flag() as stopping,
+        prefetched(batches, step, config.steps, workers=config.workers) as prepared,
+    ):
+        while step < config.steps and not stopping.is_set():
+            batch = next(prepared)
+            state, terms = train_step(state, batch, seed_key)
+            step += 1
+            meter.add(step, terms, batch_size=len(next(iter(batch.values()))))
+            if step % config.log_every == 0:
+                meter.flush()
+            if _due(step, config.eval_every, config.steps):
+                meter.flush()
+                _evaluate_and_save(state, evaluate, checkpointer, loggers)
+                meter.restart_clock()
+            elif step % config.save_every == 0:
+                meter.flush()
+                checkpointer.save(state)
+        meter.flush()
+        if stopping.is_set():
+            _logger.warning("told to stop: saving step %d of %d", step, config.steps)
+            checkpointer.save(state)
+        checkpointer.wait()
+    return state
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step == last or (every > 0 and step % every == 0)
+
+
+def _evaluate_and_save(
+    state: TrainState,
+    evaluate: Callable[[TrainState], Mapping[str, float]],
+    checkpointer: Checkpointer,
+    loggers: Loggers,
+) -> None:
+    metrics = evaluate(state)
+    loggers.log(int(state.step), "eval", metrics)
+    checkpointer.save(state, metrics)
+
+
+class _Meter:
+    """Collects the terms of steps still running on the device; fetches, checks and logs them together."""
+
+    def __init__(self, config: TrainConfig, loggers: Loggers, step: int) -> None:
+        self._total_steps = config.steps
+        self._loggers = loggers
+        self._pending: list[tuple[int, Terms]] = []
+        self._examples = 0
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Begin to measure speed anew; the time before is no training time."""
+        self._since = time.perf_counter()
+
+    def add(self, step: int, terms: Terms, *, batch_size: int) -> None:
+        """Take the terms of `step`, and wait until no more than a few steps are unfinished."""
+        self._pending.append((step, terms))
+        self._examples += batch_size
+        if len(self._pending) > _MAX_IN_FLIGHT:
+            jax.block_until_ready(self._pending[-1 - _MAX_IN_FLIGHT][1])
+
+    def flush(self) -> None:
+        """Check every term taken since the last time and log the means.
+
+        Raises:
+            NonFiniteError: names the term and the step.
+        """
+        if not self._pending:
+            return
+        fetched = [(step, jax.device_get(terms)) for step, terms in self._pending]
+        for step, terms in fetched:
+            check_finite(step, terms)
+        last_step, last_terms = fetched[-1]
+        values = {name: float(np.mean([terms[name] for _, terms in fetched])) for name in last_terms}
+        if "learning_rate" in last_terms:
+            values["learning_rate"] = float(last_terms["learning_rate"])
+        seconds = max(time.perf_counter() - self._since, 1e-9)
+        values["images_per_second"] = self._examples / seconds
+        values["seconds_left"] = (self._total_steps - last_step) * seconds / len(fetched)
+        self._loggers.log(last_step, "train", values)
+        self._pending, self._examples = [], 0
+        self.restart_clock()
+
+
+def check_finite(step: int, terms: Mapping[str, float]) -> None:
+    """Stop a run that has gone astray.
+
+    Raises:
+        NonFiniteError: names the step and every term that is not finite.
+    """
+    astray = [f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(value)]
+    if astray:
+        raise NonFiniteError(
+            f"step {step}: {', '.join(sorted(astray))}; lower the learning rate, lengthen the warm-up, or set "
+            f"optimizer.clip_norm, and resume from the last checkpoint"
+        )
+
+
+@contextmanager
+def _sigterm_flag() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, in place of ending the process; only the main thread can catch signals."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: flag.set())
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,91 @@
+"""Batches prepared ahead of the training step, in other processes or in a thread."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import grain.python as grain
+import numpy as np
+
+Batch = Mapping[str, np.ndarray]
+BatchFunction = Callable[[int], Batch]
+
+# One thread per worker: several workers with a pool of threads each would fight over the cores of the training step.
+# JAX_PLATFORMS: Grain imports jax in its workers, which must never claim the accelerator.
+_WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+@contextmanager
+def prefetched(
+    batches: BatchFunction, start: int, stop: int, *, workers: int = 0, ahead: int = 2
+) -> Iterator[Iterator[Batch]]:
+    """Iterate over `batches(start), ..., batches(stop - 1)`, prepared ahead and given in order.
+
+    A batch depends on nothing but its number, so a run resumed at step k sees the batches that an uninterrupted run
+    sees from step k on, whatever the number of workers.
+
+    Args:
+        batches: a pure function of the step; with `workers` it must pickle, and the program's main module must be
+            importable without side effects (`if __name__ == "__main__"`), because workers are spawned.
+        start, stop: first step, and the one after the last.
+        workers: processes; 0 for one thread of this process.
+        ahead: batches each worker (or the thread) holds ready.
+
+    Yields:
+        An iterator; its workers end with the `with` block.
+    """
+    dataset = grain.MapDataset.range(start, stop).map(batches)
+    # One thread: concurrent calls of `batches` in one process would only take turns at the interpreter lock.
+    dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead))
+    if workers:
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
+        dataset = dataset.mp_prefetch(options, worker_init_fn=_start_worker)
+        _mark_flags_parsed()
+    iterator = iter(dataset)
+    # Grain starts its workers late and from a thread, so the environment stays set for as long as they may start.
+    with _environment(_WORKER_ENVIRONMENT if workers else {}):
+        try:
+            iterator.start_prefetch()
+            yield iterator
+        finally:
+            iterator.close()
+
+
+def _mark_flags_parsed() -> None:
+    """Grain's workers read absl flags, which only absl's own `app.run` parses."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def _start_worker(index: int, count: int) -> None:
+    """Keep to one core, and leave it to the parent to react when the whole process group is told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for processes started within the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
