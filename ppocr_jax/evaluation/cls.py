@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ppocr_jax.charset import Charset
+from ppocr_jax.data.synthetic.corpus import Corpus
+from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts, split_fonts
+from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.evaluation.rec import LINES_AT_ONCE
 
 ANGLES = (0, 180)
+
+HELD_OUT_FONTS = ("B612", "Cabin", "Courier Prime", "Karla", "Vollkorn")
+"""Families for evaluation alone, to be given to `find_fonts(exclude=...)` when training."""
+HELD_OUT_SEED = 900_001  # a series of lines that no training run's seed starts by chance
 
 DirectionSample = tuple[np.ndarray, int]
 """A picture of one line, `image_rgb` (H, W, 3) uint8, and the angle it is turned by, 0 or 180 degrees."""
@@ -62,6 +71,29 @@ def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]
     for index, image_rgb in enumerate(images):
         turned = index % 2 == 1
         yield (np.ascontiguousarray(np.rot90(image_rgb, 2)), 180) if turned else (image_rgb, 0)
+
+
+def held_out_lines(
+    count: int, *, charset: Charset, corpus: Corpus, fonts: Sequence[str | Path] | None = None
+) -> Iterator[np.ndarray]:
+    """Synthetic upright lines, the same at each call, from a seed and in fonts that training does not use.
+
+    Args:
+        count: number of lines.
+        charset: the characters that may occur.
+        corpus: the texts.
+        fonts: font files' folders, all of which are used; default: the `HELD_OUT_FONTS` among the system's.
+
+    Raises:
+        NoFontsError: no such font.
+    """
+    faces = find_fonts(fonts)
+    if fonts is None:
+        _, faces = split_fonts(faces, HELD_OUT_FONTS)
+    if not faces:
+        raise NoFontsError(f"none of the fonts held out for evaluation is installed: {', '.join(HELD_OUT_FONTS)}")
+    draw = LineGenerator(charset=charset, fonts=faces, corpus=corpus)
+    return (draw(HELD_OUT_SEED, index).image_rgb for index in range(count))
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -52,6 +52,7 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
     Returns:
         `precision`, `recall`, `hmean` of one-to-one matches at IoU > 0.5 (PP-OCRv2 Table 2), and the same with the
         prefix `area_`, by covered area: the figures to look at where the labels box words and the detector boxes lines.
+        Also `pictures`, their number.
     """
     one_to_one, by_area = DetectionCounts(), DetectionCounts()
     for record, found in zip(records, boxes, strict=True):
@@ -59,4 +60,4 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
         one_to_one += detection_counts(record.regions, outlines)
         by_area += area_counts(record.regions, outlines)
     area_score = {f"area_{name}": value for name, value in detection_score(by_area).items()}
-    return {**detection_score(one_to_one), **area_score}
+    return {**detection_score(one_to_one), **area_score, "pictures": float(len(records))}

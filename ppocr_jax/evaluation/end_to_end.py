@@ -58,7 +58,7 @@ def score_pages(
 
     Returns:
         those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
-        which does not depend on whether words or lines were labelled.
+        which does not depend on whether words or lines were labelled; and `pictures`, their number.
     """
     lines_total, text_total = EndToEndCounts(), PageTextCounts()
     for record, page in zip(records, pages, strict=True):
@@ -66,7 +66,7 @@ def score_pages(
         lines = [(line.quad, line.text) for line in page if line.confidence >= min_confidence]
         lines_total += end_to_end_counts(regions, lines, ignore_case=ignore_case, ignore_space=ignore_space)
         text_total += page_text_counts(regions, lines, ignore_case=ignore_case)
-    return {**end_to_end_score(lines_total), **page_text_score(text_total)}
+    return {**end_to_end_score(lines_total), **page_text_score(text_total), "pictures": float(len(records))}
 
 
 def _ignore_unknown(region: Region) -> Region:

@@ -1,0 +1,188 @@
+"""`ppocr-jax eval`: score a model on labelled sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.charset import Charset
+    from ppocr_jax.inference.pipeline import OCR
+
+Outcome = tuple[list[Any], list[Any]]
+"""What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
+
+REPORTED_OPTIONS = ("task", "model", "backend", "ignore_case", "ignore_space", "limit")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `eval`."""
+    add = parser.add_argument
+    add("--task", choices=["det", "rec", "cls", "e2e"], required=True, help="boxes, texts, directions, or all together")
+    add("--labels", type=Path, action="append", default=[], metavar="FILE", help="label file; may be repeated")
+    add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
+    add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
+    add("--threads", type=_positive, metavar="N", help="per operation, for the onnx backend")
+    add("--ignore-case", action="store_true", help="compare texts in lower case")
+    add("--ignore-space", action="store_true", help="compare texts without spaces, as PP-OCR's figures do")
+    add("--limit", type=_positive, metavar="N", help="only the first N entries of each label file")
+    add("--json", type=Path, metavar="OUT", help="write the scores here, unrounded")
+    add("--predictions", type=Path, metavar="OUT.jsonl", help="det, e2e: write what was found, one picture a line")
+    add("--synthetic", type=_positive, metavar="N", help="cls: N drawn lines in fonts held out from training")
+    add("--corpus", type=Path, action="append", metavar="FILE", help="texts of --synthetic; default: invented ones")
+    add("--fonts", type=Path, action="append", metavar="DIR", help="fonts of --synthetic, instead of those held out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print a table, and write what was asked for.
+
+    Raises:
+        UserError: the options do not fit together; labels, pictures or the model cannot be read, or a result written.
+    """
+    _check(args)
+    sets = {str(path): _read_labels(path, args) for path in args.labels}
+    from ppocr_jax.inference.bundle import load_bundle
+    from ppocr_jax.inference.pipeline import OCR
+
+    bundle = load_bundle(args.model)
+    if args.task == "cls":
+        bundle.spec("cls")  # without one `OCR.classify` calls every line upright
+    ocr = OCR(args.model, backend=args.backend, device=args.device, threads=args.threads)
+    outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
+    if args.synthetic:
+        outcomes["synthetic"] = _find_synthetic_directions(args, ocr, bundle.charset)
+    scores = {name: _score(args, *outcome) for name, outcome in outcomes.items()}
+    if len(outcomes) > 1:
+        found, truth = ([x for o in outcomes.values() for x in o[side]] for side in (0, 1))
+        scores["all"] = _score(args, found, truth)
+    print(format_table(scores))
+    if args.json:
+        options = {name: getattr(args, name) for name in REPORTED_OPTIONS}
+        _write(args.json, json.dumps({**options, "scores": scores}, ensure_ascii=False, indent=1) + "\n")
+    if args.predictions:
+        (labels,) = args.labels
+        _write(args.predictions, _prediction_lines(_names(labels), outcomes[str(labels)][0]))
+    return 0
+
+
+def format_table(scores: dict[str, dict[str, float]]) -> str:
+    """One row per set, one column per score."""
+    header = ["set", *next(iter(scores.values()))]
+    rows = [header]
+    for name, score in scores.items():
+        cells = [f"{v:.0f}" if key in ("lines", "pictures") else f"{v:.4f}" for key, v in score.items()]
+        rows.append(["/".join(Path(name).parts[-3:]), *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.synthetic and args.task != "cls":
+        raise UserError("--synthetic goes with --task cls alone")
+    if not args.labels and not args.synthetic:
+        raise UserError("nothing to evaluate: name a label file with --labels (for --task cls, --synthetic N will do)")
+    if args.predictions and (args.task not in ("det", "e2e") or len(args.labels) != 1):
+        raise UserError("--predictions goes with --task det or e2e and a single --labels file")
+    if len(set(args.labels)) < len(args.labels):
+        raise UserError("a label file is named twice")
+
+
+def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
+    from ppocr_jax.data.labels import LabelError, read_detection_labels
+    from ppocr_jax.evaluation.rec import read_line_labels
+
+    read = read_detection_labels if args.task in ("det", "e2e") else read_line_labels
+    try:
+        records = read(path)[: args.limit]
+    except LabelError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"cannot read the label file {path}: {error.strerror}") from error
+    if not records:
+        raise UserError(f"the label file {path} is empty")
+    return records
+
+
+def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
+    from ppocr_jax.evaluation import cls, det, end_to_end, rec
+
+    if task == "det":
+        return det.detect_boxes(ocr.detect, records), list(records)
+    if task == "e2e":
+        return end_to_end.read_pages(ocr, records), list(records)
+    if task == "rec":
+        return rec.recognize_lines(ocr.recognize, rec.line_samples(records))
+    upright = (image_rgb for image_rgb, _ in rec.line_samples(records))
+    return cls.classify_lines(ocr.classify, cls.turn_every_second(upright))
+
+
+def _find_synthetic_directions(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
+    from ppocr_jax.data.synthetic.corpus import Corpus
+    from ppocr_jax.data.synthetic.fonts import NoFontsError
+    from ppocr_jax.evaluation import cls
+
+    try:
+        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.from_faker(seed=cls.HELD_OUT_SEED)
+        lines = cls.held_out_lines(args.synthetic, charset=charset, corpus=corpus, fonts=args.fonts)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error
+    except (NoFontsError, FileNotFoundError) as error:
+        raise UserError(str(error)) from error
+    return cls.classify_lines(ocr.classify, cls.turn_every_second(lines))
+
+
+def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict[str, float]:
+    from ppocr_jax.evaluation import cls, det, end_to_end
+    from ppocr_jax.metrics.recognition import recognition_score
+
+    texts = {"ignore_case": args.ignore_case, "ignore_space": args.ignore_space}
+    if args.task == "det":
+        return det.score_boxes(truth, found)
+    if args.task == "e2e":
+        return end_to_end.score_pages(truth, found, **texts)
+    if args.task == "rec":
+        return recognition_score(found, truth, **texts)
+    return cls.score_directions(found, truth)
+
+
+def _names(labels: Path) -> list[str]:
+    """Names of the pictures as the label file spells them."""
+    with labels.open(encoding="utf-8-sig") as file:
+        return [line.partition("\t")[0].strip() for line in file if line.strip()]
+
+
+def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
+    """JSON lines: `{"image": ..., "lines": [{"points": ..., "text": ..., "score": ...}, ...]}`."""
+    from ppocr_jax.results import Page
+
+    rows = []
+    for name, picture in zip(names, found, strict=False):  # --limit leaves names over
+        if isinstance(picture, Page):
+            lines = [{"points": line.quad, "text": line.text, "score": line.confidence} for line in picture]
+        else:
+            lines = [{"points": box.points.tolist(), "text": "", "score": float(box.score)} for box in picture]
+        rows.append(json.dumps({"image": name, "lines": lines}, ensure_ascii=False) + "\n")
+    return "".join(rows)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value

@@ -1,0 +1,164 @@
+"""`ppocr-jax eval` with a made-up model: options, table, files."""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppocr_jax.charset import english_charset
+from ppocr_jax.cli import main
+from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.results import Line, Page
+
+SCORER = Path(__file__).resolve().parents[2] / ".." / "shared" / "tools" / "score.py"
+QUAD = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
+FALSE_QUAD = ((10.0, 60.0), (60.0, 60.0), (60.0, 80.0), (10.0, 80.0))
+
+
+@dataclass(frozen=True)
+class Found:
+    points: np.ndarray | None = None
+    score: float = 0.75
+    text: str = ""
+    angle: int = 0
+
+
+class DarkTextReader:
+    """Finds the label's box and a false one, reads "total", and takes lines that are darker on the left for upright."""
+
+    def __init__(self, model, **settings):
+        self.settings = settings
+
+    def __call__(self, image_rgb, **options):
+        return Page(100, 100, (Line(QUAD, "total", 0.9), Line(FALSE_QUAD, "x", 0.8)))
+
+    def detect(self, image_rgb):
+        return [Found(np.float32(QUAD)), Found(np.float32(FALSE_QUAD))]
+
+    def recognize(self, crops):
+        return [Found(text="total") for _ in crops]
+
+    def classify(self, crops):
+        return [
+            Found(angle=0 if c[:, : c.shape[1] // 2].mean() < c[:, c.shape[1] // 2 :].mean() else 180) for c in crops
+        ]
+
+
+@pytest.fixture(autouse=True)
+def _made_up_model(monkeypatch):
+    bundle = SimpleNamespace(charset=english_charset(), spec=lambda task: None)
+    monkeypatch.setattr("ppocr_jax.inference.pipeline.OCR", DarkTextReader)
+    monkeypatch.setattr("ppocr_jax.inference.bundle.load_bundle", lambda model: bundle)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Two pictures with one line each: the first says "Total", the second "total"."""
+    picture = np.full((100, 100, 3), 255, np.uint8)
+    picture[10:30, 10:35] = 0
+    rows = []
+    for name, text in (("a.png", "Total"), ("b.png", "total")):
+        Image.fromarray(picture).save(tmp_path / name)
+        rows.append(f"{name}\t{json.dumps([{'transcription': text, 'points': QUAD}])}\n")
+    path = tmp_path / "label.txt"
+    path.write_text("".join(rows), encoding="utf-8")
+    return path
+
+
+def evaluate(tmp_path, *arguments):
+    assert main(["eval", "--json", str(tmp_path / "out.json"), *map(str, arguments)]) == 0
+    return json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["scores"]
+
+
+def test_detection(labels, tmp_path, capsys):
+    score = evaluate(tmp_path, "--task", "det", "--labels", labels)[str(labels)]
+    assert (score["precision"], score["recall"], score["pictures"]) == (0.5, 1, 2)
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["set", "precision", "recall", "hmean"]
+    assert row.split()[1:4] == ["0.5000", "1.0000", "0.6667"]
+
+
+@pytest.mark.parametrize(("option", "recall"), [([], 0.5), (["--ignore-case"], 1)])
+def test_end_to_end(labels, tmp_path, option, recall):
+    score = evaluate(tmp_path, "--task", "e2e", "--labels", labels, *option)[str(labels)]
+    assert score["recall"] == pytest.approx(recall)
+
+
+def test_recognition_of_two_sets_is_pooled(labels, tmp_path):
+    Image.new("RGB", (30, 10)).save(tmp_path / "line.png")
+    lines = tmp_path / "rec.txt"
+    lines.write_text("line.png\ttotal\n" * 4, encoding="utf-8")
+    scores = evaluate(tmp_path, "--task", "rec", "--labels", labels, "--labels", lines, "--limit", 3)
+    assert {name: score["lines"] for name, score in scores.items()} == {str(labels): 2, str(lines): 3, "all": 5}
+    assert scores["all"]["accuracy"] == pytest.approx(4 / 5, abs=1e-4)
+
+
+def test_direction_from_labels(labels, tmp_path):
+    score = evaluate(tmp_path, "--task", "cls", "--labels", labels)[str(labels)]
+    assert score == {"accuracy": 1, "accuracy_0": 1, "accuracy_180": 1, "lines": 2}
+
+
+def test_direction_needs_a_classifier(labels, monkeypatch, capsys):
+    def refuse(task):
+        raise BundleError(f"no {task!r} network")
+
+    monkeypatch.setattr("ppocr_jax.inference.bundle.load_bundle", lambda model: SimpleNamespace(spec=refuse))
+    assert main(["eval", "--task", "cls", "--labels", str(labels)]) == 1
+    assert "no 'cls' network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["det", "e2e"])
+def test_predictions_name_pictures_as_the_label_file_does(labels, tmp_path, task):
+    out = tmp_path / "predictions.jsonl"
+    evaluate(tmp_path, "--task", task, "--labels", labels, "--predictions", out, "--limit", 1)
+    (row,) = map(json.loads, out.read_text(encoding="utf-8").splitlines())
+    assert row["image"] == "a.png"
+    assert row["lines"][0] == {"points": [list(p) for p in QUAD], "text": "total", "score": 0.9} or task == "det"
+    assert [line["points"] for line in row["lines"]] == [[list(p) for p in q] for q in (QUAD, FALSE_QUAD)]
+
+
+@pytest.mark.skipif(not SCORER.is_file(), reason=f"no independent scorer at {SCORER}")
+def test_independent_scorer_takes_the_predictions(labels, tmp_path):
+    spec = importlib.util.spec_from_file_location("independent_scorer", SCORER)
+    scorer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    out = tmp_path / "predictions.jsonl"
+    ours = evaluate(tmp_path, "--task", "e2e", "--labels", labels, "--predictions", out)[str(labels)]
+    theirs = scorer.score_files(labels, out)
+    assert theirs["missing"] == 0
+    assert (ours["precision"], ours["recall"]) == pytest.approx(
+        (theirs["e2e"]["cs_keep"]["p"], theirs["e2e"]["cs_keep"]["r"]), abs=5.1e-5
+    )
+    assert ours["cer_without_spaces"] == pytest.approx(theirs["cer"]["cs"], abs=5.1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "det"], "nothing to evaluate"),
+        (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls"),
+        (["--task", "det", "--labels", "nowhere.txt"], "cannot read the label file nowhere.txt: No such file"),
+        (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions goes with"),
+        (["--task", "rec", "--labels", "a", "--labels", "a"], "named twice"),
+    ],
+)
+def test_wrong_options_are_one_line(arguments, message, capsys):
+    assert main(["eval", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_bad_and_empty_label_files_are_one_line(tmp_path, capsys):
+    path = tmp_path / "label.txt"
+    path.write_text("a.png\tnot json\n", encoding="utf-8")
+    assert main(["eval", "--task", "det", "--labels", str(path)]) == 1
+    assert f"{path}:1: the label is not JSON" in capsys.readouterr().err
+    path.write_text("\n", encoding="utf-8")
+    assert main(["eval", "--task", "det", "--labels", str(path)]) == 1
+    assert "is empty" in capsys.readouterr().err
