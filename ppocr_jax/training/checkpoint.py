@@ -140,15 +140,10 @@ class Checkpointer:
         return restored["state"]
 
     def _warn_of_changes(self, step: int) -> None:
-        saved, current = self.describe(step)["config"], self._description["config"]
-        changed = sorted(name for name in _flatten(saved).items() ^ _flatten(current).items())
-        for name in dict.fromkeys(name for name, _ in changed):
-            _logger.warning(
-                "%s was %s in the checkpoint and is %s now",
-                name,
-                _flatten(saved).get(name),
-                _flatten(current).get(name),
-            )
+        before, now = (_flatten(config) for config in (self.describe(step)["config"], self._description["config"]))
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                _logger.warning("%s was %s in the checkpoint, is %s now", name, before.get(name), now.get(name))
 
     def _score(self, metrics: Mapping[str, float]) -> float:
         value = float(metrics[self._key_metric])

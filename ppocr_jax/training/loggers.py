@@ -28,15 +28,15 @@ class JsonLines:
     """One JSON object a line; a resumed run appends."""
 
     def __init__(self, path: str | Path) -> None:
-        self._file = Path(path).open("a", encoding="utf-8")
+        self._path = Path(path)
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         record = {"step": step, "kind": kind, "time": round(time.time(), 3), **values}
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
     def close(self) -> None:
-        self._file.close()
+        """Every record is on disk already."""
 
 
 class TensorBoard:

@@ -1,0 +1,30 @@
+"""Every option of a training run: the schema, the defaults and what they mean, in one place.
+
+A run is described by one frozen dataclass per task (`DetConfig`, `RecConfig`, `ClsConfig`). Values come from the
+defaults here, then from a TOML file, then from command-line flags; `ppocr_jax.config_io` reads and writes them.
+Steps are optimiser steps (one batch each); paths are relative to the folder the program runs in.
+"""
+
+from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsModelConfig
+from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig
+from ppocr_jax.config.det import DetConfig, DetDataConfig, DetLossConfig, DetModelConfig
+from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig
+
+__all__ = [
+    "ClsConfig",
+    "ClsDataConfig",
+    "ClsModelConfig",
+    "ConfigError",
+    "DetConfig",
+    "DetDataConfig",
+    "DetLossConfig",
+    "DetModelConfig",
+    "LabelSource",
+    "OptimizerConfig",
+    "RecConfig",
+    "RecDataConfig",
+    "RecLossConfig",
+    "RecModelConfig",
+    "SyntheticConfig",
+    "TrainConfig",
+]

@@ -1,0 +1,61 @@
+"""Options of training the direction classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ppocr_jax.config.common import LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+
+
+@dataclass(frozen=True)
+class ClsModelConfig:
+    """Direction classifier: MobileNetV3-small x0.35, PP-OCR (arXiv 2009.09941), section 2.2.
+
+    Attributes:
+        name: an entry of `ppocr_jax.models`.
+        scale: width multiplier of the backbone.
+    """
+
+    name: str = "direction_mobilenet_v3"
+    scale: float = 0.35
+
+
+@dataclass(frozen=True)
+class ClsDataConfig:
+    """Classifier data: line pictures upright and turned by 180 degrees, half each. Size: PaddleOCR release/2.6.
+
+    Attributes:
+        train_labels: real lines; empty with synthetic lines alone.
+        val_labels: real lines for the evaluation.
+        synthetic: material of synthetic lines.
+        synthetic_share: fraction of synthetic lines.
+        height: of a line picture, pixels.
+        width: of a line picture, pixels.
+        augment_probability: chance of each augmentation.
+    """
+
+    train_labels: tuple[LabelSource, ...] = ()
+    val_labels: tuple[LabelSource, ...] = ()
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic_share: float = 0.5
+    height: int = 48
+    width: int = 192
+    augment_probability: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_share("data.synthetic_share", self.synthetic_share)
+
+
+@dataclass(frozen=True)
+class ClsConfig:
+    """Training of the direction classifier. Cosine from 0.001 without warm-up, batch 512: PaddleOCR release/2.6.
+
+    Attributes:
+        name: name of the experiment and of the model it makes.
+    """
+
+    name: str = "cls"
+    model: ClsModelConfig = field(default_factory=ClsModelConfig)
+    data: ClsDataConfig = field(default_factory=ClsDataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=20_000, batch_size=512, work_dir="runs/cls"))

@@ -1,0 +1,84 @@
+"""Options of training a text detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+
+
+@dataclass(frozen=True)
+class DetModelConfig:
+    """Detector: DB on MobileNetV3-large x0.5 with a 96-wide FPN, the student of PP-OCRv2, section 2.1.
+
+    Attributes:
+        name: an entry of `ppocr_jax.models`.
+        scale: width multiplier of the backbone.
+        neck_channels: inner width of the FPN.
+    """
+
+    name: str = "db_mobilenet_v3"
+    scale: float = 0.5
+    neck_channels: int = 96
+
+
+@dataclass(frozen=True)
+class DetDataConfig:
+    """Detector data: PaddleOCR release/2.6, whose crop is EAST's "crop that keeps whole words".
+
+    Attributes:
+        train_labels: labelled pictures; empty with `synthetic_share` 1.
+        val_labels: labelled pictures for the evaluation.
+        synthetic: material of synthetic pages.
+        synthetic_share: fraction of each batch that is synthetic.
+        crop_size: side of the square training crop, pixels, a multiple of 32.
+        scale_range: random rescaling before the crop.
+    """
+
+    train_labels: tuple[LabelSource, ...] = ()
+    val_labels: tuple[LabelSource, ...] = ()
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic_share: float = 0.0
+    crop_size: int = 960
+    scale_range: tuple[float, float] = (0.5, 3.0)
+
+    def __post_init__(self) -> None:
+        if self.crop_size < 32 or self.crop_size % 32:
+            raise ConfigError(f"data.crop_size must be a multiple of 32, not {self.crop_size}")
+        check_share("data.synthetic_share", self.synthetic_share)
+
+
+@dataclass(frozen=True)
+class DetLossConfig:
+    """DB loss: the weights and the dice form of PaddleOCR release/2.6, which the paper's models were trained with.
+
+    Attributes:
+        main: loss on the probability map: "dice", or "bce" with hard-negative mining as in the DB paper.
+        alpha: weight of the probability map.
+        beta: weight of the threshold map.
+        negative_ratio: hard negatives per positive pixel ("bce").
+    """
+
+    main: Literal["dice", "bce"] = "dice"
+    alpha: float = 5.0
+    beta: float = 10.0
+    negative_ratio: float = 3.0
+
+
+@dataclass(frozen=True)
+class DetConfig:
+    """Training of a text detector. Batch 8, cosine from 0.001 after two epochs' warm-up: PP-OCRv2, section 3.1.
+
+    Attributes:
+        name: name of the experiment and of the model it makes.
+    """
+
+    name: str = "det"
+    model: DetModelConfig = field(default_factory=DetModelConfig)
+    data: DetDataConfig = field(default_factory=DetDataConfig)
+    loss: DetLossConfig = field(default_factory=DetLossConfig)
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(warmup_steps=300))
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(batch_size=8, key_metric="hmean", work_dir="runs/det")
+    )

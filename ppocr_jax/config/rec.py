@@ -1,0 +1,100 @@
+"""Options of training a text recogniser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+
+
+@dataclass(frozen=True)
+class RecModelConfig:
+    """Recogniser: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
+
+    Attributes:
+        name: an entry of `ppocr_jax.models`.
+        charset: a built-in set ("en") or a file with one character a line.
+        scale: width multiplier of the backbone.
+        hidden: LSTM units per direction.
+        head_channels: width of the dense layer between the LSTM and the classes.
+    """
+
+    name: str = "crnn_lcnet"
+    charset: str = "en"
+    scale: float = 0.5
+    hidden: int = 64
+    head_channels: int = 96
+
+
+@dataclass(frozen=True)
+class RecDataConfig:
+    """Recogniser data. Height 32, widths up to 320 and labels of 25 characters: PaddleOCR release/2.6.
+
+    Attributes:
+        train_labels: real lines; empty with synthetic lines alone.
+        val_labels: real lines for the evaluation.
+        synthetic: material of synthetic lines.
+        synthetic_warm_steps: first steps, which see synthetic lines only.
+        synthetic_share: fraction of synthetic lines after that.
+        height: of a line picture, pixels.
+        widths: buckets of a line picture's width, pixels, rising; a batch holds lines of one bucket.
+        max_label_length: longer labels are left out.
+        augment_probability: chance of each augmentation.
+    """
+
+    train_labels: tuple[LabelSource, ...] = ()
+    val_labels: tuple[LabelSource, ...] = ()
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    synthetic_warm_steps: int = 0
+    synthetic_share: float = 0.5
+    height: int = 32
+    widths: tuple[int, ...] = (64, 96, 128, 160, 240, 320, 480)
+    max_label_length: int = 25
+    augment_probability: float = 0.4
+
+    def __post_init__(self) -> None:
+        if not self.widths or list(self.widths) != sorted(set(self.widths)):
+            raise ConfigError(f"data.widths must rise: {list(self.widths)}")
+        check_share("data.synthetic_share", self.synthetic_share)
+
+
+@dataclass(frozen=True)
+class RecLossConfig:
+    """CTC, with an optional frame-wise warm start on synthetic lines, whose alignment is known.
+
+    The paper trains with CTC alone (`align_steps` 0). CTC from scratch must find the alignment by itself and stays on
+    a plateau for long; a frame-wise cross-entropy on the generator's character positions skips that.
+
+    Attributes:
+        align_steps: steps with the frame-wise loss; 0 for none.
+        align_weight: its weight.
+        ctc_from_step: step at which CTC joins.
+        ctc_weight: weight of CTC while the frame-wise loss is on; 1 afterwards.
+    """
+
+    align_steps: int = 0
+    align_weight: float = 10.0
+    ctc_from_step: int = 0
+    ctc_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class RecConfig:
+    """Training of a text recogniser. 0.001 for 700 of 800 epochs, then 0.0001, batch 128: PP-OCRv2, section 3.1.
+
+    The defaults count 100 steps an epoch; L2 2e-5 is PaddleOCR release/2.6's.
+
+    Attributes:
+        name: name of the experiment and of the model it makes.
+    """
+
+    name: str = "rec"
+    model: RecModelConfig = field(default_factory=RecModelConfig)
+    data: RecDataConfig = field(default_factory=RecDataConfig)
+    loss: RecLossConfig = field(default_factory=RecLossConfig)
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            schedule="piecewise", warmup_steps=500, boundaries=(70_000,), values=(1e-3, 1e-4), l2=2e-5
+        )
+    )
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80_500, work_dir="runs/rec"))
