@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ppocr_jax.errors import UserError
+
 logger = logging.getLogger("ppocr_jax")
 
 IGNORE_TEXTS = ("###", "*")
@@ -24,7 +26,7 @@ IGNORE_TEXTS = ("###", "*")
 Record = TypeVar("Record")
 
 
-class LabelError(ValueError):
+class LabelError(UserError, ValueError):
     """A label line that cannot be used; the message names file, line and what is wrong."""
 
 
@@ -33,7 +35,7 @@ class Region:
     """One labelled region.
 
     Attributes:
-        points: (n, 2) float32, n >= 4, (x, y) in pixels of the stored picture, clockwise.
+        points: (n, 2) float32, n >= 4, (x, y) in pixels of the upright picture, clockwise.
         text: Transcription; empty where the text is not known (such a region still counts for detection).
         ignore: Illegible or "do not care".
     """

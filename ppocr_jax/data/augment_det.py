@@ -1,0 +1,225 @@
+"""Geometric augmentation of detector pictures: flip, rotation, rescaling and crop.
+
+PaddleOCR release/2.6 resamples the picture once per step, the rescaling on the whole picture (up to 9 times its
+pixels) of which the crop then keeps a part. Here every step only composes an affine map, a `View` of the source
+picture, and `render` resamples once, for the pixels that are kept. The random choices and the polygons are the same;
+what differs is one interpolation instead of three, and rotated corners that a later rescaling would have blurred.
+
+Points are continuous: pixel i covers [i, i + 1), so flipping maps x to width - x and rescaling multiplies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppocr_jax.geometry import min_area_quad
+
+Polygons = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture of `height` x `width` pixels seen through an affine map.
+
+    Attributes:
+        matrix: (3, 3), takes points of the source picture to points of the view.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    matrix: np.ndarray
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, image_rgb: np.ndarray) -> View:
+        """The picture as it is."""
+        return cls(np.eye(3), *image_rgb.shape[:2])
+
+    def then(self, matrix: np.ndarray, height: int | None = None, width: int | None = None) -> View:
+        """This view seen through another map."""
+        return View(matrix @ self.matrix, height or self.height, width or self.width)
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Where points (..., 2) of the source picture are in the view."""
+        return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+
+def random_flip(rng: np.random.Generator, view: View, *, probability: float = 0.5) -> View:
+    """Mirror left and right."""
+    if rng.random() >= probability:
+        return view
+    return view.then(np.array([(-1.0, 0, view.width), (0, 1, 0), (0, 0, 1)]))
+
+
+def random_rotation(rng: np.random.Generator, view: View, *, degrees: tuple[float, float] = (-10, 10)) -> View:
+    """Rotate about the centre by a uniform angle; the canvas keeps its size, what leaves it is lost."""
+    angle = np.deg2rad(rng.uniform(*degrees))
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = view.width / 2, view.height / 2
+    return view.then(np.array([(cos, -sin, x - cos * x + sin * y), (sin, cos, y - sin * x - cos * y), (0, 0, 1)]))
+
+
+def random_scale(rng: np.random.Generator, view: View, *, factors: tuple[float, float] = (0.5, 3.0)) -> View:
+    """Rescale both axes by one uniform factor."""
+    factor = rng.uniform(*factors)
+    height, width = (max(1, round(side * factor)) for side in (view.height, view.width))
+    return view.then(np.diag([width / view.width, height / view.height, 1.0]), height, width)
+
+
+def random_text_crop(
+    rng: np.random.Generator,
+    view: View,
+    polygons: Polygons,
+    *,
+    size: int = 960,
+    max_tries: int = 50,
+    min_side: float = 0.1,
+) -> View:
+    """Crop between text regions, so that none is cut, and scale the crop to fit `size` (EAST's crop).
+
+    The crop's borders lie in rows and columns without text; it holds at least one region. Where that fails, the whole
+    picture is taken. Small crops are enlarged: text sizes vary widely.
+
+    Args:
+        rng: Source of the choice.
+        view: The picture.
+        polygons: Regions that guide the crop, in the source picture; not the ignored ones.
+        size: Longer side of the result.
+        max_tries: Draws before the whole picture is taken.
+        min_side: Least side of the crop, as a fraction of the picture's.
+    """
+    left, top, right, bottom = 0, 0, view.width, view.height
+    boxes = _integer_boxes(view, polygons)
+    columns = _free_runs(boxes[:, 0], boxes[:, 2], view.width)
+    rows = _free_runs(boxes[:, 1], boxes[:, 3], view.height)
+    for _ in range(max_tries if columns and rows and len(boxes) else 0):
+        x0, x1 = _two_coordinates(rng, columns)
+        y0, y1 = _two_coordinates(rng, rows)
+        if x1 - x0 < max(1, min_side * view.width) or y1 - y0 < max(1, min_side * view.height):
+            continue
+        outside = (boxes[:, 2] < x0) | (boxes[:, 0] > x1) | (boxes[:, 3] < y0) | (boxes[:, 1] > y1)
+        if not outside.all():
+            left, top, right, bottom = x0, y0, x1, y1
+            break
+    width, height = right - left, bottom - top
+    scale = min(size / width, size / height)
+    matrix = np.array([(scale, 0, -left * scale), (0, scale, -top * scale), (0, 0, 1)])
+    return view.then(matrix, max(1, int(height * scale)), max(1, int(width * scale)))
+
+
+def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int = 640) -> View:
+    """Crop a window of `size`, without rescaling, that holds the centre of a random region (if there are any).
+
+    Unlike `random_text_crop` it keeps text at its size, and cuts regions that it does not hold whole.
+    """
+    low, high = np.zeros(2), np.maximum((view.width - size, view.height - size), 0)
+    if len(polygons):
+        centre = view.points(polygons[int(rng.integers(len(polygons)))]).mean(axis=0)
+        low, high = np.clip(centre - size, low, high), np.clip(centre, low, high)
+    left, top = np.floor(rng.uniform(low, high + 1 - 1e-9))
+    left, top = min(left, max(view.width - size, 0)), min(top, max(view.height - size, 0))
+    matrix = np.array([(1, 0, -left), (0, 1, -top), (0, 0, 1.0)])
+    return view.then(matrix, min(size, view.height), min(size, view.width))
+
+
+def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
+    """Draw the view, top left on a black canvas.
+
+    Cubic interpolation where the view enlarges, linear elsewhere (without low-pass filter, like the detector's resize
+    at inference).
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    import cv2
+
+    half = np.array([(1, 0, 0.5), (0, 1, 0.5), (0, 0, 1)])  # OpenCV puts the first pixel's centre at 0
+    matrix = (np.linalg.inv(half) @ view.matrix @ half)[:2]
+    enlarges = abs(np.linalg.det(view.matrix)) > 1
+    flags = cv2.INTER_CUBIC if enlarges else cv2.INTER_LINEAR
+    canvas = np.zeros((size, size, 3), np.uint8)
+    canvas[: view.height, : view.width] = cv2.warpAffine(image_rgb, matrix, (view.width, view.height), flags=flags)
+    return canvas
+
+
+def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
+    """Polygons in the view, without those whose bounding box lies outside of it; not clipped, as in PaddleOCR."""
+    moved = [view.points(polygon) for polygon in polygons]
+    limits = (view.width, view.height)
+    kept = [bool((p.max(axis=0) >= 0).all() and (p.min(axis=0) <= limits).all()) for p in moved]
+    return [p for p, keep in zip(moved, kept, strict=True) if keep], [
+        bool(flag) for flag, keep in zip(ignore, kept, strict=True) if keep
+    ]
+
+
+def clipped_polygons(
+    view: View, polygons: Polygons, ignore: Sequence[bool], *, min_visible: float = 0.6
+) -> tuple[list[np.ndarray], list[bool]]:
+    """Polygons in the view, cut at its borders.
+
+    Moving the vertices of a cut region onto the border, which the shrink map does, would tilt its long sides away
+    from the text; cutting keeps them. A region of which no legible part is left, because the short side of that part
+    measures less than `min_visible` of the whole region's, becomes ignored.
+    """
+    kept: list[np.ndarray] = []
+    flags: list[bool] = []
+    for polygon, ignored in zip(polygons, ignore, strict=True):
+        whole = view.points(polygon)
+        part = _clip(whole, view.width, view.height)
+        if len(part) < 3:
+            continue
+        sliver = part is not whole and _short_side(part) < min_visible * _short_side(whole)
+        kept.append(part)
+        flags.append(bool(ignored) or sliver)
+    return kept, flags
+
+
+def _short_side(polygon: np.ndarray) -> float:
+    return min_area_quad(polygon.astype(np.float32))[1]
+
+
+def _clip(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
+    """The part of a polygon inside [0, width] x [0, height] (Sutherland-Hodgman); the same object if that is all."""
+    for axis, limit in ((0, width), (1, height)):
+        for inward, bound in ((1, 0), (-1, limit)):
+            depth = (polygon[:, axis] - bound) * inward
+            if (depth >= 0).all():
+                continue
+            vertices: list[np.ndarray] = []
+            for i in range(len(polygon)):
+                before, now = depth[i - 1], depth[i]
+                if (before >= 0) != (now >= 0):
+                    vertices.append(polygon[i - 1] + (polygon[i] - polygon[i - 1]) * (before / (before - now)))
+                if now >= 0:
+                    vertices.append(polygon[i])
+            if not vertices:
+                return np.empty((0, 2))
+            polygon = np.array(vertices)
+    return polygon
+
+
+def _integer_boxes(view: View, polygons: Polygons) -> np.ndarray:
+    """(n, 4) int: left, top, right, bottom of each polygon in the view, rounded."""
+    moved = [np.round(view.points(polygon)) for polygon in polygons]
+    return np.array([(*p.min(axis=0), *p.max(axis=0)) for p in moved], int).reshape(-1, 4)
+
+
+def _free_runs(starts: np.ndarray, ends: np.ndarray, length: int) -> list[tuple[int, int]]:
+    """Runs (first, last) of the coordinates below `length` that no [start, end) covers."""
+    covered = np.zeros(length + 2, bool)
+    covered[[0, -1]] = True
+    for start, end in zip(np.maximum(starts, 0), np.maximum(ends, 0), strict=True):
+        covered[1 + start : 1 + min(end, length)] = True
+    edges = np.flatnonzero(np.diff(covered))
+    return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]
+
+
+def _two_coordinates(rng: np.random.Generator, runs: list[tuple[int, int]]) -> tuple[int, int]:
+    """Two random coordinates in increasing order, each from a random run."""
+    picks = rng.integers(len(runs), size=2)
+    low, high = sorted(int(rng.integers(runs[i][0], runs[i][1] + 1)) for i in picks)
+    return low, high

@@ -1,0 +1,207 @@
+"""Detector training batches: labelled pictures and synthetic pages, cropped, with their targets.
+
+What scale is text trained at? At inference a picture's longer side is limited to 960 pixels. With `crop="page"`
+training sees pictures at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
+`crop_size` that moves over the picture: text has the size it will have at inference, whatever the window. With
+`crop="reference"` it is PaddleOCR release/2.6's recipe: the original picture times 0.5 to 3, then a crop between text
+regions that is scaled to fit `crop_size` (960 there). Text sizes vary far more, which a long training turns into
+robustness and a short one does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from ppocr_jax.config import LabelSource
+from ppocr_jax.data import augment_det as augment
+from ppocr_jax.data.image_cache import ImageCache
+from ppocr_jax.data.labels import DetectionRecord, read_detection_labels
+from ppocr_jax.data.merge_words import merge_words_into_lines
+from ppocr_jax.data.photometric import jitter_photometric
+from ppocr_jax.data.targets import detection_targets
+from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
+
+Batch = dict[str, np.ndarray]
+Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
+
+
+class PageLine(Protocol):
+    """One line of a synthetic page."""
+
+    @property
+    def quad(self) -> np.ndarray: ...
+
+
+class Page(Protocol):
+    """A synthetic page and where its lines are."""
+
+    @property
+    def image_rgb(self) -> np.ndarray: ...
+    @property
+    def lines(self) -> Sequence[PageLine]: ...
+
+
+class PageGenerator(Protocol):
+    """Draws page number `index` of a seed's endless book, `size` = (height, width) pixels."""
+
+    def __call__(self, seed: int, index: int, *, size: tuple[int, int]) -> Page: ...
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionSource:
+    """Labelled pictures; each is drawn `weight` times as often as a picture of a source with weight 1."""
+
+    records: tuple[DetectionRecord, ...]
+    weight: float = 1.0
+
+    @classmethod
+    def read(cls, source: LabelSource, *, strict: bool = True) -> DetectionSource:
+        """Read a label file; where it labels words, they are merged into text lines.
+
+        Raises:
+            LabelError: A bad line, when `strict`.
+            OSError: The file cannot be read.
+        """
+        records = read_detection_labels(source.path, strict=strict)
+        if source.granularity == "word":
+            records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
+        return cls(tuple(records), source.weight)
+
+
+class _WeightedRecords:
+    """All records of the sources, to draw from by the sources' weights."""
+
+    def __init__(self, sources: Sequence[DetectionSource]) -> None:
+        used = [source for source in sources if source.records and source.weight > 0]
+        self.records = tuple(record for source in used for record in source.records)
+        weights = [source.weight for source in used for _ in source.records]
+        self._cumulative = np.cumsum(weights) / max(sum(weights), 1e-12)
+
+    def draw(self, rng: np.random.Generator) -> DetectionRecord:
+        index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        return self.records[min(index, len(self.records) - 1)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionBatches:
+    """Batch number `step` of a seed's endless sequence: `batches(step)`.
+
+    A pure function of (seed, step), so a resumed run sees what an uninterrupted one would have seen. Picklable, for
+    worker processes, as long as `page_generator` is.
+
+    Attributes:
+        seed: Of every choice.
+        batch_size: Samples per batch.
+        crop_size: Side of the square training pictures, pixels; a multiple of 32.
+        scale_range: Range of the random rescaling that belongs to `crop`.
+        crop: How labelled pictures are scaled and cropped, see the head of this module.
+        sources: Labelled pictures.
+        page_generator: Synthetic pages. They are drawn at `crop_size`, flipped and rotated, but not rescaled or
+            degraded: that is the generator's business.
+        synthetic_share: Fraction of the samples that are synthetic pages.
+        flip_probability: Chance of mirroring a sample.
+        photometric: Whether labelled pictures get other tones, blur, noise and JPEG compression.
+        limit_side: Limit of the longer side at inference ("page" only).
+        shrink_ratio: See `detection_targets`.
+        min_text_size: See `detection_targets`.
+        normalization: Of the pictures.
+        cache_bytes: Memory for decoded pictures.
+
+    Raises:
+        ValueError: There is nothing to draw samples from, or a value is out of range.
+    """
+
+    seed: int
+    batch_size: int
+    crop_size: int
+    scale_range: tuple[float, float]
+    crop: Literal["reference", "page"] = "reference"
+    sources: Sequence[DetectionSource] = ()
+    page_generator: PageGenerator | None = None
+    synthetic_share: float = 0.0
+    flip_probability: float = 0.5
+    photometric: bool = False
+    limit_side: int = 960
+    shrink_ratio: float = 0.4
+    min_text_size: float = 8
+    normalization: Normalization = DETECTOR_NORMALIZATION
+    cache_bytes: int = 512 * 2**20
+    _records: _WeightedRecords = field(init=False, repr=False)
+    _load: ImageCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_records", _WeightedRecords(self.sources))
+        object.__setattr__(self, "_load", ImageCache(self.cache_bytes))
+        share = self.synthetic_share
+        if not 0 <= share <= 1:
+            raise ValueError(f"synthetic_share is a fraction between 0 and 1, not {share}")
+        if share > 0 and self.page_generator is None:
+            raise ValueError(f"synthetic_share is {share}, but there is no page generator")
+        if share < 1 and not self._records.records:
+            raise ValueError(f"synthetic_share is {share}, but there are no labelled pictures; set it to 1")
+        if self.crop_size < 32 or self.crop_size % 32:
+            raise ValueError(f"crop_size must be a multiple of 32, not {self.crop_size}")
+        if self.crop not in ("reference", "page"):
+            raise ValueError(f'crop must be "reference" or "page", not {self.crop!r}')
+
+    def __call__(self, step: int) -> Batch:
+        """Draw a batch.
+
+        Returns:
+            "images" (B, S, S, 3) float32, normalised; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
+            (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`.
+
+        Raises:
+            ImageError: A picture is missing or damaged.
+        """
+        samples = [self._sample(step, i) for i in range(self.batch_size)]
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def _sample(self, step: int, i: int) -> Batch:
+        rng = np.random.default_rng((self.seed, step, i))
+        index = step * self.batch_size + i
+        # The share is met exactly over any stretch of samples, not only on average.
+        synthetic = int((index + 1) * self.synthetic_share) > int(index * self.synthetic_share)
+        image, polygons, ignore = self._draw_page(rng, index) if synthetic else self._draw_record(rng)
+        targets = detection_targets(
+            polygons, ignore, image.shape[:2], shrink_ratio=self.shrink_ratio, min_text_size=self.min_text_size
+        )
+        return {"images": self.normalization(image), **targets}
+
+    def _draw_page(self, rng: np.random.Generator, index: int) -> Sample:
+        assert self.page_generator is not None
+        page = self.page_generator(self.seed, index, size=(self.crop_size, self.crop_size))
+        polygons = [np.asarray(line.quad, np.float64) for line in page.lines]
+        view = self._flip_and_rotate(rng, augment.View.of(page.image_rgb))
+        kept, ignore = augment.clipped_polygons(view, polygons, [False] * len(polygons))
+        return augment.render(page.image_rgb, view, self.crop_size), kept, ignore
+
+    def _draw_record(self, rng: np.random.Generator) -> Sample:
+        record = self._records.draw(rng)
+        image = self._load(record.image_path)
+        polygons = [region.points.astype(np.float64) for region in record.regions]
+        ignore = [region.ignore for region in record.regions]
+        guides = [polygon for polygon, ignored in zip(polygons, ignore, strict=True) if not ignored]
+        view = self._flip_and_rotate(rng, augment.View.of(image))
+        if self.crop == "reference":
+            view = augment.random_scale(rng, view, factors=self.scale_range)
+            view = augment.random_text_crop(rng, view, guides, size=self.crop_size)
+            kept, ignore = augment.visible_polygons(view, polygons, ignore)
+        else:
+            inference_scale = min(1.0, self.limit_side / max(image.shape[:2]))
+            low, high = (factor * inference_scale for factor in self.scale_range)
+            view = augment.random_scale(rng, view, factors=(low, high))
+            view = augment.random_window(rng, view, guides, size=self.crop_size)
+            kept, ignore = augment.clipped_polygons(view, polygons, ignore)
+        rendered = augment.render(image, view, self.crop_size)
+        if self.photometric:
+            rendered = jitter_photometric(rng, rendered, kept)
+        return rendered, kept, ignore
+
+    def _flip_and_rotate(self, rng: np.random.Generator, view: augment.View) -> augment.View:
+        view = augment.random_flip(rng, view, probability=self.flip_probability)
+        return augment.random_rotation(rng, view)

@@ -1,0 +1,51 @@
+"""Decoded pictures kept in memory, up to a limit."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.images import load_image
+
+
+class ImageCache:
+    """`load_image` that keeps the pictures used last, up to `max_bytes` of pixels.
+
+    Safe to share between threads. A pickled copy starts empty, so that each worker process fills its own.
+    """
+
+    def __init__(self, max_bytes: int = 512 * 2**20) -> None:
+        self.max_bytes = max_bytes
+        self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """The upright picture (H, W, 3) uint8 RGB, not to be written to.
+
+        Raises:
+            ImageError: See `load_image`.
+        """
+        with self._lock:
+            if path in self._images:
+                self._images.move_to_end(path)
+                return self._images[path]
+        image = load_image(path)  # outside of the lock: other threads decode at the same time
+        image.flags.writeable = False
+        with self._lock:
+            if path not in self._images and image.nbytes <= self.max_bytes:
+                self._images[path] = image
+                self._bytes += image.nbytes
+            while self._bytes > self.max_bytes:
+                self._bytes -= self._images.popitem(last=False)[1].nbytes
+        return image
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"max_bytes": self.max_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)
