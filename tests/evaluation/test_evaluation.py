@@ -3,13 +3,17 @@
 import json
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ppocr_jax.charset import english_charset
 from ppocr_jax.data.labels import read_detection_labels
-from ppocr_jax.evaluation.cls import evaluate_direction, turn_every_second
+from ppocr_jax.data.synthetic.corpus import Corpus
+from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
+from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.end_to_end import evaluate_end_to_end
 from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples, read_line_labels
@@ -152,3 +156,41 @@ def test_missing_picture_is_an_error(labels):
     (labels.parent / "page.png").unlink()
     with pytest.raises(ImageError, match=r"page\.png"):
         evaluate_detection(detect, read_detection_labels(labels))
+
+
+DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
+
+
+@pytest.fixture
+def dejavu_only(monkeypatch):
+    """As if DejaVu were all the fonts of this machine."""
+    if not DEJAVU.is_dir():
+        pytest.skip(f"no fonts in {DEJAVU}")
+    faces = find_fonts([DEJAVU])
+    monkeypatch.setattr("ppocr_jax.evaluation.cls.find_fonts", lambda folders: faces)
+
+
+def draw_held_out(**options):
+    corpus = Corpus(entries=("Total 12.50", "Invoice"))
+    return list(held_out_lines(3, charset=english_charset(), corpus=corpus, **options))
+
+
+@pytest.mark.usefixtures("dejavu_only")
+def test_held_out_lines_are_the_same_at_each_call():
+    first, second = draw_held_out(fonts=[DEJAVU]), draw_held_out(fonts=[DEJAVU])
+    assert len(first) == 3
+    assert all(line.dtype == np.uint8 and line.shape[2] == 3 for line in first)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[0], first[1])
+
+
+@pytest.mark.usefixtures("dejavu_only")
+def test_held_out_lines_use_no_other_fonts(monkeypatch):
+    with pytest.raises(NoFontsError, match="held out"):
+        draw_held_out()
+    used = []
+    monkeypatch.setattr("ppocr_jax.evaluation.cls.HELD_OUT_FONTS", ("DejaVu Sans Mono",))
+    monkeypatch.setattr("ppocr_jax.evaluation.cls.LineGenerator", lambda *, fonts, **_: used.extend(fonts))
+    held_out_lines(1, charset=english_charset(), corpus=Corpus(entries=("a",)))
+    assert used
+    assert all("Sans Mono" in face.name for face in used)
