@@ -16,29 +16,7 @@ from ppocr_jax.data.synthetic.phrases import amount, digits, phrase, pick
 _LONGEST_ENTRY_BYTES = 2048
 _FIRST_CJK = "\u2e80"
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
-_SHORT = (
-    "RM",
-    "X",
-    "x",
-    "SR",
-    "S",
-    "1",
-    "2",
-    "3",
-    "%",
-    ":",
-    "-",
-    "@",
-    "QTY",
-    "NO",
-    "T",
-    "1X",
-    "(RM)",
-    "0",
-    "=",
-    "ZR",
-    "No",
-)
+_SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
 
 
 @dataclass(frozen=True)
@@ -100,7 +78,13 @@ class Corpus:
             return _short_text(rng, charset, high)
         if rng.random() < 0.06:
             return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
-        text = self._phrase(rng, charset)
+        for _ in range(4):
+            text = self._phrase(rng, charset)
+            if low <= len(text) <= high:
+                return text
+            run = _run_of_words(rng, text, low, high)
+            if run:
+                return run
         for _ in range(40):
             if len(text) >= low:
                 break
@@ -117,14 +101,14 @@ class Corpus:
             text = self.entry(rng)
             change_case = 0.6
         if rng.random() < change_case:
-            text = (text.upper(), text.upper(), text.title(), text.lower())[int(rng.integers(4))]
+            text = (str.upper, str.upper, _title, str.lower)[int(rng.integers(4))](text)
         if rng.random() < 0.06:
             text = _with_punctuation(rng, text)
         return in_charset(text, charset)
 
 
 def in_charset(text: str, charset: Charset) -> str:
-    """`text` without characters outside `charset`; runs of white space become one space (or none, if it has no space)."""
+    """`text` in the characters of `charset`; runs of white space become one space (none, if it has no space)."""
     ids = charset.ids
     space = " " if " " in ids else ""
     words = ["".join([c for c in word if c in ids]) for word in text.split()]
@@ -147,10 +131,27 @@ def _line_at(path: str, position: float) -> str:
     return line.decode("utf-8", errors="ignore")
 
 
+def _title(text: str) -> str:
+    return " ".join([word[:1].upper() + word[1:] for word in text.split(" ")])
+
+
 def _joint(left: str, right: str, charset: Charset) -> str:
     if " " not in charset or (left and right and left[-1] >= _FIRST_CJK and right[0] >= _FIRST_CJK):
         return ""
     return " "
+
+
+def _run_of_words(rng: np.random.Generator, text: str, low: int, high: int) -> str:
+    """Whole neighbouring words of `text` with `low` to `high` characters; "" when there are none."""
+    if len(text) < low:
+        return ""
+    starts = [0] + [i + 1 for i, c in enumerate(text) if c == " "]
+    ends = [start - 1 for start in starts[1:]] + [len(text)]
+    runs = [(start, end) for start in starts for end in ends if low <= end - start <= high]
+    if not runs:
+        return ""
+    start, end = runs[int(rng.integers(len(runs)))]
+    return text[start:end]
 
 
 def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:

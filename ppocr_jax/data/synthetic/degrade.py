@@ -6,6 +6,8 @@ Strengths are limited so that a person can still read the text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ppocr_jax.data.synthetic.background import smooth_noise
@@ -14,7 +16,7 @@ from ppocr_jax.data.synthetic.background import smooth_noise
 def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
     """Thermal paper that has lost part of its print, in soft spots."""
     spots = smooth_noise(rng, *ink.shape, cell=max(2.0, text_height * rng.uniform(0.3, 3)))
-    keep = np.clip(rng.uniform(0.55, 0.95) + spots * rng.uniform(0.05, 0.25), 0.25, 1)
+    keep = np.clip(rng.uniform(0.6, 0.95) + spots * rng.uniform(0.05, 0.25), 0.4, 1)
     return (ink * keep).astype(np.uint8)
 
 
@@ -39,20 +41,11 @@ def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) ->
     return cv2.dilate(ink, kernel)
 
 
-def dot_matrix_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """The needles of a matrix printer: the strokes are rows of dots."""
-    pitch = max(2.2, text_height / rng.uniform(8, 12))
-    wave_x = np.cos(np.arange(ink.shape[1], dtype=np.float32) * (2 * np.pi / pitch) + rng.uniform(0, 6.28))
-    wave_y = np.cos(np.arange(ink.shape[0], dtype=np.float32) * (2 * np.pi / pitch) + rng.uniform(0, 6.28))
-    dots = np.clip(0.75 + 0.45 * (wave_x[None, :] + wave_y[:, None]), 0.1, 1)
-    return (ink * dots).astype(np.uint8)
-
-
 def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """A picture slightly out of focus, or a soft scanner."""
     import cv2
 
-    sigma = rng.uniform(0.02, 0.055) * text_height
+    sigma = rng.uniform(0.015, 0.05) * text_height
     return cv2.GaussianBlur(image_rgb, (0, 0), max(0.3, sigma))
 
 
@@ -60,7 +53,7 @@ def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
     """A camera moved while the shutter was open."""
     import cv2
 
-    length = max(2.0, text_height * rng.uniform(0.05, 0.16))
+    length = max(2.0, text_height * rng.uniform(0.05, 0.13))
     size = int(length) | 1
     size = max(3, size)
     kernel = np.zeros((size, size), np.float32)
@@ -76,7 +69,7 @@ def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: f
     """A lens out of focus: every point becomes a disc."""
     import cv2
 
-    radius = max(0.7, text_height * rng.uniform(0.02, 0.06))
+    radius = max(0.7, text_height * rng.uniform(0.02, 0.05))
     reach = int(np.ceil(radius))
     ys, xs = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(xs, ys), 0, 1).astype(np.float32)
@@ -88,11 +81,11 @@ def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height:
     import cv2
 
     height, width = image_rgb.shape[:2]
-    scale = max(rng.uniform(0.35, 0.9), min(1.0, 9 / text_height))
+    scale = max(rng.uniform(0.35, 0.9), min(1.0, 10 / text_height))
     small = (max(2, round(width * scale)), max(2, round(height * scale)))
-    interpolation = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)[int(rng.choice(3, p=(0.5, 0.42, 0.08)))]
+    reduced = cv2.resize(image_rgb, small, interpolation=cv2.INTER_AREA)
     return cv2.resize(
-        cv2.resize(image_rgb, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=interpolation
+        reduced, (width, height), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
     )
 
 
@@ -100,7 +93,7 @@ def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
     """Sensor noise, mostly the same in all channels."""
     height, width = image_rgb.shape[:2]
     channels = 3 if rng.random() < 0.3 else 1
-    grain = rng.standard_normal((height, width, channels), dtype=np.float32) * rng.uniform(2, 14)
+    grain = rng.standard_normal((height, width, channels), dtype=np.float32) * rng.uniform(1, 10)
     return np.clip(image_rgb + grain, 0, 255).astype(np.uint8)
 
 
@@ -129,6 +122,16 @@ def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) ->
     return np.clip(levels * 255, 0, 255).astype(np.uint8)[image_rgb]
 
 
+def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A scanner's levels: paper becomes nearly white and print nearly black, as far as their contrast goes."""
+    dark, bright = np.percentile(image_rgb[::2, ::2], (2, 90))
+    if bright - dark < 60:
+        return image_rgb
+    black, white = dark - rng.uniform(0, 0.3) * (bright - dark), bright + rng.uniform(-0.1, 0.05) * (bright - dark)
+    levels = (np.arange(256) - black) / (white - black) * 255
+    return np.clip(levels, 0, 255).astype(np.uint8)[image_rgb]
+
+
 def shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """A soft-edged shadow over part of the picture."""
     height, width = image_rgb.shape[:2]
@@ -152,36 +155,42 @@ def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: 
     return np.clip(image_rgb + strength * darker, 0, 255).astype(np.uint8)
 
 
-_INK_STEPS = ((fade_ink, 0.18), (break_ink, 0.1), (spread_ink, 0.12), (dot_matrix_ink, 0.06))
-_PICTURE_STEPS = (
-    (bleed_through, 0.02),
-    (shadow, 0.06),
-    (gaussian_blur, 0.3),
-    (motion_blur, 0.05),
-    (defocus_blur, 0.06),
-    (low_resolution, 0.22),
-    (tone, 0.4),
-    (noise, 0.3),
-    (speckles, 0.03),
-    (jpeg, 0.35),
+Degradation = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
+
+# Every entry is one thing that can happen: (probability, the functions of which one is then chosen).
+# Blur and low resolution exclude each other, because together they make small text illegible.
+_INK_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
+    (0.22, (fade_ink, fade_ink, break_ink)),
+    (0.12, (spread_ink,)),
+)
+_PICTURE_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
+    (0.07, (shadow, shadow, bleed_through)),
+    (0.5, (gaussian_blur, gaussian_blur, low_resolution, low_resolution, defocus_blur, motion_blur)),
+    (0.45, (tone, scan_levels)),
+    (0.28, (noise, noise, noise, speckles)),
+    (0.4, (jpeg,)),
 )
 
 
 def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """A few of the ink functions, each with its probability."""
-    return _apply(_INK_STEPS, rng, ink, text_height)
+    """None, one or two of the ink functions."""
+    return _happen(_INK_EVENTS, rng, ink, text_height)
 
 
 def degrade(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A few of the picture functions, each with its probability; one picture in eight stays clean."""
-    if rng.random() < 0.12:
-        return image_rgb
-    return _apply(_PICTURE_STEPS, rng, image_rgb, text_height)
+    """A few of the picture functions, in the order in which light, lens, sensor and file act; often only one or none."""
+    return _happen(_PICTURE_EVENTS, rng, image_rgb, text_height)
 
 
-def _apply(steps: tuple, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
-    chosen = rng.random(len(steps))
-    for (function, probability), value in zip(steps, chosen, strict=True):
+def _happen(
+    events: tuple[tuple[float, tuple[Degradation, ...]], ...],
+    rng: np.random.Generator,
+    image: np.ndarray,
+    text_height: float,
+) -> np.ndarray:
+    for (probability, functions), value in zip(events, rng.random(len(events)), strict=True):
         if value < probability:
+            # The value left of the draw is uniform again: it chooses the function.
+            function = functions[int(value / probability * len(functions))]
             image = function(rng, image, text_height)
     return image

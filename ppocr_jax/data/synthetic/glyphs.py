@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from ppocr_jax.data.synthetic.fonts import FontFace
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
 
 
 @dataclass(frozen=True)
@@ -54,31 +52,47 @@ class InkedText:
 def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
     """(starts, ends): x of both sides of every character, kerning respected, the line starting at 0."""
     font = lettering.face.at(lettering.size)
-    # The length of a prefix holds the kerning before its last character, so that character lies at its end.
-    ends = np.array([font.getlength(text[: i + 1]) for i in range(len(text))], np.float64)
     widths = {c: font.getlength(c) for c in set(text)}
-    starts = ends - np.array([widths[c] for c in text])
+    # The basic layout kerns pairs, so lengths of pairs are enough; lengths of prefixes would cost the square.
+    pairs = list(pairwise(text))
+    kerning = {pair: font.getlength("".join(pair)) - widths[pair[0]] - widths[pair[1]] for pair in set(pairs)}
+    own = np.array([widths[c] for c in text])
+    ends = np.cumsum(own + np.array([0.0] + [kerning[pair] for pair in pairs]))
+    starts = ends - own
     is_space = np.array([c == " " for c in text])
-    growth = lettering.tracking * lettering.size + is_space * (lettering.space_scale - 1) * widths.get(" ", 0.0)
-    before = np.concatenate([[0.0], np.cumsum(growth)[:-1]])
-    stretched_space = is_space * (lettering.space_scale - 1) * widths.get(" ", 0.0)
-    return starts + before, ends + before + stretched_space
+    wider_space = is_space * (lettering.space_scale - 1) * widths.get(" ", 0.0)
+    growth = lettering.tracking * lettering.size + wider_space
+    before = np.cumsum(growth) - growth
+    return starts + before, ends + before + wider_space
 
 
 def measure(text: str, lettering: Lettering) -> tuple[float, float]:
     """(width, height) in pixels of the ink box that `draw_text` reports, without drawing."""
     font = lettering.face.at(lettering.size)
-    left, top, right, bottom = _ink_box(font, text)
+    left, top, right, bottom = _ink_box(text, lettering)
     spaces = (lettering.space_scale - 1) * text.count(" ") * font.getlength(" ")
     tracking = lettering.tracking * lettering.size * (len(text) - 1)
-    return max(1.0, right - left + spaces + tracking + 2 * lettering.stroke), max(1.0, bottom - top)
+    return max(1.0, right - left + spaces + tracking + 2 * lettering.stroke), max(
+        1.0, bottom - top + 2 * lettering.stroke
+    )
 
 
-def _ink_box(font: ImageFont.FreeTypeFont, text: str) -> tuple[float, float, float, float]:
+def mean_advance(face: FontFace, size: int) -> float:
+    """Mean width of a character in ordinary text, in pixels."""
+    sample = "".join([c for c in "Total 1.50 AMOUNT name" if face.covers(c)]) or next(iter(face.characters))
+    return face.at(size).getlength(sample) / len(sample)
+
+
+def _ink_box(text: str, lettering: Lettering) -> tuple[float, float, float, float]:
     """(left, top, right, bottom) of the ink about the start of the base line, at least as tall as a small "x"."""
-    left, top, right, bottom = font.getbbox(text, anchor="ls")
-    x_top, x_bottom = font.getbbox("x", anchor="ls")[1::2]
+    left, top, right, bottom = lettering.face.at(lettering.size).getbbox(text, anchor="ls")
+    x_top, x_bottom = _x_extent(lettering.face, lettering.size)
     return left, min(top, x_top), right, max(bottom, x_bottom)
+
+
+@lru_cache(maxsize=4096)
+def _x_extent(face: FontFace, size: int) -> tuple[float, float]:
+    return face.at(size).getbbox("x", anchor="ls")[1::2]
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
@@ -93,7 +107,7 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
         raise ValueError(f"font {lettering.face.name!r} cannot draw {text!r}")
     font = lettering.face.at(lettering.size)
     starts, ends = advances(text, lettering)
-    left, top, right, bottom = _ink_box(font, text)
+    left, top, right, bottom = _ink_box(text, lettering)
     origin_x, baseline = margin - min(0, int(left)), margin - int(top)
     right_end = right + float(ends[-1]) - font.getlength(text)
     size = (int(right_end) + origin_x + margin + 2, int(bottom) + baseline + margin)
@@ -104,16 +118,12 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     for begin, end in _runs(text, lettering):
         position = (origin_x + float(starts[begin]), baseline)
         draw.text(position, text[begin:end], 255, font, "ls", stroke_width=lettering.stroke)
-    line_height = 1.12 * (bottom - top)
+    line_height = 1.25 * (bottom - top)
     for neighbour, y in ((above, baseline - line_height), (below, baseline + line_height)):
         if neighbour:
             draw.text((origin_x, y), neighbour, 255, font, "ls", stroke_width=lettering.stroke)
-    box = (
-        origin_x + left - lettering.stroke,
-        baseline + top,
-        origin_x + right_end + lettering.stroke,
-        baseline + bottom,
-    )
+    stroke = lettering.stroke
+    box = (origin_x + left - stroke, baseline + top - stroke, origin_x + right_end + stroke, baseline + bottom + stroke)
     centers = ((starts + ends) / 2 + origin_x).astype(np.float32)
     return InkedText(np.asarray(picture), tuple(float(v) for v in box), centers, float(baseline))
 
@@ -130,3 +140,17 @@ def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
             runs.append((begin, begin + len(word)))
         begin += len(word) + 1
     return runs
+
+
+def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
+    """`factor` times as large, every pixel a square dot of a thermal printer or a round one of a needle printer."""
+    dot = np.ones((factor, factor), np.uint8)
+    if round_dots:
+        ys, xs = np.mgrid[:factor, :factor] - (factor - 1) / 2
+        dot = (np.hypot(xs, ys) <= 0.5 * factor).astype(np.uint8)
+    left, top, right, bottom = (v * factor for v in ink.box)
+    # Pixel centres are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
+    shift = (factor - 1) / 2
+    return InkedText(
+        np.kron(ink.mask, dot), (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,23 @@ from ppocr_jax.data.synthetic.warp import Tilt
 
 _KINDS = ("receipt", "document", "scene")
 _KIND_PROBABILITIES = (0.58, 0.24, 0.18)
-_MIN_CONTRAST = {"receipt": 70, "document": 90, "scene": 55}
+_MIN_CONTRAST = {"receipt": 75, "document": 100, "scene": 70}
+# Share of typewriter faces and of common families; the rest comes from all families alike.
+_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35)}
+_MIN_TEXT_HEIGHT = 8.5
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+# What most printers, offices and shops use, and metric or visual twins of it.
+_COMMON = re.compile(
+    r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
+    r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
+    re.IGNORECASE,
+)
+_SLANTED = re.compile("italic|oblique", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """All random choices about the look of one line. Lengths are relative to the picture's height unless said otherwise.
+    """All random choices about the look of one line; lengths are relative to the picture's height.
 
     Attributes:
         kind: "receipt", "document" or "scene".
@@ -27,14 +39,15 @@ class LineStyle:
         fill: height of the text.
         margins: (left, right) room; slightly negative where a crop cuts into the text.
         lift: 0..1, share of the vertical room above the text.
-        tracking, space_scale, stroke, pixelated: see `Lettering`; stroke in em.
+        tracking, space_scale, stroke: see `Lettering`; stroke in em.
+        dots: size in dots per em of a printer that draws dots; 0 for smooth letters.
+        round_dots: whether the dots are needles' rather than squares.
         tilt: rotation, lean, perspective, wave.
         ground: "flat", "gradient", "paper" or "photo".
         paper_color, ink_color: (3,) float32 RGB.
         opacity: of the ink.
         neighbours: whether the lines (above, below) reach into the picture.
         rules: "", "underline", "box" or "side".
-        interpolation: OpenCV's flag for placing the drawn line.
     """
 
     kind: str
@@ -45,7 +58,8 @@ class LineStyle:
     tracking: float
     space_scale: float
     stroke: float
-    pixelated: bool
+    dots: int
+    round_dots: bool
     tilt: Tilt
     ground: str
     paper_color: np.ndarray
@@ -53,7 +67,6 @@ class LineStyle:
     opacity: float
     neighbours: tuple[bool, bool]
     rules: str
-    interpolation: int
 
 
 class FontPicker:
@@ -70,12 +83,21 @@ class FontPicker:
             families.setdefault(face.family, []).append(face)
         self._families = tuple(tuple(faces) for faces in families.values())
         self._monospaced = tuple(f for f in self._families if f[0].monospaced)
+        self._common = tuple(f for f in self._families if _COMMON.search(f[0].family) and not f[0].monospaced)
 
     def pick(self, rng: np.random.Generator, kind: str) -> FontFace:
         """A face for a line of `kind`."""
-        share = {"receipt": 0.5, "document": 0.25}.get(kind, 0.03)
-        families = self._monospaced if self._monospaced and rng.random() < share else self._families
+        monospaced, common = _FAMILY_SHARES[kind]
+        value = rng.random()
+        families = self._families
+        if self._monospaced and value < monospaced:
+            families = self._monospaced
+        elif self._common and value < monospaced + common:
+            families = self._common
         faces = families[int(rng.integers(len(families)))]
+        upright = [f for f in faces if not _SLANTED.search(f.name)]
+        if upright and rng.random() < 0.8:
+            faces = tuple(upright)
         return faces[int(rng.integers(len(faces)))]
 
     def drawable(self, rng: np.random.Generator, text: str, face: FontFace) -> tuple[str, FontFace]:
@@ -97,27 +119,30 @@ def random_style(rng: np.random.Generator) -> LineStyle:
     kind = _KINDS[int(rng.choice(3, p=_KIND_PROBABILITIES))]
     height = int(np.clip(np.exp(rng.normal(np.log(24), 0.42)), 10, 60))
     paper_color, ink_color = _colors(rng, kind)
-    pixelated = kind == "receipt" and rng.random() < 0.3
+    printer = rng.random() if kind == "receipt" else 1.0
+    needles = printer < 0.08
+    dots = int(rng.integers(11, 15)) if needles else int(rng.integers(14, 27)) if printer < 0.3 else 0
     loose = rng.random(2) < 0.3
+    fill = max(float(rng.uniform(0.55, 0.97)), min(0.97, _MIN_TEXT_HEIGHT / height))
     margins = np.where(loose, rng.uniform(0.1, 0.45, 2), rng.uniform(-0.03, 0.12, 2))
     return LineStyle(
         kind=kind,
         height=height,
-        fill=float(rng.uniform(0.55, 0.97)),
+        fill=fill,
         margins=(float(margins[0]), float(margins[1])),
         lift=float(rng.uniform(0.15, 0.85)),
         tracking=float(rng.uniform(-0.03, 0.22)) if rng.random() < 0.25 else 0.0,
         space_scale=float(rng.uniform(0.6, 2.2)) if rng.random() < 0.35 else 1.0,
         stroke=float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0,
-        pixelated=pixelated,
+        dots=dots,
+        round_dots=needles,
         tilt=_random_tilt(rng, kind),
         ground=_ground(rng, kind),
         paper_color=paper_color,
         ink_color=ink_color,
         opacity=float(rng.uniform(0.7, 1.0)),
-        neighbours=(bool(rng.random() < 0.18), bool(rng.random() < 0.18)),
+        neighbours=(bool(rng.random() < 0.1), bool(rng.random() < 0.1)),
         rules=("underline", "box", "side")[int(rng.integers(3))] if rng.random() < 0.1 else "",
-        interpolation=0 if pixelated and rng.random() < 0.3 else 1,
     )
 
 
@@ -126,7 +151,7 @@ def _random_tilt(rng: np.random.Generator, kind: str) -> Tilt:
     angle = rng.normal(0, 0.6 if not strong else 1.4) if rng.random() < 0.6 else 0.0
     perspective = rng.normal(0, 0.06 if strong else 0.015, 2) if rng.random() < 0.4 else (0.0, 0.0)
     return Tilt(
-        stretch=float(np.exp(rng.normal(0, 0.14))),
+        stretch=float(np.exp(rng.normal(-0.04, 0.15))),
         angle=float(np.deg2rad(np.clip(angle, -3, 3))),
         shear=float(np.clip(rng.normal(0, 0.12), -0.3, 0.3)) if rng.random() < 0.25 else 0.0,
         perspective=(float(perspective[0]), float(perspective[1])),
@@ -144,23 +169,30 @@ def _ground(rng: np.random.Generator, kind: str) -> str:
 def _colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """(paper, ink) with enough contrast; mostly dark on light."""
     if kind == "scene":
-        paper, ink = rng.uniform(0, 255, 3), rng.uniform(0, 255, 3)
-        if rng.random() < 0.4:
+        paper, ink = _muted(rng), _muted(rng)
+        if rng.random() < 0.5:
             ink = np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(215, 255))))
     else:
-        tint = rng.normal(0, 4, 3) if rng.random() < 0.35 else 0.0
-        bright = rng.uniform(170, 256) if kind == "receipt" else rng.uniform(215, 256)
-        paper = bright + tint
-        ink = rng.uniform(0, 110) + (rng.normal(0, 18, 3) if rng.random() < 0.15 else np.zeros(3))
+        white = kind == "document" or rng.random() < 0.6
+        paper = np.full(3, rng.uniform(228, 256) if white else rng.uniform(165, 235))
+        ink = np.full(3, rng.uniform(0, 110))
+        if rng.random() < 0.3:
+            paper, ink = paper + rng.normal(0, 5, 3), ink + rng.normal(0, 14, 3)
         if rng.random() < 0.04:
             paper, ink = ink, paper
-    paper, ink = np.broadcast_to(paper, 3), np.broadcast_to(ink, 3)
-    gap = float(paper.mean() - ink.mean())
+    gap = float((paper - ink) @ _LUMINANCE)
     if abs(gap) < _MIN_CONTRAST[kind]:
-        push = (_MIN_CONTRAST[kind] - abs(gap)) * (1 if gap > 0 else -1)
-        ink = ink - push
-        paper = paper + np.clip(push, -80, 80)
+        push = np.copysign(_MIN_CONTRAST[kind] - abs(gap), gap)
+        # Both move apart, and the one with more room to its limit of 0 or 255 moves more.
+        room = float(ink @ _LUMINANCE) / 255 if gap > 0 else 1 - float(ink @ _LUMINANCE) / 255
+        ink, paper = ink - 1.3 * room * push, paper + 1.3 * (1 - room) * push
     return np.clip(paper, 0, 255).astype(np.float32), np.clip(ink, 0, 255).astype(np.float32)
+
+
+def _muted(rng: np.random.Generator) -> np.ndarray:
+    """A colour, mostly of low saturation."""
+    color = rng.uniform(0, 255, 3)
+    return color.mean() + (color - color.mean()) * rng.uniform(0, 1.1)
 
 
 def draw_rules(rng: np.random.Generator, style: LineStyle, ink: InkedText) -> np.ndarray:

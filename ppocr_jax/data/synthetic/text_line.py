@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ppocr_jax.data.synthetic import background
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.degrade import degrade, degrade_ink
 from ppocr_jax.data.synthetic.fonts import FontFace
-from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, draw_text, measure
+from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, draw_text, enlarge_dots, mean_advance, measure
 from ppocr_jax.data.synthetic.line_style import FontPicker, LineStyle, draw_rules, random_style
 from ppocr_jax.data.synthetic.warp import Tilt, extent, place
 
@@ -30,7 +31,7 @@ class LineSample:
     Attributes:
         image_rgb: (h, w, 3) uint8.
         text: what it says.
-        char_centers: (len(text),) float32, x in pixels of `image_rgb` of the middle of every character, spaces included.
+        char_centers: (len(text),) float32, x of the middle of every character, spaces too, in pixels of `image_rgb`.
     """
 
     image_rgb: np.ndarray
@@ -66,8 +67,8 @@ class LineGenerator:
         Args:
             seed: number of the series.
             index: number in the series.
-            aspect: wanted (least, greatest) width / height of the picture, kept as well as the text allows; None for the
-                spread of receipts and forms: the median near 4, one in ten below 1.4.
+            aspect: wanted (least, greatest) width / height of the picture, kept as well as the text allows; None for
+                the spread of receipts and forms: the median near 4, one in ten below 1.4.
         """
         rng = np.random.default_rng((seed, index))
         style = random_style(rng)
@@ -76,7 +77,7 @@ class LineGenerator:
         ink = self._ink(rng, style, text, lettering)
         style = _fitted(style, ink, target)
         placement = place(ink, style.tilt, height=style.height, fill=style.fill, margins=style.margins, lift=style.lift)
-        mask = placement.mask(ink.mask, style.interpolation)
+        mask = placement.mask(ink.mask)
         text_height = style.fill * style.height
         opacity = degrade_ink(rng, mask, text_height)
         picture = self._paint(rng, style, opacity)
@@ -90,18 +91,20 @@ class LineGenerator:
         face = self._fonts.pick(rng, style.kind)
         needed = style.fill * style.height / _INK_HEIGHT_EM
         size = next((s for s in _FONT_SIZES if s >= needed), _FONT_SIZES[-1])
-        lettering = Lettering(face, size, style.tracking, style.space_scale, style.stroke * size, style.pixelated)
+        if style.dots:
+            size = min(size, style.dots)
+        stroke = 0.0 if style.dots else style.stroke * size
+        lettering = Lettering(face, size, style.tracking, style.space_scale, stroke, bool(style.dots))
         wanted = max(0.25, target - sum(style.margins)) / style.fill
-        mean_advance = measure("Total 1.50 AMOUNT name", lettering)[0] / 22
-        count = _INK_HEIGHT_EM * size * wanted / mean_advance
+        count = _INK_HEIGHT_EM * size * wanted / (mean_advance(face, size) + style.tracking * size)
         for _ in range(3):
             most = int(np.clip(round(count), 1, _MAX_CHARACTERS))
-            text = self._corpus.sample(rng, self._charset, (round(0.8 * most), most))
+            text = self._corpus.sample(rng, self._charset, (round(0.8 * most), round(1.2 * most)))
             text, face = self._fonts.drawable(rng, text, face)
             lettering = replace(lettering, face=face)
             width, height = measure(text, lettering)
             ratio = wanted * height / width
-            if 0.8 < ratio < 1.25:
+            if 0.78 < ratio < 1.33:
                 break
             count = len(text) * ratio
         return text, lettering
@@ -110,6 +113,8 @@ class LineGenerator:
         above, below = (self._neighbour(rng, lettering.face) if wanted else "" for wanted in style.neighbours)
         margin = int(0.9 * lettering.size) + 2
         ink = draw_text(text, lettering, margin=margin, above=above, below=below)
+        if style.dots:
+            ink = enlarge_dots(ink, ceil(1.2 * style.height / lettering.size) + 1, round_dots=style.round_dots)
         return replace(ink, mask=draw_rules(rng, style, ink)) if style.rules else ink
 
     def _neighbour(self, rng: np.random.Generator, face: FontFace) -> str:

@@ -48,19 +48,19 @@ class Placement:
         """(n, 2) positions in the picture of mask positions `xy`, (n, 2)."""
         return _project(self.homography, _bent(xy, self.wave))
 
-    def mask(self, mask: np.ndarray, interpolation: int) -> np.ndarray:
-        """The picture's (height, width) ink mask; `interpolation` is one of OpenCV's flags."""
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """The picture's (height, width) ink mask of a drawn line's mask."""
         import cv2
 
         if not self.wave[0]:
-            return cv2.warpPerspective(mask, self.homography, self.size, flags=interpolation)
+            return cv2.warpPerspective(mask, self.homography, self.size, flags=cv2.INTER_LINEAR)
         width, height = self.size
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
         source = _project(np.linalg.inv(self.homography), grid)
         amplitude, frequency, phase = self.wave
         source[:, 1] -= amplitude * np.sin(frequency * source[:, 0] + phase)
         maps = source.astype(np.float32).reshape(height, width, 2)
-        return cv2.remap(mask, maps, None, interpolation)
+        return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)
 
 
 def place(
