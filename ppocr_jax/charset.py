@@ -113,7 +113,7 @@ def english_charset() -> Charset:
 
 
 def alphanumeric_charset() -> Charset:
-    """0-9 and a-z, 37 classes: the case-blind set of the scene text benchmarks, PaddleOCR's when given no dictionary."""
+    """0-9 and a-z, 37 classes: the case-blind set of scene text benchmarks, PaddleOCR's when given no dictionary."""
     return Charset((*string.digits, *string.ascii_lowercase))
 
 
