@@ -101,7 +101,7 @@ def random_text_crop(
         y0, y1 = _two_coordinates(rng, rows)
         if x1 - x0 < max(1, min_side * view.width) or y1 - y0 < max(1, min_side * view.height):
             continue
-        outside = (boxes[:, 2] < x0) | (boxes[:, 0] > x1) | (boxes[:, 3] < y0) | (boxes[:, 1] > y1)
+        outside = (boxes[:, 2] <= x0) | (boxes[:, 0] >= x1) | (boxes[:, 3] <= y0) | (boxes[:, 1] >= y1)
         if not outside.all():
             left, top, right, bottom = x0, y0, x1, y1
             break
@@ -116,12 +116,11 @@ def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, s
 
     Unlike `random_text_crop` it keeps text at its size, and cuts regions that it does not hold whole.
     """
-    low, high = np.zeros(2), np.maximum((view.width - size, view.height - size), 0)
+    low, high = np.zeros(2, int), np.maximum((view.width - size, view.height - size), 0)
     if len(polygons):
         centre = view.points(polygons[int(rng.integers(len(polygons)))]).mean(axis=0)
-        low, high = np.clip(centre - size, low, high), np.clip(centre, low, high)
-    left, top = np.floor(rng.uniform(low, high + 1 - 1e-9))
-    left, top = min(left, max(view.width - size, 0)), min(top, max(view.height - size, 0))
+        low, high = (np.clip(c, low, high).astype(int) for c in (np.ceil(centre - size), np.floor(centre)))
+    left, top = rng.integers(low, high + 1)
     matrix = np.array([(1, 0, -left), (0, 1, -top), (0, 0, 1.0)])
     return view.then(matrix, min(size, view.height), min(size, view.width))
 

@@ -1,0 +1,202 @@
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ppocr_jax.config import LabelSource
+from ppocr_jax.data.detection import DetectionBatches, DetectionSource
+from ppocr_jax.data.image_cache import ImageCache
+from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
+from ppocr_jax.images import ImageError
+from ppocr_jax.preprocess import Normalization
+
+PLAIN = Normalization((0, 0, 0), (1, 1, 1), "rgb")
+LINES = np.array(
+    [[(x, y), (x + 180, y), (x + 180, y + 24), (x, y + 24)] for x in (30, 260) for y in range(20, 300, 50)]
+)
+
+
+@dataclass(frozen=True)
+class FakeLine:
+    quad: np.ndarray
+
+
+@dataclass(frozen=True)
+class FakePage:
+    image_rgb: np.ndarray
+    lines: tuple[FakeLine, ...]
+
+
+def fake_page(seed: int, index: int, *, size: tuple[int, int]) -> FakePage:
+    """White page, each line a blue bar."""
+    image = np.full((*size, 3), 255, np.uint8)
+    quad = np.array([(20, 40), (100, 40), (100, 64), (20, 64)], np.float32)
+    image[40:64, 20:100] = (0, 0, 255 - index % 32)
+    return FakePage(image, (FakeLine(quad),))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> DetectionSource:
+    """Three white pictures whose lines are red bars."""
+    folder = tmp_path_factory.mktemp("pictures")
+    records = []
+    for i in range(3):
+        image = np.full((340, 480, 3), 255, np.uint8)
+        for x, y in LINES[:, 0]:
+            image[y : y + 24, x : x + 180] = (200 + i, 0, 0)
+        cv2.imwrite(str(folder / f"{i}.png"), image[..., ::-1])
+        records.append(DetectionRecord(folder / f"{i}.png", tuple(Region(q.astype(np.float32), "x") for q in LINES)))
+    return DetectionSource(tuple(records))
+
+
+def batches(**options: Any) -> DetectionBatches:
+    defaults = {"seed": 3, "batch_size": 4, "crop_size": 192, "scale_range": (0.7, 1.4), "normalization": PLAIN}
+    return DetectionBatches(**(defaults | options))
+
+
+def test_shapes_types_and_default_normalisation(source: DetectionSource) -> None:
+    batch = DetectionBatches(seed=0, batch_size=2, crop_size=96, scale_range=(0.5, 3.0), sources=[source])(0)
+    got = {name: (value.shape, value.dtype) for name, value in batch.items()}
+    maps = (2, 96, 96)
+    assert got == {
+        "images": ((*maps, 3), np.float32),
+        "shrink_map": (maps, np.uint8),
+        "shrink_mask": (maps, np.uint8),
+        "threshold_map": (maps, np.float32),
+        "threshold_mask": (maps, np.uint8),
+    }
+    white = np.array([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+    assert (np.abs(batch["images"] - white).max(axis=-1) < 1e-4).any()
+
+
+@pytest.mark.parametrize("crop", ["page", "reference"])
+@pytest.mark.parametrize("photometric", [False, True])
+def test_targets_lie_on_the_text(source: DetectionSource, crop: Any, photometric: bool) -> None:
+    draw = batches(sources=[source], crop=crop, photometric=photometric)
+    text_pixels = red_pixels = 0
+    for step in range(3):
+        batch = draw(step)
+        red = batch["images"][..., 0] - batch["images"][..., 1] > 0.3
+        text = (batch["shrink_map"] == 1) & (batch["shrink_mask"] == 1)
+        assert red[text].mean() > 0.98
+        outside_threshold = (batch["threshold_mask"] == 0) & (batch["shrink_mask"] == 1)
+        assert red[outside_threshold].mean() < 0.01
+        text_pixels, red_pixels = text_pixels + text.sum(), red_pixels + red.sum()
+    assert text_pixels > 0.15 * red_pixels
+
+
+def test_synthetic_pages_are_mixed_in_exactly(source: DetectionSource) -> None:
+    draw = batches(sources=[source], page_generator=fake_page, synthetic_share=0.3, batch_size=5)
+    synthetic = 0
+    for step in range(4):
+        batch = draw(step)
+        blue = (batch["images"][..., 2] - batch["images"][..., 0] > 0.5).any(axis=(1, 2))
+        red = (batch["images"][..., 0] - batch["images"][..., 2] > 0.5).any(axis=(1, 2))
+        assert (blue ^ red).all()
+        assert batch["shrink_map"][blue].any()
+        synthetic += blue.sum()
+    assert synthetic == 6
+
+
+def test_synthetic_targets_lie_on_the_text() -> None:
+    batch = batches(page_generator=fake_page, synthetic_share=1.0)(0)
+    blue = batch["images"][..., 2] - batch["images"][..., 0] > 0.5
+    assert blue[batch["shrink_map"] == 1].all()
+    assert batch["shrink_map"].any(axis=(1, 2)).all()
+
+
+def test_batches_depend_on_seed_and_step_alone(source: DetectionSource) -> None:
+    options = {"sources": [source], "page_generator": fake_page, "synthetic_share": 0.5, "photometric": True}
+    first = batches(**options)
+    copy = pickle.loads(pickle.dumps(first))
+    first(0)
+    for name, value in first(7).items():
+        np.testing.assert_array_equal(copy(7)[name], value)
+    assert not np.array_equal(first(7)["images"], first(8)["images"])
+    assert not np.array_equal(first(7)["images"], batches(**options | {"seed": 4})(7)["images"])
+
+
+def test_page_mode_keeps_text_at_inference_scale(source: DetectionSource) -> None:
+    """The longer side, 480, exceeds the limit of 240: everything is half as large."""
+    draw = batches(sources=[source], crop="page", scale_range=(1.0, 1.0), limit_side=240)
+    red = draw(0)["images"][..., 0] - draw(0)["images"][..., 1] > 0.5
+    widths = [stats[cv2.CC_STAT_AREA] for image in red for stats in _components(image)]
+    assert max(widths) == pytest.approx(180 * 24 / 4, rel=0.1)
+
+
+def _components(mask: np.ndarray) -> np.ndarray:
+    return cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]
+
+
+def test_sources_are_drawn_by_weight(source: DetectionSource) -> None:
+    first = DetectionSource(source.records[:1], weight=3.0)
+    second = DetectionSource(source.records[1:], weight=0.5)
+    unused = DetectionSource(source.records[:2], weight=0.0)
+    draw = batches(sources=[first, unused, second], batch_size=64, crop_size=32)
+    values = []
+    for image in draw(0)["images"]:
+        text = image[..., 0] - image[..., 1] > 0.5
+        values.append(round(float(np.median(image[text][:, 0])) * 255))
+    shares = np.bincount(values, minlength=203)[200:] / len(values)
+    np.testing.assert_allclose(shares, (0.75, 0.125, 0.125), atol=0.15)
+
+
+def test_word_labels_are_merged(tmp_path: Path, source: DetectionSource) -> None:
+    quad = np.array([(10, 10), (50, 10), (50, 30), (10, 30)], np.float32)
+    words = (Region(quad, "two"), Region(quad + np.float32((48, 0)), "words"))
+    write_detection_labels(tmp_path / "label.txt", [DetectionRecord(source.records[0].image_path, words)])
+    path = str(tmp_path / "label.txt")
+    (line,) = DetectionSource.read(LabelSource(path, granularity="word")).records[0].regions
+    assert line.text == "two words"
+    assert len(DetectionSource.read(LabelSource(path)).records[0].regions) == 2
+
+
+def test_pictures_without_text_give_empty_targets(source: DetectionSource) -> None:
+    empty = DetectionSource((DetectionRecord(source.records[0].image_path, ()),))
+    for crop in ("page", "reference"):
+        batch = batches(sources=[empty], crop=crop)(0)
+        assert not batch["shrink_map"].any()
+        assert batch["shrink_mask"].all()
+        assert not batch["threshold_mask"].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "no labelled pictures"),
+        ({"synthetic_share": 0.5}, "no page generator"),
+        ({"synthetic_share": 1.5}, "between 0 and 1"),
+        ({"synthetic_share": 0.5, "page_generator": fake_page}, "no labelled pictures"),
+        ({"synthetic_share": 1.0, "page_generator": fake_page, "crop_size": 100}, "multiple of 32"),
+        ({"synthetic_share": 1.0, "page_generator": fake_page, "crop": "center"}, '"reference" or "page"'),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        batches(**options)
+
+
+def test_missing_picture_is_named(tmp_path: Path) -> None:
+    missing = DetectionSource((DetectionRecord(tmp_path / "gone.jpg", ()),))
+    with pytest.raises(ImageError, match=r"gone\.jpg"):
+        batches(sources=[missing])(0)
+
+
+def test_cache_keeps_the_last_used_within_its_limit(source: DetectionSource) -> None:
+    paths = [record.image_path for record in source.records]
+    size = 340 * 480 * 3
+    cache = ImageCache(max_bytes=2 * size)
+    first = cache(paths[0])
+    cache(paths[1])
+    assert cache(paths[0]) is first
+    cache(paths[2])  # drops 1, the least recently used
+    assert cache(paths[0]) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 0
+    assert pickle.loads(pickle.dumps(cache)).max_bytes == 2 * size
+    nothing = ImageCache(max_bytes=size - 1)
+    assert nothing(paths[0]) is not nothing(paths[0])
