@@ -124,7 +124,8 @@ def test_candidates_are_counted_before_anything_is_dropped():
 def test_polygons_follow_curved_text_that_a_rectangle_cannot():
     angles = np.linspace(np.pi, 2 * np.pi, 30)
     arc = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    page = page_with(np.concatenate([arc * 80, arc[::-1] * 60]) + [[100, 110]])
+    arch = np.concatenate([arc * 80, arc[::-1] * 60])
+    page = page_with(arch + np.array([100, 110]))
     (outline,) = boxes_from_map(page, source_size=page.shape, options=DBOptions(polygons=True))
     assert len(outline.points) > 4
     (quad,) = boxes_from_map(page, source_size=page.shape, options=DBOptions(box_threshold=0.2))
