@@ -136,7 +136,7 @@ def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_
     quads = np.trunc(np.clip(order(quads), 0, last))
     widths, heights = (np.trunc(np.linalg.norm(quads[:, 0] - quads[:, corner], axis=1)) for corner in (1, 3))
     kept = np.flatnonzero(np.minimum(widths, heights) > _THINNEST)
-    return [TextBox(quads[i], boxes[i].score) for i in kept]
+    return [TextBox(quads[i], boxes[i].score) for i in kept.tolist()]
 
 
 def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarray]:
@@ -150,11 +150,12 @@ def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarra
     return list(contours[: options.max_candidates])
 
 
-def _rectangles(contours: list[np.ndarray], options: DBOptions) -> tuple[np.ndarray, Sequence[np.ndarray]]:
-    """Rectangles (n, 4, 2) around the contours that are wide enough, and the outlines in which to score them."""
+def _rectangles(contours: list[np.ndarray], options: DBOptions) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rectangles (4, 2) around the contours that are wide enough, and the outlines in which to score them."""
     quads, short_sides = min_area_quads(contours)
-    wide = np.flatnonzero(short_sides >= options.min_side)
-    return quads[wide], [contours[i][:, 0] for i in wide] if options.score_mode == "slow" else quads[wide]
+    wide = np.flatnonzero(short_sides >= options.min_side).tolist()
+    rectangles = [quads[i] for i in wide]
+    return rectangles, [contours[i][:, 0] for i in wide] if options.score_mode == "slow" else rectangles
 
 
 def _simplified(contours: list[np.ndarray]) -> list[np.ndarray]:
