@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.bundle import Bundle, BundleError
+from ppocr_jax.inference.jax_backend import JaxBackend
 
 if TYPE_CHECKING:
     import onnxruntime
 
+BACKENDS = ("onnx", "jax")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -89,6 +91,36 @@ class OnnxBackend:
 
     def __repr__(self) -> str:
         return f"OnnxBackend({str(self.path)!r}, threads={self.threads}, device={self.device!r})"
+
+
+def make_backend(
+    bundle: Bundle, task: str, kind: str = "onnx", *, device: str = "auto", threads: int | None = None
+) -> Backend:
+    """The backend that runs one network of a bundle; an ONNX file is checked against `model.json`.
+
+    Args:
+        bundle: the model.
+        task: "det", "cls" or "rec".
+        kind: "onnx" or "jax".
+        device, threads: see `OnnxBackend`.
+
+    Raises:
+        BundleError: the bundle lacks the network or the file, or the file does not belong to it.
+        ValueError: another kind.
+    """
+    if kind not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
+    if kind == "jax":
+        spec = bundle.spec(task)
+        return JaxBackend(task, bundle.file(task, "safetensors"), network=spec.network, options=spec.options)
+    backend = OnnxBackend(bundle.file(task, "onnx"), threads=threads, device=device)
+    bundle.check_embedded(task, backend.metadata)
+    if task == "rec" and backend.num_classes not in (None, bundle.charset.num_classes):
+        raise BundleError(
+            f"{backend.path} has {backend.num_classes} classes, the charset of {bundle.folder} "
+            f"{bundle.charset.num_classes} (characters and the blank)"
+        )
+    return backend
 
 
 def _make_session(path: Path, threads: int | None, device: str) -> onnxruntime.InferenceSession:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,6 @@ class JaxBackend:
 
 
 def _require_jax() -> None:
-    from importlib.util import find_spec
-
     missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
     if missing:
         raise BundleError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
 from ppocr_jax.images import MAX_PIXELS, ImageSource, describe_source, load_image
-from ppocr_jax.inference.backends import Backend, OnnxBackend
-from ppocr_jax.inference.bundle import Bundle, BundleError, load_bundle
+from ppocr_jax.inference.backends import make_backend
+from ppocr_jax.inference.bundle import TASKS, BundleError, load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.reading_order import reading_order
 from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.results import Line, Page
-
-BACKENDS = ("onnx", "jax")
 
 
 @dataclass(frozen=True)
@@ -82,9 +79,10 @@ class ReadOptions:
 class OCR:
     """Reads text in pictures. Immutable; one object may be called from several threads at a time.
 
-    ocr = OCR("en")
-    page = ocr("receipt.jpg", box_threshold=0.5)
-    print(page.text)
+    Example:
+        ocr = OCR("en")
+        page = ocr("receipt.jpg", box_threshold=0.5)
+        print(page.text)
     """
 
     def __init__(
@@ -110,17 +108,24 @@ class OCR:
         """
         self._options = ReadOptions().changed(**options)
         bundle = load_bundle(model)
-        settings = {"kind": backend, "device": device, "threads": threads}
-        self._detector = Detector(_make_backend(bundle, "det", **settings), bundle.spec("det"))
-        recognizer = _make_backend(bundle, "rec", **settings)
-        self._recognizer = Recognizer(recognizer, bundle.spec("rec"), bundle.charset)
-        self._classifier = bundle.cls and DirectionClassifier(_make_backend(bundle, "cls", **settings), bundle.cls)
+        run = {
+            task: make_backend(bundle, task, backend, device=device, threads=threads)
+            for task in TASKS
+            if getattr(bundle, task) is not None
+        }
+        self._detector = Detector(run["det"], bundle.det) if bundle.det else None
+        self._classifier = DirectionClassifier(run["cls"], bundle.cls) if bundle.cls else None
+        self._recognizer = Recognizer(run["rec"], bundle.rec, bundle.charset) if bundle.rec else None
 
     @classmethod
     def from_stages(
-        cls, detector: Detector, recognizer: Recognizer, classifier: DirectionClassifier | None = None, **options: Any
+        cls,
+        detector: Detector | None = None,
+        recognizer: Recognizer | None = None,
+        classifier: DirectionClassifier | None = None,
+        **options: Any,
     ) -> OCR:
-        """An `OCR` of ready-made stages, such as networks that run elsewhere; `options` as for `OCR`."""
+        """An `OCR` of ready-made stages, such as networks in training; `options` as for `OCR`."""
         self = cls.__new__(cls)
         self._options = ReadOptions().changed(**options)
         self._detector, self._recognizer, self._classifier = detector, recognizer, classifier
@@ -145,10 +150,8 @@ class OCR:
         boxes = self.detect(image_rgb, **options)
         crops = [perspective_crop(image_rgb, box.points) for box in boxes]
         quads = [_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)]
-        angles = [0] * len(crops)
-        if chosen.use_classifier:
-            angles = [self._turn(direction, chosen) for direction in self.classify(crops, **options)]
-            crops = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(crops, angles, strict=True)]
+        angles = self._angles(crops, chosen)
+        crops = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(crops, angles, strict=True)]
         texts = self.recognize(crops, **options)
         lines = [
             _line(quad, text, box.score, angle)
@@ -159,27 +162,50 @@ class OCR:
         return Page(width, height, tuple(lines), describe_source(source))
 
     def detect(self, image_rgb: np.ndarray, **options: Any) -> list[TextBox]:
-        """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order."""
-        boxes = self._detector(image_rgb, **self._options.changed(**options).detector_arguments())
+        """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
+
+        Raises:
+            BundleError: the model has no detector.
+        """
+        chosen = self._options.changed(**options)
+        boxes = _present(self._detector, "detector")(image_rgb, **chosen.detector_arguments())
         quads = np.array([box.points for box in boxes], np.float32).reshape(-1, 4, 2)
         return [boxes[i] for i in reading_order(quads)]
 
     def classify(self, crops: Sequence[np.ndarray], **options: Any) -> list[Direction]:
-        """How each line crop (h, w, 3) uint8 lies; upright, with probability 0, where the model has no classifier."""
-        if self._classifier is None:
-            return [Direction(0, 0.0)] * len(crops)
-        return self._classifier(crops, batch_size=self._options.changed(**options).batch_size)
+        """How each line crop (h, w, 3) uint8 lies.
+
+        Raises:
+            BundleError: the model has no direction classifier.
+        """
+        chosen = self._options.changed(**options)
+        return _present(self._classifier, "direction classifier")(crops, batch_size=chosen.batch_size)
 
     def recognize(self, crops: Sequence[np.ndarray], **options: Any) -> list[Decoded]:
-        """Text of each line crop (h, w, 3) uint8, however little the confidence."""
-        return self._recognizer(crops, batch_size=self._options.changed(**options).batch_size)
+        """Text of each line crop (h, w, 3) uint8, however little the confidence.
 
-    def _turn(self, direction: Direction, options: ReadOptions) -> int:
-        """Degrees by which a crop is to be turned."""
-        threshold = options.cls_threshold
-        if threshold is None and self._classifier is not None:
-            threshold = self._classifier.spec.threshold
-        return direction.angle if threshold is not None and direction.probability > threshold else 0
+        Raises:
+            BundleError: the model has no recogniser.
+        """
+        chosen = self._options.changed(**options)
+        return _present(self._recognizer, "recogniser")(crops, batch_size=chosen.batch_size)
+
+    def _angles(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[int]:
+        """Degrees, 0 or 180, by which to turn each crop."""
+        if self._classifier is None or not options.use_classifier:
+            return [0] * len(crops)
+        least = self._classifier.spec.threshold if options.cls_threshold is None else options.cls_threshold
+        directions = self._classifier(crops, batch_size=options.batch_size)
+        return [direction.angle if direction.probability > least else 0 for direction in directions]
+
+
+_Stage = TypeVar("_Stage", Detector, DirectionClassifier, Recognizer)
+
+
+def _present(stage: _Stage | None, name: str) -> _Stage:
+    if stage is None:
+        raise BundleError(f"this model has no {name}")
+    return stage
 
 
 def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
@@ -196,20 +222,3 @@ def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
     quad = rotate_quad_180(quad) if angle == 180 else quad
     corners = tuple((float(x), float(y)) for x, y in quad)
     return Line(corners, text.text, text.confidence, score, angle)
-
-
-def _make_backend(bundle: Bundle, task: str, *, kind: str, device: str, threads: int | None) -> Backend:
-    if kind not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
-    spec = bundle.spec(task)
-    if kind == "jax":
-        return JaxBackend(task, bundle.file(task, "safetensors"), network=spec.network, options=spec.options)
-    backend = OnnxBackend(bundle.file(task, "onnx"), threads=threads, device=device)
-    bundle.check_embedded(task, backend.metadata)
-    classes = bundle.charset.num_classes if task == "rec" else None
-    if classes is not None and backend.num_classes not in (None, classes):
-        raise BundleError(
-            f"{backend.path} has {backend.num_classes} classes, the charset of {bundle.folder} has {classes} "
-            "(characters and the blank)"
-        )
-    return backend

@@ -1,0 +1,182 @@
+import json
+import pickle
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.inference import jax_backend
+from ppocr_jax.inference.backends import OnnxBackend, make_backend
+from ppocr_jax.inference.bundle import BundleError, load_bundle
+from ppocr_jax.inference.jax_backend import JaxBackend
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).normal(-1.2, 1, (2, 64, 96, 3)).astype(np.float32)
+
+
+def test_detector_file_takes_nhwc(stripes_model, images):
+    probability = OnnxBackend(stripes_model / "det.onnx", threads=1)(images)
+    assert probability.shape == (2, 64, 96)
+    np.testing.assert_array_equal(probability > 0.5, images.max(axis=3) > -1.2)
+
+
+def test_recogniser_and_classifier_files(stripes_model, images):
+    recognizer = OnnxBackend(stripes_model / "rec.onnx", threads=1)
+    probabilities = recognizer(images[:, :32])
+    assert probabilities.shape == (2, 24, 4)
+    np.testing.assert_allclose(probabilities.sum(axis=2), 1, rtol=1e-5)
+    assert recognizer.num_classes == 4
+    assert recognizer.metadata["task"] == "rec"
+    directions = OnnxBackend(stripes_model / "cls.onnx", threads=1)(images)
+    assert directions.shape == (2, 2)
+
+
+def test_sizes_may_change_from_call_to_call_and_from_thread_to_thread(stripes_model, images):
+    backend = OnnxBackend(stripes_model / "det.onnx", threads=1)
+    sizes = [(32 * (i % 3 + 1), 32 * (i % 2 + 1)) for i in range(24)]
+    inputs = [np.ascontiguousarray(np.resize(images, (1, *size, 3))) for size in sizes]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(backend, inputs))
+    for image, result in zip(inputs, results, strict=True):
+        np.testing.assert_array_equal(result > 0.5, image.max(axis=3) > -1.2)
+
+
+def test_non_contiguous_and_double_inputs(stripes_model, images):
+    backend = OnnxBackend(stripes_model / "det.onnx", threads=1)
+    np.testing.assert_array_equal(backend(images[:, ::-1].astype(np.float64)), backend(images)[:, ::-1])
+
+
+def test_onnx_backend_is_lazy_and_pickles(stripes_model, tmp_path, images):
+    OnnxBackend(tmp_path / "missing.onnx")
+    backend = OnnxBackend(stripes_model / "det.onnx", threads=1, device="cpu")
+    expected = backend(images)
+    copy = pickle.loads(pickle.dumps(backend))
+    assert repr(copy) == repr(backend)
+    np.testing.assert_array_equal(copy(images), expected)
+
+
+def test_wrong_settings(tmp_path):
+    with pytest.raises(ValueError, match="device"):
+        OnnxBackend("det.onnx", device="tpu")
+    with pytest.raises(ValueError, match="threads"):
+        OnnxBackend("det.onnx", threads=0)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model at all"])
+def test_files_that_are_no_models(tmp_path, images, content):
+    path = tmp_path / "det.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BundleError, match="cannot load") as error:
+        OnnxBackend(path)(images)
+    assert "\n" not in str(error.value)
+
+
+def test_cuda_where_there_is_none(stripes_model, images):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(BundleError, match="onnxruntime-gpu"):
+        OnnxBackend(stripes_model / "det.onnx", device="cuda")(images)
+
+
+def test_make_backend_refuses_files_of_another_model(stripes_model):
+    bundle = load_bundle(stripes_model)
+    assert isinstance(make_backend(bundle, "rec", "onnx"), OnnxBackend)
+    with pytest.raises(BundleError, match="disagree on 'charset'"):
+        make_backend(replace(bundle, charset=Charset(("a", "b", "d"))), "rec")
+    swapped = replace(bundle, det=replace(bundle.det, onnx="cls.onnx"))
+    with pytest.raises(BundleError, match="disagree on 'task'"):
+        make_backend(swapped, "det")
+    with pytest.raises(ValueError, match="backend must be one of"):
+        make_backend(bundle, "det", "torch")
+    with pytest.raises(BundleError, match="no safetensors file"):
+        make_backend(bundle, "det", "jax")
+
+
+def test_make_backend_compares_the_number_of_classes(tmp_path):
+    stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
+    bundle = stripes.write_model(tmp_path, classes=9)
+    with pytest.raises(BundleError, match=r"rec\.onnx has 9 classes, the charset .* 4"):
+        make_backend(bundle, "rec")
+
+
+class ToyModel:
+    """Stands in for a Flax network: the detector gives the brightest channel, the recogniser its frames' means."""
+
+    def __init__(self, name: str, scale: float) -> None:
+        self.name, self.scale, self.shapes = name, scale, []
+
+    def apply(self, variables, images, *, train):
+        assert train is False
+        self.shapes.append(images.shape)  # runs once per compilation
+        gain = variables["params"]["gain"] * self.scale
+        if self.name == "det":
+            return {"probability": images.max(axis=-1) * gain}
+        count, height, width, channels = images.shape
+        return {"probabilities": images.reshape(count, height, width // 4, 4, channels).mean(axis=(1, 3)) * gain}
+
+
+@pytest.fixture
+def toy_models(monkeypatch) -> list[ToyModel]:
+    pytest.importorskip("jax")
+    built = []
+    models = types.ModuleType("ppocr_jax.models")
+    models.build_model = lambda name, **options: built.append(ToyModel(name, **options)) or built[-1]
+    io = types.ModuleType("ppocr_jax.models.io")
+    io.load_safetensors = lambda path: {"params": json.loads(path.read_text())}
+    monkeypatch.setitem(sys.modules, "ppocr_jax.models", models)
+    monkeypatch.setitem(sys.modules, "ppocr_jax.models.io", io)
+    return built
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "det.safetensors"
+    path.write_text('{"gain": 3.0}')
+    return path
+
+
+def test_jax_backend_buckets_sizes_and_cuts_back(toy_models, weights):
+    backend = JaxBackend("det", weights, network="det", options={"scale": 2.0})
+    rng = np.random.default_rng(0)
+    for height, width in [(32, 64), (96, 128), (128, 32)]:
+        images = rng.normal(0, 1, (1, height, width, 3)).astype(np.float32)
+        np.testing.assert_allclose(backend(images), images.max(axis=3) * 6, rtol=1e-6)
+    assert toy_models[0].shapes == [(1, 128, 128, 3)], "one compilation for the whole bucket"
+
+
+def test_jax_recogniser_pads_batch_and_width_with_zeros(toy_models, weights):
+    backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
+    images = np.ones((3, 32, 330, 3), np.float32)
+    probabilities = backend(images)
+    assert probabilities.shape == (3, 480 // 4, 3)
+    np.testing.assert_allclose(probabilities[:, :82], 3)
+    np.testing.assert_allclose(probabilities[:, 83:], 0)
+    backend(images[:, :, :321])
+    assert toy_models[0].shapes == [(4, 32, 480, 3)]
+
+
+def test_jax_backend_pickles(toy_models, weights):
+    backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
+    images = np.ones((1, 32, 160, 3), np.float32)
+    copy = pickle.loads(pickle.dumps(backend))
+    np.testing.assert_array_equal(copy(images), backend(images))
+
+
+def test_jax_backend_without_jax(monkeypatch, weights):
+    monkeypatch.setattr(jax_backend, "find_spec", lambda name: None)
+    with pytest.raises(BundleError, match=r"pip install 'ppocr-jax\[train\]'"):
+        JaxBackend("det", weights, network="det")
+
+
+def test_jax_backend_knows_three_tasks(weights):
+    with pytest.raises(ValueError, match="task must be one of"):
+        JaxBackend("layout", weights, network="det")

@@ -1,0 +1,253 @@
+import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.images import ImageError
+from ppocr_jax.inference.bundle import BundleError, builtin_models
+from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.specs import DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.stages import Detector, Direction, Recognizer, width_sorted_batches
+
+stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
+
+# Text, centre, clockwise rotation in degrees; in reading order (rows by the top-left corner of the upright box).
+LINES = [
+    ("abc", (150, 60), 0),
+    ("ccab", (520, 64), 180),
+    ("aabbcc", (650, 240), 20),
+    ("cbab", (300, 350), -90),
+    ("bab", (120, 350), 90),
+    ("caabb", (630, 430), 155),
+]
+PAGE = stripes.paint_page((600, 900), LINES)
+
+
+@pytest.fixture(scope="module")
+def ocr(stripes_model) -> OCR:
+    return OCR(stripes_model, threads=1)
+
+
+def test_reads_lines_that_lie_in_every_direction(ocr):
+    page = ocr(PAGE)
+    assert (page.width, page.height) == (900, 600)
+    assert [line.text for line in page] == [text for text, _, _ in LINES]
+    assert all(line.confidence > 0.9 and line.detection_score > 0.8 for line in page)
+
+
+def test_quads_run_clockwise_from_where_reading_starts(ocr):
+    for line, (text, center, angle) in zip(ocr(PAGE), LINES, strict=True):
+        half_length = stripes.paint_line(text).shape[1] / 2
+        along = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+        down = np.array([-along[1], along[0]])
+        quad = np.array(line.quad)
+        np.testing.assert_allclose(quad.mean(axis=0), center, atol=3)
+        # (left, top), (right, top), (right, bottom), (left, bottom) in the line's own directions; boxes have a margin.
+        own = np.stack([(quad - center) @ along, (quad - center) @ down], axis=1)
+        assert np.array_equal(np.sign(own), [[-1, -1], [1, -1], [1, 1], [-1, 1]]), text
+        assert (np.abs(own[:, 0]) > half_length).all()
+        assert (np.abs(own[:, 0]) < half_length + 25).all()
+
+
+def test_angle_says_which_crops_were_turned(ocr):
+    assert [line.angle for line in ocr(PAGE)] == [0, 180, 0, 180, 0, 180]
+
+
+def test_without_classifier_upside_down_lines_read_backwards(ocr):
+    texts = [line.text for line in ocr(PAGE, use_classifier=False)]
+    assert texts == ["abc", "bacc", "aabbcc", "babc", "bab", "bbaac"]
+    assert all(line.angle == 0 for line in ocr(PAGE, cls_threshold=1.0)), "the threshold is strict"
+
+
+def test_options_of_a_call_do_not_stay(ocr):
+    before = ocr(PAGE)
+    assert len(ocr(PAGE, drop_score=1.0)) == 0
+    assert len(ocr(PAGE, box_threshold=0.95)) == 0
+    assert len(ocr(PAGE, threshold=0.95)) == 0
+    assert ocr(PAGE, limit_side=320) != before
+    assert ocr(PAGE) == before
+
+
+def test_options_of_the_object_and_of_a_call(stripes_model):
+    strict = OCR(stripes_model, threads=1, drop_score=1.0)
+    assert len(strict(PAGE)) == 0
+    assert len(strict(PAGE, drop_score=0.5)) == len(LINES)
+
+
+def test_wrong_options(ocr, stripes_model):
+    with pytest.raises(TypeError, match="no option 'box_treshold'; there are: .*box_threshold"):
+        ocr(PAGE, box_treshold=0.5)
+    with pytest.raises(ValueError, match="drop_score must lie between 0 and 1, not 50"):
+        OCR(stripes_model, drop_score=50)
+    with pytest.raises(ValueError, match="limit_side must be at least 1"):
+        ocr(PAGE, limit_side=0)
+    with pytest.raises(ValueError, match="limit_type"):
+        ocr(PAGE, limit_type="avg")
+    with pytest.raises(ValueError, match="backend must be one of"):
+        OCR(stripes_model, backend="torch")
+    with pytest.raises(BundleError, match="no model"):
+        OCR("klingon")
+
+
+def test_no_text_is_an_empty_page(ocr):
+    page = ocr(np.zeros((70, 50, 3), np.uint8))
+    assert (page.width, page.height, page.lines, page.text) == (50, 70, (), "")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1), (3, 3), (31, 32), (33, 31)])
+@pytest.mark.parametrize("value", [0, 255])
+def test_tiny_and_narrow_pictures(ocr, size, value):
+    page = ocr(np.full((*size, 3), value, np.uint8))
+    assert (page.height, page.width) == size
+
+
+def test_boxes_of_tiny_pictures_are_in_their_own_pixels(ocr):
+    picture = np.zeros((22, 40, 3), np.uint8)
+    picture[6:16, 8:30] = 255
+    (box,) = ocr.detect(picture)
+    left, top = box.points.min(axis=0)
+    right, bottom = box.points.max(axis=0)
+    assert 0 <= left <= 8
+    assert 0 <= top <= 6
+    assert 29 <= right <= 39
+    assert 15 <= bottom <= 21
+
+
+@pytest.mark.parametrize("angle", [45, -45, 135, -135])
+def test_lines_at_exactly_45_degrees_do_no_harm(ocr, angle):
+    lines = [("abcab", (300, 300), angle), ("bca", (750, 60), 0)]
+    assert "bca" in ocr(stripes.paint_page((600, 900), lines)).text.split()
+
+
+def test_every_kind_of_source(ocr, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "page.png"
+    Image.fromarray(PAGE).save(path)
+    expected = ocr(PAGE)
+    from_path = ocr(path)
+    assert from_path.source == str(path)
+    assert from_path.lines == expected.lines
+    assert ocr(path.read_bytes()) == expected
+    assert ocr(Image.open(path)) == expected
+    with pytest.raises(ImageError, match="too large"):
+        ocr(path, max_pixels=1000)
+
+
+def test_one_object_serves_many_threads(ocr):
+    expected = ocr(PAGE)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(page == expected for page in pool.map(ocr, [PAGE] * 8))
+
+
+def test_ocr_pickles(ocr):
+    assert pickle.loads(pickle.dumps(ocr))(PAGE) == ocr(PAGE)
+
+
+def test_stages_one_by_one_give_the_page(ocr):
+    boxes = ocr.detect(PAGE)
+    assert [box.points.shape for box in boxes] == [(4, 2)] * len(LINES)
+    crops = [stripes.paint_line(text) for text, _, _ in LINES]
+    assert [found.text for found in ocr.recognize(crops)] == [text for text, _, _ in LINES]
+    turned = [crop[::-1, ::-1] if i % 2 else crop for i, crop in enumerate(crops)]
+    assert [found.angle for found in ocr.classify(turned)] == [0, 180, 0, 180, 0, 180]
+    assert ocr.classify([]) == []
+    assert ocr.recognize([]) == []
+
+
+def test_models_with_only_some_networks(stripes_model):
+    from dataclasses import replace
+
+    from ppocr_jax.inference.backends import make_backend
+    from ppocr_jax.inference.bundle import load_bundle
+
+    bundle = load_bundle(stripes_model)
+    reader = OCR.from_stages(recognizer=Recognizer(make_backend(bundle, "rec"), bundle.rec, bundle.charset))
+    assert reader.recognize([stripes.paint_line("cab")])[0].text == "cab"
+    with pytest.raises(BundleError, match="no detector"):
+        reader(PAGE)
+    with pytest.raises(BundleError, match="no direction classifier"):
+        reader.classify([])
+    finder = OCR.from_stages(detector=Detector(make_backend(bundle, "det"), replace(bundle.det, limit_side=640)))
+    assert len(finder.detect(PAGE)) == len(LINES)
+    with pytest.raises(BundleError, match="no recogniser"):
+        finder.recognize([])
+
+
+def test_classifier_needs_to_be_sure(stripes_model):
+    def unsure(images: np.ndarray) -> np.ndarray:
+        return np.tile(np.float32([0.1, 0.9]), (len(images), 1))
+
+    ocr = OCR(stripes_model, threads=1)
+    from ppocr_jax.inference.bundle import load_bundle
+    from ppocr_jax.inference.stages import DirectionClassifier
+
+    classifier = DirectionClassifier(unsure, load_bundle(stripes_model).cls)
+    hesitant = OCR.from_stages(ocr._detector, ocr._recognizer, classifier)
+    assert hesitant.classify([stripes.paint_line("a")]) == [Direction(180, pytest.approx(0.9))]
+    assert {line.angle for line in hesitant(PAGE, cls_threshold=0.91)} == {0}
+    assert {line.angle for line in hesitant(PAGE, cls_threshold=0.89)} == {180}
+
+
+# Width of 14 crops of height 32, and the batches PaddleOCR's tool makes of them: (indices, width of the batch).
+WIDTHS = [236, 89, 589, 29, 294, 717, 544, 716, 308, 223, 365, 458, 299, 772]
+BATCHES = [([3, 1, 9, 0, 4, 12], 320), ([8, 10, 11, 6, 2, 7], 716), ([5, 13], 772)]
+
+
+def test_batches_are_those_of_paddleocr():
+    crops = [np.full((32, width, 3), i, np.uint8) for i, width in enumerate(WIDTHS)]
+    assert list(width_sorted_batches(crops, 6)) == [indices for indices, _ in BATCHES]
+    seen = []
+
+    def backend(images: np.ndarray) -> np.ndarray:
+        seen.append(images)
+        which = np.round((images[:, 0, 0, 0] + 1) * 127.5).astype(int)  # undoes the normalisation
+        return np.repeat(np.eye(15, dtype=np.float32)[which + 1][:, None], 2, axis=1)
+
+    charset = Charset(tuple("abcdefghijklmn"))
+    texts = Recognizer(backend, RecognizerSpec(), charset)(crops, batch_size=6)
+    assert [text.text for text in texts] == list("abcdefghijklmn"), "results keep the order of the crops"
+    assert [images.shape for images in seen] == [(len(i), 32, width, 3) for i, width in BATCHES]
+    first = seen[0][0]
+    assert (first[:, 29:] == 0).all()
+    assert (first[:, :29] != 0).all()
+
+
+def test_detector_sees_the_picture_at_its_limit():
+    seen = []
+
+    def backend(images: np.ndarray) -> np.ndarray:
+        seen.append(images.shape)
+        return np.zeros(images.shape[:3], np.float32)
+
+    detector = Detector(backend, DetectorSpec(limit_side=320))
+    picture = np.zeros((500, 1000, 3), np.uint8)
+    assert detector(picture) == []
+    detector(picture, limit_side=96, limit_type="min")
+    detector(picture, limit_side=640, limit_type="min")
+    assert seen == [(1, 160, 320, 3), (1, 512, 992, 3), (1, 640, 1280, 3)]
+
+
+def test_shipped_models_read_nothing_on_an_empty_sheet():
+    if not builtin_models():
+        pytest.skip("no weights shipped yet")
+    for name in builtin_models():
+        assert len(OCR(name, threads=1)(np.full((200, 300, 3), 255, np.uint8))) == 0
+
+
+def test_shipped_english_model_reads_clean_print():
+    if "en" not in builtin_models():
+        pytest.skip("no weights shipped yet")
+    from PIL import Image, ImageDraw, ImageFont
+
+    sheet = Image.new("RGB", (640, 200), (250, 250, 250))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((30, 30), "Invoice 2048", fill=(20, 20, 20), font=ImageFont.load_default(36))
+    draw.text((30, 110), "Total 17.50", fill=(20, 20, 20), font=ImageFont.load_default(36))
+    text = OCR("en", threads=1)(sheet).text
+    assert "2048" in text
+    assert "17.50" in text
+    assert text.index("2048") < text.index("17.50")
