@@ -10,13 +10,14 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 _EPSILON = 1e-6
 _LOG_FLOOR = -100.0
 
 Maps = Float[Array, "batch height width"]
-Targets = Num[Array, "batch height width"]
+Targets = Num[Array | np.ndarray, "batch height width"]
 Scalar = Float[Array, ""]
 
 
@@ -133,7 +134,7 @@ def _main_loss(
     return loss * count / (count + _EPSILON)
 
 
-def _float32(*arrays: Array) -> tuple[Array, ...]:
+def _float32(*arrays: Array | np.ndarray) -> tuple[Array, ...]:
     return tuple(jnp.asarray(array).astype(jnp.float32) for array in arrays)
 
 
