@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +38,7 @@ class Checkpointer:
         *,
         key_metric: str,
         config: Mapping[str, Any] | None = None,
-        charset: tuple[str, ...] | None = None,
+        charset: Sequence[str] | None = None,
     ) -> None:
         """Open or create `folder`.
 
@@ -49,7 +49,11 @@ class Checkpointer:
             charset: the recogniser's characters, in the order of their classes.
         """
         self._key_metric = key_metric
-        self._description = {"config": dict(config or {}), "charset": charset, "versions": _versions()}
+        self._description = {
+            "config": dict(config or {}),
+            "charset": None if charset is None else list(charset),
+            "versions": _versions(),
+        }
         # `max_to_keep` together with `best_fn` can delete the newest checkpoint; this policy states both wishes.
         best = BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,8 +44,8 @@ def train(
 ) -> TrainState:
     """Train from `state.step` to `config.steps`; log, evaluate and save on the way and at the end.
 
-    On SIGTERM the step under way is finished, the state saved, and the loop returns early: a caller can tell by
-    `state.step`. A resumed run goes on bit for bit as if it had never stopped.
+    On SIGTERM or Ctrl-C the step under way is finished, the state saved, and the loop returns early: a caller can
+    tell by `state.step`. A resumed run goes on bit for bit as if it had never stopped.
 
     Args:
         state: where to start; donated, not to be used afterwards.
@@ -63,7 +65,7 @@ def train(
     seed_key = jax.random.key(config.seed)
     meter = _Meter(config, loggers, step)
     with (
-        _sigterm_flag() as stopping,
+        _stop_signals() as stopping,
         prefetched(batches, step, config.steps, workers=config.workers) as prepared,
     ):
         while step < config.steps and not stopping.is_set():
@@ -162,14 +164,25 @@ def check_finite(step: int, terms: Mapping[str, float]) -> None:
 
 
 @contextmanager
-def _sigterm_flag() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, in place of ending the process; only the main thread can catch signals."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: flag.set())
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM or Ctrl-C sets, in place of ending the process; the second one ends it.
+
+    Only the main thread can catch signals; elsewhere the event is never set.
+    """
+    stopping = threading.Event()
+    before: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield flag
+        yield stopping
     finally:
-        signal.signal(signal.SIGTERM, before)
+        restore()

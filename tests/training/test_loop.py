@@ -69,8 +69,8 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path):
     assert float(np.abs(whole.params["dense"]["kernel"]).sum()) > 0
 
 
-def test_worker_processes_give_the_same_run(tmp_path):
-    _assert_same(_run(tmp_path / "thread"), _run(tmp_path / "workers", dataclasses.replace(CONFIG, workers=2)))
+def test_a_worker_process_gives_the_same_run(tmp_path):
+    _assert_same(_run(tmp_path / "thread"), _run(tmp_path / "worker", dataclasses.replace(CONFIG, workers=1)))
 
 
 def test_it_learns_and_logs_every_interval(tmp_path):

@@ -1,0 +1,62 @@
+"""A whole run from a configuration: what it leaves behind and how it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
+from ppocr_jax.config_io import load_config
+from ppocr_jax.errors import UserError
+from ppocr_jax.training.checkpoint import Checkpointer
+from ppocr_jax.training.fit import fit
+from tests.training import toy
+
+
+def _config(folder, **train) -> RecConfig:
+    options = {"steps": 20, "batch_size": 4, "log_every": 10, "eval_every": 10, "work_dir": str(folder), **train}
+    return RecConfig(optimizer=OptimizerConfig(learning_rate=0.1), train=TrainConfig(**options))
+
+
+def _fit(config: RecConfig, **changes):
+    variables = {
+        "params": {"dense": {"kernel": jnp.zeros(3), "bias": jnp.zeros(())}},
+        "batch_stats": {"mean": jnp.zeros(3)},
+    }
+    task = {"objective": toy.objective, "batches": toy.batches, "evaluate": toy.evaluate, **changes}
+    return fit(config, variables=variables, charset=("a", "b"), **task)
+
+
+def test_the_best_state_is_returned_not_the_last(tmp_path):
+    seen = {}
+
+    def evaluate(state):
+        seen[int(state.step)] = np.array(state.params["dense"]["kernel"])
+        return {"accuracy": 1.0 if int(state.step) == 10 else 0.0}
+
+    best = _fit(_config(tmp_path), evaluate=evaluate)
+    np.testing.assert_array_equal(best["params"]["dense"]["kernel"], seen[10])
+    assert np.abs(seen[20] - seen[10]).max() > 0.01
+
+
+def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path):
+    config = _config(tmp_path, steps=10)
+    _fit(config)
+    assert load_config(RecConfig, tmp_path / "config.json") == config
+    longer = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=20))
+    steps = []
+    _fit(longer, batches=lambda step: (steps.append(step), toy.batches(step))[1])
+    assert steps == list(range(10, 20))
+    with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
+        description = checkpointer.describe(20)
+    assert description["config"]["train"]["steps"] == 20
+    assert description["charset"] == ["a", "b"]
+
+
+def test_an_old_run_is_not_overwritten(tmp_path):
+    _fit(_config(tmp_path, steps=10))
+    with pytest.raises(UserError, match="holds a run already"):
+        _fit(_config(tmp_path, resume=False))

@@ -1,0 +1,58 @@
+"""The compiled step: its randomness, its terms, and that it takes the state over."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ppocr_jax.config import OptimizerConfig
+from ppocr_jax.training.optimizer import make_optimizer
+from ppocr_jax.training.state import create_state
+from ppocr_jax.training.step import make_train_step
+from tests.training import toy
+
+TX = make_optimizer(OptimizerConfig(schedule="constant", learning_rate=0.25), 10)
+
+
+def test_terms_and_statistics_are_those_of_the_objective_at_this_step():
+    state = toy.initial_state(TX)
+    key = jax.random.key(7)
+    batch = toy.batches(0)
+    step = make_train_step(toy.objective, TX)
+    for number in range(2):
+        params, stats = jax.tree.map(np.array, (state.params, state.batch_stats))
+        rng = jax.random.fold_in(key, number)
+        (loss, (expected_stats, _)), gradients = jax.value_and_grad(toy.objective, has_aux=True)(
+            params, stats, batch, rng, number
+        )
+        state, terms = step(state, batch, key)
+        assert int(state.step) == number + 1
+        assert float(terms["loss"]) == float(terms["squared_error"]) == pytest.approx(float(loss), rel=1e-6)
+        norm = np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(gradients)))
+        assert float(terms["grad_norm"]) == pytest.approx(norm, rel=1e-6)
+        assert float(terms["learning_rate"]) == 0.25
+        np.testing.assert_allclose(state.batch_stats["mean"], expected_stats["mean"], rtol=1e-6)
+
+
+def test_the_step_number_reaches_the_objective():
+    def objective(params, batch_stats, batch, rng, step):
+        return params["w"] * step, (batch_stats, {"seen": step})
+
+    state = create_state({"params": {"w": jnp.ones(())}}, TX)
+    train_step = make_train_step(objective, TX)
+    seen = []
+    for _ in range(3):
+        state, terms = train_step(state, {}, jax.random.key(0))
+        seen.append(float(terms["seen"]))
+    assert seen == [0.0, 1.0, 2.0]
+
+
+def test_the_state_is_donated_but_the_callers_variables_stay_valid():
+    variables = {"params": {"w": jnp.ones(3)}, "batch_stats": {"m": jnp.ones(3)}}
+    state = create_state(variables, TX)
+    make_train_step(lambda p, s, b, r, k: (p["w"].sum(), (s, {})), TX)(state, {}, jax.random.key(0))
+    assert state.params["w"].is_deleted()
+    np.testing.assert_array_equal(variables["params"]["w"], np.ones(3))
+    np.testing.assert_array_equal(variables["batch_stats"]["m"], np.ones(3))
