@@ -1,0 +1,163 @@
+"""Batches for the recogniser: drawn and real lines of one width bucket, with labels and, where known, alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppocr_jax.charset import BLANK, Charset
+from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.crops import CropBank
+from ppocr_jax.data.synthetic.text_line import LineGenerator
+from ppocr_jax.preprocess import line_width, resize_pad_line
+
+# Horizontal pixels per frame of the recogniser's output.
+FRAME_WIDTH = 4
+_UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class RecognitionBatches:
+    """`batches(step) -> dict` of arrays, a pure function of (seed, step); picklable.
+
+    Attributes:
+        charset: of the labels.
+        generator: draws synthetic lines.
+        bank: real line pictures; None for drawn lines alone.
+        widths: bucket widths in pixels, rising; all lines of a batch share one.
+        batch_size: lines per batch of the bucket nearest to `reference_width`; others hold as many as cost the same.
+        reference_width: see `batch_size`; None keeps `batch_size` in all buckets.
+        synthetic_share: fraction of drawn lines, once `synthetic_warm_steps` are over.
+        synthetic_warm_steps: first steps with drawn lines only.
+        max_label_length: longer labels are not used.
+        augmentation: applied to real lines; drawn ones are degraded by their generator.
+        seed: of everything random.
+        height: of a line picture.
+    """
+
+    charset: Charset
+    generator: LineGenerator
+    bank: CropBank | None
+    widths: tuple[int, ...]
+    batch_size: int
+    synthetic_share: float
+    synthetic_warm_steps: int
+    max_label_length: int
+    augmentation: LineAugmentation
+    seed: int
+    height: int = 32
+    reference_width: int | None = 160
+
+    def __call__(self, step: int) -> Mapping[str, np.ndarray]:
+        """The batch of `step`.
+
+        Returns:
+            `images` (B, height, W, 3) float32 normalised; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
+            `frames` (B, W / 4) int32: class id under each character's centre, 0 elsewhere, -1 where not known;
+            `case_blind` (B,) bool.
+        """
+        rng = np.random.default_rng((self.seed, step))
+        bucket = int(rng.choice(len(self.widths), p=self._bucket_shares()))
+        width = self.widths[bucket]
+        count = self._lines_of(width)
+        share = 1.0 if self.bank is None or step < self.synthetic_warm_steps else self.synthetic_share
+        drawn = int(round(count * share))
+        rows = [self._drawn(step * 4096 + i, bucket) for i in range(drawn)]
+        rows += [self._real(rng, bucket) for _ in range(count - drawn)]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _lines_of(self, width: int) -> int:
+        """Lines in a batch of this bucket, a multiple of 8."""
+        if self.reference_width is None:
+            return self.batch_size
+        return max(8, round(self.batch_size * self.reference_width / width / 8) * 8)
+
+    def _bucket_shares(self) -> np.ndarray:
+        """How often each bucket is drawn: half evenly, half as the real lines are spread."""
+        even = np.full(len(self.widths), 1 / len(self.widths))
+        return even if self.bank is None else 0.5 * even + 0.5 * self.bank.bucket_shares(self.widths, self.height)
+
+    def _aspect_limits(self, bucket: int) -> tuple[float, float]:
+        low = self.widths[bucket - 1] / self.height if bucket else 0.4
+        return low, self.widths[bucket] / self.height
+
+    def _drawn(self, index: int, bucket: int) -> dict[str, np.ndarray]:
+        width = self.widths[bucket]
+        for attempt in range(8):
+            sample = self.generator(self.seed * 8 + attempt, index, aspect=self._aspect_limits(bucket))
+            if self._fits(sample.text, width):
+                break
+        else:
+            return self._blank_row(width)
+        frames = frame_labels(
+            self.charset.encode(sample.text),
+            sample.char_centers,
+            size=sample.image_rgb.shape[:2],
+            height=self.height,
+            width=width,
+        )
+        return self._row(sample.image_rgb, sample.text, width, frames=frames, case_blind=False)
+
+    def _real(self, rng: np.random.Generator, bucket: int) -> dict[str, np.ndarray]:
+        assert self.bank is not None
+        width = self.widths[bucket]
+        for _ in range(8):
+            crop = self.bank.draw(rng, self._aspect_limits(bucket))
+            if self._fits(crop.text, width):
+                picture = self.augmentation(rng, crop.image(rng))
+                return self._row(picture, crop.text, width, frames=None, case_blind=crop.case_blind)
+        return self._blank_row(width)
+
+    def _fits(self, text: str, width: int) -> bool:
+        return 0 < len(text) <= self._label_length(width) and all(c in self.charset for c in text)
+
+    def _label_length(self, width: int) -> int:
+        return min(self.max_label_length, width // FRAME_WIDTH * 3 // 4)
+
+    def _row(
+        self, image_rgb: np.ndarray, text: str, width: int, *, frames: np.ndarray | None, case_blind: bool
+    ) -> dict[str, np.ndarray]:
+        ids = self.charset.encode(text.upper() if case_blind else text)
+        labels = np.zeros(self._label_length(width), np.int32)
+        labels[: len(ids)] = ids
+        unknown = np.full(width // FRAME_WIDTH, _UNLABELLED, np.int32)
+        return {
+            "images": resize_pad_line(image_rgb, height=self.height, width=width),
+            "labels": labels,
+            "lengths": np.int32(len(ids)),
+            "frames": unknown if frames is None else frames,
+            "case_blind": np.bool_(case_blind),
+        }
+
+    def _blank_row(self, width: int) -> dict[str, np.ndarray]:
+        """An empty line: mid-grey, no text. Stands in where no line of the bucket's size was found."""
+        grey = np.full((self.height, width, 3), 128, np.uint8)
+        return self._row(grey, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
+
+
+def frame_labels(
+    ids: Sequence[int], centers: np.ndarray, *, size: Sequence[int], height: int, width: int
+) -> np.ndarray:
+    """Class of every output frame of a line whose characters' positions are known.
+
+    The frame under a character's centre is that character, its two neighbours are unknown (-1), all others blank.
+
+    Args:
+        ids: class ids of the characters.
+        centers: (n,) x of each character's centre, in pixels of the original picture.
+        size: (h, w) of the original picture.
+        height, width: of the network input that the picture is scaled into.
+
+    Returns:
+        (width / 4,) int32.
+    """
+    count = width // FRAME_WIDTH
+    scale = line_width(size, height=height, max_width=width) / size[1]
+    at = np.clip((np.asarray(centers) * scale / FRAME_WIDTH).astype(np.int64), 0, count - 1)
+    frames = np.full(count, BLANK, np.int32)
+    for neighbour in (at - 1, at + 1):
+        frames[neighbour[(neighbour >= 0) & (neighbour < count)]] = _UNLABELLED
+    frames[at] = ids
+    return frames

@@ -1,0 +1,11 @@
+"""The direction classifier's loss."""
+
+from __future__ import annotations
+
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def direction_loss(logits: Float[Array, "B C"], labels: Int[Array, " B"]) -> Float[Array, ""]:
+    """Mean softmax cross-entropy over integer labels (PP-OCR, arXiv 2009.09941, section 2.2)."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()

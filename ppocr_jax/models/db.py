@@ -1,0 +1,91 @@
+"""The detector: backbone -> FPN -> differentiable binarisation head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+from flax import linen as nn
+
+from ppocr_jax.models.fpn import DBFPN
+from ppocr_jax.models.layers import batch_norm, kaiming_normal, kaiming_uniform, uniform
+from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det
+from ppocr_jax.models.ops import Ops
+
+# Steepness of the approximate step function, DB eq. 2.
+DB_K = 50
+_NORM_BIAS = 1e-4
+
+
+class TransposedConv2x2(nn.Module):
+    """2x2 transposed convolution with stride 2 and bias.
+
+    Its windows do not overlap, so it is a product to 4 values per channel followed by depth-to-space.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, height, width, channels = x.shape
+        # Paddle takes the fan of a [Cin, Cout, 2, 2] weight from its second axis.
+        kernel = self.param("kernel", kaiming_uniform(self.features * 4), (channels, 2, 2, self.features))
+        bias = self.param("bias", uniform(1 / math.sqrt(channels)), (self.features,))
+        cells = (x @ kernel.reshape(channels, 4 * self.features)).reshape(batch, height, width, 2, 2, self.features)
+        return cells.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, self.features) + bias
+
+
+class DBBranch(nn.Module):
+    """3x3 convolution, then two transposed convolutions to the input's resolution; logits of one map."""
+
+    ops: Ops
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H/4, W/4, F) -> (B, H, W)."""
+        quarter = x.shape[-1] // 4
+        weight = self.param("kernel", kaiming_normal(9 * x.shape[-1]), (3, 3, x.shape[-1], quarter))
+        x = self.ops.conv(x, weight, (1, 1))
+        norm_bias = nn.initializers.constant(_NORM_BIAS)
+        x = nn.relu(batch_norm("bn1", train=train, bias_init=norm_bias)(x))
+        x = TransposedConv2x2(quarter, name="up1")(x)
+        x = nn.relu(batch_norm("bn2", train=train, bias_init=norm_bias)(x))
+        return TransposedConv2x2(1, name="up2")(x).squeeze(-1)
+
+
+class Detector(nn.Module):
+    """PP-OCRv2's student detector.
+
+    Attributes:
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        channels: width of the neck.
+    """
+
+    ops: Ops
+    scale: float = 0.5
+    channels: int = 96
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Find text.
+
+        Args:
+            images: (B, H, W, 3) float32, normalised; H and W multiples of 32.
+            train: use batch statistics, and compute the threshold branch as well.
+
+        Returns:
+            `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarisation
+            1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
+        """
+        maps = MobileNetV3Det(self.ops, scale=self.scale, name="backbone")(images, train=train)
+        fused = DBFPN(self.ops, channels=self.channels, name="neck")(maps)
+        probability = nn.sigmoid(DBBranch(self.ops, name="probability")(fused, train=train))
+        if not train and not self.is_initializing():
+            return {"probability": probability}
+        threshold = nn.sigmoid(DBBranch(self.ops, name="threshold")(fused, train=train))
+        binary = nn.sigmoid(DB_K * (probability - threshold))
+        return {"probability": probability, "threshold": threshold, "binary": binary}
+
+
+

@@ -1,0 +1,62 @@
+"""Final weights as safetensors files: flat names, arrays only, safe to read from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from ppocr_jax.errors import UserError
+
+_SEPARATOR = "/"
+
+
+class WeightsError(UserError):
+    """A weights file is missing, broken, or of another network."""
+
+
+def save_safetensors(path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel"."""
+    from safetensors.numpy import save_file
+
+    flat = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep=_SEPARATOR)
+    arrays = {name: np.ascontiguousarray(value) for name, value in flat.items()}
+    save_file(arrays, str(path), metadata=dict(metadata or {}))
+
+
+def load_safetensors(path: str | Path) -> dict[str, Any]:
+    """Read what `save_safetensors` wrote, as nested dictionaries of NumPy arrays.
+
+    Raises:
+        WeightsError: no such file, or not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not Path(path).is_file():
+        raise WeightsError(f"no weights file {path}")
+    try:
+        flat = load_file(str(path))
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    return traverse_util.unflatten_dict(flat, sep=_SEPARATOR)
+
+
+def check_same_structure(variables: Mapping[str, Any], like: Mapping[str, Any], source: str | Path) -> None:
+    """Make sure that weights fit a network.
+
+    Raises:
+        WeightsError: names are missing or left over, or a shape differs; the message names the first few.
+    """
+    have = {k: np.shape(v) for k, v in traverse_util.flatten_dict(dict(variables), sep=_SEPARATOR).items()}
+    want = {k: np.shape(v) for k, v in traverse_util.flatten_dict(dict(like), sep=_SEPARATOR).items()}
+    problems = [f"{name} is missing" for name in want.keys() - have.keys()]
+    problems += [f"{name} is not part of the network" for name in have.keys() - want.keys()]
+    problems += [f"{n} is {have[n]}, not {want[n]}" for n in have.keys() & want.keys() if have[n] != want[n]]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise WeightsError(f"{source} does not fit the network: {'; '.join(sorted(problems)[:3])}{more}")

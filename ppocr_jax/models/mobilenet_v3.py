@@ -1,0 +1,133 @@
+"""MobileNetV3 as PP-OCR uses it: the detector's and the direction classifier's backbones (arXiv 1905.02244)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+from flax import linen as nn
+
+from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish, round_channels
+from ppocr_jax.models.ops import Ops, Strides
+
+MOBILENET_SLOPE = 0.2
+
+
+class Unit(NamedTuple):
+    """One inverted-residual row of the table, at width 1: kernel side, expansion, output, SE, activation, strides."""
+
+    kernel: int
+    expand: int
+    features: int
+    squeeze_excite: bool
+    activation: str
+    strides: Strides
+
+
+LARGE = (
+    Unit(3, 16, 16, False, "relu", (1, 1)),
+    Unit(3, 64, 24, False, "relu", (2, 2)),
+    Unit(3, 72, 24, False, "relu", (1, 1)),
+    Unit(5, 72, 40, True, "relu", (2, 2)),
+    Unit(5, 120, 40, True, "relu", (1, 1)),
+    Unit(5, 120, 40, True, "relu", (1, 1)),
+    Unit(3, 240, 80, False, "hard_swish", (2, 2)),
+    Unit(3, 200, 80, False, "hard_swish", (1, 1)),
+    Unit(3, 184, 80, False, "hard_swish", (1, 1)),
+    Unit(3, 184, 80, False, "hard_swish", (1, 1)),
+    Unit(3, 480, 112, True, "hard_swish", (1, 1)),
+    Unit(3, 672, 112, True, "hard_swish", (1, 1)),
+    Unit(5, 672, 160, True, "hard_swish", (2, 2)),
+    Unit(5, 960, 160, True, "hard_swish", (1, 1)),
+    Unit(5, 960, 160, True, "hard_swish", (1, 1)),
+)
+LARGE_LAST = 960
+
+# Text is wide and low, so the classifier's strides halve the height only.
+SMALL_TEXT = (
+    Unit(3, 16, 16, True, "relu", (2, 1)),
+    Unit(3, 72, 24, False, "relu", (2, 1)),
+    Unit(3, 88, 24, False, "relu", (1, 1)),
+    Unit(5, 96, 40, True, "hard_swish", (2, 1)),
+    Unit(5, 240, 40, True, "hard_swish", (1, 1)),
+    Unit(5, 240, 40, True, "hard_swish", (1, 1)),
+    Unit(5, 120, 48, True, "hard_swish", (1, 1)),
+    Unit(5, 144, 48, True, "hard_swish", (1, 1)),
+    Unit(5, 288, 96, True, "hard_swish", (2, 1)),
+    Unit(5, 576, 96, True, "hard_swish", (1, 1)),
+    Unit(5, 576, 96, True, "hard_swish", (1, 1)),
+)
+SMALL_LAST = 576
+
+STEM_WIDTH = 16
+_ACTIVATIONS = {"relu": nn.relu, "hard_swish": hard_swish}
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation), with a shortcut where shapes agree."""
+
+    unit: Unit
+    scale: float
+    ops: Ops
+    squeeze_excite: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        unit = self.unit
+        expanded = round_channels(unit.expand * self.scale)
+        features = round_channels(unit.features * self.scale)
+        conv = partial(ConvBN, ops=self.ops)
+        activation = _ACTIVATIONS[unit.activation]
+        y = conv(expanded, activation=activation, name="expand")(x, train=train)
+        y = conv(
+            expanded,
+            kernel=unit.kernel,
+            strides=unit.strides,
+            depthwise=True,
+            activation=activation,
+            name="depthwise",
+        )(y, train=train)
+        if self.squeeze_excite:
+            y = SqueezeExcite(self.ops, slope=MOBILENET_SLOPE, name="se")(y)
+        y = conv(features, name="project")(y, train=train)
+        return x + y if unit.strides == (1, 1) and x.shape[-1] == features else y
+
+
+class MobileNetV3Det(nn.Module):
+    """The student detector's backbone: MobileNetV3-large without squeeze-and-excite (PP-OCR, section 2.1)."""
+
+    ops: Ops
+    scale: float = 0.5
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32."""
+        conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
+        x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv")(images, train=train)
+        maps: list[jax.Array] = []
+        for i, unit in enumerate(LARGE):
+            # A map is taken before each later reduction: unit 1 is the step to stride 4 itself.
+            if unit.strides == (2, 2) and i > 1:
+                maps.append(x)
+            x = InvertedResidual(unit, self.scale, self.ops, squeeze_excite=False, name=f"unit_{i}")(x, train=train)
+        x = conv(round_channels(LARGE_LAST * self.scale), name="last")(x, train=train)
+        return (*maps, x)
+
+
+class MobileNetV3Text(nn.Module):
+    """The direction classifier's backbone: MobileNetV3-small with text strides (PP-OCR, section 2.2)."""
+
+    ops: Ops
+    scale: float = 0.35
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, 48, 192, 3) -> (B, 1, 48, 200) at scale 0.35."""
+        conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
+        x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
+        for i, unit in enumerate(SMALL_TEXT):
+            block = InvertedResidual(unit, self.scale, self.ops, squeeze_excite=unit.squeeze_excite, name=f"unit_{i}")
+            x = block(x, train=train)
+        x = conv(round_channels(SMALL_LAST * self.scale), name="conv2")(x, train=train)
+        return self.ops.max_pool(x)

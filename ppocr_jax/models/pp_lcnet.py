@@ -1,0 +1,82 @@
+"""PP-LCNet as the recogniser's backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+from flax import linen as nn
+
+from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish
+from ppocr_jax.models.ops import Ops, Strides
+
+LCNET_SLOPE = 1 / 6
+
+
+class Block(NamedTuple):
+    """One depthwise-separable block of the table: kernel side, base output width, strides, squeeze-and-excite."""
+
+    kernel: int
+    width: int
+    strides: Strides
+    squeeze_excite: bool = False
+
+
+STEM_WIDTH = 32
+BLOCKS = (
+    Block(3, 64, (1, 1)),
+    Block(3, 128, (1, 1)),
+    Block(3, 128, (1, 1)),
+    Block(3, 256, (2, 1)),
+    Block(3, 256, (1, 1)),
+    Block(3, 512, (2, 1)),
+    *(Block(5, 512, (1, 1)) for _ in range(5)),
+    Block(5, 1024, (2, 1), squeeze_excite=True),
+    Block(5, 1024, (1, 1), squeeze_excite=True),
+)
+
+
+class DepthwiseSeparable(nn.Module):
+    """Depthwise k x k -> optional squeeze-and-excite -> pointwise 1x1; each convolution has BN and hard swish."""
+
+    block: Block
+    features: int
+    ops: Ops
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        depthwise = ConvBN(
+            x.shape[-1],
+            self.ops,
+            kernel=self.block.kernel,
+            strides=self.block.strides,
+            depthwise=True,
+            activation=hard_swish,
+            grouped_fan=True,
+            name="depthwise",
+        )
+        x = depthwise(x, train=train)
+        if self.block.squeeze_excite:
+            x = SqueezeExcite(self.ops, slope=LCNET_SLOPE, name="se")(x)
+        return ConvBN(self.features, self.ops, activation=hard_swish, name="pointwise")(x, train=train)
+
+
+class LCNetRec(nn.Module):
+    """The recogniser's backbone: only the height is reduced after the stem.
+
+    Attributes:
+        ops: the platform's operations.
+        scale: width multiplier; widths are truncated to `int(base * scale)`.
+    """
+
+    ops: Ops
+    scale: float = 0.5
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, 32, W, 3) -> (B, 1, W // 4, 512) at scale 0.5."""
+        stem = int(STEM_WIDTH * self.scale)
+        x = ConvBN(stem, self.ops, kernel=3, strides=(2, 2), activation=hard_swish, name="conv1")(images, train=train)
+        for i, block in enumerate(BLOCKS):
+            x = DepthwiseSeparable(block, int(block.width * self.scale), self.ops, name=f"block_{i}")(x, train=train)
+        return self.ops.max_pool(x)
