@@ -32,7 +32,8 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
 
     rows, columns = max(2, int(height / cell) + 2), max(2, int(width / cell) + 2)
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    # Linear interpolation shows the cells' edges once they are large.
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR if cell < 6 else cv2.INTER_CUBIC)
 
 
 def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -45,14 +46,14 @@ def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: in
     angle = rng.uniform(0, 2 * np.pi)
     ys = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.sin(angle)
     xs = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.cos(angle)
-    change = (ys + xs)[..., None] * rng.uniform(-45, 45, 3).astype(np.float32)
-    return np.asarray(color, np.float32) + change.astype(np.float32)
+    change = rng.uniform(-45, 45, 3).astype(np.float32)
+    return (ys + xs)[..., None].astype(np.float32) * change + np.asarray(color, np.float32)
 
 
 def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
     """Paper of `color`: fine grain, soft spots, sometimes a crease."""
     texture = smooth_noise(rng, height, width, 1.5) * rng.uniform(0, 5)
-    texture += smooth_noise(rng, height, width, rng.uniform(8, 60)) * rng.uniform(0, 6)
+    texture += smooth_noise(rng, height, width, rng.uniform(0.1, 1) * max(height, 80)) * rng.uniform(0, 6)
     if rng.random() < 0.15:
         xs = np.arange(width, dtype=np.float32)[None, :] - rng.uniform(0, width)
         ys = np.arange(height, dtype=np.float32)[:, None] * rng.uniform(-1, 1)

@@ -178,7 +178,7 @@ def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -
 
 
 def degrade(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A few of the picture functions, in the order in which light, lens, sensor and file act; often only one or none."""
+    """A few of the picture functions, in the order in which light, lens, sensor and file act; sometimes none."""
     return _happen(_PICTURE_EVENTS, rng, image_rgb, text_height)
 
 

@@ -32,8 +32,9 @@ LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 # Their letters are pictures, keys, outlines or small capitals (the label would not be what is drawn), or hairlines.
 _UNSUITABLE = re.compile(
-    r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|ornament|outline|shadow|"
-    r"math|smallcap|small cap|capitals|caps\d|caps\b|\bsc\b|sc-|sc\d+-|unicase|braille|musical|lastresort|webdings|wingdings",
+    r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|"
+    r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|\bsc\b|sc-|sc\d+-|unicase|braille|musical|"
+    r"lastresort|webdings|wingdings",
     re.IGNORECASE,
 )
 _TESTED = string.printable.strip() + "€£¥¢₹"

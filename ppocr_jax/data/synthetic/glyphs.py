@@ -86,13 +86,14 @@ def mean_advance(face: FontFace, size: int) -> float:
 def _ink_box(text: str, lettering: Lettering) -> tuple[float, float, float, float]:
     """(left, top, right, bottom) of the ink about the start of the base line, at least as tall as a small "x"."""
     left, top, right, bottom = lettering.face.at(lettering.size).getbbox(text, anchor="ls")
-    x_top, x_bottom = _x_extent(lettering.face, lettering.size)
+    x_top, x_bottom = extent_of(lettering.face, lettering.size, "x")
     return left, min(top, x_top), right, max(bottom, x_bottom)
 
 
-@lru_cache(maxsize=4096)
-def _x_extent(face: FontFace, size: int) -> tuple[float, float]:
-    return face.at(size).getbbox("x", anchor="ls")[1::2]
+@lru_cache(maxsize=8192)
+def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
+    """(top, bottom) of a character's ink relative to the base line; y points down."""
+    return face.at(size).getbbox(character, anchor="ls")[1::2]
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:

@@ -118,7 +118,7 @@ def random_style(rng: np.random.Generator) -> LineStyle:
     """The look of one line."""
     kind = _KINDS[int(rng.choice(3, p=_KIND_PROBABILITIES))]
     height = int(np.clip(np.exp(rng.normal(np.log(24), 0.42)), 10, 60))
-    paper_color, ink_color = _colors(rng, kind)
+    paper_color, ink_color = random_colors(rng, kind)
     printer = rng.random() if kind == "receipt" else 1.0
     needles = printer < 0.08
     dots = int(rng.integers(11, 15)) if needles else int(rng.integers(14, 27)) if printer < 0.3 else 0
@@ -166,8 +166,8 @@ def _ground(rng: np.random.Generator, kind: str) -> str:
     return names[int(rng.choice(4, p=shares))]
 
 
-def _colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """(paper, ink) with enough contrast; mostly dark on light."""
+def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """(paper, ink), (3,) float32 each, with enough contrast for a line of `kind`; mostly dark on light."""
     if kind == "scene":
         paper, ink = _muted(rng), _muted(rng)
         if rng.random() < 0.5:

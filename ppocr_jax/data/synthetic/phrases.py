@@ -46,12 +46,13 @@ def amount(rng: np.random.Generator) -> str:
     if rng.random() < 0.5:
         cents -= cents % int(pick(rng, ("5", "10", "50", "100")))
     text = f"{cents / 100:,.2f}" if rng.random() < 0.8 else f"{cents / 100:.2f}"
-    return ("", "", "", "", "", "", "", "-", "(", "- ")[int(rng.integers(10))] + text
+    form = int(rng.integers(12))
+    return f"({text})" if form == 0 else f"-{text}" if form < 3 else text
 
 
 def price(rng: np.random.Generator) -> str:
     """An amount with a currency sign before or, rarely, after it."""
-    sign, text = pick(rng, _CURRENCIES), amount(rng).lstrip("-( ")
+    sign, text = pick(rng, _CURRENCIES), amount(rng).strip("-()")
     if sign == "¢":
         return digits(rng, 1, 2) + sign
     form = int(rng.integers(12))

@@ -66,3 +66,26 @@ SIGN_WORDS = _words("""
 MONTHS = _words("""
     January February March April May June July August September October November December
 """)
+
+RECEIPT_TITLES = _entries("""
+    TAX INVOICE|Tax Invoice|INVOICE|CASH BILL|RECEIPT|SIMPLIFIED TAX INVOICE|CASH SALES|Official Receipt|GUEST CHECK|
+    - TAX INVOICE -|*** COPY ***|SALES RECEIPT|ORDER SLIP
+""")
+
+RECEIPT_FIELDS = _entries("""
+    Invoice No|Bill No|Receipt #|DOC NO|Date|DATE|Time|Cashier|CASHIER|Counter|Table|Operator|Member|Salesperson|
+    Ref No|Trans|POS|Customer|Till|Station|Terminal|Order|Server|Pax|Order Type|Printed
+""")
+
+RECEIPT_SUMS = _entries("""
+    TOTAL|Sub Total|SUBTOTAL|Total :|Grand Total|CASH|Cash|CHANGE|Change|Rounding|ROUNDING ADJ|Discount|GST 6%|
+    Service Charge|TAX|Total Amount|Amount Due|VISA|Total Sales (Inclusive of GST)|TOTAL QTY|Item Count|NETT|Payable|
+    Tendered|Total Excluding GST|Balance|MASTERCARD|VAT 20%|Tips
+""")
+
+RECEIPT_CLOSINGS = _entries("""
+    THANK YOU|Thank you, please come again|PLEASE COME AGAIN|Have a nice day|Goods sold are not returnable|
+    CUSTOMER COPY|Exchange within 7 days with receipt|This is a computer generated invoice|No signature required|Terima kasih|
+    Thank you for shopping with us|Please keep this receipt|E. & O. E.|Follow us for special offers|
+    Tell us what you think|Prices include tax
+""")

@@ -46,7 +46,7 @@ class Placement:
 
     def points(self, xy: np.ndarray) -> np.ndarray:
         """(n, 2) positions in the picture of mask positions `xy`, (n, 2)."""
-        return _project(self.homography, _bent(xy, self.wave))
+        return project(self.homography, _bent(xy, self.wave))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """The picture's (height, width) ink mask of a drawn line's mask."""
@@ -56,7 +56,7 @@ class Placement:
             return cv2.warpPerspective(mask, self.homography, self.size, flags=cv2.INTER_LINEAR)
         width, height = self.size
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
-        source = _project(np.linalg.inv(self.homography), grid)
+        source = project(np.linalg.inv(self.homography), grid)
         amplitude, frequency, phase = self.wave
         source[:, 1] -= amplitude * np.sin(frequency * source[:, 0] + phase)
         maps = source.astype(np.float32).reshape(height, width, 2)
@@ -91,7 +91,7 @@ def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[np.ndarr
     """(lowest, highest) x and y of the tilted box, in the units of the mask."""
     xs = np.linspace(box[0], box[2], 9 if tilt.bend else 2)
     outline = np.array([(x, y) for y in (box[1], box[3]) for x in xs])
-    points = _project(shape_matrix(box, tilt), _bent(outline, _wave(box, tilt)))
+    points = project(shape_matrix(box, tilt), _bent(outline, _wave(box, tilt)))
     return points.min(axis=0), points.max(axis=0)
 
 
@@ -120,6 +120,7 @@ def _bent(xy: np.ndarray, wave: tuple[float, float, float]) -> np.ndarray:
     return np.stack([xy[:, 0], xy[:, 1] + amplitude * np.sin(frequency * xy[:, 0] + phase)], axis=1)
 
 
-def _project(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
+def project(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """(n, 2) float64 images of the points `xy`, (n, 2), under a (3, 3) homography."""
     mapped = np.asarray(xy, np.float64) @ homography[:, :2].T + homography[:, 2]
     return mapped[:, :2] / mapped[:, 2:]

@@ -1,0 +1,221 @@
+"""A page being drawn: ground, ink, and the text lines with their quads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text, extent_of, measure
+from ppocr_jax.data.synthetic.warp import Tilt, project, shape_matrix
+
+Box = tuple[float, float, float, float]
+# Room between the ink and the quad, relative to the text's height: hand-drawn boxes hug the text like that.
+_QUAD_MARGIN = 0.06
+
+
+@dataclass(frozen=True)
+class PageLine:
+    """A text line of a page.
+
+    Attributes:
+        quad: (4, 2) float32, corners (x, y) in pixels, clockwise from where reading starts.
+        text: what it says.
+    """
+
+    quad: np.ndarray
+    text: str
+
+
+@dataclass(frozen=True)
+class View:
+    """How a canvas is seen.
+
+    Attributes:
+        homography: (3, 3) canvas pixels (x, y, 1) to picture pixels.
+        size: (width, height) of the picture.
+    """
+
+    homography: np.ndarray
+    size: tuple[int, int]
+
+    def sees(self, corners: np.ndarray) -> bool:
+        """Whether all `corners` (n, 2), of the canvas, are inside the picture."""
+        seen = project(self.homography, corners)
+        return bool((seen >= 1).all() and (seen <= np.array(self.size) - 2).all())
+
+
+class PageCanvas:
+    """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
+
+    def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: View):
+        """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a colour of its own."""
+        from PIL import Image, ImageDraw
+
+        self.view = view
+        self.height, self.width = ground.shape[:2]
+        self.lines: list[PageLine] = []
+        self.text_heights: list[float] = []
+        self._boxes: list[Box] = []
+        color = tuple(int(v) for v in ink_color)
+        self._ground = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
+        self._ink = Image.new("L", self._ground.size)
+        self._tint = Image.new("RGB", self._ground.size, color)
+        self._draw_ground = ImageDraw.Draw(self._ground)
+        self._draw_ink = ImageDraw.Draw(self._ink)
+        self._draw_tint = ImageDraw.Draw(self._tint)
+
+    def text(
+        self,
+        x: float,
+        baseline: float,
+        text: str,
+        lettering: Lettering,
+        *,
+        anchor: str = "l",
+        color: tuple | None = None,
+    ) -> Box | None:
+        """Draw a line of text and note its quad, if there is free and visible room for all of it.
+
+        Args:
+            x: where the text begins (anchor "l"), ends ("r") or has its middle ("m").
+            baseline: y of the base line.
+            text: the line.
+            lettering: how it is set; tracking and space_scale are not used.
+            anchor: "l", "r" or "m".
+            color: RGB; the canvas's ink when None.
+
+        Returns:
+            The box of the line on the canvas, or None where nothing was drawn.
+        """
+        if not text.strip() or not lettering.face.covers(text):
+            return None
+        font = lettering.face.at(lettering.size)
+        x, baseline = round(x), round(baseline)
+        ink = font.getbbox(text, anchor=f"{anchor}s", stroke_width=lettering.stroke)
+        box = line_box((x + ink[0], baseline + ink[1], x + ink[2], baseline + ink[3]), baseline, lettering)
+        if not self.is_free(box):
+            return None
+        if color is not None:
+            self._draw_tint.rectangle(box, fill=color)
+        self._draw_ink.fontmode = "1" if lettering.pixelated else "L"
+        self._draw_ink.text((x, baseline), text, 255, font, f"{anchor}s", stroke_width=lettering.stroke)
+        self._note(box, corners_of(box), text)
+        return box
+
+    def tilted_text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        lettering: Lettering,
+        tilt: Tilt,
+        *,
+        color: tuple,
+        outline: tuple | None = None,
+    ) -> Box | None:
+        """Draw a tilted line about (x, y), if there is room; with an edge of colour `outline`, if given.
+
+        Returns:
+            The upright box that holds it, or None where nothing was drawn.
+        """
+        import cv2
+        from PIL import Image
+
+        ink = draw_text(text, lettering, margin=lettering.size // 2 + 2)
+        tight = line_box(ink.box, ink.baseline, lettering)
+        move = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) @ shape_matrix(ink.box, tilt)
+        quad = project(move, corners_of(tight))
+        low, high = quad.min(axis=0), quad.max(axis=0)
+        box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        if not self.is_free(box):
+            return None
+        layer = cv2.warpPerspective(ink.mask, move, (self.width, self.height), flags=cv2.INTER_LINEAR)
+        if outline is not None:
+            thick = max(2, lettering.size // 12)
+            self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))
+        self._draw_tint.rectangle(box, fill=color)
+        self._ink.paste(255, mask=Image.fromarray(layer))
+        self._note(box, quad, text)
+        return box
+
+    def is_free(self, box: Box) -> bool:
+        """Whether `box` is visible and on no other text line."""
+        x0, y0, x1, y1 = box
+        if x0 < 0 or y0 < 0 or x1 > self.width or y1 > self.height or not self.view.sees(corners_of(box)):
+            return False
+        return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)
+
+    def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
+        """Ink that is not text: `shape` is "line", "rectangle", "ellipse" or "polygon" (filled where `width` is 0)."""
+        draw = self._draw_ink
+        if color is not None:
+            draw, level = self._draw_ground, color
+        if shape == "line":
+            draw.line(xy, fill=level, width=max(1, width), joint="curve")
+        elif shape == "polygon":
+            draw.polygon(xy, fill=level)
+        else:
+            method = draw.rectangle if shape == "rectangle" else draw.ellipse
+            method(xy, fill=level) if width == 0 else method(xy, outline=level, width=width)
+
+    def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
+        """A row of one repeated character: drawn, but not a text line, as those who label receipts leave it out."""
+        font = lettering.face.at(lettering.size)
+        count = int((x1 - x0) / max(1.0, font.getlength(character)))
+        if count > 4 and lettering.face.covers(character):
+            self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
+
+    def ground_mean(self, box: Box) -> np.ndarray:
+        """(3,) mean colour of the ground under `box`."""
+        x0, y0, x1, y1 = (int(v) for v in box)
+        return np.asarray(self._ground)[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].reshape(-1, 3).mean(axis=0)
+
+    def ink(self) -> np.ndarray:
+        """(h, w) uint8 opacity of what was drawn."""
+        return np.asarray(self._ink)
+
+    def joined(self, ink: np.ndarray, opacity: float) -> np.ndarray:
+        """(h, w, 3) uint8: the ground under `ink`, which is `ink()` or what became of it."""
+        ground = np.asarray(self._ground)
+        ys, xs = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        if not len(ys):
+            return ground
+        area = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+        picture = ground.copy()
+        alpha = ink[area][..., None].astype(np.float32) * (opacity / 255)
+        below = picture[area].astype(np.float32)
+        picture[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
+        return picture
+
+    def _note(self, box: Box, corners: np.ndarray, text: str) -> None:
+        self._boxes.append(box)
+        self.text_heights.append(float(np.linalg.norm(corners[3] - corners[0])))
+        self.lines.append(PageLine(project(self.view.homography, corners).astype(np.float32), text))
+
+
+def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
+    """The ink's box, at least as tall as a capital, with a narrow margin."""
+    top = min(ink[1], baseline + extent_of(lettering.face, lettering.size, "H")[0])
+    bottom = max(ink[3], baseline)
+    margin = max(1.0, _QUAD_MARGIN * (bottom - top))
+    return ink[0] - margin, top - margin, ink[2] + margin, bottom + margin
+
+
+def corners_of(box: Box) -> np.ndarray:
+    """(4, 2) corners of an upright box, clockwise from the top left."""
+    x0, y0, x1, y1 = box
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+
+
+def fitting(text: str, lettering: Lettering, width: float) -> str:
+    """The first words, or else characters, of `text` that are at most `width` pixels wide."""
+    while text and measure(text, lettering)[0] > width:
+        cut = text.rfind(" ")
+        text = text[:cut] if cut > 0 else text[: len(text) * 2 // 3]
+    return text.rstrip()
+
+
+def scaled(lettering: Lettering, factor: float) -> Lettering:
+    """The same lettering `factor` times as large."""
+    return replace(lettering, size=max(6, round(lettering.size * factor)), stroke=lettering.stroke * factor)

@@ -1,0 +1,304 @@
+"""Printed pages: receipts, forms, letters. Each function fills a canvas through a `Composer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.data.synthetic import phrases, vocabulary
+from ppocr_jax.data.synthetic.canvas import PageCanvas, fitting, scaled
+from ppocr_jax.data.synthetic.corpus import Corpus, in_charset
+from ppocr_jax.data.synthetic.glyphs import Lettering
+from ppocr_jax.data.synthetic.marks import barcode, check_boxes, logo
+from ppocr_jax.data.synthetic.phrases import pick
+
+
+@dataclass
+class Composer:
+    """Writes line after line down a column of a canvas.
+
+    Attributes:
+        rng: the page's random generator.
+        canvas: what is drawn on.
+        charset, corpus: what may be written.
+        lettering: of ordinary lines.
+        left, right: the column's sides on the canvas.
+        y: base line of the next line.
+        leading: from one base line to the next.
+    """
+
+    rng: np.random.Generator
+    canvas: PageCanvas
+    charset: Charset
+    corpus: Corpus
+    lettering: Lettering
+    left: float
+    right: float
+    y: float
+    leading: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def has_room(self) -> bool:
+        return self.y < self.canvas.height
+
+    def at(self, x: float, text: str, *, anchor: str = "l", scale: float = 1.0, room: float | None = None) -> None:
+        """Write on the current line at `x`, no wider than `room` (the column when None)."""
+        lettering = self.lettering if scale == 1 else scaled(self.lettering, scale)
+        text = "".join([c for c in in_charset(text, self.charset) if c in lettering.face.characters])
+        text = fitting(text, lettering, self.width if room is None else room)
+        self.canvas.text(x, self.y, text.strip(), lettering, anchor=anchor)
+
+    def next(self, lines: float = 1.0) -> None:
+        self.y += lines * self.leading
+
+    def line(self, text: str, *, anchor: str = "l", scale: float = 1.0) -> None:
+        """One line of the column, centred for anchor "m"."""
+        if scale > 1:
+            self.next(scale - 1)
+        x = {"l": self.left, "m": (self.left + self.right) / 2, "r": self.right}[anchor]
+        self.at(x, text, anchor=anchor, scale=scale)
+        self.next()
+
+    def cells(self, texts: list[str], edges: list[tuple[float, str]]) -> None:
+        """Texts at (relative x, anchor) of one line, each kept clear of its neighbours."""
+        anchors = [self.left + e * self.width for e, _ in edges]
+        for i, (text, (_, anchor)) in enumerate(zip(texts, edges, strict=True)):
+            if anchor == "l":
+                following = anchors[i + 1] if i + 1 < len(anchors) else self.right
+                taken = 0.0 if i + 1 == len(anchors) or edges[i + 1][1] == "l" else 0.25 * self.width
+                room = max(following - anchors[i] - taken, 0.12 * self.width) - self.lettering.size * 0.8
+            else:
+                room = 0.24 * self.width
+            self.at(anchors[i], text, anchor=anchor, room=room)
+        self.next()
+
+    def separator(self) -> None:
+        """A rule, a row of dashes, or nothing but room."""
+        kind = int(self.rng.integers(6))
+        if kind < 3:
+            self.canvas.dashes(self.left, self.right, self.y, pick(self.rng, "---=*_."), self.lettering)
+        elif kind == 3:
+            y = self.y - self.leading * 0.3
+            width = max(1, self.lettering.size // 14)
+            self.canvas.mark("line", [self.left, y, self.right, y], width=width, level=int(self.rng.integers(120, 256)))
+        self.next(1.0 if kind < 4 else self.rng.uniform(0.3, 1.2))
+
+    def words(self, low: int, high: int) -> str:
+        return self.corpus.sample(self.rng, self.charset, (low, high))
+
+
+def receipt(page: Composer) -> None:
+    """A shop's receipt: head, particulars, articles, sums, thanks; from a random section on."""
+    sections = (_receipt_head, _receipt_particulars, _receipt_articles, _receipt_sums, _receipt_foot)
+    begin = 0 if page.rng.random() < 0.6 else int(page.rng.integers(1, len(sections)))
+    while page.has_room:
+        for section in sections[begin:]:
+            section(page)
+            page.separator()
+        begin = int(page.rng.integers(0, 3))
+
+
+def _receipt_head(page: Composer) -> None:
+    rng, anchor = page.rng, "m" if page.rng.random() < 0.8 else "l"
+    if rng.random() < 0.25:
+        page.y = logo(rng, page.canvas, (page.left + page.right) / 2, page.y, page.leading * rng.uniform(2, 4))
+        page.next()
+    name = phrases.address(rng) if rng.random() < 0.5 else page.words(8, 30)
+    page.line(name.upper() if rng.random() < 0.7 else name, anchor=anchor, scale=float(rng.choice((1.0, 1.3, 1.7))))
+    for _ in range(int(rng.integers(1, 5))):
+        page.line(phrases.address(rng), anchor=anchor)
+    for maker in (phrases.phone, phrases.labelled_code, phrases.mail_or_url):
+        if rng.random() < 0.5:
+            page.line(maker(rng), anchor=anchor)
+    if rng.random() < 0.6:
+        page.next(0.5)
+        page.line(pick(rng, vocabulary.RECEIPT_TITLES), anchor=anchor, scale=float(rng.choice((1.0, 1.25))))
+
+
+def _receipt_particulars(page: Composer) -> None:
+    rng = page.rng
+    style, colon_at = int(rng.integers(4)), rng.uniform(0.25, 0.45)
+    for _ in range(int(rng.integers(2, 7))):
+        label = pick(rng, vocabulary.RECEIPT_FIELDS)
+        value = (phrases.code, phrases.date, phrases.time, phrases.number, phrases.goods)[int(rng.integers(5))](rng)
+        if style == 0:
+            page.cells([label, ": " + value], [(0, "l"), (colon_at, "l")])
+        elif style == 1:
+            page.cells([f"{label}:", value], [(0, "l"), (1, "r")])
+        elif style == 2 and rng.random() < 0.5:
+            page.cells([f"{label}: {value}", phrases.date(rng)], [(0, "l"), (1, "r")])
+        else:
+            page.line(f"{label} : {value}" if rng.random() < 0.5 else f"{label}: {value}")
+
+
+def _receipt_articles(page: Composer) -> None:
+    rng = page.rng
+    columns = [(0.0, "l"), (float(rng.uniform(0.1, 0.16)), "l"), (float(rng.uniform(0.7, 0.76)), "r"), (1.0, "r")]
+    style = int(rng.integers(4))
+    if rng.random() < 0.8:
+        heads = [pick(rng, ("Qty", "QTY", "No", "#")), pick(rng, ("Description", "ITEM", "Item", "DESCRIPTION"))]
+        heads += [pick(rng, ("Price", "U.P", "PRICE", "RM")), pick(rng, ("Amount", "TOTAL", "Amt(RM)", "Total"))]
+        page.cells(heads, columns)
+        if rng.random() < 0.6:
+            page.separator()
+    suffix = pick(rng, ("", "", " SR", " S", " ZRL", " T"))
+    for _ in range(int(rng.integers(1, 9))):
+        name = phrases.goods(rng) if rng.random() < 0.6 else page.words(4, 24)
+        name = name.upper() if rng.random() < 0.6 else name
+        count, price, total = str(int(rng.integers(1, 13))), phrases.amount(rng), phrases.amount(rng) + suffix
+        if style == 0:
+            page.cells([count, name, price, total], columns)
+        elif style == 1:
+            page.cells([name, total], [(0, "l"), (1, "r")])
+        else:
+            page.cells([f"{phrases.digits(rng, 5, 13)} {name}" if style == 2 else name], [(0, "l")])
+            page.cells([f"{count} X {price}", total], [columns[1], (1, "r")])
+        page.next(float(rng.choice((0, 0, 0.2))))
+
+
+def _receipt_sums(page: Composer) -> None:
+    rng = page.rng
+    at = 0.0 if rng.random() < 0.5 else float(rng.uniform(0.2, 0.45))
+    anchor = "l" if rng.random() < 0.7 else "r"
+    currency = pick(rng, ("", "", "", "RM", "$", "RM ", "€", "£"))
+    for _ in range(int(rng.integers(2, 7))):
+        label, value = pick(rng, vocabulary.RECEIPT_SUMS), currency + phrases.amount(rng)
+        if rng.random() < 0.12:
+            page.next(0.4)
+            page.at(page.left + at * page.width, label, scale=1.4, room=0.5 * page.width)
+            page.at(page.right, value, anchor="r", scale=1.4, room=0.4 * page.width)
+            page.next(1.2)
+        elif anchor == "l":
+            page.cells([label, value], [(at, "l"), (1, "r")])
+        else:
+            page.at(page.left + 0.68 * page.width, label, anchor="r", room=0.66 * page.width)
+            page.at(page.right, value, anchor="r", room=0.28 * page.width)
+            page.next()
+    if rng.random() < 0.3:
+        page.line("GST Summary")
+        for _ in range(int(rng.integers(1, 4))):
+            cells = [pick(rng, ("SR", "ZRL", "S", "Z", "Code")), phrases.amount(rng), "6%", phrases.amount(rng)]
+            page.cells(cells, [(0, "l"), (0.45, "r"), (0.66, "r"), (1, "r")])
+
+
+def _receipt_foot(page: Composer) -> None:
+    rng, anchor = page.rng, "m" if page.rng.random() < 0.85 else "l"
+    for _ in range(int(rng.integers(1, 6))):
+        text = pick(rng, vocabulary.RECEIPT_CLOSINGS) if rng.random() < 0.6 else page.words(8, 40)
+        if rng.random() < 0.15:
+            text = f"***{text}***"
+        page.line(text, anchor=anchor)
+    if rng.random() < 0.3:
+        page.y = barcode(
+            rng, page.canvas, (page.left + 0.2 * page.width, page.y), width=0.6 * page.width, height=page.leading * 2
+        )
+        page.next(0.9)
+        page.line(phrases.digits(rng, 8, 13), anchor="m")
+
+
+def form(page: Composer) -> None:
+    """A form or invoice: a title, then fields, ruled tables and paragraphs in any order."""
+    rng = page.rng
+    page.line(page.words(6, 36).upper(), anchor=pick(rng, "lmm"), scale=float(rng.uniform(1.1, 2.0)))
+    page.next(0.6)
+    while page.has_room:
+        (_fields, _fields, _table, _table, paragraph, check_boxes_section)[int(rng.integers(6))](page)
+        page.next(float(rng.uniform(0.4, 1.6)))
+
+
+def check_boxes_section(page: Composer) -> None:
+    """A row or two of boxes to tick, with their words."""
+    for _ in range(int(page.rng.integers(1, 3))):
+        xs = check_boxes(page.rng, page.canvas, (page.left, page.right), baseline=page.y, size=page.lettering.size)
+        for x, following in zip(xs, [*xs[1:], page.right], strict=True):
+            page.at(x, page.words(2, 14), room=following - x - 2 * page.lettering.size)
+        page.next(1.2)
+
+
+def _fields(page: Composer) -> None:
+    """Names of fields with values on a line or far beside them, in one or two columns."""
+    rng = page.rng
+    columns = int(rng.integers(1, 3))
+    share, ruled = 1 / columns, rng.random() < 0.5
+    value_at = float(rng.uniform(0.3, 0.5))
+    for _ in range(int(rng.integers(2, 7))):
+        for column in range(columns):
+            x = page.left + column * share * page.width
+            label = pick(rng, vocabulary.FORM_WORDS)
+            value = page.words(3, 24) if rng.random() < 0.5 else phrases.phrase(rng)
+            end = x + share * page.width - page.lettering.size
+            start = x + value_at * share * page.width
+            page.at(x, label, room=start - x - page.lettering.size)
+            if rng.random() < 0.85:
+                page.at(start, value, room=end - start)
+            if ruled:
+                y = page.y + 0.28 * page.lettering.size
+                page.canvas.mark("line", [start, y, end, y], width=1, level=int(rng.integers(120, 256)))
+        page.next(float(rng.uniform(1.0, 1.5)))
+
+
+def _table(page: Composer) -> None:
+    """A table with all, some or no rules."""
+    rng, size = page.rng, page.lettering.size
+    rows, columns = int(rng.integers(2, 9)), int(rng.integers(2, 6))
+    weights = rng.uniform(0.6, 2.0, columns)
+    edges = page.left + np.concatenate([[0], np.cumsum(weights)]) / weights.sum() * page.width
+    height, top = page.leading * float(rng.uniform(1.0, 1.6)), page.y - page.leading * 0.8
+    vertical, horizontal, level = rng.random() < 0.6, rng.random() < 0.75, int(rng.integers(120, 256))
+    makers = (lambda _: page.words(2, 20), phrases.amount, phrases.number, phrases.date, phrases.code)
+    kinds = [int(rng.integers(len(makers))) for _ in range(columns)]
+    for row in range(rows):
+        page.y = top + height * (row + 0.5) + 0.35 * size
+        for column in range(columns):
+            room = edges[column + 1] - edges[column] - size
+            text = pick(rng, vocabulary.FORM_WORDS) if row == 0 else makers[kinds[column]](rng)
+            if kinds[column] in (1, 2):
+                page.at(edges[column + 1] - 0.4 * size, text, anchor="r", room=room)
+            else:
+                page.at(edges[column] + 0.4 * size, text, room=room)
+        if horizontal:
+            y = top + row * height
+            page.canvas.mark("line", [page.left, y, page.right, y], level=level)
+    bottom = top + rows * height
+    page.canvas.mark("line", [page.left, bottom, page.right, bottom], level=level)
+    for x in edges if vertical else []:
+        page.canvas.mark("line", [x, top, x, bottom], level=level)
+    page.y = bottom + page.leading
+
+
+def paragraph(page: Composer) -> None:
+    """Sentences set in lines of the column's width."""
+    rng = page.rng
+    for _ in range(int(rng.integers(1, 8))):
+        text = page.words(60, 110)
+        page.at(page.left, text)
+        page.next()
+    page.at(page.left, page.words(5, 40))
+    page.next()
+
+
+def letter(page: Composer) -> None:
+    """A letter or an article: head, paragraphs, in one or two columns."""
+    rng = page.rng
+    for _ in range(int(rng.integers(0, 5))):
+        page.line(phrases.address(rng) if rng.random() < 0.5 else page.words(5, 30), anchor="l")
+    if rng.random() < 0.5:
+        page.line(phrases.date(rng), anchor=pick(rng, "lr"))
+    page.next(float(rng.uniform(0.5, 2)))
+    if rng.random() < 0.5:
+        page.line(page.words(8, 40), anchor=pick(rng, "lm"), scale=float(rng.uniform(1.2, 2.2)))
+        page.next(0.5)
+    columns, gap, top = (2 if rng.random() < 0.3 else 1), 1.5 * page.lettering.size, page.y
+    width = (page.width - gap * (columns - 1)) / columns
+    for column in range(columns):
+        left = page.left + column * (width + gap)
+        part = replace(page, left=left, right=left + width, y=top)
+        while part.has_room:
+            paragraph(part)
+            part.next(float(rng.uniform(0.2, 1.2)))
