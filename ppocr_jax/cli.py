@@ -18,7 +18,8 @@ COMMANDS = {
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
     "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
 }
-"""Name -> (help, module with `add_arguments(parser)` and `run(args) -> int`)."""
+"""Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come
+from a config's fields, `main(arguments)`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Run one command; gives the exit code: 0, 1 for what the user can mend (one line on standard error).
+    """Run one command; gives the exit code, 1 for what the user can mend (one line on standard error).
 
     Args:
         name: a key of `COMMANDS`.
@@ -51,11 +52,14 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     description, module = COMMANDS[name]
     prog = prog or f"ppocr-jax {name}"
     command = importlib.import_module(module)
-    parser = argparse.ArgumentParser(prog=prog, description=description[0].upper() + description[1:] + ".")
-    command.add_arguments(parser)
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        if hasattr(command, "main"):
+            return command.main(argv) or 0
+        parser = argparse.ArgumentParser(prog=prog, description=description[0].upper() + description[1:] + ".")
+        command.add_arguments(parser)
+        args = parser.parse_args(argv)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        logging.getLogger("ppocr_jax").setLevel(logging.INFO)
         return command.run(args)
     except UserError as error:
         sys.stderr.write(f"{prog}: {error}\n")

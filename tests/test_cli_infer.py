@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.cli import COMMANDS, main, run_command
+from ppocr_jax.errors import UserError
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -148,6 +150,18 @@ def test_help_of_a_command_through_main(capsys):
     shown = capsys.readouterr().out
     assert shown.startswith("usage: ppocr-jax infer")
     assert "--image" in shown
+
+
+def test_commands_that_parse_their_own_arguments(monkeypatch, capsys):
+    def fail(arguments):
+        raise UserError(f"no such config: {arguments[0]}")
+
+    module = types.SimpleNamespace(main=fail)
+    monkeypatch.setitem(sys.modules, "ppocr_jax.commands.train_cls", module)
+    assert run_command("train-cls", ["a.toml"], prog="infer.py") == 1
+    assert_one_line(capsys, "no such config: a.toml")
+    module.main = lambda arguments: None
+    assert run_command("train-cls", []) == 0
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -52,9 +52,21 @@ def test_outlines_on_the_picture_and_text_in_the_same_place_beside_it(image_rgb)
 
 
 def test_long_text_shrinks_into_its_box(image_rgb):
-    columns = np.nonzero(ink(panel_of(image_rgb, Line(quad(20, 30, 120, 70), "a long line of text", 0.9))))[1]
-    assert columns.max() <= 120
-    assert columns.max() > 100, "it is not shrunk more than needed"
+    def extent(text: str) -> tuple[int, int]:
+        rows, columns = np.nonzero(ink(panel_of(image_rgb, Line(quad(20, 30, 120, 70), text, 0.9))))
+        return int(np.ptp(rows)), int(columns.max())
+
+    short_height, _ = extent("al")
+    long_height, right = extent("a long line of text")
+    assert long_height < 0.7 * short_height
+    assert 100 < right <= 120, "shrunk, but not more than needed"
+
+
+def test_overlapping_lines_stay_visible(image_rgb):
+    below, above = Line(quad(20, 10, 280, 60), "Lower", 0.9), Line(quad(20, 58, 280, 100), "Upper", 0.9)
+    big = Line(quad(0, 0, 299, 119), "", 0.9)
+    alone = ink(panel_of(image_rgb, below)).sum()
+    assert ink(panel_of(image_rgb, below, above, big)).sum() > 1.5 * alone
 
 
 def test_text_follows_the_quad(image_rgb):
