@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -57,6 +60,9 @@ def prefetched(
             yield iterator
         finally:
             iterator.close()
+            # Grain's exhausted iterators hold their last batch in a reference cycle; freed only when the program ends,
+            # its shared memory would be reported as leaked.
+            gc.collect()
 
 
 def _mark_flags_parsed() -> None:
@@ -71,9 +77,18 @@ def _start_worker(index: int, count: int) -> None:
     """Keep to one core, and leave it to the parent to react when the whole process group is told to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
+
+
+def _exit_with_parent() -> None:
+    """End this worker when its parent is gone: a parent that was killed cannot close its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
