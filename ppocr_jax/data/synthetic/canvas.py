@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text, extent_of, measure
+from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text, extent_of
 from ppocr_jax.data.synthetic.warp import Tilt, project, shape_matrix
 
 Box = tuple[float, float, float, float]
@@ -39,6 +39,12 @@ class View:
     homography: np.ndarray
     size: tuple[int, int]
 
+    def visible_part(self, width: float, height: float) -> Box:
+        """An upright box of a canvas of `width` x `height` all of which is seen, up to a small turn and perspective."""
+        frame = np.array([(0, 0), (self.size[0], 0), self.size, (0, self.size[1])], np.float64)
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
+        return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
+
     def sees(self, corners: np.ndarray) -> bool:
         """Whether all `corners` (n, 2), of the canvas, are inside the picture."""
         seen = project(self.homography, corners)
@@ -55,7 +61,6 @@ class PageCanvas:
         self.view = view
         self.height, self.width = ground.shape[:2]
         self.lines: list[PageLine] = []
-        self.text_heights: list[float] = []
         self._boxes: list[Box] = []
         color = tuple(int(v) for v in ink_color)
         self._ground = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
@@ -114,7 +119,9 @@ class PageCanvas:
         color: tuple,
         outline: tuple | None = None,
     ) -> Box | None:
-        """Draw a tilted line about (x, y), if there is room; with an edge of colour `outline`, if given.
+        """Draw a tilted line about (x, y), if all of it is visible; with an edge of colour `outline`, if given.
+
+        Whether other text is there is the caller's to check: upright boxes of tilted neighbours overlap.
 
         Returns:
             The upright box that holds it, or None where nothing was drawn.
@@ -126,10 +133,9 @@ class PageCanvas:
         tight = line_box(ink.box, ink.baseline, lettering)
         move = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) @ shape_matrix(ink.box, tilt)
         quad = project(move, corners_of(tight))
-        low, high = quad.min(axis=0), quad.max(axis=0)
-        box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        if not self.is_free(box):
+        if not self.view.sees(quad):
             return None
+        box = (*(float(v) for v in quad.min(axis=0)), *(float(v) for v in quad.max(axis=0)))
         layer = cv2.warpPerspective(ink.mask, move, (self.width, self.height), flags=cv2.INTER_LINEAR)
         if outline is not None:
             thick = max(2, lettering.size // 12)
@@ -145,6 +151,10 @@ class PageCanvas:
         if x0 < 0 or y0 < 0 or x1 > self.width or y1 > self.height or not self.view.sees(corners_of(box)):
             return False
         return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)
+
+    def reserve(self, box: Box) -> None:
+        """Keep further text out of `box`."""
+        self._boxes.append(box)
 
     def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
         """Ink that is not text: `shape` is "line", "rectangle", "ellipse" or "polygon" (filled where `width` is 0)."""
@@ -166,10 +176,11 @@ class PageCanvas:
         if count > 4 and lettering.face.covers(character):
             self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
 
-    def ground_mean(self, box: Box) -> np.ndarray:
-        """(3,) mean colour of the ground under `box`."""
+    def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
+        """((3,) mean colour, standard deviation of the grey level) of the ground under `box`."""
         x0, y0, x1, y1 = (int(v) for v in box)
-        return np.asarray(self._ground)[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].reshape(-1, 3).mean(axis=0)
+        pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)
+        return pixels.mean(axis=0), float(pixels.mean(axis=1).std())
 
     def ink(self) -> np.ndarray:
         """(h, w) uint8 opacity of what was drawn."""
@@ -190,7 +201,6 @@ class PageCanvas:
 
     def _note(self, box: Box, corners: np.ndarray, text: str) -> None:
         self._boxes.append(box)
-        self.text_heights.append(float(np.linalg.norm(corners[3] - corners[0])))
         self.lines.append(PageLine(project(self.view.homography, corners).astype(np.float32), text))
 
 
@@ -210,9 +220,14 @@ def corners_of(box: Box) -> np.ndarray:
 
 def fitting(text: str, lettering: Lettering, width: float) -> str:
     """The first words, or else characters, of `text` that are at most `width` pixels wide."""
-    while text and measure(text, lettering)[0] > width:
-        cut = text.rfind(" ")
-        text = text[:cut] if cut > 0 else text[: len(text) * 2 // 3]
+    font = lettering.face.at(lettering.size)
+    # No ordinary text has characters narrower than a fifth of an em on average: do not measure what cannot fit.
+    most = max(1, int(5 * width / lettering.size))
+    if len(text) > most:
+        text = text[:most].rpartition(" ")[0] or text[:most]
+    while text and font.getlength(text) > width:
+        shorter = text[: int(len(text) * max(0.3, width / font.getlength(text))) + 1]
+        text = (shorter if len(shorter) < len(text) else text[:-1]).rpartition(" ")[0] or text[: len(text) * 2 // 3]
     return text.rstrip()
 
 

@@ -132,6 +132,18 @@ def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
     return np.clip(levels, 0, 255).astype(np.uint8)[image_rgb]
 
 
+def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
+    """A fax or photocopy: nearly two levels, ragged edges."""
+    grey = image_rgb.mean(axis=2, dtype=np.float32)
+    dark, bright = np.percentile(grey[::2, ::2], (2, 90))
+    if bright - dark < 60:
+        return image_rgb
+    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6)) * (bright - dark) * rng.uniform(0.03, 0.12)
+    middle = dark + rng.uniform(0.45, 0.65) * (bright - dark)
+    levels = 127 + (grey + ragged - middle) * rng.uniform(2, 6)
+    return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """A soft-edged shadow over part of the picture."""
     height, width = image_rgb.shape[:2]
@@ -166,7 +178,7 @@ _INK_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
 _PICTURE_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
     (0.07, (shadow, shadow, bleed_through)),
     (0.5, (gaussian_blur, gaussian_blur, low_resolution, low_resolution, defocus_blur, motion_blur)),
-    (0.45, (tone, scan_levels)),
+    (0.45, (tone, tone, tone, scan_levels, scan_levels, scan_levels, fax)),
     (0.28, (noise, noise, noise, speckles)),
     (0.4, (jpeg,)),
 )

@@ -19,7 +19,7 @@ _MIN_CONTRAST = {"receipt": 75, "document": 100, "scene": 70}
 # Share of typewriter faces and of common families; the rest comes from all families alike.
 _FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35)}
 _MIN_TEXT_HEIGHT = 8.5
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
+LUMINANCE = np.array([0.299, 0.587, 0.114])
 # What most printers, offices and shops use, and metric or visual twins of it.
 _COMMON = re.compile(
     r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
@@ -169,7 +169,7 @@ def _ground(rng: np.random.Generator, kind: str) -> str:
 def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """(paper, ink), (3,) float32 each, with enough contrast for a line of `kind`; mostly dark on light."""
     if kind == "scene":
-        paper, ink = _muted(rng), _muted(rng)
+        paper, ink = muted_color(rng), muted_color(rng)
         if rng.random() < 0.5:
             ink = np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(215, 255))))
     else:
@@ -180,19 +180,19 @@ def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.n
             paper, ink = paper + rng.normal(0, 5, 3), ink + rng.normal(0, 14, 3)
         if rng.random() < 0.04:
             paper, ink = ink, paper
-    gap = float((paper - ink) @ _LUMINANCE)
+    gap = float((paper - ink) @ LUMINANCE)
     if abs(gap) < _MIN_CONTRAST[kind]:
         push = np.copysign(_MIN_CONTRAST[kind] - abs(gap), gap)
         # Both move apart, and the one with more room to its limit of 0 or 255 moves more.
-        room = float(ink @ _LUMINANCE) / 255 if gap > 0 else 1 - float(ink @ _LUMINANCE) / 255
+        room = float(ink @ LUMINANCE) / 255 if gap > 0 else 1 - float(ink @ LUMINANCE) / 255
         ink, paper = ink - 1.3 * room * push, paper + 1.3 * (1 - room) * push
     return np.clip(paper, 0, 255).astype(np.float32), np.clip(ink, 0, 255).astype(np.float32)
 
 
-def _muted(rng: np.random.Generator) -> np.ndarray:
-    """A colour, mostly of low saturation."""
+def muted_color(rng: np.random.Generator) -> np.ndarray:
+    """(3,) RGB colour, mostly of low saturation."""
     color = rng.uniform(0, 255, 3)
-    return color.mean() + (color - color.mean()) * rng.uniform(0, 1.1)
+    return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2
 
 
 def draw_rules(rng: np.random.Generator, style: LineStyle, ink: InkedText) -> np.ndarray:

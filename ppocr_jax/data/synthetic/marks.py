@@ -76,7 +76,8 @@ def pen_stroke(rng: np.random.Generator, canvas: PageCanvas, size: float) -> Non
         radii = size * rng.uniform(1.2, 4) * (1 + 0.1 * np.sin(angles + rng.uniform(0, 6)))
         offsets = np.stack([1.4 * radii * np.cos(angles), radii * np.sin(angles)], axis=1)
     else:
-        offsets = np.cumsum(rng.normal(0, size * 0.5, (int(rng.integers(5, 20)), 2)) + (size * 0.25, 0), axis=0)
+        drift = np.array([0.25 * size, 0.0])
+        offsets = np.cumsum(drift + rng.normal(0, size * 0.5, (int(rng.integers(5, 20)), 2)), axis=0)
     canvas.mark("line", [(float(x + dx), float(y + dy)) for dx, dy in offsets], width=width, color=color)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.synthetic import background, layouts, marks, scenes
+from ppocr_jax.data.synthetic import background, documents, marks, receipts, scenes
 from ppocr_jax.data.synthetic.canvas import PageCanvas, PageLine, View
+from ppocr_jax.data.synthetic.composer import Composer
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.degrade import degrade, degrade_ink
 from ppocr_jax.data.synthetic.fonts import FontFace
 from ppocr_jax.data.synthetic.glyphs import Lettering
-from ppocr_jax.data.synthetic.line_style import FontPicker, random_colors
+from ppocr_jax.data.synthetic.line_style import FontPicker, muted_color, random_colors
 from ppocr_jax.data.synthetic.page_view import paper_view
 
 PAGE_KINDS = ("receipt", "form", "letter", "screenshot", "sign")
@@ -98,23 +100,24 @@ class PageGenerator:
         dots = kind == "receipt" and rng.random() < 0.3
         stroke = em * float(rng.uniform(0.01, 0.03)) if rng.random() < 0.15 else 0.0
         margin = float(rng.uniform(0.3, 3)) * em
-        page = layouts.Composer(
+        left, top, right, _ = canvas.view.visible_part(canvas.width, canvas.height)
+        page = Composer(
             rng=rng,
             canvas=canvas,
             charset=self._charset,
             corpus=self._corpus,
             lettering=Lettering(face, em, stroke=stroke, pixelated=dots),
-            left=margin,
-            right=canvas.width - margin,
-            y=float(rng.uniform(1.2, 4)) * em,
+            left=left + margin,
+            right=right - margin,
+            y=top + float(rng.uniform(1.2, 4)) * em,
             leading=float(rng.uniform(1.1, 1.7)) * em,
         )
-        writers: dict[str, Callable[[layouts.Composer], None]] = {
-            "receipt": layouts.receipt,
-            "form": layouts.form,
-            "letter": layouts.letter,
+        writers: dict[str, Callable[[Composer], None]] = {
+            "receipt": receipts.receipt,
+            "form": documents.form,
+            "letter": documents.letter,
             "screenshot": scenes.screenshot,
-            "sign": scenes.sign_writer(lambda: self._fonts.pick(rng, "scene")),
+            "sign": partial(scenes.signs, fonts=self._fonts),
         }
         writers[kind](page)
         if kind in ("receipt", "form", "letter"):
@@ -141,7 +144,7 @@ class PageGenerator:
             return background.photo_crop(rng, self._photos, height, width)
         if kind < 0.65:
             return background.flat(np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(225, 255)))), height, width)
-        return background.gradient(rng, rng.uniform(40, 220, 3), height, width)
+        return background.paper(rng, muted_color(rng), height, width)
 
 
 def _straight(size: tuple[int, int]) -> View:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from ppocr_jax.data.synthetic import phrases, vocabulary
-from ppocr_jax.data.synthetic.canvas import PageCanvas, fitting, scaled
+from ppocr_jax.data.synthetic.canvas import PageCanvas, corners_of, fitting
+from ppocr_jax.data.synthetic.composer import Composer
 from ppocr_jax.data.synthetic.corpus import in_charset
 from ppocr_jax.data.synthetic.fonts import FontFace
 from ppocr_jax.data.synthetic.glyphs import Lettering, measure
-from ppocr_jax.data.synthetic.layouts import Composer
+from ppocr_jax.data.synthetic.line_style import LUMINANCE, FontPicker, muted_color
 from ppocr_jax.data.synthetic.phrases import pick
-from ppocr_jax.data.synthetic.warp import Tilt
+from ppocr_jax.data.synthetic.warp import Tilt, project, shape_matrix
 
 Color = tuple[int, int, int]
 
@@ -62,22 +63,18 @@ def _buttons(page: Composer) -> None:
 
 def _near_ground(canvas: PageCanvas, rng: np.random.Generator, reach: float) -> Color:
     """A colour at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
-    ground = canvas.ground_mean((0, 0, canvas.width, canvas.height))
+    ground, _ = canvas.ground_color((0, 0, canvas.width, canvas.height))
     values = np.clip(ground + rng.uniform(-reach, reach), 0, 255)
     return tuple(int(v) for v in values)  # type: ignore[return-value]
 
 
-def sign_writer(pick_face: Callable[[], FontFace]) -> Callable[[Composer], None]:
-    """A layout of a few signs, each in a face of its own from `pick_face`."""
-
-    def signs(page: Composer) -> None:
-        wanted = int(page.rng.integers(1, 8))
-        for _ in range(4 * wanted):
-            wanted -= _sign(page, pick_face())
-            if not wanted:
-                break
-
-    return signs
+def signs(page: Composer, fonts: FontPicker) -> None:
+    """A few signs apart from each other, each in a face of its own."""
+    wanted = int(page.rng.integers(1, 8))
+    for _ in range(4 * wanted):
+        wanted -= _sign(page, fonts.pick(page.rng, "scene"))
+        if not wanted:
+            break
 
 
 def _sign(page: Composer, face: FontFace) -> bool:
@@ -85,47 +82,57 @@ def _sign(page: Composer, face: FontFace) -> bool:
     rng, canvas = page.rng, page.canvas
     size = int(np.clip(np.exp(rng.normal(np.log(38), 0.55)), 14, 0.25 * canvas.height))
     lettering = Lettering(face, size, stroke=size * 0.02 if rng.random() < 0.2 else 0.0)
-    lines = [_sign_text(page, lettering) for _ in range(int(rng.integers(1, 4)))]
-    if not all(lines):
+    lines = [text for _ in range(int(rng.integers(1, 4))) if (text := _sign_text(page, lettering))]
+    tilt, pitch = _sign_tilt(rng), 1.35 * size
+    width = max((measure(text, lettering)[0] for text in lines), default=0.0) + 1.4 * size
+    height = pitch * len(lines) + 0.4 * size
+    center = rng.uniform(0.5 * width, max(0.5 * width + 1, canvas.width - 0.5 * width)), rng.uniform(0, canvas.height)
+    flat_box = (-width / 2, -height / 2, width / 2, height / 2)
+    frame = project(shape_matrix(flat_box, replace(tilt, bend=0.0)), corners_of(flat_box)) + center
+    box = (*frame.min(axis=0), *frame.max(axis=0))
+    if not lines or not canvas.is_free(box):
         return False
-    strong = rng.random() < 0.25
-    tilt = Tilt(
-        angle=float(np.deg2rad(rng.normal(0, 14 if strong else 2.5))),
-        shear=float(rng.normal(0, 0.12)) if strong else 0.0,
-        perspective=tuple(rng.normal(0, 0.12 if strong else 0.03, 2)),
-        bend=float(rng.uniform(-0.15, 0.15)) if rng.random() < 0.1 else 0.0,
-    )
-    width = max(measure(text, lettering)[0] for text in lines)
-    pitch, reach = 1.35 * size, width / 2 + size
-    x = rng.uniform(min(reach, canvas.width / 2), max(canvas.width - reach, canvas.width / 2 + 1))
-    y = rng.uniform(size, max(size + 1, canvas.height - pitch * len(lines)))
-    box = (x - width / 2 - size, y - size, x + width / 2 + size, y + pitch * (len(lines) - 1) + size)
-    if not canvas.is_free(box):
-        return False
-    board, ink = contrasting_colors(rng, canvas.ground_mean(box))
-    if board is not None and abs(tilt.angle) < 0.12:
-        canvas.mark("rectangle", list(box), width=0, color=board)
-        if rng.random() < 0.4:
-            canvas.mark("rectangle", list(box), width=max(1, size // 12), color=ink)
+    ground, unrest = canvas.ground_color(box)
+    board = muted_color(rng) if unrest > 45 or rng.random() < 0.5 else None
+    ink = _ink_on(rng, ground if board is None else board)
+    if board is not None:
+        _draw_board(rng, canvas, frame, board, ink if rng.random() < 0.4 else None)
     outline = tuple(255 - v for v in ink) if rng.random() < 0.15 else None
-    across = np.array([-np.sin(tilt.angle), np.cos(tilt.angle)])
+    down = np.array([-np.sin(tilt.angle), np.cos(tilt.angle)]) * pitch
     for i, text in enumerate(lines):
-        px, py = np.array([x, y]) + across * i * pitch
-        canvas.tilted_text(float(px), float(py), text, lettering, tilt, color=ink, outline=outline)
+        x, y = center + down * (i - (len(lines) - 1) / 2)
+        canvas.tilted_text(float(x), float(y), text, lettering, tilt, color=ink, outline=outline)
+    canvas.reserve(box)
     return True
 
 
-def contrasting_colors(rng: np.random.Generator, ground: np.ndarray) -> tuple[Color | None, Color]:
-    """(board, ink): the board is None where the ink stands on `ground` itself."""
-    board = None
-    if rng.random() < 0.5:
-        ground = rng.uniform(0, 255, 3)
-        board = tuple(int(v) for v in ground)
-    light = float(ground.mean()) < 128
+def _sign_tilt(rng: np.random.Generator) -> Tilt:
+    strong = rng.random() < 0.25
+    along, across = rng.normal(0, 0.12 if strong else 0.03, 2)
+    return Tilt(
+        angle=float(np.deg2rad(rng.normal(0, 14 if strong else 2.5))),
+        shear=float(rng.normal(0, 0.12)) if strong else 0.0,
+        perspective=(float(along), float(across)),
+        bend=float(rng.uniform(-0.15, 0.15)) if rng.random() < 0.1 else 0.0,
+    )
+
+
+def _draw_board(
+    rng: np.random.Generator, canvas: PageCanvas, frame: np.ndarray, color: np.ndarray, edge: Color | None
+) -> None:
+    corners = [(float(x), float(y)) for x, y in frame]
+    canvas.mark("polygon", corners, color=tuple(int(v) for v in np.clip(color, 0, 255)))
+    if edge is not None:
+        canvas.mark("line", [*corners, corners[0]], width=int(rng.integers(1, 6)), color=edge)
+
+
+def _ink_on(rng: np.random.Generator, ground: np.ndarray) -> Color:
+    """A colour that stands out from `ground`."""
+    light = float(ground @ LUMINANCE) < 128
     ink = rng.uniform(190, 256, 3) if light else rng.uniform(0, 70, 3)
     if rng.random() < 0.4:
         ink = np.full(3, 250.0 if light else 10.0)
-    return board, tuple(int(v) for v in ink)  # type: ignore[return-value]
+    return tuple(int(v) for v in ink)  # type: ignore[return-value]
 
 
 def _sign_text(page: Composer, lettering: Lettering) -> str:
@@ -140,4 +147,4 @@ def _sign_text(page: Composer, lettering: Lettering) -> str:
     if rng.random() < 0.4:
         text = text.upper()
     text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
-    return fitting(text, scaled(lettering, 1.0), 0.8 * page.canvas.width)
+    return fitting(text, lettering, 0.8 * page.canvas.width)

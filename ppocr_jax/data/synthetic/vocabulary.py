@@ -84,8 +84,9 @@ RECEIPT_SUMS = _entries("""
 """)
 
 RECEIPT_CLOSINGS = _entries("""
-    THANK YOU|Thank you, please come again|PLEASE COME AGAIN|Have a nice day|Goods sold are not returnable|
-    CUSTOMER COPY|Exchange within 7 days with receipt|This is a computer generated invoice|No signature required|Terima kasih|
+    THANK YOU|Thank you, please come again|PLEASE COME AGAIN|Have a nice day|
+    Goods sold are not returnable|CUSTOMER COPY|Exchange within 7 days with receipt|
+    This is a computer generated invoice|No signature required|Terima kasih|
     Thank you for shopping with us|Please keep this receipt|E. & O. E.|Follow us for special offers|
     Tell us what you think|Prices include tax
 """)
