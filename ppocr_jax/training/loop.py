@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from ppocr_jax.config import TrainConfig
+from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import Loggers
 from ppocr_jax.training.prefetch import BatchFunction, prefetched
@@ -28,7 +29,7 @@ _logger = logging.getLogger("ppocr_jax")
 _MAX_IN_FLIGHT = 2
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(UserError, RuntimeError):
     """A term of the loss, or the gradient's norm, became infinite or not a number."""
 
 

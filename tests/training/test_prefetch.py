@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,3 +68,30 @@ def test_workers_are_processes_of_one_thread_that_end_with_the_block(monkeypatch
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+KILLED_PARENT = """
+import os, signal
+from ppocr_jax.training.prefetch import prefetched
+from tests.training.test_prefetch import describe_process
+with prefetched(describe_process, 0, 8, workers=1) as batches:
+    print(int(next(batches)["pid"][0]), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_killed():
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED_PARENT], cwd=root, stdout=subprocess.PIPE, text=True, check=False, timeout=60
+    )
+    assert run.returncode == -signal.SIGKILL
+    worker = int(run.stdout)
+    for _ in range(100):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"worker {worker} outlived its parent")
