@@ -51,7 +51,7 @@ class JaxBackend:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See `backends.Backend`."""
         count, height, width, _ = images.shape
-        probabilities = np.asarray(self._predictor()(_pad(images, _BUCKETS[self.task])))[:count]
+        probabilities = np.asarray(self._predictor()(pad_to_bucket(images, self.task)))[:count]
         return probabilities[:, :height, :width] if self.task == "det" else probabilities
 
     def _predictor(self) -> Callable[[np.ndarray], Any]:
@@ -85,8 +85,12 @@ def _require_jax() -> None:
         raise BundleError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
 
 
-def _pad(images: np.ndarray, bucket: tuple[int, int]) -> np.ndarray:
-    """Zeros after the last picture, row and column, up to a power of two and to multiples of `bucket`."""
+def pad_to_bucket(images: np.ndarray, task: str) -> np.ndarray:
+    """Pad a batch (N, H, W, 3) with zeros, after the last picture, row and column, to a shape that many others share.
+
+    N becomes a power of two, H and W multiples that depend on the task ("det", "cls" or "rec").
+    """
     count, height, width, _ = images.shape
+    rows, columns = _BUCKETS[task]
     more = 2 ** (count - 1).bit_length() - count
-    return np.pad(images, ((0, more), (0, -height % bucket[0]), (0, -width % bucket[1]), (0, 0)))
+    return np.pad(images, ((0, more), (0, -height % rows), (0, -width % columns), (0, 0)))

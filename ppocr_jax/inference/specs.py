@@ -17,7 +17,7 @@ class NetworkSpec:
     Attributes:
         onnx: file for ONNX Runtime, or None.
         safetensors: file of weights for the JAX backend and fine-tuning, or None.
-        network: builder name, such as "det_student"; options: its keyword arguments.
+        network: builder name, such as "db_mobilenet_v3"; options: its keyword arguments.
     """
 
     task: ClassVar[str]

@@ -164,6 +164,19 @@ def test_jax_recogniser_pads_batch_and_width_with_zeros(toy_models, weights):
     assert toy_models[0].shapes == [(4, 32, 480, 3)]
 
 
+def test_jax_backend_runs_a_real_network(tmp_path):
+    jax = pytest.importorskip("jax")
+    models = pytest.importorskip("ppocr_jax.models")
+    io = pytest.importorskip("ppocr_jax.models.io")
+    images = np.random.default_rng(0).normal(0, 1, (3, 48, 192, 3)).astype(np.float32)
+    model = models.build_model("direction_mobilenet_v3")
+    variables = jax.jit(lambda key: model.init(key, images, train=False))(jax.random.key(0))
+    io.save_safetensors(tmp_path / "cls.safetensors", variables)
+    probabilities = JaxBackend("cls", tmp_path / "cls.safetensors", network="direction_mobilenet_v3")(images)
+    expected = jax.jit(lambda v: model.apply(v, images, train=False)["probabilities"])(variables)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
 def test_jax_backend_pickles(toy_models, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((1, 32, 160, 3), np.float32)
