@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Pillow looks these up in the system's font folders; the first one found is used.
 _FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "Helvetica.ttc")
 _TEXT_HEIGHT = 0.78  # font size as a share of the line's height, so that descenders stay inside
+_MARGIN = 0.1  # free space before and after the text, as a share of the line's height
 _MIN_SIZE = 6
 _GOLDEN_RATIO = 0.618034  # steps of hue: neighbours differ, and no colour comes twice
 
@@ -86,12 +87,13 @@ def _text_strip(text: str, width: int, height: int) -> np.ndarray:
     """Black text on white, as large as fits, (height, width, 3) uint8."""
     from PIL import Image, ImageDraw
 
+    margin = min(width, height) * _MARGIN
     size = max(_MIN_SIZE, round(height * _TEXT_HEIGHT))
     length = _font(size).getlength(text)
-    if length > width:
-        size = max(_MIN_SIZE, int(size * width / length))
+    if length > width - 2 * margin:
+        size = max(_MIN_SIZE, int(size * (width - 2 * margin) / length))
     strip = Image.new("RGB", (width, height), (255, 255, 255))
-    ImageDraw.Draw(strip).text((0, height / 2), text, fill=(0, 0, 0), font=_font(size), anchor="lm")
+    ImageDraw.Draw(strip).text((margin, height / 2), text, fill=(0, 0, 0), font=_font(size), anchor="lm")
     return np.asarray(strip)
 
 
