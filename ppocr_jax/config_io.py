@@ -107,7 +107,7 @@ def _build(schema: type[T], base: T | None, values: Any, *, prefix: str, source:
 def _convert(value: Any, hint: Any, base: Any, *, where: str, source: str) -> Any:
     """`value` as the type that `hint` asks for; `base` is what a table is put over."""
     origin, options = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _build(hint, base, value, prefix=f"{where}.", source=source)
     if origin in (Union, types.UnionType):
         inner = next(option for option in options if option is not type(None))

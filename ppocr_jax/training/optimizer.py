@@ -49,7 +49,7 @@ def warmup_piecewise(
     return _after_warmup(base, warmup_steps, piecewise)
 
 
-def _after_warmup(base: float, warmup_steps: int, schedule: optax.Schedule) -> optax.Schedule:
+def _after_warmup(base: float, warmup_steps: int, schedule: Callable[[jax.Array], jax.Array]) -> optax.Schedule:
     def warmed_up(step: jax.typing.ArrayLike) -> jax.Array:
         step = jnp.asarray(step)
         rising = base * step / max(warmup_steps, 1)
@@ -94,7 +94,7 @@ def descend(schedule: optax.Schedule) -> optax.GradientTransformation:
     def init(params: Any) -> DescentState:
         return DescentState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32))
 
-    def update(updates: Any, state: DescentState, params: Any = None) -> tuple[Any, DescentState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, DescentState]:
         rate = jnp.asarray(schedule(state.count), jnp.float32)
         return jax.tree.map(lambda u: -rate * u, updates), DescentState(state.count + 1, rate)
 
