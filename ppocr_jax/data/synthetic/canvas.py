@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text, extent_of
-from ppocr_jax.data.synthetic.warp import Tilt, project, shape_matrix
+from ppocr_jax.data.synthetic.warp import Placement, Tilt, project, shape_matrix, wave_of
 
 Box = tuple[float, float, float, float]
 # Room between the ink and the quad, relative to the text's height: hand-drawn boxes hug the text like that.
@@ -132,11 +132,13 @@ class PageCanvas:
         ink = draw_text(text, lettering, margin=lettering.size // 2 + 2)
         tight = line_box(ink.box, ink.baseline, lettering)
         move = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) @ shape_matrix(ink.box, tilt)
+        wave = wave_of(ink.box, tilt)
+        tight = (tight[0], tight[1] - abs(wave[0]), tight[2], tight[3] + abs(wave[0]))
         quad = project(move, corners_of(tight))
         if not self.view.sees(quad):
             return None
         box = (*(float(v) for v in quad.min(axis=0)), *(float(v) for v in quad.max(axis=0)))
-        layer = cv2.warpPerspective(ink.mask, move, (self.width, self.height), flags=cv2.INTER_LINEAR)
+        layer = Placement(move, wave, (self.width, self.height)).mask(ink.mask)
         if outline is not None:
             thick = max(2, lettering.size // 12)
             self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))

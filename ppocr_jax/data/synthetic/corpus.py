@@ -76,7 +76,7 @@ class Corpus:
         low, high = max(1, length[0]), max(1, length[1])
         if high <= 4 and rng.random() < 0.6:
             return _short_text(rng, charset, high)
-        if rng.random() < 0.06:
+        if rng.random() < 0.08:
             return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
         for _ in range(4):
             text = self._phrase(rng, charset)

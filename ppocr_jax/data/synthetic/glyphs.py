@@ -119,12 +119,14 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     for begin, end in _runs(text, lettering):
         position = (origin_x + float(starts[begin]), baseline)
         draw.text(position, text[begin:end], 255, font, "ls", stroke_width=lettering.stroke)
+    # The font's own box counts the white beside the first and last character; the picture's does not.
+    inked = picture.getbbox() or (0, 0, *size)
     line_height = 1.25 * (bottom - top)
     for neighbour, y in ((above, baseline - line_height), (below, baseline + line_height)):
         if neighbour:
             draw.text((origin_x, y), neighbour, 255, font, "ls", stroke_width=lettering.stroke)
     stroke = lettering.stroke
-    box = (origin_x + left - stroke, baseline + top - stroke, origin_x + right_end + stroke, baseline + bottom + stroke)
+    box = (inked[0], baseline + top - stroke, inked[2], baseline + bottom + stroke)
     centers = ((starts + ends) / 2 + origin_x).astype(np.float32)
     return InkedText(np.asarray(picture), tuple(float(v) for v in box), centers, float(baseline))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ppocr_jax.data.synthetic import phrases, vocabulary
@@ -88,7 +86,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
     height = pitch * len(lines) + 0.4 * size
     center = rng.uniform(0.5 * width, max(0.5 * width + 1, canvas.width - 0.5 * width)), rng.uniform(0, canvas.height)
     flat_box = (-width / 2, -height / 2, width / 2, height / 2)
-    frame = project(shape_matrix(flat_box, replace(tilt, bend=0.0)), corners_of(flat_box)) + center
+    frame = project(shape_matrix(flat_box, tilt), corners_of(flat_box)) + center
     box = (*frame.min(axis=0), *frame.max(axis=0))
     if not lines or not canvas.is_free(box):
         return False

@@ -77,7 +77,7 @@ def place(
         lift: 0..1, share of the vertical room that lies above the text.
     """
     shape = shape_matrix(ink.box, tilt)
-    wave = _wave(ink.box, tilt)
+    wave = wave_of(ink.box, tilt)
     low, high = extent(ink.box, tilt)
     scale = fill * height / (high[1] - low[1])
     left = margins[0] * height - scale * low[0]
@@ -91,7 +91,7 @@ def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[np.ndarr
     """(lowest, highest) x and y of the tilted box, in the units of the mask."""
     xs = np.linspace(box[0], box[2], 9 if tilt.bend else 2)
     outline = np.array([(x, y) for y in (box[1], box[3]) for x in xs])
-    points = project(shape_matrix(box, tilt), _bent(outline, _wave(box, tilt)))
+    points = project(shape_matrix(box, tilt), _bent(outline, wave_of(box, tilt)))
     return points.min(axis=0), points.max(axis=0)
 
 
@@ -108,7 +108,8 @@ def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarr
     return view @ rotation @ lean @ center
 
 
-def _wave(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[float, float, float]:
+def wave_of(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[float, float, float]:
+    """(amplitude, angular frequency, phase) of the tilt's wave: half a period along `box`."""
     left, top, right, bottom = box
     return tilt.bend * (bottom - top), np.pi / max(right - left, 1.0), tilt.phase
 
