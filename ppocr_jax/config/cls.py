@@ -32,6 +32,7 @@ class ClsDataConfig:
         height: of a line picture, pixels.
         width: of a line picture, pixels.
         augment_probability: chance of each augmentation.
+        val_synthetic: drawn lines, in fonts that training does not see, for the evaluation.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -41,6 +42,7 @@ class ClsDataConfig:
     height: int = 48
     width: int = 192
     augment_probability: float = 0.4
+    val_synthetic: int = 1000
 
     def __post_init__(self) -> None:
         check_share("data.synthetic_share", self.synthetic_share)

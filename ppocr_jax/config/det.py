@@ -33,7 +33,11 @@ class DetDataConfig:
         synthetic: material of synthetic pages.
         synthetic_share: fraction of each batch that is synthetic.
         crop_size: side of the square training crop, pixels, a multiple of 32.
+        crop: "reference" draws crops as PaddleOCR does, scaling the picture as it is stored; "page" first brings it to
+            the size at which pages are read (long side 960), so that text in training is as large as in use.
         scale_range: random rescaling before the crop.
+        photometric: also jitter contrast, blur, noise and compression.
+        val_limit: pictures of each validation file to score while training, evenly spread; all if left out.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -41,7 +45,10 @@ class DetDataConfig:
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float = 0.0
     crop_size: int = 960
+    crop: Literal["reference", "page"] = "reference"
     scale_range: tuple[float, float] = (0.5, 3.0)
+    photometric: bool = False
+    val_limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.crop_size < 32 or self.crop_size % 32:

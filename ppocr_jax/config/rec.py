@@ -38,8 +38,13 @@ class RecDataConfig:
         synthetic_share: fraction of synthetic lines after that.
         height: of a line picture, pixels.
         widths: buckets of a line picture's width, pixels, rising; a batch holds lines of one bucket.
+        reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the same;
+            `batch_size` in every bucket if left out.
         max_label_length: longer labels are left out.
         augment_probability: chance of each augmentation.
+        val_limit: lines of each validation file to score while training, evenly spread; all if left out.
+        val_ignore_case: score without regard to case.
+        val_ignore_space: score without regard to spaces, as PaddleOCR does.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -49,8 +54,12 @@ class RecDataConfig:
     synthetic_share: float = 0.5
     height: int = 32
     widths: tuple[int, ...] = (64, 96, 128, 160, 240, 320, 480)
+    reference_width: int | None = None
     max_label_length: int = 25
     augment_probability: float = 0.4
+    val_limit: int | None = None
+    val_ignore_case: bool = False
+    val_ignore_space: bool = True
 
     def __post_init__(self) -> None:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):

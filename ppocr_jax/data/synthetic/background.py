@@ -61,6 +61,30 @@ def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) 
     return np.asarray(color, np.float32) + texture[..., None]
 
 
+def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A table of upright planks; (height, width, 3) float32."""
+    import cv2
+
+    grain = rng.standard_normal((height // 60 + 2, width // 2 + 1)).astype(np.float32)
+    grain = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)
+    soft = smooth_noise(rng, height, width, 150.0)
+    streaks = (6 * grain + 9 * soft)[..., None] * np.array([1.0, 0.8, 0.6], np.float32)
+    xs = np.arange(width)
+    planks = (1 + 0.06 * np.sin(xs // 190 * 2.4)) * np.where(xs % 190 < 3, 0.6, 1.0)
+    return ((np.array([124.0, 84.0, 54.0]) + streaks) * planks[None, :, None]).astype(np.float32)
+
+
+def bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A brick wall; (height, width, 3) float32."""
+    wall = np.full((height, width, 3), (168.0, 160.0, 150.0), np.float32)
+    for row in range(height // 36 + 1):
+        for column in range(-1, width // 92 + 1):
+            y, x = row * 36, column * 92 + 46 * (row % 2)
+            color = np.array([150.0, 84.0, 66.0]) + rng.normal(0, 13) + rng.normal(0, 3, 3)
+            wall[y + 4 : y + 36, max(0, x + 4) : max(0, x + 92)] = color
+    return wall + smooth_noise(rng, height, width, 2.0)[..., None] * 6
+
+
 def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, width: int) -> np.ndarray:
     """A random piece of a random picture of `paths`, scaled to (height, width, 3) float32."""
     import cv2

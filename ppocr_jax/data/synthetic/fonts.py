@@ -60,6 +60,7 @@ class FontFace:
         family: e.g. "DejaVu Sans Mono".
         name: family and style, e.g. "DejaVu Sans Mono Bold".
         monospaced: all letters are equally wide.
+        slanted: italic or oblique.
         characters: what it can draw (its character map without glyphs that are blank or the "missing" box).
     """
 
@@ -68,6 +69,7 @@ class FontFace:
     family: str
     name: str
     monospaced: bool
+    slanted: bool
     characters: frozenset[str] = field(repr=False, compare=False)
 
     def covers(self, text: Iterable[str]) -> bool:
@@ -151,7 +153,9 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
     if not characters.issuperset(LETTERS_AND_DIGITS) or _small_letters_are_capitals(pil_font):
         return None
     monospaced = len({pil_font.getlength(c) for c in "iMW.0"}) == 1
-    return FontFace(path, index, family, name, monospaced, frozenset(characters | {" "}))
+    # Not read off the name: some families give all their styles the same one.
+    slanted = font["post"].italicAngle != 0 or bool(font["head"].macStyle & 2)  # type: ignore[index]
+    return FontFace(path, index, family, name, monospaced, slanted, frozenset(characters | {" "}))
 
 
 def _not_drawn(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:

@@ -26,7 +26,6 @@ _COMMON = re.compile(
     r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
     re.IGNORECASE,
 )
-_SLANTED = re.compile("italic|oblique", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class FontPicker:
         elif self._common and value < monospaced + common:
             families = self._common
         faces = families[int(rng.integers(len(families)))]
-        upright = [f for f in faces if not _SLANTED.search(f.name)]
+        upright = [f for f in faces if not f.slanted]
         if upright and rng.random() < 0.8:
             faces = tuple(upright)
         return faces[int(rng.integers(len(faces)))]

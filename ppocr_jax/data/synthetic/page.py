@@ -92,6 +92,8 @@ class PageGenerator:
         if kind == "sign":
             if self._photos and rng.random() < 0.75:
                 return background.photo_crop(rng, self._photos, height, width)
+            if rng.random() < 0.2:
+                return background.bricks(rng, height, width)
             return background.gradient(rng, color, height, width)
         return background.paper(rng, color, height, width)
 
@@ -144,6 +146,8 @@ class PageGenerator:
             return background.photo_crop(rng, self._photos, height, width)
         if kind < 0.65:
             return background.flat(np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(225, 255)))), height, width)
+        if kind < 0.8:
+            return background.wood(rng, height, width)
         return background.paper(rng, muted_color(rng), height, width)
 
 
