@@ -154,7 +154,8 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
         return None
     monospaced = len({pil_font.getlength(c) for c in "iMW.0"}) == 1
     # Not read off the name: some families give all their styles the same one.
-    slanted = font["post"].italicAngle != 0 or bool(font["head"].macStyle & 2)  # type: ignore[index]
+    italic_flag = "OS/2" in font and font["OS/2"].fsSelection & 1  # type: ignore[operator,index]
+    slanted = bool(italic_flag) or font["post"].italicAngle != 0  # type: ignore[index]
     return FontFace(path, index, family, name, monospaced, slanted, frozenset(characters | {" "}))
 
 

@@ -73,6 +73,12 @@ def test_excluded_names_are_left_out(faces):
     assert find_fonts(folders, exclude=["BOLD"]) == [face for face in find_fonts(folders) if "Bold" not in face.name]
 
 
+def test_slanted_faces_are_known(faces):
+    named = [face for face in faces if "Italic" in face.name or "Oblique" in face.name]
+    assert named
+    assert [face for face in faces if face.slanted] == named
+
+
 def test_size_is_pixels_per_em(faces):
     small, large = (np.asarray(Image.Image.getbbox(_drawn(faces[0], size))) for size in (20, 60))
     assert (large[3] - large[1]) / (small[3] - small[1]) == pytest.approx(3, rel=0.15)
