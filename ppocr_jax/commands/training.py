@@ -18,6 +18,7 @@ def train_command(schema: type, description: str, arguments: Sequence[str] | Non
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # odd time stamps in fonts are no matter here
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns at each checkpoint that was not evaluated
     try:
         config = parse_command_line(schema, description, arguments)
