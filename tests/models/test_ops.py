@@ -15,13 +15,15 @@ from ppocr_jax.models.lstm import LSTMWeights, bilstm_scan
 from ppocr_jax.models.ops import conv_as_product, conv_native, max_pool_2x2, upsample_nearest
 
 TOLERANCE = 2e-5
+# Every case compiles anew and runs once, so optimising would only cost time.
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.normal(size=shape).astype(np.float32)
 
 
-@partial(jax.jit, static_argnums=(0, 4))
+@partial(jax.jit, static_argnums=(0, 4), compiler_options=QUICK_COMPILE)
 def value_and_gradients(convolve, x, kernel, cotangent, strides):
     """Output, input gradient and kernel gradient of a convolution."""
     y, pull_back = jax.vjp(lambda x, k: convolve(x, k, strides), x, kernel)
@@ -79,10 +81,14 @@ def test_upsampling_repeats_every_pixel(factor):
 def test_max_pooling_and_its_gradient_agree_with_flax(size):
     rng = np.random.default_rng(size)
     x, cotangent = normal(rng, 2, *size, 3), normal(rng, 2, size[0] // 2, size[1] // 2, 3)
-    ours, pull_ours = jax.vjp(max_pool_2x2, x)
-    flax, pull_flax = jax.vjp(lambda x: nn.max_pool(x, window_shape=(2, 2), strides=(2, 2)), x)
-    np.testing.assert_array_equal(ours, flax)
-    np.testing.assert_array_equal(pull_ours(cotangent)[0], pull_flax(cotangent)[0])
+
+    @partial(jax.jit, static_argnums=0, compiler_options=QUICK_COMPILE)
+    def value_and_gradient(pool, x):
+        y, pull_back = jax.vjp(pool, x)
+        return y, pull_back(cotangent)[0]
+
+    flax_pool = partial(nn.max_pool, window_shape=(2, 2), strides=(2, 2))
+    jax.tree.map(np.testing.assert_array_equal, value_and_gradient(max_pool_2x2, x), value_and_gradient(flax_pool, x))
 
 
 def lstm_by_hand(x: np.ndarray, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -116,7 +122,7 @@ def test_bilstm_agrees_with_a_step_by_step_one(batch, steps):
     forward = lstm_by_hand(x, *(w[0] for w in weights))
     backward = lstm_by_hand(x[:, ::-1], *(w[1] for w in weights))[:, ::-1]
     expected = np.concatenate([forward, backward], axis=-1)
-    np.testing.assert_allclose(jax.jit(bilstm_scan)(x, weights), expected, atol=2e-6)
+    np.testing.assert_allclose(jax.jit(bilstm_scan, compiler_options=QUICK_COMPILE)(x, weights), expected, atol=2e-6)
 
 
 def test_bilstm_gradient_agrees_with_finite_differences():
@@ -127,7 +133,8 @@ def test_bilstm_gradient_agrees_with_finite_differences():
         sides = [lstm_by_hand(x, *(w[0] for w in weights)), lstm_by_hand(x[:, ::-1], *(w[1] for w in weights))]
         return float((np.concatenate([sides[0], sides[1][:, ::-1]], axis=-1) * cotangent).sum())
 
-    gradients = jax.jit(jax.grad(lambda x, w: (bilstm_scan(x, w) * cotangent).sum(), argnums=(0, 1)))(x, weights)
+    gradient = jax.grad(lambda x, w: (bilstm_scan(x, w) * cotangent).sum(), argnums=(0, 1))
+    gradients = jax.jit(gradient, compiler_options=QUICK_COMPILE)(x, weights)
     leaves, tree = jax.tree.flatten((x, weights))
     directions = [rng.normal(size=leaf.shape) for leaf in leaves]
 
