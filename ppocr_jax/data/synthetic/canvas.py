@@ -137,7 +137,8 @@ class PageCanvas:
         quad = project(move, corners_of(tight))
         if not self.view.sees(quad):
             return None
-        box = (*(float(v) for v in quad.min(axis=0)), *(float(v) for v in quad.max(axis=0)))
+        (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
+        box = (float(x0), float(y0), float(x1), float(y1))
         layer = Placement(move, wave, (self.width, self.height)).mask(ink.mask)
         if outline is not None:
             thick = max(2, lettering.size // 12)
@@ -160,16 +161,15 @@ class PageCanvas:
 
     def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
         """Ink that is not text: `shape` is "line", "rectangle", "ellipse" or "polygon" (filled where `width` is 0)."""
-        draw = self._draw_ink
-        if color is not None:
-            draw, level = self._draw_ground, color
+        draw = self._draw_ink if color is None else self._draw_ground
+        fill = level if color is None else color
         if shape == "line":
-            draw.line(xy, fill=level, width=max(1, width), joint="curve")
+            draw.line(xy, fill=fill, width=max(1, width), joint="curve")
         elif shape == "polygon":
-            draw.polygon(xy, fill=level)
+            draw.polygon(xy, fill=fill)
         else:
             method = draw.rectangle if shape == "rectangle" else draw.ellipse
-            method(xy, fill=level) if width == 0 else method(xy, outline=level, width=width)
+            method(xy, fill=fill) if width == 0 else method(xy, outline=fill, width=width)
 
     def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
         """A row of one repeated character: drawn, but not a text line, as those who label receipts leave it out."""

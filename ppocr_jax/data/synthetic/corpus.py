@@ -78,6 +78,7 @@ class Corpus:
             return _short_text(rng, charset, high)
         if rng.random() < 0.08:
             return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
+        text = ""
         for _ in range(4):
             text = self._phrase(rng, charset)
             if low <= len(text) <= high:

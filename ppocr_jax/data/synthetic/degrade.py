@@ -112,7 +112,7 @@ def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) ->
     import cv2
 
     _, data = cv2.imencode(".jpg", image_rgb, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 91))))
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:

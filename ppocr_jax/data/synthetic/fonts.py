@@ -160,20 +160,23 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
 
 
 def _not_drawn(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:
-    missing_box = bytes(font.getmask("\uffff"))
-    tested = [c for c in _TESTED if c in characters]
-    drawn = {c: font.getmask(c) for c in tested}
-    return {c for c, mask in drawn.items() if mask.getbbox() is None or bytes(mask) == missing_box}
+    missing_box = _glyph(font, "\uffff")
+    drawn = {c: _glyph(font, c) for c in _TESTED if c in characters}
+    return {c for c, glyph in drawn.items() if not glyph.any() or np.array_equal(glyph, missing_box)}
 
 
 def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
     def shape(character: str) -> np.ndarray:
         from PIL import Image
 
-        mask = font.getmask(character)
-        picture = Image.frombytes("L", mask.size, bytes(mask)).resize((16, 16))
-        values = np.asarray(picture, np.float32).ravel()
+        values = np.asarray(Image.fromarray(_glyph(font, character)).resize((16, 16)), np.float32)
         return (values - values.mean()) / (values.std() + 1e-6)
 
     alike = [float(np.mean(shape(c) * shape(c.upper()))) > 0.85 for c in "abdeghnqrt"]
     return sum(alike) > 5
+
+
+def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
+    """(h, w) uint8 drawing of a character; h and w may be 0."""
+    mask = font.getmask(character)
+    return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]

@@ -93,7 +93,8 @@ def _ink_box(text: str, lettering: Lettering) -> tuple[float, float, float, floa
 @lru_cache(maxsize=8192)
 def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
     """(top, bottom) of a character's ink relative to the base line; y points down."""
-    return face.at(size).getbbox(character, anchor="ls")[1::2]
+    _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
+    return top, bottom
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
@@ -126,9 +127,9 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
         if neighbour:
             draw.text((origin_x, y), neighbour, 255, font, "ls", stroke_width=lettering.stroke)
     stroke = lettering.stroke
-    box = (inked[0], baseline + top - stroke, inked[2], baseline + bottom + stroke)
+    box = (float(inked[0]), float(baseline + top - stroke), float(inked[2]), float(baseline + bottom + stroke))
     centers = ((starts + ends) / 2 + origin_x).astype(np.float32)
-    return InkedText(np.asarray(picture), tuple(float(v) for v in box), centers, float(baseline))
+    return InkedText(np.asarray(picture), box, centers, float(baseline))
 
 
 def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:

@@ -60,7 +60,7 @@ class Placement:
         amplitude, frequency, phase = self.wave
         source[:, 1] -= amplitude * np.sin(frequency * source[:, 0] + phase)
         maps = source.astype(np.float32).reshape(height, width, 2)
-        return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)
+        return cv2.remap(mask, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR)
 
 
 def place(
