@@ -79,7 +79,7 @@ def measure(text: str, lettering: Lettering) -> tuple[float, float]:
 
 def mean_advance(face: FontFace, size: int) -> float:
     """Mean width of a character in ordinary text, in pixels."""
-    sample = "".join([c for c in "Total 1.50 AMOUNT name" if face.covers(c)]) or next(iter(face.characters))
+    sample = "".join([c for c in "Total 1.50 AMOUNT name" if face.covers(c)]) or min(face.characters - {" "})
     return face.at(size).getlength(sample) / len(sample)
 
 
