@@ -1,0 +1,71 @@
+"""`ppocr-jax synth` writes what the label readers read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ppocr_jax.cli import run_command
+from ppocr_jax.data.labels import read_detection_labels, read_recognition_labels
+from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
+from ppocr_jax.images import load_image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fonts():
+    try:
+        find_fonts()
+    except NoFontsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("one small line\nTOTAL AMOUNT\ncash\n")
+    return str(path)
+
+
+def test_lines(tmp_path, corpus):
+    out = tmp_path / "out"
+    assert run_command("synth", ["rec", "--count", "4", "--output", str(out), "--corpus", corpus]) == 0
+    records = read_recognition_labels(out / "rec_label.txt")
+    assert len(records) == 4
+    assert all(load_image(r.image_path).ndim == 3 and r.text for r in records)
+
+
+def test_classifier_lines_are_upright_lines_and_turned_ones(tmp_path, corpus):
+    for kind in ("rec", "cls"):
+        run_command("synth", [kind, "--count", "2", "--output", str(tmp_path / kind), "--corpus", corpus])
+    turned = read_recognition_labels(tmp_path / "cls" / "rec_label.txt")
+    upright = read_recognition_labels(tmp_path / "rec" / "rec_label.txt")
+    assert [r.text for r in turned] == ["0", "180"]
+    pictures = [load_image(r.image_path) for r in (*turned, *upright)]
+    np.testing.assert_array_equal(pictures[0], pictures[2])
+    np.testing.assert_array_equal(pictures[1], pictures[3][::-1, ::-1])
+
+
+def test_pages(tmp_path, corpus):
+    out = tmp_path / "out"
+    assert run_command("synth", ["det", "--count", "2", "--size", "320", "--output", str(out), "--corpus", corpus]) == 0
+    for record in read_detection_labels(out / "label.txt"):
+        assert load_image(record.image_path).shape == (320, 320, 3)
+        for region in record.regions:
+            assert region.points.min() >= 0
+            assert region.points.max() <= 320
+
+
+@pytest.mark.parametrize("kind", ["rec", "det"])
+def test_preview(tmp_path, corpus, kind):
+    sheet = tmp_path / "sheet.png"
+    assert run_command("synth", [kind, "--count", "3", "--preview", str(sheet), "--corpus", corpus]) == 0
+    assert load_image(sheet).std() > 5
+
+
+def test_wrong_use_is_one_line(tmp_path, capsys, corpus):
+    assert run_command("synth", ["rec", "--corpus", corpus]) == 1
+    assert run_command("synth", ["rec", "--count", "0", "--output", str(tmp_path), "--corpus", corpus]) == 1
+    assert run_command("synth", ["rec", "--output", str(tmp_path), "--corpus", str(tmp_path / "none.txt")]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3
+    assert "none.txt" in errors[2]

@@ -1,0 +1,125 @@
+"""CTC, its case-blind form, the frame-wise loss and the classifier's, against goldens and slow oracles."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ppocr_jax.charset import Charset, english_charset
+from ppocr_jax.losses.alignment import IGNORED_FRAME, frame_loss
+from ppocr_jax.losses.classification import direction_loss
+from ppocr_jax.losses.ctc import ctc_loss, ctc_loss_per_line, fold_case, is_feasible
+from ppocr_jax.training.objectives import case_partners
+
+PER_LINE = [87.90469360351562, 105.04802703857422, 94.22299194335938, 88.13427734375]
+MEAN, EASY_MEAN, CLASSIFIER = 93.82749938964844, 1.3358043432235718, 1.2193694114685059
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(Path(__file__).parent.parent / "golden" / "ctc_loss.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def labels_of(golden):
+    return golden["rec_labels"].astype(np.int32), golden["rec_lengths"].astype(np.int32)
+
+
+def test_values_of_the_reference(golden):
+    losses = ctc_loss_per_line(golden["rec_logits"], *labels_of(golden))
+    np.testing.assert_allclose(losses, PER_LINE, rtol=1e-4)
+    assert float(ctc_loss(golden["rec_logits"], *labels_of(golden))) == pytest.approx(MEAN, rel=1e-4)
+    assert float(ctc_loss(golden["rec_logits_easy"], *labels_of(golden))) == pytest.approx(EASY_MEAN, rel=1e-4)
+
+
+@pytest.mark.parametrize(("logits", "gradient"), [("rec_logits", "ctc_grad"), ("rec_logits_easy", "ctc_easy_grad")])
+def test_gradients_of_the_reference(golden, logits, gradient):
+    ours = jax.grad(ctc_loss)(golden[logits], *labels_of(golden))
+    np.testing.assert_allclose(ours, golden[gradient], rtol=1e-3, atol=1e-5)
+
+
+def probability_by_enumeration(probabilities, label):
+    """Sum over every path of T classes that collapses to the label."""
+    frames, classes = probabilities.shape
+    total = 0.0
+    for path in itertools.product(range(classes), repeat=frames):
+        collapsed = [c for c, _ in itertools.groupby(path) if c != 0]
+        if collapsed == list(label):
+            total += np.prod([probabilities[t, c] for t, c in enumerate(path)])
+    return total
+
+
+@pytest.mark.parametrize("label", [[1], [1, 2], [1, 1], [2, 1, 2], []])
+def test_equals_the_sum_over_all_paths(label):
+    logits = np.random.default_rng(len(label)).normal(size=(1, 5, 3)).astype(np.float32)
+    expected = -np.log(probability_by_enumeration(np.asarray(jax.nn.softmax(logits[0])), label))
+    padded = np.zeros((1, 4), np.int32)
+    padded[0, : len(label)] = label
+    ours = ctc_loss_per_line(logits, padded, np.array([len(label)], np.int32))
+    np.testing.assert_allclose(ours[0], expected, rtol=1e-5)
+
+
+def test_label_too_long_for_the_frames_counts_nothing():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    labels = np.array([[1, 1, 0], [1, 2, 3]], np.int32)  # "aa" fits into three frames, "aab" would not
+    lengths = np.array([2, 3], np.int32)
+    assert list(is_feasible(labels, lengths, 3)) == [True, True]
+    assert list(is_feasible(labels, lengths, 2)) == [False, False]
+    value, gradient = jax.value_and_grad(lambda x: ctc_loss(x, labels, lengths))(jnp.asarray(logits[:, :2]))
+    assert value == 0
+    assert np.abs(gradient).max() == 0
+
+
+def test_case_blind_loss_gives_either_case_the_same():
+    charset = Charset(("A", "B", "a", "b", "1"))
+    partner, is_lower = case_partners(charset)
+    logits = np.random.default_rng(1).normal(size=(1, 6, charset.num_classes)).astype(np.float32)
+    swapped = logits[..., partner]  # every "a" becomes "A" and the other way round
+    labels, lengths = np.array([charset.encode("AB1")], np.int32), np.array([3], np.int32)
+    losses = [float(ctc_loss(fold_case(x, partner, is_lower), labels, lengths)) for x in (logits, swapped)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_case_blind_loss_sums_over_the_cases_of_every_letter():
+    charset = Charset(("A", "a"))
+    partner, is_lower = case_partners(charset)
+    logits = np.random.default_rng(2).normal(size=(1, 3, 3)).astype(np.float32)
+    probabilities = np.asarray(jax.nn.softmax(logits[0]))
+    merged = np.stack([probabilities[:, 0], probabilities[:, 1] + probabilities[:, 2]], axis=1)
+    expected = -np.log(probability_by_enumeration(merged, [1]))
+    ours = ctc_loss(fold_case(logits, partner, is_lower), np.array([[1]], np.int32), np.array([1], np.int32))
+    assert float(ours) == pytest.approx(expected, rel=1e-4)
+
+
+def test_case_partners_of_english():
+    charset = english_charset()
+    partner, is_lower = case_partners(charset)
+    assert charset.characters[partner[charset.ids["Q"]] - 1] == "q"
+    assert partner[charset.ids["7"]] == charset.ids["7"]
+    assert partner[0] == 0
+    assert is_lower.sum() == 26
+
+
+def test_frame_loss_by_hand():
+    logits = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]], np.float32))
+    frames = np.array([[0, 1, IGNORED_FRAME]], np.int32)
+    expected = (0.3 * -np.log(0.5) + -np.log(0.8)) / 1.3
+    assert float(frame_loss(logits, frames, blank_weight=0.3)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_frame_loss_without_labelled_frames_is_zero():
+    logits = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    frames = np.full((2, 4), IGNORED_FRAME, np.int32)
+    value, gradient = jax.value_and_grad(lambda x: frame_loss(x, frames))(jnp.asarray(logits))
+    assert value == 0
+    assert np.abs(gradient).max() == 0
+
+
+def test_classifier_loss_of_the_reference(golden):
+    loss = direction_loss(golden["cls_logits"], golden["cls_labels"].astype(np.int32))
+    assert float(loss) == pytest.approx(CLASSIFIER, rel=1e-4)
