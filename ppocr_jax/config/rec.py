@@ -38,8 +38,8 @@ class RecDataConfig:
         synthetic_share: fraction of synthetic lines after that.
         height: of a line picture, pixels.
         widths: buckets of a line picture's width, pixels, rising; a batch holds lines of one bucket.
-        reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the same;
-            `batch_size` in every bucket if left out.
+        reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the
+            same; `batch_size` in every bucket if left out.
         max_label_length: longer labels are left out.
         augment_probability: chance of each augmentation.
         val_limit: lines of each validation file to score while training, evenly spread; all if left out.
