@@ -1,0 +1,202 @@
+"""Training speed on a CPU: ppocr_jax with XLA's convolutions, with its own CPU forms, and the same networks in PyTorch.
+
+    python benchmarks/train_speed.py [--quick] [--only rec|det] [--threads N] [--torch-version 2.13.0]
+
+Needs ppocr_jax's [train] extra; PyTorch goes into an environment of its own under the user's cache folder. Every
+measurement is a process of its own (train_speed_worker.py) on the same cores; the contenders take turns in shuffled
+order. Prints a Markdown table and writes `results/train_speed.json`. The machine should do nothing else meanwhile.
+
+Figures: images/s = batch / median step. GFLOP/s = 2 x 3 x (multiply-accumulates of the forward pass's convolutions and
+matrix products, counted in the plain network) / step: a backward pass costs two forward passes. The same count serves
+all contenders. XLA's own convolutions are so slow that they get a small batch and one timed step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "train_speed.json"
+WORKER = HERE / "train_speed_worker.py"
+VARIANTS = {"native": "JAX, XLA's convolutions", "ours": "JAX, ours", "torch": "PyTorch"}
+NATIVE_BATCH = 4
+WORKER_TIMEOUT_SECONDS = 1200
+
+
+class Case(NamedTuple):
+    """One network at one batch shape."""
+
+    task: str
+    batch: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        name = {"rec": "recogniser", "det": "detector"}[self.task]
+        return f"{name}, {self.batch} x {self.height}x{self.width}"
+
+
+FULL = (Case("rec", 64, 32, 320), Case("rec", 64, 32, 160), Case("det", 8, 320, 320), Case("det", 8, 640, 640))
+QUICK = (Case("rec", 16, 32, 160), Case("det", 2, 320, 320))
+
+
+def torch_python(version: str) -> Path:
+    """The interpreter of an environment with that PyTorch, made on the first call."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "ppocr_jax" / f"bench-torch-{version}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready = folder / "ready"
+    if not ready.exists():
+        print(f"Installing torch {version} into {folder} ...", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", f"torch=={version}", "numpy"], check=True)
+        ready.touch()
+    return python
+
+
+def measure(case: Case, variant: str, python: Path, options: argparse.Namespace, cache: str) -> dict[str, Any]:
+    """Run one worker and return its figures.
+
+    Raises:
+        SystemExit: the worker failed; its last words are printed.
+    """
+    native = variant == "native"
+    job = {
+        **case._asdict(),
+        "variant": variant,
+        "batch": min(case.batch, NATIVE_BATCH) if native else case.batch,
+        "steps": 1 if native else 2 if options.quick else 4,
+        "threads": options.threads,
+    }
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(options.threads),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "PYTHONPATH": str(HERE.parent),
+    }
+    command = [python, WORKER, json.dumps(job)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=WORKER_TIMEOUT_SECONDS, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{case}, {variant}: the measurement failed\n{done.stderr[-2000:]}")
+    return {**json.loads(done.stdout.splitlines()[-1]), "batch": job["batch"]}
+
+
+def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, dict[str, list[dict[str, Any]]]]:
+    """All measurements, in shuffled turns; of the slow native form only the first turn."""
+    pythons = {
+        "native": Path(sys.executable),
+        "ours": Path(sys.executable),
+        "torch": torch_python(options.torch_version),
+    }
+    runs: dict[Case, dict[str, list[dict[str, Any]]]] = {case: {name: [] for name in VARIANTS} for case in cases}
+    shuffle = random.Random(0).shuffle
+    with tempfile.TemporaryDirectory() as cache:
+        for turn in range(options.turns):
+            jobs = [(case, variant) for case in cases for variant in VARIANTS if turn == 0 or variant != "native"]
+            shuffle(jobs)
+            for case, variant in jobs:
+                figures = measure(case, variant, pythons[variant], options, cache)
+                runs[case][variant].append(figures)
+                print(f"{case}, {variant}: {figures['median']:.3f} s a step", file=sys.stderr, flush=True)
+    return runs
+
+
+def summarise(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Medians over all timed steps of a case, and the ratios between its contenders.
+
+    Raises:
+        SystemExit: the contenders do not train the same number of parameters.
+    """
+    parameters = {variant: figures[0]["parameters"] for variant, figures in runs.items()}
+    if len(set(parameters.values())) > 1:
+        sys.exit(f"{case}: the networks differ in their number of parameters: {parameters}")
+    macs_per_image = runs["ours"][0]["forward_macs"] / runs["ours"][0]["batch"]
+    contenders: dict[str, dict[str, float]] = {}
+    for variant, figures in runs.items():
+        seconds = statistics.median(second for run in figures for second in run["seconds"])
+        images_per_second = figures[0]["batch"] / seconds
+        contenders[variant] = {
+            "batch": figures[0]["batch"],
+            "step_seconds": seconds,
+            "images_per_second": images_per_second,
+            "gflops": 6 * macs_per_image * images_per_second / 1e9,
+            "cpu_per_wall": statistics.median(run["cpu_ratio"] for run in figures),
+            # Later turns find the compiled step in the cache.
+            "compile_seconds": max(run["compile_seconds"] or 0 for run in figures),
+        }
+    speed = {variant: figures["images_per_second"] for variant, figures in contenders.items()}
+    return {
+        "case": str(case),
+        "parameters": parameters["ours"],
+        "forward_mmacs_per_image": macs_per_image / 1e6,
+        "contenders": contenders,
+        "ours_to_native": speed["ours"] / speed["native"],
+        "ours_to_torch": speed["ours"] / speed["torch"],
+    }
+
+
+def markdown(summaries: list[dict[str, Any]]) -> str:
+    """The table for the README."""
+    lines = [
+        "| training step | contender | images/s | GFLOP/s | CPU/wall | compile, s | ours is |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for summary in summaries:
+        ratios = {
+            "native": f"{summary['ours_to_native']:.1f}x",
+            "ours": "",
+            "torch": f"{summary['ours_to_torch']:.2f}x",
+        }
+        for variant, name in VARIANTS.items():
+            figures = summary["contenders"][variant]
+            name += f" (batch {figures['batch']:.0f})" if variant == "native" else ""
+            lines.append(
+                f"| {summary['case']} | {name} | {figures['images_per_second']:.1f} | {figures['gflops']:.0f} "
+                f"| {figures['cpu_per_wall']:.2f} | {figures['compile_seconds']:.0f} | {ratios[variant]} |"
+            )
+    return "\n".join(lines)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small batches, one turn: a check that all works")
+    parser.add_argument("--only", choices=("rec", "det"), help="one network instead of both")
+    parser.add_argument("--threads", type=int, default=cores, help="cores to use (default: all, %(default)s)")
+    parser.add_argument("--torch-version", default="2.13.0", help="(default: %(default)s)")
+    options = parser.parse_args()
+    options.turns = 1 if options.quick else 2
+    return options
+
+
+def main() -> None:
+    options = parse_arguments()
+    cases = [case for case in (QUICK if options.quick else FULL) if options.only in (None, case.task)]
+    start = time.perf_counter()
+    summaries = [summarise(case, runs) for case, runs in measure_all(cases, options).items()]
+    machine = f"{platform.machine()}, {options.threads} threads, torch {options.torch_version}"
+    report = {"machine": machine, "seconds": time.perf_counter() - start, "cases": summaries}
+    print(markdown(summaries))
+    if not options.quick:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
