@@ -79,8 +79,9 @@ class Recognizer(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    def __init__(self, cin: int, kernel: int, expanded: int, cout: int, activation: type, stride: int) -> None:
+    def __init__(self, cin: int, unit: tuple[int, int, int, type, int]) -> None:
         super().__init__()
+        kernel, expanded, cout, activation, stride = unit
         self.body = nn.Sequential(
             _conv_bn(cin, expanded, activation=activation),
             _conv_bn(expanded, expanded, kernel, stride, groups=expanded, activation=activation),
@@ -111,13 +112,13 @@ class Detector(nn.Module):
         super().__init__()
         stages, layers, width = [], [_conv_bn(3, 8, 3, 2)], 8
         widths = []
-        for i, (kernel, expanded, cout, activation, stride) in enumerate(_MOBILENET):
-            if stride == 2 and i > 1:
+        for i, unit in enumerate(_MOBILENET):
+            if unit[-1] == 2 and i > 1:
                 stages.append(nn.Sequential(*layers))
                 widths.append(width)
                 layers = []
-            layers.append(InvertedResidual(width, kernel, expanded, cout, activation, stride))
-            width = cout
+            layers.append(InvertedResidual(width, unit))
+            width = unit[2]
         stages.append(nn.Sequential(*layers, _conv_bn(width, 480)))
         self.stages = nn.ModuleList(stages)
         self.laterals = nn.ModuleList(nn.Conv2d(w, channels, 1, bias=False) for w in (*widths, 480))

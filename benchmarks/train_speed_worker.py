@@ -162,13 +162,12 @@ def measure(step: Step, count: int) -> dict[str, Any]:
     cpu_ratio = cpu_seconds * count / (time.perf_counter() - start)
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"the loss went to {losses}")
-    figures = {name: value for name, value in step._asdict().items() if name != "run"}
     return {
         "seconds": seconds,
         "median": statistics.median(seconds),
         "cpu_seconds": cpu_seconds,
         "cpu_ratio": cpu_ratio,
-        **figures,
+        **{name: value for name, value in step._asdict().items() if name != "run"},
     }
 
 
@@ -176,7 +175,7 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
-    step = torch_step(job) if job["variant"] == "torch" else jax_step(job)
+    step = torch_step(job) if job["variant"].startswith("torch") else jax_step(job)
     print(json.dumps(measure(step, job["steps"])))
 
 
