@@ -1,0 +1,79 @@
+"""`ppocr-jax export`: write trained networks as a model folder, or for TensorFlow's runtimes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.export.parity import ParityRow
+
+_NEEDED = {
+    "jax2onnx": (("jax", "flax", "onnx", "jax2onnx"), "export"),
+    "jax2tf": (("jax", "flax", "onnx", "tensorflow", "tf2onnx"), "tensorflow"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `export`."""
+    add = parser.add_argument
+    add("trained", nargs="+", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file")
+    add("--output", type=Path, required=True, metavar="DIR", help="model folder; networks of other tasks stay in it")
+    add("--name", help="of the model; default: the folder's")
+    add("--task", choices=["det", "cls", "rec"], help="what a .safetensors file without description holds")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of a recogniser, where its folder does not say")
+    add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
+    add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and print how far the files are from the networks.
+
+    Raises:
+        UserError: a network cannot be found or written, or a file differs from its network.
+    """
+    modules, extra = _NEEDED[args.via]
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise UserError(f"--via {args.via} needs {', '.join(missing)}: pip install 'ppocr-jax[{extra}]'")
+    if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
+        raise UserError("--shape goes with --via jax2tf and a single network")
+    from ppocr_jax.export.trained import load_trained
+
+    networks = [load_trained(path, task=args.task, charset=args.charset) for path in args.trained]
+    try:
+        if args.via == "jax2tf":
+            from ppocr_jax.export.tensorflow import export_fixed_size
+
+            reports = {n.task: export_fixed_size(n, args.output, args.shape) for n in networks}
+        else:
+            from ppocr_jax.export.model_folder import export_to_folder
+
+            reports = export_to_folder(networks, args.output, name=args.name)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
+    print(format_reports(reports))
+    return 0
+
+
+def format_reports(reports: Mapping[str, Sequence[ParityRow]]) -> str:
+    """One row per network and input shape."""
+    rows = [("network", "input (B, H, W, C)", "max |JAX - ONNX Runtime|")]
+    rows += [(task, str(row.shape), f"{row.max_abs_diff:.1e}") for task, found in reports.items() for row in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        batch, height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 1x640x640") from error
+    if min(batch, height, width) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has a side below 1")
+    return batch, height, width

@@ -1,0 +1,96 @@
+"""Putting exported networks into a model folder, which `OCR` reads text with."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ppocr_jax import __version__
+from ppocr_jax.charset import Charset
+from ppocr_jax.errors import UserError
+from ppocr_jax.export.metadata import weights_metadata
+from ppocr_jax.export.network import TrainedNetwork
+from ppocr_jax.export.onnx import export_onnx
+from ppocr_jax.export.parity import PARITY_SHAPES, ParityRow, check_parity, parity_report
+from ppocr_jax.inference.bundle import METADATA_FILE, Bundle, load_bundle, write_bundle_metadata
+from ppocr_jax.inference.specs import NetworkSpec
+from ppocr_jax.models.io import save_safetensors
+
+
+def export_to_folder(
+    networks: Sequence[TrainedNetwork], folder: str | Path, *, name: str | None = None
+) -> dict[str, list[ParityRow]]:
+    """Export networks into a model folder, beside those of other tasks that it may hold already.
+
+    Thresholds and picture sizes that an existing `model.json` gives for a task are kept. Nothing is written unless all
+    files compute what their networks compute.
+
+    Args:
+        networks: at most one of each task.
+        folder: the model folder; made where it does not exist.
+        name: of the model; default: the name it has, or the folder's.
+
+    Returns:
+        How far each task's file is from its network.
+
+    Raises:
+        ParityError: a file differs from its network.
+        UserError: two networks have the same task, or `model.json` is broken.
+        OSError: the folder cannot be written.
+    """
+    tasks = [network.task for network in networks]
+    twice = {task for task in tasks if tasks.count(task) > 1}
+    if twice:
+        raise UserError(f"two networks for the same task: {', '.join(sorted(twice))}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle = _bundle(folder, name)
+    reports: dict[str, list[ParityRow]] = {}
+    with tempfile.TemporaryDirectory(dir=folder) as workspace:
+        for network in networks:
+            network = replace(network, spec=_merged(getattr(bundle, network.task), network.spec))  # noqa: PLW2901
+            reports[network.task] = _write(network, Path(workspace))
+            bundle = _with_network(bundle, network, reports[network.task])
+        for file in Path(workspace).iterdir():
+            shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
+    write_bundle_metadata(bundle)
+    return reports
+
+
+def _bundle(folder: Path, name: str | None) -> Bundle:
+    if (folder / METADATA_FILE).is_file():
+        bundle = load_bundle(folder)
+        return replace(bundle, name=name or bundle.name)
+    return Bundle(folder, name or folder.resolve().name, version="1", charset=Charset(()))
+
+
+def _merged(old: NetworkSpec | None, new: NetworkSpec) -> NetworkSpec:
+    """`new`, with the reading options of `old`."""
+    of_weights = {"network": new.network, "options": new.options}
+    of_weights |= {name: getattr(new, name) for name in ("height", "width") if hasattr(new, name)}
+    files = {"onnx": f"{new.task}.onnx", "safetensors": f"{new.task}.safetensors"}
+    return replace(old or new, **of_weights, **files)
+
+
+def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
+    path = folder / str(network.spec.onnx)
+    export_onnx(network, path)
+    rows = parity_report(path, network.compiled(), PARITY_SHAPES[network.task])
+    check_parity(rows, path.name)
+    save_safetensors(folder / str(network.spec.safetensors), network.variables, metadata=weights_metadata(network))
+    return rows
+
+
+def _with_network(bundle: Bundle, network: TrainedNetwork, rows: Sequence[ParityRow]) -> Bundle:
+    facts: dict[str, Any] = {
+        **network.origin,
+        "parity": max(row.max_abs_diff for row in rows),
+        "ppocr_jax": __version__,
+    }
+    charset = network.charset or bundle.charset
+    provenance = {**bundle.provenance, network.task: facts}
+    return replace(bundle, charset=charset, provenance=provenance, **{network.task: network.spec})

@@ -1,0 +1,62 @@
+"""A trained network as the exporters take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.inference.specs import NetworkSpec
+from ppocr_jax.models import build_model
+from ppocr_jax.models.ops import Ops
+
+_OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
+_ANY_SIDE = 64  # pixels, where the network takes any
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """Weights, and all that is needed to use them.
+
+    Attributes:
+        spec: builder and options, input size, normalisation, thresholds.
+        variables: "params" and "batch_stats" as NumPy arrays.
+        charset: of a recogniser.
+        origin: where the weights come from, for `model.json`.
+    """
+
+    spec: NetworkSpec
+    variables: Mapping[str, Any]
+    charset: Charset | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The task: "det", "cls" or "rec"."""
+        return self.spec.task
+
+    def function(self, ops: Ops | None = None) -> Callable[[jax.Array], jax.Array]:
+        """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""
+        model = build_model(self.spec.network, ops=ops, **self.spec.options)
+        return lambda images: model.apply(self.variables, images, train=False)[_OUTPUT[self.task]]
+
+    def compiled(self) -> Callable[[np.ndarray], jax.Array]:
+        """`function` in the form that JAX runs best, for a few runs: compiled in a hurry."""
+        return jax.jit(self.function(), compiler_options={"xla_backend_optimization_level": 0})
+
+
+def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
+    """Height and width of a network's input in pixels; None where they may vary."""
+    return getattr(spec, "height", None), getattr(spec, "width", None)
+
+
+def variable_shapes(spec: NetworkSpec) -> Any:
+    """Shapes and types of a network's variables."""
+    model = build_model(spec.network, **spec.options)
+    height, width = (size or _ANY_SIDE for size in input_size(spec))
+    return jax.eval_shape(lambda key: model.init(key, jnp.zeros((1, height, width, 3)), train=False), jax.random.key(0))

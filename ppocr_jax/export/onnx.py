@@ -1,0 +1,76 @@
+"""ONNX by jax2onnx: any batch and picture size, BatchNorm folded, the LSTM as one node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from jax2onnx import to_onnx
+
+from ppocr_jax.export.graph import tidy
+from ppocr_jax.export.layer_forms import exportable_layers
+from ppocr_jax.export.metadata import file_metadata
+from ppocr_jax.export.network import TrainedNetwork, input_size
+from ppocr_jax.export.onnx_ops import onnx_ops
+
+OPSET = 18  # of August 2022: LSTM, HardSwish and ReduceMean as used here, and every runtime has it
+INPUT_NAME = "images"
+OUTPUT_NAME = "probability"
+
+# The detector halves its input five times, the recogniser the width twice: with sizes that are only known to be
+# multiples, every shape inside is exact.
+_TRACED_SIZE = {"det": ("32*h", "32*w"), "rec": (None, "4*w"), "cls": (None, None)}
+_DIMENSIONS = {
+    "det": (("batch", 3, "height", "width"), ("batch", "height", "width")),
+    "rec": (("batch", 3, None, "width"), ("batch", "time", None)),
+    "cls": (("batch", 3, None, None), ("batch", None)),
+}
+
+
+def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
+    """Write a network as an ONNX file.
+
+    Input "images": float32 (batch, 3, height, width), normalised as the file's metadata says. Output "probability":
+    (batch, height, width) for a detector, (batch, width / 4, classes) for a recogniser, (batch, 2) for a classifier.
+
+    Args:
+        network: the network.
+        path: the file to write.
+    """
+    height, width = (
+        symbol or size for symbol, size in zip(_TRACED_SIZE[network.task], input_size(network.spec), strict=True)
+    )
+    with exportable_layers():
+        model = to_onnx(
+            network.function(onnx_ops),
+            [("B", height, width, 3)],
+            model_name=network.task,
+            opset=OPSET,
+            inputs_as_nchw=[0],
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+        )
+    model = tidy(model)
+    _name_dimensions(model.graph, network.task)
+    finish(model, network)
+    onnx.save(model, path)
+
+
+def finish(model: onnx.ModelProto, network: TrainedNetwork) -> None:
+    """Sign a model, put the metadata in, and check it.
+
+    Raises:
+        onnx.checker.ValidationError: the model is not valid.
+    """
+    metadata = file_metadata(network)
+    model.producer_name, model.producer_version = "ppocr_jax", metadata["ppocr_jax_version"]
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+
+
+def _name_dimensions(graph: onnx.GraphProto, task: str) -> None:
+    """Name what may vary; jax2onnx's own names ("32*h") are expressions that other tools do not read."""
+    for value, names in zip((graph.input[0], graph.output[0]), _DIMENSIONS[task], strict=True):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
+            if isinstance(name, str):
+                dimension.dim_param = name

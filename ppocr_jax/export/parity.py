@@ -1,0 +1,76 @@
+"""Does an exported file compute what the network in JAX computes?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.inference.backends import OnnxBackend
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability that is allowed."""
+
+Shape = tuple[int, int, int, int]
+
+PARITY_SHAPES: dict[str, tuple[Shape, ...]] = {
+    "det": ((1, 64, 96, 3), (2, 128, 64, 3), (1, 160, 160, 3)),
+    "cls": ((1, 48, 192, 3), (3, 48, 192, 3), (6, 48, 192, 3)),
+    "rec": ((1, 32, 320, 3), (2, 32, 100, 3), (3, 32, 160, 3)),
+}
+
+
+class ParityError(UserError):
+    """An exported file computes something else than the network."""
+
+
+@dataclass(frozen=True)
+class ParityRow:
+    """Largest difference between the probabilities of both, for one input of `shape` (B, H, W, 3)."""
+
+    shape: Shape
+    max_abs_diff: float
+
+
+def parity_report(
+    onnx_path: str | Path, jax_apply: Callable[[np.ndarray], np.ndarray], shapes: Sequence[Shape], *, seed: int = 0
+) -> list[ParityRow]:
+    """Run a file with ONNX Runtime, and the network with JAX, on the same random images.
+
+    Args:
+        onnx_path: the file; it takes NCHW.
+        jax_apply: the network, from NHWC images to what the file gives.
+        shapes: of the inputs, (B, H, W, 3).
+        seed: of the images.
+
+    Raises:
+        ParityError: the outputs differ in shape.
+        BundleError: the file cannot be loaded.
+    """
+    backend = OnnxBackend(onnx_path, threads=1, device="cpu")
+    rng = np.random.default_rng(seed)
+    rows = []
+    for shape in shapes:
+        images = rng.normal(0, 1, shape).astype(np.float32)
+        got, expected = backend(images), np.asarray(jax_apply(images))
+        if got.shape != expected.shape:
+            raise ParityError(f"{onnx_path} gives {got.shape} for an input of {shape}, the network {expected.shape}")
+        rows.append(ParityRow(shape, float(np.abs(got - expected).max())))
+    return rows
+
+
+def check_parity(rows: Sequence[ParityRow], onnx_path: str | Path, *, tolerance: float = TOLERANCE) -> None:
+    """Raise where a file differs from its network.
+
+    Raises:
+        ParityError: a difference above `tolerance`, or not a number.
+    """
+    for row in rows:
+        if not row.max_abs_diff <= tolerance:
+            raise ParityError(
+                f"{onnx_path} differs from the network by {row.max_abs_diff:.1e} for an input of {row.shape}; "
+                f"at most {tolerance:.0e} is allowed, so nothing was written"
+            )
