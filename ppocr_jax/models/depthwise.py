@@ -17,6 +17,8 @@ from jax import lax
 
 # Below this many rows the loop over rows is unrolled: no padding of rows, no multiplications by zero.
 _UNROLL_ROWS = 4
+# Up to this many rows the kernel gradient adds up rows by an unrolled sum; more would only lengthen compilation.
+_UNROLL_SUM_ROWS = 16
 # Images whose kernel gradient is computed together: more would leave the cache, fewer cost more loop overhead.
 _GROUP = 4
 
@@ -130,12 +132,17 @@ def _kernel_gradient(
     padded = jnp.pad(x, ((0, 0), (0, 0), (kw // 2, pad_right), (0, 0)))
 
     def tap(images: jax.Array, g: jax.Array, i: int, j: int) -> jax.Array:
-        rows = [
-            images[:, h * sh + i - kh // 2, j : j + (out_w - 1) * sw + 1 : sw] * g[:, h]
-            for h in range(out_h)
-            if 0 <= h * sh + i - kh // 2 < height
-        ]
-        return sum(rows[1:], rows[0]).sum(1) if rows else jnp.zeros((images.shape[0], channels), x.dtype)
+        down = i - kh // 2
+        first, last = max(0, -(down // sh)), min(out_h, (height - 1 - down) // sh + 1)
+        if last <= first:
+            return jnp.zeros((images.shape[0], channels), x.dtype)
+        columns = images[:, :, j : j + (out_w - 1) * sw + 1 : sw]
+        if out_h > _UNROLL_SUM_ROWS:
+            start = first * sh + down
+            rows = columns[:, start : start + (last - first - 1) * sh + 1 : sh]
+            return (rows * g[:, first:last]).sum((1, 2))
+        products = [columns[:, h * sh + down] * g[:, h] for h in range(first, last)]
+        return sum(products[1:], products[0]).sum(1)
 
     def taps_of_group(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         return jnp.stack([tap(*pair, i, j) for i in range(kh) for j in range(kw)], axis=1)
