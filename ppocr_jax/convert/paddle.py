@@ -103,7 +103,7 @@ def _number(name: str) -> int:
 
 
 def network_of(like: Mapping[str, Any]) -> str:
-    """"det", "rec" or "cls", told by the names at the top of its parameters."""
+    """Whether a network is "det", "rec" or "cls", told by the names at the top of its parameters."""
     top = like["params"].keys()
     return "det" if "neck" in top else "rec" if "lstm_0" in top else "cls"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -73,10 +73,9 @@ class CropBank:
     sources: tuple[CropSource, ...]
     characters: frozenset[str]
     max_length: int
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_cache": {}}
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_crops"}
 
     @cached_property
     def _crops(self) -> tuple[list[Crop], np.ndarray, np.ndarray]:

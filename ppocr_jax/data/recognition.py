@@ -16,6 +16,10 @@ from ppocr_jax.preprocess import line_width, resize_pad_line
 # Horizontal pixels per frame of the recogniser's output.
 FRAME_WIDTH = 4
 _UNLABELLED = -1
+# Lines tried until one fits its bucket.
+_ATTEMPTS = 8
+# Numbers of drawn lines kept for each step, more than a batch holds.
+_INDEX_STRIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class RecognitionBatches:
         width = self.widths[bucket]
         count = self._lines_of(width)
         share = 1.0 if self.bank is None or step < self.synthetic_warm_steps else self.synthetic_share
-        drawn = int(round(count * share))
-        rows = [self._drawn(step * 4096 + i, bucket) for i in range(drawn)]
+        drawn = round(count * share)
+        rows = [self._drawn(step * _INDEX_STRIDE + i, bucket) for i in range(drawn)]
         rows += [self._real(rng, bucket) for _ in range(count - drawn)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
@@ -85,8 +89,8 @@ class RecognitionBatches:
 
     def _drawn(self, index: int, bucket: int) -> dict[str, np.ndarray]:
         width = self.widths[bucket]
-        for attempt in range(8):
-            sample = self.generator(self.seed * 8 + attempt, index, aspect=self._aspect_limits(bucket))
+        for attempt in range(_ATTEMPTS):
+            sample = self.generator(self.seed * _ATTEMPTS + attempt, index, aspect=self._aspect_limits(bucket))
             if self._fits(sample.text, width):
                 break
         else:
@@ -101,9 +105,8 @@ class RecognitionBatches:
         return self._row(sample.image_rgb, sample.text, width, frames=frames, case_blind=False)
 
     def _real(self, rng: np.random.Generator, bucket: int) -> dict[str, np.ndarray]:
-        assert self.bank is not None
         width = self.widths[bucket]
-        for _ in range(8):
+        for _ in range(_ATTEMPTS if self.bank else 0):
             crop = self.bank.draw(rng, self._aspect_limits(bucket))
             if self._fits(crop.text, width):
                 picture = self.augmentation(rng, crop.image(rng))

@@ -1,4 +1,4 @@
-"""Layers whose plain form converts badly, in forms that converters know: active inside `exportable_layers()`.
+"""Layers whose plain form converts badly, in forms that converters know.
 
 The networks stay as they are: Flax lets a caller stand in for a module's `__call__` (`nn.intercept_methods`). Inside it
 a module's variables are those given to `apply`; as NumPy arrays they become constants of the exported graph.
@@ -6,8 +6,9 @@ a module's variables are those given to `apply`; as NumPy arrays they become con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,17 +19,25 @@ from jax import lax
 from ppocr_jax.models.db import TransposedConv2x2
 from ppocr_jax.models.layers import SqueezeExcite, hard_sigmoid
 
-
-def exportable_layers() -> AbstractContextManager[Any]:
-    """Use the forms of this file for every network applied inside the context."""
-    return nn.intercept_methods(_intercept)
+Forms = Mapping[type[nn.Module], Callable[..., jax.Array]]
+"""Module class -> what to call, with the module and the input, instead of the module's `__call__`."""
 
 
-def _intercept(next_fun: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-    form = _FORMS.get(type(context.module))
-    if form is None or context.method_name != "__call__" or context.module.is_initializing():
-        return next_fun(*args, **kwargs)
-    return form(context.module, *args, **kwargs)
+def with_forms(forms: Forms) -> AbstractContextManager[Any]:
+    """Use `forms` for every network applied inside the context."""
+
+    def intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        form = forms.get(type(context.module))
+        if form is None or context.method_name != "__call__":
+            return call(*args, **kwargs)
+        return form(context.module, *args, **kwargs)
+
+    return nn.intercept_methods(intercept)
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """`models.ops.max_pool_2x2` as one pooling operation."""
+    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
 
 def _transposed_conv(module: TransposedConv2x2, x: jax.Array) -> jax.Array:
@@ -39,19 +48,25 @@ def _transposed_conv(module: TransposedConv2x2, x: jax.Array) -> jax.Array:
     return lax.conv_transpose(x, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")) + params["bias"]
 
 
-def _squeeze_excite(module: SqueezeExcite, x: jax.Array) -> jax.Array:
+def _squeeze_excite(module: SqueezeExcite, x: jax.Array, *, gate: Callable[..., jax.Array]) -> jax.Array:
     """With `jnp.mean`, which jax2onnx knows; `x.mean` becomes a sum, a division and shape arithmetic."""
     params = module.variables["params"]
     pooled = jnp.mean(x, (1, 2), keepdims=True)
     hidden = nn.relu(_conv1x1(module, params["conv1"], pooled))
-    return x * hard_sigmoid(_conv1x1(module, params["conv2"], hidden), slope=module.slope)
+    return x * gate(_conv1x1(module, params["conv2"], hidden), slope=module.slope)
 
 
 def _conv1x1(module: SqueezeExcite, params: Any, x: jax.Array) -> jax.Array:
     return module.ops.conv(x, params["kernel"], (1, 1)) + params["bias"]
 
 
-_FORMS: dict[type[nn.Module], Callable[..., jax.Array]] = {
+def _hard_sigmoid_by_six(x: jax.Array, *, slope: float) -> jax.Array:
+    """`hard_sigmoid`, clipped at 6: TensorFlow Lite has an operator for a clip at 1 that tf2onnx does not know."""
+    return jnp.clip(6 * slope * x + 3, 0, 6) / 6
+
+
+ONNX_FORMS: Forms = {
     TransposedConv2x2: _transposed_conv,
-    SqueezeExcite: _squeeze_excite,
+    SqueezeExcite: partial(_squeeze_excite, gate=hard_sigmoid),
 }
+TENSORFLOW_FORMS: Forms = {SqueezeExcite: partial(_squeeze_excite, gate=_hard_sigmoid_by_six)}

@@ -16,6 +16,7 @@ from ppocr_jax.models import build_model
 from ppocr_jax.models.ops import Ops
 
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
+_QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 _ANY_SIDE = 64  # pixels, where the network takes any
 
 
@@ -46,8 +47,8 @@ class TrainedNetwork:
         return lambda images: model.apply(self.variables, images, train=False)[_OUTPUT[self.task]]
 
     def compiled(self) -> Callable[[np.ndarray], jax.Array]:
-        """`function` in the form that JAX runs best, for a few runs: compiled in a hurry."""
-        return jax.jit(self.function(), compiler_options={"xla_backend_optimization_level": 0})
+        """`function` in the form that the network was trained in, compiled in a hurry: for a few runs."""
+        return jax.jit(self.function(), compiler_options=_QUICK_COMPILE)
 
 
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:

@@ -8,7 +8,7 @@ import onnx
 from jax2onnx import to_onnx
 
 from ppocr_jax.export.graph import tidy
-from ppocr_jax.export.layer_forms import exportable_layers
+from ppocr_jax.export.layer_forms import ONNX_FORMS, with_forms
 from ppocr_jax.export.metadata import file_metadata
 from ppocr_jax.export.network import TrainedNetwork, input_size
 from ppocr_jax.export.onnx_ops import onnx_ops
@@ -40,7 +40,7 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
     height, width = (
         symbol or size for symbol, size in zip(_TRACED_SIZE[network.task], input_size(network.spec), strict=True)
     )
-    with exportable_layers():
+    with with_forms(ONNX_FORMS):
         model = to_onnx(
             network.function(onnx_ops),
             [("B", height, width, 3)],

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import jax
 import numpy as np
-from flax import linen as nn
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
 from ppocr_jax.export.bilstm_onnx import bilstm_native
+from ppocr_jax.export.layer_forms import max_pool_2x2
 from ppocr_jax.models.ops import Ops, conv_native, depthwise_conv_native
 
 _upsample_p = Primitive("ppocr_jax.upsample_nearest")
@@ -20,11 +20,6 @@ _upsample_p = Primitive("ppocr_jax.upsample_nearest")
 def upsample_as_resize(x: jax.Array, factor: int) -> jax.Array:
     """`models.ops.upsample_nearest`, for jax2onnx to trace; it cannot be run."""
     return _upsample_p.bind(x, factor=factor)
-
-
-def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """2x2 max pooling, stride 2."""
-    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
 
 @_upsample_p.def_abstract_eval

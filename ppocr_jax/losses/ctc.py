@@ -44,9 +44,7 @@ def ctc_loss_per_line(
     return jnp.where(feasible, losses, 0.0)
 
 
-def ctc_loss(
-    logits: Float[Array, "B T K"], labels: Int[Array, "B L"], lengths: Int[Array, " B"]
-) -> Float[Array, ""]:
+def ctc_loss(logits: Float[Array, "B T K"], labels: Int[Array, "B L"], lengths: Int[Array, " B"]) -> Float[Array, ""]:
     """Mean of `ctc_loss_per_line` over the batch (PP-OCRv2 eq. 11's L_ctc)."""
     return ctc_loss_per_line(logits, labels, lengths).mean()
 

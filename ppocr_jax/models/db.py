@@ -86,6 +86,3 @@ class Detector(nn.Module):
         threshold = nn.sigmoid(DBBranch(self.ops, name="threshold")(fused, train=train))
         binary = nn.sigmoid(DB_K * (probability - threshold))
         return {"probability": probability, "threshold": threshold, "binary": binary}
-
-
-

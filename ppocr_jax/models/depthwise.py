@@ -88,9 +88,7 @@ def _weighted_shifts(
     return jnp.stack([sum(terms[1:], terms[0]) if terms else zero for terms in rows], axis=1)
 
 
-def _input_gradient(
-    grad: jax.Array, kernel: jax.Array, shape: tuple[int, ...], strides: tuple[int, int]
-) -> jax.Array:
+def _input_gradient(grad: jax.Array, kernel: jax.Array, shape: tuple[int, ...], strides: tuple[int, int]) -> jax.Array:
     """Gradient of the input: one weighted sum of shifts per stride phase, interleaved.
 
     dx[h] = sum over i of g[(h + p - i) / s] k[i] where the division leaves no rest, so the pixels h = s q + phase

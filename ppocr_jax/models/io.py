@@ -19,7 +19,9 @@ class WeightsError(UserError):
     """A weights file is missing, broken, or of another network."""
 
 
-def save_safetensors(path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None) -> None:
+def save_safetensors(
+    path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel"."""
     from safetensors.numpy import save_file
 

@@ -65,7 +65,7 @@ _ACTIVATIONS = {"relu": nn.relu, "hard_swish": hard_swish}
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation), with a shortcut where shapes agree."""
+    """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation); a shortcut where shapes agree."""
 
     unit: Unit
     scale: float

@@ -94,7 +94,7 @@ def conv_as_product(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Ar
     kh, kw, cin, cout = kernel.shape
     if (kh, kw) == (1, 1):
         return matrix_product(x[:, :: strides[0], :: strides[1]], kernel[0, 0])
-    batch, height, width, _ = x.shape
+    _, height, width, _ = x.shape
     out_h, out_w = -(-height // strides[0]), -(-width // strides[1])
     pad_h = (kh // 2, max(0, (out_h - 1) * strides[0] + kh - kh // 2 - height))
     pad_w = (kw // 2, max(0, (out_w - 1) * strides[1] + kw - kw // 2 - width))
