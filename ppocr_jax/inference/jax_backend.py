@@ -15,7 +15,7 @@ from ppocr_jax.inference.bundle import BundleError
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
 # XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recogniser was
 # trained on lines padded with zeros on the right; the detector sees the mean colour beyond the picture's border.
-_BUCKETS = {"det": (128, 128), "cls": (1, 1), "rec": (1, 160)}
+_BUCKETS = {"det": (128, 128), "cls": (1, 1), "rec": (1, 64)}
 
 
 class JaxBackend:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -160,11 +159,14 @@ class BiLSTMLayer(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         init = uniform(1 / math.sqrt(self.hidden))
-        param = partial(self.param, init_fn=init)
+
+        def param(name: str, *shape: int) -> jax.Array:
+            return self.param(name, init, shape)
+
         gates = 4 * self.hidden
         weights = LSTMWeights(
-            input=param("input_kernel", shape=(2, x.shape[-1], gates)),
-            recurrent=param("recurrent_kernel", shape=(2, self.hidden, gates)),
-            bias=param("input_bias", shape=(2, gates)) + param("recurrent_bias", shape=(2, gates)),
+            input=param("input_kernel", 2, x.shape[-1], gates),
+            recurrent=param("recurrent_kernel", 2, self.hidden, gates),
+            bias=param("input_bias", 2, gates) + param("recurrent_bias", 2, gates),
         )
         return self.ops.bilstm(x, weights)

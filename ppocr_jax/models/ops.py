@@ -110,7 +110,8 @@ def conv_as_product(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Ar
         return matrix_product(patches, kernel.reshape(kh * kw * cin, cout))
     products = matrix_product(x, kernel.transpose(2, 0, 1, 3).reshape(cin, kh * kw * cout))
     padded = jnp.pad(products, ((0, 0), pad_h, pad_w, (0, 0)))
-    return sum(shifted(padded, i, j)[..., n * cout : (n + 1) * cout] for n, (i, j) in enumerate(taps))
+    by_tap = [shifted(padded, i, j)[..., n * cout : (n + 1) * cout] for n, (i, j) in enumerate(taps)]
+    return sum(by_tap[1:], by_tap[0])
 
 
 def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:

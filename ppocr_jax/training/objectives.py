@@ -68,7 +68,7 @@ def recognition_objective(model: nn.Module, config: RecLossConfig, charset: Char
     return objective
 
 
-def case_partners(charset: Charset) -> tuple[np.ndarray, np.ndarray]:
+def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
     """For each class the id of the same letter in the other case (or its own id), and whether it is the small one.
 
     Returns:
@@ -81,7 +81,7 @@ def case_partners(charset: Charset) -> tuple[np.ndarray, np.ndarray]:
         if other is not None and other != index:
             partner[index] = other
             is_lower[index] = character.islower()
-    return partner, is_lower
+    return jnp.asarray(partner), jnp.asarray(is_lower)
 
 
 def direction_objective(model: nn.Module) -> Objective:

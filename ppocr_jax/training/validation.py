@@ -58,7 +58,7 @@ def recognizer_evaluation(model: nn.Module, config: RecConfig, charset: Charset)
     """Line accuracy and edit distance on `data.val_labels`, pooled; on drawn lines where there are none."""
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
     predict = _predictor(model, "probabilities")
-    spec = RecognizerSpec(onnx=None, height=config.data.height)
+    spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
         backend = _StateBackend(predict, state.variables, "rec")
@@ -88,7 +88,7 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     predict = _predictor(model, "probability")
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
-        detect = Detector(_StateBackend(predict, state.variables, "det"), DetectorSpec(onnx=None))
+        detect = Detector(_StateBackend(predict, state.variables, "det"), DetectorSpec())
         return evaluate_detection(detect, records)
 
     return evaluate
@@ -103,7 +103,7 @@ def classifier_evaluation(model: nn.Module, config: ClsConfig, charset: Charset)
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
         backend = _StateBackend(predict, state.variables, "cls")
-        spec = ClassifierSpec(onnx=None, height=config.data.height, width=config.data.width)
+        spec = ClassifierSpec(height=config.data.height, width=config.data.width)
         classify = partial(DirectionClassifier(backend, spec), batch_size=_BATCH)
         return cls_evaluation.evaluate_direction(classify, samples)
 
