@@ -42,7 +42,7 @@ def barcode(
     unit, x = max(1.0, width / 100), left
     while x < left + width:
         bar = unit * int(rng.integers(1, 4))
-        canvas.mark("rectangle", [x, top, x + bar - 1, top + height], width=0)
+        canvas.mark("rectangle", [x, top, x + (bar - 1), top + height], width=0)
         x += bar + unit * int(rng.integers(1, 4))
     return top + height
 
