@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppocr_jax.commands.common import positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
     add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
-    add("--threads", type=_positive, metavar="N", help="per operation, for the onnx backend")
+    add("--threads", type=positive, metavar="N", help="per operation, for the onnx backend")
     add("--ignore-case", action="store_true", help="compare texts in lower case")
     add("--ignore-space", action="store_true", help="compare texts without spaces, as PP-OCR's figures do")
-    add("--limit", type=_positive, metavar="N", help="only the first N entries of each label file")
+    add("--limit", type=positive, metavar="N", help="only the first N entries of each label file")
     add("--json", type=Path, metavar="OUT", help="write the scores here, unrounded")
     add("--predictions", type=Path, metavar="OUT.jsonl", help="det, e2e: write what was found, one picture a line")
-    add("--synthetic", type=_positive, metavar="N", help="cls: N drawn lines in fonts held out from training")
+    add("--synthetic", type=positive, metavar="N", help="cls: N drawn lines in fonts held out from training")
     add("--corpus", type=Path, action="append", metavar="FILE", help="texts of --synthetic; default: invented ones")
     add("--fonts", type=Path, action="append", metavar="DIR", help="fonts of --synthetic, instead of those held out")
 
@@ -64,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     print(format_table(scores))
     if args.json:
         options = {name: getattr(args, name) for name in REPORTED_OPTIONS}
-        _write(args.json, json.dumps({**options, "scores": scores}, ensure_ascii=False, indent=1) + "\n")
+        write_text(args.json, json.dumps({**options, "scores": scores}, ensure_ascii=False, indent=1) + "\n")
     if args.predictions:
         (labels,) = args.labels
-        _write(args.predictions, _prediction_lines(_names(labels), outcomes[str(labels)][0]))
+        write_text(args.predictions, _prediction_lines(_names(labels), outcomes[str(labels)][0]))
     return 0
 
 
@@ -172,17 +173,3 @@ def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
             lines = [{"points": box.points.tolist(), "text": "", "score": float(box.score)} for box in picture]
         rows.append(json.dumps({"image": name, "lines": lines}, ensure_ascii=False) + "\n")
     return "".join(rows)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value

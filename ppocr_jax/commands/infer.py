@@ -6,14 +6,8 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ppocr_jax.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ppocr_jax.results import Page
+from ppocr_jax.commands.common import positive, share, write_image, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
     parser.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="per operation, for the onnx backend")
-    parser.add_argument("--limit-side", type=_positive, metavar="PIXELS", help="longest side the detector sees")
-    parser.add_argument("--drop-score", type=_share, metavar="P", help="leave out lines read with less confidence")
+    parser.add_argument("--threads", type=positive, metavar="N", help="per operation, for the onnx backend")
+    parser.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
+    parser.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,41 +39,12 @@ def run(args: argparse.Namespace) -> int:
     ocr = OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **options)
     page = replace(ocr(image_rgb), source=str(args.image))
     if args.draw is not None:
-        _draw(image_rgb, page, args.draw)
-    _write(WRITERS[args.format](page), args.output)
-    return 0
+        from ppocr_jax.draw import draw_page
 
-
-def _draw(image_rgb: np.ndarray, page: Page, path: Path) -> None:
-    from PIL import Image
-
-    from ppocr_jax.draw import draw_page
-
-    try:
-        Image.fromarray(draw_page(image_rgb, page)).save(path)
-    except (OSError, ValueError) as error:  # ValueError: Pillow knows no format by that suffix
-        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _write(text: str, path: Path | None) -> None:
-    if path is None:
+        write_image(args.draw, draw_page(image_rgb, page))
+    text = WRITERS[args.format](page)
+    if args.output is None:
         sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
-    return value
+    else:
+        write_text(args.output, text)
+    return 0

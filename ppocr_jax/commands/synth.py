@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppocr_jax.commands.common import positive, write_image
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ _GREY = 128
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `synth`."""
     parser.add_argument("kind", choices=["rec", "det", "cls"], help="text lines, pages, or lines half of them turned")
-    parser.add_argument("--count", type=int, default=100, metavar="N", help="number of samples; default: 100")
+    parser.add_argument("--count", type=positive, default=100, metavar="N", help="number of samples; default: 100")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for images/ and the label file")
     parser.add_argument("--preview", type=Path, metavar="SHEET.png", help="draw the samples on one sheet instead")
     parser.add_argument("--seed", type=int, default=0, help="samples are a function of it; default: 0")
-    parser.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side of a page; default: 640")
+    parser.add_argument("--size", type=positive, default=640, metavar="PIXELS", help="side of a page; default: 640")
     parser.add_argument("--charset", default="en", help="built-in charset or file; default: en")
     parser.add_argument("--corpus", type=Path, nargs="+", default=[], metavar="FILE", help="texts, one entry a line")
     parser.add_argument("--fonts", type=Path, nargs="+", metavar="DIR", help="font folders; default: the system's")
@@ -43,11 +44,9 @@ def run(args: argparse.Namespace) -> int:
     """
     if (args.output is None) == (args.preview is None):
         raise UserError("give either --output DIR or --preview SHEET.png")
-    if args.count < 1:
-        raise UserError(f"--count must be at least 1, not {args.count}")
     generator = _generator(args)
     if args.preview is not None:
-        _save(args.preview, _sheet(args, generator))
+        write_image(args.preview, _sheet(args, generator))
     elif args.kind == "det":
         _write_pages(args, generator)
     else:
@@ -90,10 +89,11 @@ def _lines(args: argparse.Namespace, generator: LineGenerator) -> Iterator[tuple
 def _write_lines(args: argparse.Namespace, generator: LineGenerator) -> None:
     from ppocr_jax.data.labels import RecognitionRecord, write_recognition_labels
 
+    _make_folder(args.output / "images")
     records = []
     for index, (image_rgb, text) in enumerate(_lines(args, generator)):
         path = args.output / "images" / f"{index:07d}.png"
-        _save(path, image_rgb)
+        write_image(path, image_rgb)
         records.append(RecognitionRecord(path, text))
     write_recognition_labels(args.output / "rec_label.txt", records)
 
@@ -101,23 +101,21 @@ def _write_lines(args: argparse.Namespace, generator: LineGenerator) -> None:
 def _write_pages(args: argparse.Namespace, generator: PageGenerator) -> None:
     from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 
+    _make_folder(args.output / "images")
     records = []
     for index in range(args.count):
         sample = generator(args.seed, index, size=(args.size, args.size))
         path = args.output / "images" / f"{index:07d}.png"
-        _save(path, sample.image_rgb)
+        write_image(path, sample.image_rgb)
         records.append(DetectionRecord(path, tuple(Region(line.quad, line.text) for line in sample.lines)))
     write_detection_labels(args.output / "label.txt", records)
 
 
-def _save(path: Path, image_rgb: np.ndarray) -> None:
-    from PIL import Image
-
+def _make_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image_rgb).save(path)
-    except (OSError, ValueError) as error:  # ValueError: Pillow knows no format by that suffix
-        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def _sheet(args: argparse.Namespace, generator: LineGenerator | PageGenerator) -> np.ndarray:
