@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
@@ -109,9 +109,9 @@ def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -
         stored = saved.describe(step)["charset"]
         characters = Charset(tuple(stored)) if stored else _charset(config, charset)
         spec = _spec(config, characters)
-        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(spec))
-        like = create_state(blank, make_optimizer(config.optimizer, config.train.steps))
-        variables = jax.device_get(saved.restore_best(like).variables)
+        optimizer = make_optimizer(config.optimizer, config.train.steps)
+        blank = jax.jit(lambda: create_state(jax.tree.map(jnp.zeros_like, variable_shapes(spec)), optimizer))()
+        variables = jax.device_get(saved.restore_best(blank).variables)
     return TrainedNetwork(spec, variables, characters, {"from": folder.resolve().name, "step": step})
 
 

@@ -1,0 +1,116 @@
+"""SavedModel, TFLite and ONNX by way of TensorFlow, for input of one fixed size.
+
+jax2tf once gave a TensorFlow graph of single operations, which tf2onnx could read. It now gives one operation that
+holds a whole XLA program; only the TFLite converter takes that apart. So ONNX comes from the .tflite file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+import tensorflow as tf
+import tf2onnx
+from jax.experimental import jax2tf
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.export.graph import tidy
+from ppocr_jax.export.layer_forms import TENSORFLOW_FORMS, with_forms
+from ppocr_jax.export.network import TrainedNetwork, input_size
+from ppocr_jax.export.onnx import INPUT_NAME, OPSET, OUTPUT_NAME, finish
+from ppocr_jax.export.parity import ParityRow, check_parity, parity_report
+from ppocr_jax.export.tensorflow_ops import fixed_size_ops
+
+Size = tuple[int, int, int]
+
+DEFAULT_SIZES: dict[str, Size] = {"det": (1, 640, 640), "cls": (1, 48, 192), "rec": (1, 32, 320)}
+_MULTIPLES = {"det": (32, 32), "cls": (1, 1), "rec": (1, 4)}
+
+
+def export_fixed_size(network: TrainedNetwork, folder: str | Path, size: Size | None = None) -> list[ParityRow]:
+    """Write det_1x640x640_saved_model/, det_1x640x640.tflite and det_1x640x640.onnx, or so by task and size.
+
+    The first two take NHWC images, the ONNX file NCHW as those of `export_onnx`. Nothing is written where the ONNX file
+    differs from the network.
+
+    Args:
+        network: the network.
+        folder: where to write; made where it does not exist.
+        size: batch, height and width of the input; default: `DEFAULT_SIZES`.
+
+    Returns:
+        How far the ONNX file is from the network.
+
+    Raises:
+        UserError: the network does not take that size.
+        ParityError: the ONNX file differs from the network.
+        OSError: the folder cannot be written.
+    """
+    size = size or DEFAULT_SIZES[network.task]
+    _check_size(network, size)
+    shape = (*size, 3)
+    stem = f"{network.task}_{'x'.join(map(str, size))}"
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as workspace:
+        saved_model, tflite, onnx_file = (
+            Path(workspace) / f"{stem}{end}" for end in ("_saved_model", ".tflite", ".onnx")
+        )
+        _save_model(network, shape, saved_model)
+        tflite.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)).convert())
+        _convert_to_onnx(tflite, network, onnx_file)
+        rows = parity_report(onnx_file, network.compiled(), [shape])
+        check_parity(rows, onnx_file.name)
+        shutil.copytree(saved_model, folder / saved_model.name, dirs_exist_ok=True)
+        for file in (tflite, onnx_file):
+            shutil.copyfile(file, folder / file.name)
+    return rows
+
+
+def _check_size(network: TrainedNetwork, size: Size) -> None:
+    wanted, multiples = input_size(network.spec), _MULTIPLES[network.task]
+    for name, side, fixed, multiple in zip(("height", "width"), size[1:], wanted, multiples, strict=True):
+        if fixed is not None and side != fixed:
+            raise UserError(f"the {network.task!r} network takes a {name} of {fixed}, not {side}")
+        if side % multiple:
+            raise UserError(f"the {network.task!r} network takes a {name} that is a multiple of {multiple}, not {side}")
+
+
+def _save_model(network: TrainedNetwork, shape: tuple[int, ...], path: Path) -> None:
+    predict = tf.function(
+        jax2tf.convert(network.function(fixed_size_ops), with_gradient=False),
+        input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)],
+        autograph=False,
+    )
+    module = tf.Module()
+    with with_forms(TENSORFLOW_FORMS):
+        signature = predict.get_concrete_function()
+    module.predict = predict
+    tf.saved_model.save(module, str(path), signatures=signature)
+
+
+def _convert_to_onnx(tflite: Path, network: TrainedNetwork, path: Path) -> None:
+    model = _from_tflite(tflite)
+    _rename(model.graph)
+    model = tidy(model)
+    finish(model, network)
+    onnx.save(model, path)
+
+
+def _from_tflite(path: Path) -> onnx.ModelProto:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated", category=UserWarning)
+        name = f"serving_default_{INPUT_NAME}:0"
+        return tf2onnx.convert.from_tflite(str(path), opset=OPSET, inputs_as_nchw=[name])[0]
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """TensorFlow's names of the input and the output -> ours."""
+    names = {graph.input[0].name: INPUT_NAME, graph.output[0].name: OUTPUT_NAME}
+    graph.input[0].name, graph.output[0].name = INPUT_NAME, OUTPUT_NAME
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(value, value) for value in values]

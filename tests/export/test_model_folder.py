@@ -1,0 +1,76 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.export import model_folder
+from ppocr_jax.export.model_folder import export_to_folder
+from ppocr_jax.export.parity import ParityError, ParityRow
+from ppocr_jax.export.trained import load_trained
+from ppocr_jax.inference.bundle import load_bundle, write_bundle_metadata
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports write a stub, and every parity is `rows`: for tests of what surrounds them."""
+    rows = [ParityRow((1, 48, 192, 3), 1e-6)]
+    monkeypatch.setattr(model_folder, "export_onnx", lambda network, path: path.write_bytes(b"stub"))
+    monkeypatch.setattr(model_folder, "parity_report", lambda *args: rows)
+    return rows
+
+
+def test_folder_holds_all_that_model_json_names(exported, networks):
+    bundle = load_bundle(exported.folder)
+    assert (bundle.name, len(bundle.charset)) == ("random", 100)
+    for task, network in networks.items():
+        assert bundle.file(task, "onnx").name == f"{task}.onnx"
+        assert bundle.spec(task).options == network.spec.options
+        assert bundle.provenance[task]["parity"] == max(row.max_abs_diff for row in exported.reports[task])
+    assert sorted(path.name for path in exported.folder.iterdir()) == sorted(
+        ["model.json", *(f"{task}.{end}" for task in networks for end in ("onnx", "safetensors"))]
+    )
+
+
+@pytest.mark.parametrize("task", ["det", "cls", "rec"])
+def test_copied_weights_describe_themselves(exported, networks, task):
+    network = load_trained(exported.folder / f"{task}.safetensors")
+    assert network.task == task
+    assert network.charset == networks[task].charset
+    assert (network.spec.network, network.spec.options) == (networks[task].spec.network, networks[task].spec.options)
+    np.testing.assert_equal(network.variables, networks[task].variables)
+
+
+def test_network_is_added_and_replaced(quick, networks, tmp_path):
+    export_to_folder([networks["rec"]], tmp_path, name="mine")
+    export_to_folder([networks["cls"]], tmp_path)
+    bundle = load_bundle(tmp_path)
+    assert (bundle.name, bundle.det, bundle.charset) == ("mine", None, networks["rec"].charset)
+    tuned = replace(bundle, cls=replace(bundle.cls, threshold=0.75))
+    write_bundle_metadata(tuned)
+    quick[:] = [ParityRow((1, 48, 192, 3), 3e-6)]
+    export_to_folder([networks["cls"]], tmp_path)
+    again = load_bundle(tmp_path)
+    assert again.cls == tuned.cls, "thresholds found for a model outlive new weights"
+    assert again.provenance["cls"]["parity"] == 3e-6
+    assert again.provenance["rec"] == bundle.provenance["rec"]
+
+
+def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):
+    export_to_folder([networks["cls"]], tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    quick[:] = [ParityRow((1, 48, 192, 3), 2e-4)]
+    with pytest.raises(ParityError, match=r"det\.onnx differs"):
+        export_to_folder([networks["det"]], tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_one_network_a_task(networks, tmp_path):
+    with pytest.raises(UserError, match="two networks for the same task: det"):
+        export_to_folder([networks["det"], networks["det"]], tmp_path)
+
+
+def test_metadata_is_readable_by_everyone(exported):
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in exported.folder.iterdir())
+    assert json.loads((exported.folder / "model.json").read_text())["schema"] == 1

@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.config import ClsConfig, RecConfig, RecModelConfig, TrainConfig
+from ppocr_jax.config_io import save_config, to_dict
+from ppocr_jax.errors import UserError
+from ppocr_jax.export.network import variable_shapes
+from ppocr_jax.export.trained import load_trained
+from ppocr_jax.inference.specs import ClassifierSpec, RecognizerSpec
+from ppocr_jax.models.io import WeightsError, save_safetensors
+from tests.export.conftest import random_variables
+
+CLS = ClassifierSpec(network="direction_mobilenet_v3", options={"scale": 0.35})
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict:
+    return random_variables(CLS)
+
+
+@pytest.fixture
+def run_folder(tmp_path, variables):
+    """What a finished training leaves, without its checkpoints."""
+    save_config(ClsConfig(), tmp_path / "config.json")
+    save_safetensors(tmp_path / "cls.safetensors", variables)
+    return tmp_path
+
+
+def test_folder_without_checkpoints(run_folder, variables):
+    network = load_trained(run_folder)
+    assert (network.spec, network.charset) == (CLS, None)
+    np.testing.assert_equal(network.variables, variables)
+    assert network.origin == {"from": "cls.safetensors"}
+
+
+def test_best_checkpoint(tmp_path, variables):
+    import jax
+
+    from ppocr_jax.training.checkpoint import Checkpointer
+    from ppocr_jax.training.optimizer import make_optimizer
+    from ppocr_jax.training.state import create_state
+
+    config = ClsConfig(train=TrainConfig(steps=10))
+    save_config(config, tmp_path / "config.json")
+    state = jax.jit(lambda: create_state(variables, make_optimizer(config.optimizer, 10)))()
+    with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy", config=to_dict(config)) as checkpointer:
+        for step, accuracy in ((1, 0.2), (2, 0.9), (3, 0.4)):
+            params = {
+                **state.params,
+                "head": {"kernel": state.params["head"]["kernel"], "bias": np.full(2, step, np.float32)},
+            }
+            checkpointer.save(state.replace(step=np.int32(step), params=params), {"accuracy": accuracy})
+    network = load_trained(tmp_path)
+    assert network.origin["step"] == 2
+    expected = {**variables["params"]["head"], "bias": np.full(2, 2, np.float32)}
+    np.testing.assert_equal(network.variables["params"], variables["params"] | {"head": expected})
+
+
+def test_weights_beside_a_config(run_folder):
+    """Described by the run, whatever the file is called."""
+    (run_folder / "cls.safetensors").rename(run_folder / "averaged.safetensors")
+    assert load_trained(run_folder / "averaged.safetensors").spec == CLS
+
+
+def test_lone_weights_need_a_task(tmp_path, variables):
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(path, variables)
+    with pytest.raises(UserError, match="add --task"):
+        load_trained(path)
+    assert load_trained(path, task="cls").spec == CLS
+    with pytest.raises(WeightsError, match="does not fit the network"):
+        load_trained(path, task="det")
+
+
+def test_charset_of_a_recogniser(tmp_path):
+    Charset(tuple("abc")).save(tmp_path / "abc.txt")
+    config = RecConfig(model=RecModelConfig(charset=str(tmp_path / "abc.txt"), scale=0.25, hidden=8))
+    options = {"num_classes": 4, "scale": 0.25, "hidden": 8}
+    save_config(config, tmp_path / "config.json")
+    save_safetensors(
+        tmp_path / "rec.safetensors", random_variables(RecognizerSpec(network="crnn_lcnet", options=options))
+    )
+    network = load_trained(tmp_path)
+    assert (network.spec.options, network.charset) == (options, Charset(tuple("abc")))
+    with pytest.raises(WeightsError, match="head/fc2"):
+        load_trained(tmp_path, charset="en")
+    (tmp_path / "abc.txt").unlink()
+    with pytest.raises(UserError, match="--charset"):
+        load_trained(tmp_path)
+
+
+def test_lone_recogniser_needs_a_charset(tmp_path):
+    save_safetensors(tmp_path / "rec.safetensors", {"params": {"kernel": np.zeros(3, np.float32)}})
+    with pytest.raises(UserError, match="add --charset"):
+        load_trained(tmp_path / "rec.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "is not a training run"),
+        ("{", "is not the configuration of a training run"),
+        ("[]", "is not the configuration of a training run"),
+        ('{"model": {"name": "resnet"}}', "'resnet', which this version does not know"),
+        ('{"model": {"name": "direction_mobilenet_v3", "scal": 1}}', 'did you mean "scale"'),
+        (json.dumps(to_dict(ClsConfig())), "neither checkpoints nor cls.safetensors"),
+    ],
+)
+def test_folders_that_are_no_runs(tmp_path, config, message):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UserError, match=message) as error:
+        load_trained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_weights(tmp_path, run_folder):
+    with pytest.raises(UserError, match="no training run or weights file"):
+        load_trained(tmp_path / "missing")
+    with pytest.raises(UserError, match="holds a 'cls' network, not 'det'"):
+        load_trained(run_folder, task="det")
+    (tmp_path / "broken.safetensors").write_bytes(b"not weights")
+    with pytest.raises(WeightsError, match="is not a safetensors file"):
+        load_trained(tmp_path / "broken.safetensors", task="cls")
+    half = tmp_path / "half.safetensors"
+    save_safetensors(half, {"params": {}} | {"x": np.zeros(1)}, metadata={"network": "n", "task": "cls"})
+    with pytest.raises(UserError, match=r"the description inside .* is broken"):
+        load_trained(half)
+
+
+def test_variable_shapes_agree_with_what_initialising_gives():
+    shapes = variable_shapes(CLS)
+    assert shapes["params"]["head"]["kernel"].shape == (200, 2)
