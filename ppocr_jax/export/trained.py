@@ -127,7 +127,10 @@ def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
         return ClassifierSpec(network=model.name, options={"scale": model.scale}, **size)
     assert charset is not None
     options = {"num_classes": charset.num_classes, "scale": model.scale, "hidden": config.model.hidden}
-    return RecognizerSpec(network=model.name, options=options, height=config.data.height)
+    # Lines narrower than any in training would be padded to a width the network never saw.
+    return RecognizerSpec(
+        network=model.name, options=options, height=config.data.height, min_width=min(320, config.data.widths[0])
+    )
 
 
 def _charset(config: Config, charset: str | Path | None) -> Charset | None:
