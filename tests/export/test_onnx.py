@@ -7,6 +7,7 @@ import pytest
 from ppocr_jax import __version__
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.specs import RecognizerSpec
 
 
 @pytest.fixture(params=["det", "cls", "rec"])
@@ -116,7 +117,7 @@ def test_files_say_what_they_are(model, task):
     elif task == "cls":
         assert options == {"height": 48, "width": 192, "labels": ["0", "180"], "threshold": 0.9}
     else:
-        assert options == {"height": 32, "min_width": 320}
+        assert options == {"height": 32, "min_width": RecognizerSpec().min_width}
     characters = json.loads(metadata.get("charset", "null"))
     assert characters is None if task != "rec" else len(characters) == 100
 
