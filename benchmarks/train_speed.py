@@ -1,6 +1,6 @@
 """Training speed on a CPU: ppocr_jax with XLA's convolutions, with its own CPU forms, and the same networks in PyTorch.
 
-    python benchmarks/train_speed.py [--quick] [--only rec|det] [--threads N] [--torch-version 2.13.0]
+    python benchmarks/train_speed.py [--quick] [--large] [--only rec|det] [--threads N] [--torch-version 2.13.0]
 
 Needs ppocr_jax's [train] extra; PyTorch goes into an environment of its own under the user's cache folder. Every
 measurement is a process of its own (train_speed_worker.py) on the same cores; the contenders take turns in shuffled
@@ -36,6 +36,10 @@ VARIANTS = {
     "torch": "PyTorch",
     "torch_tuned": "PyTorch, our allocator settings",
 }
+# What ppocr_jax.training.platform.prepare_cpu tells the C library, for a process that cannot call it.
+KEEP_MEMORY = (
+    "glibc.malloc.mmap_threshold=2147483647:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=268435456"
+)
 NATIVE_BATCH = 4
 WORKER_TIMEOUT_SECONDS = 1200
 
@@ -53,7 +57,8 @@ class Case(NamedTuple):
         return f"{name}, {self.batch} x {self.height}x{self.width}"
 
 
-FULL = (Case("rec", 64, 32, 320), Case("rec", 64, 32, 160), Case("det", 8, 320, 320), Case("det", 8, 640, 640))
+FULL = (Case("rec", 64, 32, 320), Case("rec", 64, 32, 160), Case("det", 8, 320, 320))
+LARGE = Case("det", 8, 640, 640)
 QUICK = (Case("rec", 16, 32, 160), Case("det", 2, 320, 320))
 
 
@@ -82,7 +87,7 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
         **case._asdict(),
         "variant": variant,
         "batch": min(case.batch, NATIVE_BATCH) if native else case.batch,
-        "steps": 1 if native else 2 if options.quick else 4,
+        "steps": 1 if native else 2 if options.quick else 3,
         "threads": options.threads,
     }
     environment = {
@@ -92,6 +97,8 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
         "JAX_COMPILATION_CACHE_DIR": cache,
         "PYTHONPATH": str(HERE.parent),
     }
+    if variant == "torch_tuned":
+        environment["GLIBC_TUNABLES"] = ":".join(filter(None, (environment.get("GLIBC_TUNABLES"), KEEP_MEMORY)))
     command = [python, WORKER, json.dumps(job)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=WORKER_TIMEOUT_SECONDS, check=False
@@ -103,11 +110,8 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
 
 def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, dict[str, list[dict[str, Any]]]]:
     """All measurements, in shuffled turns; of the slow native form only the first turn."""
-    pythons = {
-        "native": Path(sys.executable),
-        "ours": Path(sys.executable),
-        "torch": torch_python(options.torch_version),
-    }
+    torch = torch_python(options.torch_version)
+    pythons = {name: torch if name.startswith("torch") else Path(sys.executable) for name in VARIANTS}
     runs: dict[Case, dict[str, list[dict[str, Any]]]] = {case: {name: [] for name in VARIANTS} for case in cases}
     shuffle = random.Random(0).shuffle
     with tempfile.TemporaryDirectory() as cache:
@@ -161,14 +165,9 @@ def markdown(summaries: list[dict[str, Any]]) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for summary in summaries:
-        ratios = {
-            "native": f"{summary['ours_to_native']:.1f}x",
-            "ours": "",
-            "torch": f"{summary['ours_to_torch']:.2f}x",
-        }
-        for variant, name in VARIANTS.items():
-            figures = summary["contenders"][variant]
-            name += f" (batch {figures['batch']:.0f})" if variant == "native" else ""
+        for variant, figures in summary["contenders"].items():
+            name = VARIANTS[variant] + (f" (batch {figures['batch']})" if variant == "native" else "")
+            ratio = "" if variant == "ours" else f"{summary['ours_to'][variant]:.2f}x"
             lines.append(
                 f"| {summary['case']} | {name} | {figures['images_per_second']:.1f} | {figures['gflops']:.0f} "
                 f"| {figures['cpu_per_wall']:.2f} | {figures['compile_seconds']:.0f} | {ratio} |"
@@ -181,6 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small batches, one turn: a check that all works")
+    parser.add_argument("--large", action="store_true", help="the detector also at 640x640")
     parser.add_argument("--only", choices=("rec", "det"), help="one network instead of both")
     parser.add_argument("--threads", type=int, default=cores, help="cores to use (default: all, %(default)s)")
     parser.add_argument("--torch-version", default="2.13.0", help="(default: %(default)s)")
@@ -191,7 +191,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = parse_arguments()
-    cases = [case for case in (QUICK if options.quick else FULL) if options.only in (None, case.task)]
+    wanted = [*(QUICK if options.quick else FULL), *([LARGE] if options.large else [])]
+    cases = [case for case in wanted if options.only in (None, case.task)]
     start = time.perf_counter()
     summaries = [summarise(case, runs) for case, runs in measure_all(cases, options).items()]
     machine = f"{platform.machine()}, {options.threads} threads, torch {options.torch_version}"
