@@ -7,7 +7,7 @@ Steps are optimiser steps (one batch each); paths are relative to the folder the
 
 from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsModelConfig
 from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig
-from ppocr_jax.config.det import DetConfig, DetDataConfig, DetLossConfig, DetModelConfig
+from ppocr_jax.config.det import DetConfig, DetDataConfig, DetLossConfig, DetModelConfig, DetReadingConfig
 from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "DetDataConfig",
     "DetLossConfig",
     "DetModelConfig",
+    "DetReadingConfig",
     "LabelSource",
     "OptimizerConfig",
     "RecConfig",

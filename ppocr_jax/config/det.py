@@ -74,6 +74,23 @@ class DetLossConfig:
 
 
 @dataclass(frozen=True)
+class DetReadingConfig:
+    """How the probability map becomes boxes, in validation and in the exported model; PaddleOCR release/2.6's values.
+
+    A detector trained for a short time is less sure of itself, and wants a lower `box_threshold`.
+
+    Attributes:
+        threshold: pixels above it are text.
+        box_threshold: boxes whose mean probability is below it are dropped.
+        unclip_ratio: how far a box grows back, the shrinking of the targets undone.
+    """
+
+    threshold: float = 0.3
+    box_threshold: float = 0.6
+    unclip_ratio: float = 1.5
+
+
+@dataclass(frozen=True)
 class DetConfig:
     """Training of a text detector. Batch 8, cosine from 0.001 after two epochs' warm-up: PP-OCRv2, section 3.1.
 
@@ -85,6 +102,7 @@ class DetConfig:
     model: DetModelConfig = field(default_factory=DetModelConfig)
     data: DetDataConfig = field(default_factory=DetDataConfig)
     loss: DetLossConfig = field(default_factory=DetLossConfig)
+    reading: DetReadingConfig = field(default_factory=DetReadingConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(warmup_steps=300))
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=8, key_metric="hmean", work_dir="runs/det")

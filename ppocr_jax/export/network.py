@@ -44,11 +44,17 @@ class TrainedNetwork:
     def function(self, ops: Ops | None = None) -> Callable[[jax.Array], jax.Array]:
         """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""
         model = build_model(self.spec.network, ops=ops, **self.spec.options)
-        return lambda images: model.apply(self.variables, images, train=False)[_OUTPUT[self.task]]
 
-    def compiled(self) -> Callable[[np.ndarray], jax.Array]:
-        """`function` in the form that the network was trained in, compiled in a hurry: for a few runs."""
-        return jax.jit(self.function(), compiler_options=_QUICK_COMPILE)
+        def apply(images: jax.Array) -> jax.Array:
+            outputs: Any = model.apply(self.variables, images, train=False)
+            return outputs[_OUTPUT[self.task]]
+
+        return apply
+
+    def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""
+        apply = jax.jit(self.function(), compiler_options=_QUICK_COMPILE)
+        return lambda images: np.asarray(apply(images))
 
 
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:

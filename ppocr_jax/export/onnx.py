@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 from jax2onnx import to_onnx
@@ -37,13 +38,13 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
         network: the network.
         path: the file to write.
     """
-    height, width = (
-        symbol or size for symbol, size in zip(_TRACED_SIZE[network.task], input_size(network.spec), strict=True)
-    )
+    height, width = input_size(network.spec)
+    rows, columns = _TRACED_SIZE[network.task]
+    shape: list[Any] = ["B", rows or height, columns or width, 3]
     with with_forms(ONNX_FORMS):
         model = to_onnx(
             network.function(onnx_ops),
-            [("B", height, width, 3)],
+            [shape],
             model_name=network.task,
             opset=OPSET,
             inputs_as_nchw=[0],

@@ -55,7 +55,7 @@ def parity_report(
     rows = []
     for shape in shapes:
         images = rng.normal(0, 1, shape).astype(np.float32)
-        got, expected = backend(images), np.asarray(jax_apply(images))
+        got, expected = backend(images), jax_apply(images)
         if got.shape != expected.shape:
             raise ParityError(f"{onnx_path} gives {got.shape} for an input of {shape}, the network {expected.shape}")
         rows.append(ParityRow(shape, float(np.abs(got - expected).max())))

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import tensorflow as tf
@@ -85,7 +86,7 @@ def _save_model(network: TrainedNetwork, shape: tuple[int, ...], path: Path) -> 
         input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)],
         autograph=False,
     )
-    module = tf.Module()
+    module: Any = tf.Module()
     with with_forms(TENSORFLOW_FORMS):
         signature = predict.get_concrete_function()
     module.predict = predict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import load_config, to_dict
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.network import TrainedNetwork, variable_shapes
+from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
 
@@ -79,11 +81,9 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
 def _from_description(path: Path, description: Mapping[str, str], variables: Mapping[str, Any]) -> TrainedNetwork:
     try:
         sizes = zip(("height", "width"), json.loads(description["input_size"]), strict=True)
-        spec = SPECS[description["task"]](
-            network=description["network"],
-            options=json.loads(description["options"]),
-            **{name: size for name, size in sizes if size is not None},
-        )
+        values: dict[str, Any] = {name: size for name, size in sizes if size is not None}
+        values |= {"network": description["network"], "options": json.loads(description["options"])}
+        spec = SPECS[description["task"]](**values)
         charset = Charset(tuple(json.loads(description["charset"]))) if "charset" in description else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"the description inside {path} is broken: {error!r}") from error
@@ -120,11 +120,13 @@ def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
     model = config.model
     if isinstance(config, DetConfig):
         return DetectorSpec(
-            network=model.name, options={"scale": config.model.scale, "channels": config.model.neck_channels}
+            network=model.name,
+            options={"scale": config.model.scale, "channels": config.model.neck_channels},
+            postprocess=DBOptions(**asdict(config.reading)),
         )
     if isinstance(config, ClsConfig):
-        size = {"height": config.data.height, "width": config.data.width}
-        return ClassifierSpec(network=model.name, options={"scale": model.scale}, **size)
+        data = config.data
+        return ClassifierSpec(network=model.name, options={"scale": model.scale}, height=data.height, width=data.width)
     assert charset is not None
     options = {"num_classes": charset.num_classes, "scale": model.scale, "hidden": config.model.hidden}
     # Lines narrower than any in training would be padded to a width the network never saw.

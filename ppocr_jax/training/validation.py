@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples, read_line_labels
+from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
@@ -88,7 +90,10 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     predict = _predictor(model, "probability")
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
-        detect = Detector(_StateBackend(predict, state.variables, "det"), DetectorSpec())
+        detect = Detector(
+            _StateBackend(predict, state.variables, "det"),
+            DetectorSpec(postprocess=DBOptions(**asdict(config.reading))),
+        )
         return evaluate_detection(detect, records)
 
     return evaluate
