@@ -17,7 +17,6 @@ from ppocr_jax.export.network import TrainedNetwork
 from ppocr_jax.export.onnx import export_onnx
 from ppocr_jax.export.parity import PARITY_SHAPES, ParityRow, check_parity, parity_report
 from ppocr_jax.inference.bundle import METADATA_FILE, Bundle, load_bundle, write_bundle_metadata
-from ppocr_jax.inference.specs import NetworkSpec
 from ppocr_jax.models.io import save_safetensors
 
 
@@ -26,8 +25,7 @@ def export_to_folder(
 ) -> dict[str, list[ParityRow]]:
     """Export networks into a model folder, beside those of other tasks that it may hold already.
 
-    Thresholds and picture sizes that an existing `model.json` gives for a task are kept. Nothing is written unless all
-    files compute what their networks compute.
+    Nothing is written unless all files compute what their networks compute.
 
     Args:
         networks: at most one of each task.
@@ -52,7 +50,6 @@ def export_to_folder(
     reports: dict[str, list[ParityRow]] = {}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         for network in networks:
-            network = replace(network, spec=_merged(getattr(bundle, network.task), network.spec))  # noqa: PLW2901
             reports[network.task] = _write(network, Path(workspace))
             bundle = _with_network(bundle, network, reports[network.task])
         for file in Path(workspace).iterdir():
@@ -68,20 +65,13 @@ def _bundle(folder: Path, name: str | None) -> Bundle:
     return Bundle(folder, name or folder.resolve().name, version="1", charset=Charset(()))
 
 
-def _merged(old: NetworkSpec | None, new: NetworkSpec) -> NetworkSpec:
-    """`new`, with the reading options of `old`."""
-    of_weights = {"network": new.network, "options": new.options}
-    of_weights |= {name: getattr(new, name) for name in ("height", "width") if hasattr(new, name)}
-    files = {"onnx": f"{new.task}.onnx", "safetensors": f"{new.task}.safetensors"}
-    return replace(old or new, **of_weights, **files)
-
-
 def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
-    path = folder / str(network.spec.onnx)
+    path = folder / f"{network.task}.onnx"
     export_onnx(network, path)
     rows = parity_report(path, network.compiled(), PARITY_SHAPES[network.task])
     check_parity(rows, path.name)
-    save_safetensors(folder / str(network.spec.safetensors), network.variables, metadata=weights_metadata(network))
+    weights = path.with_suffix(".safetensors")
+    save_safetensors(weights, network.variables, metadata=weights_metadata(network))
     return rows
 
 
@@ -91,6 +81,7 @@ def _with_network(bundle: Bundle, network: TrainedNetwork, rows: Sequence[Parity
         "parity": max(row.max_abs_diff for row in rows),
         "ppocr_jax": __version__,
     }
+    spec = replace(network.spec, onnx=f"{network.task}.onnx", safetensors=f"{network.task}.safetensors")
     charset = network.charset or bundle.charset
     provenance = {**bundle.provenance, network.task: facts}
-    return replace(bundle, charset=charset, provenance=provenance, **{network.task: network.spec})
+    return replace(bundle, charset=charset, provenance=provenance, **{network.task: spec})

@@ -16,6 +16,7 @@ from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import load_config, to_dict
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.network import TrainedNetwork, variable_shapes
+from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
@@ -30,7 +31,7 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
     """A network from a training run's folder or from a .safetensors file.
 
     A folder gives its best checkpoint, or the weights it holds where there are no checkpoints. A file is described by
-    its own metadata (those in a model folder have it), else by the run's `config.json` beside it, else by `task`.
+    the `model.json` or the run's `config.json` beside it, else by its own metadata, else by `task`.
 
     Args:
         path: the folder or file.
@@ -65,17 +66,28 @@ def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
 
 def _from_file(path: Path, task: str | None, charset: str | Path | None) -> TrainedNetwork:
     variables = load_safetensors(path)
+    if (path.parent / METADATA_FILE).is_file():
+        return _from_model_folder(path, variables)
+    if (path.parent / _CONFIG_FILE).is_file():
+        return _from_config(_read_config(path.parent / _CONFIG_FILE), variables, charset, path)
     description = _description(path)
     if "network" in description:
         return _from_description(path, description, variables)
-    if (path.parent / _CONFIG_FILE).is_file():
-        return _from_config(_read_config(path.parent / _CONFIG_FILE), variables, charset, path)
     task = task or path.stem
     if task not in _CONFIGS:
         raise UserError(f"{path} does not say what network it holds: add --task det, cls or rec")
     if task == "rec" and charset is None:
         raise UserError(f"{path} does not say what its characters are: add --charset NAME_OR_FILE")
     return _from_config(_CONFIGS[task](), variables, charset, path)
+
+
+def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwork:
+    bundle = load_bundle(path.parent)
+    for spec in (bundle.det, bundle.cls, bundle.rec):
+        if spec is not None and spec.safetensors == path.name:
+            charset = bundle.charset if spec.task == "rec" else None
+            return TrainedNetwork(spec, variables, charset, bundle.provenance.get(spec.task, {}))
+    raise UserError(f"{path.parent / METADATA_FILE} does not name {path.name}")
 
 
 def _from_description(path: Path, description: Mapping[str, str], variables: Mapping[str, Any]) -> TrainedNetwork:
