@@ -88,12 +88,10 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
         for record in spread(read_detection_labels(source.path), config.data.val_limit)
     ]
     predict = _predictor(model, "probability")
+    spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
-        detect = Detector(
-            _StateBackend(predict, state.variables, "det"),
-            DetectorSpec(postprocess=DBOptions(**asdict(config.reading))),
-        )
+        detect = Detector(_StateBackend(predict, state.variables, "det"), spec)
         return evaluate_detection(detect, records)
 
     return evaluate
