@@ -125,8 +125,9 @@ def test_files_that_are_no_weights(tmp_path, run_folder):
     (tmp_path / "broken.safetensors").write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="is not a safetensors file"):
         load_trained(tmp_path / "broken.safetensors", task="cls")
-    half = tmp_path / "half.safetensors"
-    save_safetensors(half, {"params": {}} | {"x": np.zeros(1)}, metadata={"network": "n", "task": "cls"})
+    half = tmp_path / "elsewhere" / "half.safetensors"
+    half.parent.mkdir()
+    save_safetensors(half, {"params": np.zeros(1, np.float32)}, metadata={"network": "n", "task": "cls"})
     with pytest.raises(UserError, match=r"the description inside .* is broken"):
         load_trained(half)
 
