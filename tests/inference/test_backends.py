@@ -157,11 +157,11 @@ def test_jax_recogniser_pads_batch_and_width_with_zeros(toy_models, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((3, 32, 330, 3), np.float32)
     probabilities = backend(images)
-    assert probabilities.shape == (3, 480 // 4, 3)
+    assert probabilities.shape == (3, 384 // 4, 3)
     np.testing.assert_allclose(probabilities[:, :82], 3)
     np.testing.assert_allclose(probabilities[:, 83:], 0)
     backend(images[:, :, :321])
-    assert toy_models[0].shapes == [(4, 32, 480, 3)]
+    assert toy_models[0].shapes == [(4, 32, 384, 3)]
 
 
 def test_jax_backend_runs_a_real_network(tmp_path):
