@@ -5,7 +5,7 @@ defaults here, then from a TOML file, then from command-line flags; `ppocr_jax.c
 Steps are optimiser steps (one batch each); paths are relative to the folder the program runs in.
 """
 
-from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsModelConfig
+from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsLossConfig, ClsModelConfig
 from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig
 from ppocr_jax.config.det import DetConfig, DetDataConfig, DetLossConfig, DetModelConfig, DetReadingConfig
 from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig
@@ -13,6 +13,7 @@ from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecMod
 __all__ = [
     "ClsConfig",
     "ClsDataConfig",
+    "ClsLossConfig",
     "ClsModelConfig",
     "ConfigError",
     "DetConfig",

@@ -27,6 +27,7 @@ class ClsDataConfig:
     Attributes:
         train_labels: real lines; empty with synthetic lines alone.
         val_labels: real lines for the evaluation.
+        charset: characters of the lines: a built-in set ("en") or a file with one character a line.
         synthetic: material of synthetic lines.
         synthetic_share: fraction of synthetic lines.
         height: of a line picture, pixels.
@@ -37,6 +38,7 @@ class ClsDataConfig:
 
     train_labels: tuple[LabelSource, ...] = ()
     val_labels: tuple[LabelSource, ...] = ()
+    charset: str = "en"
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float = 0.5
     height: int = 48
@@ -46,6 +48,20 @@ class ClsDataConfig:
 
     def __post_init__(self) -> None:
         check_share("data.synthetic_share", self.synthetic_share)
+
+
+@dataclass(frozen=True)
+class ClsLossConfig:
+    """Cross-entropy of the direction, with an optional auxiliary loss on drawn lines (not the paper's).
+
+    One bit a line teaches the shapes of letters slowly. A drawn line's generator knows every character's position, so
+    an auxiliary head can learn, column by column, which character stands there and whether it is turned.
+
+    Attributes:
+        frame_weight: weight of the auxiliary loss; 0 trains without the head.
+    """
+
+    frame_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,5 +75,6 @@ class ClsConfig:
     name: str = "cls"
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     data: ClsDataConfig = field(default_factory=ClsDataConfig)
+    loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=20_000, batch_size=512, work_dir="runs/cls"))

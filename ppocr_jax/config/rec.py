@@ -16,14 +16,12 @@ class RecModelConfig:
         charset: a built-in set ("en") or a file with one character a line.
         scale: width multiplier of the backbone.
         hidden: LSTM units per direction.
-        head_channels: width of the dense layer between the LSTM and the classes.
     """
 
     name: str = "crnn_lcnet"
     charset: str = "en"
     scale: float = 0.5
     hidden: int = 64
-    head_channels: int = 96
 
 
 @dataclass(frozen=True)

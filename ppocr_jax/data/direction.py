@@ -7,23 +7,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ppocr_jax.charset import Charset
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank
-from ppocr_jax.data.synthetic.text_line import LineGenerator
+from ppocr_jax.data.recognition import frame_labels, unknown_frames
+from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
 from ppocr_jax.preprocess import resize_pad_line
 
-# Characters that look the same upside down: a line of nothing else has no direction.
+# Numbers of drawn lines kept for each step, more than a batch holds.
+_INDEX_STRIDE = 4096
+# Characters that look the same upside down, and pairs of which one, turned, is the other.
 SYMMETRIC_CHARACTERS = frozenset("0OoIlHNSsXxZz8.-=:|+*%/\\_~#' ")
+_TURNED_PAIRS = frozenset("69dpbqnumwMW()[]{}<>")
 
 
 def has_direction(text: str) -> bool:
-    """Whether a line of `text` looks different upside down."""
-    return not set(text) <= SYMMETRIC_CHARACTERS
+    """Whether a line of `text`, turned by 180 degrees, stops being text: "HIS" and "96" do not."""
+    return not set(text) <= SYMMETRIC_CHARACTERS | _TURNED_PAIRS
+
+
+def direction_ids(text: str, charset: Charset, *, turned: bool) -> list[int]:
+    """Class of each character as it stands: `charset.num_classes - 1` more for one that is seen to be turned."""
+    shift = charset.num_classes - 1 if turned else 0
+    return [i + (0 if c in SYMMETRIC_CHARACTERS else shift) for c, i in zip(text, charset.encode(text), strict=True)]
 
 
 @dataclass(frozen=True)
 class DirectionBatches:
-    """`batches(step) -> {"images": (B, height, width, 3), "labels": (B,)}`, a pure function of (seed, step).
+    """`batches(step) -> dict` of arrays, a pure function of (seed, step); picklable.
 
     Attributes:
         generator: draws synthetic lines.
@@ -33,6 +44,7 @@ class DirectionBatches:
         augmentation: applied to real lines.
         seed: of everything random.
         height, width: of the network's input.
+        charset: of the column labels.
     """
 
     generator: LineGenerator
@@ -43,23 +55,40 @@ class DirectionBatches:
     seed: int
     height: int = 48
     width: int = 192
+    charset: Charset | None = None
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
-        """The batch of `step`; label 0 is upright, 1 is turned."""
+        """The batch of `step`.
+
+        Returns:
+            `images` (B, height, width, 3) float32 normalised; `labels` (B,) int32, 0 upright, 1 turned; with a charset
+            also `frames` (B, width / 4) int32: `direction_ids` under the characters' centres, 0 elsewhere, -1 unknown.
+        """
         rng = np.random.default_rng((self.seed, step))
         drawn = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)
-        pictures = [self._drawn(step * 4096 + i) for i in range(drawn)]
-        pictures += [self._real(rng) for _ in range(self.batch_size - drawn)]
         labels = rng.integers(0, 2, self.batch_size).astype(np.int32)
-        images = [
-            resize_pad_line(np.ascontiguousarray(p[::-1, ::-1]) if turned else p, height=self.height, width=self.width)
-            for p, turned in zip(pictures, labels, strict=True)
-        ]
-        return {"images": np.stack(images), "labels": labels}
+        rows = [self._drawn_row(step * _INDEX_STRIDE + i, turned=bool(labels[i])) for i in range(drawn)]
+        rows += [self._row(self._real(rng), turned=bool(turned)) for turned in labels[drawn:]]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"labels": labels}
 
-    def _drawn(self, index: int) -> np.ndarray:
+    def _row(self, image_rgb: np.ndarray, *, turned: bool) -> dict[str, np.ndarray]:
+        picture = np.ascontiguousarray(image_rgb[::-1, ::-1]) if turned else image_rgb
+        row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
+        return row if self.charset is None else row | {"frames": unknown_frames(self.width)}
+
+    def _drawn_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
+        sample = self._drawn(index)
+        row = self._row(sample.image_rgb, turned=turned)
+        if self.charset is None:
+            return row
+        size = sample.image_rgb.shape[:2]
+        centers = size[1] - 1 - sample.char_centers if turned else sample.char_centers
+        ids = direction_ids(sample.text, self.charset, turned=turned)
+        return row | {"frames": frame_labels(ids, centers, size=size, height=self.height, width=self.width)}
+
+    def _drawn(self, index: int) -> LineSample:
         attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))
-        return next((s.image_rgb for s in attempts if has_direction(s.text)), self.generator(0, index).image_rgb)
+        return next((s for s in attempts if has_direction(s.text)), self.generator(0, index))
 
     def _real(self, rng: np.random.Generator) -> np.ndarray:
         assert self.bank is not None

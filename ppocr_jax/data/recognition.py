@@ -125,12 +125,11 @@ class RecognitionBatches:
         ids = self.charset.encode(text.upper() if case_blind else text)
         labels = np.zeros(self._label_length(width), np.int32)
         labels[: len(ids)] = ids
-        unknown = np.full(width // FRAME_WIDTH, _UNLABELLED, np.int32)
         return {
             "images": resize_pad_line(image_rgb, height=self.height, width=width),
             "labels": labels,
             "lengths": np.int32(len(ids)),
-            "frames": unknown if frames is None else frames,
+            "frames": unknown_frames(width) if frames is None else frames,
             "case_blind": np.bool_(case_blind),
         }
 
@@ -138,6 +137,11 @@ class RecognitionBatches:
         """An empty line: mid-grey, no text. Stands in where no line of the bucket's size was found."""
         grey = np.full((self.height, width, 3), 128, np.uint8)
         return self._row(grey, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
+
+
+def unknown_frames(width: int) -> np.ndarray:
+    """(width / 4,) int32: labels of a line whose characters' positions are not known, see `frame_labels`."""
+    return np.full(width // FRAME_WIDTH, _UNLABELLED, np.int32)
 
 
 def frame_labels(

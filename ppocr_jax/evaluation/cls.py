@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ppocr_jax.charset import Charset
+from ppocr_jax.data.direction import has_direction
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts, split_fonts
 from ppocr_jax.data.synthetic.text_line import LineGenerator
@@ -78,6 +80,8 @@ def held_out_lines(
 ) -> Iterator[np.ndarray]:
     """Synthetic upright lines, the same at each call, from a seed and in fonts that training does not use.
 
+    Lines without a direction ("0.00", "HIS", "96", see `has_direction`) are passed over.
+
     Args:
         count: number of lines.
         charset: the characters that may occur.
@@ -93,7 +97,8 @@ def held_out_lines(
     if not faces:
         raise NoFontsError(f"none of the fonts held out for evaluation is installed: {', '.join(HELD_OUT_FONTS)}")
     draw = LineGenerator(charset=charset, fonts=faces, corpus=corpus)
-    return (draw(HELD_OUT_SEED, index).image_rgb for index in range(count))
+    lines = (draw(HELD_OUT_SEED, index) for index in itertools.count())
+    return islice((line.image_rgb for line in lines if has_direction(line.text)), count)
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -20,6 +20,7 @@ from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
+from ppocr_jax.models.options import builder_options
 
 Config = DetConfig | RecConfig | ClsConfig
 
@@ -106,7 +107,7 @@ def _from_config(
     config: Config, variables: Mapping[str, Any], charset: str | Path | None, path: Path
 ) -> TrainedNetwork:
     characters = _charset(config, charset)
-    return TrainedNetwork(_spec(config, characters), variables, characters, {"from": path.name})
+    return _network(config, variables, characters, {"from": path.name})
 
 
 def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -> TrainedNetwork:
@@ -120,27 +121,32 @@ def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -
             raise UserError(f"{folder}/checkpoints holds no finished checkpoint yet")
         stored = saved.describe(step)["charset"]
         characters = Charset(tuple(stored)) if stored else _charset(config, charset)
-        spec = _spec(config, characters)
+        shapes = variable_shapes(_spec(config, characters))
         optimizer = make_optimizer(config.optimizer, config.train.steps)
-        blank = jax.jit(lambda: create_state(jax.tree.map(jnp.zeros_like, variable_shapes(spec)), optimizer))()
+        blank = jax.jit(lambda: create_state(jax.tree.map(jnp.zeros_like, shapes), optimizer))()
         variables = jax.device_get(saved.restore_best(blank).variables)
-    return TrainedNetwork(spec, variables, characters, {"from": folder.resolve().name, "step": step})
+    return _network(config, variables, characters, {"from": folder.resolve().name, "step": step})
+
+
+def _network(
+    config: Config, variables: Mapping[str, Any], charset: Charset | None, provenance: Mapping[str, Any]
+) -> TrainedNetwork:
+    reads = charset if isinstance(config, RecConfig) else None
+    return TrainedNetwork(_spec(config, charset), variables, reads, provenance)
 
 
 def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
     """What `model.json` will say of a network trained with `config`."""
-    model = config.model
+    model, options = config.model, builder_options(config, charset)
     if isinstance(config, DetConfig):
         return DetectorSpec(
             network=model.name,
-            options={"scale": config.model.scale, "channels": config.model.neck_channels},
+            options=options,
             postprocess=DBOptions(**asdict(config.reading)),
         )
     if isinstance(config, ClsConfig):
         data = config.data
-        return ClassifierSpec(network=model.name, options={"scale": model.scale}, height=data.height, width=data.width)
-    assert charset is not None
-    options = {"num_classes": charset.num_classes, "scale": model.scale, "hidden": config.model.hidden}
+        return ClassifierSpec(network=model.name, options=options, height=data.height, width=data.width)
     # Lines narrower than any in training would be padded to a width the network never saw.
     return RecognizerSpec(
         network=model.name, options=options, height=config.data.height, min_width=min(320, config.data.widths[0])
@@ -148,10 +154,12 @@ def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
 
 
 def _charset(config: Config, charset: str | Path | None) -> Charset | None:
-    if not isinstance(config, RecConfig):
+    """The characters of the recogniser's classes, or of the lines that the classifier was trained on."""
+    if isinstance(config, DetConfig):
         return None
+    own = config.model.charset if isinstance(config, RecConfig) else config.data.charset
     try:
-        return load_charset(charset or config.model.charset)
+        return load_charset(charset or own)
     except (OSError, ValueError) as error:
         raise UserError(f"{error}; name the characters of the recogniser with --charset") from error
 

@@ -17,15 +17,29 @@ class DirectionClassifier(nn.Module):
         ops: the platform's operations.
         scale: backbone width multiplier.
         num_classes: 2: upright, turned by 180 degrees.
+        frame_classes: classes of an auxiliary head on every column, for training alone; 0 for none, as PP-OCR has it.
     """
 
     ops: Ops
     scale: float = 0.35
     num_classes: int = 2
+    frame_classes: int = 0
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """(B, 48, 192, 3) -> `logits` (B, 2) and, in eval mode, `probabilities` (B, 2)."""
+        """Classify lines.
+
+        Args:
+            images: (B, 48, 192, 3) float32, normalised.
+            train: use batch statistics, and compute the auxiliary head as well.
+
+        Returns:
+            `logits` (B, 2); in eval mode also `probabilities` (B, 2); with `train` and `frame_classes` also
+            `frame_logits` (B, 48, frame_classes).
+        """
         x = MobileNetV3Text(self.ops, scale=self.scale, name="backbone")(images, train=train)
         logits = Linear(self.num_classes, name="head")(x.mean((1, 2)))
+        if self.frame_classes and (train or self.is_initializing()):
+            frame_logits = Linear(self.frame_classes, name="frame_head")(x.mean(1))
+            return {"logits": logits, "frame_logits": frame_logits}
         return {"logits": logits} if train else {"logits": logits, "probabilities": nn.softmax(logits)}

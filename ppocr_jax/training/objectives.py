@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import DetLossConfig, RecLossConfig
+from ppocr_jax.config import ClsLossConfig, DetLossConfig, RecLossConfig
 from ppocr_jax.losses.alignment import frame_loss
 from ppocr_jax.losses.classification import direction_loss
 from ppocr_jax.losses.ctc import ctc_loss, fold_case
@@ -84,13 +84,17 @@ def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(partner), jnp.asarray(is_lower)
 
 
-def direction_objective(model: nn.Module) -> Objective:
-    """Cross-entropy on `images` and `labels` (0 upright, 1 turned)."""
+def direction_objective(model: nn.Module, config: ClsLossConfig) -> Objective:
+    """Cross-entropy on `images` and `labels` (0 upright, 1 turned), with the auxiliary column loss of `config`."""
 
     def objective(params: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
         outputs, batch_stats = _apply(model, params, batch_stats, batch["images"])
-        loss = direction_loss(outputs["logits"], batch["labels"])
+        terms: Terms = {"cross_entropy": direction_loss(outputs["logits"], batch["labels"])}
+        loss = terms["cross_entropy"]
+        if config.frame_weight > 0:
+            terms["frames"] = frame_loss(outputs["frame_logits"], batch["frames"])
+            loss = loss + config.frame_weight * terms["frames"]
         accuracy = (outputs["logits"].argmax(-1) == batch["labels"]).mean()
-        return loss, (batch_stats, {"cross_entropy": loss, "batch_accuracy": accuracy})
+        return loss, (batch_stats, {**terms, "batch_accuracy": accuracy})
 
     return objective

@@ -69,6 +69,7 @@ def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
         seed=config.train.seed,
         height=data.height,
         width=data.width,
+        charset=charset if config.loss.frame_weight > 0 else None,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ppocr_jax.charset import Charset, load_charset
+from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, TrainConfig
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import check_same_structure, load_safetensors, save_safetensors
+from ppocr_jax.models.options import builder_options
 from ppocr_jax.training import sources, validation
 from ppocr_jax.training.fit import fit
 from ppocr_jax.training.objectives import detection_objective, direction_objective, recognition_objective
@@ -43,7 +44,7 @@ def run(config: DetConfig | RecConfig | ClsConfig) -> Path:
 
 
 def _run_detector(config: DetConfig) -> tuple[str, dict[str, Any]]:
-    model = build_model(config.model.name, scale=config.model.scale, channels=config.model.neck_channels)
+    model = build_model(config.model.name, **builder_options(config))
     variables = _initial_variables(model, (1, 64, 64, 3), config.train)
     best = fit(
         config,
@@ -57,9 +58,7 @@ def _run_detector(config: DetConfig) -> tuple[str, dict[str, Any]]:
 
 def _run_recognizer(config: RecConfig) -> tuple[str, dict[str, Any]]:
     charset = load_charset(config.model.charset)
-    model = build_model(
-        config.model.name, num_classes=charset.num_classes, scale=config.model.scale, hidden=config.model.hidden
-    )
+    model = build_model(config.model.name, **builder_options(config, charset))
     variables = _initial_variables(model, (1, config.data.height, 64, 3), config.train)
     best = fit(
         config,
@@ -75,13 +74,13 @@ def _run_recognizer(config: RecConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _run_classifier(config: ClsConfig) -> tuple[str, dict[str, Any]]:
-    model = build_model(config.model.name, scale=config.model.scale)
-    charset: Charset = load_charset("en")
+    charset = load_charset(config.data.charset)
+    model = build_model(config.model.name, **builder_options(config, charset))
     variables = _initial_variables(model, (1, config.data.height, config.data.width, 3), config.train)
     best = fit(
         config,
         variables=variables,
-        objective=direction_objective(model),
+        objective=direction_objective(model, config.loss),
         batches=sources.direction_batches(config, charset),
         evaluate=validation.classifier_evaluation(model, config, charset),
     )

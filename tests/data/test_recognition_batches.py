@@ -7,10 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from ppocr_jax.charset import english_charset
+from ppocr_jax.charset import english_charset, load_charset
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank, CropSource
-from ppocr_jax.data.direction import DirectionBatches, has_direction
+from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 from ppocr_jax.data.recognition import RecognitionBatches, frame_labels
 from ppocr_jax.data.synthetic.text_line import LineSample
@@ -175,6 +175,37 @@ def test_direction_labels_match_the_pictures():
     assert 0 < batch["labels"].mean() < 1
 
 
-@pytest.mark.parametrize(("text", "expected"), [("0.00", False), ("SOS", False), ("TOTAL", True), ("7", True)])
-def test_lines_of_symmetric_characters_have_no_direction(text, expected):
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0.00", False), ("SOS", False), ("96", False), ("pod", False), ("TOTAL", True), ("7", True), ("pods!", True)],
+)
+def test_lines_that_are_text_upside_down_have_no_direction(text, expected):
     assert has_direction(text) is expected
+
+
+def test_turned_characters_are_classes_of_their_own_unless_they_look_the_same():
+    charset = load_charset("en")
+    upright = direction_ids("A0b", charset, turned=False)
+    turned = direction_ids("A0b", charset, turned=True)
+    assert upright == charset.encode("A0b")
+    assert turned[1] == upright[1]
+    assert [turned[0] - upright[0], turned[2] - upright[2]] == [charset.num_classes - 1] * 2
+
+
+def test_direction_frames_lie_where_the_characters_stand():
+    charset = load_charset("en")
+
+    class Bars:
+        def __call__(self, seed, index, *, aspect=None):
+            image = np.full((48, 120, 3), 255, np.uint8)
+            for x in (30, 90):
+                image[:, x - 2 : x + 3] = 0
+            return LineSample(image, "up", np.array([30.0, 90.0], np.float32))
+
+    make = DirectionBatches(Bars(), None, 16, 1.0, LineAugmentation(), seed=1, charset=charset)
+    batch = make(0)
+    for image, frames, label in zip(batch["images"], batch["frames"], batch["labels"], strict=True):
+        at = np.flatnonzero(frames > 0)
+        assert all(image[:, 4 * i : 4 * i + 4].min() < -0.9 for i in at)  # each under its bar
+        text = "pu" if label else "up"
+        assert frames[at].tolist() == [direction_ids(c, charset, turned=bool(label))[0] for c in text]
