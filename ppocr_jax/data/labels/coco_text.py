@@ -1,0 +1,123 @@
+"""Label files in the style of COCO-Text: one JSON object with pictures, annotations, and which belong together.
+
+`imgs` (or `images`) and `anns` (or `annotations`) are objects by id or arrays. A picture has `id`, `file_name` and
+perhaps `set`; an annotation `image_id`, an outline under `mask`, `polygon`, `points` or `segmentation`, else a `bbox`
+(left, top, width, height), and `utf8_string`. Text is ignored where `legibility` is "illegible", or where `utf8_string`
+is "." (TextOCR's mark for it).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
+from ppocr_jax.data.labels.json_members import JsonFile, Member
+from ppocr_jax.data.labels.records import DetectionRecord, LabelError, Region, ignore_region, text_region
+from ppocr_jax.data.labels.values import box_points, parse_flat_points, parse_text
+
+PICTURES = ("imgs", "images")
+ANNOTATIONS = ("anns", "annotations")
+_OUTLINES = ("mask", "polygon", "points", "segmentation")
+_ILLEGIBLE_TEXT = "."
+
+
+def read_coco_text_labels(
+    path: str | os.PathLike[str],
+    *,
+    image_root: str | os.PathLike[str] | None = None,
+    subset: str | None = None,
+    strict: bool = True,
+) -> list[DetectionRecord]:
+    """Read one subset of a COCO-Text file.
+
+    Args:
+        path: The JSON file.
+        image_root: Folder of the pictures; default: the file's own.
+        subset: Value of the pictures' `set` ("train", "val", "test"); default: all pictures.
+        strict: Raise at the first bad annotation. Otherwise leave out its picture with a warning.
+
+    Raises:
+        LabelError: The file is not in this format; a bad annotation, when `strict`.
+        OSError: The file cannot be read.
+    """
+    root = None if image_root is None else Path(image_root)
+    return read(Path(path), root, BadEntries(strict=strict), subset=subset)
+
+
+def read(path: Path, image_root: Path | None, bad: BadEntries, *, subset: str | None = None) -> list[DetectionRecord]:
+    """As `read_coco_text_labels`, with bad annotations given to `bad`."""
+    file = JsonFile(path)
+    sections = {member.key: member for member in file.members()}
+    pictures = _pictures(file, _section(file, sections, PICTURES), bad)
+    wanted = {key for key, picture in pictures.items() if subset is None or picture.get("set") == subset}
+    regions: defaultdict[str, list[Region]] = defaultdict(list)
+    spoiled: set[str] = set()
+    for member in file.members(_section(file, sections, ANNOTATIONS).start):
+        key = str(member.value.get("image_id")) if isinstance(member.value, dict) else ""
+        if key in pictures and key not in wanted:
+            continue
+        before = len(bad.found)
+        with bad.guard(path, member.line, skipped="picture"):
+            if key not in pictures:
+                raise ValueError(f"annotation {member.key} names no picture of this file")
+            regions[key].append(_region(member))
+        if len(bad.found) > before:
+            spoiled.add(key)
+    root = path.parent if image_root is None else image_root
+    kept = wanted - spoiled
+    records = [DetectionRecord(root / pictures[k]["file_name"], tuple(regions[k])) for k in pictures if k in kept]
+    warn_of_skipped(path, len(wanted) - len(records), len(records), unit="pictures")
+    return records
+
+
+def _section(file: JsonFile, sections: dict[str, Member], names: tuple[str, ...]) -> Member:
+    for name in names:
+        if name in sections:
+            return sections[name]
+    raise LabelError(f"{file.path}: not a COCO-Text file: it has neither {' nor '.join(map(repr, names))}")
+
+
+def _pictures(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dict[str, Any]]:
+    """Pictures by id."""
+    pictures: dict[str, dict[str, Any]] = {}
+    for member in file.members(section.start):
+        with bad.guard(file.path, member.line, skipped="picture"):
+            picture = member.value
+            if not isinstance(picture, dict) or not isinstance(picture.get("file_name"), str):
+                raise ValueError(f'picture {member.key} needs "file_name"')
+            if pictures.setdefault(str(picture.get("id", member.key)), picture) is not picture:
+                raise ValueError(f"picture {member.key} has the id of another one")
+    return pictures
+
+
+def _region(member: Member) -> Region:
+    annotation, name = member.value, f"annotation {member.key}"
+    points = _outline(annotation, name)
+    text = annotation.get("utf8_string")
+    if annotation.get("legibility") == "illegible" or text == _ILLEGIBLE_TEXT:
+        return ignore_region(points)
+    return text_region(points, parse_text(text or "", f'{name}: "utf8_string"'))
+
+
+def _outline(annotation: dict[str, Any], name: str) -> np.ndarray:
+    for key in _OUTLINES:
+        values = annotation.get(key)
+        if not values:
+            continue
+        if key == "segmentation":  # a list of outlines
+            if not isinstance(values, list) or len(values) != 1:
+                raise ValueError(f'{name}: "segmentation" must be a list of one outline')
+            values = values[0]
+        if not isinstance(values, list):
+            raise ValueError(f'{name}: "{key}" must be a list of numbers')
+        return parse_flat_points(values, f'{name}: "{key}"')
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+        raise ValueError(f'{name} needs one of {", ".join(_OUTLINES)}, or "bbox": [left, top, width, height]')
+    left, top, width, height = box
+    return box_points(left, top, left + width, top + height)

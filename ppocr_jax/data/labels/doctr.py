@@ -1,0 +1,127 @@
+"""Label files of docTR: one JSON object, picture -> label, with the pictures in `images/` beside it.
+
+Detection: `{"1.jpg": {"img_dimensions": [height, width], "img_hash": ..., "polygons": [[[x, y], ...], ...]}}`, in
+pixels, or `"polygons": {"class": [...]}`. Recognition: `{"1.jpg": "text"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
+from ppocr_jax.data.labels.json_members import JsonFile
+from ppocr_jax.data.labels.records import DetectionRecord, LabelError, RecognitionRecord, Region
+from ppocr_jax.data.labels.values import parse_points, parse_text, plain_numbers
+from ppocr_jax.geometry import is_valid_polygon, order_corners_by_x, signed_area
+
+SomeRecord = TypeVar("SomeRecord", DetectionRecord, RecognitionRecord)
+
+
+def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
+    """Read detection labels; their texts are not known.
+
+    In docTR's files the order of a quad's corners means nothing: one that does not run clockwise is put in order.
+    Where the polygons are grouped by class, all classes are text.
+    """
+
+    def parse(picture: Path, label: Any) -> DetectionRecord:
+        return DetectionRecord(picture, tuple(Region(_in_order(points), "") for points in _polygons(label)))
+
+    return _read(path, image_root, bad, parse)
+
+
+def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
+    """Read recognition labels."""
+
+    def parse(picture: Path, label: Any) -> RecognitionRecord:
+        if not parse_text(label, "the text"):
+            raise ValueError("the text is empty")
+        return RecognitionRecord(picture, label)
+
+    return _read(path, image_root, bad, parse)
+
+
+def write_detection(path: Path, records: Iterable[DetectionRecord], image_root: Path | None) -> None:
+    """Write detection labels, with what docTR reads of them: the outlines. The format holds no texts.
+
+    Raises:
+        LabelError: An ignored region, which the format cannot tell from text, or two pictures of one name.
+        OSError: The file cannot be written.
+    """
+
+    def label(record: DetectionRecord) -> Any:
+        if any(region.ignore for region in record.regions):
+            raise LabelError(f"{record.image_path}: has ignored regions, and docTR's format has none; leave it out")
+        return {"polygons": [plain_numbers(region.points) for region in record.regions]}
+
+    _write(path, records, image_root, label)
+
+
+def write_recognition(path: Path, records: Iterable[RecognitionRecord], image_root: Path | None) -> None:
+    """Write recognition labels.
+
+    Raises:
+        LabelError: Two pictures of one name.
+        OSError: The file cannot be written.
+    """
+    _write(path, records, image_root, lambda record: record.text)
+
+
+def _read(
+    path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[Path, Any], SomeRecord]
+) -> list[SomeRecord]:
+    root = _picture_folder(path, image_root)
+    records: list[SomeRecord] = []
+    seen: set[str] = set()
+    for member in JsonFile(path).members():
+        with bad.guard(path, member.line, skipped="picture"):
+            if not member.key:
+                raise ValueError("the picture's name is empty")
+            if member.key in seen:
+                raise ValueError(f"{member.key} is labelled twice, and docTR would take the last label")
+            seen.add(member.key)
+            records.append(parse(root / member.key, member.value))
+    warn_of_skipped(path, len(bad.found), len(records), unit="pictures")
+    return records
+
+
+def _polygons(label: Any) -> list[np.ndarray]:
+    if not isinstance(label, dict) or "polygons" not in label:
+        raise ValueError('the label needs "polygons"')
+    groups = label["polygons"]
+    groups = groups.values() if isinstance(groups, dict) else [groups]
+    if not all(isinstance(group, list) for group in groups):
+        raise ValueError('"polygons" must be a list, or lists by class')
+    found = [values for group in groups for values in group]
+    return [parse_points(values, f"polygon {index}") for index, values in enumerate(found)]
+
+
+def _in_order(points: np.ndarray) -> np.ndarray:
+    sound = is_valid_polygon(points) and signed_area(points) > 0
+    return points if sound or len(points) != 4 else order_corners_by_x(points)
+
+
+def _picture_folder(path: Path, image_root: Path | None) -> Path:
+    if image_root is not None:
+        return image_root
+    images = path.parent / "images"
+    return images if images.is_dir() else path.parent
+
+
+def _write(
+    path: Path, records: Iterable[SomeRecord], image_root: Path | None, label: Callable[[SomeRecord], Any]
+) -> None:
+    root = _picture_folder(path, image_root)
+    labels: dict[str, Any] = {}
+    for record in records:
+        name = Path(os.path.relpath(record.image_path, root)).as_posix()
+        if name in labels:
+            raise LabelError(f"{record.image_path}: the picture comes twice, and the format has one label for each")
+        labels[name] = label(record)
+    path.write_text(json.dumps(labels, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,165 @@
+"""Label folders: one label file per picture, and the pictures of the same names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines, warn_of_skipped
+from ppocr_jax.data.labels.records import DetectionRecord, LabelError, Region
+
+logger = logging.getLogger("ppocr_jax")
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_LABEL_PREFIXES = ("poly_gt_", "gt_")
+_PADDED_STEM = 7  # digits of CTW1500's test labels: 0001001.txt belongs to 1001.jpg
+_ENDING_IF_UNKNOWN = ".jpg"
+
+
+def label_files(path: Path, suffix: str) -> list[Path]:
+    """Label files of a folder, by name: those that begin with `gt_` or `poly_gt_` where there are such, else all.
+
+    Args:
+        path: The folder; or one label file, which is then the only one.
+        suffix: With the dot.
+
+    Raises:
+        LabelError: There is no such file.
+    """
+    if path.is_file():
+        return [path]
+    found = sorted(file for file in path.glob(f"*{suffix}") if file.is_file())
+    named = [file for file in found if file.name.startswith(_LABEL_PREFIXES)]
+    if not found:
+        raise LabelError(f"{path}: no label files (*{suffix}) here")
+    return named or found
+
+
+def picture_stem(label_path: Path) -> str:
+    """Name of the picture without its ending, from that of its label file."""
+    stem = label_path.stem
+    for prefix in _LABEL_PREFIXES:
+        stem = stem.removeprefix(prefix)
+    return stem[3:] if len(stem) == _PADDED_STEM and stem.isdecimal() and stem.startswith("000") else stem
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of pictures, looked up by their names without endings."""
+
+    folder: Path
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        names = (file.name for file in sorted(self.folder.iterdir(), reverse=True))
+        return {Path(name).stem: name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES}
+
+    def __contains__(self, stem: str) -> bool:
+        return stem in self._names
+
+    def path(self, stem: str) -> Path:
+        """Path of a picture; one that is not there gets the usual ending, and opening it will say so."""
+        return self.folder / self._names.get(stem, stem + _ENDING_IF_UNKNOWN)
+
+    def warn_of_unlabelled(self, stems: Iterable[str]) -> None:
+        """Log how many pictures have none of the given names."""
+        rest = self._names.keys() - set(stems)
+        if rest:
+            logger.warning("%s: %d pictures have no label file, e.g. %s", self.folder, len(rest), self.path(min(rest)))
+
+
+def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -> PictureFolder:
+    """The folder that holds the pictures of label files.
+
+    Without `image_root` these are searched for the first of them: the label files' folder, the folder `images` in it or
+    beside it, the folder above; then all folders beside it.
+
+    Args:
+        labels: Folder of the label files.
+        stems: Names of pictures, without endings.
+        image_root: The folder, where the user names it.
+
+    Raises:
+        LabelError: Several folders beside the label files hold pictures of these names.
+        OSError: A folder cannot be read.
+    """
+    if image_root is not None:
+        return PictureFolder(image_root)
+    stems, above = list(stems), labels.resolve().parent
+    usual = [labels, labels / "images", above / "images", above]
+    for folder in filter(Path.is_dir, usual):
+        if _holds_any(folder, stems):
+            return PictureFolder(folder)
+    beside = [folder for folder in sorted(above.iterdir()) if folder.is_dir() and _holds_any(folder, stems)]
+    if len(beside) > 1:
+        raise LabelError(
+            f"{labels}: pictures of these names lie in {beside[0]} and in {beside[1]}; name the folder that is meant "
+            "(`image_root`; on the command line, --images)"
+        )
+    if not beside:
+        logger.warning("%s: no pictures of these labels here, in images/ or in a folder beside it", labels)
+    return PictureFolder(beside[0] if beside else labels)
+
+
+def _holds_any(folder: Path, stems: Iterable[str]) -> bool:
+    pictures = PictureFolder(folder)
+    return any(stem in pictures for stem in stems)
+
+
+def read_label_folder(
+    path: Path,
+    image_root: Path | None,
+    bad: BadEntries,
+    read_regions: Callable[[Path, BadEntries], Iterable[Region]],
+    *,
+    suffix: str = ".txt",
+) -> list[DetectionRecord]:
+    """Read a folder with one label file per picture.
+
+    A picture whose file has a bad entry is skipped as a whole: one that lost some of its regions would teach that text
+    is background.
+
+    Args:
+        path: The folder, or one of its label files.
+        image_root: Folder of the pictures; default: see `find_pictures`.
+        bad: Takes what cannot be used.
+        read_regions: Reads one label file.
+        suffix: Of the label files.
+
+    Raises:
+        LabelError: There are no label files, or it is not clear where the pictures are; a bad entry, when strict.
+        OSError: A file cannot be read.
+    """
+    files = label_files(path, suffix)
+    stems = [picture_stem(file) for file in files]
+    pictures = find_pictures(path if path.is_dir() else path.parent, stems, image_root)
+    records: list[DetectionRecord] = []
+    for file, stem in zip(files, stems, strict=True):
+        before = len(bad.found)
+        regions = tuple(read_regions(file, bad))
+        if len(bad.found) == before:
+            records.append(DetectionRecord(pictures.path(stem), regions))
+    warn_of_skipped(path, len(files) - len(records), len(records), unit="pictures")
+    if path.is_dir():
+        pictures.warn_of_unlabelled(stems)
+    return records
+
+
+def read_by_line(parse: Callable[[str], Region]) -> Callable[[Path, BadEntries], list[Region]]:
+    """What reads a label file with one region per line, for `read_label_folder`.
+
+    Args:
+        parse: Makes a region of a line; raises ValueError where it cannot.
+    """
+
+    def read_regions(path: Path, bad: BadEntries) -> list[Region]:
+        regions: list[Region] = []
+        for number, raw in numbered_lines(path):
+            with bad.guard(path, number, skipped="picture"):
+                regions.append(parse(decode_line(raw)))
+        return regions
+
+    return read_regions

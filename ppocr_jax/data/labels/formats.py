@@ -1,0 +1,163 @@
+"""The formats of label files by name, and one way into all of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ppocr_jax.data.labels import coco_text, curved, doctr, icdar, ppocr
+from ppocr_jax.data.labels.bad_entries import BadEntries, BadEntry
+from ppocr_jax.data.labels.records import LabelError, Record
+from ppocr_jax.data.labels.sniff import detect_format
+
+logger = logging.getLogger("ppocr_jax")
+
+Task: TypeAlias = Literal["det", "rec"]
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """A format of label files.
+
+    Attributes:
+        task: "det" for pictures with regions, "rec" for pictures of lines.
+        description: A few words.
+        read: (path, image_root, bad) -> records.
+        write: (path, records, image_root); None where the format is only read.
+    """
+
+    task: Task
+    description: str
+    read: Callable[[Path, Path | None, BadEntries], list[Any]]
+    write: Callable[[Path, Iterable[Any], Path | None], Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """What was read.
+
+    Attributes:
+        path: The file, folder or database.
+        format: A key of `FORMATS`.
+        records: `DetectionRecord`s or `RecognitionRecord`s, as `task` says.
+        bad_entries: What could not be used.
+    """
+
+    path: Path
+    format: str
+    records: tuple[Record, ...]
+    bad_entries: tuple[BadEntry, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """ "det" or "rec"."""
+        return FORMATS[self.format].task
+
+
+def _read_lmdb(path: Path, image_root: Path | None, bad: BadEntries) -> list[Any]:
+    from ppocr_jax.data import lmdb_store
+
+    if image_root is not None:
+        raise LabelError(f"{path}: a database holds its pictures; no folder of pictures goes with it")
+    return lmdb_store.read(path, bad)
+
+
+def _write_lmdb(path: Path, records: Iterable[Any], image_root: Path | None) -> None:
+    from ppocr_jax.data import lmdb_store
+
+    del image_root  # the pictures go into the database
+    lmdb_store.build_lmdb(path, records)
+
+
+def _write_ppocr_det(path: Path, records: Iterable[Any], image_root: Path | None) -> None:
+    ppocr.write_detection_labels(path, records, image_root=image_root)
+
+
+def _write_ppocr_rec(path: Path, records: Iterable[Any], image_root: Path | None) -> None:
+    ppocr.write_recognition_labels(path, records, image_root=image_root)
+
+
+FORMATS: dict[str, LabelFormat] = {
+    "ppocr-det": LabelFormat("det", "PPOCRLabel or PaddleOCR, regions", ppocr.read_detection, _write_ppocr_det),
+    "ppocr-rec": LabelFormat("rec", "PaddleOCR, a line and its text", ppocr.read_recognition, _write_ppocr_rec),
+    "icdar2013": LabelFormat("det", "ICDAR 2013 folder, upright boxes", icdar.read_2013),
+    "icdar2015": LabelFormat("det", "ICDAR 2015 folder, quads", icdar.read_2015, icdar.write_2015),
+    "icdar-mlt": LabelFormat("det", "ICDAR 2017/2019 folder, quads and scripts", icdar.read_multilingual),
+    "icdar-words": LabelFormat("rec", "ICDAR cropped words", icdar.read_words),
+    "total-text": LabelFormat("det", "Total-Text folder, polygons", curved.read_total_text),
+    "ctw1500": LabelFormat("det", "SCUT-CTW1500 folder, polygons", curved.read_ctw1500),
+    "coco-text": LabelFormat("det", "COCO-Text or TextOCR JSON", coco_text.read),
+    "doctr-det": LabelFormat("det", "docTR JSON, polygons", doctr.read_detection, doctr.write_detection),
+    "doctr-rec": LabelFormat("rec", "docTR JSON, texts", doctr.read_recognition, doctr.write_recognition),
+    "lmdb": LabelFormat("rec", "LMDB databases of lines", _read_lmdb, _write_lmdb),
+}
+"""Name -> format."""
+
+
+def read_labels(
+    path: str | os.PathLike[str],
+    format: str = "auto",
+    *,
+    image_root: str | os.PathLike[str] | None = None,
+    strict: bool = True,
+) -> LabelSet:
+    """Read labels of any format. The pictures are not opened.
+
+    Args:
+        path: A label file, a folder of label files, or an LMDB database (or a folder of such).
+        format: A key of `FORMATS`, or "auto" to find out; what was found is logged and stands in the result.
+        image_root: Folder the pictures lie in; default: where the format keeps them.
+        strict: Raise at the first entry that cannot be used. Otherwise skip it with a warning; of a detection set its
+            whole picture is skipped, because one that lost some of its regions would teach that text is background.
+
+    Raises:
+        LabelError: `path` is missing, or not in that format; a bad entry, when `strict`.
+        ValueError: There is no such format.
+        OSError: A file cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise LabelError(f"{path}: no such file or folder")
+    if format == "auto":
+        format = detect_format(path)
+        logger.info("%s: read as %s (%s)", path, format, FORMATS[format].description)
+    bad = BadEntries(strict=strict)
+    root = None if image_root is None else Path(image_root)
+    records = _format(format).read(path, root, bad)
+    return LabelSet(path, format, tuple(records), tuple(bad.found))
+
+
+def write_labels(
+    path: str | os.PathLike[str],
+    records: Iterable[Record],
+    format: str,
+    *,
+    image_root: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write records of a format's kind (detection or recognition), for `read_labels` to read back.
+
+    Args:
+        path: The label file; for "icdar2015" and "lmdb" the folder.
+        records: What to write.
+        format: One of `FORMATS` that is written.
+        image_root: Folder the pictures' paths are relative to; default: where the format keeps them.
+
+    Raises:
+        LabelError: The format cannot hold a record.
+        ValueError: There is no such format, or it is only read.
+        OSError: A file cannot be written.
+    """
+    write = _format(format).write
+    if write is None:
+        raise ValueError(f"{format} is only read; written are {[n for n, f in FORMATS.items() if f.write]}")
+    write(Path(path), records, None if image_root is None else Path(image_root))
+
+
+def _format(name: str) -> LabelFormat:
+    if name not in FORMATS:
+        raise ValueError(f"no label format {name!r}; there are {sorted(FORMATS)}")
+    return FORMATS[name]

@@ -1,0 +1,220 @@
+"""Label files of PPOCRLabel and PaddleOCR: one picture per line, `path<TAB>label`, UTF-8.
+
+Detection labels are a JSON list of `{"transcription": str, "points": [[x, y], ...]}`, points clockwise from the corner
+where reading starts. Recognition labels are the text itself. In place of a path there may be a JSON list of paths:
+pictures that share the label.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines, warn_of_skipped
+from ppocr_jax.data.labels.records import (
+    DetectionRecord,
+    LabelError,
+    RecognitionRecord,
+    Record,
+    Region,
+    text_region,
+    written_text,
+)
+from ppocr_jax.data.labels.values import parse_points, parse_text, plain_numbers
+
+SomeRecord = TypeVar("SomeRecord", DetectionRecord, RecognitionRecord)
+
+
+def read_detection_labels(
+    path: str | os.PathLike[str], *, image_root: str | os.PathLike[str] | None = None, strict: bool = True
+) -> list[DetectionRecord]:
+    """Read a PPOCRLabel / PaddleOCR detection label file.
+
+    Pictures without regions are kept: they teach the detector what is not text (PaddleOCR's loader drops them).
+    The pictures themselves are not opened.
+
+    Args:
+        path: The label file.
+        image_root: Folder the picture paths are relative to. Default: the label file's folder, or its parent where
+            the paths repeat the folder's name, as PPOCRLabel writes them.
+        strict: Raise at the first bad line. Otherwise skip it with a warning; the whole picture is skipped, because
+            one that lost some of its regions would teach that text is background.
+
+    Raises:
+        LabelError: A bad line, when `strict`.
+        OSError: The label file cannot be read.
+    """
+    return read_detection(Path(path), _as_path(image_root), BadEntries(strict=strict))
+
+
+def read_recognition_labels(
+    path: str | os.PathLike[str], *, image_root: str | os.PathLike[str] | None = None, strict: bool = True
+) -> list[RecognitionRecord]:
+    """Read a PaddleOCR recognition label file, `path<TAB>text` per line. Arguments as `read_detection_labels`.
+
+    The text is everything after the first tab, spaces included.
+
+    Raises:
+        LabelError: A line without a tab, a path or a text, when `strict`.
+        OSError: The label file cannot be read.
+    """
+    return read_recognition(Path(path), _as_path(image_root), BadEntries(strict=strict))
+
+
+def write_detection_labels(
+    path: str | os.PathLike[str],
+    records: Iterable[DetectionRecord],
+    *,
+    image_root: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write records in the form that `read_detection_labels`, PPOCRLabel and PaddleOCR read.
+
+    Picture paths are written relative to `image_root` (default: the label file's folder). The text of an ignored
+    region is written as `###`.
+
+    Raises:
+        LabelError: A picture's path holds a tab or a line break, or starts or ends with a space.
+        OSError: The file cannot be written.
+    """
+
+    def label(record: DetectionRecord) -> str:
+        return json.dumps([_region_to_json(region) for region in record.regions], ensure_ascii=False)
+
+    _write_lines(Path(path), records, _as_path(image_root), label)
+
+
+def write_recognition_labels(
+    path: str | os.PathLike[str],
+    records: Iterable[RecognitionRecord],
+    *,
+    image_root: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write records in the form that `read_recognition_labels` and PaddleOCR read. Arguments as for detection.
+
+    Raises:
+        LabelError: A text that is empty or has a line break, which the format cannot hold; or a path as for detection.
+        OSError: The file cannot be written.
+    """
+
+    def label(record: RecognitionRecord) -> str:
+        if "\n" in record.text or "\r" in record.text:
+            raise LabelError(f"{record.image_path}: the text has a line break: {record.text!r}")
+        if not record.text:
+            raise LabelError(f"{record.image_path}: the text is empty")
+        return record.text
+
+    _write_lines(Path(path), records, _as_path(image_root), label)
+
+
+def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
+    """As `read_detection_labels`, with bad lines given to `bad`."""
+
+    def parse(pictures: list[Path], label: str) -> DetectionRecord:
+        return DetectionRecord(pictures[0], _parse_regions(label), tuple(pictures[1:]))
+
+    return _read_lines(path, image_root, bad, parse)
+
+
+def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
+    """As `read_recognition_labels`, with bad lines given to `bad`."""
+
+    def parse(pictures: list[Path], label: str) -> RecognitionRecord:
+        if not label:
+            raise ValueError("the text is empty")
+        return RecognitionRecord(pictures[0], label, tuple(pictures[1:]))
+
+    return _read_lines(path, image_root, bad, parse)
+
+
+def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _read_lines(
+    path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[list[Path], str], SomeRecord]
+) -> list[SomeRecord]:
+    records: list[SomeRecord] = []
+    for number, raw in numbered_lines(path):
+        with bad.guard(path, number):
+            name, tab, label = decode_line(raw).partition("\t")
+            if not tab:
+                raise ValueError("no tab between the picture's path and its label")
+            pictures = [_image_path(path, image_root, n) for n in _picture_names(name.strip())]
+            records.append(parse(pictures, label))
+    warn_of_skipped(path, len(bad.found), len(records), unit="lines")
+    return records
+
+
+def _picture_names(name: str) -> list[str]:
+    """The picture's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
+    if not name:
+        raise ValueError("the picture's path is empty")
+    if not name.startswith("["):
+        return [name]
+    try:
+        names = json.loads(name)
+    except json.JSONDecodeError:
+        return [name]
+    if not names or not all(isinstance(n, str) and n.strip() for n in names):
+        raise ValueError(f"a list of pictures must hold paths, not {name}")
+    return names
+
+
+def _image_path(label_path: Path, image_root: Path | None, name: str) -> Path:
+    if image_root is not None:
+        return image_root / name
+    folder = label_path.parent
+    direct = folder / name
+    # PPOCRLabel writes "folder/picture.jpg" into folder/Label.txt.
+    if Path(name).parts[:1] == (folder.resolve().name,) and not direct.exists():
+        return folder.parent / name
+    return direct
+
+
+def _parse_regions(label: str) -> tuple[Region, ...]:
+    try:
+        items = json.loads(label)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"the label is not JSON ({error})") from error
+    if not isinstance(items, list):
+        raise ValueError(f"the label must be a JSON list of regions, not {type(items).__name__}")
+    return tuple(_parse_region(item, index) for index, item in enumerate(items))
+
+
+def _parse_region(item: Any, index: int) -> Region:
+    if not isinstance(item, dict) or "transcription" not in item or "points" not in item:
+        raise ValueError(f'region {index} needs "transcription" and "points"')
+    text = parse_text(item["transcription"], f'region {index}: "transcription"')
+    return text_region(parse_points(item["points"], f'region {index}: "points"'), text)
+
+
+def _region_to_json(region: Region) -> dict[str, Any]:
+    return {"transcription": written_text(region), "points": plain_numbers(region.points)}
+
+
+def _write_lines(
+    path: Path, records: Iterable[SomeRecord], image_root: Path | None, label: Callable[[SomeRecord], str]
+) -> None:
+    root = path.parent if image_root is None else image_root
+    # All lines before the file is opened: a record that cannot be written leaves an older file as it was.
+    lines = [f"{_names_field(record, root)}\t{label(record)}\n" for record in records]
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+
+
+def _names_field(record: Record, root: Path) -> str:
+    names = [_relative(p, root) for p in (record.image_path, *record.other_paths)]
+    if len(names) > 1:
+        return json.dumps(names, ensure_ascii=False)
+    # "./" keeps a file that is called like a list from being read as one.
+    return f"./{names[0]}" if names[0].startswith("[") else names[0]
+
+
+def _relative(image_path: Path, root: Path) -> str:
+    name = Path(os.path.relpath(image_path, root)).as_posix()
+    if name != name.strip() or not set(name).isdisjoint("\t\r\n"):
+        raise LabelError(f"{name!r} cannot be written as a path: it holds a tab or line break, or a space at an end")
+    return name

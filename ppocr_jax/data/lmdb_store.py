@@ -1,0 +1,231 @@
+"""Recognition labels and their pictures in LMDB databases, as PaddleOCR and the text recognition benchmarks keep them.
+
+Keys: `num-samples` (decimal), `image-%09d` (bytes of a picture file) and `label-%09d` (UTF-8), numbered from 1. A
+folder may hold several databases, each in a folder of its own. Needs the package `lmdb`.
+
+A picture's path in a record is the database's folder and the picture's key, `DATABASE/image-000000001`, as if it were
+a file: records stay plain values, and `load_picture` opens either kind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
+from ppocr_jax.data.labels.records import LabelError, RecognitionRecord
+from ppocr_jax.errors import UserError
+from ppocr_jax.images import ImageError, load_image
+
+if TYPE_CHECKING:
+    import lmdb
+
+logger = logging.getLogger("ppocr_jax")
+
+DATA_FILE = "data.mdb"
+_COUNT_KEY = b"num-samples"
+_PICTURE_NAME = re.compile(r"image-\d{9}")
+_FIRST_MAP_SIZE = 64 * 2**20
+_PICTURES_PER_COMMIT = 1000
+
+_open_databases: dict[tuple[int, Path], lmdb.Environment] = {}
+_open_lock = threading.Lock()
+
+
+def find_databases(path: Path) -> list[Path]:
+    """Folders of the databases at or below a folder, by name."""
+    return sorted(file.parent for file in path.rglob(DATA_FILE))
+
+
+def read(path: Path, bad: BadEntries) -> list[RecognitionRecord]:
+    """Read the labels of all databases at or below a folder; the pictures are not decoded.
+
+    Args:
+        path: A database's folder, its `data.mdb`, or a folder of databases.
+        bad: Takes records without a label or a picture, and labels that are empty or not UTF-8.
+
+    Raises:
+        LabelError: There is no database, or one that cannot be opened; a bad record, when strict.
+        UserError: The package lmdb is not installed.
+    """
+    databases = find_databases(path.parent if path.name == DATA_FILE else path)
+    if not databases:
+        raise LabelError(f"{path}: no LMDB database ({DATA_FILE}) here or in a folder below")
+    return [record for database in databases for record in _read_database(database, bad)]
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """The picture of a record, (H, W, 3) uint8 RGB, from a file or from a database.
+
+    Raises:
+        ImageError: It is missing, or not a picture that can be read.
+        LabelError: The database cannot be opened.
+    """
+    if not is_database_path(path):
+        return load_image(path)
+    data = picture_bytes(path)
+    try:
+        return load_image(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def picture_bytes(path: Path) -> bytes:
+    """The bytes of a record's picture file, from the folder or database where it lies.
+
+    Raises:
+        ImageError: There is no such picture.
+        LabelError: The database cannot be opened.
+        OSError: A file cannot be read.
+    """
+    if not is_database_path(path):
+        return path.read_bytes()
+    with _database(path.parent).begin() as transaction:
+        data = transaction.get(path.name.encode())
+    if not data:
+        raise ImageError(f"{path}: the database holds no such picture, or an empty one")
+    return bytes(data)
+
+
+def is_database_path(path: Path) -> bool:
+    """Whether a picture's path leads into a database."""
+    return _PICTURE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
+
+
+def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord], *, strict: bool = True) -> int:
+    """Write records and the files of their pictures, byte for byte, into a new database.
+
+    The number of records is written last: a database whose building was interrupted does not read as a whole one.
+
+    Args:
+        path: Folder of the database; empty or not there yet.
+        records: What to write; of pictures that share a label each becomes a record of its own.
+        strict: Raise at the first picture that cannot be read. Otherwise leave it out with a warning.
+
+    Returns:
+        Number of records written.
+
+    Raises:
+        LabelError: The folder is not empty; a text that is empty or a picture that cannot be read, when `strict`.
+        UserError: The package lmdb is not installed, or the database cannot be written.
+    """
+    path, bad, written = Path(path), BadEntries(strict=strict), 0
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise LabelError(f"{path} is not an empty folder; a database is built in a new one")
+    lmdb = _import_lmdb()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with lmdb.open(str(path), map_size=_FIRST_MAP_SIZE) as database:
+            batch: list[tuple[bytes, bytes]] = []
+            for picture, label in _checked_pairs(path, records, bad):
+                written += 1
+                batch += [(_picture_key(written), picture), (_label_key(written), label)]
+                if len(batch) >= 2 * _PICTURES_PER_COMMIT:
+                    _put(database, batch)
+                    batch = []
+            _put(database, [*batch, (_COUNT_KEY, str(written).encode())])
+    except (lmdb.Error, OSError) as error:
+        raise UserError(f"cannot write the database {path}: {error}") from error
+    warn_of_skipped(path, len(bad.found), written, unit="pictures")
+    return written
+
+
+def _read_database(path: Path, bad: BadEntries) -> list[RecognitionRecord]:
+    before = len(bad.found)
+    records: list[RecognitionRecord] = []
+    with _database(path).begin(buffers=True) as transaction:
+        count = _count(path, transaction)
+        for number in range(1, count + 1):
+            with bad.guard(path, None, skipped="record"):
+                records.append(_record(path, number, transaction))
+        with bad.guard(path, None, skipped="rest"):
+            if transaction.get(_picture_key(count + 1)):
+                raise ValueError(f"num-samples is {count}, but there are more records")
+    warn_of_skipped(path, len(bad.found) - before, len(records), unit="records")
+    return records
+
+
+def _count(path: Path, transaction: lmdb.Transaction) -> int:
+    value = bytes(transaction.get(_COUNT_KEY) or b"")
+    if not value.isdigit():
+        raise LabelError(f"{path}: the key num-samples is missing or no number: not a label database, or half built")
+    return int(value)
+
+
+def _record(path: Path, number: int, transaction: lmdb.Transaction) -> RecognitionRecord:
+    label = transaction.get(_label_key(number))
+    if not label:
+        raise ValueError(f"record {number}: the label is {'missing' if label is None else 'empty'}")
+    key = _picture_key(number)
+    if not transaction.get(key):
+        raise ValueError(f"record {number}: the picture is missing or empty")
+    try:
+        return RecognitionRecord(path / key.decode(), bytes(label).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"record {number}: the label is not UTF-8") from error
+
+
+def _database(path: Path) -> lmdb.Environment:
+    """The open database of a folder; LMDB forbids to open one twice in a process, or to use it after a fork."""
+    lmdb = _import_lmdb()
+    key = (os.getpid(), path.resolve())
+    with _open_lock:
+        if key not in _open_databases:
+            try:
+                _open_databases[key] = lmdb.open(
+                    str(key[1]), readonly=True, lock=False, readahead=False, meminit=False, max_spare_txns=16
+                )
+            except lmdb.Error as error:
+                raise LabelError(f"cannot open the database {path}: {error}") from error
+        return _open_databases[key]
+
+
+def _import_lmdb():
+    try:
+        import lmdb
+    except ModuleNotFoundError as error:
+        raise UserError("LMDB databases need the package lmdb: pip install 'ppocr-jax[lmdb]'") from error
+    return lmdb
+
+
+def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEntries) -> Iterator[tuple[bytes, bytes]]:
+    """Picture and label of each record, once the picture has been decoded."""
+    for record in records:
+        for picture in (record.image_path, *record.other_paths):
+            pair = None
+            with bad.guard(path, None, skipped="picture"):
+                if not record.text:
+                    raise ValueError(f"{picture}: the text is empty")
+                load_picture(picture)
+                pair = picture_bytes(picture), record.text.encode()
+            if pair is not None:
+                yield pair
+
+
+def _picture_key(number: int) -> bytes:
+    return f"image-{number:09d}".encode()
+
+
+def _label_key(number: int) -> bytes:
+    return f"label-{number:09d}".encode()
+
+
+def _put(database: lmdb.Environment, items: list[tuple[bytes, bytes]]) -> None:
+    """Write in one transaction, with a larger map where it does not fit."""
+    import lmdb
+
+    while True:
+        try:
+            with database.begin(write=True) as transaction:
+                for key, value in items:
+                    transaction.put(key, value)
+                return
+        except lmdb.MapFullError:
+            database.set_mapsize(2 * database.info()["map_size"])
