@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from flax import linen as nn
 
-from ppocr_jax.models.crnn import Recognizer
-from ppocr_jax.models.db import Detector
+from ppocr_jax.models.crnn import crnn_lcnet, crnn_mobilenet_v3, crnn_resnet34
+from ppocr_jax.models.db import db_mobilenet_v3, db_resnet18
 from ppocr_jax.models.direction import DirectionClassifier
 from ppocr_jax.models.ops import Ops, default_ops
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    "db_mobilenet_v3": Detector,
-    "crnn_lcnet": Recognizer,
+    "db_mobilenet_v3": db_mobilenet_v3,
+    "db_resnet18": db_resnet18,
+    "crnn_lcnet": crnn_lcnet,
+    "crnn_mobilenet_v3": crnn_mobilenet_v3,
+    "crnn_resnet34": crnn_resnet34,
     "direction_mobilenet_v3": DirectionClassifier,
 }
 
@@ -24,13 +28,16 @@ def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.M
     Args:
         name: an entry of `MODELS`.
         ops: forms of the basic operations; those of the default JAX backend if left out.
-        options: attributes of the network's class.
+        options: keyword arguments of the network's builder.
 
     Raises:
-        ValueError: no such network.
+        ValueError: no such network, or it has no such option.
     """
     if name not in MODELS:
         raise ValueError(f"no network {name!r}; there are {', '.join(sorted(MODELS))}")
+    unknown = options.keys() - inspect.signature(MODELS[name]).parameters.keys()
+    if unknown:
+        raise ValueError(f"network {name!r} has no option {', '.join(sorted(unknown))}")
     return MODELS[name](ops=ops or default_ops(), **options)
 
 

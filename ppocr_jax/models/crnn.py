@@ -6,36 +6,48 @@ import jax
 from flax import linen as nn
 
 from ppocr_jax.models.layers import BiLSTMLayer, Linear
+from ppocr_jax.models.mobilenet_v3 import MobileNetV3Text
 from ppocr_jax.models.ops import Ops
 from ppocr_jax.models.pp_lcnet import LCNetRec
+from ppocr_jax.models.resnet_vd import RESNET34, ResNetVdText
 
 
 class CTCHead(nn.Module):
-    """FC to `mid_channels`, FC to the classes, no activation between; the first output is the centre-loss feature."""
+    """FC to `mid_channels`, FC to the classes, no activation between; or a single FC.
+
+    Attributes:
+        num_classes: K, blank included.
+        mid_channels: width of the first FC's output; None for a single FC.
+    """
 
     num_classes: int
-    mid_channels: int = 96
+    mid_channels: int | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(B, T, C) -> what the last FC takes (B, T, mid_channels or C), the centre-loss feature; logits (B, T, K)."""
+        if self.mid_channels is None:
+            return x, Linear(self.num_classes, name="fc")(x)
         features = Linear(self.mid_channels, name="fc1")(x)
         return features, Linear(self.num_classes, name="fc2")(features)
 
 
 class Recognizer(nn.Module):
-    """PP-OCRv2 recogniser.
+    """A backbone that leaves one row, the LSTMs and the head.
 
     Attributes:
         num_classes: K, blank included.
         ops: the platform's operations.
-        hidden: LSTM width per direction.
-        scale: backbone width multiplier.
+        backbone: (B, 32, W, 3) -> (B, 1, W/4, C).
+        hidden: LSTM width per direction, H.
+        mid_channels: width of the head's first layer; None for a head of one layer.
     """
 
     num_classes: int
     ops: Ops
-    hidden: int = 64
-    scale: float = 0.5
+    backbone: nn.Module
+    hidden: int
+    mid_channels: int | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -46,13 +58,48 @@ class Recognizer(nn.Module):
             train: use batch statistics.
 
         Returns:
-            `logits` (B, W/4, K); `features` (B, W/4, 96), the first head layer's output; `backbone` (B, W/4, 512);
-            and, in eval mode, `probabilities` (B, W/4, K).
+            `logits` (B, W/4, K); `backbone` (B, W/4, C); `neck` (B, W/4, 2H), the LSTMs' output; `features`, what the
+            head's last layer takes: the first layer's output (B, W/4, mid_channels), or `neck` itself if the head has
+            one layer; and, in eval mode, `probabilities` (B, W/4, K).
         """
-        backbone = LCNetRec(self.ops, scale=self.scale, name="backbone")(images, train=train)
-        backbone = backbone.squeeze(1)
+        backbone = self.backbone(images, train=train).squeeze(1)
         x = BiLSTMLayer(self.hidden, self.ops, name="lstm_0")(backbone)
         x = BiLSTMLayer(self.hidden, self.ops, name="lstm_1")(x)
-        features, logits = CTCHead(self.num_classes, name="head")(x)
+        features, logits = CTCHead(self.num_classes, self.mid_channels, name="head")(x)
         outputs = {"logits": logits, "features": features, "backbone": backbone, "neck": x}
         return outputs if train else {**outputs, "probabilities": nn.softmax(logits)}
+
+
+def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64) -> Recognizer:
+    """PP-OCRv2's recogniser: PP-LCNet, a head of two layers.
+
+    Args:
+        num_classes: K, blank included.
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        hidden: LSTM width per direction.
+    """
+    return Recognizer(num_classes, ops, LCNetRec(ops, scale=scale), hidden, mid_channels=96)
+
+
+def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> Recognizer:
+    """PP-OCR's mobile recogniser, the first row of PP-OCRv2's table 3: MobileNetV3-small.
+
+    Args:
+        num_classes: K, blank included.
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        hidden: LSTM width per direction.
+    """
+    return Recognizer(num_classes, ops, MobileNetV3Text(ops, scale=scale, first_strides=(1, 1)), hidden)
+
+
+def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> Recognizer:
+    """PP-OCR's server recogniser: ResNet34-vd.
+
+    Args:
+        num_classes: K, blank included.
+        ops: the platform's operations.
+        hidden: LSTM width per direction.
+    """
+    return Recognizer(num_classes, ops, ResNetVdText(ops, depths=RESNET34), hidden)

@@ -11,6 +11,7 @@ from ppocr_jax.models.fpn import DBFPN
 from ppocr_jax.models.layers import batch_norm, kaiming_normal, kaiming_uniform, uniform
 from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det
 from ppocr_jax.models.ops import Ops
+from ppocr_jax.models.resnet_vd import RESNET18, ResNetVdDet
 
 # Steepness of the approximate step function, DB eq. 2.
 DB_K = 50
@@ -54,17 +55,17 @@ class DBBranch(nn.Module):
 
 
 class Detector(nn.Module):
-    """PP-OCRv2's student detector.
+    """A backbone, the FPN and the head.
 
     Attributes:
         ops: the platform's operations.
-        scale: backbone width multiplier.
+        backbone: from images to feature maps at strides 4, 8, 16 and 32.
         channels: width of the neck.
     """
 
     ops: Ops
-    scale: float = 0.5
-    channels: int = 96
+    backbone: nn.Module
+    channels: int
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -78,7 +79,7 @@ class Detector(nn.Module):
             `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarisation
             1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
         """
-        maps = MobileNetV3Det(self.ops, scale=self.scale, name="backbone")(images, train=train)
+        maps = self.backbone(images, train=train)
         fused = DBFPN(self.ops, channels=self.channels, name="neck")(maps)
         probability = nn.sigmoid(DBBranch(self.ops, name="probability")(fused, train=train))
         if not train and not self.is_initializing():
@@ -86,3 +87,24 @@ class Detector(nn.Module):
         threshold = nn.sigmoid(DBBranch(self.ops, name="threshold")(fused, train=train))
         binary = nn.sigmoid(DB_K * (probability - threshold))
         return {"probability": probability, "threshold": threshold, "binary": binary}
+
+
+def db_mobilenet_v3(*, ops: Ops, scale: float = 0.5, channels: int = 96) -> Detector:
+    """PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
+
+    Args:
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        channels: width of the neck.
+    """
+    return Detector(ops, MobileNetV3Det(ops, scale=scale), channels)
+
+
+def db_resnet18(*, ops: Ops, channels: int = 256) -> Detector:
+    """PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
+
+    Args:
+        ops: the platform's operations.
+        channels: width of the neck.
+    """
+    return Detector(ops, ResNetVdDet(ops, depths=RESNET18), channels)

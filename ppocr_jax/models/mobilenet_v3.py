@@ -1,4 +1,4 @@
-"""MobileNetV3 as PP-OCR uses it: the detector's and the direction classifier's backbones (arXiv 1905.02244)."""
+"""MobileNetV3 as PP-OCR uses it: backbone of the detector, the classifier, the first recogniser (arXiv 1905.02244)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ MOBILENET_SLOPE = 0.2
 
 
 class Unit(NamedTuple):
-    """One inverted-residual row of the table, at width 1: kernel side, expansion, output, SE, activation, strides."""
+    """One inverted-residual row of the table, at width 1: kernel side, expansion, output, SE, activation, strides.
+
+    Without `shortcut` a unit has none even where shapes agree.
+    """
 
     kernel: int
     expand: int
@@ -23,6 +26,7 @@ class Unit(NamedTuple):
     squeeze_excite: bool
     activation: str
     strides: Strides
+    shortcut: bool = True
 
 
 LARGE = (
@@ -44,9 +48,10 @@ LARGE = (
 )
 LARGE_LAST = 960
 
-# Text is wide and low, so the classifier's strides halve the height only.
+# Text is wide and low, so strides halve the height only. PaddleOCR compares the first unit's pair of strides with the
+# number 1, so that unit has no shortcut even with strides (1, 1).
 SMALL_TEXT = (
-    Unit(3, 16, 16, True, "relu", (2, 1)),
+    Unit(3, 16, 16, True, "relu", (2, 1), shortcut=False),
     Unit(3, 72, 24, False, "relu", (2, 1)),
     Unit(3, 88, 24, False, "relu", (1, 1)),
     Unit(5, 96, 40, True, "hard_swish", (2, 1)),
@@ -91,7 +96,7 @@ class InvertedResidual(nn.Module):
         if self.squeeze_excite:
             y = SqueezeExcite(self.ops, slope=MOBILENET_SLOPE, name="se")(y)
         y = conv(features, name="project")(y, train=train)
-        return x + y if unit.strides == (1, 1) and x.shape[-1] == features else y
+        return x + y if unit.shortcut and unit.strides == (1, 1) and x.shape[-1] == features else y
 
 
 class MobileNetV3Det(nn.Module):
@@ -116,17 +121,25 @@ class MobileNetV3Det(nn.Module):
 
 
 class MobileNetV3Text(nn.Module):
-    """The direction classifier's backbone: MobileNetV3-small with text strides (PP-OCR, section 2.2)."""
+    """MobileNetV3-small with text strides: backbone of the direction classifier and of PP-OCR's mobile recogniser.
+
+    Attributes:
+        ops: the platform's operations.
+        scale: width multiplier.
+        first_strides: of the first unit: (2, 1) for the classifier, (1, 1) for the recogniser, whose lines are lower.
+    """
 
     ops: Ops
     scale: float = 0.35
+    first_strides: Strides = (2, 1)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 48, 192, 3) -> (B, 1, 48, 200) at scale 0.35."""
+        """(B, 48, 192, 3) -> (B, 1, 48, 200) at scale 0.35; (B, 32, W, 3) -> (B, 1, W // 4, 288) at 0.5, (1, 1)."""
         conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
         x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
-        for i, unit in enumerate(SMALL_TEXT):
+        units = (SMALL_TEXT[0]._replace(strides=self.first_strides), *SMALL_TEXT[1:])
+        for i, unit in enumerate(units):
             block = InvertedResidual(unit, self.scale, self.ops, squeeze_excite=unit.squeeze_excite, name=f"unit_{i}")
             x = block(x, train=train)
         x = conv(round_channels(SMALL_LAST * self.scale), name="conv2")(x, train=train)

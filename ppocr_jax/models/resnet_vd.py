@@ -1,0 +1,112 @@
+"""ResNet-vd with basic blocks: the backbones of PP-OCR's server models and of PP-OCRv2's teacher (arXiv 1812.01187).
+
+Two things set the "vd" form apart: a stem of three 3x3 convolutions instead of one 7x7, and shortcuts that reduce by
+averaging, where a strided 1x1 convolution would skip three cells of four.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+from flax import linen as nn
+
+from ppocr_jax.models.layers import ConvBN
+from ppocr_jax.models.ops import Ops, Strides
+
+STEM_WIDTHS = (32, 32, 64)
+WIDTHS = (64, 128, 256, 512)
+RESNET18 = (2, 2, 2, 2)
+RESNET34 = (3, 4, 6, 3)
+
+
+class BasicBlock(nn.Module):
+    """3x3 convolution, ReLU, 3x3 convolution, plus the shortcut, ReLU; each convolution has BN.
+
+    Attributes:
+        features: output channels.
+        ops: the platform's operations.
+        strides: of the first convolution; the shortcut averages windows of this size.
+        project: the shortcut has a 1x1 convolution, as in the first block of every stage; else it is the input itself.
+    """
+
+    features: int
+    ops: Ops
+    strides: Strides = (1, 1)
+    project: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, C) -> (B, ceil(H / sh), ceil(W / sw), features)."""
+        conv = partial(ConvBN, self.features, self.ops)
+        y = conv(kernel=3, strides=self.strides, activation=nn.relu, name="conv0")(x, train=train)
+        y = conv(kernel=3, name="conv1")(y, train=train)
+        if self.project:
+            x = conv(name="short")(average_pool(x, self.strides), train=train)
+        return nn.relu(x + y)
+
+
+def average_pool(x: jax.Array, window: Strides) -> jax.Array:
+    """Means of windows side by side, (B, H, W, C) -> (B, ceil(H / wh), ceil(W / ww), C).
+
+    A window that reaches over the lower or right edge averages the cells inside alone.
+    """
+    if window == (1, 1):
+        return x
+    return nn.avg_pool(x, window_shape=window, strides=window, padding="SAME", count_include_pad=False)
+
+
+class ResNetVdDet(nn.Module):
+    """The detector's backbone.
+
+    Attributes:
+        ops: the platform's operations.
+        depths: blocks in each of the four stages.
+    """
+
+    ops: Ops
+    depths: tuple[int, ...] = RESNET18
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32, of 64, 128, 256 and 512 channels."""
+        x = _stem(images, self.ops, strides=(2, 2), train=train)
+        return _stages(x, self.ops, depths=self.depths, strides=(2, 2), train=train)
+
+
+class ResNetVdText(nn.Module):
+    """The recogniser's backbone: the stages halve the height only, as text is wide and low.
+
+    Attributes:
+        ops: the platform's operations.
+        depths: blocks in each of the four stages.
+    """
+
+    ops: Ops
+    depths: tuple[int, ...] = RESNET34
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, 32, W, 3) -> (B, 1, W // 4, 512)."""
+        x = _stem(images, self.ops, strides=(1, 1), train=train)
+        return self.ops.max_pool(_stages(x, self.ops, depths=self.depths, strides=(2, 1), train=train)[-1])
+
+
+def _stem(images: jax.Array, ops: Ops, *, strides: Strides, train: bool) -> jax.Array:
+    """Three convolutions, the first with `strides`, and 3x3 max pooling of stride 2; called inside a backbone."""
+    x = images
+    for i, width in enumerate(STEM_WIDTHS, start=1):
+        reduce = strides if i == 1 else (1, 1)
+        x = ConvBN(width, ops, kernel=3, strides=reduce, activation=nn.relu, name=f"conv1_{i}")(x, train=train)
+    return nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+
+def _stages(x: jax.Array, ops: Ops, *, depths: tuple[int, ...], strides: Strides, train: bool) -> tuple[jax.Array, ...]:
+    """Every stage's output; all stages but the first reduce by `strides`. Called inside a backbone."""
+    maps = []
+    for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
+        for i in range(depth):
+            reduce = strides if stage > 0 and i == 0 else (1, 1)
+            x = BasicBlock(width, ops, strides=reduce, project=i == 0, name=f"block_{stage}_{i}")(x, train=train)
+        maps.append(x)
+    return tuple(maps)
