@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flax import traverse_util
@@ -17,10 +17,45 @@ from ppocr_jax.models.io import WeightsError
 
 Path = tuple[str, ...]
 
+_LEARNER = re.compile(r"(\w+)\.((?:backbone|neck|head)\..+)")
+# PaddleOCR's checkpoints hold the LSTM's tensors a second time, under the names of its cells.
+_ALIAS = re.compile(r"neck\.encoder\.lstm\.\d\.cell_[fb]w\.")
+
+
+class _Naming(NamedTuple):
+    """How Paddle names a backbone.
+
+    Attributes:
+        places: our blocks to Paddle's; what is not here has the same name.
+        parts: our parts of a block to Paddle's; what is not here has the same name.
+        conv: the convolution of a convolution with batch norm; norm: its batch norm.
+    """
+
+    places: Mapping[str, str]
+    parts: Mapping[str, str]
+    conv: str
+    norm: str
+
+
 # MobileNetV3-large's units lie in four stages in Paddle; the last 1x1 convolution is stage 3's fourth member.
 _STAGES = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), *((2, i) for i in range(6)), *((3, i) for i in range(3)))
 _MOBILENET_PARTS = {"expand": "expand_conv", "depthwise": "bottleneck_conv", "project": "linear_conv", "se": "mid_se"}
 _LCNET_PARTS = {"depthwise": "_depthwise_conv", "pointwise": "_pointwise_conv", "se": "_se"}
+_BACKBONES = {
+    "mobilenet_v3_det": _Naming(
+        {f"unit_{i}": f"stage{stage}.{place}" for i, (stage, place) in enumerate(_STAGES)} | {"last": "stage3.3"},
+        _MOBILENET_PARTS,
+        "conv",
+        "bn",
+    ),
+    "mobilenet_v3_text": _Naming({f"unit_{i}": f"blocks.{i}" for i in range(11)}, _MOBILENET_PARTS, "conv", "bn"),
+    "lcnet": _Naming({f"block_{i}": f"block_list.{i}" for i in range(13)}, _LCNET_PARTS, "_conv", "_batch_norm"),
+    "resnet_vd": _Naming(
+        {f"block_{stage}_{i}": f"bb_{stage}_{i}" for stage in range(4) for i in range(6)}, {}, "_conv", "_batch_norm"
+    ),
+}
+# A block that one backbone alone has.
+_TELLING = {"block_0_0": "resnet_vd", "block_0": "lcnet", "last": "mobilenet_v3_det", "conv2": "mobilenet_v3_text"}
 _BRANCHES = {"probability": "head.binarize", "threshold": "head.thresh"}
 _BRANCH_PARTS = {"bn1": "conv_bn1", "up1": "conv2", "bn2": "conv_bn2", "up2": "conv3"}
 _NORM_LEAVES = {"scale": "weight", "bias": "bias", "mean": "_mean", "var": "_variance"}
@@ -44,25 +79,59 @@ def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, 
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
 
     Raises:
-        WeightsError: a tensor is missing or has the wrong shape.
+        WeightsError: a tensor is missing, has the wrong shape, or is not part of the network.
     """
     network = network_of(like)
     flat = {}
+    left = {name for name in tensors if not _ALIAS.match(name)}
     for path, wanted in traverse_util.flatten_dict(dict(like)).items():
         names = paddle_names(path[1:], network)
         missing = [name for name in names if name not in tensors]
         if missing:
-            raise WeightsError(f"the Paddle weights lack {missing[0]!r}, needed for {'/'.join(path)}")
+            raise WeightsError(f"the Paddle weights lack {missing[0]!r}, needed for {'/'.join(path)}{_hint(tensors)}")
         arrays = [_arrange(path, np.asarray(tensors[name], np.float32)) for name in names]
         value = np.stack(arrays) if len(arrays) > 1 else arrays[0]
         if value.shape != tuple(wanted.shape):
             raise WeightsError(f"{names[0]!r} has shape {value.shape} after transposition, not {tuple(wanted.shape)}")
         flat[path] = value
+        left.difference_update(names)
+    if left:
+        raise WeightsError(f"the network has no place for {len(left)} Paddle tensors, such as {min(left)!r}")
     return traverse_util.unflatten_dict(flat)
+
+
+def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """The networks of a checkpoint that holds several, as PaddleOCR's distillation (DML, CML, U-DML) writes them.
+
+    Args:
+        tensors: by names such as "Student2.backbone.conv.conv.weight".
+
+    Returns:
+        Learner ("Teacher", "Student", "Student2") -> its tensors by the names that `variables_from_paddle` takes.
+
+    Raises:
+        WeightsError: a tensor has no learner's name before the network's, as in the checkpoint of a single network.
+    """
+    learners: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in tensors.items():
+        match = _LEARNER.fullmatch(name)
+        if match is None:
+            raise WeightsError(f"not a checkpoint of several networks: {name!r} belongs to none")
+        learners.setdefault(match[1], {})[match[2]] = tensor
+    return learners
+
+
+def _hint(tensors: Mapping[str, np.ndarray]) -> str:
+    learners = sorted({match[1] for match in map(_LEARNER.fullmatch, tensors) if match})
+    return f"; they are of several networks: {', '.join(learners)}" if learners else ""
 
 
 def paddle_names(path: Path, network: str) -> tuple[str, ...]:
     """Names of the Paddle tensors that make up the array at `path` (without its collection): one, or one a direction.
+
+    Args:
+        path: names from the network's top to the array.
+        network: the backbone, from `network_of`.
 
     Raises:
         ValueError: no network of ours has such a path.
@@ -83,40 +152,32 @@ def paddle_names(path: Path, network: str) -> tuple[str, ...]:
     raise ValueError(f"no Paddle name for {'/'.join(path)}")
 
 
-def _backbone_name(rest: list[str], network: str) -> str:
-    first, *inner = rest
-    if network == "rec":
-        if first == "conv1":
-            return f"backbone.conv1.{_conv_or_norm(inner, '_conv', '_batch_norm')}"
-        return f"backbone.block_list.{_number(first)}.{_part(inner, _LCNET_PARTS, '_conv', '_batch_norm')}"
-    if first in ("conv", "conv1", "conv2"):
-        return f"backbone.{first}.{_conv_or_norm(inner, 'conv', 'bn')}"
-    if first == "last":
-        return f"backbone.stage3.3.{_conv_or_norm(inner, 'conv', 'bn')}"
-    number = _number(first)
-    place = f"blocks.{number}" if network == "cls" else "stage{}.{}".format(*_STAGES[number])
-    return f"backbone.{place}.{_part(inner, _MOBILENET_PARTS, 'conv', 'bn')}"
-
-
-def _number(name: str) -> int:
-    return int(name.rsplit("_", 1)[1])
-
-
 def network_of(like: Mapping[str, Any]) -> str:
-    """Whether a network is "det", "rec" or "cls", told by the names at the top of its parameters."""
-    top = like["params"].keys()
-    return "det" if "neck" in top else "rec" if "lstm_0" in top else "cls"
+    """Which backbone a network has, told by the names of its blocks: what `paddle_names` needs besides a path.
+
+    Raises:
+        ValueError: none that Paddle has too.
+    """
+    blocks = like["params"].get("backbone", {})
+    for block, backbone in _TELLING.items():
+        if block in blocks:
+            return backbone
+    raise ValueError(f"no Paddle names for a backbone of {', '.join(sorted(blocks)) or 'nothing'}")
 
 
-def _part(inner: list[str], parts: Mapping[str, str], conv: str, norm: str) -> str:
-    name, *leaf = inner
-    if name == "se":
-        return f"{parts[name]}.{leaf[0]}.{_leaf(leaf)}"
-    return f"{parts[name]}.{_conv_or_norm(leaf, conv, norm)}"
+def _backbone_name(rest: list[str], network: str) -> str:
+    naming = _BACKBONES[network]
+    block, *inner = rest
+    place = f"backbone.{naming.places.get(block, block)}"
+    if len(inner) == 1 or inner[0] == "bn":
+        return f"{place}.{_conv_or_norm(inner, naming)}"
+    part, *leaf = inner
+    place = f"{place}.{naming.parts.get(part, part)}"
+    return f"{place}.{leaf[0]}.{_leaf(leaf)}" if part == "se" else f"{place}.{_conv_or_norm(leaf, naming)}"
 
 
-def _conv_or_norm(leaf: list[str], conv: str, norm: str) -> str:
-    return f"{conv}.weight" if leaf == ["kernel"] else f"{norm}.{_NORM_LEAVES[leaf[-1]]}"
+def _conv_or_norm(leaf: list[str], naming: _Naming) -> str:
+    return f"{naming.conv}.weight" if leaf == ["kernel"] else f"{naming.norm}.{_NORM_LEAVES[leaf[-1]]}"
 
 
 def _leaf(rest: list[str]) -> str:
