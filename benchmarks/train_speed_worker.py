@@ -74,7 +74,7 @@ def jax_step(job: dict[str, Any]) -> Step:
     model = build_model("crnn_lcnet" if options else "db_mobilenet_v3", ops=ops, **options)
     batch = make_batch(job)
 
-    def objective(params, batch_stats, batch, rng, step):
+    def objective(params, frozen, batch_stats, batch, rng, step):
         variables = {"params": params, "batch_stats": batch_stats}
         outputs, changed = model.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
         if job["task"] == "det":

@@ -94,6 +94,12 @@ def resize_pad_line(
     return out
 
 
+def leading_window(image_rgb: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """The left end of a line picture that is too long for `width` at `height`; shorter ones as they are."""
+    longest = max(1, math.ceil(image_rgb.shape[0] * width / height))
+    return image_rgb[:, :longest]
+
+
 def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:
     """Width of a batch of line pictures of `sizes` (height, width): that of the widest when scaled to `height`.
 

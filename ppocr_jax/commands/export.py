@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--via {args.via} needs {', '.join(missing)}: pip install 'ppocr-jax[{extra}]'")
     if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
         raise UserError("--shape goes with --via jax2tf and a single network")
-    from ppocr_jax.export.trained import load_trained
+    from ppocr_jax.training.trained import load_trained
 
     networks = [load_trained(path, task=args.task, charset=args.charset) for path in args.trained]
     try:

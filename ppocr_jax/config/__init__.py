@@ -6,9 +6,16 @@ Steps are optimiser steps (one batch each); paths are relative to the folder the
 """
 
 from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsLossConfig, ClsModelConfig
-from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig
-from ppocr_jax.config.det import DetConfig, DetDataConfig, DetLossConfig, DetModelConfig, DetReadingConfig
-from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig
+from ppocr_jax.config.common import ConfigError, LabelSource, MeshConfig, OptimizerConfig, SyntheticConfig, TrainConfig
+from ppocr_jax.config.det import (
+    DetConfig,
+    DetDataConfig,
+    DetLossConfig,
+    DetModelConfig,
+    DetMutualConfig,
+    DetReadingConfig,
+)
+from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig, RecMutualConfig
 
 __all__ = [
     "ClsConfig",
@@ -20,13 +27,16 @@ __all__ = [
     "DetDataConfig",
     "DetLossConfig",
     "DetModelConfig",
+    "DetMutualConfig",
     "DetReadingConfig",
     "LabelSource",
+    "MeshConfig",
     "OptimizerConfig",
     "RecConfig",
     "RecDataConfig",
     "RecLossConfig",
     "RecModelConfig",
+    "RecMutualConfig",
     "SyntheticConfig",
     "TrainConfig",
 ]

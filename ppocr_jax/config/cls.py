@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ppocr_jax.config.common import LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
 
@@ -32,6 +33,7 @@ class ClsDataConfig:
         synthetic_share: fraction of synthetic lines.
         height: of a line picture, pixels.
         width: of a line picture, pixels.
+        long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or its leading "window" alone.
         augment_probability: chance of each augmentation.
         val_synthetic: drawn lines, in fonts that training does not see, for the evaluation.
     """
@@ -43,6 +45,7 @@ class ClsDataConfig:
     synthetic_share: float = 0.5
     height: int = 48
     width: int = 192
+    long_lines: Literal["squeeze", "window"] = "squeeze"
     augment_probability: float = 0.4
     val_synthetic: int = 1000
 

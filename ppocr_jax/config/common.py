@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ppocr_jax.errors import UserError
@@ -52,6 +52,32 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class MeshConfig:
+    """Devices of a run: a `jax.sharding.Mesh` with the axes "data" and "student".
+
+    Attributes:
+        data: devices that share each batch; 0 takes all that `student` leaves.
+        student: groups of devices over which mutual learners are spread; with 1 every device holds all of them.
+        coordinator: "host:port" of process 0 in a run of several processes, or "auto" where the cluster tells (TPU
+            pods, Slurm); one process if left out.
+        processes: number of processes, with a "host:port".
+        process: number of this one, from 0, with a "host:port".
+    """
+
+    data: int = 0
+    student: int = 1
+    coordinator: str | None = None
+    processes: int = 1
+    process: int = 0
+
+    def __post_init__(self) -> None:
+        if self.data < 0 or self.student < 1:
+            raise ConfigError(f"train.mesh: data must be 0 or more and student at least 1, not {self}")
+        if not 0 <= self.process < self.processes:
+            raise ConfigError(f"train.mesh: process {self.process} is not one of {self.processes} processes")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The loop: how long, how often, where.
 
@@ -65,7 +91,14 @@ class TrainConfig:
         key_metric: the evaluation's entry that decides which checkpoint is the best (higher is better).
         work_dir: folder for checkpoints, logs and the resolved configuration.
         workers: processes that prepare batches; 0 prepares them in a thread of the training process.
-        init: weights to start from (a .safetensors file or a folder that holds one); random if left out.
+        init: weights to start from: a .safetensors file, a model folder, or another run's folder; random if left out.
+            A recogniser's head is mapped by character where the charset differs; what else does not fit stays random.
+        frozen: parameters that stay as they are: shell-style patterns of their paths, such as "backbone/*".
+        compute: type of the convolutions; losses, BatchNorm statistics and parameters are float32 always.
+        accumulate: parts that each batch is split into, one after the other, to save memory; gradients are averaged.
+        ema_decay: evaluate and keep a moving average of the parameters, this much of which stays at each step; the
+            parameters themselves if left out, as in the paper.
+        mesh: the devices.
         resume: go on from the newest checkpoint in `work_dir`, if there is one.
     """
 
@@ -79,12 +112,22 @@ class TrainConfig:
     work_dir: str = "runs/default"
     workers: int = 0
     init: str | None = None
+    frozen: tuple[str, ...] = ()
+    compute: Literal["float32", "bfloat16"] = "float32"
+    accumulate: int = 1
+    ema_decay: float | None = None
+    mesh: MeshConfig = field(default_factory=MeshConfig)
     resume: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("log_every", 1), ("save_every", 1), ("eval_every", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"train.{name} must be at least {least}, not {getattr(self, name)}")
+        least = {"steps": 1, "batch_size": 1, "log_every": 1, "save_every": 1, "eval_every": 0, "accumulate": 1}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ConfigError(f"train.{name} must be at least {lowest}, not {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise ConfigError(f"train.accumulate {self.accumulate} does not divide train.batch_size {self.batch_size}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ConfigError(f"train.ema_decay must lie between 0 and 1, not {self.ema_decay}")
 
 
 @dataclass(frozen=True)
@@ -125,3 +168,9 @@ def check_share(name: str, share: float) -> None:
     """Raise `ConfigError` unless `share` is a fraction."""
     if not 0 <= share <= 1:
         raise ConfigError(f"{name} is a fraction between 0 and 1, not {share}")
+
+
+def check_students(students: int) -> None:
+    """Raise `ConfigError` unless there is at least one student."""
+    if students < 1:
+        raise ConfigError(f"mutual.students must be at least 1, not {students}")

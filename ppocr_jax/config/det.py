@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+from ppocr_jax.config.common import (
+    ConfigError,
+    LabelSource,
+    OptimizerConfig,
+    SyntheticConfig,
+    TrainConfig,
+    check_share,
+    check_students,
+)
 
 
 @dataclass(frozen=True)
@@ -13,8 +21,8 @@ class DetModelConfig:
     """Detector: DB on MobileNetV3-large x0.5 with a 96-wide FPN, the student of PP-OCRv2, section 2.1.
 
     Attributes:
-        name: an entry of `ppocr_jax.models`.
-        scale: width multiplier of the backbone.
+        name: "db_mobilenet_v3", or "db_resnet18", the teacher (with `neck_channels` 256).
+        scale: width multiplier of the MobileNetV3 backbone.
         neck_channels: inner width of the FPN.
     """
 
@@ -74,6 +82,32 @@ class DetLossConfig:
 
 
 @dataclass(frozen=True)
+class DetMutualConfig:
+    """Mutual learning: DML between students and, with a teacher, CML (PP-OCRv2 section 2.1, eq. 1 to 4).
+
+    Attributes:
+        students: S detectors of one kind, from different random weights, that learn from each other; 1 learns alone.
+        dml_weight: weight of what the students say of each other's probability maps (eq. 2).
+        dml_form: "code" compares the text class alone, as PaddleOCR; "paper" the symmetric KL divergence of both.
+        teacher: a frozen detector, in any form that `train.init` takes; none if left out.
+        teacher_mode: "eval", or "train" for BatchNorm by the batch's statistics, as PaddleOCR happens to do.
+        teacher_weight: weight of the dilated teacher's map (eq. 3 and 4).
+        binarize_teacher: dilate the map's pixels above 0.3 (PaddleOCR), not the map itself (the paper's text).
+    """
+
+    students: int = 1
+    dml_weight: float = 1.0
+    dml_form: Literal["code", "paper"] = "code"
+    teacher: str | None = None
+    teacher_mode: Literal["eval", "train"] = "eval"
+    teacher_weight: float = 1.0
+    binarize_teacher: bool = True
+
+    def __post_init__(self) -> None:
+        check_students(self.students)
+
+
+@dataclass(frozen=True)
 class DetReadingConfig:
     """How the probability map becomes boxes, in validation and in the exported model; PaddleOCR release/2.6's values.
 
@@ -102,6 +136,7 @@ class DetConfig:
     model: DetModelConfig = field(default_factory=DetModelConfig)
     data: DetDataConfig = field(default_factory=DetDataConfig)
     loss: DetLossConfig = field(default_factory=DetLossConfig)
+    mutual: DetMutualConfig = field(default_factory=DetMutualConfig)
     reading: DetReadingConfig = field(default_factory=DetReadingConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(warmup_steps=300))
     train: TrainConfig = field(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ppocr_jax.config.common import ConfigError, LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+from ppocr_jax.config.common import (
+    ConfigError,
+    LabelSource,
+    OptimizerConfig,
+    SyntheticConfig,
+    TrainConfig,
+    check_share,
+    check_students,
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,42 @@ class RecLossConfig:
         align_weight: its weight.
         ctc_from_step: step at which CTC joins.
         ctc_weight: weight of CTC while the frame-wise loss is on; 1 afterwards.
+        focal: weigh each line's CTC loss l by (1 - exp(-l))^2, so that hard lines count more.
+        center_weight: weight of the centre loss (Enhanced CTC, PP-OCRv2 eq. 10 to 12; 0.05 there); 0 for none.
+        centers: file of the centres, as `ppocr-jax extract-centers` writes it.
+        ace_weight: weight of the aggregation cross-entropy (an option of PaddleOCR, 0.1 there); 0 for none.
     """
 
     align_steps: int = 0
     align_weight: float = 10.0
     ctc_from_step: int = 0
     ctc_weight: float = 1.0
+    focal: bool = False
+    center_weight: float = 0.0
+    centers: str | None = None
+    ace_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.center_weight > 0 and self.centers is None:
+            raise ConfigError("loss.center_weight needs loss.centers: make them with `ppocr-jax extract-centers`")
+
+
+@dataclass(frozen=True)
+class RecMutualConfig:
+    """Unified deep mutual learning of recognisers (U-DML, PP-OCRv2 section 2.2, eq. 5 to 9).
+
+    Attributes:
+        students: S recognisers of one kind, from different random weights, that learn from each other; 1 learns alone.
+        dml_weight: weight of the KL divergence between their outputs (eq. 7).
+        feature_weight: weight of the distance between their backbones' features (eq. 9).
+    """
+
+    students: int = 1
+    dml_weight: float = 1.0
+    feature_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_students(self.students)
 
 
 @dataclass(frozen=True)
@@ -99,6 +137,7 @@ class RecConfig:
     model: RecModelConfig = field(default_factory=RecModelConfig)
     data: RecDataConfig = field(default_factory=RecDataConfig)
     loss: RecLossConfig = field(default_factory=RecLossConfig)
+    mutual: RecMutualConfig = field(default_factory=RecMutualConfig)
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
             schedule="piecewise", warmup_steps=500, boundaries=(70_000,), values=(1e-3, 1e-4), l2=2e-5

@@ -12,7 +12,7 @@ from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
-from ppocr_jax.preprocess import resize_pad_line
+from ppocr_jax.preprocess import leading_window, resize_pad_line
 
 # Numbers of drawn lines kept for each step, more than a batch holds.
 _INDEX_STRIDE = 4096
@@ -44,6 +44,7 @@ class DirectionBatches:
         augmentation: applied to real lines.
         seed: of everything random.
         height, width: of the network's input.
+        long_lines: "squeeze" or "window", see `ClassifierSpec`.
         charset: of the column labels.
     """
 
@@ -55,6 +56,7 @@ class DirectionBatches:
     seed: int
     height: int = 48
     width: int = 192
+    long_lines: str = "squeeze"
     charset: Charset | None = None
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
@@ -72,7 +74,7 @@ class DirectionBatches:
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"labels": labels}
 
     def _row(self, image_rgb: np.ndarray, *, turned: bool) -> dict[str, np.ndarray]:
-        picture = np.ascontiguousarray(image_rgb[::-1, ::-1]) if turned else image_rgb
+        picture = self._window(np.ascontiguousarray(image_rgb[::-1, ::-1]) if turned else image_rgb)
         row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
         return row if self.charset is None else row | {"frames": unknown_frames(self.width)}
 
@@ -81,10 +83,18 @@ class DirectionBatches:
         row = self._row(sample.image_rgb, turned=turned)
         if self.charset is None:
             return row
-        size = sample.image_rgb.shape[:2]
-        centers = size[1] - 1 - sample.char_centers if turned else sample.char_centers
-        ids = direction_ids(sample.text, self.charset, turned=turned)
-        return row | {"frames": frame_labels(ids, centers, size=size, height=self.height, width=self.width)}
+        centers = sample.char_centers
+        if turned:
+            centers = sample.image_rgb.shape[1] - 1 - centers
+        size = self._window(sample.image_rgb).shape[:2]
+        seen = centers < size[1]
+        ids = np.array(direction_ids(sample.text, self.charset, turned=turned))[seen]
+        return row | {"frames": frame_labels(ids, centers[seen], size=size, height=self.height, width=self.width)}
+
+    def _window(self, image_rgb: np.ndarray) -> np.ndarray:
+        if self.long_lines == "squeeze":
+            return image_rgb
+        return leading_window(image_rgb, height=self.height, width=self.width)
 
     def _drawn(self, index: int) -> LineSample:
         attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))

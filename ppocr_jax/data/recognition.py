@@ -39,6 +39,7 @@ class RecognitionBatches:
         augmentation: applied to real lines; drawn ones are degraded by their generator.
         seed: of everything random.
         height: of a line picture.
+        multiple_of: what `reference_width` makes of the batch size is a multiple of this.
     """
 
     charset: Charset
@@ -53,6 +54,7 @@ class RecognitionBatches:
     seed: int
     height: int = 32
     reference_width: int | None = 160
+    multiple_of: int = 8
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
         """The batch of `step`.
@@ -73,10 +75,11 @@ class RecognitionBatches:
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _lines_of(self, width: int) -> int:
-        """Lines in a batch of this bucket, a multiple of 8."""
+        """Lines in a batch of this bucket."""
         if self.reference_width is None:
             return self.batch_size
-        return max(8, round(self.batch_size * self.reference_width / width / 8) * 8)
+        unit = self.multiple_of
+        return max(unit, round(self.batch_size * self.reference_width / width / unit) * unit)
 
     def _bucket_shares(self) -> np.ndarray:
         """How often each bucket is drawn: half evenly, half as the real lines are spread."""

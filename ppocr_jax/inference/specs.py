@@ -40,7 +40,11 @@ class DetectorSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class ClassifierSpec(NetworkSpec):
-    """The direction classifier: input size in pixels, its classes in order, and how sure it must be to turn a crop."""
+    """The direction classifier: input size in pixels, its classes in order, and how sure it must be to turn a crop.
+
+    `long_lines`: "squeeze" a line that is too long into the width (PaddleOCR), or look at its leading "window" alone,
+    where the letters keep their shapes.
+    """
 
     task: ClassVar[str] = "cls"
     normalization: Normalization = LINE_NORMALIZATION
@@ -48,6 +52,7 @@ class ClassifierSpec(NetworkSpec):
     width: int = 192
     labels: tuple[str, ...] = ("0", "180")
     threshold: float = 0.9
+    long_lines: str = "squeeze"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
-from ppocr_jax.preprocess import crop_batch_width, detector_input, pad_small, resize_pad_line
+from ppocr_jax.preprocess import crop_batch_width, detector_input, leading_window, pad_small, resize_pad_line
 
 BATCH_SIZE = 6
 
@@ -73,11 +73,16 @@ class DirectionClassifier:
         """Direction of each line crop (h, w, 3) uint8 RGB."""
         directions: list[Direction] = [Direction(0, 0.0)] * len(crops)
         for indices in width_sorted_batches(crops, batch_size):
-            batch = _line_batch([crops[i] for i in indices], self.spec, self.spec.width)
+            batch = _line_batch([self._seen(crops[i]) for i in indices], self.spec, self.spec.width)
             for i, probabilities in zip(indices, self.backend(batch), strict=True):
                 best = int(probabilities.argmax())
                 directions[i] = Direction(int(self.spec.labels[best]), float(probabilities[best]))
         return directions
+
+    def _seen(self, crop: np.ndarray) -> np.ndarray:
+        if self.spec.long_lines == "squeeze":
+            return crop
+        return leading_window(crop, height=self.spec.height, width=self.spec.width)
 
 
 @dataclass(frozen=True)

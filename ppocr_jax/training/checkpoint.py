@@ -6,12 +6,14 @@ import importlib.metadata
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ppocr_jax import __version__
@@ -23,6 +25,23 @@ _logger = logging.getLogger("ppocr_jax")
 
 class CheckpointError(UserError):
     """A checkpoint is missing or does not fit the network."""
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """What a checkpoint holds, but for the optimiser's state.
+
+    Attributes:
+        step: optimiser steps done.
+        variables: "params" (averaged ones where the run kept such) and "batch_stats", as NumPy arrays.
+        metrics: of the evaluation; empty where there was none.
+        description: configuration, charset, versions.
+    """
+
+    step: int
+    variables: dict[str, Any]
+    metrics: dict[str, float]
+    description: dict[str, Any]
 
 
 class Checkpointer:
@@ -109,17 +128,20 @@ class Checkpointer:
         """
         return None if self.latest_step is None else self._restore(self.latest_step, like)
 
-    def restore_best(self, like: TrainState) -> TrainState:
-        """The state with the highest key metric; the newest where none was evaluated.
+    def load_best(self) -> SavedNetwork:
+        """The network with the highest key metric, from whatever devices; the newest where none was evaluated.
 
         Raises:
-            CheckpointError: there is no checkpoint, or it is of another network or optimiser.
+            CheckpointError: there is no checkpoint.
         """
         self.wait()
         step = self.best_step if self.best_step is not None else self.latest_step
         if step is None:
-            raise CheckpointError(f"no checkpoint in {self._manager.directory}; train first")
-        return self._restore(step, like)
+            raise CheckpointError(f"no finished checkpoint in {self._manager.directory}; train first")
+        state = _load_arrays(Path(self._manager.directory) / str(step) / "state")
+        params = state["params"] if state.get("average") is None else state["average"]
+        variables = {"params": params, "batch_stats": state["batch_stats"]}
+        return SavedNetwork(step, variables, dict(self._manager.metrics(step) or {}), self.describe(step))
 
     def describe(self, step: int) -> dict[str, Any]:
         """Configuration, charset and versions saved with the checkpoint of `step`."""
@@ -152,6 +174,15 @@ class Checkpointer:
     def _score(self, metrics: Mapping[str, float]) -> float:
         value = float(metrics[self._key_metric])
         return -math.inf if math.isnan(value) else value
+
+
+def _load_arrays(folder: Path) -> Any:
+    """Every array of a checkpoint as nested dictionaries, on the host."""
+    with ocp.StandardCheckpointer() as reader:
+        saved = reader.metadata(folder).item_metadata.tree
+        here = SingleDeviceSharding(jax.local_devices()[0])
+        wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), saved)
+        return jax.device_get(reader.restore(folder, wanted))
 
 
 def _versions() -> dict[str, str]:

@@ -4,71 +4,111 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import optax
 
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
+from ppocr_jax.training.best_student import best_network, evaluate_students
 from ppocr_jax.training.checkpoint import Checkpointer
+from ppocr_jax.training.freezing import freeze_statistics, freeze_updates, matcher
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.prefetch import BatchFunction
+from ppocr_jax.training.sharding import Placement
 from ppocr_jax.training.state import TrainState, create_state
 from ppocr_jax.training.step import Objective, make_train_step
 
 _logger = logging.getLogger("ppocr_jax")
 
 
-def fit(
-    config: DetConfig | RecConfig | ClsConfig,
-    *,
-    variables: Mapping[str, Any],
-    objective: Objective,
-    batches: BatchFunction,
-    evaluate: Callable[[TrainState], Mapping[str, float]],
-    charset: Sequence[str] | None = None,
-    l2_exempt: Callable[[str], bool] = lambda path: False,
-    is_head: Callable[[str], bool] = lambda path: False,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Task:
+    """What a run learns; built by `tasks` from a configuration.
+
+    Attributes:
+        variables: initial "params" and "batch_stats", with a leading student axis for mutual learners.
+        objective, batches: see `step` and `prefetch`.
+        evaluate: metrics of one network's variables.
+        frozen: see `step.make_train_step`.
+        placement: of all arrays.
+        charset: the recogniser's characters, recorded in the checkpoints.
+        l2_exempt, is_head: see `optimizer.make_optimizer`.
+    """
+
+    variables: Mapping[str, Any]
+    objective: Objective
+    batches: BatchFunction
+    evaluate: Callable[[Mapping[str, Any]], Mapping[str, float]]
+    frozen: Any = None
+    placement: Placement = field(default_factory=Placement)
+    charset: Sequence[str] | None = None
+    l2_exempt: Callable[[str], bool] = lambda path: False
+    is_head: Callable[[str], bool] = lambda path: False
+
+
+def fit(config: DetConfig | RecConfig | ClsConfig, task: Task) -> dict[str, Any]:
     """Train as `config` says, or go on with the run in its `work_dir`, and return the best variables.
 
-    The folder then holds `config.json` (resolved), `checkpoints/`, `log.jsonl` and `tensorboard/`.
+    The folder then holds `config.json` (resolved), `checkpoints/`, `log.jsonl` and `tensorboard/`. Of mutual learners
+    the one with the best key metric is returned.
 
     Args:
         config: of any task; only `optimizer` and `train` are read here, all of it is recorded.
-        variables: initial "params" and "batch_stats".
-        objective, batches, evaluate: the task, see `step`, `prefetch` and `loop`.
-        charset: the recogniser's characters, recorded in the checkpoints.
-        l2_exempt, is_head: see `optimizer.make_optimizer`.
+        task: what is learned.
 
     Raises:
         UserError: the folder holds a run already and `config.train.resume` is false.
         NonFiniteError: see `loop.train`.
     """
-    work_dir = Path(config.train.work_dir)
+    options, placement = config.train, task.placement
+    work_dir = Path(options.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
-    tx = make_optimizer(config.optimizer, config.train.steps, l2_exempt=l2_exempt, is_head=is_head)
-    state = create_state(variables, tx)
+    is_frozen = matcher(options.frozen, task.variables["params"])
+    tx = optax.chain(
+        make_optimizer(
+            config.optimizer,
+            options.steps,
+            l2_exempt=task.l2_exempt,
+            is_head=task.is_head,
+            students=placement.students,
+        ),
+        freeze_updates(is_frozen) if options.frozen else optax.identity(),
+    )
+    state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
+    objective = freeze_statistics(task.objective, is_frozen) if options.frozen else task.objective
+    train_step = make_train_step(
+        objective,
+        tx,
+        accumulate=options.accumulate,
+        ema_decay=options.ema_decay,
+        constrain=placement.constrain,
+    )
     with (
         Checkpointer(
-            work_dir / "checkpoints", key_metric=config.train.key_metric, config=to_dict(config), charset=charset
+            work_dir / "checkpoints", key_metric=options.key_metric, config=to_dict(config), charset=task.charset
         ) as checkpointer,
-        make_loggers(work_dir, config.train.steps) as loggers,
+        make_loggers(work_dir, options.steps) as loggers,
     ):
-        state = _start(state, checkpointer, config.train.resume, work_dir)
+        state = _start(state, checkpointer, options.resume, work_dir)
         save_config(config, work_dir / "config.json")
         state = train(
             state=state,
-            train_step=make_train_step(objective, tx),
-            batches=batches,
-            evaluate=evaluate,
-            config=config.train,
+            train_step=partial(train_step, frozen=placement.everywhere(task.frozen)),
+            batches=task.batches,
+            place=placement.batch,
+            evaluate=evaluate_students(task.evaluate, placement, options.key_metric),
+            config=options,
             checkpointer=checkpointer,
             loggers=loggers,
         )
-        return checkpointer.restore_best(state).variables
+        return best_network(checkpointer.load_best())
 
 
 def _start(state: TrainState, checkpointer: Checkpointer, resume: bool, work_dir: Path) -> TrainState:

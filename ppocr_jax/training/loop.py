@@ -19,7 +19,7 @@ from ppocr_jax.config import TrainConfig
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import Loggers
-from ppocr_jax.training.prefetch import BatchFunction, prefetched
+from ppocr_jax.training.prefetch import Batch, BatchFunction, prefetched
 from ppocr_jax.training.state import TrainState
 from ppocr_jax.training.step import Terms, TrainStep
 
@@ -38,6 +38,7 @@ def train(
     state: TrainState,
     train_step: TrainStep,
     batches: BatchFunction,
+    place: Callable[[Batch], Batch] = lambda batch: batch,
     evaluate: Callable[[TrainState], Mapping[str, float]],
     config: TrainConfig,
     checkpointer: Checkpointer,
@@ -52,6 +53,7 @@ def train(
         state: where to start; donated, not to be used afterwards.
         train_step: see `step.make_train_step`.
         batches: batch of a step, see `prefetch.prefetched`.
+        place: puts a batch on the devices.
         evaluate: metrics of a state; must hold `config.key_metric`.
         config: lengths, intervals, seed.
         checkpointer: takes the states.
@@ -70,7 +72,7 @@ def train(
         prefetched(batches, step, config.steps, workers=config.workers) as prepared,
     ):
         while step < config.steps and not stopping.is_set():
-            batch = next(prepared)
+            batch = place(next(prepared))
             state, terms = train_step(state, batch, seed_key)
             step += 1
             meter.add(step, terms, batch_size=len(next(iter(batch.values()))))

@@ -101,12 +101,24 @@ def descend(schedule: optax.Schedule) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
+def clip_each_student(max_norm: float) -> optax.GradientTransformation:
+    """Scale each student's gradients down to a norm of `max_norm`; arrays have a leading student axis."""
+
+    def clip(gradients: Any, params: Any) -> Any:
+        squares = sum(jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim))) for g in jax.tree.leaves(gradients))
+        factor = max_norm / jnp.maximum(jnp.sqrt(squares), max_norm)
+        return jax.tree.map(lambda g: g * factor.reshape(-1, *[1] * (g.ndim - 1)), gradients)
+
+    return optax.stateless(clip)
+
+
 def make_optimizer(
     config: OptimizerConfig,
     total_steps: int,
     *,
     l2_exempt: Callable[[str], bool] = lambda path: False,
     is_head: Callable[[str], bool] = lambda path: False,
+    students: int = 1,
 ) -> optax.GradientTransformation:
     """Optional clipping, coupled L2, Adam, and the schedule.
 
@@ -116,6 +128,7 @@ def make_optimizer(
         l2_exempt: whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
             recogniser, but not that of MobileNetV3.
         is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
+        students: mutual learners are clipped one by one.
     """
 
     def factor_of(path: str) -> float:
@@ -123,7 +136,9 @@ def make_optimizer(
             return 0.0
         return config.head_l2 if config.head_l2 is not None and is_head(path) else config.l2
 
-    clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
+    clip = optax.identity()
+    if config.clip_norm is not None:
+        clip = (optax.clip_by_global_norm if students == 1 else clip_each_student)(config.clip_norm)
     return optax.chain(
         clip,
         coupled_l2(factor_of),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def recognition_batches(config: RecConfig, charset: Charset) -> RecognitionBatch
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,
+        multiple_of=math.lcm(8, config.train.accumulate * max(1, config.train.mesh.data)),
     )
 
 
@@ -69,6 +71,7 @@ def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
         seed=config.train.seed,
         height=data.height,
         width=data.width,
+        long_lines=data.long_lines,
         charset=charset if config.loss.frame_weight > 0 else None,
     )
 

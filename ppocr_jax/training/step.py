@@ -13,32 +13,89 @@ from ppocr_jax.training.state import TrainState
 
 Batch = Mapping[str, Any]
 Terms = dict[str, jax.Array]
-# objective(params, batch_stats, batch, rng, step) -> (loss, (new_batch_stats, unweighted terms))
-Objective = Callable[[Any, Any, Batch, jax.Array, jax.Array], tuple[jax.Array, tuple[Any, Terms]]]
-TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Terms]]
+# objective(params, frozen, batch_stats, batch, rng, step) -> (loss, (new_batch_stats, unweighted terms))
+Objective = Callable[[Any, Any, Any, Batch, jax.Array, jax.Array], tuple[jax.Array, tuple[Any, Terms]]]
+TrainStep = Callable[..., tuple[TrainState, Terms]]
+# (params, frozen, batch_stats, batch, rng, step) -> (loss, new_batch_stats, terms, gradients)
+_Gradients = Callable[..., tuple[jax.Array, Any, Terms, Any]]
 
 
-def make_train_step(objective: Objective, tx: optax.GradientTransformation) -> TrainStep:
-    """Compile `(state, batch, seed_key) -> (state, terms)`; the state passed in is donated and must not be used again.
+def make_train_step(
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    *,
+    accumulate: int = 1,
+    ema_decay: float | None = None,
+    constrain: Callable[[TrainState], TrainState] = lambda state: state,
+) -> TrainStep:
+    """Compile `(state, batch, seed_key, frozen=None) -> (state, terms)`.
+
+    The state passed in is donated and must not be used again. `frozen` are arrays that the objective reads and nothing
+    changes, such as a teacher's weights.
 
     The randomness of a step is `fold_in(seed_key, state.step)`, so a resumed run draws the same numbers as one that
     was never interrupted. `terms` are the objective's, plus "loss", "grad_norm" (L2 norm of all gradients together,
     before clipping and L2) and, where the optimiser's state tells it, "learning_rate".
-    """
 
-    def train_step(state: TrainState, batch: Batch, seed_key: jax.Array) -> tuple[TrainState, Terms]:
+    Args:
+        objective: what is minimised over its first argument; the others get no gradient.
+        tx: the optimiser.
+        accumulate: parts each batch is split into; their gradients and terms are averaged.
+        ema_decay: of `state.average`.
+        constrain: applied to the new state under `jit`: its placement on the devices.
+    """
+    gradients_of = _accumulated(_gradients(objective), accumulate)
+
+    def train_step(
+        state: TrainState, batch: Batch, seed_key: jax.Array, frozen: Any = None
+    ) -> tuple[TrainState, Terms]:
         rng = jax.random.fold_in(seed_key, state.step)
-        value_and_grad = jax.value_and_grad(objective, has_aux=True)
-        (loss, (batch_stats, terms)), gradients = value_and_grad(
-            state.params, state.batch_stats, batch, rng, state.step
+        loss, batch_stats, terms, gradients = gradients_of(
+            state.params, frozen, state.batch_stats, batch, rng, state.step
         )
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if ema_decay is not None:
+            average = optax.incremental_update(params, state.average, 1 - ema_decay)
         terms = {**terms, "loss": loss, "grad_norm": optax.tree.norm(gradients)}
         learning_rate = optax.tree.get(opt_state, "learning_rate")
         if learning_rate is not None:
             terms["learning_rate"] = learning_rate
         terms = {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
-        return TrainState(state.step + 1, params, batch_stats, opt_state), terms
+        return constrain(TrainState(state.step + 1, params, batch_stats, opt_state, average)), terms
 
     return jax.jit(train_step, donate_argnums=0)
+
+
+def _gradients(objective: Objective) -> _Gradients:
+    value_and_grad = jax.value_and_grad(objective, has_aux=True)
+
+    def gradients_of(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
+        (loss, (batch_stats, terms)), gradients = value_and_grad(params, frozen, batch_stats, batch, rng, step)
+        return loss, batch_stats, terms, gradients
+
+    return gradients_of
+
+
+def _accumulated(gradients_of: _Gradients, parts: int) -> _Gradients:
+    """Means over `parts` of the batch; the running statistics pass from part to part."""
+    if parts == 1:
+        return gradients_of
+
+    def part_of(x: jax.Array) -> jax.Array:
+        # Part i takes rows i, i + parts, ...: on a mesh every device then has its share of each part.
+        return jnp.asarray(x).reshape(len(x) // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+
+    def mean_over_parts(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
+        def one_part(batch_stats: Any, part: tuple[Batch, jax.Array]):
+            rows, key = part
+            loss, batch_stats, terms, gradients = gradients_of(params, frozen, batch_stats, rows, key, step)
+            return batch_stats, (loss, terms, gradients)
+
+        rows = jax.tree.map(part_of, dict(batch))
+        batch_stats, each = jax.lax.scan(one_part, batch_stats, (rows, jax.random.split(rng, parts)))
+        loss, terms, gradients = jax.tree.map(lambda x: x.mean(0), each)
+        return loss, batch_stats, terms, gradients
+
+    return mean_over_parts

@@ -3,105 +3,111 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from flax import linen as nn
 
 from ppocr_jax.charset import load_charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, TrainConfig
+from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.models import build_model
-from ppocr_jax.models.io import check_same_structure, load_safetensors, save_safetensors
+from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.options import builder_options
+from ppocr_jax.models.precision import training_ops
 from ppocr_jax.training import sources, validation
-from ppocr_jax.training.fit import fit
-from ppocr_jax.training.objectives import detection_objective, direction_objective, recognition_objective
+from ppocr_jax.training.cml import TEACHER, detection_objective
+from ppocr_jax.training.fit import Task, fit
+from ppocr_jax.training.initial import initial_variables, load_centers, load_teacher
+from ppocr_jax.training.objectives import direction_objective
 from ppocr_jax.training.platform import prepare_cpu
+from ppocr_jax.training.sharding import Placement, connect, make_mesh
+from ppocr_jax.training.udml import CENTERS, recognition_objective
 
 _logger = logging.getLogger("ppocr_jax")
+Config = DetConfig | RecConfig | ClsConfig
 WEIGHTS_FILE = {"det": "det.safetensors", "rec": "rec.safetensors", "cls": "cls.safetensors"}
 
 
-def run(config: DetConfig | RecConfig | ClsConfig) -> Path:
+def run(config: Config) -> Path:
     """Train as `config` says; returns the safetensors file with the best weights.
 
     Raises:
         UserError: something the configuration names is missing or wrong.
     """
     prepare_cpu()
-    runners: dict[type, Callable[[Any], tuple[str, dict[str, Any]]]] = {
-        DetConfig: _run_detector,
-        RecConfig: _run_recognizer,
-        ClsConfig: _run_classifier,
+    connect(config.train.mesh)
+    builders: dict[type, tuple[str, Callable[[Any], Task]]] = {
+        DetConfig: ("det", detection_task),
+        RecConfig: ("rec", recognition_task),
+        ClsConfig: ("cls", direction_task),
     }
-    task, variables = runners[type(config)](config)
-    path = Path(config.train.work_dir) / WEIGHTS_FILE[task]
-    save_safetensors(path, variables)
-    _logger.info("best weights: %s", path)
+    name, build = builders[type(config)]
+    variables = fit(config, build(config))
+    path = Path(config.train.work_dir) / WEIGHTS_FILE[name]
+    if jax.process_index() == 0:
+        save_safetensors(path, variables)
+        _logger.info("best weights: %s", path)
     return path
 
 
-def _run_detector(config: DetConfig) -> tuple[str, dict[str, Any]]:
-    model = build_model(config.model.name, **builder_options(config))
-    variables = _initial_variables(model, (1, 64, 64, 3), config.train)
-    best = fit(
-        config,
-        variables=variables,
-        objective=detection_objective(model, config.loss),
+def detection_task(config: DetConfig) -> Task:
+    """Detectors: one alone, or students with or without a teacher."""
+    mutual, mesh = config.mutual, make_mesh(config.train.mesh)
+    build = _builder(config, builder_options(config))
+    teacher, teacher_variables = load_teacher(mutual.teacher, config.train.compute) if mutual.teacher else (None, None)
+    return Task(
+        variables=initial_variables(build(), "det", config.train, students=mutual.students),
+        objective=detection_objective(build(training=True), config.loss, mutual, teacher=teacher, mesh=mesh),
         batches=sources.detection_batches(config),
-        evaluate=validation.detector_evaluation(model, config),
+        evaluate=validation.detector_evaluation(build(), config),
+        frozen=None if teacher is None else {TEACHER: teacher_variables},
+        placement=Placement(mesh, mutual.students),
     )
-    return "det", best
 
 
-def _run_recognizer(config: RecConfig) -> tuple[str, dict[str, Any]]:
+def recognition_task(config: RecConfig) -> Task:
+    """Recognisers: one alone, or several that learn from each other."""
     charset = load_charset(config.model.charset)
-    model = build_model(config.model.name, **builder_options(config, charset))
-    variables = _initial_variables(model, (1, config.data.height, 64, 3), config.train)
-    best = fit(
-        config,
-        variables=variables,
-        objective=recognition_objective(model, config.loss, charset),
+    mutual, mesh = config.mutual, make_mesh(config.train.mesh)
+    build = _builder(config, builder_options(config, charset))
+    return Task(
+        variables=initial_variables(build(), "rec", config.train, students=mutual.students, charset=charset),
+        objective=recognition_objective(build(training=True), config.loss, charset, mutual, mesh=mesh),
         batches=sources.recognition_batches(config, charset),
-        evaluate=validation.recognizer_evaluation(model, config, charset),
+        evaluate=validation.recognizer_evaluation(build(), config, charset),
+        frozen=None if config.loss.centers is None else {CENTERS: load_centers(config.loss.centers, charset)},
+        placement=Placement(mesh, mutual.students),
         charset=charset.characters,
-        l2_exempt=_is_norm,
+        l2_exempt=_is_norm if config.model.name == "crnn_lcnet" else lambda path: False,
         is_head=lambda path: path.startswith("head/"),
     )
-    return "rec", best
 
 
-def _run_classifier(config: ClsConfig) -> tuple[str, dict[str, Any]]:
+def direction_task(config: ClsConfig) -> Task:
+    """The direction classifier."""
     charset = load_charset(config.data.charset)
-    model = build_model(config.model.name, **builder_options(config, charset))
-    variables = _initial_variables(model, (1, config.data.height, config.data.width, 3), config.train)
-    best = fit(
-        config,
-        variables=variables,
-        objective=direction_objective(model, config.loss),
+    build = _builder(config, builder_options(config, charset))
+    return Task(
+        variables=initial_variables(build(), "cls", config.train),
+        objective=direction_objective(build(training=True), config.loss),
         batches=sources.direction_batches(config, charset),
-        evaluate=validation.classifier_evaluation(model, config, charset),
+        evaluate=validation.classifier_evaluation(build(), config, charset),
+        placement=Placement(make_mesh(config.train.mesh)),
     )
-    return "cls", best
+
+
+def _builder(config: Config, options: dict[str, Any]) -> Callable[..., nn.Module]:
+    """The configured network, with `training=True` in the configured precision."""
+
+    def build(training: bool = False) -> nn.Module:
+        ops = training_ops(config.train.compute) if training else None
+        return build_model(config.model.name, ops=ops, **options)
+
+    return build
 
 
 def _is_norm(path: str) -> bool:
     """BatchNorm of the PP-LCNet recogniser gets no L2 (PaddleOCR release/2.6)."""
     return path.endswith(("bn/scale", "bn/bias"))
-
-
-def _initial_variables(model: Any, shape: tuple[int, ...], config: TrainConfig) -> Mapping[str, Any]:
-    """Random weights, or those of `config.init`.
-
-    Raises:
-        WeightsError: the file is missing or of another network.
-    """
-    initialize = jax.jit(lambda key: model.init(key, jnp.zeros(shape), train=False))
-    variables = initialize(jax.random.key(config.seed))
-    if config.init is None:
-        return variables
-    loaded = load_safetensors(config.init)
-    check_same_structure(loaded, variables, config.init)
-    return loaded

@@ -1,4 +1,4 @@
-"""Scores of a state during training: the very code that reads pictures, with the network under training inside."""
+"""Scores of a network during training: the very code that reads pictures, with the network under training inside."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
 from ppocr_jax.training.sources import make_corpus
-from ppocr_jax.training.state import TrainState
 
-Evaluate = Callable[[TrainState], Mapping[str, float]]
+Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 Item = TypeVar("Item")
 
 # Lines read at once: shapes are padded to few sizes, so large batches cost little padding.
 _BATCH = 32
 
 
-class _StateBackend:
+class _VariablesBackend:
     """A network under training as an inference backend; see `inference.backends.Backend`."""
 
     def __init__(self, predict: Callable[[Any, np.ndarray], jax.Array], variables: Any, task: str) -> None:
@@ -62,8 +61,8 @@ def recognizer_evaluation(model: nn.Module, config: RecConfig, charset: Charset)
     predict = _predictor(model, "probabilities")
     spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])
 
-    def evaluate(state: TrainState) -> Mapping[str, float]:
-        backend = _StateBackend(predict, state.variables, "rec")
+    def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        backend = _VariablesBackend(predict, variables, "rec")
         recognize = partial(Recognizer(backend, spec, charset), batch_size=_BATCH)
         return evaluate_recognition(
             recognize,
@@ -90,8 +89,8 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     predict = _predictor(model, "probability")
     spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))
 
-    def evaluate(state: TrainState) -> Mapping[str, float]:
-        detect = Detector(_StateBackend(predict, state.variables, "det"), spec)
+    def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        detect = Detector(_VariablesBackend(predict, variables, "det"), spec)
         return evaluate_detection(detect, records)
 
     return evaluate
@@ -104,9 +103,10 @@ def classifier_evaluation(model: nn.Module, config: ClsConfig, charset: Charset)
     samples = list(islice(cls_evaluation.turn_every_second(pictures), config.data.val_synthetic))
     predict = _predictor(model, "probabilities")
 
-    def evaluate(state: TrainState) -> Mapping[str, float]:
-        backend = _StateBackend(predict, state.variables, "cls")
-        spec = ClassifierSpec(height=config.data.height, width=config.data.width)
+    def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        backend = _VariablesBackend(predict, variables, "cls")
+        data = config.data
+        spec = ClassifierSpec(height=data.height, width=data.width, long_lines=data.long_lines)
         classify = partial(DirectionClassifier(backend, spec), batch_size=_BATCH)
         return cls_evaluation.evaluate_direction(classify, samples)
 

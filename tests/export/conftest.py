@@ -23,7 +23,7 @@ SPECS = {
 @pytest.fixture(scope="session")
 def networks():
     """Task -> network, such that outputs spread over the whole range and every BatchNorm does something."""
-    from ppocr_jax.export.network import TrainedNetwork
+    from ppocr_jax.training.network import TrainedNetwork
 
     charset = {"rec": english_charset()}
     return {task: TrainedNetwork(spec, random_variables(spec), charset.get(task)) for task, spec in SPECS.items()}
@@ -41,7 +41,7 @@ def exported(networks, tmp_path_factory):
 def random_variables(spec, *, seed: int = 0) -> dict:
     import jax
 
-    from ppocr_jax.export.network import variable_shapes
+    from ppocr_jax.training.network import variable_shapes
 
     rng = np.random.default_rng(seed)
     paths, tree = jax.tree_util.tree_flatten_with_path(variable_shapes(spec))

@@ -35,9 +35,10 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert _steps(tmp_path) == [2, 6]
     with Checkpointer(tmp_path, key_metric="accuracy") as checkpointer:
         assert (checkpointer.best_step, checkpointer.latest_step) == (2, 6)
-        best, latest = checkpointer.restore_best(_state(0)), checkpointer.restore_latest(_state(0))
-    assert (int(best.step), int(latest.step)) == (2, 6)
-    jax.tree.map(np.testing.assert_array_equal, best, _state(2))
+        best, latest = checkpointer.load_best(), checkpointer.restore_latest(_state(0))
+    assert (best.step, int(latest.step)) == (2, 6)
+    assert best.metrics == {"accuracy": 0.9, "other": 1.0}
+    jax.tree.map(np.testing.assert_array_equal, best.variables, _state(2).variables)
     jax.tree.map(np.testing.assert_array_equal, latest, _state(6))
 
 
@@ -45,7 +46,7 @@ def test_without_an_evaluation_the_newest_stands_for_the_best(tmp_path):
     with Checkpointer(tmp_path, key_metric="accuracy") as checkpointer:
         checkpointer.save(_state(1))
         checkpointer.save(_state(2))
-        assert int(checkpointer.restore_best(_state(0)).step) == 2
+        assert (checkpointer.load_best().step, checkpointer.load_best().metrics) == (2, {})
 
 
 def test_a_checkpoint_describes_itself(tmp_path):
@@ -107,8 +108,8 @@ def test_a_checkpoint_of_another_network_is_refused_with_advice(tmp_path):
 
 def test_errors_of_use(tmp_path):
     with Checkpointer(tmp_path, key_metric="hmean") as checkpointer:
-        with pytest.raises(CheckpointError, match="no checkpoint in"):
-            checkpointer.restore_best(_state(0))
+        with pytest.raises(CheckpointError, match="no finished checkpoint in"):
+            checkpointer.load_best()
         with pytest.raises(KeyError, match="key metric 'hmean'"):
             checkpointer.save(_state(1), {"accuracy": 1.0})
         assert checkpointer.latest_step is None

@@ -43,7 +43,7 @@ def _train(network: str, model, batch, loss_of, optimizer: OptimizerConfig, **ma
     like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *size)), train=False))
     tensors = golden_tensors(description)
 
-    def objective(params, batch_stats, batch, rng, step):
+    def objective(params, frozen, batch_stats, batch, rng, step):
         variables = {"params": params, "batch_stats": batch_stats}
         outputs, changed = model.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
         loss, terms = loss_of(outputs, batch)

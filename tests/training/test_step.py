@@ -25,7 +25,7 @@ def test_terms_and_statistics_are_those_of_the_objective_at_this_step():
         params, stats = jax.tree.map(np.array, (state.params, state.batch_stats))
         rng = jax.random.fold_in(key, number)
         (loss, (expected_stats, _)), gradients = jax.value_and_grad(toy.objective, has_aux=True)(
-            params, stats, batch, rng, number
+            params, None, stats, batch, rng, number
         )
         state, terms = step(state, batch, key)
         assert int(state.step) == number + 1
@@ -37,7 +37,7 @@ def test_terms_and_statistics_are_those_of_the_objective_at_this_step():
 
 
 def test_the_step_number_reaches_the_objective():
-    def objective(params, batch_stats, batch, rng, step):
+    def objective(params, frozen, batch_stats, batch, rng, step):
         return params["w"] * step, (batch_stats, {"seen": step})
 
     state = create_state({"params": {"w": jnp.ones(())}}, TX)
@@ -52,7 +52,7 @@ def test_the_step_number_reaches_the_objective():
 def test_the_state_is_donated_but_the_callers_variables_stay_valid():
     variables = {"params": {"w": jnp.ones(3)}, "batch_stats": {"m": jnp.ones(3)}}
     state = create_state(variables, TX)
-    make_train_step(lambda p, s, b, r, k: (p["w"].sum(), (s, {})), TX)(state, {}, jax.random.key(0))
+    make_train_step(lambda p, f, s, b, r, k: (p["w"].sum(), (s, {})), TX)(state, {}, jax.random.key(0))
     assert state.params["w"].is_deleted()
     np.testing.assert_array_equal(variables["params"]["w"], np.ones(3))
     np.testing.assert_array_equal(variables["batch_stats"]["m"], np.ones(3))

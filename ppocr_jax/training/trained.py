@@ -8,19 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
-from ppocr_jax.config_io import load_config, to_dict
+from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
-from ppocr_jax.export.network import TrainedNetwork, variable_shapes
 from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
 from ppocr_jax.models.options import builder_options
+from ppocr_jax.training.network import TrainedNetwork, variable_shapes
 
 Config = DetConfig | RecConfig | ClsConfig
 
@@ -111,21 +108,14 @@ def _from_config(
 
 
 def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -> TrainedNetwork:
+    from ppocr_jax.training.best_student import best_network
     from ppocr_jax.training.checkpoint import Checkpointer
-    from ppocr_jax.training.optimizer import make_optimizer
-    from ppocr_jax.training.state import create_state
 
-    with Checkpointer(folder / "checkpoints", key_metric=config.train.key_metric, config=to_dict(config)) as saved:
-        step = saved.best_step if saved.best_step is not None else saved.latest_step
-        if step is None:
-            raise UserError(f"{folder}/checkpoints holds no finished checkpoint yet")
-        stored = saved.describe(step)["charset"]
-        characters = Charset(tuple(stored)) if stored else _charset(config, charset)
-        shapes = variable_shapes(_spec(config, characters))
-        optimizer = make_optimizer(config.optimizer, config.train.steps)
-        blank = jax.jit(lambda: create_state(jax.tree.map(jnp.zeros_like, shapes), optimizer))()
-        variables = jax.device_get(saved.restore_best(blank).variables)
-    return _network(config, variables, characters, {"from": folder.resolve().name, "step": step})
+    with Checkpointer(folder / "checkpoints", key_metric=config.train.key_metric) as checkpointer:
+        saved = checkpointer.load_best()
+    stored = saved.description["charset"]
+    characters = Charset(tuple(stored)) if stored else _charset(config, charset)
+    return _network(config, best_network(saved), characters, {"from": folder.resolve().name, "step": saved.step})
 
 
 def _network(
@@ -146,7 +136,8 @@ def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
         )
     if isinstance(config, ClsConfig):
         data = config.data
-        return ClassifierSpec(network=model.name, options=options, height=data.height, width=data.width)
+        size = {"height": data.height, "width": data.width, "long_lines": data.long_lines}
+        return ClassifierSpec(network=model.name, options=options, **size)
     # Lines narrower than any in training would be padded to a width the network never saw.
     return RecognizerSpec(
         network=model.name, options=options, height=config.data.height, min_width=min(320, config.data.widths[0])

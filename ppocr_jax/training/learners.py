@@ -1,0 +1,107 @@
+"""Mutual learners: S networks of one kind in one pytree, every array of which has a leading student axis.
+
+Each student computes its share of the total loss from its own outputs and from those that its peers hand round. On one
+group of devices the students run one after the other; on a mesh with a "student" axis each group of devices holds its
+own students, and `all_gather` hands the outputs round. The shares add up to the same total either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+
+from ppocr_jax.training.step import Batch, Objective, Terms
+
+STUDENT_AXIS = "student"
+
+Outputs = Mapping[str, jax.Array]
+# forward(params, batch_stats, images) -> (outputs, new_batch_stats), in training mode
+Forward = Callable[[Any, Any, jax.Array], tuple[Outputs, Any]]
+# What all students get alike: (frozen, batch) -> arrays such as a teacher's maps
+Context = Callable[[Any, Batch], Mapping[str, jax.Array]]
+
+
+class Share(Protocol):
+    """One student's share of the total loss, and its unweighted terms."""
+
+    def __call__(
+        self, own: Outputs, peers: Sequence[Outputs], batch: Batch, context: Mapping[str, jax.Array], step: jax.Array
+    ) -> tuple[jax.Array, Terms]:
+        """`peers`: what the other students handed round."""
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """One pytree of several of the same structure: arrays gain a leading axis."""
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+
+
+def pick(tree: Any, index: Any) -> Any:
+    """One student of a stacked pytree; `index` may be traced."""
+    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(jnp.asarray(x), index, keepdims=False), tree)
+
+
+def mutual_objective(
+    forward: Forward,
+    share: Share,
+    *,
+    exchanged: Sequence[str],
+    students: int,
+    mesh: Mesh | None = None,
+    context: Context = lambda frozen, batch: {},
+) -> Objective:
+    """Sum of all students' shares.
+
+    Args:
+        forward: of one student.
+        share: of one student; gradients flow to its peers as well.
+        exchanged: names of the outputs that are handed round.
+        students: S.
+        mesh: with a "student" axis of more than one group, each group of devices computes its own students alone.
+        context: evaluated once for all students.
+
+    Returns:
+        An objective over params and batch_stats with a leading axis of S; a term "ctc" of student 0 becomes "ctc_0".
+
+    Raises:
+        ValueError: the mesh's student axis does not divide S.
+    """
+    groups = 1 if mesh is None else mesh.shape[STUDENT_AXIS]
+    if students % groups:
+        raise ValueError(f"{students} students cannot be spread over {groups} groups of devices")
+
+    def of_group(params: Any, batch_stats: Any, batch: Batch, context: Any, step: jax.Array):
+        count = students // groups
+        first = lax.axis_index(STUDENT_AXIS) * count if groups > 1 else 0
+        runs = [forward(pick(params, i), pick(batch_stats, i), batch["images"]) for i in range(count)]
+        handed_round = stack([{name: outputs[name] for name in exchanged} for outputs, _ in runs])
+        if groups > 1:
+            handed_round = lax.all_gather(handed_round, STUDENT_AXIS, tiled=True)
+        shares = []
+        for i, (outputs, _) in enumerate(runs):
+            peers = [pick(handed_round, (first + i + k) % students) for k in range(1, students)]
+            shares.append(share(outputs, peers, batch, context, step))
+        return stack(shares), stack([statistics for _, statistics in runs])
+
+    if groups > 1:
+        own, everyone = PartitionSpec(STUDENT_AXIS), PartitionSpec()
+        of_group = jax.shard_map(
+            of_group,
+            mesh=mesh,
+            in_specs=(own, own, everyone, everyone, everyone),
+            out_specs=own,
+            axis_names={STUDENT_AXIS},
+            check_vma=False,
+        )
+
+    def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
+        shared = context(frozen, batch)
+        (shares, terms), batch_stats = of_group(params, batch_stats, dict(batch), dict(shared), step)
+        named = {f"{name}_{i}": values[i] for name, values in terms.items() for i in range(students)}
+        return shares.sum(), (batch_stats, named)
+
+    return objective

@@ -1,0 +1,122 @@
+"""Where a run's arrays live: on one device, or spread over a mesh of devices and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ppocr_jax.config import MeshConfig
+from ppocr_jax.errors import UserError
+from ppocr_jax.training.learners import STUDENT_AXIS
+from ppocr_jax.training.state import TrainState
+
+DATA_AXIS = "data"
+
+
+class MeshError(UserError):
+    """The devices asked for are not there, or do not divide what is spread over them."""
+
+
+def connect(config: MeshConfig) -> None:
+    """Join the other processes of the run, before the first use of a device; nothing to do for a single process.
+
+    Raises:
+        MeshError: the others do not answer.
+    """
+    if config.coordinator is None:
+        return
+    try:
+        if config.coordinator == "auto":
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(config.coordinator, config.processes, config.process)
+    except (RuntimeError, ValueError) as error:
+        raise MeshError(f"cannot join the run at {config.coordinator}: {error}") from error
+
+
+def make_mesh(config: MeshConfig) -> Mesh | None:
+    """A mesh over the axes "data" and "student"; None where a single device does all the work.
+
+    Raises:
+        MeshError: there are fewer devices than asked for.
+    """
+    count = jax.device_count()
+    data = config.data or max(1, count // config.student)
+    if data * config.student > count:
+        raise MeshError(
+            f"train.mesh asks for {data} x {config.student} devices, but there are {count} "
+            f"({jax.devices()[0].platform})"
+        )
+    if data * config.student == 1:
+        return None
+    devices = np.array(jax.devices()[: data * config.student]).reshape(data, config.student)
+    return Mesh(devices, (DATA_AXIS, STUDENT_AXIS))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Puts states, batches and frozen arrays where a mesh wants them.
+
+    Batches are split along their first axis over "data"; mutual learners along theirs over "student"; everything else
+    is on every device.
+
+    Attributes:
+        mesh: None for a single device.
+        students: S; 1 for a network that learns alone, whose arrays have no student axis.
+    """
+
+    mesh: Mesh | None = None
+    students: int = 1
+
+    def state(self, state: TrainState) -> TrainState:
+        """Place a state that every process holds alike."""
+        if self.mesh is None:
+            return state
+        return jax.tree.map(lambda x: self._put(x, self._spec_of(x)), state)
+
+    def constrain(self, state: TrainState) -> TrainState:
+        """Keep a state in its place, under `jit`."""
+        if self.mesh is None:
+            return state
+        mesh = self.mesh
+        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, NamedSharding(mesh, self._spec_of(x))), state)
+
+    def everywhere(self, tree: Any) -> Any:
+        """Place arrays that every device needs whole."""
+        return tree if self.mesh is None else jax.tree.map(lambda x: self._put(x, PartitionSpec()), tree)
+
+    def batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        """Place a batch; in a run of several processes each brings its own rows.
+
+        Raises:
+            MeshError: the rows cannot be split evenly.
+        """
+        if self.mesh is None:
+            return batch
+        rows, shards = len(next(iter(batch.values()))) * jax.process_count(), self.mesh.shape[DATA_AXIS]
+        if rows % shards:
+            raise MeshError(f"a batch of {rows} cannot be split over {shards} devices: change train.batch_size")
+        sharding = NamedSharding(self.mesh, PartitionSpec(DATA_AXIS))
+        return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
+
+    def host(self, tree: Any) -> Any:
+        """NumPy arrays of what may be spread over devices and processes."""
+        if self.mesh is None or jax.process_count() == 1:
+            return jax.device_get(tree)
+        whole = NamedSharding(self.mesh, PartitionSpec())
+        return jax.device_get(jax.jit(lambda x: x, out_shardings=whole)(tree))
+
+    def _spec_of(self, x: Any) -> PartitionSpec:
+        """Mutual learners' arrays carry the student axis first; scalars (counters, the learning rate) have none."""
+        return PartitionSpec(STUDENT_AXIS) if self.students > 1 and np.ndim(x) else PartitionSpec()
+
+    def _put(self, x: Any, spec: PartitionSpec) -> jax.Array:
+        assert self.mesh is not None
+        sharding = NamedSharding(self.mesh, spec)
+        value = np.asarray(x)
+        return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])

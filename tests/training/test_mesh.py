@@ -1,0 +1,53 @@
+"""The same numbers on one device, on eight, and with the students on devices of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Compiled in a hurry: what is compared runs for milliseconds.
+XLA_FLAGS = (
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results():
+    environment = {**os.environ, "XLA_FLAGS": XLA_FLAGS, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "tests.training.mesh_worker"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+PAIRS = [("udml/one", "udml/8x1"), ("udml/one", "udml/4x2"), ("cml/one", "cml/4x2"), ("cml4/one", "cml4/4x2")]
+
+
+@pytest.mark.parametrize(("reference", "other"), PAIRS)
+def test_five_steps_are_the_same_on_every_mesh(results, reference, other):
+    a, b = results[reference], results[other]
+    assert a["terms"] == b["terms"]
+    np.testing.assert_allclose(a["losses"], b["losses"], rtol=1e-5)
+    assert a["losses"][0] != a["losses"][-1]
+    for name, value in a["variables"].items():
+        np.testing.assert_allclose(value, b["variables"][name], atol=1e-5, err_msg=name)
+
+
+def test_students_live_on_devices_of_their_own(results):
+    assert results["udml/4x2"]["spread"] == ["PartitionSpec('student',)"]
+    assert results["cml4/4x2"]["spread"] == ["PartitionSpec('student',)"]
+
+
+def test_students_differ_and_learn_from_each_other(results):
+    kernel = np.array(results["udml/one"]["variables"]["['params']['fc2']['kernel']"])
+    assert kernel.shape[0] == 2
+    assert np.abs(kernel[0] - kernel[1]).max() > 0.01
+    assert {"dml_0", "dml_1", "feature_0", "center_1", "ctc_0", "alignment_1"} <= set(results["udml/one"]["terms"])
