@@ -87,6 +87,47 @@ def test_polygons_stay_on_their_text(name: str, seed: int) -> None:
     assert not got[:, view.width :].any()
 
 
+@pytest.mark.parametrize("name", VIEWS)
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_clipped_polygons_cover_their_text(name: str, seed: int) -> None:
+    """Each region alone: its moved and cut polygon against the white that the picture then shows."""
+    view = VIEWS[name](np.random.default_rng(seed))
+    size = max(view.height, view.width)
+    for polygon in TEXT:
+        shown = render(filled([polygon], HEIGHT, WIDTH), view, size)[..., 0] > 127
+        parts, _ = clipped_polygons(view, [polygon], [False])
+        drawn = filled(parts, size, size)[..., 0] > 127
+        # Where the picture was rotated out of its canvas, the polygon still covers the black beside it.
+        drawn &= cv2.dilate(_source_is_visible(view, size).astype(np.uint8), np.ones((3, 3))) > 0
+        common, union = (shown & drawn).sum(), (shown | drawn).sum()
+        assert common > 0.9 * union - 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_rotation_is_about_the_centre_by_ten_degrees_at_most(seed: int) -> None:
+    view = random_rotation(np.random.default_rng(seed), base())
+    assert (view.height, view.width) == (HEIGHT, WIDTH)
+    np.testing.assert_allclose(view.points(np.array([WIDTH / 2, HEIGHT / 2])), (WIDTH / 2, HEIGHT / 2))
+    (cos, minus_sin), (sin, _) = view.matrix[:2, :2]
+    assert cos**2 + sin**2 == pytest.approx(1)
+    assert minus_sin == -sin
+    assert abs(np.rad2deg(np.arcsin(sin))) <= 10
+
+
+def test_rotations_go_both_ways_and_scales_fill_their_range() -> None:
+    rng = np.random.default_rng(0)
+    sines = [random_rotation(rng, base()).matrix[1, 0] for _ in range(200)]
+    assert min(sines) < -0.16
+    assert max(sines) > 0.16
+    views = [random_scale(rng, base()) for _ in range(200)]
+    factors = [view.width / WIDTH for view in views]
+    assert 0.49 < min(factors) < 0.6
+    assert 2.8 < max(factors) < 3.01
+    assert all(abs(view.height / HEIGHT - view.width / WIDTH) < 0.01 for view in views)
+
+
 def _source_is_visible(view: View, size: int) -> np.ndarray:
     """Pixels whose surroundings come from the picture, not from the black around it."""
     white = np.full_like(IMAGE, 255)

@@ -1,0 +1,227 @@
+"""RandAugment: a few operations, drawn evenly from a list, all at one magnitude.
+
+Cubuk et al. (2019); PP-OCR (arXiv 2009.09941), section 2.2, trains the direction classifier with it after the base data
+augmentation. Operations and strengths are those of PaddleOCR release/2.6; Pillow applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_GREATEST_MAGNITUDE = 10
+_GREY = (128, 128, 128)
+
+# The affine map from the new picture to the old one, by its first two rows, of a strength and a (width, height).
+Geometry = Callable[[float, tuple[int, int]], tuple[float, float, float, float, float, float]]
+Pixels = Callable[["Image", float], "Image"]
+
+
+class LineAugmentationLike(Protocol):
+    """A random change of a line picture; see `augment_rec.LineAugmentation`."""
+
+    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray: ...
+
+    def with_points(
+        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """`count` random operations, one after the other, with `probability`.
+
+    Attributes:
+        probability: that anything happens.
+        count: of operations; the same can happen twice.
+        magnitude: 1 to 10. Posterising and solarising grow weaker with it, all others stronger.
+        operations: names of the operations to draw from, entries of `OPERATIONS`.
+
+    Raises:
+        ValueError: the magnitude is out of range, or there is no such operation, or none at all.
+    """
+
+    probability: float = 0.5
+    count: int = 2
+    magnitude: int = 5
+    operations: tuple[str, ...] = field(default_factory=lambda: PAPER_OPERATIONS)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.operations) - set(OPERATIONS)
+        if unknown or not self.operations:
+            raise ValueError(f"no operations {sorted(unknown)}; there are {', '.join(OPERATIONS)}")
+        if not 1 <= self.magnitude <= _GREATEST_MAGNITUDE:
+            raise ValueError(f"magnitude must be 1 to {_GREATEST_MAGNITUDE}, not {self.magnitude}")
+
+    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
+        """A changed copy of `image_rgb` (h, w, 3) uint8, of the same size, or the picture itself."""
+        return self.with_points(rng, image_rgb, np.empty(0))[0]
+
+    def with_points(
+        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same picture that a call makes, and where points of it are.
+
+        Args:
+            rng: source of the choices.
+            image_rgb: (h, w, 3) uint8.
+            centers: (n,) x of each character's centre, halfway up the picture, pixels.
+
+        Returns:
+            the picture (h, w, 3) uint8 and the centres (n,) in it, NaN for characters whose centre has left it.
+        """
+        if rng.random() >= self.probability:
+            return image_rgb, centers
+        points = np.stack([centers, np.full(len(centers), (image_rgb.shape[0] - 1) / 2)], axis=1)
+        for index in rng.integers(len(self.operations), size=self.count):
+            image_rgb, points = OPERATIONS[self.operations[index]](rng, image_rgb, points, self.magnitude)
+        inside = ((points >= 0) & (points <= (image_rgb.shape[1] - 1, image_rgb.shape[0] - 1))).all(axis=1)
+        return image_rgb, np.where(inside, points[:, 0], np.nan)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several augmentations, one after the other; PP-OCR's classifier: `Chain((bda, RandAugment()))`."""
+
+    parts: tuple[LineAugmentationLike, ...]
+
+    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
+        """A changed copy of `image_rgb` (h, w, 3) uint8."""
+        return self.with_points(rng, image_rgb, np.empty(0))[0]
+
+    def with_points(
+        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same picture, and the centres (n,) in it, NaN where a part says so."""
+        for part in self.parts:
+            image_rgb, centers = part.with_points(rng, image_rgb, centers)
+        return image_rgb, centers
+
+
+# (generator, picture, points (n, 2), magnitude) -> the new picture, and where the points are in it.
+Operation = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True) -> Operation:
+    """An operation that moves pixels, cubic interpolation on grey."""
+
+    def operation(
+        rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from PIL import Image
+
+        strength = full_strength * magnitude / _GREATEST_MAGNITUDE * (rng.choice((-1, 1)) if signed else 1)
+        picture = Image.fromarray(image_rgb)
+        rows = geometry(strength, picture.size)
+        moved = picture.transform(
+            picture.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GREY
+        )
+        matrix = np.reshape(rows, (2, 3))
+        # Pillow's map is of points of which the first pixel's centre is (0.5, 0.5).
+        return np.array(moved), np.linalg.solve(matrix[:, :2], (points + 0.5 - matrix[:, 2]).T).T - 0.5
+
+    return operation
+
+
+def _pixelwise(full_strength: float, change: Pixels, *, signed: bool = False) -> Operation:
+    """An operation that leaves everything where it is."""
+
+    def operation(
+        rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from PIL import Image
+
+        strength = full_strength * magnitude / _GREATEST_MAGNITUDE * (rng.choice((-1, 1)) if signed else 1)
+        return np.array(change(Image.fromarray(image_rgb), strength)), points
+
+    return operation
+
+
+def _rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
+    """Counter-clockwise about the centre."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    x, y = size[0] / 2, size[1] / 2
+    return cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y
+
+
+def _shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
+    """Fixed at the left edge."""
+    return 1, 0, 0, slope, 1, 0
+
+
+def _gentle_rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
+    limit = np.rad2deg(_gentle_slope(size))
+    return _rotation(np.clip(degrees, -limit, limit), size)
+
+
+def _gentle_shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
+    """Fixed in the middle."""
+    limit = _gentle_slope(size)
+    slope = np.clip(slope, -limit, limit)
+    return 1, 0, 0, slope, 1, -slope * size[0] / 2
+
+
+def _gentle_slope(size: tuple[int, int]) -> float:
+    """Of a line whose ends are a quarter of its height above and below its middle."""
+    width, height = size
+    return 0.5 * height / width
+
+
+def _enhanced(name: str) -> Operation:
+    """One of Pillow's enhancers, by up to 0.9 more or less than the picture has."""
+
+    def change(picture: Image, strength: float) -> Image:
+        from PIL import ImageEnhance
+
+        return getattr(ImageEnhance, name)(picture).enhance(1 + strength)
+
+    return _pixelwise(0.9, change, signed=True)
+
+
+def _mapped(name: str, full_strength: float | None = None) -> Operation:
+    """One of Pillow's functions of grey levels, with an integer argument if it has one."""
+
+    def change(picture: Image, strength: float) -> Image:
+        from PIL import ImageOps
+
+        function = getattr(ImageOps, name)
+        return function(picture) if full_strength is None else function(picture, max(1, int(strength)))
+
+    return _pixelwise(full_strength or 0.0, change)
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "shear_x": _geometric(0.3, lambda strength, size: (1, strength, 0, 0, 1, 0)),
+    "shear_y": _geometric(0.3, _shear_y),
+    "translate_x": _geometric(150 / 331, lambda strength, size: (1, 0, strength * size[0], 0, 1, 0)),
+    "translate_y": _geometric(150 / 331, lambda strength, size: (1, 0, 0, 0, 1, strength * size[1])),
+    "rotate": _geometric(30.0, _rotation, signed=False),
+    "color": _enhanced("Color"),
+    "contrast": _enhanced("Contrast"),
+    "sharpness": _enhanced("Sharpness"),
+    "brightness": _enhanced("Brightness"),
+    "posterize": _mapped("posterize", 4.0),
+    "solarize": _mapped("solarize", 256.0),
+    "autocontrast": _mapped("autocontrast"),
+    "equalize": _mapped("equalize"),
+    "invert": _mapped("invert"),
+    "gentle_shear_y": _geometric(0.3, _gentle_shear_y),
+    "gentle_rotate": _geometric(30.0, _gentle_rotation),
+}
+"""By name, with the strength at magnitude 10: shears are slopes, translations parts of the size, rotation degrees,
+enhancers factors, posterising bits, solarising a grey level. The sign is random, but for "rotate".
+
+"shear_y" and "rotate" move most of a long line out of the picture; the gentle ones, which are not PaddleOCR's, move its
+ends by a quarter of its height at most.
+"""
+
+PAPER_OPERATIONS = tuple(name for name in OPERATIONS if not name.startswith("gentle"))
+"""PaddleOCR's fourteen."""
+GENTLE_OPERATIONS = tuple(f"gentle_{name}" if f"gentle_{name}" in OPERATIONS else name for name in PAPER_OPERATIONS)
+"""The same, with the gentle ones in their places."""
