@@ -14,7 +14,15 @@ from pathlib import Path
 
 BLANK = 0
 
+# The order of what follows makes class ids: nothing may be inserted, moved or taken out.
 _EN_CURRENCY = "€£¥¢₹"
+_SOFT_HYPHEN = 0xAD
+_LATIN_LETTERS = "ȘșȚțẞẀẁẂẃẄẅỲỳƒ"  # Romanian, German, Welsh: beyond Latin Extended-A
+_LATIN_PUNCTUATION = "–—‘’‚“”„†‡•…‰′″‹›⁄−№™℗ℓ℮←↑→↓≈≠≤≥√∞Ω◊"
+_LATIN_CURRENCY = "₺₽₴₩₪₫₱₦₡₲₵₸₾₼₿"
+_PINYIN_LETTERS = 26  # at the beginning of a row that goes on with Bopomofo
+_CH_UNITS = "㎡㎥㎜㎝㎞㎎㎏㏄㎖㏕℉Ω㎾㏒㏑㎐㎑㎒㎓㎈㎉㎅㎆㎇℅"
+_CH_SIGNS = "〇©®™•–²³¹½¼¾⅓⅔√✓✔✕✖☑☐♪♡♥♠♣♦⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳❶❷❸❹❺❻❼❽❾❿℡㊣▪►▶◀▼▽"
 
 
 class UnknownCharacterError(ValueError):
@@ -92,14 +100,20 @@ class Charset:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: the file is empty or lists a character twice.
+            ValueError: the file is not UTF-8, is empty, or lists a character twice.
         """
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"charset file {path} is not UTF-8: {error}") from error
         characters = [line.rstrip("\r") for line in lines]
         characters = [c for c in characters if c]
         if not characters:
             raise ValueError(f"charset file {path} is empty")
-        return cls(_with_space(characters) if space else tuple(characters))
+        try:
+            return cls(_with_space(characters) if space else tuple(characters))
+        except ValueError as error:
+            raise ValueError(f"charset file {path}: {error}") from error
 
 
 def _with_space(characters: Sequence[str]) -> tuple[str, ...]:
@@ -108,8 +122,45 @@ def _with_space(characters: Sequence[str]) -> tuple[str, ...]:
 
 def english_charset() -> Charset:
     """Printable ASCII and the common currency signs: 94 + 5 characters and the space, 101 classes."""
-    ascii_characters = [chr(code) for code in range(0x21, 0x7F)]
-    return Charset(_with_space([*ascii_characters, *_EN_CURRENCY]))
+    return _builtin(())
+
+
+def latin_charset() -> Charset:
+    """What `english_charset` has, with the accents of Europe's Latin scripts, typographic punctuation and currencies.
+
+    All of Latin-1 and Latin Extended-A but the soft hyphen, and some letters, signs and currencies from elsewhere.
+    Accented letters are single characters (Unicode's NFC form).
+    """
+    latin_1 = (chr(code) for code in range(0xA1, 0x100) if code != _SOFT_HYPHEN)
+    extended_a = (chr(code) for code in range(0x100, 0x180))
+    return _builtin((*latin_1, *extended_a, *_LATIN_LETTERS, *_LATIN_PUNCTUATION, *_LATIN_CURRENCY))
+
+
+def chinese_charset() -> Charset:
+    """Simplified Chinese and English: what `english_charset` has, the 6,763 hanzi of GB2312, punctuation and signs.
+
+    In this order: ASCII and currencies; the hanzi of level 1 (by sound) and level 2 (by radical); full-width
+    punctuation, mathematical signs, circled and Roman numbers, the Greek alphabet and the accented letters of pinyin,
+    all from GB2312; units and signs of everyday print. Full-width letters, digits and the full-width space are left
+    out: they look like those of ASCII.
+    """
+    symbols = [c for c in _gb2312(1, "gbk") if not c.isspace()]  # GBK's row 1 has the dash and dot that are in use
+    full_width = [c for c in _gb2312(3) if not c.isalnum()]
+    hanzi = [c for row in range(16, 88) for c in _gb2312(row)]
+    signs = (*symbols, *full_width, *_gb2312(2), *_gb2312(6), *_gb2312(8)[:_PINYIN_LETTERS])
+    return _builtin((*hanzi, *signs, *_CH_UNITS, *_CH_SIGNS))
+
+
+def _builtin(more: Iterable[str]) -> Charset:
+    """ASCII, the common currencies, `more` without repetitions, and the space."""
+    ascii_characters = (chr(code) for code in range(0x21, 0x7F))
+    return Charset(_with_space(tuple(dict.fromkeys((*ascii_characters, *_EN_CURRENCY, *more)))))
+
+
+def _gb2312(row: int, codec: str = "gb2312") -> list[str]:
+    """Characters of one of the 94 rows of GB2312, whose 94 cells are not all taken."""
+    cells = (bytes((0xA0 + row, 0xA0 + cell)).decode(codec, errors="ignore") for cell in range(1, 95))
+    return [character for character in cells if character]
 
 
 def alphanumeric_charset() -> Charset:
@@ -117,7 +168,12 @@ def alphanumeric_charset() -> Charset:
     return Charset((*string.digits, *string.ascii_lowercase))
 
 
-BUILTIN_CHARSETS = {"en": english_charset, "alphanumeric": alphanumeric_charset}
+BUILTIN_CHARSETS = {
+    "en": english_charset,
+    "alphanumeric": alphanumeric_charset,
+    "latin": latin_charset,
+    "ch": chinese_charset,
+}
 
 
 def encode_label(text: str, charset: Charset, max_length: int = 25) -> list[int] | None:

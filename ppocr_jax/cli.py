@@ -15,6 +15,8 @@ COMMANDS = {
     "infer": ("read the text of a picture", "ppocr_jax.commands.infer"),
     "eval": ("score a model on a labelled set", "ppocr_jax.commands.eval"),
     "train-cls": ("train the direction classifier", "ppocr_jax.commands.train_cls"),
+    "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
+    "extract-centers": ("centres of Enhanced CTC from a trained recogniser", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
     "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
 }
@@ -24,7 +26,7 @@ from a config's fields, `main(arguments)`."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ppocr-jax` with the given arguments (default: the process's own); gives the exit code."""
-    rows = "\n".join(f"  {name:<10} {text}" for name, (text, _) in COMMANDS.items())
+    rows = "\n".join(f"  {name:<16} {text}" for name, (text, _) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="ppocr-jax",
         description="Read text in pictures, and train the networks that do.",

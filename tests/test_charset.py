@@ -1,4 +1,6 @@
+import hashlib
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,91 @@ def test_a_saved_charset_loads_as_it_was(name, tmp_path):
     assert load_charset(tmp_path / "characters.txt") == charset
 
 
+# Of the joined characters, UTF-8. A trained model's class ids are these positions: they never change.
+FROZEN = {
+    "en": (100, "e43aa6f064458fecebd38f23d3e4d6c45b138b62b81d987e77de8659ccaa29f9"),
+    "alphanumeric": (36, "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33"),
+    "latin": (384, "1a95bfcbdecf59ea09bb4945d48d8c4422682d823e92852b85a5114e85683a17"),
+    "ch": (7212, "2ac9bac2c96b0ffb1aa5dd0f95ed5174819963ccdf68ed0b6d79e45a2497e45b"),
+}
+
+
+@pytest.mark.parametrize("name", BUILTIN_CHARSETS)
+def test_ids_never_change(name):
+    characters = load_charset(name).characters
+    assert (len(characters), hashlib.sha256("".join(characters).encode()).hexdigest()) == FROZEN[name]
+
+
+@pytest.mark.parametrize("name", BUILTIN_CHARSETS)
+def test_every_entry_is_one_visible_character(name):
+    characters = load_charset(name).characters
+    assert len(set(characters)) == len(characters)
+    assert all(len(c) == 1 for c in characters)
+    assert [c for c in characters if unicodedata.category(c)[0] in "CMZ" and c != " "] == [], (
+        "controls, accents, spaces"
+    )
+    assert [c for c in characters if unicodedata.normalize("NFC", c) != c] == []
+    assert " " not in characters[:-1]
+
+
+@pytest.mark.parametrize("name", ["latin", "ch"])
+def test_larger_sets_begin_as_english_does(name):
+    assert load_charset(name).characters[:99] == ENGLISH.characters[:99]
+
+
+def test_latin_writes_the_languages_of_europe():
+    pangrams = [
+        "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich – „GROẞ“",
+        "Dès Noël, où un zéphyr haï me vêt de glaçons, je dîne d’exquis rôtis de bœuf au kir, à l’aÿ d’âge mûr",
+        "El pingüino Wenceslao hizo kilómetros bajo exhaustiva lluvia y frío; ¿añoraba? ¡sí! 1ª, 2º",
+        "Pchnąć w tę łódź jeża lub ośm skrzyń fig",
+        "Příliš žluťoučký kůň úpěl ďábelské ódy",
+        "Árvíztűrő tükörfúrógép",
+        "Pijamalı hasta yağız şoföre çabucak güvendi: ₺",
+        "Muzicologă în bej vând whisky și tequila, preț fix",
+        "Høj bly gom vandt fræk sexquiz på wc",
+        "Kæmi ný öxi hér, ykist þjófum nú bæði víl og ádrepa",
+        "Ħġejjeġ",
+        "Ŵŷ",
+        "Ķīļi ņēmis",
+    ]
+    latin = load_charset("latin")
+    assert {c for text in pangrams for c in text if c not in latin} == set()
+
+
+def test_chinese_holds_all_of_gb2312s_hanzi_in_its_order():
+    chinese = load_charset("ch")
+    hanzi = [c for c in chinese.characters if "\u4e00" <= c <= "\u9fff"]
+    assert len(hanzi) == 3755 + 3008
+    assert chinese.ids["啊"] == 100, "first of level 1"
+    assert chinese.ids["座"] == 99 + 3755, "last of level 1"
+    assert chinese.ids["亍"] == 99 + 3755 + 1, "first of level 2"
+    assert chinese.ids["齄"] == 99 + 6763, "last of level 2"
+    encoded = [c.encode("gb2312") for c in hanzi]
+    assert encoded == sorted(encoded)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "℃№①②㎡¥元￥",
+        "，。、；：？！“”‘’（）【】《》…—·～",
+        "二〇二六年",
+        "ⅠⅡⅢ⑴㈠⒈",
+        "αβΩμ",
+        "lǜ nǚ ā",
+        "25 ㎏ ≈ 55 lb ± 2 %",
+        "√×÷≤≥",
+    ],
+)
+def test_chinese_holds_what_chinese_print_is_full_of(text):
+    assert [c for c in text if c not in load_charset("ch")] == []
+
+
+def test_chinese_has_one_class_for_letters_that_look_alike():
+    assert [c for c in "Ａｚ０９\u3000" if c in load_charset("ch")] == []
+
+
 @pytest.mark.parametrize(
     "content",
     ["a\nb\n\u3000\n\u2028\n", "a\nb\n\u3000\n\u2028", "a\r\nb\r\n\u3000\r\n\u2028\r\n", "\ufeffa\nb\n\u3000\n\u2028"],
@@ -91,6 +178,12 @@ def test_bad_sets_are_refused(tmp_path):
         Charset(("a", "\n"))
     with pytest.raises(FileNotFoundError, match="alphanumeric"):
         load_charset("no_such_set")
+    (tmp_path / "twice.txt").write_text("a\nb\na\n")
+    with pytest.raises(ValueError, match=r"twice\.txt: charset lists characters more than once: \['a'\]"):
+        Charset.load(tmp_path / "twice.txt")
+    (tmp_path / "gbk.txt").write_bytes("中\n".encode("gbk"))
+    with pytest.raises(ValueError, match=r"gbk\.txt is not UTF-8"):
+        Charset.load(tmp_path / "gbk.txt")
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match=r"empty\.txt"):
         Charset.load(tmp_path / "empty.txt")

@@ -1,7 +1,7 @@
 """Label folders of the curved-text sets, one file per picture: Total-Text and SCUT-CTW1500.
 
 Total-Text: `x: [[206 251 386 ...]], y: [[633 811 931 ...]], ornt: [u'c'], transcriptions: [u'TEXT']` in
-`poly_gt_NAME.txt`, with long coordinate lists broken over several lines; `#` as orientation or text means "do not care".
+`poly_gt_NAME.txt`, long coordinate lists broken over several lines; `#` as orientation or text means "do not care".
 
 CTW1500, 14 corners: `x1,y1,...,x14,y14,####text` (test set, the text `###` means "do not care"); or 32 numbers, the
 outline's box `left,top,right,bottom` and the corners relative to its top-left (first release, no texts); or XML with

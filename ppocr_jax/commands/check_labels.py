@@ -1,0 +1,123 @@
+"""`ppocr-jax check-labels`: look for what is wrong with labels, and draw a sheet of them.
+
+Exit code 0: no errors; 1: errors (with --strict also warnings), or the labels could not be read at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppocr_jax.commands.common import positive, write_image
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.charset import Charset
+    from ppocr_jax.data.label_check import LabelReport
+    from ppocr_jax.data.labels import LabelSet
+
+_CHARACTERS_SHOWN = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `check-labels`."""
+    add = parser.add_argument
+    add("labels", type=Path, metavar="FILE", help="label file, folder of label files, or LMDB database")
+    add("--format", default="auto", metavar="NAME", help="of the labels, e.g. ppocr-det, icdar2015; default: auto")
+    add("--images", type=Path, metavar="DIR", help="folder of the pictures; default: where the format keeps them")
+    add("--charset", default="en", metavar="NAME", help="built-in charset or file; default: en")
+    add("--space", action="store_true", help="add a space to a charset file, PaddleOCR's use_space_char")
+    add("--max-length", type=positive, default=25, metavar="N", help="longest text to train on; default: 25")
+    add("--examples", type=positive, default=5, metavar="N", help="of each problem; default: 5")
+    add("--sheet", type=Path, metavar="SHEET.png", help="draw a sample of the labels into this picture")
+    add("--sheet-count", type=positive, metavar="N", help="pictures on the sheet; default: 6 pages or 48 lines")
+    add("--strict", action="store_true", help="warnings count as errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check labels and print what was found; gives 1 where there are errors.
+
+    Raises:
+        UserError: the labels, the format or the charset cannot be read, or the sheet not be written.
+    """
+    from ppocr_jax.data.label_check import check_labels
+
+    charset = _charset(args)
+    labels = _read(args)
+    report = check_labels(labels, charset, max_length=args.max_length)
+    print("\n".join(report_lines(labels, report, charset_name=args.charset, examples=args.examples)))
+    if args.sheet is not None:
+        from ppocr_jax.data.label_sheet import draw_sheet
+
+        write_image(args.sheet, draw_sheet(labels, report, count=args.sheet_count))
+    return int(report.count("error") > 0 or (args.strict and report.count("warning") > 0))
+
+
+def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, examples: int) -> Iterator[str]:
+    """The report as it is printed: counts, characters, and each kind of problem with some examples."""
+    from ppocr_jax.data.label_check import PROBLEMS
+    from ppocr_jax.data.labels import FORMATS
+
+    yield f"{labels.path}: {labels.format} ({FORMATS[labels.format].description})"
+    unit = "regions" if labels.task == "det" else "lines"
+    yield f"pictures {report.pictures}, {unit} {report.regions}, ignored {report.ignored}, without text {report.empty}"
+    yield from _character_lines(report, charset_name)
+    for kind, (severity, meaning) in PROBLEMS.items():
+        found = report.of_kind(kind)
+        if not found:
+            continue
+        yield f"{severity}: {len(found)} {meaning} ({kind})"
+        yield from (f"  {problem}" for problem in found[:examples])
+        if len(found) > examples:
+            yield f"  ... and {len(found) - examples} more"
+    yield f"{report.count('error')} errors, {report.count('warning')} warnings"
+
+
+def _character_lines(report: LabelReport, charset_name: str) -> Iterator[str]:
+    total, unknown = report.characters.total(), report.unknown.total()
+    share = f" ({100 * (total - unknown) / total:.2f} %)" if total else ""
+    yield f"characters {total}, in charset {charset_name} {total - unknown}{share}"
+    if unknown:
+        shown = report.unknown.most_common(_CHARACTERS_SHOWN)
+        more = len(report.unknown) - len(shown)
+        yield (
+            "unknown characters: "
+            + ", ".join(f"{_described(c)} x{n}" for c, n in shown)
+            + (f" ... and {more} more" if more else "")
+        )
+
+
+def _described(character: str) -> str:
+    """A character, or the name of one that would not be seen."""
+    visible = unicodedata.category(character)[0] not in "CZM"
+    return (
+        f"{character} U+{ord(character):04X}"
+        if visible
+        else (f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip())
+    )
+
+
+def _charset(args: argparse.Namespace) -> Charset:
+    from ppocr_jax.charset import load_charset
+
+    try:
+        return load_charset(args.charset, space=args.space)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def _read(args: argparse.Namespace) -> LabelSet:
+    from ppocr_jax.data.labels import FORMATS, read_labels
+
+    if args.format != "auto" and args.format not in FORMATS:
+        raise UserError(f"no label format {args.format!r}; there are {', '.join(FORMATS)}")
+    try:
+        labels = read_labels(args.labels, args.format, image_root=args.images, strict=False)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or args.labels}: {error.strerror}") from error
+    if not labels.records and not labels.bad_entries:
+        raise UserError(f"{args.labels}: no labels in it")
+    return labels

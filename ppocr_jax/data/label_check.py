@@ -1,0 +1,220 @@
+"""What is wrong with labels, found before training on them does: texts, outlines, pictures."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record, Region
+from ppocr_jax.data.lmdb_store import is_database_path, load_picture
+from ppocr_jax.data.outline_check import Size, outline_problems
+from ppocr_jax.images import ImageError
+
+Severity: TypeAlias = Literal["error", "warning", "note"]
+
+PROBLEMS: Mapping[str, tuple[Severity, str]] = {
+    "bad-entry": ("error", "entries that cannot be used"),
+    "missing-picture": ("error", "pictures that are not there"),
+    "unreadable-picture": ("error", "pictures that cannot be read"),
+    "contradiction": ("error", "pictures listed again with another label"),
+    "empty-text": ("error", "lines without a text"),
+    "degenerate": ("error", "regions thinner than a pixel"),
+    "self-intersecting": ("error", "regions whose outline crosses itself"),
+    "counter-clockwise": ("error", "regions that run counter-clockwise, so that crops are mirrored"),
+    "outside": ("error", "regions that lie outside of their picture"),
+    "partly-outside": ("warning", "regions that reach out of their picture"),
+    "duplicate": ("warning", "pictures listed again with the same label"),
+    "unknown-characters": ("warning", "texts with characters outside the charset, which training leaves out"),
+    "too-long": ("warning", "texts that are too long to train on"),
+    "decomposed": ("warning", "texts with accents as characters of their own (not Unicode NFC)"),
+    "turned": ("note", "quads that do not start at their top-left corner: turned text, or corners in another order"),
+}
+"""Kind of problem -> how bad it is, and what it means. Errors spoil training or are lost to it; warnings cost some of
+the data; a note is right for turned text and wrong for upright text."""
+
+_PICTURES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong.
+
+    Attributes:
+        kind: A key of `PROBLEMS`.
+        where: Picture and region, or the label file's line.
+        detail: What exactly, where the kind does not say it all.
+        record: Index of the record; None where there is none.
+    """
+
+    kind: str
+    where: str
+    detail: str = ""
+    record: int | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return PROBLEMS[self.kind][0]
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.detail}" if self.detail else self.where
+
+
+@dataclass(frozen=True, eq=False)
+class LabelReport:
+    """What `check_labels` found.
+
+    Attributes:
+        pictures: Number of pictures.
+        regions: Number of regions; of recognition labels, of lines.
+        ignored: Those marked as "do not care".
+        empty: Those neither ignored nor transcribed.
+        characters: Characters of the texts that are not ignored, with counts.
+        unknown: Those of them outside the charset.
+        problems: In the order of the labels, those of reading first.
+    """
+
+    pictures: int
+    regions: int
+    ignored: int
+    empty: int
+    characters: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    problems: tuple[Problem, ...] = ()
+
+    def of_kind(self, kind: str) -> list[Problem]:
+        """All problems of one kind."""
+        return [problem for problem in self.problems if problem.kind == kind]
+
+    def count(self, severity: Severity) -> int:
+        """Number of problems of one severity."""
+        return sum(problem.severity == severity for problem in self.problems)
+
+
+def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, workers: int = 4) -> LabelReport:
+    """Look for everything of `PROBLEMS`; every picture is decoded.
+
+    Args:
+        labels: Read with `strict=False`, so that bad entries are reported and not raised.
+        charset: What texts may hold.
+        max_length: Longest text in characters; PP-OCRv2 trains on up to 25.
+        workers: Threads that decode pictures.
+
+    Raises:
+        LabelError: A database cannot be opened.
+    """
+    problems = [Problem("bad-entry", str(entry)) for entry in labels.bad_entries]
+    problems += _listed_twice(labels.records)
+    for index, (record, sizes) in enumerate(_with_sizes(labels.records, workers)):
+        found = [*_picture_problems(sizes), *_record_problems(record, sizes, charset, max_length)]
+        problems += [Problem(kind, where, detail, index) for kind, where, detail in found]
+    texts = [_charset_form(text, charset) for record in labels.records for text in _texts(record)]
+    characters = Counter("".join(texts))
+    regions = [region for record in labels.records for region in _regions(record)]
+    return LabelReport(
+        pictures=sum(1 + len(record.other_paths) for record in labels.records),
+        regions=len(regions) if labels.task == "det" else len(labels.records),
+        ignored=sum(region.ignore for region in regions),
+        empty=sum(not text.strip() for text in texts),
+        characters=characters,
+        unknown=Counter({c: n for c, n in characters.items() if c not in charset}),
+        problems=tuple(problems),
+    )
+
+
+def _listed_twice(records: Sequence[Record]) -> Iterator[Problem]:
+    seen: dict[Path, int] = {}
+    for index, record in enumerate(records):
+        label = _label_hash(record)
+        for path in (record.image_path, *record.other_paths):
+            if path in seen:
+                yield Problem("duplicate" if seen[path] == label else "contradiction", str(path), record=index)
+            seen.setdefault(path, label)
+
+
+def _label_hash(record: Record) -> int:
+    if isinstance(record, RecognitionRecord):
+        return hash(record.text)
+    return hash(tuple((region.text, region.ignore, region.points.tobytes()) for region in record.regions))
+
+
+def _with_sizes(records: Iterable[Record], workers: int) -> Iterator[tuple[Record, dict[Path, Size | ImageError]]]:
+    """Each record with the sizes of its pictures, or why there is none."""
+    rest = iter(records)
+    with ThreadPoolExecutor(workers) as pool:
+        while chunk := list(islice(rest, _PICTURES_AT_ONCE)):
+            paths = [(record.image_path, *record.other_paths) for record in chunk]
+            sizes = pool.map(lambda several: {path: _picture_size(path) for path in several}, paths)
+            yield from zip(chunk, sizes, strict=True)
+
+
+def _picture_size(path: Path) -> Size | ImageError:
+    try:
+        height, width = load_picture(path).shape[:2]
+    except ImageError as error:
+        return error
+    return height, width
+
+
+_Found: TypeAlias = tuple[str, str, str]
+"""Kind, where, and detail of a problem."""
+
+
+def _picture_problems(sizes: Mapping[Path, Size | ImageError]) -> Iterator[_Found]:
+    for path, size in sizes.items():
+        if isinstance(size, ImageError):
+            there = is_database_path(path) or path.is_file()
+            yield "unreadable-picture" if there else "missing-picture", str(path), str(size) if there else ""
+
+
+def _record_problems(
+    record: Record, sizes: Mapping[Path, Size | ImageError], charset: Charset, max_length: int
+) -> Iterator[_Found]:
+    if isinstance(record, RecognitionRecord):
+        where = str(record.image_path)
+        if not record.text.strip():
+            yield "empty-text", where, ""
+        yield from _text_problems(record.text, where, charset, max_length)
+        return
+    size = sizes[record.image_path]
+    for number, region in enumerate(record.regions, start=1):
+        where = f"{record.image_path} region {number}"
+        for kind in outline_problems(region.points, None if isinstance(size, ImageError) else size):
+            yield kind, where, str(np.round(region.points).astype(int).tolist())
+        if not region.ignore:
+            yield from _text_problems(region.text, where, charset, max_length)
+
+
+def _text_problems(text: str, where: str, charset: Charset, max_length: int) -> Iterator[_Found]:
+    unknown = sorted(set(_charset_form(text, charset)) - charset.ids.keys())
+    if unknown:
+        yield "unknown-characters", where, f"{''.join(unknown)!r} in {text!r}"
+    if len(text) > max_length:
+        yield "too-long", where, f"{len(text)} characters: {text!r}"
+    if not unicodedata.is_normalized("NFC", text):
+        yield "decomposed", where, repr(text)
+
+
+def _charset_form(text: str, charset: Charset) -> str:
+    """The text as it is encoded: in lower case for a set without capitals."""
+    return text.lower() if charset.lowercase_only else text
+
+
+def _regions(record: Record) -> tuple[Region, ...]:
+    return record.regions if isinstance(record, DetectionRecord) else ()
+
+
+def _texts(record: Record) -> list[str]:
+    """Texts that are not ignored."""
+    if isinstance(record, RecognitionRecord):
+        return [record.text]
+    return [region.text for region in record.regions if not region.ignore]

@@ -1,0 +1,212 @@
+"""A sheet of labelled pictures to look at: regions with their texts, or lines with their texts below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ppocr_jax.data.label_check import LabelReport
+from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
+from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.outline_check import outline_problems
+from ppocr_jax.images import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
+
+# Pillow looks these up in the system's font folders; a text is drawn with the first one that has all its characters.
+_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial.ttf",
+    "NotoSansCJK-Regular.ttc",
+)
+_FONTS += ("wqy-zenhei.ttc", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "msyh.ttc", "PingFang.ttc")
+_NO_CHARACTER = "\uffff"
+
+_PAGES, _LINES = 6, 48  # on a sheet
+_PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE = 640, 840, 2.0
+_PAGE_WIDTH, _COLUMN_WIDTH, _LIST_STEP, _LEAST_LINES = 1240, 280, 16, 12
+_LINE_WIDTH, _LINE_HEIGHT, _LINE_COLUMNS = 300, 40, 4
+_FONT_SIZE, _TAG_SIZE, _GAP, _CAPTION = 12, 10, 8, 20
+
+_WHITE, _BLACK, _GREY = (255, 255, 255), (0, 0, 0), (120, 120, 120)
+_TEXT, _UNKNOWN, _BROKEN = (0, 110, 60), (190, 110, 0), (220, 0, 0)
+
+
+def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = None, seed: int = 0) -> np.ndarray:
+    """Draw a sample of labels, up to half of it such as have errors or warnings.
+
+    Regions are outlined and numbered at their first corner, their texts listed beside the picture: green, orange where
+    the text is not known, grey where ignored, red where the outline is broken. Lines stand above their texts, which are
+    red where something is wrong. Characters that no font here has are drawn as U+XXXX.
+
+    Args:
+        labels: The labels.
+        report: What `check_labels` found in them.
+        count: Pictures on the sheet; default: 6 with regions, 48 of lines.
+        seed: Of the sample.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: There are no labels.
+    """
+    if not labels.records:
+        raise ValueError(f"{labels.path}: no labels to draw")
+    wrong = {p.record for p in report.problems if p.severity != "note" and p.record is not None}
+    count = count or (_PAGES if labels.task == "det" else _LINES)
+    chosen = _sample(len(labels.records), sorted(wrong), count, np.random.default_rng(seed))
+    cells = [_cell(labels.records[index], broken=index in wrong) for index in chosen]
+    return np.asarray(_grid(cells, 1 if labels.task == "det" else _LINE_COLUMNS))
+
+
+def _sample(total: int, wrong: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of `count` records, half of them `wrong` if there are so many."""
+    order = rng.permutation(total).tolist()
+    preferred = rng.permutation(np.array(wrong, int)).tolist()[: (count + 1) // 2]
+    return sorted(list(dict.fromkeys([*preferred, *order]))[:count])
+
+
+def _grid(cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    from PIL import Image
+
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) + _GAP for row in rows]
+    width = max(cell.width for cell in cells) + _GAP
+    sheet = Image.new("RGB", (columns * width + _GAP, sum(heights) + _GAP), _WHITE)
+    for row, top in zip(rows, np.cumsum([_GAP, *heights]), strict=False):
+        for column, cell in enumerate(row):
+            sheet.paste(cell, (_GAP + column * width, int(top)))
+    return sheet
+
+
+def _cell(record: DetectionRecord | RecognitionRecord, *, broken: bool) -> Image.Image:
+    try:
+        image_rgb = load_picture(record.image_path)
+    except ImageError:
+        image_rgb = None
+    if isinstance(record, DetectionRecord):
+        return _page_cell(record, image_rgb)
+    return _line_cell(record, image_rgb, broken=broken)
+
+
+def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.Image:
+    """The picture with numbered outlines, and the list of texts."""
+    from PIL import Image, ImageDraw
+
+    picture, scale = _scaled(image_rgb, _PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE)
+    size = None if image_rgb is None else (image_rgb.shape[0], image_rgb.shape[1])
+    broken = [[k for k in outline_problems(region.points, size) if k != "turned"] for region in record.regions]
+    colors = [_color(region, kinds) for region, kinds in zip(record.regions, broken, strict=True)]
+    pen = ImageDraw.Draw(picture)
+    for number, (region, color) in enumerate(zip(record.regions, colors, strict=True), start=1):
+        _outline(pen, region.points * scale, str(number), color)
+    cell = Image.new("RGB", (_PAGE_WIDTH, _CAPTION + max(picture.height, _LEAST_LINES * _LIST_STEP)), _WHITE)
+    cell.paste(picture, (0, _CAPTION))
+    pen = ImageDraw.Draw(cell)
+    missing = "" if image_rgb is not None else " cannot be read"
+    _write(pen, (0, 2), f"{_short(record.image_path)}{missing}: {len(record.regions)} regions", _BLACK, _PAGE_WIDTH)
+    entries = [_entry(n, *pair) for n, pair in enumerate(zip(record.regions, broken, strict=True), start=1)]
+    _list(pen, entries, colors, left=picture.width + 2 * _GAP, bottom=cell.height)
+    return cell
+
+
+def _color(region: Region, kinds: Sequence[str]) -> tuple[int, int, int]:
+    if kinds:
+        return _BROKEN
+    if region.ignore:
+        return _GREY
+    return _TEXT if region.text else _UNKNOWN
+
+
+def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tuple[int, int, int]) -> None:
+    """An outline with a dot at its first corner, and the tag to the left of that."""
+    corners = [(float(x), float(y)) for x, y in points]
+    pen.line([*corners, corners[0]], fill=color, width=3 if color == _BROKEN else 1)
+    x, y = corners[0]
+    pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
+    at = max(x - 4, 2 * _TAG_SIZE), max(y, _TAG_SIZE)
+    pen.text(at, tag, fill=color, font=_fonts(_TAG_SIZE)[0], anchor="rm", stroke_width=2, stroke_fill=_WHITE)
+
+
+def _entry(number: int, region: Region, kinds: Sequence[str]) -> str:
+    text = region.text or "(text not known)"
+    return f"{number}  {text}{''.join(f' [{kind}]' for kind in kinds)}"
+
+
+def _list(
+    pen: ImageDraw.ImageDraw, entries: list[str], colors: Sequence[tuple[int, int, int]], *, left: int, bottom: int
+) -> None:
+    """Texts in columns beside the picture; the last line says how many did not fit."""
+    per_column = (bottom - _CAPTION) // _LIST_STEP
+    room = per_column * ((_PAGE_WIDTH - left) // _COLUMN_WIDTH)
+    if len(entries) > room:
+        entries = [*entries[: room - 1], f"... and {len(entries) - room + 1} more"]
+    for index, (entry, color) in enumerate(zip(entries, colors, strict=False)):
+        column, row = divmod(index, per_column)
+        at = left + column * _COLUMN_WIDTH, _CAPTION + row * _LIST_STEP
+        _write(pen, at, entry, color, _COLUMN_WIDTH - _GAP)
+
+
+def _line_cell(record: RecognitionRecord, image_rgb: np.ndarray | None, *, broken: bool) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    picture, _ = _scaled(image_rgb, _LINE_WIDTH, _LINE_HEIGHT, _LINE_HEIGHT)
+    cell = Image.new("RGB", (_LINE_WIDTH, _LINE_HEIGHT + _CAPTION), _WHITE)
+    cell.paste(picture, (0, 0))
+    color = _BROKEN if broken else _BLACK
+    _write(ImageDraw.Draw(cell), (0, _LINE_HEIGHT + 2), record.text, color, _LINE_WIDTH)
+    return cell
+
+
+def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: float) -> tuple[Image.Image, float]:
+    """A picture that fits, and its scale; a grey box where there is no picture."""
+    from PIL import Image
+
+    if image_rgb is None:
+        return Image.new("RGB", (width, min(height, width // 4)), (200, 200, 200)), 1.0
+    scale = min(width / image_rgb.shape[1], height / image_rgb.shape[0], largest)
+    size = max(1, round(image_rgb.shape[1] * scale)), max(1, round(image_rgb.shape[0] * scale))
+    return Image.fromarray(image_rgb).resize(size, Image.Resampling.BICUBIC), scale
+
+
+def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: tuple[int, int, int], width: int) -> None:
+    """Write text that is cut off at `width` pixels."""
+    fonts = _fonts(_FONT_SIZE)
+    font = next((font for font in fonts if all(_draws(font, c) for c in text)), fonts[0])
+    shown = "".join(c if _draws(font, c) else f"U+{ord(c):04X} " for c in text)
+    if font.getlength(shown) > width:
+        while shown and font.getlength(f"{shown}...") > width:
+            shown = shown[:-1]
+        shown += "..."
+    pen.text(at, shown, fill=color, font=font)
+
+
+@lru_cache(maxsize=4)
+def _fonts(size: int) -> list[ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    from PIL import ImageFont
+
+    found: list[ImageFont.FreeTypeFont | ImageFont.ImageFont] = []
+    for name in _FONTS:
+        try:
+            found.append(ImageFont.truetype(name, size))
+        except OSError:
+            continue
+    return found or [ImageFont.load_default(size)]
+
+
+@lru_cache(maxsize=20_000)
+def _draws(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, character: str) -> bool:
+    """Whether a font has a character, and not just the box that stands for missing ones."""
+    return character.isspace() or bytes(font.getmask(character)) != bytes(font.getmask(_NO_CHARACTER))
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-3:])

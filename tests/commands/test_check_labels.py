@@ -1,0 +1,127 @@
+"""`ppocr-jax check-labels`, as it is called and what it prints."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ppocr_jax.cli import run_command
+from ppocr_jax.images import load_image
+from tests.damaged_labels import EXPECTED_COUNTS, write_damaged_set
+
+
+def check(*arguments: object) -> int:
+    return run_command("check-labels", [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    Image.new("RGB", (60, 20), (9, 9, 9)).save(tmp_path / "räk 1.png")
+    path = tmp_path / "rec.txt"
+    path.write_text("räk 1.png\tTotal\n", encoding="utf-8")
+    return path
+
+
+def test_the_report_of_a_damaged_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_damaged_set(tmp_path)
+    assert check(path) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        f"{path}: ppocr-det (PPOCRLabel or PaddleOCR, regions)",
+        "pictures 8, regions 14, ignored 2, without text 1",
+        "characters 61, in charset en 57 (93.44 %)",
+        "unknown characters: é U+00E9 x2, 中 U+4E2D x1, U+0301 COMBINING ACUTE ACCENT x1",
+    ]
+    found = [re.fullmatch(r"(error|warning|note): (\d+) .*\((\S+)\)", line) for line in lines]
+    assert {match[3]: int(match[2]) for match in found if match} == EXPECTED_COUNTS
+    assert lines[-1] == "8 errors, 7 warnings"
+    assert f"  {tmp_path / 'missing.png'}" in lines
+
+
+def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(clean, "--strict") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{clean}: ppocr-rec (PaddleOCR, a line and its text)",
+        "pictures 1, lines 1, ignored 0, without text 0",
+        "characters 5, in charset en 5 (100.00 %)",
+        "0 errors, 0 warnings",
+    ]
+
+
+def test_warnings_fail_only_a_strict_check(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(clean, "--max-length", 4) == 0
+    assert check(clean, "--max-length", 4, "--strict") == 1
+    assert "warning: 1 texts that are too long" in capsys.readouterr().out
+
+
+def test_notes_fail_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 60)).save(tmp_path / "1.png")
+    turned = [{"transcription": "a", "points": [[50, 10], [50, 50], [40, 50], [40, 10]]}]
+    (tmp_path / "l.txt").write_text(f"1.png\t{json.dumps(turned)}\n")
+    assert check(tmp_path / "l.txt", "--strict") == 0
+
+
+def test_charsets(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "dict.txt").write_text("T\no\nt\na\nl\n")
+    assert check(clean, "--charset", tmp_path / "dict.txt", "--strict") == 0
+    clean.write_text("räk 1.png\tTot al\n", encoding="utf-8")
+    assert check(clean, "--charset", tmp_path / "dict.txt", "--strict") == 1
+    assert check(clean, "--charset", tmp_path / "dict.txt", "--space", "--strict") == 0
+    assert check(clean, "--charset", "ch", "--strict") == 0
+
+
+def test_examples_are_limited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rec.txt"
+    path.write_text("".join(f"{i}.png\ta\n" for i in range(7)))
+    check(path, "--examples", 2)
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("error: 7 pictures that are not there (missing-picture)")
+    assert lines[at + 1 : at + 4] == [f"  {tmp_path / '0.png'}", f"  {tmp_path / '1.png'}", "  ... and 5 more"]
+
+
+@pytest.mark.parametrize("kind", ["damaged pages", "lines"])
+def test_the_sheet(tmp_path: Path, clean: Path, kind: str) -> None:
+    path = clean if kind == "lines" else write_damaged_set(tmp_path)
+    sheet = tmp_path / "sheet.png"
+    check(path, "--sheet", sheet)
+    assert load_image(sheet).std() > 5
+
+
+def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("gt", "a", "b"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (60, 60)).save(tmp_path / "a" / "1.png")
+    Image.new("RGB", (60, 60)).save(tmp_path / "b" / "1.png")
+    (tmp_path / "gt" / "gt_1.txt").write_text("1,2,30,2,30,9,1,9,text\n")
+    assert check(tmp_path / "gt") == 1
+    assert "name the folder that is meant" in capsys.readouterr().err
+    assert check(tmp_path / "gt", "--images", tmp_path / "b") == 0
+    assert check(tmp_path / "gt", "--images", tmp_path / "b", "--format", "icdar2013") == 1
+    assert "error: 1 entries that cannot be used (bad-entry)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (None, [], "no such file or folder"),
+        (b"", ["--format", "ppocr-det"], "no labels in it"),
+        (b"", [], "cannot tell the format"),
+        (b"1.png\ta\n", ["--format", "paddle"], "no label format 'paddle'; there are ppocr-det, "),
+        (b"1.png\ta\n", ["--charset", "klingon"], "no charset 'klingon'"),
+        (b"1.png\ta\n", ["--format", "doctr-rec"], "not JSON"),
+        ("1.png\ta\n".encode("utf-16"), ["--format", "ppocr-rec"], "UTF-16"),
+        (b"1.png\ta\n", ["--sheet", "no/such/folder/sheet.png"], "cannot write no/such/folder/sheet.png"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, arguments: list[str], message: str
+) -> None:
+    path = tmp_path / "label.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert check(path, *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ppocr-jax check-labels: ")
+    assert message in line

@@ -1,0 +1,116 @@
+"""A label set damaged by hand, and what is counted by hand in it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ppocr_jax.charset import Charset, load_charset
+from ppocr_jax.data.label_check import PROBLEMS, LabelReport, check_labels
+from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, read_labels, write_labels
+from tests.damaged_labels import EXPECTED_COUNTS, write_damaged_set
+
+EN = load_charset("en")
+
+
+def counts(report: LabelReport) -> dict[str, int]:
+    return {kind: len(report.of_kind(kind)) for kind in PROBLEMS if report.of_kind(kind)}
+
+
+def check(records: list[DetectionRecord] | list[RecognitionRecord], charset: Charset = EN) -> LabelReport:
+    task = "ppocr-det" if records and isinstance(records[0], DetectionRecord) else "ppocr-rec"
+    return check_labels(LabelSet(Path("label.txt"), task, tuple(records)), charset)
+
+
+def test_a_set_damaged_by_hand(tmp_path: Path) -> None:
+    labels = read_labels(write_damaged_set(tmp_path), strict=False)
+    report = check_labels(labels, EN)
+    assert counts(report) == EXPECTED_COUNTS
+    assert (report.pictures, report.regions, report.ignored, report.empty) == (8, 14, 2, 1)
+    assert (report.count("error"), report.count("warning"), report.count("note")) == (8, 7, 1)
+    assert report.unknown == {"é": 2, "中": 1, "\u0301": 1}
+    assert report.characters.total() == 61, "5 x good, caféé, 中a, 26 x, cafe with an accent, a, ok"
+
+
+def test_where_the_problems_are(tmp_path: Path) -> None:
+    report = check_labels(read_labels(write_damaged_set(tmp_path), strict=False), EN)
+    (crossing,) = report.of_kind("self-intersecting")
+    assert str(crossing).startswith(f"{tmp_path / 'shapes.png'} region 2: [[10, 10], [60, 30]")
+    (unreadable,) = report.of_kind("unreadable-picture")
+    assert "broken.png is not a picture" in str(unreadable)
+    assert [str(p) for p in report.of_kind("missing-picture")] == [str(tmp_path / "missing.png")]
+    (bad,) = report.of_kind("bad-entry")
+    assert str(bad).startswith(f"{tmp_path / 'label.txt'}:3: the label is not JSON")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Image.new("RGB", (40, 20)).save(tmp_path / "1.png")
+    return tmp_path / "1.png"
+
+
+def test_a_clean_set_has_no_problems(picture: Path) -> None:
+    report = check([RecognitionRecord(picture, "Total 12.50 €")])
+    assert report.problems == ()
+    assert (report.pictures, report.regions, report.empty) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("x" * 25, {}),
+        ("x" * 26, {"too-long": 1}),
+        ("  ", {"empty-text": 1}),
+        ("中", {"unknown-characters": 1}),
+        ("a\u3000b", {"unknown-characters": 1}),
+        ("e\u0301", {"unknown-characters": 1, "decomposed": 1}),
+    ],
+)
+def test_texts_of_lines(picture: Path, text: str, kinds: dict[str, int]) -> None:
+    assert counts(check([RecognitionRecord(picture, text)])) == kinds
+
+
+def test_a_set_without_capitals_takes_capitals(picture: Path) -> None:
+    assert counts(check([RecognitionRecord(picture, "AbC9")], load_charset("alphanumeric"))) == {}
+
+
+def test_pictures_listed_again(picture: Path) -> None:
+    one, two = RecognitionRecord(picture, "one"), RecognitionRecord(picture, "two")
+    assert counts(check([one, one])) == {"duplicate": 1}
+    assert counts(check([one, two])) == {"contradiction": 1}
+    assert counts(check([RecognitionRecord(picture, "one", (picture,))])) == {"duplicate": 1}
+
+
+def test_all_pictures_of_a_label_are_looked_at(picture: Path) -> None:
+    report = check([RecognitionRecord(picture, "one", (picture.with_name("2.png"),))])
+    assert counts(report) == {"missing-picture": 1}
+    assert report.pictures == 2
+
+
+def test_a_database(picture: Path, tmp_path: Path) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    records = [RecognitionRecord(picture, text) for text in ("one", "caf\u00e9", "three")]
+    write_labels(tmp_path / "db", records, "lmdb")
+    with lmdb.open(str(tmp_path / "db")) as database, database.begin(write=True) as transaction:
+        transaction.put(b"image-000000003", b"no picture")
+        transaction.put(b"image-000000004", picture.read_bytes())
+        transaction.put(b"num-samples", b"4")
+    labels = read_labels(tmp_path / "db", strict=False)
+    report = check_labels(labels, EN)
+    assert counts(report) == {"bad-entry": 1, "unreadable-picture": 1, "unknown-characters": 1}
+    assert (report.pictures, report.regions) == (3, 3)
+
+
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees: 40x20 is shown as 20x40
+    Image.new("RGB", (40, 20)).save(tmp_path / "1.jpg", exif=exif)
+    box = [[2, 25], [18, 25], [18, 38], [2, 38]]
+    (tmp_path / "l.txt").write_text(f"1.jpg\t{json.dumps([{'transcription': 'a', 'points': box}])}\n")
+    assert counts(check_labels(read_labels(tmp_path / "l.txt"), EN)) == {}
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    labels = read_labels(write_damaged_set(tmp_path), strict=False)
+    assert check_labels(labels, EN, workers=1).problems == check_labels(labels, EN, workers=8).problems
