@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ppocr_jax.data.augment_rec import RECIPES
+from ppocr_jax.data.labels import Region
 from ppocr_jax.data.line_changes import CHANGES
-from ppocr_jax.data.preview import augmentation_sheet
+from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
 from ppocr_jax.data.rand_augment import OPERATIONS
 
 
@@ -28,3 +29,14 @@ def test_the_seed_decides() -> None:
     line = np.random.default_rng(0).integers(0, 256, (32, 120, 3), np.uint8)
     np.testing.assert_array_equal(augmentation_sheet(line, 1), augmentation_sheet(line, 1))
     assert not np.array_equal(augmentation_sheet(line, 1), augmentation_sheet(line, 2))
+
+
+def test_pages_are_shown_with_their_outlines() -> None:
+    page = np.full((300, 400, 3), 255, np.uint8)
+    quad = np.float32([(50, 60), (200, 60), (200, 90), (50, 90)])
+    page[60:90, 50:200] = 0
+    regions = [Region(quad, "a"), Region(quad + np.float32([0, 100]), "", ignore=True)]
+    sheet = page_augmentation_sheet(page, regions, 0)
+    for row in np.split(sheet, 7):
+        assert (row[..., 0] > row[..., 1].astype(int) + 80).sum() > 500
+    assert len(page_augmentation_sheet(page, [], 0)) == len(sheet) // 7 * 6  # nothing to paste
