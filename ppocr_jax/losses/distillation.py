@@ -1,0 +1,86 @@
+"""What a detector learns from a frozen teacher: the teacher's probability map, dilated, as a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from ppocr_jax.losses.db import Maps, Scalar, Targets, balanced_bce_loss, dice_loss, masked_l1_loss
+
+
+def dilate(maps: Maps) -> Maps:
+    """Largest value of each pixel and its neighbours above, to the left, and above left:
+
+        out[y, x] = max(in[y, x], in[y - 1, x], in[y, x - 1], in[y - 1, x - 1])
+
+    Regions grow by one pixel downwards and to the right. That is OpenCV's dilation by a 2 x 2 kernel of ones, which is
+    how PP-OCRv2 widens the teacher's shrunk regions.
+    """
+    padded = jnp.pad(maps, ((0, 0), (1, 0), (1, 0)), mode="edge")
+    rows = jnp.maximum(padded[:, 1:], padded[:, :-1])
+    return jnp.maximum(rows[:, :, 1:], rows[:, :, :-1])
+
+
+def dilated_teacher_loss(
+    student_outputs: Mapping[str, Maps],
+    teacher_probability: Maps,
+    shrink_mask: Targets,
+    *,
+    threshold: float = 0.3,
+    binarize: bool = True,
+    main: Literal["dice", "bce", "l1"] = "dice",
+    gamma: float = 5.0,
+    negative_ratio: float = 3.0,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """One student's loss against the dilated map of its teacher:
+
+        D = dilate(T > threshold), or dilate(T) without `binarize`
+        gamma * main(P, D) + dice(B, D)
+
+    The paper dilates the response map itself and has cross-entropy as main loss: `binarize=False, main="bce"`. The
+    released detectors were trained with the defaults. No gradient reaches the teacher.
+
+    Args:
+        student_outputs: "probability" P and "binary" B of the DB head.
+        teacher_probability: T of the same pictures.
+        shrink_mask: 0 for pixels to leave out, else 1; any number type.
+        threshold: Teacher's probability above which a pixel is text.
+        binarize: Whether the target is 0 or 1.
+        main: Loss of the probability map; see `db_loss`. It counts 0 in a batch where the teacher sees no text.
+        gamma: Weight of the probability map.
+        negative_ratio: Background pixels per text pixel of "bce"; a soft target is text above 0.5. See
+            `balanced_bce_loss`.
+
+    Returns:
+        The loss, and its unweighted terms "probability" and "binary".
+
+    Raises:
+        ValueError: unknown main loss, or maps of student and teacher that differ in shape.
+
+    Source: PP-OCRv2 eq. 3; PaddleOCR release/2.6.
+    """
+    probability = student_outputs["probability"]
+    if probability.shape != teacher_probability.shape:
+        raise ValueError(f"student's map {probability.shape} and teacher's {teacher_probability.shape} differ in shape")
+    teacher = jax.lax.stop_gradient(teacher_probability).astype(jnp.float32)
+    target = dilate((teacher > threshold).astype(jnp.float32) if binarize else teacher)
+    sees_text = jnp.any((target > threshold) & (jnp.asarray(shrink_mask) > 0))
+    loss = _probability_loss(probability, target, shrink_mask, main=main, negative_ratio=negative_ratio)
+    terms = {
+        "probability": jnp.where(sees_text, loss, 0.0),
+        "binary": dice_loss(student_outputs["binary"], target, shrink_mask),
+    }
+    return gamma * terms["probability"] + terms["binary"], terms
+
+
+def _probability_loss(pred: Maps, target: Maps, mask: Targets, *, main: str, negative_ratio: float) -> Scalar:
+    if main == "bce":
+        return balanced_bce_loss(pred, target, mask, negative_ratio=negative_ratio)
+    if main == "dice":
+        return dice_loss(pred, target, mask)
+    if main == "l1":
+        return masked_l1_loss(pred, target, mask)
+    raise ValueError(f'main must be "dice", "bce" or "l1", not {main!r}')

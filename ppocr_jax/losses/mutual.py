@@ -1,0 +1,127 @@
+"""Losses between students that learn from each other: every one of them receives gradients from every loss here.
+
+Deep Mutual Learning (DML, Zhang et al., arXiv 1706.00384) in the forms of PP-OCRv2's CML (detectors) and U-DML
+(recognisers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ppocr_jax.losses.db import Maps, Scalar
+
+_MAP_EPSILON = 1e-5
+_SEQUENCE_EPSILON = 1e-10
+_SMALLEST_PROBABILITY = 1e-6
+
+Form = Literal["code", "paper"]
+Activation = Literal["softmax", "sigmoid"] | None
+
+
+def map_dml_loss(
+    probability_a: Maps, probability_b: Maps, *, form: Form = "code", activation: Activation = None
+) -> Scalar:
+    """Symmetric Kullback-Leibler divergence of two students' probability maps, mean over pictures and pixels:
+
+        code:   1/2 [p log((p + e) / (q + e) + e) + q log((q + e) / (p + e) + e)],  e = 1e-5
+        paper:  1/2 [KL(p || q) + KL(q || p)] = 1/2 (p - q) (logit p - logit q)
+
+    "code" is what PP-OCRv2's detectors were trained with: text alone counts, so that pixels which both students hold
+    for background weigh next to nothing; equal maps give 1e-5 times their mean. "paper" is the divergence of the two
+    Bernoulli distributions, text and background; equal maps give exactly 0. Its logits log p - log(1 - p) take
+    neither probability below 1e-6, so that a saturated pixel stays finite.
+
+    Args:
+        probability_a: p of one student.
+        probability_b: q of the other, of the same pictures.
+        form: see above.
+        activation: applied to both maps first; "softmax" runs over the width, as the oldest DML recipe had it.
+
+    Raises:
+        ValueError: unknown form or activation, or maps of different shapes.
+
+    Source: PP-OCRv2 eq. 2; PaddleOCR release/2.6 for "code".
+    """
+    check_same_shape(probability_a, probability_b)
+    p, q = (_activate(x.astype(jnp.float32), activation) for x in (probability_a, probability_b))
+    if form == "code":
+        return jnp.mean(0.5 * (_text_divergence(p, q) + _text_divergence(q, p)))
+    if form == "paper":
+        return jnp.mean(0.5 * (p - q) * (_finite_logit(p) - _finite_logit(q)))
+    raise ValueError(f'form must be "code" or "paper", not {form!r}')
+
+
+def sequence_dml_loss(logits_a: Float[Array, "B T K"], logits_b: Float[Array, "B T K"]) -> Scalar:
+    """Symmetric Kullback-Leibler divergence of two recognisers' frames, summed over time and mean over lines:
+
+        p = softmax(a) + e,  q = softmax(b) + e,  e = 1e-10
+        1 / (2 B) sum over lines, time and classes of [q (log(q + e) - log p) + p (log(p + e) - log q)]
+
+    It grows with the number of frames, as CTC does; e bounds what one frame can cost by 23.
+
+    Args:
+        logits_a: of one student.
+        logits_b: of the other, of the same lines.
+
+    Raises:
+        ValueError: logits of different shapes.
+
+    Source: PP-OCRv2, section 2.2, the DML loss of U-DML; epsilons of PaddleOCR release/2.6.
+    """
+    check_same_shape(logits_a, logits_b)
+    p, q = (jax.nn.softmax(logits.astype(jnp.float32)) + _SEQUENCE_EPSILON for logits in (logits_a, logits_b))
+    divergence = q * (jnp.log(q + _SEQUENCE_EPSILON) - jnp.log(p)) + p * (jnp.log(p + _SEQUENCE_EPSILON) - jnp.log(q))
+    return 0.5 * jnp.sum(divergence) / p.shape[0]
+
+
+def feature_loss(features_a: Float[Array, "*shape"], features_b: Float[Array, "*shape"]) -> Scalar:
+    """Mean squared difference of two students' feature maps over all elements:
+
+        mean((a - b)^2)
+
+    Args:
+        features_a: backbone output of one student.
+        features_b: of the other, of the same pictures.
+
+    Raises:
+        ValueError: features of different shapes.
+
+    Source: PP-OCRv2, section 2.2, the feature loss of U-DML.
+    """
+    check_same_shape(features_a, features_b)
+    return jnp.mean(jnp.square(features_a.astype(jnp.float32) - features_b.astype(jnp.float32)))
+
+
+def mean_over_peers(losses: Sequence[Scalar]) -> Scalar:
+    """Mean of one student's losses with each of its peers, of which there is at least one."""
+    return jnp.mean(jnp.stack(losses))
+
+
+def check_same_shape(a: Array, b: Array) -> None:
+    """Raises ValueError where arithmetic would broadcast one student's output over the other's."""
+    if a.shape != b.shape:
+        raise ValueError(f"mutual learners must agree in shape, but one gives {a.shape} and the other {b.shape}")
+
+
+def _activate(x: Maps, activation: Activation) -> Maps:
+    if activation is None:
+        return x
+    if activation == "softmax":
+        return jax.nn.softmax(x, axis=-1)
+    if activation == "sigmoid":
+        return jax.nn.sigmoid(x)
+    raise ValueError(f'activation must be None, "softmax" or "sigmoid", not {activation!r}')
+
+
+def _text_divergence(p: Maps, q: Maps) -> Maps:
+    return p * jnp.log((p + _MAP_EPSILON) / (q + _MAP_EPSILON) + _MAP_EPSILON)
+
+
+def _finite_logit(p: Maps) -> Maps:
+    text, background = (jnp.log(jnp.maximum(x, _SMALLEST_PROBABILITY)) for x in (p, 1 - p))
+    return text - background
