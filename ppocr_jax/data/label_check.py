@@ -173,7 +173,7 @@ def _picture_problems(sizes: Mapping[Path, Size | ImageError]) -> Iterator[_Foun
     for path, size in sizes.items():
         if isinstance(size, ImageError):
             there = is_database_path(path) or path.is_file()
-            yield "unreadable-picture" if there else "missing-picture", str(path), str(size) if there else ""
+            yield ("unreadable-picture", str(size), "") if there else ("missing-picture", str(path), "")
 
 
 def _record_problems(

@@ -205,7 +205,11 @@ def _fonts(size: int) -> list[ImageFont.FreeTypeFont | ImageFont.ImageFont]:
 @lru_cache(maxsize=20_000)
 def _draws(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, character: str) -> bool:
     """Whether a font has a character, and not just the box that stands for missing ones."""
-    return character.isspace() or bytes(font.getmask(character)) != bytes(font.getmask(_NO_CHARACTER))
+    return character.isspace() or _mask(font, character) != _mask(font, _NO_CHARACTER)
+
+
+def _mask(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, character: str) -> bytes:
+    return bytes(font.getmask(character))  # type: ignore[arg-type]
 
 
 def _short(path: Path) -> str:

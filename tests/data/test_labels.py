@@ -91,6 +91,15 @@ def test_picture_folders(tmp_path: Path) -> None:
     assert read_detection_labels(path, image_root=tmp_path / "x")[0].image_path == tmp_path / "x/receipts/1.jpg"
 
 
+def test_picture_folders_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "receipts"
+    folder.mkdir()
+    (folder / "1.jpg").touch()
+    write(folder / "Label.txt", "receipts/1.jpg\t[]")
+    monkeypatch.chdir(folder)
+    assert read_detection_labels("Label.txt")[0].image_path.samefile(folder / "1.jpg")
+
+
 def test_recognition_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "rec.txt"
     path.write_bytes("\ufeffa/1.jpg\t two  words\ttab \r\n2.jpg\t\u4e2d\u2028\u6587\n3.jpg\t\n".encode())

@@ -3,6 +3,7 @@
 import io
 import logging
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -178,3 +179,10 @@ def test_threads_share_a_database(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         reds = list(pool.map(lambda record: int(load_picture(record.image_path)[0, 0, 0]), records * 5))
     assert reds == [*range(1, 41)] * 5
+
+
+def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = database(tmp_path / "db", lines("one"))
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    with pytest.raises(UserError, match=r"pip install 'ppocr-jax\[lmdb\]'"):
+        read_labels(path)

@@ -136,13 +136,14 @@ def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
 def _read_lines(
     path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[list[Path], str], SomeRecord]
 ) -> list[SomeRecord]:
+    locate = _picture_locator(path, image_root)
     records: list[SomeRecord] = []
     for number, raw in numbered_lines(path):
         with bad.guard(path, number):
             name, tab, label = decode_line(raw).partition("\t")
             if not tab:
                 raise ValueError("no tab between the picture's path and its label")
-            pictures = [_image_path(path, image_root, n) for n in _picture_names(name.strip())]
+            pictures = [locate(picture) for picture in _picture_names(name.strip())]
             records.append(parse(pictures, label))
     warn_of_skipped(path, len(bad.found), len(records), unit="lines")
     return records
@@ -163,15 +164,21 @@ def _picture_names(name: str) -> list[str]:
     return names
 
 
-def _image_path(label_path: Path, image_root: Path | None, name: str) -> Path:
-    if image_root is not None:
-        return image_root / name
+def _picture_locator(label_path: Path, image_root: Path | None) -> Callable[[str], Path]:
+    """What makes a path of a picture's name."""
     folder = label_path.parent
-    direct = folder / name
-    # PPOCRLabel writes "folder/picture.jpg" into folder/Label.txt.
-    if Path(name).parts[:1] == (folder.resolve().name,) and not direct.exists():
-        return folder.parent / name
-    return direct
+    prefix = f"{folder.resolve().name}/"
+    above = folder.resolve().parent if folder.name in ("", "..") else folder.parent
+
+    def locate(name: str) -> Path:
+        if image_root is not None:
+            return image_root / name
+        # PPOCRLabel writes "folder/picture.jpg" into folder/Label.txt.
+        if name.startswith(prefix) and not (folder / name).exists():
+            return above / name
+        return folder / name
+
+    return locate
 
 
 def _parse_regions(label: str) -> tuple[Region, ...]:
