@@ -56,16 +56,20 @@ def jax_step(job: dict[str, Any]) -> Step:
     """The step as the training commands run it; `variant` "native" takes XLA's own convolutions instead of ours."""
     from ppocr_jax.training.platform import prepare_cpu
 
+    user_flags = os.environ.get("XLA_FLAGS")
     prepare_cpu()
+    if job["variant"] == "native":  # one device, as JAX starts by itself
+        os.environ["XLA_FLAGS"] = user_flags or ""
 
     import jax
 
-    from ppocr_jax.config import OptimizerConfig
+    from ppocr_jax.config import MeshConfig, OptimizerConfig
     from ppocr_jax.losses.ctc import ctc_loss
     from ppocr_jax.losses.db import db_loss
     from ppocr_jax.models import build_model
     from ppocr_jax.models.ops import cpu_ops, native_ops
     from ppocr_jax.training.optimizer import make_optimizer
+    from ppocr_jax.training.sharding import Placement, make_mesh
     from ppocr_jax.training.state import create_state
     from ppocr_jax.training.step import make_train_step
 
@@ -85,10 +89,11 @@ def jax_step(job: dict[str, Any]) -> Step:
 
     variables = jax.jit(lambda key: model.init(key, batch["images"][:1], train=False))(jax.random.key(0))
     tx = make_optimizer(OptimizerConfig(schedule="constant", learning_rate=LEARNING_RATE, l2=0.0), total_steps=1)
-    state = create_state(variables, tx)
-    batch, key = jax.device_put(batch), jax.random.key(1)
+    placement = Placement(make_mesh(MeshConfig()))
+    state = placement.state(create_state(variables, tx))
+    batch, key = jax.device_put(placement.batch(batch)), jax.random.key(1)
     start = time.perf_counter()
-    compiled = make_train_step(objective, tx).lower(state, batch, key).compile()
+    compiled = make_train_step(objective, tx, constrain=placement.constrain).lower(state, batch, key).compile()
     compile_seconds = time.perf_counter() - start
 
     def run() -> float:

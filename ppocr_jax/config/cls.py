@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ppocr_jax.config.common import LabelSource, OptimizerConfig, SyntheticConfig, TrainConfig, check_share
+from ppocr_jax.config.common import LabelSource, OptimizerConfig, Recipe, SyntheticConfig, TrainConfig, check_share
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class ClsDataConfig:
         height: of a line picture, pixels.
         width: of a line picture, pixels.
         long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or its leading "window" alone.
-        augment_probability: chance of each augmentation.
+        augmentation: changes to real lines, as for the recogniser.
+        drawn_augmentation: changes to drawn lines.
+        rand_augment: after that, two random operations on half of the lines (PP-OCR, section 2.2).
+        augment_probability: chance of each change.
         val_synthetic: drawn lines, in fonts that training does not see, for the evaluation.
     """
 
@@ -46,6 +49,9 @@ class ClsDataConfig:
     height: int = 48
     width: int = 192
     long_lines: Literal["squeeze", "window"] = "squeeze"
+    augmentation: Recipe = "mild"
+    drawn_augmentation: Recipe = "none"
+    rand_augment: bool = False
     augment_probability: float = 0.4
     val_synthetic: int = 1000
 

@@ -7,6 +7,9 @@ from typing import Literal
 
 from ppocr_jax.errors import UserError
 
+Recipe = Literal["none", "mild", "bda", "paper", "paper-2.4", "strong"]
+"""Of `data.augment_rec.RECIPES`."""
+
 
 class ConfigError(UserError, ValueError):
     """A configuration value is missing, unknown or wrong; the message names it."""

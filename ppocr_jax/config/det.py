@@ -21,14 +21,14 @@ class DetModelConfig:
     """Detector: DB on MobileNetV3-large x0.5 with a 96-wide FPN, the student of PP-OCRv2, section 2.1.
 
     Attributes:
-        name: "db_mobilenet_v3", or "db_resnet18", the teacher (with `neck_channels` 256).
-        scale: width multiplier of the MobileNetV3 backbone.
-        neck_channels: inner width of the FPN.
+        name: "db_mobilenet_v3", or "db_resnet18", the teacher.
+        scale: width multiplier of a MobileNetV3 backbone; the network's own (0.5) if left out.
+        neck_channels: inner width of the FPN; the network's own (96, the teacher's 256) if left out.
     """
 
     name: str = "db_mobilenet_v3"
-    scale: float = 0.5
-    neck_channels: int = 96
+    scale: float | None = None
+    neck_channels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class DetDataConfig:
         crop: "reference" draws crops as PaddleOCR does, scaling the picture as it is stored; "page" first brings it to
             the size at which pages are read (long side 960), so that text in training is as large as in use.
         scale_range: random rescaling before the crop.
+        copy_paste: paste text regions of one labelled picture onto another (PP-OCRv2 section 2.1).
         photometric: also jitter contrast, blur, noise and compression.
         val_limit: pictures of each validation file to score while training, evenly spread; all if left out.
     """
@@ -55,6 +56,7 @@ class DetDataConfig:
     crop_size: int = 960
     crop: Literal["reference", "page"] = "reference"
     scale_range: tuple[float, float] = (0.5, 3.0)
+    copy_paste: bool = False
     photometric: bool = False
     val_limit: int | None = None
 

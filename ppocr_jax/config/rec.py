@@ -8,6 +8,7 @@ from ppocr_jax.config.common import (
     ConfigError,
     LabelSource,
     OptimizerConfig,
+    Recipe,
     SyntheticConfig,
     TrainConfig,
     check_share,
@@ -20,16 +21,16 @@ class RecModelConfig:
     """Recogniser: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
 
     Attributes:
-        name: an entry of `ppocr_jax.models`.
+        name: "crnn_lcnet", or of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server).
         charset: a built-in set ("en") or a file with one character a line.
-        scale: width multiplier of the backbone.
-        hidden: LSTM units per direction.
+        scale: width multiplier of the backbone; the network's own (0.5) if left out.
+        hidden: LSTM units per direction; the network's own (64, 48 and 256) if left out.
     """
 
     name: str = "crnn_lcnet"
     charset: str = "en"
-    scale: float = 0.5
-    hidden: int = 64
+    scale: float | None = None
+    hidden: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class RecDataConfig:
         reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the
             same; `batch_size` in every bucket if left out.
         max_label_length: longer labels are left out.
-        augment_probability: chance of each augmentation.
+        augmentation: changes to real lines: "paper" is PP-OCR's base data augmentation with TIA, "paper-2.4" that of
+            PaddleOCR 2.4, "bda" the same without TIA, "mild" and "strong" are ours; see `data.augment_rec`.
+        drawn_augmentation: changes to drawn lines, which their generator has degraded already.
+        augment_probability: chance of each change.
         val_limit: lines of each validation file to score while training, evenly spread; all if left out.
         val_ignore_case: score without regard to case.
         val_ignore_space: score without regard to spaces, as PaddleOCR does.
@@ -62,6 +66,8 @@ class RecDataConfig:
     widths: tuple[int, ...] = (64, 96, 128, 160, 240, 320, 480)
     reference_width: int | None = None
     max_label_length: int = 25
+    augmentation: Recipe = "mild"
+    drawn_augmentation: Recipe = "none"
     augment_probability: float = 0.4
     val_limit: int | None = None
     val_ignore_case: bool = False

@@ -117,3 +117,7 @@ class LineAugmentation:
         if self.invert_probability is not None and event.changes == ("invert",):
             return self.invert_probability
         return self.probability if event.probability is None else event.probability
+
+
+NO_AUGMENTATION = LineAugmentation(recipe="none")
+"""Leaves pictures as they are."""

@@ -18,12 +18,16 @@ import numpy as np
 
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data import augment_det as augment
+from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.image_cache import ImageCache
 from ppocr_jax.data.labels import DetectionRecord, read_detection_labels
 from ppocr_jax.data.merge_words import merge_words_into_lines
 from ppocr_jax.data.photometric import jitter_photometric
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
+
+# Pictures looked at for one that can give regions to CopyPaste.
+_DONOR_TRIES = 8
 
 Batch = dict[str, np.ndarray]
 Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
@@ -104,6 +108,7 @@ class DetectionBatches:
             degraded: that is the generator's business.
         synthetic_share: Fraction of the samples that are synthetic pages.
         flip_probability: Chance of mirroring a sample.
+        copy_paste: Whether labelled pictures get text of others pasted onto them.
         photometric: Whether labelled pictures get other tones, blur, noise and JPEG compression.
         limit_side: Limit of the longer side at inference ("page" only).
         shrink_ratio: See `detection_targets`.
@@ -124,6 +129,7 @@ class DetectionBatches:
     page_generator: PageGenerator | None = None
     synthetic_share: float = 0.0
     flip_probability: float = 0.5
+    copy_paste: bool = False
     photometric: bool = False
     limit_side: int = 960
     shrink_ratio: float = 0.4
@@ -182,9 +188,12 @@ class DetectionBatches:
 
     def _draw_record(self, rng: np.random.Generator) -> Sample:
         record = self._records.draw(rng)
-        image = self._load(record.image_path)
-        polygons = [region.points.astype(np.float64) for region in record.regions]
-        ignore = [region.ignore for region in record.regions]
+        image, regions = self._load(record.image_path), record.regions
+        donor = self._donor(rng) if self.copy_paste else None
+        if donor is not None:
+            image, regions = copy_paste(rng, image, regions, self._load(donor.image_path), donor.regions)
+        polygons = [region.points.astype(np.float64) for region in regions]
+        ignore = [region.ignore for region in regions]
         guides = [polygon for polygon, ignored in zip(polygons, ignore, strict=True) if not ignored]
         view = self._flip_and_rotate(rng, augment.View.of(image))
         if self.crop == "reference":
@@ -201,6 +210,11 @@ class DetectionBatches:
         if self.photometric:
             rendered = jitter_photometric(rng, rendered, kept)
         return rendered, kept, ignore
+
+    def _donor(self, rng: np.random.Generator) -> DetectionRecord | None:
+        """A picture with regions to give away; None where few pictures have such."""
+        tries = (self._records.draw(rng) for _ in range(_DONOR_TRIES))
+        return next((record for record in tries if can_donate(record.regions)), None)
 
     def _flip_and_rotate(self, rng: np.random.Generator, view: augment.View) -> augment.View:
         view = augment.random_flip(rng, view, probability=self.flip_probability)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.crops import CropBank
+from ppocr_jax.data.rand_augment import RandAugment
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
 from ppocr_jax.preprocess import leading_window, resize_pad_line
@@ -42,6 +43,8 @@ class DirectionBatches:
         batch_size: lines per batch.
         synthetic_share: fraction of drawn lines.
         augmentation: applied to real lines.
+        drawn_augmentation: applied to drawn lines, which their generator has degraded already.
+        rand_augment: applied to all lines after that; None for nothing.
         seed: of everything random.
         height, width: of the network's input.
         long_lines: "squeeze" or "window", see `ClassifierSpec`.
@@ -57,6 +60,8 @@ class DirectionBatches:
     height: int = 48
     width: int = 192
     long_lines: str = "squeeze"
+    drawn_augmentation: LineAugmentation = NO_AUGMENTATION
+    rand_augment: RandAugment | None = None
     charset: Charset | None = None
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
@@ -70,25 +75,37 @@ class DirectionBatches:
         drawn = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)
         labels = rng.integers(0, 2, self.batch_size).astype(np.int32)
         rows = [self._drawn_row(step * _INDEX_STRIDE + i, turned=bool(labels[i])) for i in range(drawn)]
-        rows += [self._row(self._real(rng), turned=bool(turned)) for turned in labels[drawn:]]
+        rows += [self._real_row(rng, turned=bool(turned)) for turned in labels[drawn:]]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"labels": labels}
-
-    def _row(self, image_rgb: np.ndarray, *, turned: bool) -> dict[str, np.ndarray]:
-        picture = self._window(np.ascontiguousarray(image_rgb[::-1, ::-1]) if turned else image_rgb)
-        row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
-        return row if self.charset is None else row | {"frames": unknown_frames(self.width)}
 
     def _drawn_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
         sample = self._drawn(index)
-        row = self._row(sample.image_rgb, turned=turned)
+        rng = np.random.default_rng((self.seed, index, 1))
+        image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
+        image_rgb, centers = self._rand_augmented(rng, image_rgb, centers)
+        return self._row(image_rgb, sample.text, centers, turned=turned)
+
+    def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:
+        image_rgb, _ = self._rand_augmented(rng, self._real(rng), np.empty(0))
+        return self._row(image_rgb, None, None, turned=turned)
+
+    def _rand_augmented(self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray):
+        return self.rand_augment.with_points(rng, image_rgb, centers) if self.rand_augment else (image_rgb, centers)
+
+    def _row(
+        self, upright: np.ndarray, text: str | None, centers: np.ndarray | None, *, turned: bool
+    ) -> dict[str, np.ndarray]:
+        picture = self._window(np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright)
+        row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
         if self.charset is None:
             return row
-        centers = sample.char_centers
+        if text is None or centers is None:
+            return row | {"frames": unknown_frames(self.width)}
         if turned:
-            centers = sample.image_rgb.shape[1] - 1 - centers
-        size = self._window(sample.image_rgb).shape[:2]
-        seen = centers < size[1]
-        ids = np.array(direction_ids(sample.text, self.charset, turned=turned))[seen]
+            centers = upright.shape[1] - 1 - centers
+        seen = (centers >= 0) & (centers < picture.shape[1])  # false for NaN: a character moved out of the picture
+        ids = np.array(direction_ids(text, self.charset, turned=turned))[seen]
+        size = picture.shape[:2]
         return row | {"frames": frame_labels(ids, centers[seen], size=size, height=self.height, width=self.width)}
 
     def _window(self, image_rgb: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.charset import BLANK, Charset
-from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.preprocess import line_width, resize_pad_line
@@ -36,7 +36,8 @@ class RecognitionBatches:
         synthetic_share: fraction of drawn lines, once `synthetic_warm_steps` are over.
         synthetic_warm_steps: first steps with drawn lines only.
         max_label_length: longer labels are not used.
-        augmentation: applied to real lines; drawn ones are degraded by their generator.
+        augmentation: applied to real lines.
+        drawn_augmentation: applied to drawn lines, which their generator has degraded already.
         seed: of everything random.
         height: of a line picture.
         multiple_of: what `reference_width` makes of the batch size is a multiple of this.
@@ -52,6 +53,7 @@ class RecognitionBatches:
     max_label_length: int
     augmentation: LineAugmentation
     seed: int
+    drawn_augmentation: LineAugmentation = NO_AUGMENTATION
     height: int = 32
     reference_width: int | None = 160
     multiple_of: int = 8
@@ -98,14 +100,11 @@ class RecognitionBatches:
                 break
         else:
             return self._blank_row(width)
-        frames = frame_labels(
-            self.charset.encode(sample.text),
-            sample.char_centers,
-            size=sample.image_rgb.shape[:2],
-            height=self.height,
-            width=width,
-        )
-        return self._row(sample.image_rgb, sample.text, width, frames=frames, case_blind=False)
+        rng = np.random.default_rng((self.seed, index, 1))
+        image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
+        ids = self.charset.encode(sample.text)
+        frames = frame_labels(ids, centers, size=image_rgb.shape[:2], height=self.height, width=width)
+        return self._row(image_rgb, sample.text, width, frames=frames, case_blind=False)
 
     def _real(self, rng: np.random.Generator, bucket: int) -> dict[str, np.ndarray]:
         width = self.widths[bucket]

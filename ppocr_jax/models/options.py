@@ -15,10 +15,16 @@ def builder_options(config: DetConfig | RecConfig | ClsConfig, charset: Charset 
         config: of any task.
         charset: of a recogniser, and of a classifier with an auxiliary loss.
     """
+    model = config.model
     if isinstance(config, DetConfig):
-        return {"scale": config.model.scale, "channels": config.model.neck_channels}
+        return _given(scale=model.scale, channels=config.model.neck_channels)
     if isinstance(config, ClsConfig):
-        options: dict[str, Any] = {"scale": config.model.scale}
-        return options | {"frame_classes": 2 * charset.num_classes - 1} if config.loss.frame_weight > 0 else options
+        frame_classes = 2 * charset.num_classes - 1 if charset and config.loss.frame_weight > 0 else None
+        return _given(scale=model.scale, frame_classes=frame_classes)
     assert charset is not None, "a recogniser needs its charset"
-    return {"num_classes": charset.num_classes, "scale": config.model.scale, "hidden": config.model.hidden}
+    return _given(num_classes=charset.num_classes, scale=model.scale, hidden=config.model.hidden)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Options that are not left to the network's builder."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -39,6 +39,12 @@ def evaluate_students(
     return of_state
 
 
+def first_student(placement: Placement, state: TrainState) -> Variables:
+    """Variables of the only network, or of the first student."""
+    variables = placement.host(state.variables)
+    return variables if placement.students == 1 else pick(variables, 0)
+
+
 def best_network(saved: SavedNetwork) -> dict[str, Any]:
     """Variables of one network: of mutual learners those of the best student, the first where none was evaluated."""
     if saved.description["config"].get("mutual", {}).get("students", 1) == 1:

@@ -14,12 +14,13 @@ import optax
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
-from ppocr_jax.training.best_student import best_network, evaluate_students
+from ppocr_jax.training.best_student import best_network, evaluate_students, first_student
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.freezing import freeze_statistics, freeze_updates, matcher
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.optimizer import make_optimizer
+from ppocr_jax.training.pictures import Pictures
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement
 from ppocr_jax.training.state import TrainState, create_state
@@ -36,6 +37,7 @@ class Task:
         variables: initial "params" and "batch_stats", with a leading student axis for mutual learners.
         objective, batches: see `step` and `prefetch`.
         evaluate: metrics of one network's variables.
+        pictures: of one network's variables, for TensorBoard; see `pictures`.
         frozen: see `step.make_train_step`.
         placement: of all arrays.
         charset: the recogniser's characters, recorded in the checkpoints.
@@ -46,6 +48,7 @@ class Task:
     objective: Objective
     batches: BatchFunction
     evaluate: Callable[[Mapping[str, Any]], Mapping[str, float]]
+    pictures: Pictures = lambda variables: {}
     frozen: Any = None
     placement: Placement = field(default_factory=Placement)
     charset: Sequence[str] | None = None
@@ -103,6 +106,7 @@ def fit(config: DetConfig | RecConfig | ClsConfig, task: Task) -> dict[str, Any]
             train_step=partial(train_step, frozen=placement.everywhere(task.frozen)),
             batches=task.batches,
             place=placement.batch,
+            pictures=lambda state: task.pictures(first_student(placement, state)),
             evaluate=evaluate_students(task.evaluate, placement, options.key_metric),
             config=options,
             checkpointer=checkpointer,

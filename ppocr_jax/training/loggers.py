@@ -11,6 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import jax
+import numpy as np
+
 _logger = logging.getLogger("ppocr_jax")
 
 
@@ -19,6 +22,9 @@ class Logger(Protocol):
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Take `values` at `step`; `kind` is "train" or "eval"."""
+
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Take pictures (H, W, 3) uint8 RGB at `step`."""
 
     def close(self) -> None:
         """Write out what is held back."""
@@ -34,6 +40,9 @@ class JsonLines:
         record = {"step": step, "kind": kind, "time": round(time.time(), 3), **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Pictures are no numbers."""
 
     def close(self) -> None:
         """Every record is on disk already."""
@@ -51,6 +60,10 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
 
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        for name, image_rgb in pictures.items():
+            self._writer.add_image(name, image_rgb, step, dataformats="HWC")
+
     def close(self) -> None:
         self._writer.close()
 
@@ -63,6 +76,9 @@ class PlainProgress:
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         _logger.info("%s %d/%d  %s", kind, step, self._total_steps, format_values(values))
+
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """A log shows no pictures."""
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -86,6 +102,9 @@ class RichProgress:
         else:
             self._progress.console.print(f"{kind} {step}  {text}", markup=False, highlight=False)
 
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Nor does a terminal."""
+
     def close(self) -> None:
         self._progress.stop()
 
@@ -106,6 +125,10 @@ class Loggers:
         for logger in self._loggers:
             logger.log(step, kind, values)
 
+    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        for logger in self._loggers:
+            logger.show(step, pictures)
+
     def close(self) -> None:
         with ExitStack() as stack:
             for logger in self._loggers:
@@ -113,7 +136,12 @@ class Loggers:
 
 
 def make_loggers(work_dir: str | Path, total_steps: int) -> Loggers:
-    """JSON lines in `work_dir/log.jsonl`, TensorBoard in `work_dir/tensorboard`, and progress for whoever watches."""
+    """JSON lines in `work_dir/log.jsonl`, TensorBoard in `work_dir/tensorboard`, and progress for whoever watches.
+
+    In a run of several processes only the first one logs.
+    """
+    if jax.process_index() > 0:
+        return Loggers([])
     work_dir = Path(work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     progress = RichProgress(total_steps) if sys.stdout.isatty() else PlainProgress(total_steps)

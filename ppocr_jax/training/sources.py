@@ -11,6 +11,7 @@ from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig, Synth
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches
+from ppocr_jax.data.rand_augment import RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.fonts import find_fonts
@@ -51,7 +52,8 @@ def recognition_batches(config: RecConfig, charset: Charset) -> RecognitionBatch
         synthetic_share=data.synthetic_share,
         synthetic_warm_steps=data.synthetic_warm_steps,
         max_label_length=data.max_label_length,
-        augmentation=LineAugmentation(data.augment_probability),
+        augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
+        drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,
@@ -67,7 +69,9 @@ def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
         bank=crop_bank(data.train_labels, charset, 200),
         batch_size=config.train.batch_size,
         synthetic_share=data.synthetic_share,
-        augmentation=LineAugmentation(data.augment_probability),
+        augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
+        drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
+        rand_augment=RandAugment() if data.rand_augment else None,
         seed=config.train.seed,
         height=data.height,
         width=data.width,
@@ -102,4 +106,5 @@ def detection_batches(config: DetConfig):
         page_generator=pages,
         synthetic_share=data.synthetic_share,
         photometric=data.photometric,
+        copy_paste=data.copy_paste,
     )

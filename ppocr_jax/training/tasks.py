@@ -21,12 +21,14 @@ from ppocr_jax.training.cml import TEACHER, detection_objective
 from ppocr_jax.training.fit import Task, fit
 from ppocr_jax.training.initial import initial_variables, load_centers, load_teacher
 from ppocr_jax.training.objectives import direction_objective
+from ppocr_jax.training.pictures import detection_pictures, recognition_pictures
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.sharding import Placement, connect, make_mesh
 from ppocr_jax.training.udml import CENTERS, recognition_objective
 
 _logger = logging.getLogger("ppocr_jax")
 Config = DetConfig | RecConfig | ClsConfig
+_PICTURES = 4
 WEIGHTS_FILE = {"det": "det.safetensors", "rec": "rec.safetensors", "cls": "cls.safetensors"}
 
 
@@ -56,11 +58,13 @@ def detection_task(config: DetConfig) -> Task:
     """Detectors: one alone, or students with or without a teacher."""
     mutual, mesh = config.mutual, make_mesh(config.train.mesh)
     build = _builder(config, builder_options(config))
+    batches = sources.detection_batches(config)
     teacher, teacher_variables = load_teacher(mutual.teacher, config.train.compute) if mutual.teacher else (None, None)
     return Task(
         variables=initial_variables(build(), "det", config.train, students=mutual.students),
         objective=detection_objective(build(training=True), config.loss, mutual, teacher=teacher, mesh=mesh),
-        batches=sources.detection_batches(config),
+        batches=batches,
+        pictures=detection_pictures(build(), config, batches, count=_PICTURES),
         evaluate=validation.detector_evaluation(build(), config),
         frozen=None if teacher is None else {TEACHER: teacher_variables},
         placement=Placement(mesh, mutual.students),
@@ -72,10 +76,12 @@ def recognition_task(config: RecConfig) -> Task:
     charset = load_charset(config.model.charset)
     mutual, mesh = config.mutual, make_mesh(config.train.mesh)
     build = _builder(config, builder_options(config, charset))
+    batches = sources.recognition_batches(config, charset)
     return Task(
         variables=initial_variables(build(), "rec", config.train, students=mutual.students, charset=charset),
         objective=recognition_objective(build(training=True), config.loss, charset, mutual, mesh=mesh),
-        batches=sources.recognition_batches(config, charset),
+        batches=batches,
+        pictures=recognition_pictures(build(), charset, batches, count=_PICTURES),
         evaluate=validation.recognizer_evaluation(build(), config, charset),
         frozen=None if config.loss.centers is None else {CENTERS: load_centers(config.loss.centers, charset)},
         placement=Placement(mesh, mutual.students),

@@ -56,3 +56,54 @@ def test_the_state_is_donated_but_the_callers_variables_stay_valid():
     assert state.params["w"].is_deleted()
     np.testing.assert_array_equal(variables["params"]["w"], np.ones(3))
     np.testing.assert_array_equal(variables["batch_stats"]["m"], np.ones(3))
+
+
+def _trained(steps: int = 4, *, averaged: bool = False, **options):
+    variables = {"params": {"w": jnp.zeros(3)}, "batch_stats": {"mean": jnp.zeros(3)}}
+    state = create_state(variables, TX, averaged=averaged)
+    step = make_train_step(_linear, TX, **options)
+    for number in range(steps):
+        state, terms = step(state, toy.batches(number), jax.random.key(0))
+    return state, terms
+
+
+def _linear(params, frozen, batch_stats, batch, rng, step):
+    error = jnp.mean((batch["x"] @ params["w"] - batch["y"]) ** 2)
+    return error, ({"mean": batch["x"].mean(0)}, {"squared_error": error})
+
+
+def test_accumulating_gives_the_same_step_as_the_whole_batch():
+    whole, terms = _trained()
+    parts, part_terms = _trained(accumulate=2)
+    np.testing.assert_allclose(parts.params["w"], whole.params["w"], rtol=1e-5)
+    assert float(part_terms["loss"]) == pytest.approx(float(terms["loss"]), rel=1e-5)
+    assert float(part_terms["grad_norm"]) == pytest.approx(float(terms["grad_norm"]), rel=1e-5)
+    last = toy.batches(3)["x"]
+    np.testing.assert_allclose(parts.batch_stats["mean"], last[1::2].mean(0), rtol=1e-5)  # those of the last part
+
+
+def test_the_average_follows_the_parameters():
+    seen, expected = [], np.zeros(3)
+    for steps in range(1, 5):
+        state, _ = _trained(steps)
+        seen.append(np.asarray(state.params["w"]))
+        expected = 0.9 * expected + 0.1 * seen[-1]
+    state, _ = _trained(4, averaged=True, ema_decay=0.9)
+    np.testing.assert_allclose(state.average["w"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(state.variables["params"]["w"], state.average["w"])
+    np.testing.assert_allclose(state.params["w"], seen[-1], rtol=1e-6)
+
+
+def test_frozen_arrays_are_read_and_get_no_gradient():
+    def objective(params, frozen, batch_stats, batch, rng, step):
+        return ((params["w"] - frozen["target"]) ** 2).sum(), (batch_stats, {})
+
+    state = create_state({"params": {"w": jnp.zeros(3)}, "batch_stats": {}}, TX)
+    step = make_train_step(objective, TX)
+    target = {"target": jnp.array([1.0, 2.0, 3.0])}
+    losses = []
+    for _ in range(30):
+        state, terms = step(state, {}, jax.random.key(0), target)
+        losses.append(float(terms["loss"]))
+    assert losses[-1] < 0.2 * losses[0]
+    np.testing.assert_array_equal(target["target"], [1, 2, 3])

@@ -1,0 +1,51 @@
+"""`ppocr-jax extract-centers`: the centres of Enhanced CTC from a trained recogniser."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+from ppocr_jax.commands.common import positive
+from ppocr_jax.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `extract-centers`."""
+    add = parser.add_argument
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a recogniser")
+    add("--labels", type=Path, action="append", required=True, metavar="FILE", help="training lines; may be repeated")
+    add("--output", type=Path, required=True, metavar="FILE", help="for loss.centers: a .safetensors file")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of the recogniser, where its folder does not say")
+    add("--limit", type=positive, metavar="N", help="only the first N lines")
+    add("--seed", type=int, default=0, help="of the centres of characters that were never read")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract the centres and say how many characters have one.
+
+    Raises:
+        UserError: the network or the labels cannot be read, no line was read right, or the file cannot be written.
+    """
+    from ppocr_jax.data.labels import LabelError
+    from ppocr_jax.evaluation.rec import line_samples, read_line_labels
+    from ppocr_jax.training.centers import extract_centers, save_centers
+    from ppocr_jax.training.trained import load_trained
+
+    network = load_trained(args.trained, task="rec", charset=args.charset)
+    try:
+        records = [record for path in args.labels for record in read_line_labels(path)]
+    except (LabelError, OSError) as error:
+        raise UserError(f"cannot read the labels: {error}") from error
+    samples = islice(line_samples(records), args.limit)
+    centers = extract_centers(network, samples, seed=args.seed)
+    assert network.charset is not None
+    try:
+        save_centers(args.output, centers, network.charset)
+    except OSError as error:
+        raise UserError(f"cannot write {args.output}: {error.strerror}") from error
+    seen = int((centers.counts > 0).sum())
+    print(
+        f"{centers.correct} of {centers.lines} lines read right; {seen} of {len(centers.counts)} classes have a centre"
+    )
+    return 0

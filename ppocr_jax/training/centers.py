@@ -1,0 +1,107 @@
+"""Centres for Enhanced CTC: the mean feature of every class, over the lines that a trained recogniser reads right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.errors import UserError
+from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
+from ppocr_jax.inference.jax_backend import pad_to_bucket
+from ppocr_jax.inference.specs import RecognizerSpec
+from ppocr_jax.inference.stages import width_sorted_batches
+from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
+from ppocr_jax.models import build_model
+from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
+from ppocr_jax.training.network import TrainedNetwork
+
+LineSample = tuple[np.ndarray, str]
+
+_LINES_AT_ONCE = 512
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Result of `extract_centers`.
+
+    Attributes:
+        values: (K, D) float32; classes that were never read have a random row.
+        counts: (K,) frames that were averaged.
+        lines, correct: lines seen, and how many of them were read right.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray
+    lines: int
+    correct: int
+
+
+def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, seed: int = 0) -> Centers:
+    """Average the features of every class over the frames of lines read exactly as labelled.
+
+    Args:
+        network: a trained recogniser.
+        samples: line pictures (h, w, 3) uint8 RGB and their texts.
+        seed: of the random centres that classes without a frame keep.
+
+    Raises:
+        UserError: no line was read right.
+
+    Source: PP-OCRv2, section 2.2 (Enhanced CTCLoss); PaddleOCR release/2.6 extracts them in the same way.
+    """
+    assert isinstance(network.spec, RecognizerSpec)
+    assert network.charset is not None
+    spec, charset = network.spec, network.charset
+    model = build_model(spec.network, **spec.options)
+    predict = jax.jit(lambda variables, images: model.apply(variables, images, train=False))
+    totals: CenterSums | None = None
+    lines = correct = 0
+    for images, texts in _batches(samples, spec):
+        outputs = predict(network.variables, pad_to_bucket(images, "rec"))
+        right = _read_right(np.asarray(outputs["probabilities"]), texts, charset)
+        lines, correct = lines + len(texts), correct + int(right.sum())
+        totals = totals or empty_centers(charset.num_classes, outputs["features"].shape[-1])
+        totals = accumulate_centers(totals, outputs["features"], outputs["logits"], right)
+    if totals is None or not correct:
+        raise UserError(f"none of {lines} lines was read as labelled: train the recogniser further first")
+    fallback = random_centers(jax.random.key(seed), *totals.sums.shape)
+    return Centers(np.asarray(finish_centers(totals, fallback)), np.asarray(totals.counts), lines, correct)
+
+
+def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
+    """Write what `initial.load_centers` reads: the centres and the characters they belong to."""
+    from safetensors.numpy import save_file
+
+    save_file(
+        {"centers": np.ascontiguousarray(centers.values), "counts": centers.counts},
+        str(path),
+        metadata={"charset": "".join(charset.characters)},
+    )
+
+
+def _batches(samples: Iterable[LineSample], spec: RecognizerSpec) -> Iterator[tuple[np.ndarray, list[str]]]:
+    samples = iter(samples)
+    while chunk := list(islice(samples, _LINES_AT_ONCE)):
+        crops = [image_rgb for image_rgb, _ in chunk]
+        for indices in width_sorted_batches(crops, _BATCH_SIZE):
+            sizes = [crops[i].shape[:2] for i in indices]
+            width = crop_batch_width(sizes, height=spec.height, min_width=spec.min_width)
+            images = [
+                resize_pad_line(crops[i], height=spec.height, width=width, normalization=spec.normalization)
+                for i in indices
+            ]
+            yield np.stack(images), [chunk[i][1] for i in indices]
+
+
+def _read_right(probabilities: np.ndarray, texts: Sequence[str], charset: Charset) -> np.ndarray:
+    """(B,) bool; rows beyond the texts are padding and never right."""
+    right = np.zeros(len(probabilities), bool)
+    right[: len(texts)] = [d.text == t for d, t in zip(ctc_greedy_decode(probabilities, charset), texts, strict=False)]
+    return right

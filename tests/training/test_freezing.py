@@ -1,0 +1,50 @@
+"""Frozen parts stay as they are, parameters and running statistics both."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
+from ppocr_jax.errors import UserError
+from ppocr_jax.training.fit import Task, fit
+from tests.training import toy
+
+VARIABLES = {
+    "params": {"backbone": {"w": jnp.ones(3), "v": jnp.ones(3)}, "head": {"w": jnp.ones(3)}},
+    "batch_stats": {"backbone": {"mean": jnp.zeros(3)}, "head": {"mean": jnp.zeros(3)}},
+}
+
+
+def _objective(params, frozen, batch_stats, batch, rng, step):
+    weights = params["backbone"]["w"] + params["backbone"]["v"] + params["head"]["w"]
+    error = jnp.mean((batch["x"] @ weights - batch["y"]) ** 2)
+    stats = {name: {"mean": batch["x"].mean(0)} for name in ("backbone", "head")}
+    return error, (stats, {"error": error})
+
+
+def _fit(folder, *patterns: str):
+    train = TrainConfig(steps=3, batch_size=4, log_every=1, work_dir=str(folder), frozen=patterns)
+    config = RecConfig(optimizer=OptimizerConfig(learning_rate=0.1, schedule="constant", l2=0.1), train=train)
+    return fit(config, Task(VARIABLES, _objective, toy.batches, lambda variables: {"accuracy": 1.0}))
+
+
+def test_a_pattern_freezes_what_it_matches_and_no_more(tmp_path):
+    trained = _fit(tmp_path, "backbone/*")
+    np.testing.assert_array_equal(trained["params"]["backbone"]["w"], np.ones(3))
+    np.testing.assert_array_equal(trained["batch_stats"]["backbone"]["mean"], np.zeros(3))
+    assert np.abs(trained["params"]["head"]["w"] - 1).min() > 0.005
+    assert np.abs(trained["batch_stats"]["head"]["mean"]).min() > 0
+
+
+def test_single_arrays_can_be_named(tmp_path):
+    trained = _fit(tmp_path, "*/v", "head/w")
+    np.testing.assert_array_equal(trained["params"]["backbone"]["v"], np.ones(3))
+    np.testing.assert_array_equal(trained["params"]["head"]["w"], np.ones(3))
+    assert np.abs(trained["params"]["backbone"]["w"] - 1).min() > 0.005
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
+    with pytest.raises(UserError, match='"neck/\\*" matches no parameter; the network has backbone, head'):
+        _fit(tmp_path, "head/*", "neck/*")

@@ -1,0 +1,101 @@
+"""Fine-tuning: what is taken from other weights, by name, by shape, and by character."""
+
+from __future__ import annotations
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.config import TrainConfig
+from ppocr_jax.models.io import WeightsError
+from ppocr_jax.training import initial
+from ppocr_jax.training.initial import initial_variables, load_centers, transfer
+from ppocr_jax.training.network import TrainedNetwork
+from tests.training.tiny_networks import TinyRecognizer
+
+OLD, NEW = Charset(("a", "b", "c")), Charset(("c", "x", "a", " "))
+
+
+def _head(classes: int, start: float) -> dict:
+    kernel = start + np.arange(2 * classes, dtype=np.float32).reshape(2, classes)
+    return {"fc2": {"kernel": kernel, "bias": start + np.arange(classes, dtype=np.float32)}}
+
+
+def _variables(classes: int, start: float) -> dict:
+    backbone = {"conv": {"kernel": np.full((3, 3), start, np.float32)}}
+    return {"params": {"backbone": backbone, "head": _head(classes, start)}, "batch_stats": {"bn": np.full(2, start)}}
+
+
+def test_classes_follow_their_characters(caplog):
+    source, like = _variables(4, 100.0), _variables(5, 0.0)
+    with caplog.at_level(logging.INFO, "ppocr_jax"):
+        mapped = transfer(source, like, "old", OLD, NEW)
+    head = mapped["params"]["head"]["fc2"]
+    # new classes: blank, c, x, a, space <- old classes: blank 0, c 3, none, a 1, none
+    np.testing.assert_array_equal(head["bias"], [100, 103, 2, 101, 4])
+    np.testing.assert_array_equal(head["kernel"], [[100, 103, 2, 101, 4], [104, 107, 7, 105, 9]])
+    np.testing.assert_array_equal(mapped["params"]["backbone"]["conv"]["kernel"], np.full((3, 3), 100))
+    assert "characters: 2 kept, 2 (x ) new, 1 (b) dropped" in caplog.text
+
+
+def test_equal_numbers_of_other_characters_are_mapped_too():
+    swapped = Charset(("b", "a", "c"))
+    mapped = transfer(_variables(4, 100.0), _variables(4, 0.0), "old", OLD, swapped)
+    np.testing.assert_array_equal(mapped["params"]["head"]["fc2"]["bias"], [100, 102, 101, 103])
+
+
+def test_what_does_not_fit_is_told(caplog):
+    source, like = _variables(4, 1.0), _variables(4, 0.0)
+    source["params"]["neck"] = {"w": np.ones(3, np.float32)}
+    like["params"]["backbone"]["conv"]["kernel"] = np.zeros((5, 5), np.float32)
+    with caplog.at_level(logging.WARNING, "ppocr_jax"):
+        mapped = transfer(source, like, "run", OLD, OLD)
+    assert mapped["params"]["backbone"]["conv"]["kernel"].shape == (5, 5)
+    assert "not in run, or of another shape; stay random: params/backbone/conv/kernel" in caplog.text
+    assert "in run, but not used: params/backbone/conv/kernel, params/neck/w" in caplog.text
+
+
+def test_nothing_that_fits_is_an_error():
+    with pytest.raises(WeightsError, match=r"nothing in other\.safetensors fits"):
+        transfer({"params": {"z": np.ones(2)}}, _variables(4, 0.0), "other.safetensors", None, None)
+
+
+def test_students_start_apart_and_only_the_first_takes_the_head(monkeypatch):
+    model = TinyRecognizer(4)
+    random = initial_variables(model, "rec", TrainConfig(seed=3), students=2)
+    alone = initial_variables(model, "rec", TrainConfig(seed=3))
+    for ours, stacked in zip(jax.tree.leaves(alone), jax.tree.leaves(random), strict=True):
+        np.testing.assert_array_equal(ours, stacked[0])
+    kernel = random["params"]["fc2"]["kernel"]
+    assert np.abs(kernel[0] - kernel[1]).max() > 0.01
+
+    source = jax.tree.map(lambda x: jnp.full_like(x, 7.0), dict(alone))
+    source = {name: {"backbone": tree, **tree} for name, tree in source.items()}
+    network = TrainedNetwork(spec=None, variables=source, charset=OLD)  # type: ignore[arg-type]
+    monkeypatch.setattr(initial, "load_trained", lambda path, task: network)
+
+    class WithBackbone:
+        def init(self, key, images, *, train):
+            variables = model.init(key, images, train=train)
+            return {name: {"backbone": tree, **tree} for name, tree in variables.items()}
+
+    start = initial_variables(WithBackbone(), "rec", TrainConfig(init="x"), students=2, charset=OLD)
+    assert (start["params"]["backbone"]["conv"]["kernel"] == 7).all()
+    head = np.asarray(start["params"]["fc2"]["kernel"])
+    assert (head[0] == 7).all()
+    assert not (head[1] == 7).any()
+
+
+def test_centers_belong_to_characters(tmp_path):
+    file = tmp_path / "centers.safetensors"
+    save_file({"centers": np.ones((4, 2), np.float32)}, str(file), metadata={"charset": "abc"})
+    assert load_centers(str(file), OLD).shape == (4, 2)
+    with pytest.raises(WeightsError, match="of other characters"):
+        load_centers(str(file), NEW)
+    with pytest.raises(WeightsError, match="cannot read centres"):
+        load_centers(str(tmp_path / "none.safetensors"), OLD)
