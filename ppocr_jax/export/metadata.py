@@ -7,8 +7,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ppocr_jax import __version__
-from ppocr_jax.training.network import TrainedNetwork, input_size
 from ppocr_jax.inference.specs import NetworkSpec
+from ppocr_jax.training.network import TrainedNetwork, input_size
 
 _STORED_ELSEWHERE = {field.name for field in fields(NetworkSpec)} | {"normalization"}
 

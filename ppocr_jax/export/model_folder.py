@@ -13,11 +13,11 @@ from ppocr_jax import __version__
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.metadata import weights_metadata
-from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.export.onnx import export_onnx
 from ppocr_jax.export.parity import PARITY_SHAPES, ParityRow, check_parity, parity_report
 from ppocr_jax.inference.bundle import METADATA_FILE, Bundle, load_bundle, write_bundle_metadata
 from ppocr_jax.models.io import save_safetensors
+from ppocr_jax.training.network import TrainedNetwork
 
 
 def export_to_folder(

@@ -11,8 +11,8 @@ from jax2onnx import to_onnx
 from ppocr_jax.export.graph import tidy
 from ppocr_jax.export.layer_forms import ONNX_FORMS, with_forms
 from ppocr_jax.export.metadata import file_metadata
-from ppocr_jax.training.network import TrainedNetwork, input_size
 from ppocr_jax.export.onnx_ops import onnx_ops
+from ppocr_jax.training.network import TrainedNetwork, input_size
 
 OPSET = 18  # of August 2022: LSTM, HardSwish and ReduceMean as used here, and every runtime has it
 INPUT_NAME = "images"

@@ -20,10 +20,10 @@ from jax.experimental import jax2tf
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.graph import tidy
 from ppocr_jax.export.layer_forms import TENSORFLOW_FORMS, with_forms
-from ppocr_jax.training.network import TrainedNetwork, input_size
 from ppocr_jax.export.onnx import INPUT_NAME, OPSET, OUTPUT_NAME, finish
 from ppocr_jax.export.parity import ParityRow, check_parity, parity_report
 from ppocr_jax.export.tensorflow_ops import fixed_size_ops
+from ppocr_jax.training.network import TrainedNetwork, input_size
 
 Size = tuple[int, int, int]
 
