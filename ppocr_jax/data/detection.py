@@ -23,6 +23,7 @@ from ppocr_jax.data.image_cache import ImageCache
 from ppocr_jax.data.labels import DetectionRecord, read_detection_labels
 from ppocr_jax.data.merge_words import merge_words_into_lines
 from ppocr_jax.data.photometric import jitter_photometric
+from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
@@ -115,6 +116,7 @@ class DetectionBatches:
         min_text_size: See `detection_targets`.
         normalization: Of the pictures.
         cache_bytes: Memory for decoded pictures.
+        process: Which rows of the batches to make.
 
     Raises:
         ValueError: There is nothing to draw samples from, or a value is out of range.
@@ -136,6 +138,7 @@ class DetectionBatches:
     min_text_size: float = 8
     normalization: Normalization = DETECTOR_NORMALIZATION
     cache_bytes: int = 512 * 2**20
+    process: ProcessShare = WHOLE_BATCH
     _records: _WeightedRecords = field(init=False, repr=False)
     _load: ImageCache = field(init=False, repr=False)
 
@@ -164,7 +167,7 @@ class DetectionBatches:
         Raises:
             ImageError: A picture is missing or damaged.
         """
-        samples = [self._sample(step, i) for i in range(self.batch_size)]
+        samples = [self._sample(step, i) for i in self.process.rows(self.batch_size)]
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def _sample(self, step: int, i: int) -> Batch:

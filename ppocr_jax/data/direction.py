@@ -12,6 +12,7 @@ from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.rand_augment import RandAugment
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
+from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
 from ppocr_jax.preprocess import leading_window, resize_pad_line
 
@@ -48,7 +49,8 @@ class DirectionBatches:
         seed: of everything random.
         height, width: of the network's input.
         long_lines: "squeeze" or "window", see `ClassifierSpec`.
-        charset: of the column labels.
+        charset: of the column labels; None for none.
+        process: which rows of the batches to make.
     """
 
     generator: LineGenerator
@@ -63,6 +65,7 @@ class DirectionBatches:
     drawn_augmentation: LineAugmentation = NO_AUGMENTATION
     rand_augment: RandAugment | None = None
     charset: Charset | None = None
+    process: ProcessShare = WHOLE_BATCH
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
         """The batch of `step`.
@@ -74,9 +77,15 @@ class DirectionBatches:
         rng = np.random.default_rng((self.seed, step))
         drawn = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)
         labels = rng.integers(0, 2, self.batch_size).astype(np.int32)
-        rows = [self._drawn_row(step * _INDEX_STRIDE + i, turned=bool(labels[i])) for i in range(drawn)]
-        rows += [self._real_row(rng, turned=bool(turned)) for turned in labels[drawn:]]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]} | {"labels": labels}
+        own = self.process.rows(self.batch_size)
+        rows = [
+            self._drawn_row(step * _INDEX_STRIDE + i, turned=bool(labels[i]))
+            if i < drawn
+            else self._real_row(np.random.default_rng((self.seed, step, i)), turned=bool(labels[i]))
+            for i in own
+        ]
+        stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return stacked | {"labels": labels[own.start : own.stop]}
 
     def _drawn_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
         sample = self._drawn(index)

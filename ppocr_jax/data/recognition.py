@@ -10,6 +10,7 @@ import numpy as np
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.crops import CropBank
+from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.preprocess import line_width, resize_pad_line
 
@@ -41,6 +42,7 @@ class RecognitionBatches:
         seed: of everything random.
         height: of a line picture.
         multiple_of: what `reference_width` makes of the batch size is a multiple of this.
+        process: which rows of the batches to make.
     """
 
     charset: Charset
@@ -57,6 +59,7 @@ class RecognitionBatches:
     height: int = 32
     reference_width: int | None = 160
     multiple_of: int = 8
+    process: ProcessShare = WHOLE_BATCH
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
         """The batch of `step`.
@@ -72,8 +75,10 @@ class RecognitionBatches:
         count = self._lines_of(width)
         share = 1.0 if self.bank is None or step < self.synthetic_warm_steps else self.synthetic_share
         drawn = round(count * share)
-        rows = [self._drawn(step * _INDEX_STRIDE + i, bucket) for i in range(drawn)]
-        rows += [self._real(rng, bucket) for _ in range(count - drawn)]
+        rows = [
+            self._drawn(step * _INDEX_STRIDE + i, bucket) if i < drawn else self._real(step, i, bucket)
+            for i in self.process.rows(count)
+        ]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _lines_of(self, width: int) -> int:
@@ -106,8 +111,8 @@ class RecognitionBatches:
         frames = frame_labels(ids, centers, size=image_rgb.shape[:2], height=self.height, width=width)
         return self._row(image_rgb, sample.text, width, frames=frames, case_blind=False)
 
-    def _real(self, rng: np.random.Generator, bucket: int) -> dict[str, np.ndarray]:
-        width = self.widths[bucket]
+    def _real(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
+        rng, width = np.random.default_rng((self.seed, step, row)), self.widths[bucket]
         for _ in range(_ATTEMPTS if self.bank else 0):
             crop = self.bank.draw(rng, self._aspect_limits(bucket))
             if self._fits(crop.text, width):

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig, SyntheticConfig
+from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig, SyntheticConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches
 from ppocr_jax.data.rand_augment import RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
+from ppocr_jax.data.sharding import ProcessShare
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.fonts import find_fonts
 from ppocr_jax.data.synthetic.text_line import LineGenerator
@@ -57,7 +60,8 @@ def recognition_batches(config: RecConfig, charset: Charset) -> RecognitionBatch
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,
-        multiple_of=math.lcm(8, config.train.accumulate * max(1, config.train.mesh.data)),
+        multiple_of=_batch_unit(config.train),
+        process=_this_process(),
     )
 
 
@@ -77,6 +81,7 @@ def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
         width=data.width,
         long_lines=data.long_lines,
         charset=charset if config.loss.frame_weight > 0 else None,
+        process=_this_process(),
     )
 
 
@@ -107,4 +112,15 @@ def detection_batches(config: DetConfig):
         synthetic_share=data.synthetic_share,
         photometric=data.photometric,
         copy_paste=data.copy_paste,
+        process=_this_process(),
     )
+
+
+def _batch_unit(config: TrainConfig) -> int:
+    """Batches of this many lines, or a multiple, can be split over devices, processes and accumulated parts."""
+    devices = config.mesh.data or max(1, jax.device_count() // config.mesh.student)
+    return math.lcm(8, config.accumulate * devices, jax.process_count())
+
+
+def _this_process() -> ProcessShare:
+    return ProcessShare(jax.process_index(), jax.process_count())

@@ -13,6 +13,7 @@ from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 from ppocr_jax.data.recognition import RecognitionBatches, frame_labels
+from ppocr_jax.data.sharding import ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineSample
 
 CHARSET = english_charset()
@@ -209,3 +210,10 @@ def test_direction_frames_lie_where_the_characters_stand():
         assert all(image[:, 4 * i : 4 * i + 4].min() < -0.9 for i in at)  # each under its bar
         text = "pu" if label else "up"
         assert frames[at].tolist() == [direction_ids(c, charset, turned=bool(label))[0] for c in text]
+
+
+def test_processes_make_the_rows_of_one_batch_between_them(bank):
+    batch = batches(bank)(3)
+    parts = [batches(bank, process=ProcessShare(i, 2))(3) for i in range(2)]
+    for name, values in batch.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
