@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ppocr_jax.config import MeshConfig
+from ppocr_jax.data.sharding import ProcessShare
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.learners import STUDENT_AXIS
 from ppocr_jax.training.state import TrainState
@@ -58,6 +59,17 @@ def make_mesh(config: MeshConfig) -> Mesh | None:
     return Mesh(devices, (DATA_AXIS, STUDENT_AXIS))
 
 
+def process_share(mesh: Mesh | None) -> ProcessShare:
+    """Which rows of a batch this process makes: those of its devices' places along "data".
+
+    Processes that hold other students of the same rows make the same ones.
+    """
+    if mesh is None or jax.process_count() == 1:
+        return ProcessShare()
+    own = [i for i, row in enumerate(mesh.devices) if any(d.process_index == jax.process_index() for d in row)]
+    return ProcessShare(own[0] // len(own), mesh.shape[DATA_AXIS] // len(own))
+
+
 @dataclass(frozen=True)
 class Placement:
     """Puts states, batches and frozen arrays where a mesh wants them.
@@ -98,7 +110,7 @@ class Placement:
         """
         if self.mesh is None:
             return batch
-        rows, shards = len(next(iter(batch.values()))) * jax.process_count(), self.mesh.shape[DATA_AXIS]
+        rows, shards = len(next(iter(batch.values()))) * process_share(self.mesh).count, self.mesh.shape[DATA_AXIS]
         if rows % shards:
             raise MeshError(f"a batch of {rows} cannot be split over {shards} devices: change train.batch_size")
         sharding = NamedSharding(self.mesh, PartitionSpec(DATA_AXIS))

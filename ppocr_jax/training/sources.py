@@ -15,7 +15,7 @@ from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches
 from ppocr_jax.data.rand_augment import RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
-from ppocr_jax.data.sharding import ProcessShare
+from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.fonts import find_fonts
 from ppocr_jax.data.synthetic.text_line import LineGenerator
@@ -43,8 +43,8 @@ def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) 
     return CropBank(used, frozenset(charset.characters), max_length) if used else None
 
 
-def recognition_batches(config: RecConfig, charset: Charset) -> RecognitionBatches:
-    """Batches for the recogniser."""
+def recognition_batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> RecognitionBatches:
+    """Batches for the recogniser; `process`: which rows to make."""
     data = config.data
     return RecognitionBatches(
         charset=charset,
@@ -61,12 +61,12 @@ def recognition_batches(config: RecConfig, charset: Charset) -> RecognitionBatch
         height=data.height,
         reference_width=data.reference_width,
         multiple_of=_batch_unit(config.train),
-        process=_this_process(),
+        process=process,
     )
 
 
-def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
-    """Batches for the direction classifier."""
+def direction_batches(config: ClsConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> DirectionBatches:
+    """Batches for the direction classifier; `process`: which rows to make."""
     data = config.data
     return DirectionBatches(
         generator=line_generator(data.synthetic, charset),
@@ -81,12 +81,12 @@ def direction_batches(config: ClsConfig, charset: Charset) -> DirectionBatches:
         width=data.width,
         long_lines=data.long_lines,
         charset=charset if config.loss.frame_weight > 0 else None,
-        process=_this_process(),
+        process=process,
     )
 
 
-def detection_batches(config: DetConfig):
-    """Batches for the detector."""
+def detection_batches(config: DetConfig, process: ProcessShare = WHOLE_BATCH):
+    """Batches for the detector; `process`: which rows to make."""
     from ppocr_jax.data.detection import DetectionBatches, DetectionSource
     from ppocr_jax.data.synthetic.page import PageGenerator
 
@@ -112,15 +112,11 @@ def detection_batches(config: DetConfig):
         synthetic_share=data.synthetic_share,
         photometric=data.photometric,
         copy_paste=data.copy_paste,
-        process=_this_process(),
+        process=process,
     )
 
 
 def _batch_unit(config: TrainConfig) -> int:
-    """Batches of this many lines, or a multiple, can be split over devices, processes and accumulated parts."""
+    """Batches of this many lines, or a multiple, can be split over devices and accumulated parts."""
     devices = config.mesh.data or max(1, jax.device_count() // config.mesh.student)
-    return math.lcm(8, config.accumulate * devices, jax.process_count())
-
-
-def _this_process() -> ProcessShare:
-    return ProcessShare(jax.process_index(), jax.process_count())
+    return math.lcm(8, config.accumulate * devices)

@@ -23,7 +23,7 @@ from ppocr_jax.training.initial import initial_variables, load_centers, load_tea
 from ppocr_jax.training.objectives import direction_objective
 from ppocr_jax.training.pictures import detection_pictures, recognition_pictures
 from ppocr_jax.training.platform import prepare_cpu
-from ppocr_jax.training.sharding import Placement, connect, make_mesh
+from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
 from ppocr_jax.training.udml import CENTERS, recognition_objective
 
 _logger = logging.getLogger("ppocr_jax")
@@ -58,7 +58,7 @@ def detection_task(config: DetConfig) -> Task:
     """Detectors: one alone, or students with or without a teacher."""
     mutual, mesh = config.mutual, make_mesh(config.train.mesh)
     build = _builder(config, builder_options(config))
-    batches = sources.detection_batches(config)
+    batches = sources.detection_batches(config, process_share(mesh))
     teacher, teacher_variables = load_teacher(mutual.teacher, config.train.compute) if mutual.teacher else (None, None)
     return Task(
         variables=initial_variables(build(), "det", config.train, students=mutual.students),
@@ -76,7 +76,7 @@ def recognition_task(config: RecConfig) -> Task:
     charset = load_charset(config.model.charset)
     mutual, mesh = config.mutual, make_mesh(config.train.mesh)
     build = _builder(config, builder_options(config, charset))
-    batches = sources.recognition_batches(config, charset)
+    batches = sources.recognition_batches(config, charset, process_share(mesh))
     return Task(
         variables=initial_variables(build(), "rec", config.train, students=mutual.students, charset=charset),
         objective=recognition_objective(build(training=True), config.loss, charset, mutual, mesh=mesh),
@@ -93,14 +93,14 @@ def recognition_task(config: RecConfig) -> Task:
 
 def direction_task(config: ClsConfig) -> Task:
     """The direction classifier."""
-    charset = load_charset(config.data.charset)
+    charset, mesh = load_charset(config.data.charset), make_mesh(config.train.mesh)
     build = _builder(config, builder_options(config, charset))
     return Task(
         variables=initial_variables(build(), "cls", config.train),
         objective=direction_objective(build(training=True), config.loss),
-        batches=sources.direction_batches(config, charset),
+        batches=sources.direction_batches(config, charset, process_share(mesh)),
         evaluate=validation.classifier_evaluation(build(), config, charset),
-        placement=Placement(make_mesh(config.train.mesh)),
+        placement=Placement(mesh),
     )
 
 

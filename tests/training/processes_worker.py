@@ -13,7 +13,7 @@ from ppocr_jax.config import MeshConfig
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.sharding import Placement, connect, make_mesh
+from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
 from ppocr_jax.training.state import create_state
 from ppocr_jax.training.step import make_train_step
 from tests.training.mesh_worker import OPTIMIZER, STEPS, udml
@@ -30,7 +30,8 @@ def train(mesh_config: MeshConfig, folder: str | None) -> dict:
     step = make_train_step(objective, tx, constrain=placement.constrain)
     frozen, losses = placement.everywhere(frozen), []
     for i in range(STEPS):
-        rows = {name: np.array_split(x, jax.process_count())[jax.process_index()] for name, x in batches(i).items()}
+        own = process_share(mesh).rows(8)
+        rows = {name: values[own.start : own.stop] for name, values in batches(i).items()}
         state, terms = step(state, placement.batch(rows), jax.random.key(0), frozen)
         losses.append(float(terms["loss"]))
     variables = placement.host(state.variables)

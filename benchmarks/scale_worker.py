@@ -1,0 +1,105 @@
+"""One measurement of training_scale.py, in a process of its own: a training step, or the input pipeline."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+
+def configuration(job: dict[str, Any]) -> Any:
+    """The configuration of a run on drawn samples alone."""
+    from ppocr_jax.config import (
+        DetConfig,
+        DetDataConfig,
+        DetMutualConfig,
+        RecConfig,
+        RecDataConfig,
+        RecMutualConfig,
+        TrainConfig,
+    )
+
+    train = TrainConfig(batch_size=job["batch"], workers=job.get("workers", 0), compute=job.get("compute", "float32"))
+    students = 1 if job.get("objective", "plain") == "plain" else 2
+    if job["task"] == "rec":
+        data = RecDataConfig(synthetic_share=1.0, widths=(job["width"],))
+        return RecConfig(data=data, mutual=RecMutualConfig(students=students), train=train)
+    data = DetDataConfig(synthetic_share=1.0, crop="page", crop_size=job["width"])
+    return DetConfig(data=data, mutual=DetMutualConfig(students=students), train=train)
+
+
+def measure_step(job: dict[str, Any]) -> dict[str, float]:
+    """Seconds of a step, the median of a few; the batch is on the devices already."""
+    from ppocr_jax.training.platform import prepare_cpu
+
+    prepare_cpu()
+    import jax
+
+    from ppocr_jax.training import tasks
+    from ppocr_jax.training.optimizer import make_optimizer
+    from ppocr_jax.training.state import create_state
+    from ppocr_jax.training.step import make_train_step
+
+    config = configuration(job)
+    task = (tasks.recognition_task if job["task"] == "rec" else tasks.detection_task)(config)
+    placement, frozen, objective = task.placement, task.frozen, task.objective
+    if job["objective"] == "cml":
+        objective, frozen = with_random_teacher(config, placement.mesh)
+    tx = make_optimizer(config.optimizer, 100, students=placement.students)
+    state = placement.state(create_state(task.variables, tx))
+    step = make_train_step(objective, tx, constrain=placement.constrain)
+    batch, frozen = jax.device_put(placement.batch(task.batches(0))), placement.everywhere(frozen)
+    seconds = []
+    for _ in range(job["steps"] + 1):  # the first one compiles
+        start = time.perf_counter()
+        state, terms = step(state, batch, jax.random.key(0), frozen)
+        jax.block_until_ready((state, terms))
+        seconds.append(time.perf_counter() - start)
+    step_seconds = statistics.median(seconds[1:])
+    return {"step_seconds": step_seconds, "images_per_second": job["batch"] / step_seconds, "compile": seconds[0]}
+
+
+def with_random_teacher(config: Any, mesh: Any) -> tuple[Any, Any]:
+    """CML with an untrained teacher: the time is the same."""
+    import jax
+    import jax.numpy as jnp
+
+    from ppocr_jax.models import build_model
+    from ppocr_jax.models.precision import training_ops
+    from ppocr_jax.training.cml import TEACHER, detection_objective
+
+    ops = training_ops(config.train.compute)
+    student, teacher = build_model("db_mobilenet_v3", ops=ops), build_model("db_resnet18", ops=ops)
+    variables = jax.jit(lambda key: teacher.init(key, jnp.zeros((1, 64, 64, 3)), train=False))(jax.random.key(1))
+    objective = detection_objective(student, config.loss, config.mutual, teacher=teacher, mesh=mesh)
+    return objective, {TEACHER: variables}
+
+
+def measure_input(job: dict[str, Any], batches: int = 8) -> dict[str, float]:
+    """Samples a second that the input pipeline draws with its workers, once they run."""
+    from ppocr_jax.charset import load_charset
+    from ppocr_jax.training import sources
+    from ppocr_jax.training.prefetch import prefetched
+
+    config = configuration(job)
+    if job["task"] == "rec":
+        make = sources.recognition_batches(config, load_charset("en"))
+    else:
+        make = sources.detection_batches(config)
+    warm = 2 * job["workers"] * 3  # what was prepared while the first one was waited for
+    with prefetched(make, 0, warm + batches, workers=job["workers"]) as prepared:
+        for _ in range(warm):
+            next(prepared)
+        start = time.perf_counter()
+        sizes = [len(next(iter(next(prepared).values()))) for _ in range(batches)]
+        seconds = time.perf_counter() - start
+    return {"images_per_second": float(np.sum(sizes)) / seconds}
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    print(json.dumps(measure_step(given) if given["kind"] == "step" else measure_input(given)))

@@ -1,0 +1,122 @@
+"""Training at scale, on simulated devices: plain, CML and U-DML steps; 1, 2, 4 and 8 devices; input beside step.
+
+    python benchmarks/training_scale.py [--quick] [--devices 1 2 4 8]
+
+Needs ppocr_jax's [train] extra. Every measurement is a process of its own (scale_worker.py), one after the other, in
+shuffled order. Prints Markdown tables and writes `results/training_scale.json`. The machine should do nothing else.
+
+A batch is split over the devices; with as many devices as cores, each core works on its own part. On an accelerator
+(`--platform gpu`) the devices are real ones, and a step is measured in float32 and in bfloat16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "training_scale.json"
+WORKER = HERE / "scale_worker.py"
+TIMEOUT_SECONDS = 1200
+
+OBJECTIVES = {
+    "rec": ({"task": "rec", "batch": 64, "width": 160}, ("plain", "udml")),
+    "det": ({"task": "det", "batch": 8, "width": 320}, ("plain", "dml", "cml")),
+}
+
+
+def measure(job: dict[str, Any], platform: str) -> dict[str, Any]:
+    """Run one worker and return its figures.
+
+    Raises:
+        SystemExit: the worker failed; its last words are printed.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": platform}
+    if platform == "cpu":
+        devices = f"--xla_force_host_platform_device_count={job['devices']}"
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {devices}"
+    command = [sys.executable, WORKER, json.dumps(job)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{job}: the measurement failed\n{done.stderr[-2000:]}")
+    return {**job, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def jobs_of(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All measurements."""
+    cores = min(2, len(os.sched_getaffinity(0)))
+    computes = ("float32",) if options.platform == "cpu" else ("float32", "bfloat16")
+    jobs = []
+    for case, objectives in ((dict(c), o) for c, o in OBJECTIVES.values()):
+        case["batch"] //= 4 if options.quick else 1
+        base = {**case, "kind": "step", "steps": 2 if options.quick else 3, "devices": cores}
+        jobs += [{**base, "objective": objective, "compute": c} for objective in objectives for c in computes]
+        jobs.append({**case, "kind": "input", "workers": 2, "devices": 1})
+    rec = {**OBJECTIVES["rec"][0], "kind": "step", "objective": "plain", "compute": "float32", "steps": 3}
+    if options.platform == "cpu":
+        jobs += [{**rec, "devices": count} for count in options.devices if count != cores]
+    random.Random(0).shuffle(jobs)
+    return jobs
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Markdown."""
+    lines = [header, tuple("---" if i == 0 else "---:" for i in range(len(header))), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report(results: list[dict[str, Any]]) -> str:
+    """The tables of the README."""
+    steps = [r for r in results if r["kind"] == "step"]
+    inputs = {r["task"]: r["images_per_second"] for r in results if r["kind"] == "input"}
+    plain = {r["task"]: r for r in steps if r["objective"] == "plain" and r["devices"] == min(2, r["devices"])}
+    order = ("plain", "dml", "cml", "udml")
+    objective_rows = [
+        (
+            f"{r['task']}, {r['objective']}",
+            r["compute"],
+            str(r["devices"]),
+            f"{r['step_seconds']:.2f}",
+            f"{r['images_per_second']:.1f}",
+            f"{r['step_seconds'] / plain[r['task']]['step_seconds']:.2f}x",
+            f"{inputs[r['task']]:.0f}",
+        )
+        for r in sorted(steps, key=lambda r: (r["task"], order.index(r["objective"])))
+        if r["devices"] <= 2 or r["objective"] != "plain"
+    ]
+    header = ("objective", "type", "devices", "s/step", "images/s", "time to plain", "input, images/s (2 workers)")
+    device_rows = [
+        (str(r["devices"]), f"{r['step_seconds']:.2f}", f"{r['images_per_second']:.1f}")
+        for r in sorted(steps, key=lambda r: r["devices"])
+        if r["task"] == "rec" and r["objective"] == "plain" and r["compute"] == "float32"
+    ]
+    return "\n\n".join([table(header, objective_rows), table(("devices", "s/step", "images/s"), device_rows)])
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small batches, to try it")
+    parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--platform", default="cpu", choices=["cpu", "gpu", "cuda"])
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    results = []
+    for job in jobs_of(options):
+        results.append(measure(job, options.platform))
+        print(json.dumps(results[-1]), file=sys.stderr, flush=True)
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()
