@@ -25,7 +25,7 @@ weight = 2
 
 [[data.train_labels]]
 path = "b/rec_label.txt"
-kind = "rec"
+format = "ppocr-rec"
 
 [data]
 widths = [64, 128]
@@ -54,7 +54,7 @@ def test_a_file_overrides_the_tasks_defaults_key_by_key(tmp_path):
     assert config.name == "small"
     assert config.data.train_labels == (
         LabelSource("a/label.txt", case="blind", weight=2.0),
-        LabelSource("b/rec_label.txt", kind="rec"),
+        LabelSource("b/rec_label.txt", format="ppocr-rec"),
     )
     assert config.data.widths == (64, 128)
     assert config.data.synthetic.corpus == ("words.txt",)
@@ -95,7 +95,7 @@ def test_json_gives_back_the_same_configuration(tmp_path, schema):
         ),
         ("trian = 1", r'unknown key "trian".*did you mean "train"'),
         ("[train]\nzzz = 1", r'unknown key "train.zzz".*it knows steps, batch_size'),
-        ("[[data.val_labels]]\nkind = 'det'", r'"data.val_labels\[0\].path" is missing'),
+        ("[[data.val_labels]]\nformat = 'lmdb'", r'"data.val_labels\[0\].path" is missing'),
         (
             "[[data.val_labels]]\npath = 'a'\npaht = 'a'",
             r'unknown key "data.val_labels\[0\].paht".*did you mean "path"',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--task", choices=["det", "rec", "cls", "e2e"], required=True, help="boxes, texts, directions, or all together")
     add("--labels", type=Path, action="append", default=[], metavar="FILE", help="label file; may be repeated")
+    add("--format", default="auto", help="of the labels, as check-labels names it; default: found out")
     add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
     add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.json, json.dumps({**options, "scores": scores}, ensure_ascii=False, indent=1) + "\n")
     if args.predictions:
         (labels,) = args.labels
-        write_text(args.predictions, _prediction_lines(_names(labels), outcomes[str(labels)][0]))
+        write_text(args.predictions, _prediction_lines(_names(labels, sets[str(labels)]), outcomes[str(labels)][0]))
     return 0
 
 
@@ -98,19 +100,21 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
-    from ppocr_jax.data.labels import LabelError, read_detection_labels
-    from ppocr_jax.evaluation.rec import read_line_labels
+    from ppocr_jax.data.labels import LabelError, read_labels
 
-    read = read_detection_labels if args.task in ("det", "e2e") else read_line_labels
     try:
-        records = read(path)[: args.limit]
+        labels = read_labels(path, args.format)
+        if args.task in ("det", "e2e") and labels.format == "ppocr-rec" and args.format == "auto":
+            labels = read_labels(path, "ppocr-det")  # says what is wrong with its first line
     except LabelError as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"cannot read the label file {path}: {error.strerror}") from error
-    if not records:
+    if args.task in ("det", "e2e") and labels.task != "det":
+        raise UserError(f"{path} ({labels.format}) has no regions, which --task {args.task} compares")
+    if not labels.records:
         raise UserError(f"the label file {path} is empty")
-    return records
+    return list(labels.records[: args.limit])
 
 
 def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
@@ -155,10 +159,9 @@ def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict
     return cls.score_directions(found, truth)
 
 
-def _names(labels: Path) -> list[str]:
-    """Names of the pictures as the label file spells them."""
-    with labels.open(encoding="utf-8-sig") as file:
-        return [line.partition("\t")[0].strip() for line in file if line.strip()]
+def _names(labels: Path, records: Sequence[Any]) -> list[str]:
+    """Names of the pictures, as seen from the label file."""
+    return [Path(os.path.relpath(record.image_path, labels.parent)).as_posix() for record in records]
 
 
 def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
@@ -166,7 +169,7 @@ def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
     from ppocr_jax.results import Page
 
     rows = []
-    for name, picture in zip(names, found, strict=False):  # --limit leaves names over
+    for name, picture in zip(names, found, strict=True):
         if isinstance(picture, Page):
             lines = [{"points": line.quad, "text": line.text, "score": line.confidence} for line in picture]
         else:

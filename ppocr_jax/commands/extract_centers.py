@@ -27,14 +27,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the network or the labels cannot be read, no line was read right, or the file cannot be written.
     """
-    from ppocr_jax.data.labels import LabelError
-    from ppocr_jax.evaluation.rec import line_samples, read_line_labels
+    from ppocr_jax.data.labels import LabelError, read_labels
+    from ppocr_jax.evaluation.rec import line_samples
     from ppocr_jax.training.centers import extract_centers, save_centers
     from ppocr_jax.training.trained import load_trained
 
     network = load_trained(args.trained, task="rec", charset=args.charset)
     try:
-        records = [record for path in args.labels for record in read_line_labels(path)]
+        records = [record for path in args.labels for record in read_labels(path).records]
     except (LabelError, OSError) as error:
         raise UserError(f"cannot read the labels: {error}") from error
     samples = islice(line_samples(records), args.limit)

@@ -7,6 +7,22 @@ from typing import Literal
 
 from ppocr_jax.errors import UserError
 
+LabelFormat = Literal[
+    "auto",
+    "ppocr-det",
+    "ppocr-rec",
+    "icdar2013",
+    "icdar2015",
+    "icdar-mlt",
+    "icdar-words",
+    "total-text",
+    "ctw1500",
+    "coco-text",
+    "doctr-det",
+    "doctr-rec",
+    "lmdb",
+]
+"""Of `data.labels.FORMATS`; "auto" finds out."""
 Recipe = Literal["none", "mild", "bda", "paper", "paper-2.4", "strong"]
 """Of `data.augment_rec.RECIPES`."""
 
@@ -138,15 +154,15 @@ class LabelSource:
     """One label file, and what its labels can be trusted for.
 
     Attributes:
-        path: the label file.
-        kind: "det" for quads per picture (PPOCRLabel format; crops are cut from it), "rec" for crop and text.
+        path: the label file, folder or database.
+        format: see `data.labels.FORMATS`. Formats with regions serve the recogniser too: lines are cut from them.
         case: "blind" where the labels do not tell small letters from capitals, "keep" where they do.
         weight: how often its examples are drawn, relative to the other sources; 0 leaves the source out.
         granularity: what a box holds: a whole "line", or one "word".
     """
 
     path: str
-    kind: Literal["det", "rec"] = "det"
+    format: LabelFormat = "auto"
     case: Literal["keep", "blind"] = "keep"
     weight: float = 1.0
     granularity: Literal["line", "word"] = "line"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from ppocr_jax.data.labels import read_detection_labels, read_recognition_labels
-from ppocr_jax.geometry import perspective_crop
-from ppocr_jax.images import load_image
+from ppocr_jax.data.labels import DetectionRecord, Region, read_labels
+from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.geometry import min_area_quad, perspective_crop
 
 # Room around a cut line, as a fraction of its height: each use trims it by a random part, as a detector's boxes vary.
 _MARGIN = 0.15
@@ -55,7 +54,7 @@ class CropSource:
     """A label file to cut lines from; see `config.LabelSource`."""
 
     path: str
-    kind: str = "det"
+    format: str = "auto"
     case_blind: bool = False
     weight: float = 1.0
 
@@ -117,17 +116,20 @@ class CropBank:
 
 
 def _cut(source: CropSource) -> Iterable[Crop]:
-    if source.kind == "rec":
-        for record in read_recognition_labels(source.path, strict=False):
-            yield Crop(load_image(record.image_path), record.text, source.case_blind)
-        return
-    for record in read_detection_labels(source.path, strict=False):
-        regions = [r for r in record.regions if r.text and not r.ignore and len(r.points) == 4]
-        image_rgb = load_image(Path(record.image_path)) if regions else None
+    for record in read_labels(source.path, source.format, strict=False).records:
+        if not isinstance(record, DetectionRecord):
+            yield Crop(load_picture(record.image_path), record.text, source.case_blind)
+            continue
+        regions = [region for region in record.regions if region.text and not region.ignore]
+        image_rgb = load_picture(record.image_path) if regions else np.empty(0)
         for region in regions:
-            crop = _cut_with_margin(image_rgb, region.points)
+            crop = _cut_with_margin(image_rgb, _quad(region))
             if crop is not None:
                 yield Crop(crop[0], region.text, source.case_blind, crop[1])
+
+
+def _quad(region: Region) -> np.ndarray:
+    return region.points if len(region.points) == 4 else min_area_quad(region.points)[0]
 
 
 def _cut_with_margin(image_rgb: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, int] | None:

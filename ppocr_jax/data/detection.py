@@ -20,7 +20,7 @@ from ppocr_jax.config import LabelSource
 from ppocr_jax.data import augment_det as augment
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.image_cache import ImageCache
-from ppocr_jax.data.labels import DetectionRecord, read_detection_labels
+from ppocr_jax.data.labels import DetectionRecord, LabelError, read_labels
 from ppocr_jax.data.merge_words import merge_words_into_lines
 from ppocr_jax.data.photometric import jitter_photometric
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
@@ -68,10 +68,13 @@ class DetectionSource:
         """Read a label file; where it labels words, they are merged into text lines.
 
         Raises:
-            LabelError: A bad line, when `strict`.
+            LabelError: A bad entry, when `strict`; labels without regions.
             OSError: The file cannot be read.
         """
-        records = read_detection_labels(source.path, strict=strict)
+        labels = read_labels(source.path, source.format, strict=strict)
+        if labels.task != "det":
+            raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
+        records = list(labels.records)
         if source.granularity == "word":
             records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
         return cls(tuple(records), source.weight)

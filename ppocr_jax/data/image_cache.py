@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ppocr_jax.images import load_image
+from ppocr_jax.data.lmdb_store import load_picture
 
 
 class ImageCache:
-    """`load_image` that keeps the pictures used last, up to `max_bytes` of pixels.
+    """`load_picture` that keeps the pictures used last, up to `max_bytes` of pixels.
 
     Safe to share between threads. A pickled copy starts empty, so that each worker process fills its own.
     """
@@ -28,13 +28,13 @@ class ImageCache:
         """The upright picture (H, W, 3) uint8 RGB, not to be written to.
 
         Raises:
-            ImageError: See `load_image`.
+            ImageError: See `load_picture`.
         """
         with self._lock:
             if path in self._images:
                 self._images.move_to_end(path)
                 return self._images[path]
-        image = load_image(path)  # outside of the lock: other threads decode at the same time
+        image = load_picture(path)  # outside of the lock: other threads decode at the same time
         image.flags.writeable = False
         with self._lock:
             if path not in self._images and image.nbytes <= self.max_bytes:

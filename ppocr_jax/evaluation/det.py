@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord
-from ppocr_jax.images import load_image
+from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_counts, detection_score
 
 
@@ -39,7 +39,7 @@ def detect_boxes(detect: Detect, records: Iterable[DetectionRecord]) -> list[Seq
     Raises:
         ImageError: a picture that cannot be read.
     """
-    return [detect(load_image(record.image_path)) for record in records]
+    return [detect(load_picture(record.image_path)) for record in records]
 
 
 def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[BoxLike]]) -> dict[str, float]:

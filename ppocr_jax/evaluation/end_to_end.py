@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord, Region
-from ppocr_jax.images import load_image
+from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
 from ppocr_jax.metrics.page_text import PageTextCounts, page_text_counts, page_text_score
 from ppocr_jax.results import Page
@@ -36,7 +36,7 @@ def read_pages(ocr: ReadPage, records: Iterable[DetectionRecord]) -> list[Page]:
     Raises:
         ImageError: a picture that cannot be read.
     """
-    return [ocr(load_image(record.image_path)) for record in records]
+    return [ocr(load_picture(record.image_path)) for record in records]
 
 
 def score_pages(

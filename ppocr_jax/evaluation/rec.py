@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ppocr_jax.data.labels import (
-    DetectionRecord,
-    RecognitionRecord,
-    Region,
-    read_detection_labels,
-    read_recognition_labels,
-)
+from ppocr_jax.data.labels import DetectionRecord, RecognitionRecord, Region
+from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.geometry import min_area_quad, perspective_crop
-from ppocr_jax.images import load_image
 from ppocr_jax.metrics.recognition import recognition_score
 
 logger = logging.getLogger("ppocr_jax")
@@ -71,7 +62,7 @@ def line_samples(records: Iterable[DetectionRecord | RecognitionRecord]) -> Iter
         ImageError: a picture that cannot be read.
     """
     for record in records:
-        image_rgb = load_image(record.image_path)
+        image_rgb = load_picture(record.image_path)
         if isinstance(record, RecognitionRecord):
             yield image_rgb, record.text
             continue
@@ -94,24 +85,3 @@ def cut_line(image_rgb: np.ndarray, region: Region) -> np.ndarray:
     """
     quad = region.points if len(region.points) == 4 else min_area_quad(region.points)[0]
     return perspective_crop(image_rgb, quad)
-
-
-def read_line_labels(path: str | os.PathLike[str]) -> list[DetectionRecord] | list[RecognitionRecord]:
-    """Read a detection or a recognition label file, whichever it is.
-
-    Raises:
-        LabelError: a bad line.
-        OSError: the file cannot be read.
-    """
-    return read_detection_labels(path) if _is_detection_label(Path(path)) else read_recognition_labels(path)
-
-
-def _is_detection_label(path: Path) -> bool:
-    """Whether the first label is a JSON list; of objects, because a line's text may well be "[3]"."""
-    with path.open(encoding="utf-8-sig") as file:
-        first = next((line for line in file if line.strip()), "")
-    try:
-        regions = json.loads(first.partition("\t")[2])
-    except json.JSONDecodeError:
-        return False
-    return isinstance(regions, list) and all(isinstance(region, dict) for region in regions)

@@ -39,7 +39,7 @@ def make_corpus(config: SyntheticConfig) -> Corpus:
 
 def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:
     """Real lines of `labels`; None where there are none."""
-    used = tuple(CropSource(s.path, s.kind, s.case == "blind", s.weight) for s in labels if s.weight > 0)
+    used = tuple(CropSource(s.path, s.format, s.case == "blind", s.weight) for s in labels if s.weight > 0)
     return CropBank(used, frozenset(charset.characters), max_length) if used else None
 
 

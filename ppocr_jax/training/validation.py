@@ -14,11 +14,11 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig
-from ppocr_jax.data.labels import read_detection_labels
+from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
-from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples, read_line_labels
+from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
@@ -75,7 +75,7 @@ def recognizer_evaluation(model: nn.Module, config: RecConfig, charset: Charset)
 
 
 def _lines(source: LabelSource, limit: int | None) -> list[LineSample]:
-    records = read_line_labels(source.path)
+    records = read_labels(source.path, source.format).records
     return spread(list(line_samples(records)), limit)
 
 
@@ -84,7 +84,7 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     records = [
         record
         for source in config.data.val_labels
-        for record in spread(read_detection_labels(source.path), config.data.val_limit)
+        for record in spread(read_labels(source.path, source.format).records, config.data.val_limit)
     ]
     predict = _predictor(model, "probability")
     spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))

@@ -142,7 +142,7 @@ def test_independent_scorer_takes_the_predictions(labels, tmp_path):
     [
         (["--task", "det"], "nothing to evaluate"),
         (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls"),
-        (["--task", "det", "--labels", "nowhere.txt"], "cannot read the label file nowhere.txt: No such file"),
+        (["--task", "det", "--labels", "nowhere.txt"], "nowhere.txt: no such file or folder"),
         (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions goes with"),
         (["--task", "rec", "--labels", "a", "--labels", "a"], "named twice"),
     ],
@@ -161,4 +161,4 @@ def test_bad_and_empty_label_files_are_one_line(tmp_path, capsys):
     assert f"{path}:1: the label is not JSON" in capsys.readouterr().err
     path.write_text("\n", encoding="utf-8")
     assert main(["eval", "--task", "det", "--labels", str(path)]) == 1
-    assert "is empty" in capsys.readouterr().err
+    assert "cannot tell the format" in capsys.readouterr().err

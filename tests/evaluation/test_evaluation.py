@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.charset import english_charset
-from ppocr_jax.data.labels import read_detection_labels
+from ppocr_jax.data.labels import read_detection_labels, read_labels
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
 from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.end_to_end import evaluate_end_to_end
-from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples, read_line_labels
+from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples
 from ppocr_jax.images import ImageError
 from ppocr_jax.results import Line, Page
 
@@ -71,7 +71,7 @@ def test_detection_counts_unread_lines_as_targets_and_skips_ignored_ones(labels)
 
 
 def test_recognition_reads_the_lines_with_a_known_text(labels):
-    samples = list(line_samples(read_line_labels(labels)))
+    samples = list(line_samples(read_labels(labels).records))
     assert [text for _, text in samples] == ["Red", "green line"]
     assert [crop.shape for crop, _ in samples] == [(20, 50, 3), (20, 100, 3)]
     assert evaluate_recognition(recognize, samples)["accuracy"] == pytest.approx(1, abs=1e-4)
@@ -96,7 +96,7 @@ def test_recognition_reads_more_lines_than_one_chunk_in_order(monkeypatch):
 def test_recognition_labels_are_told_from_detection_labels(tmp_path):
     Image.new("RGB", (30, 10), RED).save(tmp_path / "line.png")
     (tmp_path / "rec.txt").write_text("line.png\t[3] items\nline.png\t[3]\n", encoding="utf-8")
-    assert [text for _, text in line_samples(read_line_labels(tmp_path / "rec.txt"))] == ["[3] items", "[3]"]
+    assert [text for _, text in line_samples(read_labels(tmp_path / "rec.txt").records)] == ["[3] items", "[3]"]
 
 
 def test_polygon_is_cut_along_its_rectangle_and_a_thin_region_is_left_out(labels, caplog):

@@ -9,8 +9,8 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export import model_folder
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.export.parity import ParityError, ParityRow
-from ppocr_jax.training.trained import load_trained
 from ppocr_jax.inference.bundle import load_bundle
+from ppocr_jax.training.trained import load_trained
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import load_charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
+from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, common
 from ppocr_jax.config_io import load_config
+from ppocr_jax.data.augment_rec import RECIPES
+from ppocr_jax.data.labels import FORMATS
 from ppocr_jax.models import build_model
 from ppocr_jax.models.options import builder_options
 from ppocr_jax.training.trained import load_trained
@@ -81,3 +84,8 @@ def _run(folder: Path, words: list[str]) -> None:
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_config_knows_every_label_format_and_augmentation():
+    assert set(get_args(common.LabelFormat)) == {"auto", *FORMATS}
+    assert set(get_args(common.Recipe)) == set(RECIPES)

@@ -115,7 +115,7 @@ def read_labels(
             whole picture is skipped, because one that lost some of its regions would teach that text is background.
 
     Raises:
-        LabelError: `path` is missing, or not in that format; a bad entry, when `strict`.
+        LabelError: `path` is missing, empty, or not in that format; a bad entry, when `strict`.
         ValueError: There is no such format.
         OSError: A file cannot be read.
     """
@@ -123,6 +123,8 @@ def read_labels(
     if not path.exists():
         raise LabelError(f"{path}: no such file or folder")
     if format == "auto":
+        if path.is_file() and not path.stat().st_size:
+            raise LabelError(f"{path} is empty")
         format = detect_format(path)
         logger.info("%s: read as %s (%s)", path, format, FORMATS[format].description)
     bad = BadEntries(strict=strict)
