@@ -101,7 +101,9 @@ def test_clipped_polygons_cover_their_text(name: str, seed: int) -> None:
         # Where the picture was rotated out of its canvas, the polygon still covers the black beside it.
         drawn &= cv2.dilate(_source_is_visible(view, size).astype(np.uint8), np.ones((3, 3))) > 0
         common, union = (shown & drawn).sum(), (shown | drawn).sum()
-        assert common > 0.9 * union - 20
+        # An edge may be off by a third of a source pixel, which matters where a sliver of a region was enlarged.
+        outline = sum(shapely.Polygon(part).length for part in parts)
+        assert common > 0.95 * union - 0.3 * np.sqrt(abs(np.linalg.det(view.matrix))) * outline - 10
 
 
 @settings(max_examples=60, deadline=None)

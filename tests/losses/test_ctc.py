@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -14,10 +15,11 @@ from ppocr_jax.charset import Charset, english_charset
 from ppocr_jax.losses.alignment import IGNORED_FRAME, frame_loss
 from ppocr_jax.losses.classification import direction_loss
 from ppocr_jax.losses.ctc import ctc_loss, ctc_loss_per_line, fold_case, is_feasible
-from ppocr_jax.training.objectives import case_partners
+from ppocr_jax.training.udml import case_partners
 
 PER_LINE = [87.90469360351562, 105.04802703857422, 94.22299194335938, 88.13427734375]
 MEAN, EASY_MEAN, CLASSIFIER = 93.82749938964844, 1.3358043432235718, 1.2193694114685059
+FOCAL = {"rec_logits": 93.82749938964844, "rec_logits_easy": 0.792233407497406}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,30 @@ def test_values_of_the_reference(golden):
 def test_gradients_of_the_reference(golden, logits, gradient):
     ours = jax.grad(ctc_loss)(golden[logits], *labels_of(golden))
     np.testing.assert_allclose(ours, golden[gradient], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("logits", "gradient"), [("rec_logits", "ctc_focal_grad"), ("rec_logits_easy", "ctc_focal_easy_grad")]
+)
+def test_focal_form_of_the_reference(golden, logits, gradient):
+    value, ours = jax.value_and_grad(partial(ctc_loss, focal=True))(golden[logits], *labels_of(golden))
+    assert float(value) == pytest.approx(FOCAL[logits], rel=1e-6)
+    np.testing.assert_allclose(ours, golden[gradient], rtol=1e-3, atol=2e-5 * np.abs(golden[gradient]).max())
+
+
+def test_focal_form_by_hand():
+    logits = np.log(np.array([[[0.5, 0.5]], [[0.1, 0.9]]], np.float32))  # one frame each
+    labels, lengths = np.array([[1], [1]], np.int32), np.array([1, 1], np.int32)
+    expected = (0.5**2 * -np.log(0.5) + 0.1**2 * -np.log(0.9)) / 2
+    assert float(ctc_loss(logits, labels, lengths, focal=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_form_of_an_infeasible_label_is_zero():
+    logits = np.random.default_rng(0).normal(size=(1, 2, 3)).astype(np.float32)
+    labels, lengths = np.array([[1, 1, 2]], np.int32), np.array([3], np.int32)
+    value, gradient = jax.value_and_grad(partial(ctc_loss, focal=True))(logits, labels, lengths)
+    assert value == 0
+    assert np.abs(gradient).max() == 0
 
 
 def probability_by_enumeration(probabilities, label):
