@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=positive, default=100, metavar="N", help="number of samples; default: 100")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for images/ and the label file")
     parser.add_argument("--preview", type=Path, metavar="SHEET.png", help="draw the samples on one sheet instead")
+    parser.add_argument(
+        "--augmentations", type=Path, metavar="SHEET.png", help="draw one sample as every training augmentation has it"
+    )
     parser.add_argument("--seed", type=int, default=0, help="samples are a function of it; default: 0")
     parser.add_argument("--size", type=positive, default=640, metavar="PIXELS", help="side of a page; default: 640")
     parser.add_argument("--charset", default="en", help="built-in charset or file; default: en")
@@ -40,13 +43,15 @@ def run(args: argparse.Namespace) -> int:
     """Draw samples.
 
     Raises:
-        UserError: neither or both of --output and --preview are given, or there are no fonts.
+        UserError: not exactly one of --output, --preview and --augmentations is given, or there are no fonts.
     """
-    if (args.output is None) == (args.preview is None):
-        raise UserError("give either --output DIR or --preview SHEET.png")
+    if [args.output, args.preview, args.augmentations].count(None) != 2:
+        raise UserError("give one of --output DIR, --preview SHEET.png and --augmentations SHEET.png")
     generator = _generator(args)
     if args.preview is not None:
         write_image(args.preview, _sheet(args, generator))
+    elif args.augmentations is not None:
+        write_image(args.augmentations, _augmentations(args, generator))
     elif args.kind == "det":
         _write_pages(args, generator)
     else:
@@ -116,6 +121,17 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def _augmentations(args: argparse.Namespace, generator: LineGenerator | PageGenerator) -> np.ndarray:
+    """One sample, once for each augmentation."""
+    from ppocr_jax.data.labels import Region
+    from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
+
+    if args.kind != "det":
+        return augmentation_sheet(generator(args.seed, 0, aspect=(4.0, 8.0)).image_rgb, args.seed)
+    page = generator(args.seed, 0, size=(args.size, args.size))
+    return page_augmentation_sheet(page.image_rgb, [Region(line.quad, line.text) for line in page.lines], args.seed)
 
 
 def _sheet(args: argparse.Namespace, generator: LineGenerator | PageGenerator) -> np.ndarray:

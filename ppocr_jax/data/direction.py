@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
+from ppocr_jax.data.augment_rec import NO_AUGMENTATION
 from ppocr_jax.data.crops import CropBank
-from ppocr_jax.data.rand_augment import RandAugment
+from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
@@ -45,7 +45,6 @@ class DirectionBatches:
         synthetic_share: fraction of drawn lines.
         augmentation: applied to real lines.
         drawn_augmentation: applied to drawn lines, which their generator has degraded already.
-        rand_augment: applied to all lines after that; None for nothing.
         seed: of everything random.
         height, width: of the network's input.
         long_lines: "squeeze" or "window", see `ClassifierSpec`.
@@ -57,13 +56,12 @@ class DirectionBatches:
     bank: CropBank | None
     batch_size: int
     synthetic_share: float
-    augmentation: LineAugmentation
+    augmentation: LineAugmentationLike
     seed: int
     height: int = 48
     width: int = 192
     long_lines: str = "squeeze"
-    drawn_augmentation: LineAugmentation = NO_AUGMENTATION
-    rand_augment: RandAugment | None = None
+    drawn_augmentation: LineAugmentationLike = NO_AUGMENTATION
     charset: Charset | None = None
     process: ProcessShare = WHOLE_BATCH
 
@@ -91,15 +89,10 @@ class DirectionBatches:
         sample = self._drawn(index)
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
-        image_rgb, centers = self._rand_augmented(rng, image_rgb, centers)
         return self._row(image_rgb, sample.text, centers, turned=turned)
 
     def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:
-        image_rgb, _ = self._rand_augmented(rng, self._real(rng), np.empty(0))
-        return self._row(image_rgb, None, None, turned=turned)
-
-    def _rand_augmented(self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray):
-        return self.rand_augment.with_points(rng, image_rgb, centers) if self.rand_augment else (image_rgb, centers)
+        return self._row(self._real(rng), None, None, turned=turned)
 
     def _row(
         self, upright: np.ndarray, text: str | None, centers: np.ndarray | None, *, turned: bool

@@ -9,11 +9,11 @@ from pathlib import Path
 import jax
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig, SyntheticConfig, TrainConfig
+from ppocr_jax.config import ClsConfig, ClsDataConfig, DetConfig, LabelSource, RecConfig, SyntheticConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches
-from ppocr_jax.data.rand_augment import RandAugment
+from ppocr_jax.data.rand_augment import Chain, LineAugmentationLike, RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.corpus import Corpus
@@ -73,9 +73,8 @@ def direction_batches(config: ClsConfig, charset: Charset, process: ProcessShare
         bank=crop_bank(data.train_labels, charset, 200),
         batch_size=config.train.batch_size,
         synthetic_share=data.synthetic_share,
-        augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
-        drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
-        rand_augment=RandAugment() if data.rand_augment else None,
+        augmentation=_classifier_augmentation(data, data.augmentation),
+        drawn_augmentation=_classifier_augmentation(data, data.drawn_augmentation),
         seed=config.train.seed,
         height=data.height,
         width=data.width,
@@ -83,6 +82,11 @@ def direction_batches(config: ClsConfig, charset: Charset, process: ProcessShare
         charset=charset if config.loss.frame_weight > 0 else None,
         process=process,
     )
+
+
+def _classifier_augmentation(data: ClsDataConfig, recipe: str) -> LineAugmentationLike:
+    lines = LineAugmentation(data.augment_probability, recipe=recipe)
+    return Chain((lines, RandAugment())) if data.rand_augment else lines
 
 
 def detection_batches(config: DetConfig, process: ProcessShare = WHOLE_BATCH):

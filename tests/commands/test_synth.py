@@ -73,3 +73,12 @@ def test_wrong_use_is_one_line(tmp_path, capsys, corpus):
 def test_no_samples_is_wrong_usage(tmp_path):
     with pytest.raises(SystemExit, match="2"):
         run_command("synth", ["rec", "--count", "0", "--output", str(tmp_path)])
+
+
+@pytest.mark.parametrize("kind", ["rec", "det"])
+def test_a_sheet_of_all_augmentations(tmp_path, kind):
+    sheet = tmp_path / "sheet.png"
+    assert run_command("synth", [kind, "--augmentations", str(sheet), "--size", "320"]) == 0
+    image_rgb = load_image(sheet)
+    assert image_rgb.shape[0] > 10 * 30  # a row for each
+    assert len(np.unique(image_rgb)) > 100
