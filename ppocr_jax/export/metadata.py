@@ -8,7 +8,7 @@ from typing import Any
 
 from ppocr_jax import __version__
 from ppocr_jax.inference.specs import NetworkSpec
-from ppocr_jax.training.network import TrainedNetwork, input_size
+from ppocr_jax.training.network import TrainedNetwork
 
 _STORED_ELSEWHERE = {field.name for field in fields(NetworkSpec)} | {"normalization"}
 
@@ -33,14 +33,13 @@ def file_metadata(network: TrainedNetwork) -> dict[str, str]:
 
 
 def weights_metadata(network: TrainedNetwork) -> dict[str, str]:
-    """Key-value pairs for a safetensors file: enough to export or train it further without its run folder."""
-    metadata = {
-        "task": network.task,
-        "network": network.spec.network,
-        "options": _json(dict(network.spec.options)),
-        "input_size": _json(input_size(network.spec)),
-        "ppocr_jax_version": __version__,
-    }
+    """Key-value pairs for a safetensors file: enough to export or train it further without its folder.
+
+    `task`; `spec`: builder, its options, input size, normalisation and thresholds, as `model.json` has them; `charset`
+    of a recogniser; `ppocr_jax_version`.
+    """
+    spec = {name: value for name, value in asdict(network.spec).items() if name not in ("onnx", "safetensors")}
+    metadata = {"task": network.task, "spec": _json(spec), "ppocr_jax_version": __version__}
     if network.charset is not None:
         metadata["charset"] = _json(list(network.charset.characters))
     return metadata

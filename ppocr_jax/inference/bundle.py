@@ -160,7 +160,7 @@ def _parse(folder: Path, values: Any, path: Path) -> Bundle:
     if schema > SCHEMA_VERSION:
         raise BundleError(f"{path} has schema {schema}, newer than {SCHEMA_VERSION}; update ppocr_jax")
     try:
-        networks = {task: _parse_spec(SPECS[task], values[task]) for task in TASKS if task in values}
+        networks = {task: parse_spec(SPECS[task], values[task]) for task in TASKS if task in values}
         charset = _parse_charset(folder, values["charset"])
         return Bundle(folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks)
     except KeyError as error:
@@ -177,7 +177,12 @@ def _parse_charset(folder: Path, value: Any) -> Charset:
 _Spec = TypeVar("_Spec", bound=NetworkSpec)
 
 
-def _parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
+def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
+    """A network's description from plain types, as JSON has them.
+
+    Raises:
+        TypeError, ValueError: an entry is unknown or of the wrong kind.
+    """
     unknown = set(values) - {f.name for f in fields(spec)}
     if unknown:
         raise ValueError(f"{spec.task!r} has unknown entries {sorted(unknown)}")

@@ -12,7 +12,7 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle
+from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle, parse_spec
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
@@ -69,7 +69,7 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
     if (path.parent / _CONFIG_FILE).is_file():
         return _from_config(_read_config(path.parent / _CONFIG_FILE), variables, charset, path)
     description = _description(path)
-    if "network" in description:
+    if "spec" in description:
         return _from_description(path, description, variables)
     task = task or path.stem
     if task not in _CONFIGS:
@@ -90,10 +90,7 @@ def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwo
 
 def _from_description(path: Path, description: Mapping[str, str], variables: Mapping[str, Any]) -> TrainedNetwork:
     try:
-        sizes = zip(("height", "width"), json.loads(description["input_size"]), strict=True)
-        values: dict[str, Any] = {name: size for name, size in sizes if size is not None}
-        values |= {"network": description["network"], "options": json.loads(description["options"])}
-        spec = SPECS[description["task"]](**values)
+        spec = parse_spec(SPECS[description["task"]], json.loads(description["spec"]))
         charset = Charset(tuple(json.loads(description["charset"]))) if "charset" in description else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"the description inside {path} is broken: {error!r}") from error

@@ -127,7 +127,7 @@ def test_files_that_are_no_weights(tmp_path, run_folder):
         load_trained(tmp_path / "broken.safetensors", task="cls")
     half = tmp_path / "elsewhere" / "half.safetensors"
     half.parent.mkdir()
-    save_safetensors(half, {"params": np.zeros(1, np.float32)}, metadata={"network": "n", "task": "cls"})
+    save_safetensors(half, {"params": np.zeros(1, np.float32)}, metadata={"spec": "{}x", "task": "cls"})
     with pytest.raises(UserError, match=r"the description inside .* is broken"):
         load_trained(half)
 
