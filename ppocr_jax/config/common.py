@@ -75,7 +75,7 @@ class MeshConfig:
     """Devices of a run: a `jax.sharding.Mesh` with the axes "data" and "student".
 
     Attributes:
-        data: devices that share each batch; 0 takes all that `student` leaves.
+        data: devices that share each batch; 0 takes all that `student` leaves and the batch can be split over.
         student: groups of devices over which mutual learners are spread; with 1 every device holds all of them.
         coordinator: "host:port" of process 0 in a run of several processes, or "auto" where the cluster tells (TPU
             pods, Slurm); one process if left out.

@@ -40,14 +40,19 @@ def connect(config: MeshConfig) -> None:
         raise MeshError(f"cannot join the run at {config.coordinator}: {error}") from error
 
 
-def make_mesh(config: MeshConfig) -> Mesh | None:
+def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
     """A mesh over the axes "data" and "student"; None where a single device does all the work.
+
+    Args:
+        config: how many devices; where it leaves that open, all that `batch_size` can be split over evenly.
+        batch_size: examples that the network sees at once; 0 where that does not matter.
 
     Raises:
         MeshError: there are fewer devices than asked for.
     """
     count = jax.device_count()
-    data = config.data or max(1, count // config.student)
+    most = max(1, count // config.student)
+    data = config.data or next(d for d in range(most, 0, -1) if batch_size % d == 0)
     if data * config.student > count:
         raise MeshError(
             f"train.mesh asks for {data} x {config.student} devices, but there are {count} "

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.sharding import Mesh
 
 from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
@@ -56,7 +57,7 @@ def run(config: Config) -> Path:
 
 def detection_task(config: DetConfig) -> Task:
     """Detectors: one alone, or students with or without a teacher."""
-    mutual, mesh = config.mutual, make_mesh(config.train.mesh)
+    mutual, mesh = config.mutual, _mesh(config)
     build = _builder(config, builder_options(config))
     batches = sources.detection_batches(config, process_share(mesh))
     teacher, teacher_variables = load_teacher(mutual.teacher, config.train.compute) if mutual.teacher else (None, None)
@@ -74,7 +75,7 @@ def detection_task(config: DetConfig) -> Task:
 def recognition_task(config: RecConfig) -> Task:
     """Recognisers: one alone, or several that learn from each other."""
     charset = load_charset(config.model.charset)
-    mutual, mesh = config.mutual, make_mesh(config.train.mesh)
+    mutual, mesh = config.mutual, _mesh(config)
     build = _builder(config, builder_options(config, charset))
     batches = sources.recognition_batches(config, charset, process_share(mesh))
     return Task(
@@ -93,7 +94,7 @@ def recognition_task(config: RecConfig) -> Task:
 
 def direction_task(config: ClsConfig) -> Task:
     """The direction classifier."""
-    charset, mesh = load_charset(config.data.charset), make_mesh(config.train.mesh)
+    charset, mesh = load_charset(config.data.charset), _mesh(config)
     build = _builder(config, builder_options(config, charset))
     return Task(
         variables=initial_variables(build(), "cls", config.train),
@@ -102,6 +103,10 @@ def direction_task(config: ClsConfig) -> Task:
         evaluate=validation.classifier_evaluation(build(), config, charset),
         placement=Placement(mesh),
     )
+
+
+def _mesh(config: Config) -> Mesh | None:
+    return make_mesh(config.train.mesh, config.train.batch_size // config.train.accumulate)
 
 
 def _builder(config: Config, options: dict[str, Any]) -> Callable[..., nn.Module]:

@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+
+from ppocr_jax.config import MeshConfig
+from ppocr_jax.training import sharding
+from ppocr_jax.training.sharding import MeshError, make_mesh
 
 # Compiled in a hurry: what is compared runs for milliseconds.
 XLA_FLAGS = (
@@ -51,3 +56,26 @@ def test_students_differ_and_learn_from_each_other(results):
     assert kernel.shape[0] == 2
     assert np.abs(kernel[0] - kernel[1]).max() > 0.01
     assert {"dml_0", "dml_1", "feature_0", "center_1", "ctc_0", "alignment_1"} <= set(results["udml/one"]["terms"])
+
+
+@pytest.mark.parametrize(
+    ("config", "batch", "expected"),
+    [
+        (MeshConfig(), 8, (4, 1)),
+        (MeshConfig(), 6, (3, 1)),
+        (MeshConfig(), 5, None),
+        (MeshConfig(student=2), 8, (2, 2)),
+        (MeshConfig(student=2), 3, (1, 2)),
+        (MeshConfig(data=2), 8, (2, 1)),
+    ],
+)
+def test_the_mesh_takes_the_devices_that_a_batch_can_be_split_over(monkeypatch, config, batch, expected):
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 4)
+    monkeypatch.setattr(sharding, "Mesh", lambda devices, axes: devices.shape)
+    assert make_mesh(config, batch) == expected
+
+
+def test_a_mesh_of_more_devices_than_there_are_is_an_error():
+    with pytest.raises(MeshError, match=r"asks for 64 x 2 devices, but there are \d+ \(cpu\)"):
+        make_mesh(MeshConfig(data=64, student=2))
