@@ -107,7 +107,8 @@ def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         (None, [], "no such file or folder"),
         (b"", ["--format", "ppocr-det"], "no labels in it"),
-        (b"", [], "cannot tell the format"),
+        (b"", [], "label.txt is empty"),
+        (b"neither this\nnor that\n", [], "cannot tell the format"),
         (b"1.png\ta\n", ["--format", "paddle"], "no label format 'paddle'; there are ppocr-det, "),
         (b"1.png\ta\n", ["--charset", "klingon"], "no charset 'klingon'"),
         (b"1.png\ta\n", ["--format", "doctr-rec"], "not JSON"),

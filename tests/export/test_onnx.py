@@ -115,7 +115,8 @@ def test_files_say_what_they_are(model, task):
         assert (options["limit_side"], options["limit_type"]) == (960, "max")
         assert options["postprocess"]["unclip_ratio"] == 1.5
     elif task == "cls":
-        assert options == {"height": 48, "width": 192, "labels": ["0", "180"], "threshold": 0.9}
+        assert (options["height"], options["width"], options["labels"]) == (48, 192, ["0", "180"])
+        assert (options["threshold"], options["long_lines"]) == (0.9, "squeeze")
     else:
         assert options == {"height": 32, "min_width": RecognizerSpec().min_width}
     characters = json.loads(metadata.get("charset", "null"))

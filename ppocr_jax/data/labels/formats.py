@@ -123,8 +123,6 @@ def read_labels(
     if not path.exists():
         raise LabelError(f"{path}: no such file or folder")
     if format == "auto":
-        if path.is_file() and not path.stat().st_size:
-            raise LabelError(f"{path} is empty")
         format = detect_format(path)
         logger.info("%s: read as %s (%s)", path, format, FORMATS[format].description)
     bad = BadEntries(strict=strict)

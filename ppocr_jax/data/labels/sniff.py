@@ -31,7 +31,7 @@ def detect_format(path: Path) -> str:
     """Name of the format of a label file, of a folder of label files, or of databases.
 
     Raises:
-        LabelError: It cannot be told; the message says what to do.
+        LabelError: The file is empty, or it cannot be told; the message says what to do.
         OSError: A file cannot be read.
     """
     found = _format_of_folder(path) if path.is_dir() else _format_of_file(path)
@@ -55,6 +55,8 @@ def _format_of_file(path: Path) -> str | None:
 
     if path.name == DATA_FILE:
         return "lmdb"
+    if not any(numbered_lines(path)):
+        raise LabelError(f"{path} is empty: it has no labels")
     lines = _head(path)
     if lines and lines[0].lstrip().startswith("{"):
         return _format_of_json(JsonFile(path))
