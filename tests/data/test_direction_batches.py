@@ -1,0 +1,59 @@
+"""Batches of the direction classifier: what a column is labelled with is what stands there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ppocr_jax.charset import load_charset
+from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
+from ppocr_jax.data.synthetic.text_line import LineSample
+
+
+class Bars:
+    """Lines of 40 "characters", one dark bar each, whose grey tells which: `A` is darkest."""
+
+    def __call__(self, seed: int, index: int) -> LineSample:
+        letters = "ABCDEFGHIJ" * 4
+        picture = np.full((48, 40 * 32, 3), 255, np.uint8)
+        for i, letter in enumerate(letters):
+            picture[:, i * 32 + 8 : i * 32 + 24] = 10 * (ord(letter) - ord("A"))
+        return LineSample(picture, letters, np.arange(40, dtype=np.float32) * 32 + 16)
+
+
+def test_columns_are_labelled_with_the_bars_that_stand_there() -> None:
+    charset = load_charset("en")
+    make = DirectionBatches(
+        generator=Bars(),  # type: ignore[arg-type]
+        bank=None,
+        batch_size=32,
+        synthetic_share=1.0,
+        augmentation=None,  # type: ignore[arg-type]
+        seed=3,
+        long_lines="windows",
+        charset=charset,
+    )
+    batch = make(0)
+    assert batch["images"].shape == (32, 48, 192, 3)
+    assert set(batch["labels"].tolist()) == {0, 1}
+    expected = {turned: direction_ids("ABCDEFGHIJ", charset, turned=turned) for turned in (False, True)}
+    seen = set()
+    for image, frames, label in zip(batch["images"], batch["frames"], batch["labels"], strict=True):
+        columns = np.flatnonzero(frames > 0)
+        assert 5 <= len(columns) <= 6
+        for column in columns:
+            grey = (image[24, column * 4 : column * 4 + 4].mean() * 0.5 + 0.5) * 255
+            assert frames[column] == expected[bool(label)][round(grey / 10)]
+        seen.add(round((image[24, columns[0] * 4].mean() * 0.5 + 0.5) * 25.5))
+    assert len(seen) > 1  # not the leading window alone
+
+
+def test_words_that_stay_words_have_no_direction() -> None:
+    assert [has_direction(text) for text in ("HIS", "0.00", "96", "SOS", "pod", "Total", "1997")] == [
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
