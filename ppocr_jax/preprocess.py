@@ -100,10 +100,22 @@ def resize_pad_line(
     return out
 
 
-def leading_window(image_rgb: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """The left end of a line picture that is too long for `width` at `height`; shorter ones as they are."""
-    longest = max(1, math.ceil(image_rgb.shape[0] * width / height))
-    return image_rgb[:, :longest]
+def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3) -> list[tuple[int, int]]:
+    """The parts (left, right) in which a line picture is seen that is too long for `width` at `height`.
+
+    They are as long as fits, evenly spread from the left end to the right one: as many as cover the line, but `most` at
+    most. A line that fits is one part.
+
+    Args:
+        size: (h, w) of the picture, pixels.
+        height, width: of the network's input.
+        most: parts.
+    """
+    fitting, length = max(1, math.ceil(size[0] * width / height)), size[1]
+    if length <= fitting:
+        return [(0, length)]
+    count = max(1, min(most, math.ceil(length / fitting)))
+    return [(start, start + fitting) for start in np.linspace(0, length - fitting, count).astype(int).tolist()]
 
 
 def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:

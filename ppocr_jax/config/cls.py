@@ -33,7 +33,8 @@ class ClsDataConfig:
         synthetic_share: fraction of synthetic lines.
         height: of a line picture, pixels.
         width: of a line picture, pixels.
-        long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or its leading "window" alone.
+        long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or up to three
+            "windows" of it, together; training sees one of them.
         augmentation: changes to real lines, as for the recogniser.
         drawn_augmentation: changes to drawn lines.
         rand_augment: after that, two random operations on half of the lines (PP-OCR, section 2.2).
@@ -48,7 +49,7 @@ class ClsDataConfig:
     synthetic_share: float = 0.5
     height: int = 48
     width: int = 192
-    long_lines: Literal["squeeze", "window"] = "squeeze"
+    long_lines: Literal["squeeze", "windows"] = "squeeze"
     augmentation: Recipe = "mild"
     drawn_augmentation: Recipe = "none"
     rand_augment: bool = False

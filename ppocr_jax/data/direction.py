@@ -14,7 +14,7 @@ from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineGenerator, LineSample
-from ppocr_jax.preprocess import leading_window, resize_pad_line
+from ppocr_jax.preprocess import line_windows, resize_pad_line
 
 # Numbers of drawn lines kept for each step, more than a batch holds.
 _INDEX_STRIDE = 4096
@@ -47,7 +47,7 @@ class DirectionBatches:
         drawn_augmentation: applied to drawn lines, which their generator has degraded already.
         seed: of everything random.
         height, width: of the network's input.
-        long_lines: "squeeze" or "window", see `ClassifierSpec`.
+        long_lines: "squeeze" or "windows", see `ClassifierSpec`.
         charset: of the column labels; None for none.
         process: which rows of the batches to make.
     """
@@ -89,31 +89,40 @@ class DirectionBatches:
         sample = self._drawn(index)
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
-        return self._row(image_rgb, sample.text, centers, turned=turned)
+        return self._row(rng, image_rgb, sample.text, centers, turned=turned)
 
     def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:
-        return self._row(self._real(rng), None, None, turned=turned)
+        return self._row(rng, self._real(rng), None, None, turned=turned)
 
     def _row(
-        self, upright: np.ndarray, text: str | None, centers: np.ndarray | None, *, turned: bool
+        self,
+        rng: np.random.Generator,
+        upright: np.ndarray,
+        text: str | None,
+        centers: np.ndarray | None,
+        *,
+        turned: bool,
     ) -> dict[str, np.ndarray]:
-        picture = self._window(np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright)
+        line = np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright
+        start, end = self._seen(rng, line)
+        picture = line[:, start:end]
         row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
         if self.charset is None:
             return row
         if text is None or centers is None:
             return row | {"frames": unknown_frames(self.width)}
-        if turned:
-            centers = upright.shape[1] - 1 - centers
+        centers = (upright.shape[1] - 1 - centers if turned else centers) - start
         seen = (centers >= 0) & (centers < picture.shape[1])  # false for NaN: a character moved out of the picture
         ids = np.array(direction_ids(text, self.charset, turned=turned))[seen]
         size = picture.shape[:2]
         return row | {"frames": frame_labels(ids, centers[seen], size=size, height=self.height, width=self.width)}
 
-    def _window(self, image_rgb: np.ndarray) -> np.ndarray:
+    def _seen(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:
+        """Left and right end of what the network sees of a line."""
         if self.long_lines == "squeeze":
-            return image_rgb
-        return leading_window(image_rgb, height=self.height, width=self.width)
+            return 0, line.shape[1]
+        windows = line_windows(line.shape, height=self.height, width=self.width)
+        return windows[int(rng.integers(len(windows)))]
 
     def _drawn(self, index: int) -> LineSample:
         attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))

@@ -42,8 +42,8 @@ class DetectorSpec(NetworkSpec):
 class ClassifierSpec(NetworkSpec):
     """The direction classifier: input size in pixels, its classes in order, and how sure it must be to turn a crop.
 
-    `long_lines`: "squeeze" a line that is too long into the width (PaddleOCR), or look at its leading "window" alone,
-    where the letters keep their shapes.
+    `long_lines`: "squeeze" a line that is too long into the width (PaddleOCR), or look at up to three "windows" of it
+    (`preprocess.line_windows`), where the letters keep their shapes.
     """
 
     task: ClassVar[str] = "cls"

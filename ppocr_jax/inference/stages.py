@@ -14,9 +14,10 @@ from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
-from ppocr_jax.preprocess import crop_batch_width, detector_input, leading_window, pad_small, resize_pad_line
+from ppocr_jax.preprocess import crop_batch_width, detector_input, line_windows, pad_small, resize_pad_line
 
 BATCH_SIZE = 6
+_LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,23 @@ class DirectionClassifier:
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Direction]:
         """Direction of each line crop (h, w, 3) uint8 RGB."""
-        directions: list[Direction] = [Direction(0, 0.0)] * len(crops)
-        for indices in width_sorted_batches(crops, batch_size):
-            batch = _line_batch([self._seen(crops[i]) for i in indices], self.spec, self.spec.width)
-            for i, probabilities in zip(indices, self.backend(batch), strict=True):
-                best = int(probabilities.argmax())
-                directions[i] = Direction(int(self.spec.labels[best]), float(probabilities[best]))
-        return directions
+        parts = [(i, part) for i, crop in enumerate(crops) for part in self._parts(crop)]
+        seen: list[list[np.ndarray]] = [[] for _ in crops]
+        for indices in width_sorted_batches([part for _, part in parts], batch_size):
+            batch = _line_batch([parts[k][1] for k in indices], self.spec, self.spec.width)
+            for k, probabilities in zip(indices, self.backend(batch), strict=True):
+                seen[parts[k][0]].append(probabilities)
+        return [self._direction(_joint(rows)) for rows in seen]
 
-    def _seen(self, crop: np.ndarray) -> np.ndarray:
+    def _parts(self, crop: np.ndarray) -> list[np.ndarray]:
         if self.spec.long_lines == "squeeze":
-            return crop
-        return leading_window(crop, height=self.spec.height, width=self.spec.width)
+            return [crop]
+        windows = line_windows(crop.shape, height=self.spec.height, width=self.spec.width)
+        return [crop[:, start:end] for start, end in windows]
+
+    def _direction(self, probabilities: np.ndarray) -> Direction:
+        best = int(probabilities.argmax())
+        return Direction(int(self.spec.labels[best]), float(probabilities[best]))
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,14 @@ class Recognizer:
             probabilities = self.backend(_line_batch(batch_crops, self.spec, width))
             texts.update(zip(indices, ctc_greedy_decode(probabilities, self.charset), strict=True))
         return [texts[i] for i in range(len(crops))]
+
+
+def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities of a line from those of its parts: their geometric mean, scaled to add up to 1."""
+    if len(rows) == 1:
+        return rows[0]
+    means = np.exp(np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0))
+    return means / means.sum()
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
