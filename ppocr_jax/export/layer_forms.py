@@ -35,11 +35,6 @@ def with_forms(forms: Forms) -> AbstractContextManager[Any]:
     return nn.intercept_methods(intercept)
 
 
-def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """`models.ops.max_pool_2x2` as one pooling operation."""
-    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
-
-
 def _transposed_conv(module: TransposedConv2x2, x: jax.Array) -> jax.Array:
     """As a transposed convolution: the product with depth-to-space becomes seven nodes with shape arithmetic."""
     params = module.variables["params"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -11,10 +12,10 @@ from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
 from ppocr_jax.export.bilstm_onnx import bilstm_native
-from ppocr_jax.export.layer_forms import max_pool_2x2
-from ppocr_jax.models.ops import Ops, conv_native, depthwise_conv_native
+from ppocr_jax.models.ops import Strides, native_ops
 
 _upsample_p = Primitive("ppocr_jax.upsample_nearest")
+_pool_p = Primitive("ppocr_jax.pool")
 
 
 def upsample_as_resize(x: jax.Array, factor: int) -> jax.Array:
@@ -22,10 +23,32 @@ def upsample_as_resize(x: jax.Array, factor: int) -> jax.Array:
     return _upsample_p.bind(x, factor=factor)
 
 
+def pool(x: jax.Array, *, node: str, window: Strides, strides: Strides, border: int = 0) -> jax.Array:
+    """Pooling by the ONNX node `node`, for jax2onnx to trace (its own pooling keeps variable sizes unreduced).
+
+    Windows lie side by side, or they are 3x3 with a border of 1.
+    """
+    return _pool_p.bind(x, node=node, window=window, strides=strides, border=border)
+
+
+def average_pool(x: jax.Array, window: Strides) -> jax.Array:
+    """`models.pooling.average_pool`; sizes must be multiples of the window's."""
+    return x if window == (1, 1) else pool(x, node="AveragePool", window=window, strides=window)
+
+
 @_upsample_p.def_abstract_eval
-def _abstract_eval(x: Any, *, factor: int) -> ShapedArray:
+def _upsampled(x: Any, *, factor: int) -> ShapedArray:
     batch, height, width, channels = x.shape
     return ShapedArray((batch, factor * height, factor * width, channels), x.dtype)
+
+
+@_pool_p.def_abstract_eval
+def _pooled(x: Any, *, node: str, window: Strides, strides: Strides, border: int) -> ShapedArray:
+    batch, *sides, channels = x.shape
+    del node, window
+    # (side + 2 * border - size) // step + 1, in the form that JAX can work out where a side is a symbol.
+    height, width = (-(-side // step) if border else side // step for side, step in zip(sides, strides, strict=True))
+    return ShapedArray((batch, height, width, channels), x.dtype)
 
 
 @register_primitive(jaxpr_primitive=_upsample_p.name)
@@ -51,4 +74,29 @@ class UpsamplePlugin(PrimitiveLeafPlugin):
         ctx.bind_value_for_var(eqn.outvars[0], pixels)
 
 
-onnx_ops = Ops(conv_native, depthwise_conv_native, upsample_as_resize, max_pool_2x2, bilstm_native)
+@register_primitive(jaxpr_primitive=_pool_p.name)
+class PoolPlugin(PrimitiveLeafPlugin):
+    """How jax2onnx writes the primitive: as a pooling of an NCHW picture."""
+
+    _PRIM: ClassVar[Primitive] = _pool_p
+    _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True
+
+    def lower(self, ctx: Any, eqn: Any) -> None:
+        """Emit the node, between transpositions."""
+        result, border = ctx.get_value_for_var(eqn.outvars[0]), eqn.params["border"]
+        emit = ctx.builder
+        planes = emit.Transpose(ctx.get_value_for_var(eqn.invars[0]), perm=(0, 3, 1, 2))
+        window, strides = (list(eqn.params[name]) for name in ("window", "strides"))
+        pooled = getattr(emit, eqn.params["node"])(planes, kernel_shape=window, strides=strides, pads=4 * [border])
+        pixels = emit.Transpose(pooled, perm=(0, 2, 3, 1), _outputs=[ctx.fresh_name("pooled")])
+        pixels.type, pixels.shape = result.type, result.shape
+        ctx.bind_value_for_var(eqn.outvars[0], pixels)
+
+
+onnx_ops = native_ops._replace(
+    upsample=upsample_as_resize,
+    max_pool=partial(pool, node="MaxPool", window=(2, 2), strides=(2, 2)),
+    max_pool_3x3=partial(pool, node="MaxPool", window=(3, 3), strides=(2, 2), border=1),
+    average_pool=average_pool,
+    bilstm=bilstm_native,
+)

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ppocr_jax.export.layer_forms import max_pool_2x2
 from ppocr_jax.models.lstm import LSTMWeights
-from ppocr_jax.models.ops import Ops, conv_native, depthwise_conv_native, upsample_nearest
+from ppocr_jax.models.ops import native_ops
 
 
 def bilstm_unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
@@ -30,4 +29,9 @@ def _unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
     return jnp.stack(outputs, axis=1)
 
 
-fixed_size_ops = Ops(conv_native, depthwise_conv_native, upsample_nearest, max_pool_2x2, bilstm_unrolled)
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """`models.pooling.max_pool_2x2` as one pooling operation."""
+    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+
+
+fixed_size_ops = native_ops._replace(max_pool=max_pool_2x2, bilstm=bilstm_unrolled)

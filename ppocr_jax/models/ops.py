@@ -15,6 +15,7 @@ from jax import lax
 
 from ppocr_jax.models.depthwise import depthwise_conv_shifted
 from ppocr_jax.models.lstm import bilstm_scan
+from ppocr_jax.models.pooling import average_pool, max_pool_2x2, max_pool_3x3
 
 Strides = tuple[int, int]
 
@@ -26,7 +27,8 @@ class Ops(NamedTuple):
         conv: (x (B H W C), kernel (kh kw C D), strides) -> (B H' W' D), padding (k - 1) // 2.
         depthwise_conv: (x (B H W C), kernel (kh kw C), strides) -> (B H' W' C), padding (k - 1) // 2.
         upsample: (x (B H W C), factor) -> (B factor*H factor*W C), nearest.
-        max_pool: x (B H W C) -> (B H//2 W//2 C), 2x2 windows, stride 2.
+        max_pool: `pooling.max_pool_2x2`.
+        max_pool_3x3, average_pool: of the same names in `pooling`.
         bilstm: (x (B T C), layer weights) -> (B T 2H), see `lstm.LSTMWeights`.
     """
 
@@ -34,6 +36,8 @@ class Ops(NamedTuple):
     depthwise_conv: Callable[[jax.Array, jax.Array, Strides], jax.Array]
     upsample: Callable[[jax.Array, int], jax.Array]
     max_pool: Callable[[jax.Array], jax.Array]
+    max_pool_3x3: Callable[[jax.Array], jax.Array]
+    average_pool: Callable[[jax.Array, Strides], jax.Array]
     bilstm: Callable[..., jax.Array]
 
 
@@ -121,16 +125,12 @@ def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
     return spread.reshape(batch, height * factor, width * factor, channels)
 
 
-def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """2x2 max pooling, stride 2, as three maxima: its gradient needs no select-and-scatter."""
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    x = x[:, :height, :width]
-    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
-
-
-native_ops = Ops(conv_native, depthwise_conv_native, upsample_nearest, max_pool_2x2, bilstm_scan)
-cpu_ops = Ops(conv_as_product, depthwise_conv_shifted, upsample_nearest, max_pool_2x2, bilstm_scan)
+native_ops = Ops(
+    conv_native, depthwise_conv_native, upsample_nearest, max_pool_2x2, max_pool_3x3, average_pool, bilstm_scan
+)
+cpu_ops = Ops(
+    conv_as_product, depthwise_conv_shifted, upsample_nearest, max_pool_2x2, max_pool_3x3, average_pool, bilstm_scan
+)
 
 
 def default_ops() -> Ops:

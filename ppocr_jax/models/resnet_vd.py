@@ -42,18 +42,8 @@ class BasicBlock(nn.Module):
         y = conv(kernel=3, strides=self.strides, activation=nn.relu, name="conv0")(x, train=train)
         y = conv(kernel=3, name="conv1")(y, train=train)
         if self.project:
-            x = conv(name="short")(average_pool(x, self.strides), train=train)
+            x = conv(name="short")(self.ops.average_pool(x, self.strides), train=train)
         return nn.relu(x + y)
-
-
-def average_pool(x: jax.Array, window: Strides) -> jax.Array:
-    """Means of windows side by side, (B, H, W, C) -> (B, ceil(H / wh), ceil(W / ww), C).
-
-    A window that reaches over the lower or right edge averages the cells inside alone.
-    """
-    if window == (1, 1):
-        return x
-    return nn.avg_pool(x, window_shape=window, strides=window, padding="SAME", count_include_pad=False)
 
 
 class ResNetVdDet(nn.Module):
@@ -98,7 +88,7 @@ def _stem(images: jax.Array, ops: Ops, *, strides: Strides, train: bool) -> jax.
     for i, width in enumerate(STEM_WIDTHS, start=1):
         reduce = strides if i == 1 else (1, 1)
         x = ConvBN(width, ops, kernel=3, strides=reduce, activation=nn.relu, name=f"conv1_{i}")(x, train=train)
-    return nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    return ops.max_pool_3x3(x)
 
 
 def _stages(x: jax.Array, ops: Ops, *, depths: tuple[int, ...], strides: Strides, train: bool) -> tuple[jax.Array, ...]:

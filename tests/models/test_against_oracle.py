@@ -11,7 +11,8 @@ from flax import traverse_util
 
 from ppocr_jax.convert.paddle import variables_from_paddle
 from ppocr_jax.models.ops import native_ops
-from ppocr_jax.models.resnet_vd import ResNetVdDet, average_pool
+from ppocr_jax.models.pooling import average_pool
+from ppocr_jax.models.resnet_vd import ResNetVdDet
 from tests.helpers import golden_tensors
 from tests.models import oracle
 from tests.models.reference import description, model_and_shapes

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.models.lstm import LSTMWeights, bilstm_scan
-from ppocr_jax.models.ops import conv_as_product, conv_native, max_pool_2x2, upsample_nearest
+from ppocr_jax.models.ops import conv_as_product, conv_native, upsample_nearest
+from ppocr_jax.models.pooling import max_pool_2x2, max_pool_3x3
 
 TOLERANCE = 2e-5
 # Every case compiles anew and runs once, so optimising would only cost time.
@@ -89,6 +90,13 @@ def test_max_pooling_and_its_gradient_agree_with_flax(size):
 
     flax_pool = partial(nn.max_pool, window_shape=(2, 2), strides=(2, 2))
     jax.tree.map(np.testing.assert_array_equal, value_and_gradient(max_pool_2x2, x), value_and_gradient(flax_pool, x))
+
+
+@pytest.mark.parametrize("size", [(2, 8), (5, 7), (4, 9), (1, 1)])
+def test_bordered_max_pooling_agrees_with_flax(size):
+    x = np.abs(normal(np.random.default_rng(size), 2, *size, 3))
+    expected = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    np.testing.assert_array_equal(max_pool_3x3(x), expected)
 
 
 def lstm_by_hand(x: np.ndarray, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> np.ndarray:
