@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ppocr_jax.data.synthetic.noise_bank import normal_window
+
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+_LONGEST_PHOTO = 640
 
 
 def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
@@ -31,7 +34,7 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
     import cv2
 
     rows, columns = max(2, int(height / cell) + 2), max(2, int(width / cell) + 2)
-    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+    coarse = normal_window(rng, rows, columns)
     # Linear interpolation shows the cells' edges once they are large.
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR if cell < 6 else cv2.INTER_CUBIC)
 
@@ -43,22 +46,67 @@ def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
     """`color` that changes evenly in a random direction by up to 45 levels."""
-    angle = rng.uniform(0, 2 * np.pi)
-    ys = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.sin(angle)
-    xs = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.cos(angle)
     change = rng.uniform(-45, 45, 3).astype(np.float32)
-    return (ys + xs)[..., None].astype(np.float32) * change + np.asarray(color, np.float32)
+    return ramp(rng, height, width)[..., None] * change + np.asarray(color, np.float32)
+
+
+def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """(height, width) float32 that grows evenly in a random direction, from about -1/2 to 1/2."""
+    angle = rng.uniform(0, 2 * np.pi)
+    ys = np.arange(height, dtype=np.float32)[:, None] * np.float32(np.sin(angle) / height)
+    xs = np.arange(width, dtype=np.float32) * np.float32(np.cos(angle) / width)
+    return ys + (xs - np.float32((np.sin(angle) + np.cos(angle)) / 2))
 
 
 def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
     """Paper of `color`: fine grain, soft spots, sometimes a crease."""
-    texture = smooth_noise(rng, height, width, 1.5) * rng.uniform(0, 5)
-    texture += smooth_noise(rng, height, width, rng.uniform(0.1, 1) * max(height, 80)) * rng.uniform(0, 6)
+    texture = smooth_noise(rng, height, width, 1.5) * np.float32(rng.uniform(0, 5))
+    spots = smooth_noise(rng, height, width, rng.uniform(0.1, 1) * max(height, 80))
+    texture += spots * np.float32(rng.uniform(0, 6))
     if rng.random() < 0.15:
-        xs = np.arange(width, dtype=np.float32)[None, :] - rng.uniform(0, width)
-        ys = np.arange(height, dtype=np.float32)[:, None] * rng.uniform(-1, 1)
-        texture -= rng.uniform(8, 30) * np.exp(-(((xs + ys) / rng.uniform(0.8, 4)) ** 2)).astype(np.float32)
+        xs = np.arange(width, dtype=np.float32)[None, :] - np.float32(rng.uniform(0, width))
+        ys = np.arange(height, dtype=np.float32)[:, None] * np.float32(rng.uniform(-1, 1))
+        sharpness = np.float32(1 / rng.uniform(0.8, 4))
+        texture -= np.float32(rng.uniform(8, 30)) * np.exp(-(((xs + ys) * sharpness) ** 2))
     return np.asarray(color, np.float32) + texture[..., None]
+
+
+def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A rough painted surface of `color`: wall, cardboard or cloth, lit from the side; sometimes brushed one way."""
+    import cv2
+
+    cell = rng.uniform(1.5, 5)
+    grain = smooth_noise(rng, height, width, cell) + smooth_noise(rng, height, width, 4 * cell)
+    kind = rng.random()
+    if kind < 0.35:  # brushed metal, wood grain, cloth: streaks along one side
+        size = (9, 1) if rng.random() < 0.6 else (1, 9)
+        grain = np.float32(1.5) * cv2.blur(grain, size, borderType=cv2.BORDER_REFLECT)
+    elif kind < 0.7:  # bumps: a bright and a dark side each
+        grain = cv2.filter2D(grain, -1, np.array([[0.8, 0.4, 0], [0.4, 0, -0.4], [0, -0.4, -0.8]], np.float32))
+    tint = 1 + rng.uniform(-0.15, 0.15, 3).astype(np.float32)
+    return np.asarray(color, np.float32) + (grain * np.float32(rng.uniform(2, 8)))[..., None] * tint
+
+
+def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Paper of `color` with a faint printed pattern: stripes, ruled paper, a grid, waves or halftone dots."""
+    pitch = rng.uniform(3, 8) if rng.random() < 0.5 else rng.uniform(0.3, 0.9) * max(height, 12)
+    ys = np.arange(height, dtype=np.float32)[:, None] / np.float32(pitch) + np.float32(rng.random())
+    xs = np.arange(width, dtype=np.float32) / np.float32(pitch)
+    turn = np.float32(2 * np.pi)
+    kind = int(rng.integers(5))
+    if kind == 0:  # slanted stripes
+        pattern = np.sin(turn * (xs * np.float32(rng.uniform(-1, 1)) + ys))
+    elif kind == 1:  # ruled paper
+        pattern = 2.0 * (ys % 1 < max(0.12, 1 / pitch)) + 0 * xs
+    elif kind == 2:  # a grid
+        thin = max(0.1, 1 / pitch)
+        pattern = 2.0 * ((ys % 1 < thin) | (xs % 1 < thin))
+    elif kind == 3:  # waves, as on banknotes and tickets
+        pattern = np.sin(turn * (ys + np.float32(0.4) * np.sin(xs * np.float32(rng.uniform(0.5, 2)))))
+    else:  # halftone
+        pattern = np.sin(turn * xs) * np.sin(turn * ys) * 1.4
+    shade = -rng.uniform(4, 16) * (1 - rng.uniform(0, 0.7, 3))
+    return np.asarray(color, np.float32) + pattern.astype(np.float32)[..., None] * shade.astype(np.float32)
 
 
 def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -98,14 +146,16 @@ def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, widt
     return cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
 
 
-@lru_cache(maxsize=48)
+@lru_cache(maxsize=128)
 def _photo(path: str) -> np.ndarray:
+    """The picture, reduced to at most 640 pixels; up to 1 MB each."""
     import cv2
 
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError(f"background picture {path} cannot be read: remove it or convert it to JPEG")
     longest = max(picture.shape[:2])
-    if longest > 640:
-        picture = cv2.resize(picture, None, fx=640 / longest, fy=640 / longest, interpolation=cv2.INTER_AREA)
+    if longest > _LONGEST_PHOTO:
+        scale = _LONGEST_PHOTO / longest
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -10,20 +10,30 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ppocr_jax.data.synthetic.background import smooth_noise
+from ppocr_jax.data.synthetic.background import ramp, smooth_noise
+from ppocr_jax.data.synthetic.lighting import cast_shadow, glare, uneven_light
+from ppocr_jax.data.synthetic.noise_bank import normal_window
+
+shadow = cast_shadow
 
 
 def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Thermal paper that has lost part of its print, in soft spots."""
-    spots = smooth_noise(rng, *ink.shape, cell=max(2.0, text_height * rng.uniform(0.3, 3)))
-    keep = np.clip(rng.uniform(0.6, 0.95) + spots * rng.uniform(0.05, 0.25), 0.4, 1)
-    return (ink * keep).astype(np.uint8)
+    """Thermal paper that has lost part of its print: in soft spots, to one side, or under a worn print head."""
+    keep = smooth_noise(rng, *ink.shape, cell=max(2.0, text_height * rng.uniform(0.3, 3)))
+    keep *= np.float32(rng.uniform(0.05, 0.25))
+    keep += np.float32(rng.uniform(0.6, 0.95))
+    kind = rng.random()
+    if kind < 0.3:
+        keep += ramp(rng, *ink.shape) * np.float32(rng.uniform(0.2, 0.5))
+    elif kind < 0.45:
+        keep += smooth_noise(rng, 2, ink.shape[1], cell=max(1.0, text_height * 0.08))[:1] * np.float32(0.12)
+    return (ink * np.clip(keep, 0.4, 1)).astype(np.uint8)
 
 
 def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
     """Small holes, and now and then a dead row of a print head, in the strokes."""
     holes = smooth_noise(rng, *ink.shape, cell=max(1.0, text_height * rng.uniform(0.03, 0.1)))
-    ink = np.where(holes > rng.uniform(0.9, 1.8), ink // 4, ink)
+    ink = np.where(holes > np.float32(rng.uniform(0.9, 1.8)), ink // 4, ink)
     if rng.random() < 0.3 and text_height > 14:
         ink = ink.copy()
         row = int(rng.integers(ink.shape[0]))
@@ -93,8 +103,8 @@ def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
     """Sensor noise, mostly the same in all channels."""
     height, width = image_rgb.shape[:2]
     channels = 3 if rng.random() < 0.3 else 1
-    grain = rng.standard_normal((height, width, channels), dtype=np.float32) * rng.uniform(1, 10)
-    return np.clip(image_rgb + grain, 0, 255).astype(np.uint8)
+    grain = np.stack([normal_window(rng, height, width) for _ in range(channels)], axis=-1)
+    return np.clip(image_rgb + grain * np.float32(rng.uniform(1, 10)), 0, 255).astype(np.uint8)
 
 
 def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
@@ -119,87 +129,112 @@ def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) ->
     """Other contrast, brightness and gamma, by a table of the 256 levels."""
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
     levels = (levels - 0.5) * rng.uniform(0.6, 1.25) + 0.5 + rng.uniform(-0.12, 0.12)
-    return np.clip(levels * 255, 0, 255).astype(np.uint8)[image_rgb]
+    return _mapped(image_rgb, levels * 255)
 
 
 def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """A scanner's levels: paper becomes nearly white and print nearly black, as far as their contrast goes."""
-    dark, bright = np.percentile(image_rgb[::2, ::2], (2, 90))
+    dark, bright = _dark_and_bright(image_rgb)
     if bright - dark < 60:
         return image_rgb
     black, white = dark - rng.uniform(0, 0.3) * (bright - dark), bright + rng.uniform(-0.1, 0.05) * (bright - dark)
-    levels = (np.arange(256) - black) / (white - black) * 255
-    return np.clip(levels, 0, 255).astype(np.uint8)[image_rgb]
+    return _mapped(image_rgb, (np.arange(256) - black) / (white - black) * 255)
 
 
 def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """A fax or photocopy: nearly two levels, ragged edges."""
-    grey = image_rgb.mean(axis=2, dtype=np.float32)
-    dark, bright = np.percentile(grey[::2, ::2], (2, 90))
+    import cv2
+
+    grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    dark, bright = _dark_and_bright(grey)
     if bright - dark < 60:
         return image_rgb
-    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6)) * (bright - dark) * rng.uniform(0.03, 0.12)
+    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6))
     middle = dark + rng.uniform(0.45, 0.65) * (bright - dark)
-    levels = 127 + (grey + ragged - middle) * rng.uniform(2, 6)
-    return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A soft-edged shadow over part of the picture."""
-    height, width = image_rgb.shape[:2]
-    angle = rng.uniform(0, 2 * np.pi)
-    ys = (np.arange(height, dtype=np.float32)[:, None] - rng.uniform(0, height)) * np.float32(np.sin(angle))
-    xs = (np.arange(width, dtype=np.float32)[None, :] - rng.uniform(0, width)) * np.float32(np.cos(angle))
-    soft = np.clip((ys + xs) / (text_height * rng.uniform(0.1, 3)) + 0.5, 0, 1)
-    factor = 1 - soft * np.float32(rng.uniform(0.1, 0.5))
-    return (image_rgb * factor[..., None]).astype(np.uint8)
+    steepness = rng.uniform(2, 6)
+    levels = grey + ragged * np.float32((bright - dark) * rng.uniform(0.03, 0.12))
+    levels = np.clip((levels - np.float32(middle)) * np.float32(steepness) + 127, 0, 255).astype(np.uint8)
+    return cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)
 
 
 def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
     """The print of the other side shines through, mirrored and soft."""
     import cv2
 
+    height, width = image_rgb.shape[:2]
     other = cv2.GaussianBlur(image_rgb[:, ::-1], (0, 0), max(0.6, text_height * 0.05))
-    shift = int(rng.integers(0, max(1, image_rgb.shape[1])))
-    other = np.roll(other, (shift, int(rng.integers(0, image_rgb.shape[0]))), (1, 0))
-    strength = rng.uniform(0.05, 0.18)
-    darker = np.minimum(0, other.astype(np.float32) - float(np.median(other)))
-    return np.clip(image_rgb + strength * darker, 0, 255).astype(np.uint8)
+    paper = int(np.median(other[:: 1 + height // 64, :: 1 + width // 64]))
+    darker = cv2.subtract(np.full_like(other, paper), other)
+    darker = np.roll(darker, (int(rng.integers(0, max(1, width))), int(rng.integers(0, height))), (1, 0))
+    strength = np.float32(rng.uniform(0.05, 0.2))
+    return cv2.subtract(image_rgb, (darker * strength).astype(np.uint8))
+
+
+def _dark_and_bright(image: np.ndarray) -> tuple[int, int]:
+    """The levels below which 2 and 90 percent of the pixels lie."""
+    shares = np.cumsum(np.bincount(image[::2, ::2].ravel(), minlength=256))
+    dark, bright = np.searchsorted(shares, (0.02 * shares[-1], 0.9 * shares[-1]))
+    return int(dark), int(bright)
+
+
+def _mapped(image_rgb: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The picture with every level replaced by that of a table."""
+    import cv2
+
+    return cv2.LUT(image_rgb, np.clip(levels, 0, 255).astype(np.uint8))
 
 
 Degradation = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
 
 # Every entry is one thing that can happen: (probability, the functions of which one is then chosen).
 # Blur and low resolution exclude each other, because together they make small text illegible.
-_INK_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
-    (0.22, (fade_ink, fade_ink, break_ink)),
-    (0.12, (spread_ink,)),
-)
-_PICTURE_EVENTS: tuple[tuple[float, tuple[Degradation, ...]], ...] = (
-    (0.07, (shadow, shadow, bleed_through)),
+_Events = tuple[tuple[float, tuple[Degradation, ...]], ...]
+_INK_EVENTS: dict[str, _Events] = {
+    "receipt": ((0.25, (fade_ink, fade_ink, fade_ink, break_ink)), (0.12, (spread_ink,))),
+    "document": ((0.16, (fade_ink, break_ink)), (0.12, (spread_ink,))),
+    "scene": ((0.1, (break_ink,)),),
+}
+_PAPER_LIGHT = (cast_shadow, cast_shadow, uneven_light, uneven_light, bleed_through, bleed_through)
+_SCENE_LIGHT = (cast_shadow, cast_shadow, uneven_light, uneven_light, uneven_light, glare)
+_LENS_TO_FILE: _Events = (
     (0.5, (gaussian_blur, gaussian_blur, low_resolution, low_resolution, defocus_blur, motion_blur)),
     (0.45, (tone, tone, tone, scan_levels, scan_levels, scan_levels, fax)),
     (0.28, (noise, noise, noise, speckles)),
     (0.4, (jpeg,)),
 )
+_CAMERA_TO_FILE: _Events = (
+    _LENS_TO_FILE[0],
+    (0.4, (tone, tone, tone, tone, scan_levels)),
+    (0.28, (noise,)),
+    (0.45, (jpeg,)),
+)
+_PICTURE_EVENTS: dict[str, _Events] = {
+    "receipt": ((0.12, _PAPER_LIGHT), *_LENS_TO_FILE),
+    "document": ((0.1, _PAPER_LIGHT), *_LENS_TO_FILE),
+    "scene": ((0.22, _SCENE_LIGHT), *_CAMERA_TO_FILE),
+}
 
 
-def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """None, one or two of the ink functions."""
-    return _happen(_INK_EVENTS, rng, ink, text_height)
+def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float, *, kind: str = "receipt") -> np.ndarray:
+    """None, one or two of the ink functions; `kind`: "receipt", "document" or "scene"."""
+    return _happen(_INK_EVENTS[kind], rng, ink, text_height)
 
 
-def degrade(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A few of the picture functions, in the order in which light, lens, sensor and file act; sometimes none."""
-    return _happen(_PICTURE_EVENTS, rng, image_rgb, text_height)
-
-
-def _happen(
-    events: tuple[tuple[float, tuple[Degradation, ...]], ...],
-    rng: np.random.Generator,
-    image: np.ndarray,
-    text_height: float,
+def degrade(
+    rng: np.random.Generator, image_rgb: np.ndarray, text_height: float, *, kind: str = "receipt"
 ) -> np.ndarray:
+    """A few of the picture functions, in the order in which light, lens, sensor and file act; sometimes none.
+
+    Args:
+        rng: chooses.
+        image_rgb: (h, w, 3) uint8.
+        text_height: of the text, in pixels: strengths are relative to it.
+        kind: "receipt" or "document" for what is scanned or photographed on paper, "scene" for signs and screens.
+    """
+    return _happen(_PICTURE_EVENTS[kind], rng, image_rgb, text_height)
+
+
+def _happen(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
     for (probability, functions), value in zip(events, rng.random(len(events)), strict=True):
         if value < probability:
             # The value left of the draw is uniform again: it chooses the function.

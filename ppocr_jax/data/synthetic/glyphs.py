@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
 from ppocr_jax.data.synthetic.fonts import FontFace
+from ppocr_jax.data.synthetic.glyph_metrics import (
+    face_metrics,
+    mean_advance_em,
+    reference_character,
+    spacing,
+    wide_share,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class InkedText:
 
     Attributes:
         mask: (h, w) uint8, 255 where the ink is opaque.
-        box: (left, top, right, bottom) of the text in the mask; top and bottom reach at least over a small "x".
+        box: (left, top, right, bottom) of the text in the mask; top and bottom reach at least over a small "x", or
+            over an ideograph where there are such.
         centers: (len(text),) float32, x of the middle of every character's advance.
         baseline: y of the base line.
     """
@@ -51,43 +58,50 @@ class InkedText:
 
 def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
     """(starts, ends): x of both sides of every character, kerning respected, the line starting at 0."""
-    font = lettering.face.at(lettering.size)
-    widths = {c: font.getlength(c) for c in set(text)}
-    # The basic layout kerns pairs, so lengths of pairs are enough; lengths of prefixes would cost the square.
-    pairs = list(pairwise(text))
-    kerning = {pair: font.getlength("".join(pair)) - widths[pair[0]] - widths[pair[1]] for pair in set(pairs)}
-    own = np.array([widths[c] for c in text])
-    ends = np.cumsum(own + np.array([0.0] + [kerning[pair] for pair in pairs]))
-    starts = ends - own
-    is_space = np.array([c == " " for c in text])
-    wider_space = is_space * (lettering.space_scale - 1) * widths.get(" ", 0.0)
-    growth = lettering.tracking * lettering.size + wider_space
-    before = np.cumsum(growth) - growth
-    return starts + before, ends + before + wider_space
+    letters = spacing(lettering.face, lettering.size)
+    tracking = lettering.tracking * lettering.size
+    wider_space = (lettering.space_scale - 1) * letters.width(" ") if " " in text else 0.0
+    starts, ends = [], []
+    end, previous = 0.0, ""
+    for character in text:
+        # The basic layout kerns pairs, so lengths of pairs are enough; lengths of prefixes would cost the square.
+        start = end + (letters.kerning(previous + character) if previous else 0.0)
+        end = start + letters.width(character) + (wider_space if character == " " else 0.0)
+        starts.append(start)
+        ends.append(end)
+        end += tracking
+        previous = character
+    return np.array(starts), np.array(ends)
 
 
 def measure(text: str, lettering: Lettering) -> tuple[float, float]:
     """(width, height) in pixels of the ink box that `draw_text` reports, without drawing."""
     font = lettering.face.at(lettering.size)
-    left, top, right, bottom = _ink_box(text, lettering)
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    least_top, least_bottom = extent_of(lettering.face, lettering.size, reference_character(text, lettering.face))
     spaces = (lettering.space_scale - 1) * text.count(" ") * font.getlength(" ")
     tracking = lettering.tracking * lettering.size * (len(text) - 1)
-    return max(1.0, right - left + spaces + tracking + 2 * lettering.stroke), max(
-        1.0, bottom - top + 2 * lettering.stroke
-    )
+    width = right - left + spaces + tracking + 2 * lettering.stroke
+    height = max(bottom, least_bottom) - min(top, least_top) + 2 * lettering.stroke
+    return max(1.0, width), max(1.0, height)
 
 
-def mean_advance(face: FontFace, size: int) -> float:
-    """Mean width of a character in ordinary text, in pixels."""
-    sample = "".join([c for c in "Total 1.50 AMOUNT name" if face.covers(c)]) or min(face.characters - {" "})
-    return face.at(size).getlength(sample) / len(sample)
+def planned_size(text: str, lettering: Lettering) -> tuple[float, float]:
+    """What `measure` gives, to a few percent and much faster: from the face's metrics in em."""
+    metrics = face_metrics(lettering.face)
+    width = sum([metrics.of(c)[0] for c in text]) + lettering.tracking * (len(text) - 1)
+    width += (lettering.space_scale - 1) * text.count(" ") * metrics.of(" ")[0]
+    top, bottom = metrics.vertical_extent(text + reference_character(text, lettering.face))
+    stroke = 2 * lettering.stroke
+    return max(1.0, width * lettering.size + stroke), max(1.0, (bottom - top) * lettering.size + stroke)
 
 
-def _ink_box(text: str, lettering: Lettering) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of the ink about the start of the base line, at least as tall as a small "x"."""
-    left, top, right, bottom = lettering.face.at(lettering.size).getbbox(text, anchor="ls")
-    x_top, x_bottom = extent_of(lettering.face, lettering.size, "x")
-    return left, min(top, x_top), right, max(bottom, x_bottom)
+def mean_advance(face: FontFace, size: int, text: str = "") -> float:
+    """Mean width of a character in ordinary text of the script of `text` (Latin for ""), in pixels."""
+    share = wide_share(text)
+    wide = mean_advance_em(face, True) if share else 0.0
+    narrow = mean_advance_em(face, False) if share < 1 else 0.0
+    return size * (share * wide + (1 - share) * narrow)
 
 
 @lru_cache(maxsize=8192)
@@ -95,6 +109,12 @@ def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
     """(top, bottom) of a character's ink relative to the base line; y points down."""
     _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
     return top, bottom
+
+
+def check_drawable(text: str, face: FontFace) -> None:
+    """Raises ValueError: the face lacks a character of `text`, or `text` is blank."""
+    if not text.strip() or not face.covers(text):
+        raise ValueError(f"font {face.name!r} cannot draw {text!r}")
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
@@ -105,30 +125,31 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     """
     from PIL import Image, ImageDraw
 
-    if not text.strip() or not lettering.face.covers(text):
-        raise ValueError(f"font {lettering.face.name!r} cannot draw {text!r}")
-    font = lettering.face.at(lettering.size)
+    face, size, stroke = lettering.face, lettering.size, lettering.stroke
+    check_drawable(text, face)
+    font = face.at(size)
     starts, ends = advances(text, lettering)
-    left, top, right, bottom = _ink_box(text, lettering)
-    origin_x, baseline = margin - min(0, int(left)), margin - int(top)
-    right_end = right + float(ends[-1]) - font.getlength(text)
-    size = (int(right_end) + origin_x + margin + 2, int(bottom) + baseline + margin)
+    reference = reference_character(text, face)
+    top, bottom = (size * v for v in face_metrics(face).vertical_extent(text + reference))
+    # Hinting moves edges by a pixel, and a slanted letter leans out of its advance.
+    side = margin + size // 3
+    baseline = margin + 2 - int(top)
+    canvas = (int(ends[-1]) + 2 * side, baseline + int(bottom) + 2 + margin)
 
-    picture = Image.new("L", size)
+    picture = Image.new("L", canvas)
     draw = ImageDraw.Draw(picture)
     draw.fontmode = "1" if lettering.pixelated else "L"
     for begin, end in _runs(text, lettering):
-        position = (origin_x + float(starts[begin]), baseline)
-        draw.text(position, text[begin:end], 255, font, "ls", stroke_width=lettering.stroke)
-    # The font's own box counts the white beside the first and last character; the picture's does not.
-    inked = picture.getbbox() or (0, 0, *size)
-    line_height = 1.25 * (bottom - top)
-    for neighbour, y in ((above, baseline - line_height), (below, baseline + line_height)):
+        draw.text((side + float(starts[begin]), baseline), text[begin:end], 255, font, "ls", stroke_width=stroke)
+    inked = picture.getbbox() or (0, 0, *canvas)
+    for neighbour, direction in ((above, -1), (below, 1)):
         if neighbour:
-            draw.text((origin_x, y), neighbour, 255, font, "ls", stroke_width=lettering.stroke)
-    stroke = lettering.stroke
-    box = (float(inked[0]), float(baseline + top - stroke), float(inked[2]), float(baseline + bottom + stroke))
-    centers = ((starts + ends) / 2 + origin_x).astype(np.float32)
+            y = baseline + direction * 1.25 * (bottom - top)
+            draw.text((side, y), neighbour, 255, font, "ls", stroke_width=stroke)
+    least_top, least_bottom = (baseline + v for v in extent_of(face, size, reference))
+    box_top, box_bottom = min(inked[1], least_top - stroke), max(inked[3], least_bottom + stroke)
+    box = (float(inked[0]), float(box_top), float(inked[2]), float(box_bottom))
+    centers = ((starts + ends) / 2 + side).astype(np.float32)
     return InkedText(np.asarray(picture), box, centers, float(baseline))
 
 
@@ -148,13 +169,15 @@ def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
 
 def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
     """`factor` times as large, every pixel a square dot of a thermal printer or a round one of a needle printer."""
-    dot = np.ones((factor, factor), np.uint8)
+    import cv2
+
+    height, width = ink.mask.shape
+    mask = cv2.resize(ink.mask, (width * factor, height * factor), interpolation=cv2.INTER_NEAREST)
     if round_dots:
         ys, xs = np.mgrid[:factor, :factor] - (factor - 1) / 2
         dot = (np.hypot(xs, ys) <= 0.5 * factor).astype(np.uint8)
+        mask = (mask.reshape(height, factor, width, factor) * dot[:, None, :]).reshape(mask.shape)
     left, top, right, bottom = (v * factor for v in ink.box)
     # Pixel centres are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
     shift = (factor - 1) / 2
-    return InkedText(
-        np.kron(ink.mask, dot), (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift
-    )
+    return InkedText(mask, (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift)

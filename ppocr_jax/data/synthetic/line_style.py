@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ppocr_jax.charset import Charset
-from ppocr_jax.data.synthetic.fonts import FontFace
-from ppocr_jax.data.synthetic.glyphs import InkedText
+from ppocr_jax.data.synthetic.effects import LUMINANCE
+from ppocr_jax.data.synthetic.font_picker import FontPicker
 from ppocr_jax.data.synthetic.warp import Tilt
 
-_KINDS = ("receipt", "document", "scene")
-_KIND_PROBABILITIES = (0.58, 0.24, 0.18)
+__all__ = ["LUMINANCE", "FontPicker", "LineStyle", "muted_color", "random_colors", "random_style"]
+
+_Shares = tuple[tuple[str, float], ...]
+# What the words occur with; shares are divided by their sum.
+_KINDS: _Shares = (("receipt", 0.58), ("document", 0.24), ("scene", 0.18))
+_GROUNDS: dict[str, _Shares] = {
+    "receipt": (("flat", 0.3), ("gradient", 0.1), ("paper", 0.55), ("pattern", 0.03), ("photo", 0.02)),
+    "document": (("flat", 0.39), ("gradient", 0.05), ("paper", 0.52), ("pattern", 0.04)),
+    "scene": (
+        ("flat", 0.21),
+        ("gradient", 0.2),
+        ("paper", 0.07),
+        ("plaster", 0.14),
+        ("photo", 0.36),
+        ("pattern", 0.02),
+    ),
+}
+_FINISHES: dict[str, _Shares] = {
+    "receipt": (("plain", 1.0),),
+    "document": (("plain", 0.95), ("outline", 0.02), ("shadow", 0.02), ("emboss", 0.01)),
+    "scene": (
+        ("plain", 0.65),
+        ("outline", 0.12),
+        ("shadow", 0.12),
+        ("hollow", 0.03),
+        ("emboss", 0.05),
+        ("engrave", 0.03),
+    ),
+}
+_TWO_COLORS = {"receipt": 0.0, "document": 0.01, "scene": 0.13}
+_RULES: _Shares = (("", 0.895), ("underline", 0.035), ("box", 0.035), ("side", 0.035))
+_BAND = {"receipt": 0.02, "document": 0.025, "scene": 0.0}
+# Smaller letters have no room for two edges of every stroke.
+_MIN_HOLLOW_HEIGHT = 20
 _MIN_CONTRAST = {"receipt": 75, "document": 100, "scene": 70}
-# Share of typewriter faces and of common families; the rest comes from all families alike.
-_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35)}
 _MIN_TEXT_HEIGHT = 8.5
-LUMINANCE = np.array([0.299, 0.587, 0.114])
-# What most printers, offices and shops use, and metric or visual twins of it.
-_COMMON = re.compile(
-    r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
-    r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
-    re.IGNORECASE,
-)
+_MIN_IDEOGRAPH_HEIGHT = 14.0
 
 
 @dataclass(frozen=True)
@@ -42,11 +64,13 @@ class LineStyle:
         dots: size in dots per em of a printer that draws dots; 0 for smooth letters.
         round_dots: whether the dots are needles' rather than squares.
         tilt: rotation, lean, perspective, wave.
-        ground: "flat", "gradient", "paper" or "photo".
+        ground: "flat", "gradient", "paper", "pattern", "plaster" or "photo".
         paper_color, ink_color: (3,) float32 RGB.
         opacity: of the ink.
         neighbours: whether the lines (above, below) reach into the picture.
-        rules: "", "underline", "box" or "side".
+        rules: "", or a kind of `draw_rules`.
+        finish: what is done to the lettering, one of `effects.FINISHES`.
+        two_colors: whether the ink's colour changes along or across the line.
     """
 
     kind: str
@@ -66,103 +90,86 @@ class LineStyle:
     opacity: float
     neighbours: tuple[bool, bool]
     rules: str
+    finish: str
+    two_colors: bool
 
 
-class FontPicker:
-    """Chooses faces: families alike, typewriter faces often on receipts, only faces that have the text's characters."""
-
-    def __init__(self, fonts: Sequence[FontFace], charset: Charset):
-        """Raises ValueError: no fonts, or none of them draws any character of the charset."""
-        visible = [c for c in charset.characters if not c.isspace()]
-        self._faces = tuple(f for f in fonts if any(c in f.characters for c in visible))
-        if not self._faces:
-            raise ValueError("no font can draw the charset: pass the result of find_fonts(required=...)")
-        families: dict[str, list[FontFace]] = {}
-        for face in self._faces:
-            families.setdefault(face.family, []).append(face)
-        self._families = tuple(tuple(faces) for faces in families.values())
-        self._monospaced = tuple(f for f in self._families if f[0].monospaced)
-        self._common = tuple(f for f in self._families if _COMMON.search(f[0].family) and not f[0].monospaced)
-
-    def pick(self, rng: np.random.Generator, kind: str) -> FontFace:
-        """A face for a line of `kind`."""
-        monospaced, common = _FAMILY_SHARES[kind]
-        value = rng.random()
-        families = self._families
-        if self._monospaced and value < monospaced:
-            families = self._monospaced
-        elif self._common and value < monospaced + common:
-            families = self._common
-        faces = families[int(rng.integers(len(families)))]
-        upright = [f for f in faces if not f.slanted]
-        if upright and rng.random() < 0.8:
-            faces = tuple(upright)
-        return faces[int(rng.integers(len(faces)))]
-
-    def drawable(self, rng: np.random.Generator, text: str, face: FontFace) -> tuple[str, FontFace]:
-        """`text` and a face that has all of it, `face` if possible; else what of `text` the best face tried has."""
-        if face.covers(text):
-            return text, face
-        begin = int(rng.integers(len(self._faces)))
-        candidates = self._faces[begin:] + self._faces[:begin]
-        found = next((f for f in candidates if f.covers(text)), None)
-        if found is not None:
-            return text, found
-        best = max((face, *candidates[:32]), key=lambda f: sum(c in f.characters for c in text))
-        kept = " ".join("".join([c for c in text if c in best.characters]).split())
-        return (kept, best) if kept else ("1", face if face.covers("1") else best)
-
-
-def random_style(rng: np.random.Generator) -> LineStyle:
-    """The look of one line."""
-    kind = _KINDS[int(rng.choice(3, p=_KIND_PROBABILITIES))]
-    height = int(np.clip(np.exp(rng.normal(np.log(24), 0.42)), 10, 60))
+def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineStyle:
+    """The look of one line; `ideographs`: whether such may occur, which need more pixels than letters."""
+    kind = _weighted(rng, _KINDS)
+    least = _MIN_IDEOGRAPH_HEIGHT if ideographs else _MIN_TEXT_HEIGHT
+    median = 29 if ideographs else 24
+    height = int(min(max(median * math.exp(rng.normal(0, 0.42)), 1.18 * least), 60))
+    fill = max(float(rng.uniform(0.55, 0.97)), min(0.97, least / height))
     paper_color, ink_color = random_colors(rng, kind)
-    printer = rng.random() if kind == "receipt" else 1.0
-    needles = printer < 0.08
-    dots = int(rng.integers(11, 15)) if needles else int(rng.integers(14, 27)) if printer < 0.3 else 0
-    loose = rng.random(2) < 0.3
-    fill = max(float(rng.uniform(0.55, 0.97)), min(0.97, _MIN_TEXT_HEIGHT / height))
-    margins = np.where(loose, rng.uniform(0.1, 0.45, 2), rng.uniform(-0.03, 0.12, 2))
+    dots, needles = _printer(rng) if kind == "receipt" else (0, False)
+    finish = _weighted(rng, _FINISHES[kind])
+    if finish == "hollow" and fill * height < _MIN_HOLLOW_HEIGHT:
+        finish = "outline"
     return LineStyle(
         kind=kind,
         height=height,
         fill=fill,
-        margins=(float(margins[0]), float(margins[1])),
+        margins=(_margin(rng), _margin(rng)),
         lift=float(rng.uniform(0.15, 0.85)),
         tracking=float(rng.uniform(-0.03, 0.22)) if rng.random() < 0.25 else 0.0,
         space_scale=float(rng.uniform(0.6, 2.2)) if rng.random() < 0.35 else 1.0,
-        stroke=float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0,
+        stroke=_stroke(rng, finish),
         dots=dots,
         round_dots=needles,
         tilt=_random_tilt(rng, kind),
-        ground=_ground(rng, kind),
+        ground=_weighted(rng, _GROUNDS[kind]),
         paper_color=paper_color,
         ink_color=ink_color,
         opacity=float(rng.uniform(0.7, 1.0)),
         neighbours=(bool(rng.random() < 0.1), bool(rng.random() < 0.1)),
-        rules=("underline", "box", "side")[int(rng.integers(3))] if rng.random() < 0.1 else "",
+        rules="band" if rng.random() < _BAND[kind] else _weighted(rng, _RULES),
+        finish=finish,
+        two_colors=bool(rng.random() < _TWO_COLORS[kind]),
     )
+
+
+def _weighted(rng: np.random.Generator, shares: _Shares) -> str:
+    value = rng.random() * sum([share for _, share in shares])
+    for name, share in shares:
+        value -= share
+        if value < 0:
+            return name
+    return shares[-1][0]
+
+
+def _printer(rng: np.random.Generator) -> tuple[int, bool]:
+    """(dots per em, whether they are needles') of a receipt's printer; 0 dots for one whose letters are smooth."""
+    value = rng.random()
+    if value < 0.08:
+        return int(rng.integers(11, 15)), True
+    return (int(rng.integers(14, 27)) if value < 0.3 else 0), False
+
+
+def _margin(rng: np.random.Generator) -> float:
+    return float(rng.uniform(0.1, 0.45) if rng.random() < 0.3 else rng.uniform(-0.03, 0.12))
+
+
+def _stroke(rng: np.random.Generator, finish: str) -> float:
+    """Extra width; what is raised, cut or drawn around needs strokes with some body."""
+    if finish in ("hollow", "emboss", "engrave"):
+        return float(rng.uniform(0.015, 0.035))
+    return float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0
 
 
 def _random_tilt(rng: np.random.Generator, kind: str) -> Tilt:
     strong = kind == "scene"
-    angle = rng.normal(0, 0.6 if not strong else 1.4) if rng.random() < 0.6 else 0.0
-    perspective = rng.normal(0, 0.06 if strong else 0.015, 2) if rng.random() < 0.4 else (0.0, 0.0)
+    angle = rng.normal(0, 1.4 if strong else 0.6) if rng.random() < 0.6 else 0.0
+    along, across = rng.normal(0, 0.06 if strong else 0.015, 2) if rng.random() < 0.4 else (0.0, 0.0)
+    curved = 0.13 if strong else 0.08
     return Tilt(
-        stretch=float(np.exp(rng.normal(-0.04, 0.15))),
-        angle=float(np.deg2rad(np.clip(angle, -3, 3))),
-        shear=float(np.clip(rng.normal(0, 0.12), -0.3, 0.3)) if rng.random() < 0.25 else 0.0,
-        perspective=(float(perspective[0]), float(perspective[1])),
-        bend=float(rng.uniform(-0.12, 0.12)) if rng.random() < 0.08 else 0.0,
-        phase=float(rng.uniform(0, 2 * np.pi)),
+        stretch=math.exp(rng.normal(-0.04, 0.15)),
+        angle=math.radians(min(max(angle, -3), 3)),
+        shear=float(min(max(rng.normal(0, 0.12), -0.3), 0.3)) if rng.random() < 0.25 else 0.0,
+        perspective=(float(along), float(across)),
+        bend=float(rng.uniform(-0.28, 0.28) if strong else rng.uniform(-0.12, 0.12)) if rng.random() < curved else 0.0,
+        phase=float(rng.uniform(0, 2 * math.pi)),
     )
-
-
-def _ground(rng: np.random.Generator, kind: str) -> str:
-    names = ("flat", "gradient", "paper", "photo")
-    shares = {"receipt": (0.3, 0.1, 0.58, 0.02), "document": (0.4, 0.05, 0.55, 0.0)}.get(kind, (0.25, 0.25, 0.1, 0.4))
-    return names[int(rng.choice(4, p=shares))]
 
 
 def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -192,26 +199,3 @@ def muted_color(rng: np.random.Generator) -> np.ndarray:
     """(3,) RGB colour, mostly of low saturation."""
     color = rng.uniform(0, 255, 3)
     return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2
-
-
-def draw_rules(rng: np.random.Generator, style: LineStyle, ink: InkedText) -> np.ndarray:
-    """The mask of `ink` with an underline, a box or a rule at one side."""
-    import cv2
-
-    mask = ink.mask.copy()
-    left, top, right, bottom = (int(v) for v in ink.box)
-    height = bottom - top
-    width = max(1, round(height * float(rng.uniform(0.03, 0.1))))
-    gap = width + int(height * rng.uniform(0.06, 0.3))
-    level = int(rng.integers(150, 256))
-    if style.rules == "underline":
-        y = max(int(ink.baseline), bottom - height // 6) + gap // 2 + width
-        cv2.line(
-            mask, (left - int(rng.integers(0, gap + 1)), y), (right + int(rng.integers(0, gap + 1)), y), level, width
-        )
-    elif style.rules == "box":
-        cv2.rectangle(mask, (left - gap - width, top - gap), (right + gap + width, bottom + gap), level, width)
-    else:
-        x = left - gap - width if rng.random() < 0.5 else right + gap + width
-        cv2.line(mask, (x, 0), (x, mask.shape[0]), level, width)
-    return mask

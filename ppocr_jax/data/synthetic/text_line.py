@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.synthetic import background
+from ppocr_jax.data.synthetic.column import can_be_column, draw_column
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.data.synthetic.degrade import degrade, degrade_ink
+from ppocr_jax.data.synthetic.effects import finished, two_color_ink
 from ppocr_jax.data.synthetic.fonts import FontFace
-from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, draw_text, enlarge_dots, mean_advance, measure
-from ppocr_jax.data.synthetic.line_style import FontPicker, LineStyle, draw_rules, random_style
-from ppocr_jax.data.synthetic.warp import Tilt, extent, place
+from ppocr_jax.data.synthetic.glyph_metrics import wide_share
+from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, draw_text, enlarge_dots
+from ppocr_jax.data.synthetic.line_style import LineStyle, random_style
+from ppocr_jax.data.synthetic.line_text import INK_HEIGHT_EM, LineTexts
+from ppocr_jax.data.synthetic.rules import draw_rules
+from ppocr_jax.data.synthetic.warp import extent, place
 
-_INK_HEIGHT_EM = 0.78
-_MAX_CHARACTERS = 80
-# Few sizes, so that few fonts are loaded; the placement scales what lies between.
-_FONT_SIZES = (12, 14, 17, 20, 24, 29, 35, 42, 50, 60, 72, 88)
+# Higher crops than this, relative to their width, are read as columns of text.
+COLUMN_ASPECT = 1.5
+# Ideographs have strokes about that much finer than letters of their height.
+_IDEOGRAPH_DETAIL = 0.6
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,13 @@ class LineGenerator:
     """Draws text lines; a line is a pure function of (seed, index). Immutable and picklable."""
 
     def __init__(
-        self, *, charset: Charset, fonts: Sequence[FontFace], corpus: Corpus, backgrounds: Sequence[str | Path] = ()
+        self,
+        *,
+        charset: Charset,
+        fonts: Sequence[FontFace],
+        corpus: Corpus,
+        backgrounds: Sequence[str | Path] = (),
+        vertical: float = 0.0,
     ):
         """Lines of `corpus` in the characters of `charset`.
 
@@ -52,14 +63,18 @@ class LineGenerator:
             fonts: faces to draw with, see `find_fonts`.
             corpus: the texts.
             backgrounds: photographs without text, or folders of them.
+            vertical: share of columns, from top to bottom, among the lines of ideographs that are long enough; their
+                pictures are turned by 90 degrees anticlockwise, as the recogniser gets a crop 1.5 times as high as
+                wide, or higher.
 
         Raises:
-            ValueError: no font is given, or the charset has nothing that the fonts can draw.
+            ValueError: no font is given, the charset has nothing that the fonts can draw, or `vertical` is no share.
         """
-        self._charset = charset
-        self._corpus = corpus
-        self._fonts = FontPicker(fonts, charset)
+        if not 0 <= vertical <= 1:
+            raise ValueError(f"vertical must be a share from 0 to 1, not {vertical}")
+        self._texts = LineTexts(charset=charset, fonts=fonts, corpus=corpus)
         self._photos = background.photo_paths(backgrounds)
+        self._vertical = vertical
 
     def __call__(self, seed: int, index: int, *, aspect: tuple[float, float] | None = None) -> LineSample:
         """Line number `index` of `seed`.
@@ -70,72 +85,76 @@ class LineGenerator:
             aspect: wanted (least, greatest) width / height of the picture, kept as well as the text allows; None for
                 the spread of receipts and forms: the median near 4, one in ten below 1.4.
         """
+        return self.drawn(seed, index, aspect=aspect)[0]
+
+    def drawn(
+        self, seed: int, index: int, *, aspect: tuple[float, float] | None = None
+    ) -> tuple[LineSample, np.ndarray]:
+        """The line, as by a call, and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
         rng = np.random.default_rng((seed, index))
-        style = random_style(rng)
-        target = float(np.clip(np.exp(rng.normal(1.4, 0.85)), 0.5, 25)) if aspect is None else _log_uniform(rng, aspect)
-        text, lettering = self._text(rng, style, target)
-        ink = self._ink(rng, style, text, lettering)
+        style = random_style(rng, ideographs=self._texts.ideographs)
+        target = min(max(math.exp(rng.normal(1.4, 0.85)), 0.5), 25.0) if aspect is None else _log_uniform(rng, aspect)
+        text, lettering = self._texts.choose(rng, style, max(0.25, target - sum(style.margins)) / style.fill)
+        column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
+        ink = self._ink(rng, style, text, lettering, column=column)
         style = _fitted(style, ink, target)
         placement = place(ink, style.tilt, height=style.height, fill=style.fill, margins=style.margins, lift=style.lift)
-        mask = placement.mask(ink.mask)
         text_height = style.fill * style.height
-        opacity = degrade_ink(rng, mask, text_height)
+        detail = text_height * (1 - (1 - _IDEOGRAPH_DETAIL) * wide_share(text))
+        opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=style.kind)
         picture = self._paint(rng, style, opacity)
         middle = (ink.box[1] + ink.box[3]) / 2
         centers = placement.points(np.stack([ink.centers, np.full(len(text), middle)], axis=1))[:, 0]
         centers = np.clip(centers, 0, picture.shape[1] - 1).astype(np.float32)
-        return LineSample(degrade(rng, picture, text_height), text, centers)
+        return LineSample(degrade(rng, picture, detail, kind=style.kind), text, centers), opacity
 
-    def _text(self, rng: np.random.Generator, style: LineStyle, target: float) -> tuple[str, Lettering]:
-        """A text and its lettering whose natural width comes near the target aspect."""
-        face = self._fonts.pick(rng, style.kind)
-        needed = style.fill * style.height / _INK_HEIGHT_EM
-        size = next((s for s in _FONT_SIZES if s >= needed), _FONT_SIZES[-1])
-        if style.dots:
-            size = min(size, style.dots)
-        stroke = 0.0 if style.dots else style.stroke * size
-        lettering = Lettering(face, size, style.tracking, style.space_scale, stroke, bool(style.dots))
-        wanted = max(0.25, target - sum(style.margins)) / style.fill
-        count = _INK_HEIGHT_EM * size * wanted / (mean_advance(face, size) + style.tracking * size)
-        for _ in range(3):
-            most = int(np.clip(round(count), 1, _MAX_CHARACTERS))
-            text = self._corpus.sample(rng, self._charset, (round(0.8 * most), round(1.2 * most)))
-            text, face = self._fonts.drawable(rng, text, face)
-            lettering = replace(lettering, face=face)
-            width, height = measure(text, lettering)
-            ratio = wanted * height / width
-            if 0.78 < ratio < 1.33:
-                break
-            count = len(text) * ratio
-        return text, lettering
-
-    def _ink(self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering) -> InkedText:
-        above, below = (self._neighbour(rng, lettering.face) if wanted else "" for wanted in style.neighbours)
+    def _ink(
+        self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering, *, column: bool
+    ) -> InkedText:
+        above, below = (
+            self._texts.neighbour(rng, text, lettering.face) if wanted else "" for wanted in style.neighbours
+        )
         margin = int(0.9 * lettering.size) + 2
-        ink = draw_text(text, lettering, margin=margin, above=above, below=below)
+        ink = (draw_column if column else draw_text)(text, lettering, margin=margin, above=above, below=below)
         if style.dots:
-            ink = enlarge_dots(ink, ceil(1.2 * style.height / lettering.size) + 1, round_dots=style.round_dots)
-        return replace(ink, mask=draw_rules(rng, style, ink)) if style.rules else ink
-
-    def _neighbour(self, rng: np.random.Generator, face: FontFace) -> str:
-        text = self._corpus.sample(rng, self._charset, (3, 40))
-        return text if face.covers(text) else ""
+            factor = math.ceil(style.fill * style.height / (INK_HEIGHT_EM * lettering.size)) + style.round_dots
+            ink = enlarge_dots(ink, factor, round_dots=style.round_dots)
+        return replace(ink, mask=draw_rules(rng, style.rules, ink)) if style.rules else ink
 
     def _paint(self, rng: np.random.Generator, style: LineStyle, opacity: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8: ground with ink on it."""
         height, width = opacity.shape
+        ink = style.ink_color
+        if style.two_colors:
+            ink = two_color_ink(rng, ink, style.paper_color, height, width)
+        alpha = opacity * np.float32(style.opacity / 255)
+        text_height = style.fill * style.height
+        return finished(rng, style.finish, self._ground(rng, style, height, width), alpha, ink, text_height)
+
+    def _ground(self, rng: np.random.Generator, style: LineStyle, height: int, width: int) -> np.ndarray:
+        """(height, width, 3) float32."""
         if style.ground == "photo" and self._photos:
-            ground = background.photo_crop(rng, self._photos, height, width)
-            luminance = float(ground.mean())
+            photo = background.photo_crop(rng, self._photos, height, width)
             # The paper colour was drawn for contrast with the ink: move the photograph towards it.
-            ground = 0.45 * (ground - luminance) + style.paper_color
-        elif style.ground == "gradient":
-            ground = background.gradient(rng, style.paper_color, height, width)
-        elif style.ground == "flat":
-            ground = background.flat(style.paper_color, height, width)
-        else:
-            ground = background.paper(rng, style.paper_color, height, width)
-        alpha = opacity[..., None].astype(np.float32) * (style.opacity / 255)
-        return np.clip(ground + alpha * (style.ink_color - ground), 0, 255).astype(np.uint8)
+            return np.float32(0.45) * (photo - photo.mean(dtype=np.float32)) + style.paper_color
+        if style.ground == "flat":
+            return background.flat(style.paper_color, height, width)
+        draw = _GROUNDS.get(style.ground, background.plaster)
+        return draw(rng, style.paper_color, height, width)
+
+
+_GROUNDS = {
+    "gradient": background.gradient,
+    "paper": background.paper,
+    "pattern": background.print_pattern,
+    "plaster": background.plaster,
+}
+
+
+def _is_column(rng: np.random.Generator, share: float, style: LineStyle, text: str, target: float) -> bool:
+    # A hundredth above the limit, for the rounding of the picture's width.
+    long_enough = target > 1.01 * COLUMN_ASPECT
+    return long_enough and not style.dots and can_be_column(text) and rng.random() < share
 
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
@@ -150,9 +169,9 @@ def _fitted(style: LineStyle, ink: InkedText, target: float) -> LineStyle:
     low, high = extent(ink.box, style.tilt)
     natural = (high[0] - low[0]) / (high[1] - low[1])
     wanted = max(0.25, target - sum(style.margins)) / style.fill
-    stretch = float(np.clip(wanted / natural, 0.72, 1.4)) * style.tilt.stretch
-    tilt: Tilt = replace(style.tilt, stretch=stretch)
+    stretch = min(max(wanted / natural, 0.72), 1.4) * style.tilt.stretch
+    tilt = replace(style.tilt, stretch=float(stretch))
     low, high = extent(ink.box, tilt)
     missing = target - sum(style.margins) - style.fill * (high[0] - low[0]) / (high[1] - low[1])
-    extra = float(np.clip(missing / 2, 0, 0.3))
+    extra = float(min(max(missing / 2, 0), 0.3))
     return replace(style, tilt=tilt, margins=(style.margins[0] + extra, style.margins[1] + extra))

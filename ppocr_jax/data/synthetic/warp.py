@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +56,14 @@ class Placement:
         if not self.wave[0]:
             return cv2.warpPerspective(mask, self.homography, self.size, flags=cv2.INTER_LINEAR)
         width, height = self.size
-        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
-        source = project(np.linalg.inv(self.homography), grid)
+        inverse = np.linalg.inv(self.homography)
+        xs, ys = np.arange(width), np.arange(height)[:, None]
+        depth = inverse[2, 0] * xs + inverse[2, 1] * ys + inverse[2, 2]
+        source_x = (inverse[0, 0] * xs + inverse[0, 1] * ys + inverse[0, 2]) / depth
+        source_y = (inverse[1, 0] * xs + inverse[1, 1] * ys + inverse[1, 2]) / depth
         amplitude, frequency, phase = self.wave
-        source[:, 1] -= amplitude * np.sin(frequency * source[:, 0] + phase)
-        maps = source.astype(np.float32).reshape(height, width, 2)
-        return cv2.remap(mask, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR)
+        source_y -= amplitude * np.sin(frequency * source_x + phase)
+        return cv2.remap(mask, source_x.astype(np.float32), source_y.astype(np.float32), cv2.INTER_LINEAR)
 
 
 def place(
@@ -89,23 +92,31 @@ def place(
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[np.ndarray, np.ndarray]:
     """(lowest, highest) x and y of the tilted box, in the units of the mask."""
-    xs = np.linspace(box[0], box[2], 9 if tilt.bend else 2)
-    outline = np.array([(x, y) for y in (box[1], box[3]) for x in xs])
+    left, top, right, bottom = box
+    steps = 8 if tilt.bend else 1
+    xs = [left + (right - left) * i / steps for i in range(steps + 1)]
+    outline = np.array([(x, y) for y in (top, bottom) for x in xs])
     points = project(shape_matrix(box, tilt), _bent(outline, wave_of(box, tilt)))
     return points.min(axis=0), points.max(axis=0)
 
 
 def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarray:
-    """(3, 3) homography of the tilt, about the middle of `box`."""
+    """(3, 3) homography of the tilt, about the middle of `box`: perspective after rotation after stretch and lean."""
     left, top, right, bottom = box
-    center = np.array([[1, 0, -(left + right) / 2], [0, 1, -(top + bottom) / 2], [0, 0, 1.0]])
-    cos, sin = np.cos(tilt.angle), np.sin(tilt.angle)
-    rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
-    lean = np.array([[tilt.stretch, tilt.shear, 0], [0, 1, 0], [0, 0, 1.0]])
-    along, across = tilt.perspective
-    view = np.eye(3)
-    view[2, :2] = along / (tilt.stretch * (right - left)), across / (bottom - top)
-    return view @ rotation @ lean @ center
+    x, y = (left + right) / 2, (top + bottom) / 2
+    cos, sin = math.cos(tilt.angle), math.sin(tilt.angle)
+    xx, xy = cos * tilt.stretch, cos * tilt.shear - sin
+    yx, yy = sin * tilt.stretch, sin * tilt.shear + cos
+    shift_x, shift_y = -xx * x - xy * y, -yx * x - yy * y
+    along = tilt.perspective[0] / (tilt.stretch * (right - left))
+    across = tilt.perspective[1] / (bottom - top)
+    return np.array(
+        [
+            [xx, xy, shift_x],
+            [yx, yy, shift_y],
+            [along * xx + across * yx, along * xy + across * yy, along * shift_x + across * shift_y + 1],
+        ]
+    )
 
 
 def wave_of(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[float, float, float]:

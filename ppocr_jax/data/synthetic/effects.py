@@ -1,0 +1,159 @@
+"""What is done to lettering when it is laid on its ground: outlines, relief, drop shadows, two-coloured ink.
+
+The finishes take a ground (h, w, 3) float32 of levels 0..255, an opacity (h, w) float32 0..1 and an ink, a colour (3,)
+or (h, w, 3) float32, and return a picture like the ground, not clipped. Strengths follow `text_height`, in pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+# Between colours that have to be told apart.
+_MIN_GAP = 70.0
+
+
+def finished(
+    rng: np.random.Generator,
+    finish: str,
+    ground: np.ndarray,
+    opacity: np.ndarray,
+    ink: np.ndarray,
+    text_height: float,
+) -> np.ndarray:
+    """The picture (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
+    picture = FINISHES[finish](rng, ground, opacity, ink, text_height)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def plain(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Ink as it is."""
+    return _laid(ground, opacity, ink)
+
+
+def outline(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Letters with an edge in another colour: light around dark letters and the other way round."""
+    color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
+    around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
+    return _laid(_laid(ground, around, color), opacity, ink)
+
+
+def hollow(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Only the edges of the letters are drawn; the ground is seen within, sometimes a little lighter or darker."""
+    edge = _grown(opacity, text_height * rng.uniform(0.03, 0.05)) * (1 - opacity)
+    inside = opacity * np.float32(rng.uniform(0, 0.25) if rng.random() < 0.5 else 0)
+    return _laid(_laid(ground, inside, ink), edge, ink)
+
+
+def emboss(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Raised letters: edges towards the light are bright, those away from it dark; a trace of ink on their faces."""
+    return _relief(rng, ground, opacity, ink, text_height)
+
+
+def engrave(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Letters cut into the ground: as raised ones, lit from the other side, and darker."""
+    cut = _laid(ground, opacity * np.float32(rng.uniform(0.1, 0.25)), np.zeros(3, np.float32))
+    return _relief(rng, cut, opacity, ink, -text_height)
+
+
+def drop_shadow(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """A dark copy of the letters behind them, moved aside, sharp or soft."""
+    import cv2
+
+    angle, distance = rng.uniform(0, 2 * math.pi), text_height * rng.uniform(0.04, 0.12)
+    behind = _shifted(opacity, distance * math.cos(angle), distance * math.sin(angle))
+    if rng.random() < 0.7:
+        behind = cv2.GaussianBlur(behind, (0, 0), max(0.5, text_height * rng.uniform(0.02, 0.08)))
+    # Dark letters must stay darker than their shadow.
+    bright = float(ink.reshape(-1, 3).mean(axis=0) @ LUMINANCE) > 120
+    strength = np.float32(rng.uniform(0.35, 0.85) if bright else rng.uniform(0.15, 0.4))
+    return _laid(ground * (1 - strength * behind)[..., None], opacity, ink)
+
+
+Finish = Callable[[np.random.Generator, np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+FINISHES: dict[str, Finish] = {
+    "plain": plain,
+    "outline": outline,
+    "hollow": hollow,
+    "emboss": emboss,
+    "engrave": engrave,
+    "shadow": drop_shadow,
+}
+
+
+def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width, 3) float32: ink whose colour changes evenly down, along or across the picture.
+
+    The second colour, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
+    """
+    gap = float((ink - paper) @ LUMINANCE)
+    other = rng.uniform(0, 255, 3)
+    other += _missing(math.copysign(1, gap) * float((other - paper) @ LUMINANCE)) * math.copysign(1, gap)
+    shares = np.linspace(0, 1, height if rng.random() < 0.6 else width, dtype=np.float32)
+    shares = shares[:, None] if len(shares) == height else shares[None, :]
+    if rng.random() < 0.3:
+        # Two plain halves with a narrow passage, as on chrome lettering.
+        shares = np.clip((shares - np.float32(0.5)) * 8 + np.float32(0.5), 0, 1)
+    change = np.clip(other, 0, 255).astype(np.float32) - ink
+    return np.broadcast_to(ink + shares[..., None] * change, (height, width, 3))
+
+
+def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
+    """(3,) float32 RGB whose luminance is far from that of `color`, (3,); often black or white."""
+    bright = float(color @ LUMINANCE) > 128
+    if rng.random() < 0.5:
+        return np.full(3, rng.uniform(0, 35) if bright else rng.uniform(225, 255), np.float32)
+    other = rng.uniform(0, 255, 3)
+    side = -1 if bright else 1
+    return np.clip(other + side * _missing(side * float((other - color) @ LUMINANCE)), 0, 255).astype(np.float32)
+
+
+def _missing(gap: float) -> float:
+    return max(0.0, _MIN_GAP - gap)
+
+
+def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    return ground + opacity[..., None] * (ink - ground)
+
+
+def _relief(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Lit edges; for a negative height they are those of a hollow."""
+    angle, reach = rng.uniform(0, 2 * math.pi), max(0.5, abs(text_height) * rng.uniform(0.02, 0.045))
+    x, y = reach * math.cos(angle), reach * math.sin(angle)
+    slope = _shifted(opacity, x, y) - _shifted(opacity, -x, -y)
+    tinted = _laid(ground, opacity * np.float32(rng.uniform(0.25, 0.5)), ink)
+    return tinted + slope[..., None] * np.float32(math.copysign(rng.uniform(60, 120), text_height))
+
+
+def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The same picture moved by (x, y) pixels; the border repeats."""
+    import cv2
+
+    move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+    return cv2.warpAffine(opacity, move, opacity.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+
+
+def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
+    """Letters `reach` pixels wider on every side, by at least one."""
+    import cv2
+
+    radius = max(1, round(reach))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(opacity, disc)
