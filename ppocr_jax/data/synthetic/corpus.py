@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from ppocr_jax.data.synthetic.phrases import amount, digits, phrase, pick
 
 _LONGEST_ENTRY_BYTES = 2048
 _FIRST_CJK = "\u2e80"
+_HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
 _SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
 
@@ -74,7 +76,7 @@ class Corpus:
         The fewest may be missed by a character or two where a word would have to be broken.
         """
         low, high = max(1, length[0]), max(1, length[1])
-        if high <= 4 and rng.random() < 0.6:
+        if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
             return _short_text(rng, charset, high)
         if rng.random() < 0.08:
             return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
@@ -83,8 +85,7 @@ class Corpus:
             text = self._phrase(rng, charset)
             if low <= len(text) <= high:
                 return text
-            run = _run_of_words(rng, text, low, high)
-            if run:
+            if run := _run(rng, text, low, high):
                 return run
         for _ in range(40):
             if len(text) >= low:
@@ -95,7 +96,8 @@ class Corpus:
 
     def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
         """A phrase in random letter case, without what the charset lacks."""
-        if rng.random() < 0.45 or not (self.files or self.entries):
+        chinese = writes_chinese(charset)
+        if rng.random() < (0.15 if chinese else 0.45) or not (self.files or self.entries):
             text = phrase(rng)
             change_case = 0.25
         else:
@@ -108,9 +110,19 @@ class Corpus:
         return in_charset(text, charset)
 
 
+def writes_chinese(charset: Charset) -> bool:
+    """Whether Chinese can be written with it: whether it has the commonest character of Chinese."""
+    return "的" in charset
+
+
 def in_charset(text: str, charset: Charset) -> str:
-    """`text` in the characters of `charset`; runs of white space become one space (none, if it has no space)."""
+    """`text` in the characters of `charset`; runs of white space become one space (none, if it has no space).
+
+    Full-width letters and signs that the charset lacks become those of ASCII.
+    """
     ids = charset.ids
+    if not text.isascii():
+        text = "".join([c if c in ids else _HALF_WIDTH.get(c, c) for c in text])
     space = " " if " " in ids else ""
     words = ["".join([c for c in word if c in ids]) for word in text.split()]
     return space.join([w for w in words if w])
@@ -142,17 +154,33 @@ def _joint(left: str, right: str, charset: Charset) -> str:
     return " "
 
 
-def _run_of_words(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """Whole neighbouring words of `text` with `low` to `high` characters; "" when there are none."""
+def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
+    """Whole neighbouring words of `text`, or of Chinese neighbouring characters, `low` to `high` characters long.
+
+    "" when there are none.
+    """
     if len(text) < low:
         return ""
-    starts = [0] + [i + 1 for i, c in enumerate(text) if c == " "]
-    ends = [start - 1 for start in starts[1:]] + [len(text)]
-    runs = [(start, end) for start in starts for end in ends if low <= end - start <= high]
-    if not runs:
-        return ""
-    start, end = runs[int(rng.integers(len(runs)))]
-    return text[start:end]
+    starts, ends = _breaks(text)
+    for start in rng.permutation(starts).tolist():
+        fitting = ends[bisect_left(ends, start + low) : bisect_right(ends, start + high)]
+        if fitting:
+            return text[start : fitting[int(rng.integers(len(fitting)))]]
+    return ""
+
+
+def _breaks(text: str) -> tuple[list[int], list[int]]:
+    """Where a part of `text` may start, and where it may end: at spaces, and beside Chinese characters."""
+    starts, ends = [0], []
+    for i in range(1, len(text)):
+        if text[i] == " ":
+            ends.append(i)
+        elif text[i - 1] == " ":
+            starts.append(i)
+        elif text[i - 1] >= _FIRST_CJK or text[i] >= _FIRST_CJK:
+            starts.append(i)
+            ends.append(i)
+    return starts, [*ends, len(text)]
 
 
 def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:

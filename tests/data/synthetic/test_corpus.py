@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppocr_jax.charset import Charset, english_charset
+from ppocr_jax.charset import Charset, english_charset, load_charset
 from ppocr_jax.data.synthetic.corpus import Corpus, in_charset
 from ppocr_jax.data.synthetic.phrases import weighted_phrases
 
@@ -97,3 +97,32 @@ def test_phrases_are_one_line_and_mostly_writable(make):
         assert text == text.strip()
         assert "\n" not in text
         assert in_charset(text, EN)
+
+
+CH = load_charset("ch")
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_chinese_samples_keep_length_and_charset(seed, high):
+    corpus = Corpus(
+        entries=("他们在二〇二一年三月五日，一起去了北京故宫博物院参观。", "Linux 内核（ＡＢＣ１２３）", "停车场")
+    )
+    text = corpus.sample(np.random.default_rng(seed), CH, (max(1, high - 3), high))
+    assert 1 <= len(text) <= high
+    assert all(c in CH for c in text)
+
+
+def test_chinese_sentences_are_cut_anywhere_and_words_are_not(tmp_path):
+    path = tmp_path / "zh.txt"
+    path.write_text("天地玄黄宇宙洪荒 alphabet 日月盈昃\n", "utf-8")
+    corpus, rng = Corpus.from_files([path]), np.random.default_rng(0)
+    texts = {corpus.sample(rng, CH, (5, 6)) for _ in range(800)}
+    assert {"天地玄黄宇", "地玄黄宇宙", "玄黄宇宙洪荒"} <= texts
+    cut = [text for text in texts if "alph" in text.lower() and "alphabet" not in text.lower()]
+    assert not cut
+
+
+def test_full_width_letters_become_half_width():
+    assert in_charset("ＡＢＣ１２３　，", CH) == "ABC123 ，"
+    assert in_charset("ＡＢ，", EN) == "AB,"
