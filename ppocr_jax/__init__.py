@@ -14,6 +14,8 @@ _LAZY = {
     "OCR": "ppocr_jax.inference.pipeline",
     "Page": "ppocr_jax.results",
     "Line": "ppocr_jax.results",
+    "Word": "ppocr_jax.results",
+    "Char": "ppocr_jax.results",
     "Charset": "ppocr_jax.charset",
     "load_charset": "ppocr_jax.charset",
 }

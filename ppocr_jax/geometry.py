@@ -150,6 +150,25 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(crop)) if height / width >= _TALL_RATIO else crop
 
 
+def split_quad(quad: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Lines across a quad, as if it were cut when flattened to a rectangle by `perspective_crop`.
+
+    Args:
+        quad: (4, 2) corners, clockwise from the rectangle's top-left.
+        cuts: (n,) places along the rectangle, 0 its left side and 1 its right one.
+
+    Returns:
+        (n, 2, 2) float64: for each cut its point on the quad's upper edge and the one on the lower edge.
+    """
+    import cv2
+
+    unit = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
+    homography = cv2.getPerspectiveTransform(unit, np.asarray(quad, np.float32))
+    flat = np.stack([np.repeat(cuts, 2), np.tile((0.0, 1.0), len(cuts)), np.ones(2 * len(cuts))])
+    seen = homography @ flat
+    return (seen[:2] / seen[2]).T.reshape(-1, 2, 2)
+
+
 def is_valid_polygon(points: np.ndarray) -> bool:
     """Whether a polygon (n, 2) has at least three vertices, an area, and no edges that cross."""
     import shapely

@@ -1,4 +1,4 @@
-"""What reading a picture gives: a `Page` of `Line`s, in reading order.
+"""What reading a picture gives: a `Page` of `Line`s, in reading order, each of `Word`s of `Char`s.
 
 Coordinates are (x, y) pixels of the upright input picture; a quad runs clockwise from the corner where reading starts.
 """
@@ -7,12 +7,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
 
 SCHEMA_VERSION = 1
+
+
+class Char(NamedTuple):
+    """One character.
+
+    Attributes:
+        text: the character.
+        quad: its part of the line's quad: as high as the line, to the middle between it and its neighbours.
+        confidence: its probability, 0..1.
+    """
+
+    text: str
+    quad: Quad
+    confidence: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {"text": self.text, "quad": _plain_quad(self.quad), "confidence": round(float(self.confidence), 4)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Char:
+        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        return cls(values["text"], _parse_quad(values["quad"]), float(values["confidence"]))
+
+
+@dataclass(frozen=True)
+class Word:
+    """Characters without a space between them.
+
+    Attributes:
+        chars: the characters.
+        quad: their part of the line's quad.
+    """
+
+    chars: tuple[Char, ...]
+    quad: Quad
+
+    @property
+    def text(self) -> str:
+        """The characters' text."""
+        return "".join([char.text for char in self.chars])
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the characters' confidences, 0..1."""
+        return sum(char.confidence for char in self.chars) / len(self.chars)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {
+            "text": self.text,
+            "quad": _plain_quad(self.quad),
+            "confidence": round(self.confidence, 4),
+            "chars": [char.to_dict() for char in self.chars],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Word:
+        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        return cls(tuple(Char.from_dict(char) for char in values["chars"]), _parse_quad(values["quad"]))
 
 
 @dataclass(frozen=True)
@@ -25,6 +85,7 @@ class Line:
         confidence: mean probability of the kept characters, 0..1.
         detection_score: mean of the probability map inside the box, 0..1.
         angle: 0, or 180 where the direction classifier turned the crop, in degrees.
+        words: the text between spaces, from left to right as read.
     """
 
     quad: Quad
@@ -32,16 +93,18 @@ class Line:
     confidence: float
     detection_score: float = 1.0
     angle: int = 0
+    words: tuple[Word, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {
-            "quad": [[float(x), float(y)] for x, y in self.quad],
+    def to_dict(self, *, words: bool = False) -> dict[str, Any]:
+        """Plain types, for JSON; with `words` also the words and their characters."""
+        values = {
+            "quad": _plain_quad(self.quad),
             "text": self.text,
             "confidence": round(float(self.confidence), 4),
             "detection_score": round(float(self.detection_score), 4),
             "angle": self.angle,
         }
+        return values | {"words": [word.to_dict() for word in self.words]} if words else values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Line:
@@ -50,15 +113,13 @@ class Line:
         Raises:
             ValueError: the quad does not have four (x, y) points.
         """
-        points = tuple((float(x), float(y)) for x, y in values["quad"])
-        if len(points) != 4:
-            raise ValueError(f"a quad has 4 points, got {len(points)}")
         return cls(
-            points,
+            _parse_quad(values["quad"]),
             values["text"],
             float(values["confidence"]),
             float(values.get("detection_score", 1.0)),
             int(values.get("angle", 0)),
+            tuple(Word.from_dict(word) for word in values.get("words", ())),
         )
 
 
@@ -82,20 +143,25 @@ class Page:
         """The lines' texts, one per row."""
         return "\n".join(line.text for line in self.lines)
 
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all lines, in reading order."""
+        return tuple(word for line in self.lines for word in line.words)
+
     def __iter__(self) -> Iterator[Line]:
         return iter(self.lines)
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+    def to_dict(self, *, words: bool = False) -> dict[str, Any]:
+        """Plain types, for JSON; with `words` also each line's words and their characters."""
         return {
             "schema": SCHEMA_VERSION,
             "image": self.source,
             "width": self.width,
             "height": self.height,
-            "lines": [line.to_dict() for line in self.lines],
+            "lines": [line.to_dict(words=words) for line in self.lines],
         }
 
     @classmethod
@@ -109,3 +175,14 @@ class Page:
             raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
         lines = tuple(Line.from_dict(line) for line in values["lines"])
         return cls(int(values["width"]), int(values["height"]), lines, values.get("image", ""))
+
+
+def _plain_quad(quad: Quad) -> list[list[float]]:
+    return [[float(x), float(y)] for x, y in quad]
+
+
+def _parse_quad(points: Any) -> Quad:
+    quad = tuple((float(x), float(y)) for x, y in points)
+    if len(quad) != 4:
+        raise ValueError(f"a quad has 4 points, got {len(quad)}")
+    return quad

@@ -18,12 +18,16 @@ class Decoded:
         confidence: mean of `char_confidences`; 0 where there is no text.
         positions: the frame, 0..T-1, at which each character begins.
         char_confidences: probability of each character at that frame, 0..1.
+        ends: the frame after each character's last one.
+        extent: frames that the line's picture fills, the others being padding; all T, unless the caller knows better.
     """
 
     text: str
     confidence: float
     positions: tuple[int, ...]
     char_confidences: tuple[float, ...]
+    ends: tuple[int, ...] = ()
+    extent: float = 0.0
 
 
 def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decoded]:
@@ -52,9 +56,13 @@ def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decod
 
 def _line(ids: np.ndarray, best: np.ndarray, frames: np.ndarray, charset: Charset) -> Decoded:
     confidences = best[frames]
+    changes = np.append(np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids))
+    ends = changes[np.searchsorted(changes, frames, side="right")]
     return Decoded(
         charset.decode(ids[frames].tolist()),
         float(confidences.mean()) if len(frames) else 0.0,
         tuple(frames.tolist()),
         tuple(confidences.tolist()),
+        tuple(ends.tolist()),
+        float(len(ids)),
     )

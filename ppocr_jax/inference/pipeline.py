@@ -17,6 +17,7 @@ from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.reading_order import reading_order
 from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.words import line_words
 from ppocr_jax.results import Line, Page
 
 
@@ -221,4 +222,4 @@ def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
 def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
     quad = rotate_quad_180(quad) if angle == 180 else quad
     corners = tuple((float(x), float(y)) for x, y in quad)
-    return Line(corners, text.text, text.confidence, score, angle)
+    return Line(corners, text.text, text.confidence, score, angle, line_words(text, quad))

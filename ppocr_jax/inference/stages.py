@@ -14,7 +14,7 @@ from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
-from ppocr_jax.preprocess import crop_batch_width, detector_input, line_windows, pad_small, resize_pad_line
+from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, line_windows, pad_small, resize_pad_line
 
 BATCH_SIZE = 6
 _LEAST_PROBABILITY = 1e-6
@@ -111,7 +111,10 @@ class Recognizer:
                 [crop.shape[:2] for crop in batch_crops], height=self.spec.height, min_width=self.spec.min_width
             )
             probabilities = self.backend(_line_batch(batch_crops, self.spec, width))
-            texts.update(zip(indices, ctc_greedy_decode(probabilities, self.charset), strict=True))
+            frame = width / probabilities.shape[1]
+            for i, decoded in zip(indices, ctc_greedy_decode(probabilities, self.charset), strict=True):
+                filled = line_width(crops[i].shape, height=self.spec.height, max_width=width)
+                texts[i] = replace(decoded, extent=filled / frame)
         return [texts[i] for i in range(len(crops))]
 
 

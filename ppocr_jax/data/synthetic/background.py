@@ -44,10 +44,19 @@ def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(color, np.float32), (height, width, 3)).copy()
 
 
+def colored(texture: np.ndarray, color: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """(h, w, 3) float32: `color` + `texture` (h, w) float32 times `scale`, both (3,); the scale is 1 when None."""
+    import cv2
+
+    if scale is None:
+        return cv2.merge([texture + np.float32(c) for c in color])
+    return cv2.merge([texture * np.float32(s) + np.float32(c) for c, s in zip(color, scale, strict=True)])
+
+
 def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
     """`color` that changes evenly in a random direction by up to 45 levels."""
     change = rng.uniform(-45, 45, 3).astype(np.float32)
-    return ramp(rng, height, width)[..., None] * change + np.asarray(color, np.float32)
+    return colored(ramp(rng, height, width), color, change)
 
 
 def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -68,7 +77,7 @@ def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) 
         ys = np.arange(height, dtype=np.float32)[:, None] * np.float32(rng.uniform(-1, 1))
         sharpness = np.float32(1 / rng.uniform(0.8, 4))
         texture -= np.float32(rng.uniform(8, 30)) * np.exp(-(((xs + ys) * sharpness) ** 2))
-    return np.asarray(color, np.float32) + texture[..., None]
+    return colored(texture, color)
 
 
 def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -84,7 +93,7 @@ def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int
     elif kind < 0.7:  # bumps: a bright and a dark side each
         grain = cv2.filter2D(grain, -1, np.array([[0.8, 0.4, 0], [0.4, 0, -0.4], [0, -0.4, -0.8]], np.float32))
     tint = 1 + rng.uniform(-0.15, 0.15, 3).astype(np.float32)
-    return np.asarray(color, np.float32) + (grain * np.float32(rng.uniform(2, 8)))[..., None] * tint
+    return colored(grain, color, np.float32(rng.uniform(2, 8)) * tint)
 
 
 def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -106,7 +115,7 @@ def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, widt
     else:  # halftone
         pattern = np.sin(turn * xs) * np.sin(turn * ys) * 1.4
     shade = -rng.uniform(4, 16) * (1 - rng.uniform(0, 0.7, 3))
-    return np.asarray(color, np.float32) + pattern.astype(np.float32)[..., None] * shade.astype(np.float32)
+    return colored(pattern.astype(np.float32), color, shade.astype(np.float32))
 
 
 def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ppocr_jax.data.synthetic.glyph_metrics import face_metrics, is_wide, reference_character, wide_share
+from ppocr_jax.data.synthetic.glyph_metrics import REFERENCE_IDEOGRAPH, extent_of, is_wide, wide_share
 from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, check_drawable
 
 if TYPE_CHECKING:
@@ -81,17 +81,17 @@ def _stack(
     """Draw characters one below the other, their middles at x = `middle`."""
     from PIL import Image, ImageDraw
 
-    font, size, metrics = lettering.face.at(lettering.size), lettering.size, face_metrics(lettering.face)
+    font, size = lettering.face.at(lettering.size), lettering.size
     draw = ImageDraw.Draw(picture)
     for character, (start, end) in zip(text, cells, strict=True):
         if character == " ":
             continue
-        reference = reference_character(character, lettering.face) if is_wide(character) else "H"
-        _, top, bottom = metrics.of(reference)
-        baseline = (start + end) / 2 + margin - size * (top + bottom) / 2
+        has_ideographs = is_wide(character) and REFERENCE_IDEOGRAPH in lettering.face.characters
+        top, bottom = extent_of(lettering.face, size, REFERENCE_IDEOGRAPH if has_ideographs else "H")
+        baseline = (start + end) / 2 + margin - (top + bottom) / 2
         if character in _TURNED:
             cell = Image.new("L", (size + 4, size + 4))
-            at = (size / 2 + 2, size / 2 + 2 - size * (top + bottom) / 2)
+            at = (size / 2 + 2, size / 2 + 2 - (top + bottom) / 2)
             ImageDraw.Draw(cell).text(at, character, 255, font, "ms", stroke_width=lettering.stroke)
             cell = cell.transpose(Image.Transpose.ROTATE_270)
             corner = (round(middle) - size // 2 - 2, round((start + end) / 2) + margin - size // 2 - 2)

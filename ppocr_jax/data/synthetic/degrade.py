@@ -189,7 +189,7 @@ Degradation = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
 # Every entry is one thing that can happen: (probability, the functions of which one is then chosen).
 # Blur and low resolution exclude each other, because together they make small text illegible.
 _Events = tuple[tuple[float, tuple[Degradation, ...]], ...]
-_INK_EVENTS: dict[str, _Events] = {
+INK_EVENTS: dict[str, _Events] = {
     "receipt": ((0.25, (fade_ink, fade_ink, fade_ink, break_ink)), (0.12, (spread_ink,))),
     "document": ((0.16, (fade_ink, break_ink)), (0.12, (spread_ink,))),
     "scene": ((0.1, (break_ink,)),),
@@ -208,7 +208,7 @@ _CAMERA_TO_FILE: _Events = (
     (0.28, (noise,)),
     (0.45, (jpeg,)),
 )
-_PICTURE_EVENTS: dict[str, _Events] = {
+PICTURE_EVENTS: dict[str, _Events] = {
     "receipt": ((0.12, _PAPER_LIGHT), *_LENS_TO_FILE),
     "document": ((0.1, _PAPER_LIGHT), *_LENS_TO_FILE),
     "scene": ((0.22, _SCENE_LIGHT), *_CAMERA_TO_FILE),
@@ -217,7 +217,7 @@ _PICTURE_EVENTS: dict[str, _Events] = {
 
 def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float, *, kind: str = "receipt") -> np.ndarray:
     """None, one or two of the ink functions; `kind`: "receipt", "document" or "scene"."""
-    return _happen(_INK_EVENTS[kind], rng, ink, text_height)
+    return _happen(INK_EVENTS[kind], rng, ink, text_height)
 
 
 def degrade(
@@ -231,7 +231,7 @@ def degrade(
         text_height: of the text, in pixels: strengths are relative to it.
         kind: "receipt" or "document" for what is scanned or photographed on paper, "scene" for signs and screens.
     """
-    return _happen(_PICTURE_EVENTS[kind], rng, image_rgb, text_height)
+    return _happen(PICTURE_EVENTS[kind], rng, image_rgb, text_height)
 
 
 def _happen(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:

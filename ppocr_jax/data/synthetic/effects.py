@@ -64,9 +64,8 @@ def emboss(
 def engrave(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Letters cut into the ground: as raised ones, lit from the other side, and darker."""
-    cut = _laid(ground, opacity * np.float32(rng.uniform(0.1, 0.25)), np.zeros(3, np.float32))
-    return _relief(rng, cut, opacity, ink, -text_height)
+    """Letters cut into the ground: as raised ones, lit from the other side."""
+    return _relief(rng, ground, opacity, ink, -text_height)
 
 
 def drop_shadow(
@@ -102,14 +101,13 @@ def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, 
     The second colour, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
     """
     gap = float((ink - paper) @ LUMINANCE)
-    other = rng.uniform(0, 255, 3)
-    other += _missing(math.copysign(1, gap) * float((other - paper) @ LUMINANCE)) * math.copysign(1, gap)
+    other = _apart(rng.uniform(0, 255, 3), paper, brighter=gap > 0)
     shares = np.linspace(0, 1, height if rng.random() < 0.6 else width, dtype=np.float32)
     shares = shares[:, None] if len(shares) == height else shares[None, :]
     if rng.random() < 0.3:
         # Two plain halves with a narrow passage, as on chrome lettering.
         shares = np.clip((shares - np.float32(0.5)) * 8 + np.float32(0.5), 0, 1)
-    change = np.clip(other, 0, 255).astype(np.float32) - ink
+    change = other - ink
     return np.broadcast_to(ink + shares[..., None] * change, (height, width, 3))
 
 
@@ -118,17 +116,27 @@ def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray
     bright = float(color @ LUMINANCE) > 128
     if rng.random() < 0.5:
         return np.full(3, rng.uniform(0, 35) if bright else rng.uniform(225, 255), np.float32)
-    other = rng.uniform(0, 255, 3)
-    side = -1 if bright else 1
-    return np.clip(other + side * _missing(side * float((other - color) @ LUMINANCE)), 0, 255).astype(np.float32)
+    return _apart(rng.uniform(0, 255, 3), color, brighter=not bright)
 
 
-def _missing(gap: float) -> float:
-    return max(0.0, _MIN_GAP - gap)
+def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarray:
+    """`color` mixed with as much white or black as it needs to be `_MIN_GAP` brighter or darker than `other`."""
+    end = 255.0 if brighter else 0.0
+    luminance, limit = float(color @ LUMINANCE), float(other @ LUMINANCE) + (_MIN_GAP if brighter else -_MIN_GAP)
+    if (luminance >= limit) == brighter:
+        return color.astype(np.float32)
+    share = min(1.0, (limit - luminance) / (end - luminance)) if luminance != end else 0.0
+    return (color + share * (end - color)).astype(np.float32)
 
 
 def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    return ground + opacity[..., None] * (ink - ground)
+    import cv2
+
+    # Not by broadcasting: loops over three channels are slow.
+    change = ink - ground
+    change *= cv2.merge((opacity, opacity, opacity))
+    change += ground
+    return change
 
 
 def _relief(
@@ -138,7 +146,7 @@ def _relief(
     angle, reach = rng.uniform(0, 2 * math.pi), max(0.5, abs(text_height) * rng.uniform(0.02, 0.045))
     x, y = reach * math.cos(angle), reach * math.sin(angle)
     slope = _shifted(opacity, x, y) - _shifted(opacity, -x, -y)
-    tinted = _laid(ground, opacity * np.float32(rng.uniform(0.25, 0.5)), ink)
+    tinted = _laid(ground, opacity * np.float32(rng.uniform(0.3, 0.55)), ink)
     return tinted + slope[..., None] * np.float32(math.copysign(rng.uniform(60, 120), text_height))
 
 

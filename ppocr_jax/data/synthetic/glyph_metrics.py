@@ -7,13 +7,12 @@ from functools import lru_cache
 
 from ppocr_jax.data.synthetic.fonts import FontFace
 
-# Planning needs no hinting: one large size stands for all.
-_REFERENCE_SIZE = 64
 # A charset has up to 20 000 ideographs; a process keeps the newest of each face.
 _MOST_KEPT = 1024
 # Pairs that fonts with a kerning table move; where it moves only others, they move by a tenth of a pixel.
-_KERNED_PAIRS = "AVATAWAYTaTeToTrTyVaVeVoWaWeYaYePAP.r.r,LTLVLYT.V.Y.F.fo11"
-_REFERENCE_IDEOGRAPH = "国"
+_KERNED_PAIRS = "AVAToTyVaWeYPA.LTLYr.11"
+_KERNING_SIZE = 29
+REFERENCE_IDEOGRAPH = "国"
 
 
 @lru_cache(maxsize=65536)
@@ -30,8 +29,8 @@ def wide_share(text: str) -> float:
 
 def reference_character(text: str, face: FontFace) -> str:
     """The character over whose height a line of `text` reaches at least: an ideograph in wide text, else "x"."""
-    if _REFERENCE_IDEOGRAPH in face.characters and any(map(is_wide, text)):
-        return _REFERENCE_IDEOGRAPH
+    if REFERENCE_IDEOGRAPH in face.characters and any(map(is_wide, text)):
+        return REFERENCE_IDEOGRAPH
     return "x"
 
 
@@ -66,57 +65,45 @@ class Spacing:
         return shift
 
 
-class FaceMetrics:
-    """Sizes of a face's characters in em, for planning a line before its size is known. Kerning is left out."""
-
-    def __init__(self, face: FontFace):
-        self._font = face.at(_REFERENCE_SIZE)
-        self._sizes: dict[str, tuple[float, float, float]] = {}
-
-    def of(self, character: str) -> tuple[float, float, float]:
-        """(advance, top, bottom) of a character; top and bottom of its ink from the base line, y pointing down."""
-        found = self._sizes.get(character)
-        if found is None:
-            if len(self._sizes) >= _MOST_KEPT:
-                self._sizes.clear()
-            _, top, _, bottom = self._font.getbbox(character, anchor="ls")
-            width = self._font.getlength(character)
-            found = (width / _REFERENCE_SIZE, top / _REFERENCE_SIZE, bottom / _REFERENCE_SIZE)
-            self._sizes[character] = found
-        return found
-
-    def vertical_extent(self, text: str) -> tuple[float, float]:
-        """(top, bottom) of the ink of `text` and of the reference character of its script."""
-        extents = [self.of(c) for c in {*text.replace(" ", "")}]
-        return min(e[1] for e in extents), max(e[2] for e in extents)
-
-
 @lru_cache(maxsize=1024)
 def spacing(face: FontFace, size: int) -> Spacing:
     """The advances of `face` at `size`; one object per process."""
     return Spacing(face, size)
 
 
-@lru_cache(maxsize=1024)
-def face_metrics(face: FontFace) -> FaceMetrics:
-    """The sizes of the characters of `face`; one object per process."""
-    return FaceMetrics(face)
+@lru_cache(maxsize=8192)
+def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
+    """(top, bottom) of a character's ink relative to the base line; y points down."""
+    _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
+    return top, bottom
+
+
+def planned_extent(text: str, face: FontFace, size: int) -> tuple[float, float]:
+    """About the (top, bottom) of the ink of `text` relative to the base line, without looking at all its characters.
+
+    An ideograph, "x", "p", "H" and "(" stand for the others.
+    """
+    shapes = {_shape(c) for c in text} | {reference_character(text, face)}
+    extents = [extent_of(face, size, shape if shape in face.characters else "H") for shape in shapes]
+    return min([top for top, _ in extents]), max([bottom for _, bottom in extents])
+
+
+@lru_cache(maxsize=65536)
+def _shape(character: str) -> str:
+    """The reference character that is about as high and as deep as `character`."""
+    if is_wide(character):
+        return REFERENCE_IDEOGRAPH
+    if character in " .-+~:=<>*acemnorsuvwxz":
+        return "x"
+    if character in "gpqy,;":
+        return "p"
+    return "(" if character in "j()[]{}|@$Q/\\_" else "H"
 
 
 @lru_cache(maxsize=2048)
 def _has_kerning(face: FontFace) -> bool:
     """Whether the layout kerns common pairs; most fonts have no `kern` table, and nothing else counts for it."""
-    font = face.at(_REFERENCE_SIZE)
-    text = "".join([c for c in _KERNED_PAIRS if c in face.characters])
-    return abs(font.getlength(text) - sum(font.getlength(c) for c in text)) > 0.01
-
-
-@lru_cache(maxsize=2048)
-def mean_advance_em(face: FontFace, wide: bool) -> float:
-    """Mean advance in em of ordinary text of the face: of ideographs, or of letters and figures."""
-    sample = "国中的一是" if wide else "Total 1.50 AMOUNT name"
-    metrics = face_metrics(face)
-    widths = [metrics.of(c)[0] for c in sample if c in face.characters]
-    if not widths:
-        widths = [metrics.of(min(face.characters - {" "}))[0]]
-    return sum(widths) / len(widths)
+    font = face.at(_KERNING_SIZE)
+    pairs = "".join([c for c in _KERNED_PAIRS if c in face.characters])
+    widths = {c: font.getlength(c) for c in set(pairs)}
+    return abs(font.getlength(pairs) - sum([widths[c] for c in pairs])) > 0.01

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ppocr_jax.data.synthetic.fonts import FontFace
 from ppocr_jax.data.synthetic.glyph_metrics import (
-    face_metrics,
-    mean_advance_em,
+    extent_of,
+    planned_extent,
     reference_character,
     spacing,
     wide_share,
 )
+
+__all__ = [
+    "InkedText",
+    "Lettering",
+    "advances",
+    "check_drawable",
+    "draw_text",
+    "enlarge_dots",
+    "extent_of",
+    "mean_advance",
+    "measure",
+    "planned_size",
+]
+
+_LATIN_SAMPLE = "MA tone 1.05"
+_WIDE_SAMPLE = "国中的一"
 
 
 @dataclass(frozen=True)
@@ -87,28 +102,27 @@ def measure(text: str, lettering: Lettering) -> tuple[float, float]:
 
 
 def planned_size(text: str, lettering: Lettering) -> tuple[float, float]:
-    """What `measure` gives, to a few percent and much faster: from the face's metrics in em."""
-    metrics = face_metrics(lettering.face)
-    width = sum([metrics.of(c)[0] for c in text]) + lettering.tracking * (len(text) - 1)
-    width += (lettering.space_scale - 1) * text.count(" ") * metrics.of(" ")[0]
-    top, bottom = metrics.vertical_extent(text + reference_character(text, lettering.face))
+    """About what `measure` gives, much faster: heights to a fifth, widths to the white beside the outer characters."""
+    letters = spacing(lettering.face, lettering.size)
+    width = sum([letters.width(c) for c in text]) + lettering.tracking * lettering.size * (len(text) - 1)
+    if lettering.space_scale != 1:
+        width += (lettering.space_scale - 1) * text.count(" ") * letters.width(" ")
+    top, bottom = planned_extent(text, lettering.face, lettering.size)
     stroke = 2 * lettering.stroke
-    return max(1.0, width * lettering.size + stroke), max(1.0, (bottom - top) * lettering.size + stroke)
+    return max(1.0, width + stroke), max(1.0, bottom - top + stroke)
 
 
 def mean_advance(face: FontFace, size: int, text: str = "") -> float:
     """Mean width of a character in ordinary text of the script of `text` (Latin for ""), in pixels."""
     share = wide_share(text)
-    wide = mean_advance_em(face, True) if share else 0.0
-    narrow = mean_advance_em(face, False) if share < 1 else 0.0
-    return size * (share * wide + (1 - share) * narrow)
+    letters = spacing(face, size)
+    wide = _mean([letters.width(c) for c in _WIDE_SAMPLE if c in face.characters], size) if share else 0.0
+    narrow = _mean([letters.width(c) for c in _LATIN_SAMPLE if c in face.characters], size / 2) if share < 1 else 0.0
+    return share * wide + (1 - share) * narrow
 
 
-@lru_cache(maxsize=8192)
-def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
-    """(top, bottom) of a character's ink relative to the base line; y points down."""
-    _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
-    return top, bottom
+def _mean(values: list[float], default: float) -> float:
+    return sum(values) / len(values) if values else default
 
 
 def check_drawable(text: str, face: FontFace) -> None:
@@ -130,11 +144,11 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     font = face.at(size)
     starts, ends = advances(text, lettering)
     reference = reference_character(text, face)
-    top, bottom = (size * v for v in face_metrics(face).vertical_extent(text + reference))
-    # Hinting moves edges by a pixel, and a slanted letter leans out of its advance.
-    side = margin + size // 3
-    baseline = margin + 2 - int(top)
-    canvas = (int(ends[-1]) + 2 * side, baseline + int(bottom) + 2 + margin)
+    top, bottom = planned_extent(text, face, size)
+    # A slanted letter leans out of its advance, and some accents and swashes out of the planned extent.
+    side, above_margin = margin + size // 3, margin + size // 4
+    baseline = above_margin - int(top)
+    canvas = (int(ends[-1]) + 2 * side, baseline + int(bottom) + above_margin)
 
     picture = Image.new("L", canvas)
     draw = ImageDraw.Draw(picture)

@@ -44,7 +44,8 @@ _TWO_COLORS = {"receipt": 0.0, "document": 0.01, "scene": 0.13}
 _RULES: _Shares = (("", 0.895), ("underline", 0.035), ("box", 0.035), ("side", 0.035))
 _BAND = {"receipt": 0.02, "document": 0.025, "scene": 0.0}
 # Smaller letters have no room for two edges of every stroke.
-_MIN_HOLLOW_HEIGHT = 20
+_MIN_EDGED_HEIGHT = 20
+_TWO_EDGED = ("hollow", "emboss", "engrave")
 _MIN_CONTRAST = {"receipt": 75, "document": 100, "scene": 70}
 _MIN_TEXT_HEIGHT = 8.5
 _MIN_IDEOGRAPH_HEIGHT = 14.0
@@ -104,8 +105,8 @@ def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineS
     paper_color, ink_color = random_colors(rng, kind)
     dots, needles = _printer(rng) if kind == "receipt" else (0, False)
     finish = _weighted(rng, _FINISHES[kind])
-    if finish == "hollow" and fill * height < _MIN_HOLLOW_HEIGHT:
-        finish = "outline"
+    if finish in _TWO_EDGED and fill * height < (1.7 if ideographs else 1) * _MIN_EDGED_HEIGHT:
+        finish = "outline" if finish == "hollow" else "shadow"
     return LineStyle(
         kind=kind,
         height=height,
@@ -152,7 +153,7 @@ def _margin(rng: np.random.Generator) -> float:
 
 def _stroke(rng: np.random.Generator, finish: str) -> float:
     """Extra width; what is raised, cut or drawn around needs strokes with some body."""
-    if finish in ("hollow", "emboss", "engrave"):
+    if finish in _TWO_EDGED:
         return float(rng.uniform(0.015, 0.035))
     return float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0
 

@@ -19,9 +19,9 @@ INK_HEIGHT_EM = 0.78
 _MAX_CHARACTERS = 80
 _ATTEMPTS = 3
 # Wanted to planned width; letters are stretched by what is left.
-_GOOD_RATIO = (0.78, 1.33)
+_GOOD_RATIO = (0.75, 1.36)
 # Few sizes, so that few fonts are loaded; the placement scales what lies between.
-_FONT_SIZES = (13, 17, 22, 29, 38, 50, 65, 85)
+_FONT_SIZES = (13, 17, 22, 29, 39, 52, 70, 88)
 _MIN_IDEOGRAPH_DOTS = 20
 
 
@@ -49,7 +49,7 @@ class LineTexts:
             text, face = self._fonts.drawable(rng, text, face)
             lettering = _for_script(text, replace(lettering, face=face))
             text, ratio = _shortened(text, lettering, wanted)
-            if _GOOD_RATIO[0] < ratio < _GOOD_RATIO[1]:
+            if _GOOD_RATIO[0] < ratio < _GOOD_RATIO[1] or most == 1:
                 break
             count = len(text) * ratio
         return text, lettering

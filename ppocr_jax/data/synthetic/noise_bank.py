@@ -17,7 +17,7 @@ def normal_window(rng: np.random.Generator, height: int, width: int) -> np.ndarr
     """
     if height > _SIDE or width > _SIDE:
         return rng.standard_normal((height, width), dtype=np.float32)
-    y, x = rng.integers((_SIDE - height + 1, _SIDE - width + 1))
+    y, x = int(rng.random() * (_SIDE - height + 1)), int(rng.random() * (_SIDE - width + 1))
     return _field()[y : y + height, x : x + width]
 
 

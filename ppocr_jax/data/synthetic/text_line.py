@@ -21,12 +21,16 @@ from ppocr_jax.data.synthetic.glyphs import InkedText, Lettering, draw_text, enl
 from ppocr_jax.data.synthetic.line_style import LineStyle, random_style
 from ppocr_jax.data.synthetic.line_text import INK_HEIGHT_EM, LineTexts
 from ppocr_jax.data.synthetic.rules import draw_rules
-from ppocr_jax.data.synthetic.warp import extent, place
+from ppocr_jax.data.synthetic.warp import Tilt, extent, place
 
 # Higher crops than this, relative to their width, are read as columns of text.
 COLUMN_ASPECT = 1.5
+# A picture's width is whole pixels, at least 16 of them to its height.
+_ROUNDING = 0.04
 # Ideographs have strokes about that much finer than letters of their height.
 _IDEOGRAPH_DETAIL = 0.6
+# From one end of a turned line to the other, relative to the picture's height.
+_MOST_RISE = 0.3
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,12 @@ class LineGenerator:
         rng = np.random.default_rng((seed, index))
         style = random_style(rng, ideographs=self._texts.ideographs)
         target = min(max(math.exp(rng.normal(1.4, 0.85)), 0.5), 25.0) if aspect is None else _log_uniform(rng, aspect)
-        text, lettering = self._texts.choose(rng, style, max(0.25, target - sum(style.margins)) / style.fill)
+        style = _levelled(style, target)
+        text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
         column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
         ink = self._ink(rng, style, text, lettering, column=column)
-        style = _fitted(style, ink, target)
-        placement = place(ink, style.tilt, height=style.height, fill=style.fill, margins=style.margins, lift=style.lift)
+        tilt, margins = _fitted(style, ink, target, least=COLUMN_ASPECT + _ROUNDING if column else 0.0)
+        placement = place(ink, tilt, height=style.height, fill=style.fill, margins=margins, lift=style.lift)
         text_height = style.fill * style.height
         detail = text_height * (1 - (1 - _IDEOGRAPH_DETAIL) * wide_share(text))
         opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=style.kind)
@@ -152,9 +157,7 @@ _GROUNDS = {
 
 
 def _is_column(rng: np.random.Generator, share: float, style: LineStyle, text: str, target: float) -> bool:
-    # A hundredth above the limit, for the rounding of the picture's width.
-    long_enough = target > 1.01 * COLUMN_ASPECT
-    return long_enough and not style.dots and can_be_column(text) and rng.random() < share
+    return target > COLUMN_ASPECT and not style.dots and can_be_column(text) and rng.random() < share
 
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
@@ -164,14 +167,33 @@ def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float
     return float(np.exp(rng.uniform(np.log(low * 1.02), np.log(max(low * 1.02, high * 0.98)))))
 
 
-def _fitted(style: LineStyle, ink: InkedText, target: float) -> LineStyle:
-    """Stretch the letters, and widen the margins a little, towards the target aspect."""
+def _levelled(style: LineStyle, target: float) -> LineStyle:
+    """The style with long lines turned less: the corners of a turned line take height that its letters lack."""
+    most = _MOST_RISE / target
+    if abs(style.tilt.angle) <= most:
+        return style
+    return replace(style, tilt=replace(style.tilt, angle=math.copysign(most, style.tilt.angle)))
+
+
+def _text_aspect(style: LineStyle, target: float) -> float:
+    """Width / height that upright text needs, so that the picture of the tilted text gets that of `target`."""
+    wanted = max(0.25, target - sum(style.margins)) / style.fill
+    low, high = extent((0.0, 0.0, wanted, 1.0), style.tilt)
+    tilted = (high[0] - low[0]) / (high[1] - low[1])
+    return wanted * min(wanted * style.tilt.stretch / tilted, 2.0)
+
+
+def _fitted(style: LineStyle, ink: InkedText, target: float, *, least: float) -> tuple[Tilt, tuple[float, float]]:
+    """(tilt, margins): letters stretched, and margins widened a little, towards the target aspect.
+
+    Margins become as wide as it takes to get to an aspect of `least`.
+    """
     low, high = extent(ink.box, style.tilt)
     natural = (high[0] - low[0]) / (high[1] - low[1])
-    wanted = max(0.25, target - sum(style.margins)) / style.fill
-    stretch = min(max(wanted / natural, 0.72), 1.4) * style.tilt.stretch
-    tilt = replace(style.tilt, stretch=float(stretch))
+    left, right = style.margins
+    wanted = max(0.25, target - left - right) / style.fill
+    tilt = replace(style.tilt, stretch=min(max(wanted / natural, 0.72), 1.4) * style.tilt.stretch)
     low, high = extent(ink.box, tilt)
-    missing = target - sum(style.margins) - style.fill * (high[0] - low[0]) / (high[1] - low[1])
-    extra = float(min(max(missing / 2, 0), 0.3))
-    return replace(style, tilt=tilt, margins=(style.margins[0] + extra, style.margins[1] + extra))
+    missing = target - left - right - style.fill * (high[0] - low[0]) / (high[1] - low[1])
+    extra = max(min(missing / 2, 0.3), (least - target + missing) / 2, 0)
+    return tilt, (left + extra, right + extra)

@@ -53,6 +53,8 @@ class Placement:
         """The picture's (height, width) ink mask of a drawn line's mask."""
         import cv2
 
+        if not self.wave[0] and not self.homography[2, :2].any():
+            return cv2.warpAffine(mask, self.homography[:2], self.size, flags=cv2.INTER_LINEAR)
         if not self.wave[0]:
             return cv2.warpPerspective(mask, self.homography, self.size, flags=cv2.INTER_LINEAR)
         width, height = self.size
@@ -90,14 +92,22 @@ def place(
     return Placement(to_picture @ shape, wave, (max(2, width), height))
 
 
-def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[np.ndarray, np.ndarray]:
-    """(lowest, highest) x and y of the tilted box, in the units of the mask."""
+def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(lowest, highest), each (x, y), of the tilted box, in the units of the mask."""
     left, top, right, bottom = box
     steps = 8 if tilt.bend else 1
-    xs = [left + (right - left) * i / steps for i in range(steps + 1)]
-    outline = np.array([(x, y) for y in (top, bottom) for x in xs])
-    points = project(shape_matrix(box, tilt), _bent(outline, wave_of(box, tilt)))
-    return points.min(axis=0), points.max(axis=0)
+    amplitude, frequency, phase = wave_of(box, tilt)
+    (xx, xy, x0), (yx, yy, y0), (dx, dy, d0) = shape_matrix(box, tilt).tolist()
+    xs, ys = [], []
+    # A few points: plain floats are faster than arrays.
+    for i in range(steps + 1):
+        x = left + (right - left) * i / steps
+        wave = amplitude * math.sin(frequency * x + phase) if amplitude else 0.0
+        for y in (top + wave, bottom + wave):
+            depth = dx * x + dy * y + d0
+            xs.append((xx * x + xy * y + x0) / depth)
+            ys.append((yx * x + yy * y + y0) / depth)
+    return (min(xs), min(ys)), (max(xs), max(ys))
 
 
 def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarray:

@@ -9,6 +9,7 @@ PICTURE_FUNCTIONS = [
     degrade.bleed_through,
     degrade.defocus_blur,
     degrade.fax,
+    degrade.glare,
     degrade.gaussian_blur,
     degrade.jpeg,
     degrade.low_resolution,
@@ -18,6 +19,7 @@ PICTURE_FUNCTIONS = [
     degrade.shadow,
     degrade.speckles,
     degrade.tone,
+    degrade.uneven_light,
 ]
 
 
@@ -53,10 +55,11 @@ def test_ink_keeps_shape_and_stays_visible(function):
         assert out.sum() > 0.3 * ink.sum()
 
 
-def test_bars_stay_apart_from_the_gaps_between_them(bars):
+@pytest.mark.parametrize("kind", ["receipt", "document", "scene"])
+def test_bars_stay_apart_from_the_gaps_between_them(bars, kind):
     """Legible: after any combination, bars are on average clearly darker than the gaps."""
     for seed in range(200):
-        out = degrade.degrade(np.random.default_rng(seed), bars, 16.0).astype(float)[8:16].mean(axis=(0, 2))
+        out = degrade.degrade(np.random.default_rng(seed), bars, 16.0, kind=kind).astype(float)[8:16].mean(axis=(0, 2))
         on_bars, in_gaps = out[6:82:8].mean(), out[10:82:8].mean()
         assert in_gaps - on_bars > 25, seed
 
@@ -65,6 +68,33 @@ def test_degrade_is_reproducible_and_varied(bars):
     outs = [degrade.degrade(np.random.default_rng(s), bars, 16.0).tobytes() for s in (*range(20), *range(20))]
     assert outs[:20] == outs[20:]
     assert len(set(outs)) > 10
+
+
+def test_paper_shines_through_and_signs_reflect():
+    """Glare belongs to scenes, the other side's print and fading to paper."""
+
+    def functions(events):
+        return {f for _, choices in events for f in choices}
+
+    paper = {k: functions(degrade.PICTURE_EVENTS[k]) for k in ("receipt", "document")}
+    scene = functions(degrade.PICTURE_EVENTS["scene"])
+    assert all(degrade.bleed_through in f and degrade.glare not in f for f in paper.values())
+    assert degrade.glare in scene
+    assert not scene & {degrade.bleed_through, degrade.fax}
+    assert degrade.fade_ink not in functions(degrade.INK_EVENTS["scene"])
+
+
+def test_the_other_side_shines_through_mirrored():
+    """A bar near the left edge of the front darkens one place of the rest, and nothing becomes brighter."""
+    front = np.full((30, 200, 3), 230, np.uint8)
+    front[5:25, 20:26] = 20
+    for seed in range(10):
+        out = degrade.bleed_through(np.random.default_rng(seed), front, 20.0)
+        assert (out <= front).all()
+        darker = (front.astype(int) - out).max(axis=2) > 3
+        columns = np.flatnonzero(darker.any(axis=0))
+        assert 0 < len(columns) < 20
+        assert (front.astype(int) - out).max() < 60
 
 
 def test_smooth_noise_is_smooth_at_the_scale_asked_for():

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from ppocr_jax.data.synthetic.glyphs import Lettering, advances, draw_text, enlarge_dots, measure
+from ppocr_jax.data.synthetic.glyphs import (
+    Lettering,
+    advances,
+    draw_text,
+    enlarge_dots,
+    mean_advance,
+    measure,
+    planned_size,
+)
 from ppocr_jax.data.synthetic.warp import Tilt, place
 
 TEXTS = ["AVAToTyp.", "Total 1.50", "| | |", "fi ffl", "i", "RM 9.00 W,"]
@@ -41,6 +49,30 @@ def test_the_box_holds_all_ink_and_centres_are_on_their_bars(faces, changes):
     assert height == pytest.approx(bottom - top, abs=1.5)
     # Before drawing, the white beside the outer characters counts too.
     assert right - left - 1 <= width <= right - left + 0.3 * lettering.size
+
+
+@pytest.mark.parametrize("text", ["Total 12.50", "gypsum", "x", "NO. 1", "a b c"])
+@pytest.mark.parametrize("changes", [{}, {"tracking": 0.15}, {"space_scale": 2.5}, {"stroke": 1.5}])
+def test_planned_sizes_are_close_to_measured_ones(faces, text, changes):
+    for face in faces[::5]:
+        lettering = Lettering(face, 30, **changes)
+        planned, measured = planned_size(text, lettering), measure(text, lettering)
+        assert planned[0] == pytest.approx(measured[0], abs=0.25 * 30)
+        assert planned[1] == pytest.approx(measured[1], rel=0.25)
+
+
+def test_mean_advances_are_those_of_ordinary_text(faces):
+    text = "The quick brown fox paid 12.50 at 7 in Kuala Lumpur"
+    for face in faces[::3]:
+        assert mean_advance(face, 40) == pytest.approx(face.at(40).getlength(text) / len(text), rel=0.15)
+
+
+def test_ink_beyond_the_planned_height_is_inside_the_box(faces):
+    """Accents stand above a capital's height."""
+    ink = draw_text("ÊÑ", Lettering(faces[0], 40), margin=12)
+    rows = np.flatnonzero((ink.mask > 60).any(axis=1))
+    assert ink.box[1] - 1.5 <= rows[0]
+    assert rows[0] > 0
 
 
 def test_uncovered_text_is_refused(faces):

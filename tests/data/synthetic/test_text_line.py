@@ -5,6 +5,10 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.synthetic.corpus import Corpus
+from ppocr_jax.data.synthetic.effects import FINISHES
+from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text
+from ppocr_jax.data.synthetic.line_style import random_style
+from ppocr_jax.data.synthetic.rules import draw_rules
 from ppocr_jax.data.synthetic.text_line import LineGenerator
 
 
@@ -59,10 +63,72 @@ def test_all_characters_of_the_charset_occur(generator, samples, charset):
         missing.discard(next(later))
 
 
-def test_contrast_at_the_characters(samples):
-    """Something is drawn where the label says: letters differ from the paper around them."""
-    flat = [s.image_rgb.std() < 4 for s in samples]
-    assert np.mean(flat) < 0.01
+def test_letters_stand_out_from_what_is_around_them(generator):
+    """Mean luminance of the inked pixels against that of a narrow band around them, after all degradation."""
+    contrasts = [contrast(*generator.drawn(1, i)) for i in range(500)]
+    assert np.mean(np.array(contrasts) > 12) >= 0.98
+    assert np.median(contrasts) > 50
+
+
+def contrast(sample, ink):
+    import cv2
+
+    grey = cv2.cvtColor(sample.image_rgb, cv2.COLOR_RGB2GRAY).astype(float)
+    reach = max(1, round(0.12 * ink.shape[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    inked, touched = ink > 96, ink > 24
+    around = (cv2.dilate(touched.astype(np.uint8), kernel) > 0) & ~touched
+    return abs(grey[inked].mean() - grey[around].mean()) if inked.any() and around.any() else 0.0
+
+
+def test_the_ink_has_the_shape_of_its_picture_and_lies_between_the_outer_characters(generator):
+    for i in range(60):
+        sample, ink = generator.drawn(1, i)
+        assert ink.shape == sample.image_rgb.shape[:2]
+        assert ink.dtype == np.uint8
+        np.testing.assert_array_equal(sample.image_rgb, generator(1, i).image_rgb)
+        assert ink.max() > 60
+
+
+def test_most_lines_stay_plain_and_the_rest_fits_its_kind():
+    styles = [random_style(np.random.default_rng((9, i))) for i in range(3000)]
+    assert {s.finish for s in styles} == set(FINISHES)
+    plain = [s.finish == "plain" and not s.two_colors for s in styles]
+    assert 0.88 < np.mean(plain) < 0.95
+    scenes = [p for p, s in zip(plain, styles, strict=True) if s.kind == "scene"]
+    assert 0.5 < np.mean(scenes) < 0.65
+    assert all(p for p, s in zip(plain, styles, strict=True) if s.kind == "receipt")
+    bands = [s.rules == "band" for s in styles]
+    assert 0.01 < np.mean(bands) < 0.03
+    assert not any(band and s.kind == "scene" for band, s in zip(bands, styles, strict=True))
+    small = [s for s in styles if s.fill * s.height < 20]
+    assert not {s.finish for s in small} & {"hollow", "emboss", "engrave"}
+
+
+def test_a_band_leaves_its_text_blank(faces):
+    ink = draw_text("HI", Lettering(faces[0], 40), margin=30)
+    band = draw_rules(np.random.default_rng(0), "band", ink)
+    left, top, right, bottom = (int(v) for v in ink.box)
+    inside = np.s_[top:bottom, left:right]
+    np.testing.assert_array_equal(band[inside], 255 - ink.mask[inside])
+
+
+@pytest.mark.parametrize(("kind", "side"), [("underline", "below"), ("box", "around"), ("side", "beside")])
+def test_rules_leave_the_text_alone(faces, kind, side):
+    ink = draw_text("HI", Lettering(faces[0], 40), margin=38)
+    left, top, right, bottom = (int(v) for v in ink.box)
+    for seed in range(8):
+        added = draw_rules(np.random.default_rng(seed), kind, ink).astype(int) - ink.mask
+        assert not added[top:bottom, left:right].any()
+        ys, xs = np.nonzero(added)
+        assert len(ys)
+        if side == "below":
+            assert ys.min() > ink.baseline
+        elif side == "around":
+            assert ys.min() < top
+            assert ys.max() > bottom
+        else:
+            assert xs.max() < left or xs.min() > right
 
 
 @pytest.mark.parametrize("aspect", [(0.5, 1.5), (1.5, 3), (3, 5), (5, 8), (8, 12), (12, 20)])
