@@ -170,9 +170,12 @@ def detector_input(
     *,
     limit_side: int = 960,
     limit_type: str = "max",
+    size: tuple[int, int] | None = None,
     normalization: Normalization = DETECTOR_NORMALIZATION,
 ) -> np.ndarray:
     """What the detector sees of a picture (H W 3 uint8): padded if tiny, resized as `detector_size` says, normalised.
+
+    With `size` (height, width) it is resized to just that.
 
     Boxes in the detector's map scale back to the size of `pad_small(image_rgb)`, not of `image_rgb`.
 
@@ -182,5 +185,5 @@ def detector_input(
     import cv2
 
     image = pad_small(image_rgb)
-    height, width = detector_size(*image.shape[:2], limit_side=limit_side, limit_type=limit_type)
+    height, width = size or detector_size(*image.shape[:2], limit_side=limit_side, limit_type=limit_type)
     return normalization(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))

@@ -62,7 +62,11 @@ class OnnxBackend:
         """
         session = self.session
         nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
-        return np.asarray(session.run(None, {session.get_inputs()[0].name: nchw})[0])
+        entry = session.get_inputs()[0]
+        fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+        parts = [nchw] if fixed in (None, len(nchw)) else _batches_of(nchw, fixed)
+        output = np.concatenate([np.asarray(session.run(None, {entry.name: part})[0]) for part in parts])[: len(nchw)]
+        return output[:, 0] if output.ndim == 4 else output  # PP-OCR's detectors give N 1 H W
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
@@ -91,6 +95,12 @@ class OnnxBackend:
 
     def __repr__(self) -> str:
         return f"OnnxBackend({str(self.path)!r}, threads={self.threads}, device={self.device!r})"
+
+
+def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
+    """Images in batches of just `size`, for a network that takes no other; the last image is repeated to fill up."""
+    padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
+    return [padded[start : start + size] for start in range(0, len(padded), size)]
 
 
 def make_backend(

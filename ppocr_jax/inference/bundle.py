@@ -191,8 +191,9 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
         values["normalization"] = Normalization.from_dict(values["normalization"])
     if "postprocess" in values:
         values["postprocess"] = DBOptions(**values["postprocess"])
-    if "labels" in values:
-        values["labels"] = tuple(values["labels"])
+    for name in ("labels", "size"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
     return spec(**values)
 
 

@@ -15,6 +15,7 @@ from ppocr_jax.inference.backends import make_backend
 from ppocr_jax.inference.bundle import TASKS, BundleError, load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.reading_order import reading_order
 from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
@@ -90,6 +91,10 @@ class OCR:
         self,
         model: str | Path = "en",
         *,
+        det: str | Path | None = None,
+        cls: str | Path | None = None,
+        rec: str | Path | None = None,
+        charset: str | Path | None = None,
         backend: str = "onnx",
         device: str = "auto",
         threads: int | None = None,
@@ -98,6 +103,8 @@ class OCR:
         """
         Args:
             model: name of a built-in model, or a model folder.
+            det, cls, rec, charset: ONNX files to use instead of the model's, such as PP-OCR's, and the characters of
+                such a recogniser; see `onnx_files.with_onnx_files`.
             backend: "onnx" (ONNX Runtime) or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
             threads: threads per operation, for ONNX Runtime; None: one per core.
@@ -109,6 +116,8 @@ class OCR:
         """
         self._options = ReadOptions().changed(**options)
         bundle = load_bundle(model)
+        if det or cls or rec or charset:
+            bundle = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset)
         run = {
             task: make_backend(bundle, task, backend, device=device, threads=threads)
             for task in TASKS

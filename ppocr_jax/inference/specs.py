@@ -29,13 +29,17 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec(NetworkSpec):
-    """The detector: picture size rule (`preprocess.detector_size`), normalisation, DB thresholds."""
+    """The detector: picture size rule (`preprocess.detector_size`), normalisation, DB thresholds.
+
+    `size`: (height, width) in pixels of a network that takes no other; pictures are squeezed into it.
+    """
 
     task: ClassVar[str] = "det"
     normalization: Normalization = DETECTOR_NORMALIZATION
     limit_side: int = 960
     limit_type: str = "max"
     postprocess: DBOptions = field(default_factory=DBOptions)
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,16 @@ class ClassifierSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class RecognizerSpec(NetworkSpec):
-    """The recogniser: input height and least batch width in pixels."""
+    """The recogniser: input height and least batch width in pixels.
+
+    `width`: of a network that takes no other; longer lines are squeezed into it.
+    """
 
     task: ClassVar[str] = "rec"
     normalization: Normalization = LINE_NORMALIZATION
     height: int = 32
     min_width: int = 320
+    width: int | None = None
 
 
 SPECS: dict[str, type[NetworkSpec]] = {spec.task: spec for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)}

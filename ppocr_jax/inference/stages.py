@@ -46,6 +46,7 @@ class Detector:
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
             limit_type=limit_type or self.spec.limit_type,
+            size=self.spec.size,
             normalization=self.spec.normalization,
         )
         probability_map = self.backend(network_input[None])[0]
@@ -107,7 +108,7 @@ class Recognizer:
         texts: dict[int, Decoded] = {}
         for indices in width_sorted_batches(crops, batch_size):
             batch_crops = [crops[i] for i in indices]
-            width = crop_batch_width(
+            width = self.spec.width or crop_batch_width(
                 [crop.shape[:2] for crop in batch_crops], height=self.spec.height, min_width=self.spec.min_width
             )
             probabilities = self.backend(_line_batch(batch_crops, self.spec, width))

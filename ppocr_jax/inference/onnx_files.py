@@ -1,0 +1,160 @@
+"""Networks in ONNX files of their own: PaddleOCR's and RapidOCR's conversions of PP-OCR v1 to v5, or ppocr_jax's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.charset import Charset, load_charset
+from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.bundle import Bundle, BundleError, parse_spec
+from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+
+_OWN = "ppocr_jax_version"
+# Tried in this order where the file leaves the height open: v3 and later read lines of 48 pixels, v1 and v2 of 32.
+_HEIGHTS = (48, 32)
+_PROBE_WIDTH = 320
+
+
+def with_onnx_files(
+    base: Bundle,
+    *,
+    det: str | Path | None = None,
+    cls: str | Path | None = None,
+    rec: str | Path | None = None,
+    charset: str | Path | None = None,
+) -> Bundle:
+    """A model of which some networks come from ONNX files.
+
+    A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
+    PP-OCR's normalisation and thresholds; input sizes are read from the file. The base's direction classifier, trained
+    on other writing, is not used with another detector or recogniser.
+
+    Args:
+        base: what is not replaced.
+        det, cls, rec: the files.
+        charset: of the recogniser, a built-in set or a file with one character a line; left out where the file
+            carries it (as `charset` or RapidOCR's `character`). A space is added where the classes have room for it.
+
+    Raises:
+        BundleError: a file is missing or not such a network, or the charset does not fit or is not known.
+    """
+    changes: dict[str, Any] = {"name": "onnx files"}
+    if det is not None or rec is not None:
+        changes["cls"] = None
+    if det is not None:
+        changes["det"] = _detector(_open(det))
+    if cls is not None:
+        changes["cls"] = _classifier(_open(cls))
+    if rec is not None:
+        backend = _open(rec)
+        changes["rec"] = _recognizer(backend)
+        changes["charset"] = _charset(backend, charset)
+    elif charset is not None:
+        raise BundleError("a charset belongs to a recogniser: give `rec` too")
+    return replace(base, **changes)
+
+
+def _open(path: str | Path) -> OnnxBackend:
+    backend = OnnxBackend(Path(path).resolve(), threads=1, device="cpu")
+    if not backend.path.is_file():
+        raise BundleError(f"no such file: {path}")
+    inputs, outputs = backend.session.get_inputs(), backend.session.get_outputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, None, "C"):
+        found = ", ".join(f"{i.name} {i.shape}" for i in inputs)
+        raise BundleError(f"{path} is no PP-OCR network: it takes {found}, not one input (N, 3, H, W)")
+    if not outputs:
+        raise BundleError(f"{path} has no output")
+    return backend
+
+
+def _fixed(backend: OnnxBackend) -> tuple[int | None, int | None]:
+    """Height and width of the input, where the file fixes them."""
+    height, width = backend.session.get_inputs()[0].shape[2:]
+    return height if isinstance(height, int) else None, width if isinstance(width, int) else None
+
+
+def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
+    """The description that a file of ppocr_jax carries.
+
+    Raises:
+        BundleError: it is another task's.
+    """
+    metadata = backend.metadata
+    if _OWN not in metadata:
+        return None
+    if metadata.get("task") != task:
+        raise BundleError(f"{backend.path} is a {metadata.get('task')!r} network, not a {task!r} one")
+    values = {"normalization": json.loads(metadata["normalization"]), **json.loads(metadata["options"])}
+    return parse_spec(SPECS[task], {"onnx": str(backend.path), **values})
+
+
+def _detector(backend: OnnxBackend) -> NetworkSpec:
+    _check_rank(backend, "detector", (3, 4))
+    height, width = _fixed(backend)
+    size = None if height is None or width is None else (height, width)
+    return _own(backend, "det") or DetectorSpec(onnx=str(backend.path), size=size)
+
+
+def _classifier(backend: OnnxBackend) -> NetworkSpec:
+    _check_rank(backend, "direction classifier", (2,))
+    height, width = _fixed(backend)
+    usual = ClassifierSpec()
+    return _own(backend, "cls") or ClassifierSpec(
+        onnx=str(backend.path), height=height or usual.height, width=width or usual.width
+    )
+
+
+def _recognizer(backend: OnnxBackend) -> NetworkSpec:
+    _check_rank(backend, "recogniser", (3,))
+    height, width = _fixed(backend)
+    return _own(backend, "rec") or RecognizerSpec(
+        onnx=str(backend.path), height=height or _working_height(backend), width=width
+    )
+
+
+def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None:
+    shape = backend.session.get_outputs()[0].shape
+    if len(shape) not in ranks:
+        raise BundleError(f"{backend.path} is no {name}: its output is {shape}")
+
+
+def _working_height(backend: OnnxBackend) -> int:
+    for height in _HEIGHTS:
+        try:
+            backend(np.zeros((1, height, _PROBE_WIDTH, 3), np.float32))
+        except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
+            continue
+        return height
+    raise BundleError(f"{backend.path} reads lines of neither {' nor '.join(map(str, _HEIGHTS))} pixels' height")
+
+
+def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
+    try:
+        charset = load_charset(given) if given is not None else _embedded_charset(backend.metadata)
+    except (FileNotFoundError, ValueError) as error:
+        raise BundleError(str(error)) from error
+    if charset is None:
+        raise BundleError(f"{backend.path} does not carry its charset: name the file of its characters (`charset`)")
+    classes = backend.num_classes or backend(np.zeros((1, _HEIGHTS[-1], _PROBE_WIDTH, 3), np.float32)).shape[-1]
+    if classes == charset.num_classes + 1 and " " not in charset:
+        charset = Charset((*charset.characters, " "))
+    if classes != charset.num_classes:
+        raise BundleError(
+            f"{backend.path} has {classes} classes, its charset {charset.num_classes} (characters and the blank): "
+            "it is another model's"
+        )
+    return charset
+
+
+def _embedded_charset(metadata: Mapping[str, str]) -> Charset | None:
+    if "charset" in metadata:
+        return Charset(tuple(json.loads(metadata["charset"])))
+    if "character" in metadata:
+        return Charset(tuple(metadata["character"].splitlines()))
+    return None

@@ -1,0 +1,107 @@
+"""Networks of other makers in ONNX files: the built-in ones, dressed up as PaddleOCR and RapidOCR ship theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppocr_jax import OCR
+from ppocr_jax.charset import load_charset
+from ppocr_jax.images import load_image
+from ppocr_jax.inference.bundle import BUILTIN_FOLDER, BundleError
+
+onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
+
+EN = BUILTIN_FOLDER / "en"
+PICTURE = load_image(Path(__file__).parents[2] / "examples" / "receipt.jpg")
+
+
+def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, character: str | None = None) -> Path:
+    """A built-in network without ppocr_jax's metadata; `size`: (N, H, W) fixed, as far as given."""
+    model = onnx.load(EN / name)
+    del model.metadata_props[:]
+    if character is not None:
+        onnx.helper.set_model_props(model, {"character": character})
+    entry, output = model.graph.input[0], model.graph.output[0]
+    for axis, value in zip((0, 2, 3), size or (None,) * 3, strict=True):
+        if value is not None:
+            entry.type.tensor_type.shape.dim[axis].dim_value = value
+    if four_axes:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "axis"))
+        model.graph.node.append(onnx.helper.make_node("Unsqueeze", [output.name, "axis"], ["map"]))
+        model.graph.output.remove(output)
+        model.graph.output.append(onnx.helper.make_tensor_value_info("map", onnx.TensorProto.FLOAT, ["n", 1, "h", "w"]))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected() -> str:
+    return OCR("en", threads=1, use_classifier=False, box_threshold=0.5, threshold=0.35)(PICTURE).text
+
+
+def test_files_of_ppocr_jax_say_all_themselves(expected):
+    ocr = OCR(det=EN / "det.onnx", rec=EN / "rec.onnx", threads=1)
+    assert ocr(PICTURE).text == expected
+
+
+def test_a_detector_with_a_channel_axis_and_a_recogniser_with_its_characters_inside(tmp_path, expected):
+    characters = "\n".join(c for c in load_charset("en").characters if c != " ")
+    ocr = OCR(
+        det=disguised("det.onnx", tmp_path / "det.onnx", four_axes=True),
+        rec=disguised("rec.onnx", tmp_path / "rec.onnx", character=characters),
+        threads=1,
+        box_threshold=0.5,
+        threshold=0.35,
+    )
+    assert similarity(ocr(PICTURE).text, expected) > 0.98  # short lines are padded to 320 pixels, PP-OCR's rule
+
+
+def test_a_file_of_characters(tmp_path, expected):
+    rec = disguised("rec.onnx", tmp_path / "rec.onnx")
+    (tmp_path / "keys.txt").write_text(
+        "".join(c + "\n" for c in load_charset("en").characters if c != " "), encoding="utf-8"
+    )
+    ocr = OCR(det=EN / "det.onnx", rec=rec, charset=tmp_path / "keys.txt", threads=1)
+    assert similarity(ocr(PICTURE).text, expected) > 0.98
+    with pytest.raises(BundleError, match="does not carry its charset"):
+        OCR(rec=rec)
+    (tmp_path / "few.txt").write_text("a\nb\n", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"101 classes, its charset 3 .*another model's"):
+        OCR(rec=rec, charset=tmp_path / "few.txt")
+
+
+def test_networks_of_a_fixed_size(tmp_path):
+    crops = [PICTURE[20:60, 100:400], PICTURE[20:60, 100:180], PICTURE[60:100, 100:900]]
+    rec = disguised(
+        "rec.onnx", tmp_path / "rec.onnx", size=(2, 32, 320), character="\n".join(load_charset("en").characters)
+    )
+    fixed, free = OCR(rec=rec, threads=1), OCR("en", threads=1)
+    found, usual = fixed.recognize(crops), free.recognize(crops)
+    assert [line.text for line in found[:2]] == [line.text for line in usual[:2]]
+    det = disguised("det.onnx", tmp_path / "det.onnx", size=(1, 736, 544))
+    boxes = OCR(det=det, threads=1, box_threshold=0.5, threshold=0.35).detect(PICTURE)
+    assert abs(len(boxes) - len(free.detect(PICTURE))) <= 0.2 * len(boxes)
+    assert max(box.points[:, 0].max() for box in boxes) > 0.8 * PICTURE.shape[1]
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(BundleError, match=r"no such file: .*nowhere\.onnx"):
+        OCR(det=tmp_path / "nowhere.onnx")
+    with pytest.raises(BundleError, match="is a 'rec' network, not a 'det' one"):
+        OCR(det=EN / "rec.onnx")
+    with pytest.raises(BundleError, match="is no detector: its output is"):
+        OCR(det=disguised("cls.onnx", tmp_path / "cls.onnx"))
+    with pytest.raises(BundleError, match="a charset belongs to a recogniser"):
+        OCR(charset="en")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(BundleError, match="cannot load"):
+        OCR(det=tmp_path / "text.onnx")
+
+
+def similarity(a: str, b: str) -> float:
+    import difflib
+
+    return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
