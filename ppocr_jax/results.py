@@ -131,12 +131,14 @@ class Page:
         width, height: size of the upright picture in pixels.
         lines: the lines; empty where the picture holds no text.
         source: path of the picture, or "" for one given as an array.
+        error: why the picture could not be read; "" for one that was.
     """
 
     width: int
     height: int
     lines: tuple[Line, ...]
     source: str = ""
+    error: str = ""
 
     @property
     def text(self) -> str:
@@ -156,13 +158,14 @@ class Page:
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
         """Plain types, for JSON; with `words` also each line's words and their characters."""
-        return {
+        values = {
             "schema": SCHEMA_VERSION,
             "image": self.source,
             "width": self.width,
             "height": self.height,
             "lines": [line.to_dict(words=words) for line in self.lines],
         }
+        return values | {"error": self.error} if self.error else values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Page:
@@ -174,7 +177,8 @@ class Page:
         if values.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
             raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
         lines = tuple(Line.from_dict(line) for line in values["lines"])
-        return cls(int(values["width"]), int(values["height"]), lines, values.get("image", ""))
+        size = int(values["width"]), int(values["height"])
+        return cls(*size, lines, values.get("image", ""), values.get("error", ""))
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:

@@ -87,6 +87,10 @@ class OnnxBackend:
         size = self.session.get_outputs()[0].shape[-1]
         return size if isinstance(size, int) else None
 
+    def with_threads(self, threads: int) -> OnnxBackend:
+        """The same network with a session of its own."""
+        return OnnxBackend(self.path, threads=threads, device=self.device)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "threads": self.threads, "device": self.device}
 

@@ -2,80 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
-from ppocr_jax.images import MAX_PIXELS, ImageSource, describe_source, load_image
-from ppocr_jax.inference.backends import make_backend
-from ppocr_jax.inference.bundle import TASKS, BundleError, load_bundle
+from ppocr_jax.images import ImageSource, describe_source, load_image
+from ppocr_jax.inference.backends import OnnxBackend, make_backend
+from ppocr_jax.inference.bundle import BundleError, load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
+from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import reading_order
-from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
 from ppocr_jax.results import Line, Page
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What may change from one call to the next. None means: what the model folder says.
-
-    Attributes:
-        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels.
-        threshold: a pixel of the probability map above it is text.
-        box_threshold: a box whose mean probability is below it is dropped.
-        unclip_ratio: how far a box grows beyond its shrunk text kernel.
-        use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
-        cls_threshold: how sure the classifier must be to turn a crop.
-        drop_score: a line read with less confidence is left out.
-        batch_size: crops per call of the classifier and the recogniser.
-        max_pixels: largest picture accepted, width x height.
-    """
-
-    limit_side: int | None = None
-    limit_type: str | None = None
-    threshold: float | None = None
-    box_threshold: float | None = None
-    unclip_ratio: float | None = None
-    use_classifier: bool = True
-    cls_threshold: float | None = None
-    drop_score: float = 0.5
-    batch_size: int = BATCH_SIZE
-    max_pixels: int = MAX_PIXELS
-
-    def __post_init__(self) -> None:
-        for name in ("threshold", "box_threshold", "cls_threshold", "drop_score"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {value}")
-        for name in ("limit_side", "batch_size", "max_pixels"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-
-    def changed(self, **changes: Any) -> ReadOptions:
-        """A copy with some options changed.
-
-        Raises:
-            TypeError: there is no such option.
-            ValueError: a value out of range.
-        """
-        names = [f.name for f in fields(self)]
-        for name in changes:
-            if name not in names:
-                raise TypeError(f"OCR has no option {name!r}; there are: {', '.join(names)}")
-        return replace(self, **changes)
-
-    def detector_arguments(self) -> dict[str, Any]:
-        """Those for `Detector` that are not left to the model folder."""
-        names = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class OCR:
@@ -118,14 +66,10 @@ class OCR:
         bundle = load_bundle(model)
         if det or cls or rec or charset:
             bundle = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset)
-        run = {
-            task: make_backend(bundle, task, backend, device=device, threads=threads)
-            for task in TASKS
-            if getattr(bundle, task) is not None
-        }
-        self._detector = Detector(run["det"], bundle.det) if bundle.det else None
-        self._classifier = DirectionClassifier(run["cls"], bundle.cls) if bundle.cls else None
-        self._recognizer = Recognizer(run["rec"], bundle.rec, bundle.charset) if bundle.rec else None
+        make = partial(make_backend, bundle, kind=backend, device=device, threads=threads)
+        self._detector = Detector(make("det"), bundle.det) if bundle.det else None
+        self._classifier = DirectionClassifier(make("cls"), bundle.cls) if bundle.cls else None
+        self._recognizer = Recognizer(make("rec"), bundle.rec, bundle.charset) if bundle.rec else None
 
     @classmethod
     def from_stages(
@@ -141,20 +85,28 @@ class OCR:
         self._detector, self._recognizer, self._classifier = detector, recognizer, classifier
         return self
 
-    def __call__(self, source: ImageSource, **options: Any) -> Page:
-        """Read a picture.
+    @overload
+    def __call__(self, source: ImageSource, **options: Any) -> Page: ...
+
+    @overload
+    def __call__(self, source: Iterable[ImageSource], **options: Any) -> Iterator[Page]: ...
+
+    def __call__(self, source: ImageSource | Iterable[ImageSource], **options: Any) -> Page | Iterator[Page]:
+        """Read a picture, or each of several.
 
         Args:
-            source: anything `images.load_image` takes.
+            source: anything `images.load_image` takes; or a list, tuple, or iterator of such, see `read_many`.
             options: fields of `ReadOptions`, for this call alone.
 
         Returns:
-            the lines in reading order; none where the picture holds no text.
+            the lines in reading order, none where the picture holds no text; for several pictures an iterator of such.
 
         Raises:
             ImageError: the source is not a picture that can be read.
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
+        if isinstance(source, list | tuple | Iterator) and not hasattr(source, "read"):
+            return self.read_many(source, **options)
         chosen = self._options.changed(**options)
         image_rgb = load_image(source, max_pixels=chosen.max_pixels)
         boxes = self.detect(image_rgb, **options)
@@ -170,6 +122,33 @@ class OCR:
         ]
         height, width = image_rgb.shape[:2]
         return Page(width, height, tuple(lines), describe_source(source))
+
+    def read_many(
+        self,
+        sources: Iterable[ImageSource],
+        *,
+        workers: int | None = None,
+        on_error: OnError = "raise",
+        **options: Any,
+    ) -> Iterator[Page]:
+        """Read several pictures, as many at a time as there are cores, each on one of them.
+
+        That is up to twice as fast as one picture after the other on all cores.
+
+        Args:
+            sources: pictures; an iterator is consumed a few pictures ahead.
+            workers: pictures read at a time; one per core if left out.
+            on_error: what becomes of a picture that cannot be read: "raise", or "page": a `Page` with its `error` set.
+            options: fields of `ReadOptions`.
+
+        Yields:
+            pages, in the order of the sources.
+        """
+        self._options.changed(**options)  # complains now, not at the first page
+        stages = map(_single_threaded, (self._detector, self._recognizer, self._classifier))
+        alone = OCR.from_stages(*stages, **vars(self._options))
+        read = partial(alone.__call__, **options)
+        return read_many(read, sources, workers=_cores() if workers is None else workers, on_error=on_error)
 
     def detect(self, image_rgb: np.ndarray, **options: Any) -> list[TextBox]:
         """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
@@ -210,6 +189,17 @@ class OCR:
 
 
 _Stage = TypeVar("_Stage", Detector, DirectionClassifier, Recognizer)
+
+
+def _single_threaded(stage: _Stage | None) -> _Stage | None:
+    """A stage that uses one core a call."""
+    if stage is None or not isinstance(stage.backend, OnnxBackend):
+        return stage
+    return replace(stage, backend=stage.backend.with_threads(1))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _present(stage: _Stage | None, name: str) -> _Stage:

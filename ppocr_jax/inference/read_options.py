@@ -1,0 +1,65 @@
+"""What may change from one call of `OCR` to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ppocr_jax.images import MAX_PIXELS
+from ppocr_jax.inference.stages import BATCH_SIZE
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What may change from one call to the next. None means: what the model folder says.
+
+    Attributes:
+        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels.
+        threshold: a pixel of the probability map above it is text.
+        box_threshold: a box whose mean probability is below it is dropped.
+        unclip_ratio: how far a box grows beyond its shrunk text kernel.
+        use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
+        cls_threshold: how sure the classifier must be to turn a crop.
+        drop_score: a line read with less confidence is left out.
+        batch_size: crops per call of the classifier and the recogniser.
+        max_pixels: largest picture accepted, width x height.
+    """
+
+    limit_side: int | None = None
+    limit_type: str | None = None
+    threshold: float | None = None
+    box_threshold: float | None = None
+    unclip_ratio: float | None = None
+    use_classifier: bool = True
+    cls_threshold: float | None = None
+    drop_score: float = 0.5
+    batch_size: int = BATCH_SIZE
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "box_threshold", "cls_threshold", "drop_score"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {value}")
+        for name in ("limit_side", "batch_size", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+    def changed(self, **changes: Any) -> ReadOptions:
+        """A copy with some options changed.
+
+        Raises:
+            TypeError: there is no such option.
+            ValueError: a value out of range.
+        """
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise TypeError(f"OCR has no option {name!r}; there are: {', '.join(names)}")
+        return replace(self, **changes)
+
+    def detector_arguments(self) -> dict[str, Any]:
+        """Those for `Detector` that are not left to the model folder."""
+        names = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

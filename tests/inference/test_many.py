@@ -1,0 +1,94 @@
+"""Reading several pictures: the pages of single calls, in order, a few at a time."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppocr_jax.images import ImageError
+from ppocr_jax.inference.many import read_many
+from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.results import Page
+
+stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
+
+TEXTS = ("abc", "ccab", "bab", "aabbcc", "cbab")
+
+
+@pytest.fixture(scope="module")
+def ocr(stripes_model) -> OCR:
+    return OCR(stripes_model, threads=1)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    return [stripes.paint_page((200, 500 + 60 * i), [(text, (240, 100), 0)]) for i, text in enumerate(TEXTS)]
+
+
+def test_a_list_gives_the_pages_of_single_calls_in_order(ocr, pictures):
+    pages = list(ocr(pictures))
+    assert pages == [ocr(picture) for picture in pictures]
+    assert [page.text for page in pages] == list(TEXTS)
+    assert list(ocr(())) == []
+    assert list(pickle.loads(pickle.dumps(ocr))(pictures)) == pages
+
+
+def test_options_and_their_mistakes_count_for_all(ocr, pictures):
+    assert all(not page.lines for page in ocr(pictures, box_threshold=1.0))
+    with pytest.raises(TypeError, match="no option 'drop'"):
+        ocr(pictures, drop=1)
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        ocr.read_many(pictures, workers=0)
+    with pytest.raises(ValueError, match="on_error must be one of"):
+        ocr.read_many(pictures, on_error="ignore")
+
+
+def test_a_bad_picture_ends_the_reading_or_is_a_page_with_an_error(ocr, pictures, tmp_path):
+    sources = [pictures[0], tmp_path / "missing.png", pictures[1]]
+    pages = ocr(sources)
+    assert next(pages).text == "abc"
+    with pytest.raises(ImageError, match=r"no such file: .*missing\.png"):
+        next(pages)
+    first, bad, last = ocr.read_many(sources, on_error="page")
+    assert (first.text, last.text) == ("abc", "ccab")
+    assert (bad.lines, bad.source) == ((), str(tmp_path / "missing.png"))
+    assert "no such file" in bad.error
+    assert Page.from_dict(bad.to_dict()) == bad
+    assert "error" not in first.to_dict()
+
+
+def test_an_endless_iterator_is_read_a_few_pictures_ahead():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(len(taken))
+            yield f"{taken[-1]}.png"
+
+    pages = read_many(lambda source: Page(1, 1, (), str(source)), endless(), workers=2)
+    assert [next(pages).source for _ in range(5)] == [f"{i}.png" for i in range(5)]
+    assert len(taken) <= 5 + 4
+    pages.close()
+
+
+def test_workers_read_at_the_same_time():
+    together = threading.Barrier(3, timeout=20)
+
+    def read(source: object) -> Page:
+        together.wait()
+        return Page(1, 1, (), str(source))
+
+    names = [str(i) for i in range(6)]
+    assert [page.source for page in read_many(read, map(Path, names), workers=3)] == names
+
+
+def test_what_is_not_the_pictures_fault_is_never_hidden():
+    def broken(source: object) -> Page:
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        list(read_many(broken, ["a.png"], workers=1, on_error="page"))
