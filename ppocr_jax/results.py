@@ -131,6 +131,8 @@ class Page:
         width, height: size of the upright picture in pixels.
         lines: the lines; empty where the picture holds no text.
         source: path of the picture, or "" for one given as an array.
+        rotation: by how many degrees the text is turned clockwise: 0, 90, 180 or 270. Coordinates are those of the
+            picture as it is; the order of the lines that of the page turned upright.
         error: why the picture could not be read; "" for one that was.
     """
 
@@ -138,6 +140,7 @@ class Page:
     height: int
     lines: tuple[Line, ...]
     source: str = ""
+    rotation: int = 0
     error: str = ""
 
     @property
@@ -163,6 +166,7 @@ class Page:
             "image": self.source,
             "width": self.width,
             "height": self.height,
+            "rotation": self.rotation,
             "lines": [line.to_dict(words=words) for line in self.lines],
         }
         return values | {"error": self.error} if self.error else values
@@ -178,7 +182,8 @@ class Page:
             raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
         lines = tuple(Line.from_dict(line) for line in values["lines"])
         size = int(values["width"]), int(values["height"])
-        return cls(*size, lines, values.get("image", ""), values.get("error", ""))
+        more = values.get("image", ""), int(values.get("rotation", 0)), values.get("error", "")
+        return cls(*size, lines, *more)
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:

@@ -35,6 +35,7 @@ def test_the_written_form_of_a_page():
         "image": "a.jpg",
         "width": 640,
         "height": 480,
+        "rotation": 0,
         "lines": [
             {
                 "quad": [[1.0, 2.0], [31.5, 2.0], [31.5, 12.0], [1.0, 12.0]],

@@ -11,19 +11,18 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from ppocr_jax.geometry import perspective_crop, rotate_quad_180
 from ppocr_jax.images import ImageSource, describe_source, load_image
 from ppocr_jax.inference.backends import OnnxBackend, make_backend
-from ppocr_jax.inference.bundle import BundleError, load_bundle
+from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
+from ppocr_jax.inference.page_reader import PageReader, as_quads
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import reading_order
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
-from ppocr_jax.inference.words import line_words
-from ppocr_jax.results import Line, Page
+from ppocr_jax.results import Page
 
 
 class OCR:
@@ -67,9 +66,11 @@ class OCR:
         if det or cls or rec or charset:
             bundle = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset)
         make = partial(make_backend, bundle, kind=backend, device=device, threads=threads)
-        self._detector = Detector(make("det"), bundle.det) if bundle.det else None
-        self._classifier = DirectionClassifier(make("cls"), bundle.cls) if bundle.cls else None
-        self._recognizer = Recognizer(make("rec"), bundle.rec, bundle.charset) if bundle.rec else None
+        self._reader = PageReader(
+            Detector(make("det"), bundle.det) if bundle.det else None,
+            Recognizer(make("rec"), bundle.rec, bundle.charset) if bundle.rec else None,
+            DirectionClassifier(make("cls"), bundle.cls) if bundle.cls else None,
+        )
 
     @classmethod
     def from_stages(
@@ -82,7 +83,7 @@ class OCR:
         """An `OCR` of ready-made stages, such as networks in training; `options` as for `OCR`."""
         self = cls.__new__(cls)
         self._options = ReadOptions().changed(**options)
-        self._detector, self._recognizer, self._classifier = detector, recognizer, classifier
+        self._reader = PageReader(detector, recognizer, classifier)
         return self
 
     @overload
@@ -109,19 +110,9 @@ class OCR:
             return self.read_many(source, **options)
         chosen = self._options.changed(**options)
         image_rgb = load_image(source, max_pixels=chosen.max_pixels)
-        boxes = self.detect(image_rgb, **options)
-        crops = [perspective_crop(image_rgb, box.points) for box in boxes]
-        quads = [_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)]
-        angles = self._angles(crops, chosen)
-        crops = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(crops, angles, strict=True)]
-        texts = self.recognize(crops, **options)
-        lines = [
-            _line(quad, text, box.score, angle)
-            for quad, text, box, angle in zip(quads, texts, boxes, angles, strict=True)
-            if text.confidence >= chosen.drop_score
-        ]
+        lines, rotation = self._reader.read(image_rgb, chosen)
         height, width = image_rgb.shape[:2]
-        return Page(width, height, tuple(lines), describe_source(source))
+        return Page(width, height, lines, describe_source(source), rotation)
 
     def read_many(
         self,
@@ -145,7 +136,8 @@ class OCR:
             pages, in the order of the sources.
         """
         self._options.changed(**options)  # complains now, not at the first page
-        stages = map(_single_threaded, (self._detector, self._recognizer, self._classifier))
+        reader = self._reader
+        stages = map(_single_threaded, (reader.detector, reader.recognizer, reader.classifier))
         alone = OCR.from_stages(*stages, **vars(self._options))
         read = partial(alone.__call__, **options)
         return read_many(read, sources, workers=_cores() if workers is None else workers, on_error=on_error)
@@ -156,10 +148,8 @@ class OCR:
         Raises:
             BundleError: the model has no detector.
         """
-        chosen = self._options.changed(**options)
-        boxes = _present(self._detector, "detector")(image_rgb, **chosen.detector_arguments())
-        quads = np.array([box.points for box in boxes], np.float32).reshape(-1, 4, 2)
-        return [boxes[i] for i in reading_order(quads)]
+        boxes = self._reader.detect(image_rgb, self._options.changed(**options))
+        return [boxes[i] for i in reading_order(as_quads([box.points for box in boxes]))]
 
     def classify(self, crops: Sequence[np.ndarray], **options: Any) -> list[Direction]:
         """How each line crop (h, w, 3) uint8 lies.
@@ -167,8 +157,7 @@ class OCR:
         Raises:
             BundleError: the model has no direction classifier.
         """
-        chosen = self._options.changed(**options)
-        return _present(self._classifier, "direction classifier")(crops, batch_size=chosen.batch_size)
+        return self._reader.classify(crops, self._options.changed(**options))
 
     def recognize(self, crops: Sequence[np.ndarray], **options: Any) -> list[Decoded]:
         """Text of each line crop (h, w, 3) uint8, however little the confidence.
@@ -176,16 +165,7 @@ class OCR:
         Raises:
             BundleError: the model has no recogniser.
         """
-        chosen = self._options.changed(**options)
-        return _present(self._recognizer, "recogniser")(crops, batch_size=chosen.batch_size)
-
-    def _angles(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[int]:
-        """Degrees, 0 or 180, by which to turn each crop."""
-        if self._classifier is None or not options.use_classifier:
-            return [0] * len(crops)
-        least = self._classifier.spec.threshold if options.cls_threshold is None else options.cls_threshold
-        directions = self._classifier(crops, batch_size=options.batch_size)
-        return [direction.angle if direction.probability > least else 0 for direction in directions]
+        return self._reader.recognize(crops, self._options.changed(**options))
 
 
 _Stage = TypeVar("_Stage", Detector, DirectionClassifier, Recognizer)
@@ -200,25 +180,3 @@ def _single_threaded(stage: _Stage | None) -> _Stage | None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _present(stage: _Stage | None, name: str) -> _Stage:
-    if stage is None:
-        raise BundleError(f"this model has no {name}")
-    return stage
-
-
-def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """The quad (4, 2) from the corner that became the crop's top-left.
-
-    `perspective_crop` turns tall crops counter-clockwise, which brings the quad's second corner there; such a crop,
-    and no other, is wider than the quad.
-    """
-    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
-    return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
-
-
-def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
-    quad = rotate_quad_180(quad) if angle == 180 else quad
-    corners = tuple((float(x), float(y)) for x, y in quad)
-    return Line(corners, text.text, text.confidence, score, angle, line_words(text, quad))

@@ -19,6 +19,7 @@ class ReadOptions:
         box_threshold: a box whose mean probability is below it is dropped.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
+        page_direction: let all lines of a page decide together which way it lies (`orientation.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
         batch_size: crops per call of the classifier and the recogniser.
@@ -31,6 +32,7 @@ class ReadOptions:
     box_threshold: float | None = None
     unclip_ratio: float | None = None
     use_classifier: bool = True
+    page_direction: bool = True
     cls_threshold: float | None = None
     drop_score: float = 0.5
     batch_size: int = BATCH_SIZE

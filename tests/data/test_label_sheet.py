@@ -20,6 +20,12 @@ def has(sheet: np.ndarray, color: tuple[int, int, int]) -> bool:
     return bool((sheet == color).all(axis=-1).any())
 
 
+def is_reddish(sheet: np.ndarray) -> bool:
+    """Thin strokes of small letters are paler than the colour they are drawn in."""
+    red, others = sheet[..., 0].astype(int), sheet[..., 1:].max(axis=-1).astype(int)
+    return bool((red - others > 100).any())
+
+
 def sheet_of(labels: LabelSet, **options: int) -> np.ndarray:
     return draw_sheet(labels, check_labels(labels, EN), **options)
 
@@ -79,8 +85,8 @@ def test_lines_above_their_texts(tmp_path: Path) -> None:
         records.append(RecognitionRecord(path, text))
     good, *wrong = ([record] for record in records)
     sheets = [sheet_of(LabelSet(tmp_path, "ppocr-rec", tuple(some))) for some in (good, *wrong)]
-    assert not has(sheets[0], RED)
-    assert all(has(sheet, RED) for sheet in sheets[1:])
+    assert not is_reddish(sheets[0])
+    assert all(is_reddish(sheet) for sheet in sheets[1:])
     assert len({sheet.shape for sheet in sheets}) == 1, "long texts are cut off"
 
 

@@ -17,6 +17,7 @@ def test_one_object_with_size_and_lines():
         "image": "a.png",
         "width": 12,
         "height": 7,
+        "rotation": 0,
         "lines": [
             {
                 "quad": [[0.5, 1.0], [9.0, 1.0], [9.0, 3.0], [0.5, 3.0]],
@@ -35,4 +36,5 @@ def test_comes_back_as_a_page():
 
 
 def test_no_text():
-    assert json.loads(to_json(Page(3, 4, ()))) == {"schema": 1, "image": "", "width": 3, "height": 4, "lines": []}
+    expected = {"schema": 1, "image": "", "width": 3, "height": 4, "rotation": 0, "lines": []}
+    assert json.loads(to_json(Page(3, 4, ()))) == expected

@@ -1,0 +1,106 @@
+"""Pages that lie on their side or stand on their head: all lines together know better than each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.stages import Direction
+
+RIGHT_ANGLES = (0, 90, 180, 270)
+# Share of the votes that a turn must have before lines follow it against their own direction.
+_MAJORITY = 0.75
+# A single line knows nothing that its classifier does not.
+_MIN_LINES = 3
+# A line this sure of itself stays as it is: a stamp upside down on an upright page.
+_CERTAIN = 0.995
+# A detector that knows only lying text finds fragments, each hardly longer than high, on a page on its side: measured
+# medians of length / height are 1.3 to 2.9 there, and 3.4 to 24 on upright receipts, forms and documents.
+_LONG = 3.0
+# How much more text a turned page must show, and how much it must show at all (in heights of its lines).
+_MUCH_MORE, _LEAST_EVIDENCE = 2.0, 5.0
+
+
+def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
+    """Whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
+    return _evidence(boxes) < _LEAST_EVIDENCE or float(np.median(_elongations(boxes))) < _LONG
+
+
+def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
+    """Whether the boxes found on the turned page are far more like lines than those on the page as it is."""
+    return _evidence(turned) > max(_MUCH_MORE * _evidence(upright), _LEAST_EVIDENCE)
+
+
+def _evidence(boxes: Sequence[TextBox]) -> float:
+    """Sum over the boxes of by how many heights each is longer than a square, times its score."""
+    return float((np.array([box.score for box in boxes]) * (_elongations(boxes) - 1)).sum()) if boxes else 0.0
+
+
+def _elongations(boxes: Sequence[TextBox]) -> np.ndarray:
+    """(n,) longer by shorter side of each."""
+    quads = np.array([box.points for box in boxes], np.float32)
+    sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1)
+    return sides.max(axis=1) / np.maximum(sides.min(axis=1), 1)
+
+
+def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | None:
+    """By how many degrees a page is turned clockwise: 0, 90, 180 or 270; None where its lines do not agree.
+
+    Every line votes for the right angle nearest to the direction in which it is read, with its length as weight, split
+    between both ways by the classifier's probability.
+
+    Args:
+        quads: (n, 4, 2) of the lines, each from the corner that became its crop's top-left.
+        directions: how each crop lies, of which 180 means that it is read from the other end.
+    """
+    if len(quads) < _MIN_LINES:
+        return None
+    along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
+    lengths = np.linalg.norm(along, axis=1)
+    nearest = np.round(np.degrees(np.arctan2(along[:, 1], along[:, 0])) / 90).astype(int) % 4
+    turned = np.array([d.probability if d.angle == 180 else 1 - d.probability for d in directions])
+    votes = np.zeros(4)
+    np.add.at(votes, nearest, lengths * (1 - turned))
+    np.add.at(votes, (nearest + 2) % 4, lengths * turned)
+    best = int(votes.argmax())
+    return RIGHT_ANGLES[best] if votes[best] >= _MAJORITY * votes.sum() else None
+
+
+def crop_angles(quads: np.ndarray, directions: Sequence[Direction], *, page_known: bool, threshold: float) -> list[int]:
+    """By how many degrees, 0 or 180, each crop has to be turned.
+
+    A line alone turns above `threshold`. On a page whose lines agreed that it stands upright, one that runs along the
+    page does so only if it is all but certain, and one that runs against it does unless it is.
+
+    Args:
+        quads, directions: see `page_rotation`.
+        page_known: whether the lines of the page agreed.
+        threshold: probability above which a classifier is believed.
+    """
+    alone = [d.angle if d.probability > threshold else 0 for d in directions]
+    if not page_known:
+        return alone
+    along = quads[:, 1] - quads[:, 0]
+    lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
+    angles = [0 if rightwards else 180 for rightwards in along[:, 0] > 0]
+    sure = [d.probability > _CERTAIN for d in directions]
+    return [
+        own if certain or not lies else page
+        for own, page, lies, certain in zip(alone, angles, lying, sure, strict=True)
+    ]
+
+
+def turned_quads(quads: np.ndarray, degrees: int, size: Sequence[int]) -> np.ndarray:
+    """Quads (n, 4, 2) in the pixels of the page turned counter-clockwise; the first corner stays the first.
+
+    Args:
+        quads: in the pixels of the page as it is.
+        degrees: a multiple of 90; turning by -90 is turning by 270.
+        size: (height, width) of the page as it is.
+    """
+    last_x, last_y = size[1] - 1, size[0] - 1
+    x, y = quads[..., 0], quads[..., 1]
+    turned = {0: (x, y), 90: (y, last_x - x), 180: (last_x - x, last_y - y), 270: (last_y - y, x)}[degrees % 360]
+    return np.stack(turned, axis=-1)

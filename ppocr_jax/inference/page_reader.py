@@ -1,0 +1,144 @@
+"""One picture through the three networks: found lines, the page upright, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppocr_jax.geometry import perspective_crop, rotate_quad_180
+from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.ctc_decode import Decoded
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
+from ppocr_jax.inference.read_options import ReadOptions
+from ppocr_jax.inference.reading_order import reading_order
+from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.words import line_words
+from ppocr_jax.results import Line
+
+
+@dataclass(frozen=True)
+class FoundLines:
+    """Lines of a picture before they are read.
+
+    Attributes:
+        boxes: of the detector.
+        quads: (n, 4, 2) from the corner that became the crop's top-left.
+        crops: (h, w, 3) uint8 of each.
+        directions: how each crop lies; empty without a classifier.
+    """
+
+    boxes: Sequence[TextBox]
+    quads: np.ndarray
+    crops: Sequence[np.ndarray]
+    directions: Sequence[Direction]
+
+
+@dataclass(frozen=True)
+class PageReader:
+    """The stages, any of which a model may lack."""
+
+    detector: Detector | None
+    recognizer: Recognizer | None
+    classifier: DirectionClassifier | None
+
+    def read(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[tuple[Line, ...], int]:
+        """Lines of a picture (H, W, 3) uint8 in reading order, and by how many degrees it is turned clockwise.
+
+        Raises:
+            BundleError: the model lacks a detector or a recogniser.
+        """
+        upright, found, rotation = self._find_upright(image_rgb, options)
+        angles = self._angles(found, options, page_known=rotation is not None)
+        turned = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(found.crops, angles, strict=True)]
+        texts = self.recognize(turned, options)
+        quads = [rotate_quad_180(quad) if angle else quad for quad, angle in zip(found.quads, angles, strict=True)]
+        placed = turned_quads(as_quads(quads), -(rotation or 0), upright.shape)
+        lines = [
+            _line(placed[i], texts[i], found.boxes[i].score, angles[i])
+            for i in reading_order(found.quads)
+            if texts[i].confidence >= options.drop_score
+        ]
+        return tuple(lines), rotation or 0
+
+    def detect(self, image_rgb: np.ndarray, options: ReadOptions) -> list[TextBox]:
+        """Boxes of a picture, in no particular order."""
+        if self.detector is None:
+            raise BundleError("this model has no detector")
+        return self.detector(image_rgb, **options.detector_arguments())
+
+    def classify(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Direction]:
+        """How each crop lies."""
+        if self.classifier is None:
+            raise BundleError("this model has no direction classifier")
+        return self.classifier(crops, batch_size=options.batch_size)
+
+    def recognize(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Decoded]:
+        """Text of each crop."""
+        if self.recognizer is None:
+            raise BundleError("this model has no recogniser")
+        return self.recognizer(crops, batch_size=options.batch_size)
+
+    def _find_upright(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[np.ndarray, FoundLines, int | None]:
+        """The picture turned counter-clockwise until its lines stand upright, they, and by how many degrees.
+
+        A turned page is looked at again: networks find and frame upright lines best. No rotation is known (None) where
+        the lines do not agree, or are not asked.
+        """
+        boxes = self.detect(image_rgb, options)
+        if self.classifier is None or not options.use_classifier or not options.page_direction:
+            return image_rgb, self._cut(image_rgb, boxes, options), None
+        turns = 0
+        if may_lie_sideways(boxes):
+            sideways = _turned(image_rgb, 1)
+            boxes_sideways = self.detect(sideways, options)
+            if shows_more_text(boxes_sideways, boxes):
+                turns, image_rgb, boxes = 1, sideways, boxes_sideways
+        found = self._cut(image_rgb, boxes, options)
+        rotation = page_rotation(found.quads, found.directions)
+        if rotation:
+            image_rgb = _turned(image_rgb, rotation // 90)
+            found = self._cut(image_rgb, self.detect(image_rgb, options), options)
+        if rotation is None:
+            return image_rgb, found, 90 * turns or None
+        return image_rgb, found, (90 * turns + rotation) % 360
+
+    def _cut(self, image_rgb: np.ndarray, boxes: Sequence[TextBox], options: ReadOptions) -> FoundLines:
+        crops = [perspective_crop(image_rgb, box.points) for box in boxes]
+        quads = as_quads([_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)])
+        directions = self.classify(crops, options) if self.classifier is not None and options.use_classifier else []
+        return FoundLines(boxes, quads, crops, directions)
+
+    def _angles(self, found: FoundLines, options: ReadOptions, *, page_known: bool) -> list[int]:
+        """Degrees, 0 or 180, by which to turn each crop."""
+        if self.classifier is None or not options.use_classifier:
+            return [0] * len(found.crops)
+        least = self.classifier.spec.threshold if options.cls_threshold is None else options.cls_threshold
+        return crop_angles(found.quads, found.directions, page_known=page_known, threshold=least)
+
+
+def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, 4, 2) float32, for no quads too."""
+    return np.array(quads, np.float32).reshape(-1, 4, 2)
+
+
+def _turned(image_rgb: np.ndarray, turns: int) -> np.ndarray:
+    """By `turns` right angles counter-clockwise."""
+    return np.ascontiguousarray(np.rot90(image_rgb, turns))
+
+
+def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """The quad (4, 2) from the corner that became the crop's top-left.
+
+    `perspective_crop` turns tall crops counter-clockwise, which brings the quad's second corner there; such a crop,
+    and no other, is wider than the quad.
+    """
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
+
+
+def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
+    corners = tuple((float(x), float(y)) for x, y in quad)
+    return Line(corners, text.text, text.confidence, score, angle, line_words(text, quad))

@@ -1,0 +1,113 @@
+"""Pages that lie on their side or stand on their head."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppocr_jax.geometry import polygon_iou
+from ppocr_jax.images import load_image
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.orientation import (
+    crop_angles,
+    may_lie_sideways,
+    page_rotation,
+    shows_more_text,
+    turned_quads,
+)
+from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.stages import Direction
+
+RECEIPT = Path(__file__).resolve().parents[2] / "examples" / "receipt.jpg"
+UP, DOWN = Direction(0, 0.99), Direction(180, 0.99)
+
+
+def rows(count: int, length: float = 100, height: float = 10) -> np.ndarray:
+    """Quads of lines below one another, read from left to right."""
+    corners = np.array([[0, 0], [length, 0], [length, height], [0, height]], np.float32)
+    return np.stack([corners + np.array([0, 20 * i], np.float32) for i in range(count)])
+
+
+def boxes(count: int, length: float, height: float = 10) -> list[TextBox]:
+    return [TextBox(quad, 0.9) for quad in rows(count, length, height)]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_points_turn_with_the_picture(turns: int):
+    size = (5, 9)
+    points = np.array([[0, 0], [8, 0], [8, 4], [0, 4], [3, 1]])
+    for x, y in points:
+        picture = np.zeros(size, bool)
+        picture[y, x] = True
+        row, column = np.argwhere(np.rot90(picture, turns))[0]
+        assert turned_quads(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
+        assert turned_quads(np.array([column, row]), -90 * turns, np.rot90(picture, turns).shape).tolist() == [x, y]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_lines_vote_for_the_way_the_page_lies(degrees: int):
+    quads = turned_quads(rows(6), -degrees, (200, 200))
+    assert page_rotation(quads, [UP] * 6) == degrees
+    assert page_rotation(quads, [DOWN] * 6) == (degrees + 180) % 360
+    assert page_rotation(quads, [UP] * 5 + [DOWN]) == degrees
+    assert page_rotation(quads, [UP] * 3 + [DOWN] * 3) is None
+
+
+def test_few_lines_do_not_make_a_vote():
+    assert page_rotation(rows(2), [DOWN] * 2) is None
+
+
+def test_long_lines_have_more_votes():
+    long, short = rows(3, length=400), rows(6, length=30)
+    assert page_rotation(np.concatenate([long, short]), [UP] * 3 + [DOWN] * 6) == 0
+
+
+def test_a_doubtful_line_follows_the_page_and_a_certain_one_does_not():
+    directions = [UP, Direction(180, 0.95), Direction(180, 0.999)]
+    assert crop_angles(rows(3), directions, page_known=True, threshold=0.9) == [0, 0, 180]
+    assert crop_angles(rows(3), directions, page_known=False, threshold=0.9) == [0, 180, 180]
+
+
+def test_a_line_across_the_page_decides_alone():
+    standing = turned_quads(rows(2), 90, (200, 200))
+    directions = [Direction(180, 0.95), Direction(180, 0.6)]
+    assert crop_angles(standing, directions, page_known=True, threshold=0.9) == [180, 0]
+
+
+def test_fragments_and_hardly_any_text_are_suspicious():
+    assert may_lie_sideways([])
+    assert may_lie_sideways(boxes(1, length=40))
+    assert may_lie_sideways(boxes(40, length=20))
+    assert not may_lie_sideways(boxes(4, length=100))
+
+
+def test_a_turned_page_must_show_far_more_text():
+    assert shows_more_text(boxes(4, length=100), boxes(20, length=15))
+    assert not shows_more_text(boxes(4, length=100), boxes(3, length=100))
+    assert not shows_more_text(boxes(1, length=30), [])
+
+
+@pytest.fixture(scope="module")
+def ocr() -> OCR:
+    return OCR("en", threads=1)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_receipt_reads_like_the_upright_one(ocr: OCR, turns: int):
+    upright = load_image(RECEIPT)
+    expected = ocr(upright)
+    page = ocr(np.ascontiguousarray(np.rot90(upright, -turns)))
+    assert page.rotation == 90 * turns
+    assert (page.width, page.height) == np.rot90(upright, -turns).shape[1::-1]
+    assert page.text == expected.text
+    for line, other in zip(page, expected, strict=True):
+        back = turned_quads(np.array(line.quad), 90 * turns, (page.height, page.width))
+        assert polygon_iou(back, np.array(other.quad)) > 0.9
+        np.testing.assert_allclose(back[0], other.quad[0], atol=2)
+
+
+def test_the_page_need_not_decide(ocr: OCR):
+    upside_down = np.ascontiguousarray(load_image(RECEIPT)[::-1, ::-1])
+    page = ocr(upside_down, page_direction=False)
+    assert page.rotation == 0
+    assert any(line.angle == 180 for line in page)
