@@ -13,10 +13,15 @@ from ppocr_jax.geometry import polygon_area
 from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
+from ppocr_jax.inference.long_lines import join_windows, window_starts
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, line_windows, pad_small, resize_pad_line
 
 BATCH_SIZE = 6
+LONGEST = 1280
+"""Pixels, at the network's height, up to which a line is read in one piece: longer ones would make batches, and the
+memory kept for them, as wide as they are."""
+MAX_SCALED_WIDTH = 1 << 16
 _LEAST_PROBABILITY = 1e-6
 
 
@@ -103,20 +108,40 @@ class Recognizer:
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
         """Text of each line crop (h, w, 3) uint8 RGB.
 
-        Lines of like width share a batch, as wide as its widest line but at least the model's least width.
+        Lines of like width share a batch, as wide as its widest line but at least the model's least width. Lines longer
+        than the network takes, or than `LONGEST` pixels, are read through windows.
         """
-        texts: dict[int, Decoded] = {}
-        for indices in width_sorted_batches(crops, batch_size):
-            batch_crops = [crops[i] for i in indices]
-            width = self.spec.width or crop_batch_width(
-                [crop.shape[:2] for crop in batch_crops], height=self.spec.height, min_width=self.spec.min_width
-            )
-            probabilities = self.backend(_line_batch(batch_crops, self.spec, width))
-            frame = width / probabilities.shape[1]
-            for i, decoded in zip(indices, ctc_greedy_decode(probabilities, self.charset), strict=True):
-                filled = line_width(crops[i].shape, height=self.spec.height, max_width=width)
-                texts[i] = replace(decoded, extent=filled / frame)
+        longest = self.spec.width or LONGEST
+        widths = [line_width(crop.shape, height=self.spec.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
+        long = [i for i, width in enumerate(widths) if width > longest]
+        short = [i for i, width in enumerate(widths) if width <= longest]
+        texts = {i: self._read_long(crops[i], widths[i], longest, batch_size) for i in long}
+        for batch in width_sorted_batches([crops[i] for i in short], batch_size):
+            indices = [short[k] for k in batch]
+            texts.update(zip(indices, self._read_batch([crops[i] for i in indices]), strict=True))
         return [texts[i] for i in range(len(crops))]
+
+    def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
+        width = self.spec.width or crop_batch_width(
+            [crop.shape[:2] for crop in crops], height=self.spec.height, min_width=self.spec.min_width
+        )
+        probabilities = self.backend(_line_batch(crops, self.spec, width))
+        frame = width / probabilities.shape[1]
+        filled = [line_width(crop.shape, height=self.spec.height, max_width=width) for crop in crops]
+        decoded = ctc_greedy_decode(probabilities, self.charset)
+        return [replace(line, extent=pixels / frame) for line, pixels in zip(decoded, filled, strict=True)]
+
+    def _read_long(self, crop: np.ndarray, length: int, width: int, batch_size: int) -> Decoded:
+        starts = window_starts(length, width=width)
+        line = resize_pad_line(
+            crop, height=self.spec.height, width=max(length, starts[-1] + width), normalization=self.spec.normalization
+        )
+        windows = [line[:, start : start + width] for start in starts]
+        rows: list[np.ndarray] = []
+        for k in range(0, len(windows), batch_size):
+            rows += list(self.backend(np.stack(windows[k : k + batch_size])))
+        joined = join_windows(rows, starts, width=width)
+        return replace(ctc_greedy_decode(joined[None], self.charset)[0], extent=length * len(rows[0]) / width)
 
 
 def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
