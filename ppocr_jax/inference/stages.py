@@ -15,6 +15,7 @@ from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.long_lines import join_windows, window_starts
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.tiling import tiled_map
 from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, line_windows, pad_small, resize_pad_line
 
 BATCH_SIZE = 6
@@ -54,11 +55,14 @@ class Detector:
             size=self.spec.size,
             normalization=self.spec.normalization,
         )
-        probability_map = self.backend(network_input[None])[0]
+        probability_map = self._map(network_input)
         options = replace(self.spec.postprocess, **thresholds)
         boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
         # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
         return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
+
+    def _map(self, network_input: np.ndarray) -> np.ndarray:
+        return self.backend(network_input[None])[0] if self.spec.size else tiled_map(self.backend, network_input)
 
 
 @dataclass(frozen=True)

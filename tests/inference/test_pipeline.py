@@ -232,11 +232,14 @@ def test_detector_sees_the_picture_at_its_limit():
         return np.zeros(images.shape[:3], np.float32)
 
     detector = Detector(backend, DetectorSpec(limit_side=320))
-    picture = np.zeros((500, 1000, 3), np.uint8)
+    picture = np.zeros((320, 640, 3), np.uint8)
     assert detector(picture) == []
     detector(picture, limit_side=96, limit_type="min")
+    detector(picture, limit_side=480, limit_type="min")
+    assert seen == [(1, 160, 320, 3), (1, 320, 640, 3), (1, 480, 960, 3)]
+    seen.clear()
     detector(picture, limit_side=640, limit_type="min")
-    assert seen == [(1, 160, 320, 3), (1, 512, 992, 3), (1, 640, 1280, 3)]
+    assert seen == [(1, 640, 960, 3)] * 2  # 640 x 1280, in tiles
 
 
 def test_shipped_models_read_nothing_on_an_empty_sheet():
