@@ -16,16 +16,18 @@ _MAJORITY = 0.75
 _MIN_LINES = 3
 # A line this sure of itself stays as it is: a stamp upside down on an upright page.
 _CERTAIN = 0.995
-# A detector that knows only lying text finds fragments, each hardly longer than high, on a page on its side: measured
-# medians of length / height are 1.3 to 2.9 there, and 3.4 to 24 on upright receipts, forms and documents.
-_LONG = 3.0
+# A detector that knows only lying text finds a few fragments, each hardly longer than high, on a page on its side.
+# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `_evidence`) of 1 to 33; on upright
+# receipts, forms and documents medians of 3.4 to 24 and an evidence of 28 to 600.
+_LONG, _PLENTY = 3.0, 60.0
 # How much more text a turned page must show, and how much it must show at all (in heights of its lines).
 _MUCH_MORE, _LEAST_EVIDENCE = 2.0, 5.0
 
 
 def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
     """Whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
-    return _evidence(boxes) < _LEAST_EVIDENCE or float(np.median(_elongations(boxes))) < _LONG
+    evidence = _evidence(boxes)
+    return evidence < _LEAST_EVIDENCE or (evidence < _PLENTY and float(np.median(_elongations(boxes))) < _LONG)
 
 
 def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:

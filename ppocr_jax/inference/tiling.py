@@ -7,8 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
+WHOLE = 1_500_000
+"""Pixels: up to this area a picture is seen at once."""
 TILE = 960
-"""Pixels: the longest side a detector sees at once. Memory grows with a tile's area: an A4 page at 300 dots per inch
+"""Pixels: the side of a tile of a larger one. Memory grows with a tile's area: an A4 page at 300 dots per inch
 takes 740 MB in one run and 130 MB in tiles, for 6 % more work."""
 OVERLAP = 192
 """Pixels two tiles share: twice as far as what is seen beyond a tile's border matters."""
@@ -16,13 +18,19 @@ _STRIDE = 32
 
 
 def tiled_map(
-    run: Callable[[np.ndarray], np.ndarray], network_input: np.ndarray, *, tile: int = TILE, overlap: int = OVERLAP
+    run: Callable[[np.ndarray], np.ndarray],
+    network_input: np.ndarray,
+    *,
+    whole: int = WHOLE,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
 ) -> np.ndarray:
     """The probability map (H, W) of a network input (H, W, 3), both sides multiples of 32.
 
     Args:
         run: from (1, h, w, 3) to (1, h, w).
-        tile: longest side of what `run` is given; a multiple of 32.
+        whole: area up to which `run` is given all at once.
+        tile: longest side of what it is given otherwise; a multiple of 32.
         overlap: least number of pixels neighbouring tiles share.
 
     Raises:
@@ -31,6 +39,8 @@ def tiled_map(
     if tile % _STRIDE or tile <= overlap:
         raise ValueError(f"tile must be a multiple of {_STRIDE} above the overlap of {overlap}, not {tile}")
     height, width = network_input.shape[:2]
+    if height * width <= whole:
+        return run(network_input[None])[0]
     out = np.empty((height, width), np.float32)
     for top, bottom, inner_rows in _spans(height, tile, overlap):
         for left, right, inner_columns in _spans(width, tile, overlap):

@@ -10,12 +10,14 @@ import pytest
 from ppocr_jax import OCR
 from ppocr_jax.charset import load_charset
 from ppocr_jax.images import load_image
-from ppocr_jax.inference.bundle import BUILTIN_FOLDER, BundleError
+from ppocr_jax.inference.bundle import BUILTIN_FOLDER, BundleError, load_bundle
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 
 EN = BUILTIN_FOLDER / "en"
 PICTURE = load_image(Path(__file__).parents[2] / "examples" / "receipt.jpg")
+# A file that says nothing gets thresholds of PP-OCR: these are those of the built-in detector.
+THRESHOLDS = {name: getattr(load_bundle("en").det.postprocess, name) for name in ("threshold", "box_threshold")}
 
 
 def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, character: str | None = None) -> Path:
@@ -39,7 +41,7 @@ def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, char
 
 @pytest.fixture(scope="module")
 def expected() -> str:
-    return OCR("en", threads=1, use_classifier=False, box_threshold=0.5, threshold=0.35)(PICTURE).text
+    return OCR("en", threads=1, use_classifier=False)(PICTURE).text
 
 
 def test_files_of_ppocr_jax_say_all_themselves(expected):
@@ -53,8 +55,7 @@ def test_a_detector_with_a_channel_axis_and_a_recogniser_with_its_characters_ins
         det=disguised("det.onnx", tmp_path / "det.onnx", four_axes=True),
         rec=disguised("rec.onnx", tmp_path / "rec.onnx", character=characters),
         threads=1,
-        box_threshold=0.5,
-        threshold=0.35,
+        **THRESHOLDS,
     )
     assert similarity(ocr(PICTURE).text, expected) > 0.98  # short lines are padded to 320 pixels, PP-OCR's rule
 
@@ -82,7 +83,7 @@ def test_networks_of_a_fixed_size(tmp_path):
     found, usual = fixed.recognize(crops), free.recognize(crops)
     assert [line.text for line in found[:2]] == [line.text for line in usual[:2]]
     det = disguised("det.onnx", tmp_path / "det.onnx", size=(1, 736, 544))
-    boxes = OCR(det=det, threads=1, box_threshold=0.5, threshold=0.35).detect(PICTURE)
+    boxes = OCR(det=det, threads=1, **THRESHOLDS).detect(PICTURE)
     assert abs(len(boxes) - len(free.detect(PICTURE))) <= 0.2 * len(boxes)
     assert max(box.points[:, 0].max() for box in boxes) > 0.8 * PICTURE.shape[1]
 

@@ -238,8 +238,8 @@ def test_detector_sees_the_picture_at_its_limit():
     detector(picture, limit_side=480, limit_type="min")
     assert seen == [(1, 160, 320, 3), (1, 320, 640, 3), (1, 480, 960, 3)]
     seen.clear()
-    detector(picture, limit_side=640, limit_type="min")
-    assert seen == [(1, 640, 960, 3)] * 2  # 640 x 1280, in tiles
+    detector(picture, limit_side=960, limit_type="min")
+    assert seen == [(1, 960, 960, 3)] * 3  # 960 x 1920, in tiles
 
 
 def test_shipped_models_read_nothing_on_an_empty_sheet():

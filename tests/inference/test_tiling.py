@@ -27,7 +27,7 @@ def test_every_pixel_comes_from_inside_a_tile(rows: int, columns: int, tile: int
         answer[:, w - margin :][x[:, w - margin :] < width - margin] = -1
         return answer[None]
 
-    found = tiled_map(run, np.stack([ys, xs, ys], axis=2), tile=side, overlap=64)
+    found = tiled_map(run, np.stack([ys, xs, ys], axis=2), whole=0, tile=side, overlap=64)
     np.testing.assert_array_equal(found, ys * 2048 + xs)
     assert max(sizes) <= side
 
@@ -35,12 +35,12 @@ def test_every_pixel_comes_from_inside_a_tile(rows: int, columns: int, tile: int
 @pytest.mark.parametrize("tile", [64, 100])
 def test_useless_tiles_are_refused(tile: int):
     with pytest.raises(ValueError, match="multiple of 32"):
-        tiled_map(lambda images: images[..., 0], np.zeros((320, 320, 3), np.float32), tile=tile, overlap=64)
+        tiled_map(lambda images: images[..., 0], np.zeros((320, 320, 3), np.float32), whole=0, tile=tile, overlap=64)
 
 
 def test_the_detector_sees_in_tiles_what_it_sees_at_once():
     detector = make_backend(load_bundle("en"), "det", threads=1)
     picture = np.random.default_rng(0).normal(size=(96, 96, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
     whole = detector(picture[None])[0]
-    tiles = tiled_map(detector, picture, tile=512, overlap=256)
+    tiles = tiled_map(detector, picture, whole=0, tile=512, overlap=256)
     assert np.abs(tiles - whole).max() < 0.02

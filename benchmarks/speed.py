@@ -1,0 +1,222 @@
+"""Reading speed beside RapidOCR, with the same networks, pictures and threads.
+
+    python benchmarks/speed.py [--images DIR] [--count N] [--threads 1 2] [--rounds 2]
+
+RapidOCR goes into an environment of its own under the user's cache folder; the ONNX files are those it brings. Every
+contender is a process that stays; pictures come in shuffled order, the contenders in shuffled turns for each. Without
+--images, pages drawn by `ppocr-jax synth det` are read. Prints Markdown tables and writes `results/speed.json`. The
+machine should do nothing else meanwhile.
+
+Figures: pictures/s = pictures / sum of their times (each the median of its rounds); folder: all pictures in one call
+where there is one; start: from starting the process to the first picture's text; memory: greatest resident size after
+the first picture and after all. Texts are compared by the mean similarity (1 - edit distance / longer length) of whole
+pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+from ppocr_jax.images import FORMATS, ImageError, load_image
+from ppocr_jax.metrics.recognition import normalized_edit_distance
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "speed.json"
+WORKER = HERE / "speed_worker.py"
+RAPIDOCR = "rapidocr-onnxruntime==1.4.4"
+CONTENDERS = ("ppocr_jax", "rapidocr")
+FILES = {
+    "det": "ch_PP-OCRv4_det_infer.onnx",
+    "cls": "ch_ppocr_mobile_v2.0_cls_infer.onnx",
+    "rec": "ch_PP-OCRv4_rec_infer.onnx",
+}
+
+
+class Contender:
+    """A worker process."""
+
+    def __init__(self, name: str, python: Path, threads: int, models: dict[str, str]) -> None:
+        self.name = name
+        job = {"contender": name, "threads": threads, "models": models}
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)} if name == "ppocr_jax" else None
+        command = [str(python), str(WORKER), json.dumps(job)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """One request to the worker.
+
+        Raises:
+            SystemExit: it is gone.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        print(json.dumps(request), file=stdin, flush=True)
+        line = stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: the worker failed at {request}")
+        return json.loads(line)
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+def rapidocr_python() -> Path:
+    """The interpreter of an environment with RapidOCR, made on the first call."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ppocr_jax" / f"bench-{RAPIDOCR}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "ready").exists():
+        print(f"Installing {RAPIDOCR} into {folder} ...", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        # The headless OpenCV needs no system libraries; RapidOCR asks for the other one.
+        subprocess.run([python, "-m", "pip", "install", "-q", RAPIDOCR], check=True)
+        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", "opencv-python"], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "--force-reinstall", "opencv-python-headless"], check=True
+        )
+        (folder / "ready").touch()
+    return python
+
+
+def bundled_files(python: Path) -> dict[str, str]:
+    """RapidOCR's ONNX files."""
+    code = "import importlib.util as u; print(u.find_spec('rapidocr_onnxruntime').submodule_search_locations[0])"
+    folder = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return {task: str(Path(folder) / "models" / name) for task, name in FILES.items()}
+
+
+def pictures(options: argparse.Namespace, scratch: Path) -> list[str]:
+    """Paths of the pictures to read."""
+    folder = options.images
+    if folder is None:
+        folder = scratch / "pages"
+        command = ["synth", "det", "--count", str(options.count), "--output", str(folder), "--seed", "7"]
+        subprocess.run([sys.executable, "-m", "ppocr_jax", *command], check=True, stdout=subprocess.DEVNULL)
+    found = [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and _readable(path)]
+    return found[: options.count]
+
+
+def _readable(path: Path) -> bool:
+    if path.suffix.lower().lstrip(".").replace("jpg", "jpeg") not in {name.lower() for name in FORMATS}:
+        return False
+    try:
+        load_image(path)
+    except ImageError:
+        return False
+    return True
+
+
+def measure(paths: list[str], threads: int, python: Path, models: dict[str, str], rounds: int) -> dict[str, Any]:
+    """Single calls, a folder, the start and memory of both contenders with as many threads."""
+    pythons = {"ppocr_jax": Path(sys.executable), "rapidocr": python}
+    figures: dict[str, dict[str, Any]] = {}
+    contenders = []
+    for name in CONTENDERS:
+        starts = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            contender = Contender(name, pythons[name], threads, models if name == "ppocr_jax" else {})
+            contender.ask(read=paths[0])
+            starts.append(time.perf_counter() - begin)
+            memory = contender.ask(memory=True)["peak_mib"]
+            if len(starts) < 3:
+                contender.stop()
+        contenders.append(contender)
+        figures[name] = {"start_seconds": statistics.median(starts), "first_mib": memory}
+    seconds, texts = _single_calls(contenders, paths, rounds)
+    for contender in contenders:
+        folder = min(contender.ask(folder=paths)["seconds"] for _ in range(rounds))
+        figures[contender.name] |= {
+            "single_per_second": len(paths) / sum(statistics.median(values) for values in seconds[contender.name]),
+            "folder_per_second": len(paths) / folder,
+            "all_mib": contender.ask(memory=True)["peak_mib"],
+        }
+        contender.stop()
+    return {"threads": threads, "contenders": figures, "similarity": _similarity(texts)}
+
+
+def _single_calls(
+    contenders: list[Contender], paths: list[str], rounds: int
+) -> tuple[dict[str, list[list[float]]], dict[str, list[str]]]:
+    """Seconds of every round for each picture, and its text, by contender."""
+    seconds: dict[str, list[list[float]]] = {c.name: [[] for _ in paths] for c in contenders}
+    texts = {c.name: [""] * len(paths) for c in contenders}
+    rng = random.Random(0)
+    for _ in range(rounds):
+        for index in rng.sample(range(len(paths)), len(paths)):
+            for contender in rng.sample(contenders, len(contenders)):
+                found = contender.ask(read=paths[index])
+                seconds[contender.name][index].append(found["seconds"])
+                texts[contender.name][index] = "\n".join(sorted(found["texts"][0]))
+    return seconds, texts
+
+
+def _similarity(texts: dict[str, list[str]]) -> float:
+    pairs = zip(*(texts[name] for name in CONTENDERS), strict=True)
+    return statistics.fmean(1 - normalized_edit_distance(a, b) for a, b in pairs)
+
+
+def markdown(reports: list[dict[str, Any]]) -> str:
+    """The table for the README."""
+    rows = {
+        "single_per_second": "pictures/s, one call each",
+        "folder_per_second": "pictures/s, a folder",
+        "start_seconds": "start to first text, s",
+        "first_mib": "memory after one picture, MiB",
+        "all_mib": "memory after all, MiB",
+    }
+    lines = ["| threads | | ppocr_jax | RapidOCR | ratio |", "|---|---|---:|---:|---:|"]
+    for report in reports:
+        mine, other = (report["contenders"][name] for name in CONTENDERS)
+        for key, title in rows.items():
+            digits = 0 if key.endswith("mib") else 2
+            lines.append(
+                f"| {report['threads']} | {title} | {mine[key]:.{digits}f} | {other[key]:.{digits}f} "
+                f"| {mine[key] / other[key]:.2f}x |"
+            )
+        lines.append(f"| {report['threads']} | similarity of the texts | {report['similarity']:.3f} | | |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=Path, metavar="DIR", help="pictures to read (default: drawn pages)")
+    parser.add_argument("--count", type=int, default=30, help="of pictures (default: %(default)s)")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="(default: 1 and all cores)")
+    parser.add_argument("--rounds", type=int, default=2, help="times each picture is read (default: %(default)s)")
+    options = parser.parse_args()
+    python = rapidocr_python()
+    models = bundled_files(python)
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = pictures(options, Path(scratch))
+        if not paths:
+            sys.exit("no pictures")
+        reports = [measure(paths, threads, python, models, options.rounds) for threads in options.threads]
+    print(markdown(reports))
+    RESULTS.parent.mkdir(exist_ok=True)
+    report = {"machine": platform.machine(), "pictures": len(paths), "rapidocr": RAPIDOCR, "threads": reports}
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""One contender of speed.py: reads pictures whose paths arrive on standard input, a JSON line each way.
+
+    python benchmarks/speed_worker.py JOB
+
+JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). A request is
+{"read": PATH}, {"folder": [PATH ...]} or {"memory": true}; an answer holds `seconds`, `texts` (a list of lines for each
+picture), and for memory the process's greatest resident size so far in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Read = Callable[[list[str]], list[list[str]]]
+
+# RapidOCR 1.4.4's defaults, for both.
+LIMIT = {"limit_side": 736, "limit_type": "min"}
+THRESHOLDS = {"threshold": 0.3, "box_threshold": 0.5, "unclip_ratio": 1.6}
+
+
+def ours(job: dict[str, Any]) -> tuple[Read, Read]:
+    from ppocr_jax import OCR
+
+    ocr = OCR(**job["models"], threads=job["threads"], **(LIMIT | THRESHOLDS if job["models"] else {}))
+
+    def single(paths: list[str]) -> list[list[str]]:
+        return [[line.text for line in ocr(path)] for path in paths]
+
+    def folder(paths: list[str]) -> list[list[str]]:
+        return [[line.text for line in page] for page in ocr.read_many(paths, workers=job["threads"])]
+
+    return single, folder
+
+
+def rapidocr(job: dict[str, Any]) -> tuple[Read, Read]:
+    from rapidocr_onnxruntime import RapidOCR
+
+    ocr = RapidOCR(intra_op_num_threads=job["threads"], inter_op_num_threads=1)
+
+    def read(paths: list[str]) -> list[list[str]]:
+        return [[text for _, text, _ in ocr(path)[0] or []] for path in paths]
+
+    return read, read  # it has no call for several pictures
+
+
+def answer(request: dict[str, Any], single: Read, folder: Read) -> dict[str, Any]:
+    if "memory" in request:
+        return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    start = time.perf_counter()
+    texts = single([request["read"]]) if "read" in request else folder(request["folder"])
+    return {"seconds": time.perf_counter() - start, "texts": texts}
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
+    single, folder = {"ppocr_jax": ours, "rapidocr": rapidocr}[job["contender"]](job)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line), single, folder)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
