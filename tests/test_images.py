@@ -137,7 +137,7 @@ def test_bad_paths(tmp_path):
     assert "missing.jpg" in one_line(error)
     with pytest.raises(ImageError, match="is a folder"):
         load_image(tmp_path)
-    with pytest.raises(ImageError, match="URLs are not fetched"):
+    with pytest.raises(ImageError, match="URLs are fetched only with --allow-url"):
         load_image("https://example.org/a.jpg")
     with pytest.raises(ImageError, match="cannot read"):
         load_image("a\0b.png")
@@ -220,9 +220,39 @@ def test_arrays_that_are_no_pictures(array, message):
         load_image(array)
 
 
-def test_floating_point_pictures_are_refused():
-    with pytest.raises(ImageError, match="floating-point"):
-        load_image(encode(Image.new("F", (4, 4), 0.5), "TIFF"))
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0, 0.25, 0.5, 1], [0, 64, 128, 255]), ([0, 1.5, 64, 200.4], [0, 2, 64, 200]), ([0, 0, 0, 0], [0, 0, 0, 0])],
+)
+def test_floating_point_pictures_of_a_known_range(values, expected):
+    levels = np.array([values], np.float32)
+    assert load_image(encode(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("values", [[0, 256], [-0.5, 1], [0, np.nan], [0, np.inf]])
+def test_floating_point_pictures_of_an_unknown_range_are_refused(values):
+    with pytest.raises(ImageError, match=r"floating-point pixels .* range is not known") as error:
+        load_image(encode(Image.fromarray(np.array([values], np.float32)), "TIFF"))
+    one_line(error)
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 255), (10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_grey_of_scanners_is_scaled_by_its_own_depth(bits, white):
+    levels = np.array([[0, white // 2, white]], np.uint16)
+    for kind in ("PNG", "TIFF"):
+        assert load_image(encode(Image.fromarray(levels), kind))[0, :, 0].tolist() == [0, 127, 255], bits
+
+
+def test_negative_grey_values_are_refused():
+    with pytest.raises(ImageError, match="grey values below 0"):
+        load_image(Image.fromarray(np.array([[-5, 10]], np.int32)))
+
+
+def test_lab():
+    # L* a* b* of white, black and sRGB red (53.2, 80.1, 67.2), in the eight bits of TIFF: L * 2.55, a and b signed.
+    lab = np.array([[[255, 0, 0], [0, 0, 0], [136, 80, 67]]], np.uint8)
+    loaded = load_image(encode(Image.frombytes("LAB", (3, 1), lab.tobytes()), "TIFF"))
+    assert np.abs(loaded[0].astype(int) - [[255, 255, 255], [0, 0, 0], [255, 0, 0]]).max() <= 3
 
 
 def test_other_types():

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "ppocr_jax"
 # only lower levels; units of levels 3 and 4 lower levels and units of a lower rank.
 UNITS = {
     **dict.fromkeys(
-        ["charset", "config", "config_io", "errors", "geometry", "images", "preprocess", "results"], (0, 0)
+        ["charset", "config", "config_io", "errors", "geometry", "images", "inputs", "preprocess", "results"], (0, 0)
     ),
     **dict.fromkeys(["models", "losses", "metrics", "data"], (1, 0)),
     "inference": (2, 0),

@@ -1,0 +1,12 @@
+"""Any picture -> `image_rgb`: upright, three channels, eight bits.
+
+`sources`: paths, bytes and files; `formats`: which decoder a file gets, from its header alone; `pixels`: grey, palette,
+16-bit, CMYK and transparent pixels -> RGB; `loading`: `load_image`, made of these. Documents of several pages are read
+by `ppocr_jax.inputs`.
+"""
+
+from ppocr_jax.images.formats import FORMATS
+from ppocr_jax.images.loading import MAX_PIXELS, load_image
+from ppocr_jax.images.sources import ImageError, ImageSource, describe_source
+
+__all__ = ["FORMATS", "MAX_PIXELS", "ImageError", "ImageSource", "describe_source", "load_image"]

@@ -1,0 +1,141 @@
+"""The pages of a PDF document, drawn by PDFium.
+
+PDFium is not made for threads: one lock guards every call, so that pages are drawn one after the other, and everything
+is closed by hand, as a garbage collector would do it in whichever thread it runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.images.sources import ImageError, first_line
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+DEFAULT_DPI = 200.0
+"""Letters of 8 points are 22 pixels high."""
+
+_POINTS_PER_INCH = 72
+_MIN_DPI = 72.0  # of a page that is a scan; also where a page is said to be as large in points as its scan in pixels
+_FULL_PAGE = 0.8  # share of the page that a scan covers
+_PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
+
+_lock = threading.Lock()
+_logger = logging.getLogger("ppocr_jax")
+
+
+class PdfPages:
+    """A PDF document, opened; see `pages.Document`."""
+
+    def __init__(self, data: bytes, name: str, *, password: str | None, dpi: float | None, max_pixels: int) -> None:
+        """Open the document.
+
+        Args:
+            data: the file.
+            name: for messages.
+            password: of an encrypted document, the user's or the owner's.
+            dpi: dots per inch to draw at. None: 200, or less for pages that are a scan of less.
+            max_pixels: of one page; larger ones are drawn at fewer dots per inch, and a warning is logged.
+
+        Raises:
+            ImageError: encrypted, damaged, or without pages.
+            UserError: pypdfium2 is not installed.
+        """
+        try:
+            import pypdfium2
+        except ImportError as error:
+            raise UserError(f'{name} is a PDF document: pip install "ppocr_jax[pdf]" to read it') from error
+        self._name, self._dpi, self._max_pixels, self._error = name, dpi, max_pixels, pypdfium2.PdfiumError
+        with _lock:
+            try:
+                self._pdf = pypdfium2.PdfDocument(data, password=password)
+            except pypdfium2.PdfiumError as error:
+                raise ImageError(f"{name} {_reason(error, password)}") from error
+            self.page_count = len(self._pdf)
+            if self.page_count == 0:
+                self._pdf.close()
+            else:
+                self._pdf.init_forms()  # or what was filled into forms is not drawn
+        if self.page_count == 0:
+            raise ImageError(f"{name} has no pages")
+
+    def read(self, number: int) -> tuple[np.ndarray, tuple[float, float]]:
+        """Draw page `number`, counted from 1: upright RGB (H, W, 3) uint8 on white, and its dots per inch.
+
+        Raises:
+            ImageError: the page is damaged.
+        """
+        with _lock:
+            try:
+                page = self._pdf[number - 1]
+            except self._error as error:
+                raise ImageError(f"{self._name} page {number} is damaged: {first_line(error)}") from error
+            try:
+                return self._draw(page, number)
+            except (self._error, ValueError, MemoryError, OSError) as error:
+                raise ImageError(f"{self._name} page {number} cannot be drawn: {first_line(error)}") from error
+            finally:
+                page.close()
+
+    def close(self) -> None:
+        """Free PDFium's memory."""
+        with _lock:
+            self._pdf.close()
+
+    def _draw(self, page: pypdfium2.PdfPage, number: int) -> tuple[np.ndarray, tuple[float, float]]:
+        width, height = page.get_size()
+        if not (width > 0 and height > 0):
+            raise ValueError(f"its size is {width:g} x {height:g} points")
+        wanted = self._dpi or min(DEFAULT_DPI, max(_MIN_DPI, _scan_dpi(page, width * height)))
+        dpi = min(wanted, _POINTS_PER_INCH * _largest_scale(width, height, self._max_pixels))
+        if dpi < wanted:
+            _logger.warning(
+                "%s page %d is large: drawn at %.0f dots per inch, not %.0f", self._name, number, dpi, wanted
+            )
+        bitmap = page.render(scale=dpi / _POINTS_PER_INCH, rev_byteorder=True)
+        try:
+            pixels: Any = bitmap.to_numpy()
+            image_rgb = np.array(pixels[..., :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), order="C")
+        finally:
+            bitmap.close()
+        return image_rgb, (dpi, dpi)
+
+
+def _reason(error: Exception, password: str | None) -> str:
+    if getattr(error, "err_code", None) == _PASSWORD_ERROR or "password" in str(error).lower():
+        return "is encrypted: " + ("the password is wrong" if password else "give its password (--password)")
+    return f"is a damaged PDF document: {first_line(error)}"
+
+
+def _largest_scale(width: float, height: float, max_pixels: int) -> float:
+    """Largest s with (s width + 1) (s height + 1) <= max_pixels: PDFium rounds either side up."""
+    area, half = width * height, (width + height) / 2
+    return (math.sqrt(half**2 + area * (max_pixels - 1)) - half) / area
+
+
+def _scan_dpi(page: pypdfium2.PdfPage, page_area: float) -> float:
+    """Dots per inch of the picture, or of the strips, that fill a page; infinite for a page that is no mere scan.
+
+    More dots than the scan has would cost time and show nothing new, so a scan of 150 dpi is drawn pixel for pixel.
+    """
+    from pypdfium2 import raw
+
+    dpi = covered = 0.0
+    for item in page.get_objects(max_depth=2):
+        if item.type == raw.FPDF_PAGEOBJ_TEXT:
+            if raw.FPDFTextObj_GetTextRenderMode(item) != raw.FPDF_TEXTRENDERMODE_INVISIBLE:  # that of an OCR layer
+                return math.inf
+        elif item.type == raw.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            area, (columns, rows) = max((right - left) * (top - bottom), 1e-9), item.get_px_size()
+            dpi, covered = max(dpi, _POINTS_PER_INCH * math.sqrt(columns * rows / area)), covered + area
+        elif item.type != raw.FPDF_PAGEOBJ_FORM:  # a form's parts follow it
+            return math.inf
+    return dpi if covered >= _FULL_PAGE * page_area else math.inf
