@@ -13,7 +13,7 @@ from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
 from ppocr_jax.inference.read_options import ReadOptions
-from ppocr_jax.inference.reading_order import reading_order
+from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
 from ppocr_jax.results import Line
@@ -58,7 +58,7 @@ class PageReader:
         placed = turned_quads(as_quads(quads), -(rotation or 0), upright.shape)
         lines = [
             _line(placed[i], texts[i], found.boxes[i].score, angles[i])
-            for i in reading_order(found.quads)
+            for i in READING_ORDERS[options.reading_order](found.quads).tolist()
             if texts[i].confidence >= options.drop_score
         ]
         return tuple(lines), rotation or 0

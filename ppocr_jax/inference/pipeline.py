@@ -20,7 +20,7 @@ from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.page_reader import PageReader, as_quads
 from ppocr_jax.inference.read_options import ReadOptions
-from ppocr_jax.inference.reading_order import reading_order
+from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.results import Page
 
@@ -148,8 +148,9 @@ class OCR:
         Raises:
             BundleError: the model has no detector.
         """
-        boxes = self._reader.detect(image_rgb, self._options.changed(**options))
-        return [boxes[i] for i in reading_order(as_quads([box.points for box in boxes]))]
+        chosen = self._options.changed(**options)
+        boxes = self._reader.detect(image_rgb, chosen)
+        return [boxes[i] for i in READING_ORDERS[chosen.reading_order](as_quads([box.points for box in boxes]))]
 
     def classify(self, crops: Sequence[np.ndarray], **options: Any) -> list[Direction]:
         """How each line crop (h, w, 3) uint8 lies.

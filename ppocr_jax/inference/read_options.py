@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ppocr_jax.images import MAX_PIXELS
+from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.stages import BATCH_SIZE
 
 
@@ -22,6 +23,7 @@ class ReadOptions:
         page_direction: let all lines of a page decide together which way it lies (`orientation.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
+        reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`reading_order.reading_order`).
         batch_size: crops per call of the classifier and the recogniser.
         max_pixels: largest picture accepted, width x height.
     """
@@ -35,6 +37,7 @@ class ReadOptions:
     page_direction: bool = True
     cls_threshold: float | None = None
     drop_score: float = 0.5
+    reading_order: str = "layout"
     batch_size: int = BATCH_SIZE
     max_pixels: int = MAX_PIXELS
 
@@ -47,6 +50,9 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+
+        if self.reading_order not in READING_ORDERS:
+            raise ValueError(f"reading_order must be one of {', '.join(READING_ORDERS)}, not {self.reading_order!r}")
 
     def changed(self, **changes: Any) -> ReadOptions:
         """A copy with some options changed.

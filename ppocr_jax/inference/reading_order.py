@@ -1,8 +1,12 @@
-"""The order in which a person would read text lines: rows from top to bottom, each from left to right."""
+"""The order in which lines are given: by the layout of the page, or as PaddleOCR does."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+from ppocr_jax.inference.layout import layout_order
 
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row
 
@@ -61,3 +65,7 @@ def _one_pass(corners: list[_Corner]) -> list[_Corner]:
         if _comes_before(corners[i + 1], corners[i]):
             corners[i], corners[i + 1] = corners[i + 1], corners[i]
     return corners
+
+
+READING_ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"layout": layout_order, "paddleocr": reading_order}
+"""Rule -> quads (n, 4, 2) to indices (n,)."""

@@ -32,7 +32,7 @@ PAGE = stripes.paint_page((600, 900), LINES)
 
 @pytest.fixture(scope="module")
 def ocr(stripes_model) -> OCR:
-    return OCR(stripes_model, threads=1)
+    return OCR(stripes_model, threads=1, reading_order="paddleocr")
 
 
 def test_reads_lines_that_lie_in_every_direction(ocr):

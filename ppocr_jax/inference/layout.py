@@ -1,0 +1,179 @@
+"""The order in which a person would read lines: columns of running text one after the other, else row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_ROW_OVERLAP = 0.5  # share of the lower of two lines' heights that they have in common in a row
+# Columns of running text: lines this long (in line heights) that fill this much of their column, this many of them.
+_LONG, _FILLED, _LINES = 8.0, 0.6, 3
+_GUTTER = 0.8  # least width of the gap between columns, in line heights
+_VERTICAL_RATIO = 2.0
+_MOST_SKEW, _SAME_SKEW = np.pi / 6, 0.1
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Upright boxes of lines on a page whose skew was removed."""
+
+    left: np.ndarray
+    right: np.ndarray
+    top: np.ndarray
+    bottom: np.ndarray
+
+    @property
+    def height(self) -> np.ndarray:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> np.ndarray:
+        return self.right - self.left
+
+    @property
+    def middle(self) -> np.ndarray:
+        return (self.top + self.bottom) / 2
+
+
+def layout_order(quads: np.ndarray) -> np.ndarray:
+    """Indices that put quads (n, 4, 2), clockwise from where reading starts, into reading order.
+
+    The page's skew is that of half of its lines at least, by length. Lines that overlap by half of their height form a
+    row, read from left to right. Where at least three long lines stand on either side of a gap that no line between
+    them crosses, the left side is read before the right one; short cells beside one another, as in receipts and tables,
+    stay rows. Vertical lines, where they are the greater part, are read from right to left.
+
+    Returns:
+        int64 (n,), a permutation.
+
+    Raises:
+        ValueError: an array of another shape.
+    """
+    quads = np.asarray(quads, np.float64)
+    if quads.size == 0:
+        return np.zeros(0, np.int64)
+    if quads.ndim != 3 or quads.shape[1:] != (4, 2):
+        raise ValueError(f"quads must be (n, 4, 2), got {quads.shape}")
+    extents = np.ptp(quads, axis=1)
+    vertical = extents[:, 1] > _VERTICAL_RATIO * extents[:, 0]
+    if vertical.mean() > 0.5:
+        # A quarter turn clockwise brings the right-most column to the bottom; top to bottom runs from right to left.
+        quads = np.stack([quads[..., 1], -quads[..., 0]], axis=-1)
+    blocks = _blocks(quads)
+    everything = np.argsort(blocks.middle, kind="stable")
+    return np.array(_ordered(blocks, everything), np.int64)
+
+
+def _blocks(quads: np.ndarray) -> _Blocks:
+    """Boxes as long and high as the lines, turned about the page's origin by its skew."""
+    along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
+    lengths = np.linalg.norm(along, axis=1)
+    angles = np.arctan2(along[:, 1], along[:, 0])
+    skew = _skew(angles, lengths)
+    cosine, sine = np.cos(-skew), np.sin(-skew)
+    x = quads[..., 0] * cosine - quads[..., 1] * sine
+    y = quads[..., 0] * sine + quads[..., 1] * cosine
+    return _Blocks(x.min(axis=1), x.max(axis=1), y.min(axis=1), y.max(axis=1))
+
+
+def _skew(angles: np.ndarray, lengths: np.ndarray) -> float:
+    """Median angle, radians, of the lines that lie, by length; 0 unless half of all text has about that angle."""
+    lying = np.abs(angles) < _MOST_SKEW
+    if not lying.any():
+        return 0.0
+    skew = _weighted_median(angles[lying], lengths[lying])
+    alike = np.abs(angles - skew) < _SAME_SKEW
+    return skew if lengths[alike].sum() > 0.5 * lengths.sum() else 0.0
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(sums, sums[-1] / 2)])
+
+
+def _ordered(blocks: _Blocks, members: np.ndarray) -> list[int]:
+    """Reading order of `members`, which are sorted by their middles."""
+    found = _columns(blocks, members)
+    if found is None:
+        return _rows(blocks, members)
+    start, end, gutter = found
+    inside = members[start:end]
+    left = blocks.right[inside] <= gutter
+    parts = (members[:start], inside[left], inside[~left], members[end:])
+    return [index for part in parts if len(part) for index in _ordered(blocks, part)]
+
+
+def _columns(blocks: _Blocks, members: np.ndarray) -> tuple[int, int, float] | None:
+    """The largest run members[start:end] with running text on both sides of a gap, and the gap's place."""
+    if np.count_nonzero(_are_long(blocks, members)) < 2 * _LINES:
+        return None
+    lefts, rights = blocks.left[members], blocks.right[members]
+    gutters = np.unique(rights)
+    crossed = (lefts[None] < gutters[:, None] + _GUTTER * np.median(blocks.height[members])) & (
+        rights[None] > gutters[:, None]
+    )
+    best, most = None, 2 * _LINES - 1
+    for gutter, is_crossed in zip(gutters.tolist(), crossed, strict=True):
+        edges = np.flatnonzero(np.concatenate([[True], is_crossed, [True]]))
+        for run in np.flatnonzero(np.diff(edges) - 1 > most).tolist():
+            start, end = int(edges[run]), int(edges[run + 1]) - 1
+            if end - start > most and _two_columns(blocks, members[start:end], gutter):
+                best, most = (start, end, gutter), end - start
+    return best
+
+
+def _two_columns(blocks: _Blocks, members: np.ndarray, gutter: float) -> bool:
+    left = blocks.right[members] <= gutter
+    sides = members[left], members[~left]
+    return all(_is_running_text(blocks, side) for side in sides) and _side_by_side(blocks, *sides)
+
+
+def _is_running_text(blocks: _Blocks, members: np.ndarray) -> bool:
+    if len(members) < _LINES:
+        return False
+    width = blocks.right[members].max() - blocks.left[members].min()
+    return bool(_are_long(blocks, members).mean() > 0.5 and np.median(blocks.width[members]) > _FILLED * width)
+
+
+def _are_long(blocks: _Blocks, members: np.ndarray) -> np.ndarray:
+    return blocks.width[members] > _LONG * blocks.height[members]
+
+
+def _side_by_side(blocks: _Blocks, left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether at least half of the lower column stands beside the other, rather than above or below it."""
+    bottom = min(blocks.bottom[left].max(), blocks.bottom[right].max())
+    top = max(blocks.top[left].min(), blocks.top[right].min())
+    lower = min(np.ptp(blocks.middle[left]), np.ptp(blocks.middle[right]))
+    return bool(bottom - top > 0.5 * lower)
+
+
+def _rows(blocks: _Blocks, members: np.ndarray) -> list[int]:
+    """Row by row. A line joins the row whose line nearest to it, left or right, it overlaps most."""
+    rows: list[list[int]] = []
+    for index in members.tolist():
+        overlaps = [_overlap(blocks, index, _nearest(blocks, index, row)) for row in rows[-3:]]
+        best = int(np.argmax(overlaps)) if overlaps else 0
+        if overlaps and overlaps[best] >= _ROW_OVERLAP:
+            rows[len(rows) - len(overlaps) + best].append(index)
+        else:
+            rows.append([index])
+    return [index for row in rows for index in sorted(row, key=lambda i: blocks.left[i])]
+
+
+def _nearest(blocks: _Blocks, index: int, row: list[int]) -> int:
+    center = blocks.left[index] + blocks.right[index]
+    return min(row, key=lambda other: abs(blocks.left[other] + blocks.right[other] - center))
+
+
+def _overlap(blocks: _Blocks, a: int, b: int) -> float:
+    """Share of the lower one's height that two lines have in common; 0 above one another or beside an end."""
+    if min(blocks.right[a], blocks.right[b]) - max(blocks.left[a], blocks.left[b]) > 0.5 * min(
+        blocks.width[a], blocks.width[b]
+    ):
+        return 0.0
+    if abs(blocks.middle[a] - blocks.middle[b]) > 0.5 * max(blocks.height[a], blocks.height[b]):
+        return 0.0
+    common = min(blocks.bottom[a], blocks.bottom[b]) - max(blocks.top[a], blocks.top[b])
+    return float(common / max(min(blocks.height[a], blocks.height[b]), 1e-6))
