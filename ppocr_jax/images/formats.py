@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -41,9 +43,31 @@ DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFEr
 DECODE_ERRORS += (AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error)
 
 
+@contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Turn what Pillow raises while it decodes into one line.
+
+    Args:
+        name: of the picture, for the message.
+
+    Raises:
+        ImageError: `name` is damaged or too large.
+    """
+    from PIL import Image
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name} is too large: {first_line(error)}") from error
+    except DECODE_ERRORS as error:
+        raise ImageError(f"{name} is damaged: {first_line(error)}") from error
+
+
 def is_pdf(data: bytes) -> bool:
     """Whether a file is a PDF document; its mark may follow up to a kilobyte of something else, as in PDF readers."""
-    return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and not _candidates(data))
+    return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and _kind_of(data) is None)
 
 
 def open_picture(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -61,26 +85,19 @@ def open_picture(data: bytes, name: str) -> ImageFile.ImageFile:
 
     if _is_heif(data):
         return _open_heif(data, name)
-    problem = None
-    for kind in _candidates(data):
-        try:
+    kind = _kind_of(data)
+    if kind is not None:
+        with damage_named(name):
             return Image.OPEN[kind][0](io.BytesIO(data), "")
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageError(f"{name} is too large: {first_line(error)}") from error
-        except DECODE_ERRORS as error:
-            problem = error
-    if problem is not None:
-        raise ImageError(f"{name} is damaged: {first_line(problem)}") from problem
     if is_pdf(data):
         raise ImageError(f"{name} is a PDF document, not a picture; ppocr_jax.inputs.read_pages gives its pages")
     raise ImageError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
 
 
-def _candidates(data: bytes) -> list[str]:
-    """Formats whose mark the file begins with."""
+def _kind_of(data: bytes) -> str | None:
+    """The format whose mark the file begins with."""
     from PIL import Image
 
-    found = []
     for kind, module in _PLUGINS.items():
         try:
             import_module(f"PIL.{module}ImagePlugin")  # registers itself in `Image.OPEN`
@@ -88,8 +105,8 @@ def _candidates(data: bytes) -> list[str]:
             continue
         accept = Image.OPEN[kind][1]
         if accept is None or accept(data[:16]) is True:
-            found.append(kind)
-    return found
+            return kind
+    return None
 
 
 def _is_heif(data: bytes) -> bool:
@@ -105,7 +122,5 @@ def _open_heif(data: bytes, name: str) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
     except ImportError as error:
         raise UserError(f'{name} is a HEIC picture: pip install "ppocr_jax[heif]" to read it') from error
-    try:
+    with damage_named(name):
         return HeifImageFile(io.BytesIO(data), "")
-    except DECODE_ERRORS as error:
-        raise ImageError(f"{name} is damaged: {first_line(error)}") from error

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ppocr_jax.images.formats import DECODE_ERRORS, open_picture
-from ppocr_jax.images.pixels import PixelError, put_on_ground, to_rgb
+from ppocr_jax.images.formats import DECODE_ERRORS, damage_named, open_picture
+from ppocr_jax.images.pixels import PixelError, grey_to_rgb, put_on_ground, to_rgb
 from ppocr_jax.images.sources import ImageError, ImageSource, first_line, read_bytes
 
 if TYPE_CHECKING:
@@ -79,21 +79,16 @@ def decode(
     Raises:
         ImageError: too large, or damaged.
     """
-    from PIL import Image
-
     check_size(image.width, image.height, name, max_pixels)
-    try:
-        if image.format in ("JPEG", "MPO") and data:
-            pixels = _jpeg_pixels(image, data, name, partial)
-        else:
-            _reserve_tiff_memory(image)
-            pixels = to_rgb(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name} is too large: {first_line(error)}") from error
-    except PixelError as error:
-        raise ImageError(f"{name} {error}") from error
-    except DECODE_ERRORS as error:
-        raise ImageError(f"{name} is damaged: {first_line(error)}") from error
+    with damage_named(name):
+        try:
+            if image.format in ("JPEG", "MPO") and data:
+                pixels = _jpeg_pixels(image, data, name, partial)
+            else:
+                _reserve_tiff_memory(image)
+                pixels = to_rgb(image)
+        except PixelError as error:
+            raise ImageError(f"{name} {error}") from error
     return _upright(pixels, _orientation(image, name))
 
 
@@ -194,8 +189,6 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
         raise ImageError(f"an image array must have shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {array.shape}")
     height, width = array.shape[:2]
     check_size(width, height, "the array", max_pixels)
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.shape[2] == 1:
-        return np.repeat(array, 3, axis=2)
+    if array.ndim == 2 or array.shape[2] == 1:
+        return grey_to_rgb(np.ascontiguousarray(array.reshape(height, width)))
     return put_on_ground(np.ascontiguousarray(array)) if array.shape[2] == 4 else array

@@ -40,14 +40,23 @@ def to_rgb(image: Image.Image) -> np.ndarray:
         PixelError: grey values below 0, not finite, or floating-point beyond 255.
     """
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return _grey_to_rgb(_scale_integers(np.asarray(image)))
+        return grey_to_rgb(_scale_integers(np.asarray(image)))
     if image.mode == "F":
-        return _grey_to_rgb(_scale_floats(np.asarray(image)))
+        return grey_to_rgb(_scale_floats(np.asarray(image)))
     if image.mode == "LAB":
         return _lab_to_rgb(np.array(image))
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        return grey_to_rgb(np.asarray(image if image.mode == "L" else image.convert("L")))
     if image.has_transparency_data:
         return put_on_ground(np.asarray(image.convert("RGBA")))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 -> (H, W, 3) uint8."""
+    import cv2
+
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
 
 
 def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
@@ -85,10 +94,6 @@ def ground_level(image_rgba: np.ndarray) -> int:
     near_light = cv2.dilate(light.view(np.uint8), reach).view(bool)
     dark = visible & (luminance <= _DARK) & ~near_light
     return _GROUNDS["black" if np.count_nonzero(dark) <= few else "grey"]
-
-
-def _grey_to_rgb(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _scale_integers(levels: np.ndarray) -> np.ndarray:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from ppocr_jax.images.formats import DECODE_ERRORS, open_picture
+from ppocr_jax.images.formats import DECODE_ERRORS, damage_named, open_picture
 from ppocr_jax.images.loading import check_size, decode
-from ppocr_jax.images.sources import ImageError, first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 Dpi: TypeAlias = "tuple[float, float] | None"
 Frames: TypeAlias = Literal["first", "all"]
 
+_ORIENTATION = 274  # TIFF's tag, the same as EXIF's
 _SUBFILE_TYPE = 254  # TIFF's tag: bit 0 a smaller version of another picture, bit 2 a transparency mask
 _NO_PAGE = 1 | 4
 _PLAUSIBLE_DPI = (20, 10_000)
@@ -40,10 +40,8 @@ class PictureDocument:
         """
         self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
         self._image = open_picture(data, name)
-        try:
+        with damage_named(name):
             self._frames = self._pages(frames)
-        except DECODE_ERRORS as error:
-            raise ImageError(f"{name} is damaged: {first_line(error)}") from error
         self.page_count = len(self._frames)
 
     def read(self, number: int) -> tuple[np.ndarray, Dpi]:
@@ -53,12 +51,11 @@ class PictureDocument:
             ImageError: the page is damaged or too large.
         """
         name = f"{self._name} page {number}" if self.page_count > 1 else self._name
-        try:
+        with damage_named(name):
             self._image.seek(self._frames[number - 1])
-        except DECODE_ERRORS as error:
-            raise ImageError(f"{name} is damaged: {first_line(error)}") from error
+        stored = _stored_size(self._image)
         image_rgb = decode(self._image, self._data, name, max_pixels=self._max_pixels, partial=self._partial)
-        return image_rgb, _dpi_of(self._image, image_rgb.shape[1], image_rgb.shape[0])
+        return image_rgb, _dpi_of(self._image, turned=stored != image_rgb.shape[1::-1])
 
     def close(self) -> None:
         """Free the decoder."""
@@ -86,7 +83,13 @@ def _tiff_pages(image: Image.Image, count: int) -> list[int]:
     return pages or [0]
 
 
-def _dpi_of(image: Image.Image, width: int, height: int) -> Dpi:
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before the picture is turned upright, which Pillow does with TIFF files itself."""
+    turned = image.format == "TIFF" and image.tag_v2.get(_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
+    return (image.height, image.width) if turned else image.size
+
+
+def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
     """(horizontal, vertical) dots per inch of the upright picture; None if unknown or not credible."""
     try:
         horizontal, vertical = (float(value) for value in image.info.get("dpi", ()))
@@ -95,5 +98,4 @@ def _dpi_of(image: Image.Image, width: int, height: int) -> Dpi:
     low, high = _PLAUSIBLE_DPI
     if not (low <= horizontal <= high and low <= vertical <= high):
         return None
-    turned = (width, height) != image.size and (height, width) == image.size
     return (vertical, horizontal) if turned else (horizontal, vertical)

@@ -25,6 +25,7 @@ DEFAULT_DPI = 200.0
 _POINTS_PER_INCH = 72
 _MIN_DPI = 72.0  # of a page that is a scan; also where a page is said to be as large in points as its scan in pixels
 _FULL_PAGE = 0.8  # share of the page that a scan covers
+_SLIGHTLY_LESS = 1 - 1e-6  # sides are rounded up, and 360.00001 pixels must not become 361
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 
 _lock = threading.Lock()
@@ -57,7 +58,7 @@ class PdfPages:
             try:
                 self._pdf = pypdfium2.PdfDocument(data, password=password)
             except pypdfium2.PdfiumError as error:
-                raise ImageError(f"{name} {_reason(error, password)}") from error
+                raise ImageError(f"{name} {_reason(error, data, password)}") from error
             self.page_count = len(self._pdf)
             if self.page_count == 0:
                 self._pdf.close()
@@ -99,7 +100,7 @@ class PdfPages:
             _logger.warning(
                 "%s page %d is large: drawn at %.0f dots per inch, not %.0f", self._name, number, dpi, wanted
             )
-        bitmap = page.render(scale=dpi / _POINTS_PER_INCH, rev_byteorder=True)
+        bitmap = page.render(scale=dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
         try:
             pixels: Any = bitmap.to_numpy()
             image_rgb = np.array(pixels[..., :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), order="C")
@@ -108,10 +109,11 @@ class PdfPages:
         return image_rgb, (dpi, dpi)
 
 
-def _reason(error: Exception, password: str | None) -> str:
-    if getattr(error, "err_code", None) == _PASSWORD_ERROR or "password" in str(error).lower():
+def _reason(error: pypdfium2.PdfiumError, data: bytes, password: str | None) -> str:
+    # PDFium's code is left over from an earlier document where this one has no pages, hence the second condition.
+    if error.err_code == _PASSWORD_ERROR and b"/Encrypt" in data:
         return "is encrypted: " + ("the password is wrong" if password else "give its password (--password)")
-    return f"is a damaged PDF document: {first_line(error)}"
+    return "is a damaged PDF document, or one without pages"
 
 
 def _largest_scale(width: float, height: float, max_pixels: int) -> float:

@@ -40,7 +40,8 @@ def fetch(url: str, *, max_bytes: int = MAX_URL_BYTES, timeout_seconds: float = 
             return _read(response, name, max_bytes, timeout_seconds)
     except urllib.error.HTTPError as error:
         error.close()
-        raise ImageError(f"{name}: the server answers {error.code} {printable(error.reason)}") from error
+        reason = printable(str(error.reason).partition("\n")[0])
+        raise ImageError(f"{name}: the server answers {error.code} {reason}") from error
     except ImageError:
         raise
     except TimeoutError as error:
