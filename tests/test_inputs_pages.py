@@ -270,3 +270,18 @@ def test_jpeg_pixels_do_not_depend_on_who_decodes():
     for data in (JPEG, encode(CLEAN.convert("RGB"), "JPEG", progressive=True), encode(CLEAN.convert("RGB"), "JPEG")):
         with Image.open(io.BytesIO(data)) as image:
             assert np.array_equal(load_image(data), np.asarray(image.convert("RGB")))
+
+
+def test_gif_frames_outside_of_the_canvas_count():
+    """Pillow enlarges the canvas to (1000, 2000) pixels, half at each of the two later frames."""
+    data = bytearray(grey_pages("GIF", (10, 90, 170)))
+    at = [i for i in range(len(data)) if data[i : i + 1] == b"," and data[i + 5 : i + 9] == b"\x28\0\x1e\0"]
+    assert len(at) == 3
+    data[at[1] + 1 : at[1] + 3] = (1000 - 40).to_bytes(2, "little")
+    data[at[2] + 3 : at[2] + 5] = (2000 - 30).to_bytes(2, "little")
+    assert load_image(bytes(data), max_pixels=1200).shape == (30, 40, 3)
+    with pytest.raises(ImageError, match="is too large: 1000x2000"):
+        list(read_pages(bytes(data), frames="all", max_pixels=1_999_999))
+    assert [page.image_rgb.shape[:2] for page in read_pages(bytes(data), frames="all", max_pixels=2_000_000)] == [
+        (30, 40), (30, 1000), (2000, 1000),
+    ]  # fmt: skip

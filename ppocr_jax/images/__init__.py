@@ -5,8 +5,8 @@
 by `ppocr_jax.inputs`.
 """
 
-from ppocr_jax.images.formats import FORMATS
-from ppocr_jax.images.loading import MAX_PIXELS, load_image
+from ppocr_jax.images.formats import FORMATS, MAX_PIXELS
+from ppocr_jax.images.loading import load_image
 from ppocr_jax.images.sources import ImageError, ImageSource, describe_source
 
 __all__ = ["FORMATS", "MAX_PIXELS", "ImageError", "ImageSource", "describe_source", "load_image"]

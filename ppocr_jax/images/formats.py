@@ -10,12 +10,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ppocr_jax.errors import UserError
+from ppocr_jax.images.gif_frames import canvas_size
 from ppocr_jax.images.sources import ImageError, first_line
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ _PLUGINS = {
 }
 FORMATS = (*_PLUGINS, "HEIF")
 """Formats that can be read; AVIF needs Pillow 11.3, HEIF (phones' HEIC) the package pillow-heif."""
+
+MAX_PIXELS = 150_000_000
+"""Default limit of width x height: a 108-megapixel phone picture passes, a decompression bomb does not."""
 
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
@@ -70,25 +74,44 @@ def is_pdf(data: bytes) -> bool:
     return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and _kind_of(data) is None)
 
 
-def open_picture(data: bytes, name: str) -> ImageFile.ImageFile:
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse a picture of no pixels or of too many.
+
+    Raises:
+        ImageError: `name` is such a picture.
+    """
+    if width <= 0 or height <= 0:
+        raise ImageError(f"{name} has no pixels ({width}x{height})")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
+            f"the limit is {max_pixels / 1e6:.1f}; scale it down or raise max_pixels"
+        )
+
+
+def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
     """A Pillow image whose header is read and whose pixels are not.
 
     Args:
         data: the bytes of a file.
         name: of the file, for messages.
+        max_pixels: largest accepted width x height.
 
     Raises:
-        ImageError: not a picture of a known format, or its header is damaged.
+        ImageError: not a picture of a known format, its header is damaged, or it is too large.
         UserError: HEIF, and pillow-heif is not installed.
     """
     from PIL import Image
 
-    if _is_heif(data):
-        return _open_heif(data, name)
-    kind = _kind_of(data)
+    kind = "HEIF" if _is_heif(data) else _kind_of(data)
+    if kind == "GIF":
+        check_size(*canvas_size(data, frames=1), name, max_pixels)
     if kind is not None:
+        factory = _heif_factory(name) if kind == "HEIF" else Image.OPEN[kind][0]
         with damage_named(name):
-            return Image.OPEN[kind][0](io.BytesIO(data), "")
+            image = factory(io.BytesIO(data), "")
+            check_size(image.width, image.height, name, max_pixels)
+            return image
     if is_pdf(data):
         raise ImageError(f"{name} is a PDF document, not a picture; ppocr_jax.inputs.read_pages gives its pages")
     raise ImageError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
@@ -117,10 +140,9 @@ def _is_heif(data: bytes) -> bool:
     return bool(brands & HEIF_BRANDS) and not brands & {b"avif", b"avis"}
 
 
-def _open_heif(data: bytes, name: str) -> ImageFile.ImageFile:
+def _heif_factory(name: str) -> Callable[..., ImageFile.ImageFile]:
     try:
         from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
     except ImportError as error:
         raise UserError(f'{name} is a HEIC picture: pip install "ppocr_jax[heif]" to read it') from error
-    with damage_named(name):
-        return HeifImageFile(io.BytesIO(data), "")
+    return HeifImageFile

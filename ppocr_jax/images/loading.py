@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ppocr_jax.images.formats import DECODE_ERRORS, damage_named, open_picture
+from ppocr_jax.images.formats import DECODE_ERRORS, MAX_PIXELS, check_size, damage_named, open_picture
 from ppocr_jax.images.pixels import PixelError, grey_to_rgb, put_on_ground, to_rgb
 from ppocr_jax.images.sources import ImageError, ImageSource, first_line, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
-
-MAX_PIXELS = 150_000_000
-"""Default limit of width x height: a 108-megapixel phone picture passes, a decompression bomb does not."""
 
 _MAX_SCANS = 100  # of a JPEG file: progressive ones have about ten; each costs as much time as the whole picture
 _END_OF_JPEG = b"\xff\xd9"
@@ -55,7 +52,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
     if isinstance(source, Image.Image):
         return decode(source, b"", "the picture", max_pixels=max_pixels)
     data, name = read_bytes(source)
-    with open_picture(data, name) as image:
+    with open_picture(data, name, max_pixels) as image:
         if image.format == "TIFF" and getattr(image, "is_animated", False):
             _logger.warning("%s holds more than one picture; only the first is read (read_pages reads all)", name)
         return decode(image, data, name, max_pixels=max_pixels, partial=partial)
@@ -92,21 +89,6 @@ def decode(
     return _upright(pixels, _orientation(image, name))
 
 
-def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse a picture of no pixels or of too many.
-
-    Raises:
-        ImageError: `name` is such a picture.
-    """
-    if width <= 0 or height <= 0:
-        raise ImageError(f"{name} has no pixels ({width}x{height})")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
-            f"the limit is {max_pixels / 1e6:.1f}; scale it down or raise max_pixels"
-        )
-
-
 def _jpeg_pixels(image: Image.Image, data: bytes, name: str, partial: bool) -> np.ndarray:
     """RGB of a JPEG file's first frame, as stored.
 
@@ -125,7 +107,7 @@ def _jpeg_pixels(image: Image.Image, data: bytes, name: str, partial: bool) -> n
     except OSError as error:
         if "truncated" not in str(error):
             raise
-        return _cut_jpeg_pixels(data, name, partial)
+        return _cut_jpeg_pixels(data, name, partial, image.width * image.height)
 
 
 def _opencv_pixels(data: bytes) -> np.ndarray | None:
@@ -138,9 +120,9 @@ def _opencv_pixels(data: bytes) -> np.ndarray | None:
         return None
 
 
-def _cut_jpeg_pixels(data: bytes, name: str, partial: bool) -> np.ndarray:
+def _cut_jpeg_pixels(data: bytes, name: str, partial: bool, max_pixels: int) -> np.ndarray:
     """RGB of a JPEG file that ends before its pixels do; a file that merely lacks its end mark is whole."""
-    with open_picture(data + _END_OF_JPEG, name) as image:
+    with open_picture(data + _END_OF_JPEG, name, max_pixels) as image:
         progressive = "progressive" in image.info
         pixels = to_rgb(image)
     height = len(pixels)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from ppocr_jax.images.formats import DECODE_ERRORS, damage_named, open_picture
-from ppocr_jax.images.loading import check_size, decode
+from ppocr_jax.images.formats import DECODE_ERRORS, check_size, damage_named, open_picture
+from ppocr_jax.images.gif_frames import canvas_size
+from ppocr_jax.images.loading import decode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +40,7 @@ class PictureDocument:
             ImageError: as `open_picture`.
         """
         self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
-        self._image = open_picture(data, name)
+        self._image = open_picture(data, name, max_pixels)
         with damage_named(name):
             self._frames = self._pages(frames)
         self.page_count = len(self._frames)
@@ -64,10 +65,11 @@ class PictureDocument:
     def _pages(self, frames: Frames) -> list[int]:
         """Which of the file's frames are pages."""
         image = self._image
-        check_size(image.width, image.height, self._name, self._max_pixels)  # before an animation is looked through
         if image.format == "TIFF":
             count = getattr(image, "n_frames", 1)
             return _tiff_pages(image, count) if count > 1 else [0]
+        if frames == "all" and image.format == "GIF":
+            check_size(*canvas_size(self._data), self._name, self._max_pixels)
         if frames == "all" and image.format in _ANIMATIONS:
             return list(range(getattr(image, "n_frames", 1)))
         return [0]

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images.formats import is_pdf
-from ppocr_jax.images.loading import MAX_PIXELS, load_image
+from ppocr_jax.images.formats import MAX_PIXELS, is_pdf
+from ppocr_jax.images.loading import load_image
 from ppocr_jax.images.sources import (
     ImageError,
     ImageSource,
