@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppocr_jax.images import ImageError, describe_source, load_image
+from ppocr_jax.images import ImageError, describe_source, load_image, sources
 
 
 @pytest.fixture
@@ -253,6 +253,70 @@ def test_lab():
     lab = np.array([[[255, 0, 0], [0, 0, 0], [136, 80, 67]]], np.uint8)
     loaded = load_image(encode(Image.frombytes("LAB", (3, 1), lab.tobytes()), "TIFF"))
     assert np.abs(loaded[0].astype(int) - [[255, 255, 255], [0, 0, 0], [255, 0, 0]]).max() <= 3
+
+
+def on_nothing(*colours: tuple[int, ...], outline: tuple[int, ...] = ()) -> np.ndarray:
+    """(60, 60 n, 4): n squares of 20 pixels, each 20 pixels from the transparent edge, framed in `outline`."""
+    rgba = np.zeros((60, 60 * len(colours), 4), np.uint8)
+    for i, colour in enumerate(colours):
+        if outline:
+            rgba[18:42, 60 * i + 18 : 60 * i + 42] = (*outline, 255)
+        rgba[20:40, 60 * i + 20 : 60 * i + 40] = (*colour, 255)[:4]
+    return rgba
+
+
+WHITE, BLACK, YELLOW, RED, GREY = (255,) * 3, (0,) * 3, (255, 255, 0), (200, 0, 0), (128,) * 3
+
+
+@pytest.mark.parametrize(
+    ("rgba", "ground"),
+    [
+        (on_nothing(BLACK), 255),
+        (on_nothing(RED, GREY), 255),
+        (on_nothing(WHITE), 0),
+        (on_nothing(YELLOW, WHITE, GREY), 0),
+        (on_nothing(YELLOW, RED), 128),
+        (on_nothing(WHITE, BLACK), 128),
+        (on_nothing(WHITE, outline=BLACK), 0),
+        (on_nothing(WHITE, BLACK, outline=BLACK), 128),
+        (on_nothing((255, 255, 255, 20)), 255),
+        (np.zeros((5, 5, 4), np.uint8), 255),
+    ],
+)
+def test_nothing_vanishes_on_its_ground(rgba, ground):
+    for source in (rgba, encode(Image.fromarray(rgba), "PNG"), Image.fromarray(rgba)):
+        loaded = load_image(source)
+        assert (loaded[rgba[..., 3] == 0] == ground).all()
+        assert np.array_equal(loaded[rgba[..., 3] == 255], rgba[rgba[..., 3] == 255][:, :3])
+
+
+def test_opaque_alpha_changes_nothing(scene):
+    rgba = np.dstack([scene, np.full(scene.shape[:2], 255, np.uint8)])
+    assert np.array_equal(load_image(rgba), scene)
+    assert np.array_equal(load_image(encode(Image.fromarray(rgba), "WEBP", lossless=True)), scene)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000"])
+@pytest.mark.filterwarnings("error")
+def test_the_limit_is_an_argument_and_not_pillows(monkeypatch, scene, kind):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)  # the scene has 960: Image.open would warn
+    data = encode(Image.fromarray(scene), kind)
+    assert load_image(data).shape == scene.shape
+    with pytest.raises(ImageError, match="too large: 40x24"):
+        load_image(data, max_pixels=959)
+    assert Image.MAX_IMAGE_PIXELS == 600
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "PPM"])
+def test_the_limit_can_be_raised_above_pillows(monkeypatch, scene, kind):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # the scene has 960: Image.open would refuse
+    assert load_image(encode(Image.fromarray(scene), kind)).shape == scene.shape
+
+
+def test_files_without_end_are_given_up(monkeypatch):
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 3 * 2**20)
+    with pytest.raises(ImageError, match="/dev/zero is too large: more than 3 MiB"):
+        load_image("/dev/zero")
 
 
 def test_other_types():

@@ -70,11 +70,11 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     return data, name
 
 
-def read_stream(file: BinaryIO, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+def read_stream(file: BinaryIO, name: str) -> bytes:
     """Everything that is left in an open file, which may be a pipe.
 
     Raises:
-        ImageError: it has more than `max_bytes`, or cannot be read.
+        ImageError: it has more than `MAX_FILE_BYTES`, or cannot be read.
         TypeError: it was opened in text mode.
     """
     chunks, size = [], 0
@@ -84,8 +84,8 @@ def read_stream(file: BinaryIO, name: str, max_bytes: int = MAX_FILE_BYTES) -> b
                 raise TypeError("a picture's file must be opened in binary mode")
             chunks.append(chunk)
             size += len(chunk)
-            if size > max_bytes:
-                raise ImageError(f"{name} is too large: more than {max_bytes / 2**20:.0f} MiB")
+            if size > MAX_FILE_BYTES:
+                raise ImageError(f"{name} is too large: more than {MAX_FILE_BYTES / 2**20:.0f} MiB")
     except OSError as error:
         raise ImageError(f"cannot read {name}: {first_line(error)}") from error
     return b"".join(chunks)
