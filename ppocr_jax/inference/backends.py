@@ -154,10 +154,15 @@ def _make_session(path: Path, threads: int | None, device: str) -> onnxruntime.I
         raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
 
 
-def _providers(device: str) -> list[str]:
+def on_gpu(device: str) -> bool:
+    """Whether ONNX Runtime would run networks on a GPU."""
     import onnxruntime
 
-    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _providers(device: str) -> list[str]:
+    cuda = on_gpu(device)
     if device == "cuda" and not cuda:
         raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and device != "cpu" else ["CPUExecutionProvider"]
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,13 +11,14 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from ppocr_jax.images import ImageSource, describe_source, load_image
-from ppocr_jax.inference.backends import OnnxBackend, make_backend
+from ppocr_jax.inference.backends import OnnxBackend, make_backend, on_gpu
 from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.page_reader import PageReader, as_quads
+from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
@@ -54,7 +54,7 @@ class OCR:
                 such a recogniser; see `onnx_files.with_onnx_files`.
             backend: "onnx" (ONNX Runtime) or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
-            threads: threads per operation, for ONNX Runtime; None: one per core.
+            threads: cores to use for one picture, by ONNX Runtime; None: all.
             options: fields of `ReadOptions`, for every call.
 
         Raises:
@@ -65,11 +65,15 @@ class OCR:
         bundle = load_bundle(model)
         if det or cls or rec or charset:
             bundle = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset)
-        make = partial(make_backend, bundle, kind=backend, device=device, threads=threads)
+        make = partial(make_backend, bundle, kind=backend, device=device)
+        # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
+        det = make("det", threads=threads) if bundle.det else None
+        cls, rec = (make(task, threads=1) if getattr(bundle, task) else None for task in ("cls", "rec"))
+        workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
         self._reader = PageReader(
-            Detector(make("det"), bundle.det) if bundle.det else None,
-            Recognizer(make("rec"), bundle.rec, bundle.charset) if bundle.rec else None,
-            DirectionClassifier(make("cls"), bundle.cls) if bundle.cls else None,
+            Detector(det, bundle.det) if det else None,
+            Recognizer(rec, bundle.rec, bundle.charset, workers) if rec else None,
+            DirectionClassifier(cls, bundle.cls, workers) if cls else None,
         )
 
     @classmethod
@@ -140,7 +144,7 @@ class OCR:
         stages = map(_single_threaded, (reader.detector, reader.recognizer, reader.classifier))
         alone = OCR.from_stages(*stages, **vars(self._options))
         read = partial(alone.__call__, **options)
-        return read_many(read, sources, workers=_cores() if workers is None else workers, on_error=on_error)
+        return read_many(read, sources, workers=cores() if workers is None else workers, on_error=on_error)
 
     def detect(self, image_rgb: np.ndarray, **options: Any) -> list[TextBox]:
         """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
@@ -174,10 +178,6 @@ _Stage = TypeVar("_Stage", Detector, DirectionClassifier, Recognizer)
 
 def _single_threaded(stage: _Stage | None) -> _Stage | None:
     """A stage that uses one core a call."""
-    if stage is None or not isinstance(stage.backend, OnnxBackend):
-        return stage
-    return replace(stage, backend=stage.backend.with_threads(1))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(stage, Detector) and isinstance(stage.backend, OnnxBackend):
+        return replace(stage, backend=stage.backend.with_threads(1))
+    return replace(stage, workers=1) if isinstance(stage, DirectionClassifier | Recognizer) else stage

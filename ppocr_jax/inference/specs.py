@@ -61,15 +61,16 @@ class ClassifierSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class RecognizerSpec(NetworkSpec):
-    """The recogniser: input height and least batch width in pixels.
+    """The recogniser: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
 
-    `width`: of a network that takes no other; longer lines are squeezed into it.
+    `width`: of a network that takes no other; longer lines are read through windows.
     """
 
     task: ClassVar[str] = "rec"
     normalization: Normalization = LINE_NORMALIZATION
     height: int = 32
     min_width: int = 320
+    margin: int = 0
     width: int | None = None
 
 

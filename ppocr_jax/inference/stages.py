@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +15,13 @@ from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.long_lines import join_windows, window_starts
+from ppocr_jax.inference.parallel import parallel_map
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.tiling import tiled_map
 from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, line_windows, pad_small, resize_pad_line
 
-BATCH_SIZE = 6
+# Small batches waste little on padding, stay in the cache, and keep several cores busy.
+BATCH_SIZE = 2
 LONGEST = 1280
 """Pixels, at the network's height, up to which a line is read in one piece: longer ones would make batches, and the
 memory kept for them, as wide as they are."""
@@ -75,20 +78,25 @@ class Direction:
 
 @dataclass(frozen=True)
 class DirectionClassifier:
-    """Tells lines that stand on their head."""
+    """Tells lines that stand on their head. Up to `workers` batches run at a time."""
 
     backend: Backend
     spec: ClassifierSpec
+    workers: int = 1
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Direction]:
         """Direction of each line crop (h, w, 3) uint8 RGB."""
         parts = [(i, part) for i, crop in enumerate(crops) for part in self._parts(crop)]
+        starts = range(0, len(parts), batch_size)
+        batches = [[part for _, part in parts[start : start + batch_size]] for start in starts]
+        rows = parallel_map(self._run, batches, workers=self.workers)
         seen: list[list[np.ndarray]] = [[] for _ in crops]
-        for indices in width_sorted_batches([part for _, part in parts], batch_size):
-            batch = _line_batch([parts[k][1] for k in indices], self.spec, self.spec.width)
-            for k, probabilities in zip(indices, self.backend(batch), strict=True):
-                seen[parts[k][0]].append(probabilities)
+        for (i, _), probabilities in zip(parts, itertools.chain.from_iterable(rows), strict=True):
+            seen[i].append(probabilities)
         return [self._direction(_joint(rows)) for rows in seen]
+
+    def _run(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        return self.backend(_line_batch(parts, self.spec, self.spec.width))
 
     def _parts(self, crop: np.ndarray) -> list[np.ndarray]:
         if self.spec.long_lines == "squeeze":
@@ -103,11 +111,12 @@ class DirectionClassifier:
 
 @dataclass(frozen=True)
 class Recognizer:
-    """Reads text lines."""
+    """Reads text lines. Up to `workers` batches run at a time."""
 
     backend: Backend
     spec: RecognizerSpec
     charset: Charset
+    workers: int = 1
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
         """Text of each line crop (h, w, 3) uint8 RGB.
@@ -120,15 +129,17 @@ class Recognizer:
         long = [i for i, width in enumerate(widths) if width > longest]
         short = [i for i, width in enumerate(widths) if width <= longest]
         texts = {i: self._read_long(crops[i], widths[i], longest, batch_size) for i in long}
-        for batch in width_sorted_batches([crops[i] for i in short], batch_size):
-            indices = [short[k] for k in batch]
-            texts.update(zip(indices, self._read_batch([crops[i] for i in indices]), strict=True))
+        batches = [[short[k] for k in batch] for batch in width_sorted_batches([crops[i] for i in short], batch_size)]
+        batches.reverse()  # the longest first: what remains at the end is quickly done
+        found = parallel_map(lambda batch: self._read_batch([crops[i] for i in batch]), batches, workers=self.workers)
+        for indices, decoded in zip(batches, found, strict=True):
+            texts.update(zip(indices, decoded, strict=True))
         return [texts[i] for i in range(len(crops))]
 
     def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
-        width = self.spec.width or crop_batch_width(
-            [crop.shape[:2] for crop in crops], height=self.spec.height, min_width=self.spec.min_width
-        )
+        sizes = [crop.shape[:2] for crop in crops]
+        height, least, margin = self.spec.height, self.spec.min_width, self.spec.margin
+        width = self.spec.width or max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
         probabilities = self.backend(_line_batch(crops, self.spec, width))
         frame = width / probabilities.shape[1]
         filled = [line_width(crop.shape, height=self.spec.height, max_width=width) for crop in crops]
@@ -141,9 +152,8 @@ class Recognizer:
             crop, height=self.spec.height, width=max(length, starts[-1] + width), normalization=self.spec.normalization
         )
         windows = [line[:, start : start + width] for start in starts]
-        rows: list[np.ndarray] = []
-        for k in range(0, len(windows), batch_size):
-            rows += list(self.backend(np.stack(windows[k : k + batch_size])))
+        batches = [np.stack(windows[k : k + batch_size]) for k in range(0, len(windows), batch_size)]
+        rows = list(itertools.chain.from_iterable(parallel_map(self.backend, batches, workers=self.workers)))
         joined = join_windows(rows, starts, width=width)
         return replace(ctc_greedy_decode(joined[None], self.charset)[0], extent=length * len(rows[0]) / width)
 
