@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tests import odd_files
 
-WORDS = ("Garden", "window")
+WORDS = ("Market", "window")
 WIDTH, HEIGHT = 360, 120
 PASSWORD = "geheim"
 
@@ -131,6 +131,6 @@ LONG_TEXT = "a quiet line of ordinary words that goes on and on for as long as t
 ImageDraw.Draw(LONG).text((30, 20), LONG_TEXT, fill=0, font=font(64))
 
 STACKED = Image.new("L", (90, 360), 255)
-for i, letter in enumerate("GARDEN"):
+for i, letter in enumerate("MARKET"):
     ImageDraw.Draw(STACKED).text((45, 30 + 58 * i), letter, fill=0, font=font(48), anchor="mm")
 STACKED_ARRAY = np.asarray(STACKED)
