@@ -96,6 +96,19 @@ def pdf(lines: list[str], *, pages: int = 1, password: str = "", size: tuple[int
     return _pdf_file(objects, trailer)
 
 
+def form_pdf(value: str) -> bytes:
+    """A PDF document whose only text was filled into a form's field, which has no appearance of its own."""
+    field = f"/FT/Tx/T(name)/V({value})/DA(/F 30 Tf 0 g)/Rect[20 20 340 100]/F 4/P 4 0 R"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[5 0 R]/DR<</Font<</F 3 0 R>>>>/DA(/F 30 Tf 0 g)>>>>",
+        b"<</Type/Pages/Count 1/Kids[4 0 R]>>",
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 360 120]/Annots[5 0 R]>>",
+        f"<</Type/Annot/Subtype/Widget{field}>>".encode(),
+    ]
+    return _pdf_file(objects, b"")
+
+
 def _pdf_file(objects: list[bytes], trailer: bytes) -> bytes:
     file, offsets = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):

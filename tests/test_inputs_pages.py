@@ -17,7 +17,7 @@ from ppocr_jax.images import ImageError, load_image
 from ppocr_jax.inputs import read_pages
 from ppocr_jax.inputs.page_numbers import PageNumbers
 from ppocr_jax.inputs.pdf import _largest_scale
-from tests.odd_files import pdf
+from tests.odd_files import form_pdf, pdf
 from tests.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
 
 LEVELS = (10, 90, 170, 250)
@@ -246,6 +246,12 @@ class TestPdf:
     def test_load_image_names_what_reads_it(self):
         with pytest.raises(ImageError, match=r"is a PDF document, not a picture; ppocr_jax\.inputs\.read_pages"):
             load_image(pdf(["a"]))
+
+    def test_what_was_filled_into_forms_is_drawn(self):
+        empty, filled = (next(read_pages(form_pdf(value))).image_rgb for value in ("", "window"))
+        ink = (filled < 100).all(axis=-1) & ~(empty < 100).all(axis=-1)
+        assert ink.sum() > 2000
+        assert np.ptp(ink.any(axis=0).nonzero()[0]) > 200
 
     def test_a_page_of_no_size(self):
         (page,) = read_pages(pdf(["a"], size=(0, 0)))  # PDFium takes US letter, as other readers do
