@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
@@ -134,6 +139,8 @@ class Page:
         rotation: by how many degrees the text is turned clockwise: 0, 90, 180 or 270. Coordinates are those of the
             picture as it is; the order of the lines that of the page turned upright.
         error: why the picture could not be read; "" for one that was.
+        number: of the page within its document, from 1.
+        warnings: what may have gone wrong, such as text too small to be found.
     """
 
     width: int
@@ -142,6 +149,8 @@ class Page:
     source: str = ""
     rotation: int = 0
     error: str = ""
+    number: int = 1
+    warnings: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -161,14 +170,17 @@ class Page:
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
         """Plain types, for JSON; with `words` also each line's words and their characters."""
-        values = {
+        values: dict[str, Any] = {
             "schema": SCHEMA_VERSION,
             "image": self.source,
+            "page": self.number,
             "width": self.width,
             "height": self.height,
             "rotation": self.rotation,
             "lines": [line.to_dict(words=words) for line in self.lines],
         }
+        if self.warnings:
+            values["warnings"] = list(self.warnings)
         return values | {"error": self.error} if self.error else values
 
     @classmethod
@@ -181,9 +193,30 @@ class Page:
         if values.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
             raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
         lines = tuple(Line.from_dict(line) for line in values["lines"])
-        size = int(values["width"]), int(values["height"])
-        more = values.get("image", ""), int(values.get("rotation", 0)), values.get("error", "")
-        return cls(*size, lines, *more)
+        return cls(
+            int(values["width"]),
+            int(values["height"]),
+            lines,
+            values.get("image", ""),
+            int(values.get("rotation", 0)),
+            values.get("error", ""),
+            int(values.get("page", 1)),
+            tuple(values.get("warnings", ())),
+        )
+
+    def save(self, path: str | Path, *, image: Any = None) -> None:
+        """Write the page in the format that the path's suffix names; see `writers.save.save_page`."""
+        # By name: a result knows no writer, only that there are some.
+        import_module("ppocr_jax.writers.save").save_page(self, path, image=image)
+
+    def draw(self, image: Any = None) -> np.ndarray:
+        """The picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw.draw_page`.
+
+        Args:
+            image: the picture; left out, it is read again from `source`.
+        """
+        picture = import_module("ppocr_jax.writers.save").picture_of(self, image)
+        return import_module("ppocr_jax.draw").draw_page(picture, self)
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:

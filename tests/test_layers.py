@@ -21,7 +21,7 @@ UNITS = {
     "inference": (2, 0),
     **{
         name: (3, rank)
-        for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim", "writers", "draw"])
+        for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim", "draw", "writers"])
     },
     **{name: (4, rank) for rank, name in enumerate(["bulk", "serve", "commands", "cli", "__main__"])},
 }

@@ -33,6 +33,7 @@ def test_the_written_form_of_a_page():
     assert page.to_dict() == {
         "schema": SCHEMA_VERSION,
         "image": "a.jpg",
+        "page": 1,
         "width": 640,
         "height": 480,
         "rotation": 0,

@@ -1,13 +1,70 @@
-"""A `Page` in the formats people use. Each writer is a function from `Page` to `str`."""
+"""Pages in the formats people use.
+
+Each text writer is a function from pages to pieces of text, so that a result can be written while its pages are still
+being read. The searchable PDF (`pdf.SearchablePdf`) also needs the pictures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
+from ppocr_jax.errors import UserError
 from ppocr_jax.results import Page
-from ppocr_jax.writers.json import to_json
+from ppocr_jax.writers.alto import to_alto
+from ppocr_jax.writers.hocr import to_hocr
+from ppocr_jax.writers.json import to_json, to_jsonl
+from ppocr_jax.writers.markdown import to_markdown
+from ppocr_jax.writers.table import to_table
 from ppocr_jax.writers.text import to_text
 
-WRITERS: dict[str, Callable[[Page], str]] = {"text": to_text, "json": to_json}
+Writer = Callable[..., Iterator[str]]
 
-__all__ = ["WRITERS", "to_json", "to_text"]
+WRITERS: dict[str, Writer] = {
+    "text": to_text,
+    "json": to_json,
+    "jsonl": to_jsonl,
+    "csv": to_table,
+    "tsv": partial(to_table, delimiter="\t"),
+    "md": to_markdown,
+    "hocr": to_hocr,
+    "alto": to_alto,
+}
+"""Format -> function from an iterable of pages to pieces of text."""
+
+WITH_WORDS = ("json", "jsonl", "csv", "tsv")
+"""Formats that take `words=True`: hOCR, ALTO and PDF hold words anyway, the others cannot."""
+
+
+def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Iterator[str]:
+    """Pages in one of `WRITERS`, piece by piece.
+
+    Args:
+        pages: any number of them.
+        name: of the format.
+        words: write words instead of, or beside, lines; see `WITH_WORDS`.
+
+    Raises:
+        UserError: there is no such format, or it cannot hold words.
+    """
+    if name not in WRITERS:
+        raise UserError(f"no format {name!r}; there are: {', '.join(WRITERS)}")
+    if not words:
+        return WRITERS[name](pages)
+    if name not in WITH_WORDS:
+        raise UserError(f"words are written to {', '.join(WITH_WORDS)} only (hocr, alto and pdf always hold them)")
+    return WRITERS[name](pages, words=True)
+
+
+__all__ = [
+    "WITH_WORDS",
+    "WRITERS",
+    "to_alto",
+    "to_hocr",
+    "to_json",
+    "to_jsonl",
+    "to_markdown",
+    "to_table",
+    "to_text",
+    "write_pages",
+]

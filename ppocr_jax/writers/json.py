@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable, Iterator
 
 from ppocr_jax.results import Page
 
 
-def to_json(page: Page) -> str:
-    """The page's `to_dict` as one row of JSON, ended by a line break, so that many pages make a JSON Lines file."""
-    return json.dumps(page.to_dict(), ensure_ascii=False) + "\n"
+def to_jsonl(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
+    """JSON Lines: the `to_dict` of each page in a row of its own."""
+    for page in pages:
+        yield json.dumps(page.to_dict(words=words), ensure_ascii=False) + "\n"
+
+
+def to_json(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
+    """The `to_dict` of a page in a row; of several an array with a page in each row."""
+    rows = (row.rstrip("\n") for row in to_jsonl(pages, words=words))
+    first = list(itertools.islice(rows, 2))
+    if len(first) < 2:
+        yield from (row + "\n" for row in first or ["[]"])
+        return
+    yield "[\n" + first[0] + ",\n" + first[1]
+    for row in rows:
+        yield ",\n" + row
+    yield "\n]\n"

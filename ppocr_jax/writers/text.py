@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from ppocr_jax.results import Page
 
 
-def to_text(page: Page) -> str:
-    """One text line per row, each ended by a line break; empty for a page without text."""
-    return "".join(line.text + "\n" for line in page)
+def to_text(pages: Iterable[Page]) -> Iterator[str]:
+    """One text line per row, each ended by a line break; pages are separated by a form feed."""
+    for number, page in enumerate(pages):
+        yield "\f" * (number > 0) + "".join(line.text + "\n" for line in page)

@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.results import Page
+from ppocr_jax.writers import WITH_WORDS, WRITERS, write_pages
+from ppocr_jax.writers.save import TEXT_SUFFIXES
+from tests.writers.pages import PAGE
+
+PICTURE = np.full((400, 600, 3), 250, np.uint8)
+
+
+@pytest.mark.parametrize("suffix", list(TEXT_SUFFIXES))
+def test_the_suffix_names_the_format(tmp_path: Path, suffix: str):
+    path = tmp_path / f"page{suffix.upper()}"
+    path.write_text("old")
+    PAGE.save(path)
+    assert path.read_bytes().decode() == "".join(write_pages([PAGE], TEXT_SUFFIXES[suffix]))
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_the_drawn_page(tmp_path: Path, suffix: str):
+    PAGE.save(tmp_path / f"page{suffix}", image=PICTURE)
+    with Image.open(tmp_path / f"page{suffix}") as drawn:
+        assert drawn.size == (1200, 400)
+
+
+def test_the_picture_is_read_again(tmp_path: Path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    page = Page(600, 400, PAGE.lines, str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(page.draw(), PAGE.draw(PICTURE))
+    with pytest.raises(UserError, match="600x400"):
+        PAGE.draw(PICTURE[:10])
+    with pytest.raises(UserError, match="give `image`"):
+        Page(600, 400, ()).draw()
+
+
+def test_a_page_of_pdf(tmp_path: Path):
+    pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
+    PAGE.save(tmp_path / "page.pdf", image=PICTURE)
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_unknown_suffixes_and_places_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"names no format; there are \.txt, .*\.pdf"):
+        PAGE.save(tmp_path / "page.docx")
+    with pytest.raises(UserError, match="cannot write"):
+        PAGE.save(tmp_path / "none" / "page.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_words_where_a_format_can_hold_them(name: str):
+    if name in WITH_WORDS:
+        assert "Shop" in "".join(write_pages([PAGE], name, words=True))
+        assert len("".join(write_pages([PAGE], name, words=True))) > len("".join(write_pages([PAGE], name)))
+    else:
+        with pytest.raises(UserError, match="json, jsonl, csv, tsv only"):
+            write_pages([PAGE], name, words=True)
+
+
+def test_unknown_formats_are_refused():
+    with pytest.raises(UserError, match="no format 'docx'"):
+        write_pages([PAGE], "docx")
+
+
+def test_pages_are_written_as_they_come():
+    seen = []
+
+    def pages():
+        for page in (PAGE, PAGE, PAGE):
+            seen.append(page)
+            yield page
+
+    pieces = write_pages(pages(), "jsonl")
+    assert json.loads(next(pieces))["width"] == 600
+    assert len(seen) == 1
