@@ -30,13 +30,16 @@ SYSTEM_FONT_FOLDERS = (
 )
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
-# Their letters are pictures, keys, outlines or small capitals (the label would not be what is drawn), or hairlines.
+# Their letters are pictures, keys, outlines or capitals (the label would not be what is drawn), or hairlines.
 _UNSUITABLE = re.compile(
     r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|"
-    r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|\bsc\b|sc-|sc\d+-|unicase|braille|musical|"
+    r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|unicase|braille|musical|"
     r"lastresort|webdings|wingdings",
     re.IGNORECASE,
 )
+# "Alegreya SC" has small capitals, "Noto Sans CJK SC" has Simplified Chinese: the characters tell them apart.
+_SMALL_CAPITALS_OR_CHINESE = re.compile(r"\bsc\b|sc-|sc\d+-", re.IGNORECASE)
+_SIMPLIFIED_CHINESE = frozenset("这们国")
 _TESTED = string.printable.strip() + "€£¥¢₹"
 _COLLECTION_SUFFIXES = {".ttc", ".otc"}
 _SUFFIXES = {".ttf", ".otf"} | _COLLECTION_SUFFIXES
@@ -146,7 +149,8 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
     family = names.getDebugName(16) or names.getDebugName(1) or name
     cmap = font.getBestCmap() or {}  # type: ignore[attr-defined]
     characters = {chr(code) for code in cmap}
-    if _UNSUITABLE.search(name) or _UNSUITABLE.search(Path(path).name) or not characters.issuperset(LETTERS_AND_DIGITS):
+    unsuitable = any(_is_unsuitable(n, characters) for n in (name, Path(path).name))
+    if unsuitable or not characters.issuperset(LETTERS_AND_DIGITS):
         return None
     pil_font = _load(path, index, 24)
     characters -= _not_drawn(pil_font, characters)
@@ -157,6 +161,13 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
     italic_flag = "OS/2" in font and font["OS/2"].fsSelection & 1  # type: ignore[operator,index]
     slanted = bool(italic_flag) or font["post"].italicAngle != 0  # type: ignore[index]
     return FontFace(path, index, family, name, monospaced, slanted, frozenset(characters | {" "}))
+
+
+def _is_unsuitable(name: str, characters: set[str]) -> bool:
+    """Whether the name of a face or its file says that it does not draw ordinary small and capital letters."""
+    if _UNSUITABLE.search(name):
+        return True
+    return bool(_SMALL_CAPITALS_OR_CHINESE.search(name)) and not characters >= _SIMPLIFIED_CHINESE
 
 
 def _not_drawn(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:

@@ -59,6 +59,58 @@ def test_a_font_whose_small_letters_are_capitals_is_recognised(faces, tmp_path):
         find_fonts([tmp_path])
 
 
+def _renamed(face, path, family, *, hanzi):
+    """A copy of a font under another name, with glyphs for some hanzi when wanted."""
+    from fontTools.ttLib import TTFont
+
+    font = TTFont(face.path)
+    for entry in font["name"].names:
+        if entry.nameID in (1, 4, 16):
+            entry.string = family
+    if hanzi:
+        for table in font["cmap"].tables:
+            if table.isUnicode():
+                table.cmap.update({ord(c): table.cmap[ord("x")] for c in "这们国"})
+    font.save(path)
+
+
+@pytest.mark.parametrize(
+    ("family", "file_name"),
+    [
+        ("Example Sans CJK SC", "Example.ttf"),
+        ("Example", "ExampleSansSC-Regular.ttf"),
+        ("Example SC", "ExampleSC-R.ttf"),
+    ],
+)
+def test_sc_is_small_capitals_without_hanzi_and_simplified_chinese_with_them(faces, tmp_path, family, file_name):
+    path = tmp_path / file_name
+    _renamed(faces[0], path, family, hanzi=False)
+    with pytest.raises(NoFontsError):
+        find_fonts([tmp_path])
+    with_hanzi = tmp_path / "hanzi"
+    with_hanzi.mkdir()
+    path.unlink()
+    _renamed(faces[0], with_hanzi / file_name, family, hanzi=True)
+    assert [face.family for face in find_fonts([with_hanzi])] == [family]
+
+
+@pytest.mark.parametrize("family", ["Example Symbol SC", "Example SC Thin", "Example SC Outline"])
+def test_hanzi_do_not_excuse_other_unsuitable_names(faces, tmp_path, family):
+    _renamed(faces[0], tmp_path / "font.ttf", family, hanzi=True)
+    with pytest.raises(NoFontsError):
+        find_fonts([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["Sans", "Serif"])
+def test_installed_chinese_faces_are_found(tmp_path, name):
+    installed = Path(f"/usr/share/fonts/opentype/noto/Noto{name}CJK-Regular.ttc")
+    if not installed.is_file():
+        pytest.skip(f"{installed} is not installed")
+    (tmp_path / installed.name).symlink_to(installed)
+    families = [face.family for face in find_fonts([tmp_path], required="东国这们")]
+    assert f"Noto {name} CJK SC" in families
+
+
 def test_split_keeps_every_face_once(faces):
     word = faces[0].family.split()[0].lower()
     others, held_out = split_fonts(faces, [word])
