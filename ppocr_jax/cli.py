@@ -18,6 +18,7 @@ COMMANDS = {
     "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
     "extract-centers": ("centres of Enhanced CTC from a trained recogniser", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
+    "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
     "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
 }
 """Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come

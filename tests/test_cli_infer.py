@@ -88,8 +88,9 @@ def test_bad_pictures_give_one_line_and_exit_code_1(infer, tmp_path, capsys):
     empty.touch()
     assert infer("--image", empty) == 1
     assert_one_line(capsys, "empty.png is empty")
-    assert infer("--image", tmp_path) == 1
-    assert_one_line(capsys, "is a folder")
+    (tmp_path / "folder").mkdir()
+    assert infer("--image", tmp_path / "folder") == 1
+    assert_one_line(capsys, "holds no pictures")
 
 
 def test_truncated_picture(infer, picture, capsys):

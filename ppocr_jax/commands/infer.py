@@ -1,50 +1,121 @@
-"""`ppocr-jax infer`: read the text of a picture."""
+"""`ppocr-jax infer`: read the text of pictures and documents."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import positive, share, write_image, write_text
+from ppocr_jax.commands.common import positive, share
+
+if TYPE_CHECKING:
+    from ppocr_jax.inference.pipeline import OCR
+
+_TEXT_FORMATS = ("text", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
+_FORMATS = (*_TEXT_FORMATS, "pdf")
+_READ_OPTIONS = ("limit_side", "threshold", "box_threshold", "unclip_ratio", "drop_score", "max_pixels", "batch_size")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `infer`."""
-    parser.add_argument("--image", type=Path, required=True, metavar="PATH", help="the picture")
-    parser.add_argument("--format", choices=["text", "json"], default="text", help="of the result; default: text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the result here instead of standard output")
-    parser.add_argument("--draw", type=Path, metavar="OUT.png", help="also draw boxes and texts into this picture")
-    parser.add_argument("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
-    parser.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
-    parser.add_argument("--threads", type=positive, metavar="N", help="per operation, for the onnx backend")
-    parser.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
-    parser.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+    _add_inputs(parser.add_argument_group("what to read"))
+    _add_outputs(parser.add_argument_group("what to write"))
+    _add_reading(parser.add_argument_group("how to read"))
+
+
+def _add_inputs(group: Any) -> None:
+    group.add_argument(
+        "--image",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="pictures, PDF files, folders, or - for standard input",
+    )
+    group.add_argument("-r", "--recursive", action="store_true", help="go into subfolders")
+    group.add_argument("--pages", metavar="1-3,7", help="of each document; default: all")
+    group.add_argument("--password", help="of encrypted PDF files")
+    group.add_argument("--frames", choices=["first", "all"], default="first", help="of animations; default: first")
+    group.add_argument(
+        "--dpi", type=float, metavar="N", help="at which PDF pages are drawn; default: 200, or their scan's"
+    )
+    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
+    group.add_argument("--allow-url", action="store_true", help="fetch PATHs that begin with http:// or https://")
+
+
+def _add_outputs(group: Any) -> None:
+    group.add_argument("--format", choices=_FORMATS, help="of the result; default: that of --output's suffix, or text")
+    group.add_argument("--output", type=Path, metavar="FILE", help="write the result here instead of standard output")
+    group.add_argument("--words", action="store_true", help="words with their places, in json, jsonl, csv and tsv")
+    group.add_argument(
+        "--draw", type=Path, metavar="OUT.png", help="also draw boxes and texts; of several pages into a folder"
+    )
+    group.add_argument(
+        "--explain", type=Path, metavar="DIR", help="also write probability maps, boxes, crops and their texts"
+    )
+    group.add_argument("--resume", action="store_true", help="go on with a jsonl --output that was broken off")
+    group.add_argument(
+        "--progress", action=argparse.BooleanOptionalAction, help="default: for several pages, on a terminal"
+    )
+
+
+def _add_reading(group: Any) -> None:
+    group.add_argument(
+        "--model", "--lang", default="en", metavar="NAME_OR_DIR", help="built-in model or model folder; default: en"
+    )
+    group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
+    group.add_argument("--rec", metavar="FILE.onnx", help="this recogniser")
+    group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
+    group.add_argument(
+        "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"
+    )
+    group.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
+    group.add_argument("--threads", type=positive, metavar="N", help="cores to use, for the onnx backend; default: all")
+    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
+    group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
+    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
+    group.add_argument("--unclip-ratio", type=float, metavar="X", help="how far boxes grow beyond their kernels")
+    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+    group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read one picture.
+    """Read the pictures; gives 1 if one of them could not be read.
 
     Raises:
-        UserError: the picture or the model cannot be read, or the result not be written.
+        UserError: the only picture or the model cannot be read, an option makes no sense, or the result cannot be
+            written.
     """
-    from ppocr_jax.images import load_image
+    from ppocr_jax.commands.infer_output import Output
+    from ppocr_jax.commands.infer_pages import read_inputs
+    from ppocr_jax.inputs import find_inputs
+
+    inputs = find_inputs(args.image, recursive=args.recursive, allow_url=args.allow_url)
+    output = Output(args)
+    results = read_inputs(inputs, lambda: make_ocr(args), args, skip=output.done)
+    return output.write(results)
+
+
+def make_ocr(args: argparse.Namespace) -> OCR:
+    """The `OCR` that the options describe.
+
+    Raises:
+        UserError: the model cannot be loaded, or a value makes no sense.
+    """
+    from ppocr_jax.errors import UserError
     from ppocr_jax.inference.pipeline import OCR
-    from ppocr_jax.writers import WRITERS
 
-    image_rgb = load_image(args.image)
-    options = {name: getattr(args, name) for name in ("limit_side", "drop_score") if getattr(args, name) is not None}
-    ocr = OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **options)
-    page = replace(ocr(image_rgb), source=str(args.image))
-    if args.draw is not None:
-        from ppocr_jax.draw import draw_page
+    files = {name: getattr(args, name) for name in ("det", "cls", "rec", "charset") if getattr(args, name)}
+    options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
+    try:
+        return OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **files, **options)
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(str(error)) from error
 
-        write_image(args.draw, draw_page(image_rgb, page))
-    text = WRITERS[args.format](page)
-    if args.output is None:
-        sys.stdout.write(text)
-    else:
-        write_text(args.output, text)
-    return 0
+
+def warn(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(f"{text}\n")

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageSource, describe_source
 from ppocr_jax.results import Page
 
+T = TypeVar("T")
+R = TypeVar("R")
 OnError: TypeAlias = Literal["raise", "page"]
 _ERRORS_HANDLED = ("raise", "page")
 
@@ -40,17 +42,19 @@ def read_many(
         raise ValueError(f"workers must be at least 1, not {workers}")
     if on_error not in _ERRORS_HANDLED:
         raise ValueError(f"on_error must be one of {', '.join(_ERRORS_HANDLED)}, not {on_error!r}")
-    return _pages(_recorded(read) if on_error == "page" else read, iter(sources), workers)
+    return ordered_map(_recorded(read) if on_error == "page" else read, sources, workers=workers)
 
 
-def _pages(read: Callable[[ImageSource], Page], sources: Iterator[ImageSource], workers: int) -> Iterator[Page]:
+def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
+    """`function` of every item, in `workers` threads and in order; no more than two items a worker are taken ahead."""
+    source = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ppocr_jax")
     try:
-        waiting: deque[Future[Page]] = deque(pool.submit(read, source) for source in islice(sources, 2 * workers))
+        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(source, 2 * workers))
         while waiting:
-            page = waiting.popleft().result()
-            waiting.extend(pool.submit(read, source) for source in islice(sources, 1))
-            yield page
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+            yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -65,9 +65,18 @@ class PageReader:
 
     def detect(self, image_rgb: np.ndarray, options: ReadOptions) -> list[TextBox]:
         """Boxes of a picture, in no particular order."""
+        return self._present_detector()(image_rgb, **options.detector_arguments())
+
+    def probability_map(self, image_rgb: np.ndarray, options: ReadOptions) -> np.ndarray:
+        """The detector's map (h, w) of a picture."""
+        return self._present_detector().probability_map(
+            image_rgb, limit_side=options.limit_side, limit_type=options.limit_type
+        )
+
+    def _present_detector(self) -> Detector:
         if self.detector is None:
             raise BundleError("this model has no detector")
-        return self.detector(image_rgb, **options.detector_arguments())
+        return self.detector
 
     def classify(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Direction]:
         """How each crop lies."""

@@ -113,7 +113,7 @@ class OCR:
         if isinstance(source, list | tuple | Iterator) and not hasattr(source, "read"):
             return self.read_many(source, **options)
         chosen = self._options.changed(**options)
-        image_rgb = load_image(source, max_pixels=chosen.max_pixels)
+        image_rgb = load_image(source, max_pixels=chosen.max_pixels, partial=True)
         lines, rotation = self._reader.read(image_rgb, chosen)
         height, width = image_rgb.shape[:2]
         return Page(width, height, lines, describe_source(source), rotation)
@@ -140,11 +140,14 @@ class OCR:
             pages, in the order of the sources.
         """
         self._options.changed(**options)  # complains now, not at the first page
+        read = partial(self.single_threaded().__call__, **options)
+        return read_many(read, sources, workers=cores() if workers is None else workers, on_error=on_error)
+
+    def single_threaded(self) -> OCR:
+        """The same models, each call on one core: for those who make many calls at a time."""
         reader = self._reader
         stages = map(_single_threaded, (reader.detector, reader.recognizer, reader.classifier))
-        alone = OCR.from_stages(*stages, **vars(self._options))
-        read = partial(alone.__call__, **options)
-        return read_many(read, sources, workers=cores() if workers is None else workers, on_error=on_error)
+        return OCR.from_stages(*stages, **vars(self._options))
 
     def detect(self, image_rgb: np.ndarray, **options: Any) -> list[TextBox]:
         """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
@@ -155,6 +158,14 @@ class OCR:
         chosen = self._options.changed(**options)
         boxes = self._reader.detect(image_rgb, chosen)
         return [boxes[i] for i in READING_ORDERS[chosen.reading_order](as_quads([box.points for box in boxes]))]
+
+    def probability_map(self, image_rgb: np.ndarray, **options: Any) -> np.ndarray:
+        """The detector's map (h, w) float32, 0..1, of a picture (H, W, 3) uint8, in the size at which it is seen.
+
+        Raises:
+            BundleError: the model has no detector.
+        """
+        return self._reader.probability_map(image_rgb, self._options.changed(**options))
 
     def classify(self, crops: Sequence[np.ndarray], **options: Any) -> list[Direction]:
         """How each line crop (h, w, 3) uint8 lies.

@@ -51,6 +51,8 @@ class ReadOptions:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
 
+        if self.unclip_ratio is not None and not self.unclip_ratio > 0:
+            raise ValueError(f"unclip_ratio must be positive, not {self.unclip_ratio}")
         if self.reading_order not in READING_ORDERS:
             raise ValueError(f"reading_order must be one of {', '.join(READING_ORDERS)}, not {self.reading_order!r}")
 

@@ -51,6 +51,16 @@ class Detector:
             limit_side, limit_type: instead of the model's (`preprocess.detector_size`).
             thresholds: fields of `DBOptions`, instead of the model's.
         """
+        probability_map = self.probability_map(image_rgb, limit_side=limit_side, limit_type=limit_type)
+        options = replace(self.spec.postprocess, **thresholds)
+        boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
+        # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
+        return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
+
+    def probability_map(
+        self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
+    ) -> np.ndarray:
+        """Where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
         network_input = detector_input(
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
@@ -58,13 +68,6 @@ class Detector:
             size=self.spec.size,
             normalization=self.spec.normalization,
         )
-        probability_map = self._map(network_input)
-        options = replace(self.spec.postprocess, **thresholds)
-        boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
-        # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
-        return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
-
-    def _map(self, network_input: np.ndarray) -> np.ndarray:
         return self.backend(network_input[None])[0] if self.spec.size else tiled_map(self.backend, network_input)
 
 

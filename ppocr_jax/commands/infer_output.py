@@ -1,0 +1,168 @@
+"""The writing side of `ppocr-jax infer`: pages to a file or standard output, drawings, progress."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from ppocr_jax.commands.common import write_image
+from ppocr_jax.commands.infer_pages import ReadPage, page_name
+from ppocr_jax.commands.progress import Progress
+from ppocr_jax.errors import UserError
+from ppocr_jax.results import Page
+from ppocr_jax.writers import write_pages
+from ppocr_jax.writers.save import TEXT_SUFFIXES
+
+
+class Output:
+    """What `infer` writes, and where.
+
+    Attributes:
+        done: (source, page number) of the pages that a resumed output holds already.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        """
+        Raises:
+            UserError: options that do not go together, or a file to resume that is not what `infer` wrote.
+        """
+        self.args = args
+        self.format = args.format or _format_of(args.output)
+        if self.format == "pdf" and args.output is None:
+            raise UserError("a PDF needs --output FILE")
+        write_pages((), self.format, words=args.words) if self.format != "pdf" else None
+        if args.resume and (self.format != "jsonl" or args.output is None):
+            raise UserError("--resume goes on with --format jsonl and an --output FILE")
+        if args.words and self.format == "pdf":
+            raise UserError("--words: a PDF always holds them")
+        self.done = _rows_done(args.output) if args.resume and args.output.exists() else set()
+        self._failed = False
+        self._names: set[Path] = set()
+
+    def write(self, results: Iterator[ReadPage]) -> int:
+        """Write every page as it comes; gives the exit code, 1 if one was in error.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        with ExitStack() as stack:
+            shown = self.args.progress
+            progress = stack.enter_context(Progress(sys.stderr.isatty() if shown is None else shown))
+            pages = self._watched(results, progress)
+            if self.format == "pdf":
+                self._write_pdf(pages)
+            else:
+                self._write_text(write_pages((entry.page for entry in pages), self.format, words=self.args.words))
+        return int(self._failed)
+
+    def _watched(self, results: Iterator[ReadPage], progress: Progress) -> Iterator[ReadPage]:
+        """The pages, after all that is done with each beside writing it."""
+        for number, entry in enumerate(results, start=1):
+            progress.count(entry.page.source)
+            if entry.page.error:
+                self._failed = True
+                progress.say(f"infer: {entry.page.error}")
+            for warning in entry.page.warnings:
+                progress.say(f"infer: {entry.page.source}: {warning}")
+            if self.args.draw is not None and entry.source is not None:
+                self._draw(entry, number)
+            yield entry
+
+    def _draw(self, entry: ReadPage, number: int) -> None:
+        from ppocr_jax.draw import draw_page
+
+        assert entry.source is not None
+        path = self.args.draw
+        if not path.suffix or path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            path = self._free_name(path, entry.page)
+        elif number > 1:
+            raise UserError(f"--draw {path} is one picture, but there are several pages: name a folder")
+        write_image(path, draw_page(entry.source.image_rgb, entry.page))
+
+    def _free_name(self, folder: Path, page: Page) -> Path:
+        """A picture's name in a folder, with a count where two would be the same."""
+        stem = page_name(page)
+        name, count = folder / f"{stem}.png", 1
+        while name in self._names:
+            count += 1
+            name = folder / f"{stem}-{count}.png"
+        self._names.add(name)
+        return name
+
+    def _write_pdf(self, pages: Iterable[ReadPage]) -> None:
+        from ppocr_jax.writers.pdf import SearchablePdf
+
+        with SearchablePdf(self.args.output) as pdf:
+            for entry in pages:
+                if entry.source is not None:
+                    pdf.add(entry.page, entry.source.image_rgb, dpi=entry.source.dpi)
+
+    def _write_text(self, pieces: Iterable[str]) -> None:
+        path = self.args.output
+        if path is None:
+            for piece in pieces:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+        elif self.format == "jsonl":
+            _write_rows(path, pieces, append=self.args.resume)
+        else:
+            _write_whole(path, pieces)
+
+
+def _format_of(path: Path | None) -> str:
+    if path is None:
+        return "text"
+    return "pdf" if path.suffix.lower() == ".pdf" else TEXT_SUFFIXES.get(path.suffix.lower(), "text")
+
+
+def _write_rows(path: Path, rows: Iterable[str], *, append: bool) -> None:
+    """Each row is on the disk before the next page is waited for."""
+    try:
+        with path.open("a" if append else "w", encoding="utf-8", newline="\n") as out:
+            for row in rows:
+                out.write(row)
+                out.flush()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _write_whole(path: Path, pieces: Iterable[str]) -> None:
+    """Under another name until it is whole."""
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as out:
+            out.writelines(pieces)
+        scratch.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _rows_done(path: Path) -> set[tuple[str, int]]:
+    """Pages in a JSON Lines file. A last row that was broken off is cut away.
+
+    Raises:
+        UserError: another row is not a page.
+    """
+    try:
+        rows = path.read_bytes().splitlines(keepends=True)
+        if rows and not rows[-1].endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(sum(map(len, rows[:-1])))
+            rows.pop()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    done = set()
+    for number, row in enumerate(rows, start=1):
+        try:
+            page = Page.from_dict(json.loads(row))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}:{number} is not a page written by infer; --resume cannot go on with it") from error
+        done.add((page.source, page.number))
+    return done

@@ -1,0 +1,160 @@
+"""`infer` with folders, documents and every format."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppocr_jax.cli import run_command
+
+stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
+
+TEXTS = {"a.png": "abc", "b2.png": "ccab", "b10.png": "bbb"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "scans"
+    path.mkdir()
+    for name, text in TEXTS.items():
+        Image.fromarray(stripes.paint_page((200, 300), [(text, (150, 100), 0)])).save(path / name)
+    return path
+
+
+@pytest.fixture
+def infer(stripes_model):
+    def call(*arguments: object) -> int:
+        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
+
+    return call
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_folder_in_the_order_people_count(infer, folder, capsys):
+    assert infer("--image", folder, "--format", "jsonl") == 0
+    pages = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [Path(page["image"]).name for page in pages] == ["a.png", "b2.png", "b10.png"]
+    assert [page["lines"][0]["text"] for page in pages] == list(TEXTS.values())
+    assert infer("--image", folder, folder / "a.png") == 0
+    assert capsys.readouterr().out == "abc\n\fccab\n\fbbb\n\fabc\n"
+
+
+def test_one_bad_file_is_a_record_and_not_the_end(infer, folder, capsys):
+    (folder / "b1.png").write_text("no picture")
+    assert infer("--image", folder, "--format", "json") == 1
+    out, err = capsys.readouterr()
+    pages = json.loads(out)
+    assert [bool(page.get("error")) for page in pages] == [False, True, False, False]
+    assert err.count("\n") == 1
+    assert "b1.png is not a picture" in err
+
+
+def test_subfolders_only_when_asked(infer, folder, capsys):
+    shutil.move(folder / "b2.png", folder / "deep.png")
+    (folder / "sub").mkdir()
+    shutil.move(folder / "deep.png", folder / "sub" / "deep.png")
+    assert infer("--image", folder) == 0
+    assert capsys.readouterr().out == "abc\n\fbbb\n"
+    assert infer("--image", folder, "-r") == 0
+    assert capsys.readouterr().out == "abc\n\fbbb\n\fccab\n"
+
+
+def test_jsonl_goes_on_where_it_was_broken_off(infer, folder, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert infer("--image", folder, "--output", out) == 0
+    whole = out.read_bytes()
+    first = whole.split(b"\n")[0] + b"\n"
+    out.write_bytes(first.replace(b'"abc"', b'"kept"') + whole.split(b"\n")[1][:40])
+    assert infer("--image", folder, "--output", out, "--resume") == 0
+    assert out.read_bytes() == whole.replace(b'"abc"', b'"kept"')
+    assert infer("--image", folder, "--output", out, "--resume") == 0, "nothing is left to do"
+    assert out.read_bytes() == whole.replace(b'"abc"', b'"kept"')
+    out.write_text("my diary\n")
+    assert infer("--image", folder, "--output", out, "--resume") == 1
+    assert out.read_text() == "my diary\n"
+    assert infer("--image", folder, "--output", tmp_path / "new.jsonl", "--resume") == 0
+    assert (tmp_path / "new.jsonl").read_bytes() == whole
+
+
+def test_words_in_a_table(infer, folder, tmp_path):
+    assert infer("--image", folder / "a.png", "--output", tmp_path / "w.csv", "--words") == 0
+    with (tmp_path / "w.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["text"] for row in found] == ["abc"]
+    assert 70 < float(found[0]["x1"]) < 150 < float(found[0]["x2"]) < 230
+
+
+def test_drawings_of_several_pages_go_into_a_folder(infer, folder, tmp_path, capsys):
+    (folder / "sub").mkdir()
+    shutil.copy(folder / "a.png", folder / "sub" / "a.png")
+    assert infer("--image", folder, "-r", "--draw", tmp_path / "drawn") == 0
+    assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["a-2.png", "a.png", "b10.png", "b2.png"]
+    assert infer("--image", folder, "--draw", tmp_path / "one.png") == 1
+    assert "name a folder" in capsys.readouterr().err
+
+
+def test_explained(infer, folder, tmp_path):
+    assert infer("--image", folder / "a.png", "--explain", tmp_path / "why") == 0
+    names = {path.name for path in (tmp_path / "why" / "a").iterdir()}
+    assert names == {"probability.png", "boxes.png", "line-001.png", "lines.csv"}
+    probability = np.asarray(Image.open(tmp_path / "why" / "a" / "probability.png"))
+    assert probability.max() > 200
+    assert probability[:20].max() < 50
+    line = np.asarray(Image.open(tmp_path / "why" / "a" / "line-001.png"))
+    assert line.shape[1] > line.shape[0]
+    assert "abc" in (tmp_path / "why" / "a" / "lines.csv").read_text()
+
+
+def test_pages_of_documents(infer, folder, tmp_path, capsys):
+    pictures = [Image.open(folder / name) for name in TEXTS]
+    pictures[0].save(tmp_path / "three.tif", save_all=True, append_images=pictures[1:])
+    assert infer("--image", tmp_path / "three.tif", "--pages", "2-", "--format", "jsonl") == 0
+    pages = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [(page["page"], page["lines"][0]["text"]) for page in pages] == [(2, "ccab"), (3, "bbb")]
+    assert infer("--image", tmp_path / "three.tif", "--pages", "7") == 1
+    assert "has 3 pages, none of those asked for" in capsys.readouterr().err
+
+
+def test_searchable_pdf_and_back(infer, folder, tmp_path, capsys):
+    pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
+    pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
+    assert infer("--image", folder, "--output", tmp_path / "all.pdf") == 0
+    texts = [page.get_textpage().get_text_range().strip() for page in pdfium.PdfDocument(tmp_path / "all.pdf")]
+    assert texts == list(TEXTS.values())
+    assert infer("--image", tmp_path / "all.pdf", "--dpi", "150", "--format", "csv") == 0
+    assert [row["text"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == list(TEXTS.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "pdf"], "needs --output"),
+        (["--resume"], "--resume goes on with"),
+        (["--words"], "words are written to"),
+        (["--pages", "x"], "pages"),
+        (["--dpi", "3"], "dpi must lie between"),
+        (["--rec", "nowhere.onnx"], "no such file: nowhere.onnx"),
+        (["--charset", "en"], "a charset belongs to a recogniser"),
+        (["--unclip-ratio", "-1"], "unclip_ratio must be positive"),
+    ],
+)
+def test_options_that_make_no_sense_give_one_line(infer, folder, capsys, arguments, message):
+    assert infer("--image", folder / "a.png", *arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_progress_on_request(infer, folder, capsys):
+    assert infer("--image", folder, "--progress", "--output", folder / "x.txt") == 0
+    assert "3 pages" in capsys.readouterr().err
+    assert infer("--image", folder, "--no-progress", "--output", folder / "x.txt") == 0
+    assert capsys.readouterr().err == ""
