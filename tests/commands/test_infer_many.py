@@ -88,7 +88,7 @@ def test_words_in_a_table(infer, folder, tmp_path):
     with (tmp_path / "w.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["text"] for row in found] == ["abc"]
-    assert 70 < float(found[0]["x1"]) < 150 < float(found[0]["x2"]) < 230
+    assert 54 < float(found[0]["x1"]) < 120 < 180 < float(found[0]["x2"]) < 246
 
 
 def test_drawings_of_several_pages_go_into_a_folder(infer, folder, tmp_path, capsys):
