@@ -6,25 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ppocr_jax.data.synthetic.glyphs import Lettering, draw_text, extent_of
+from ppocr_jax.data.synthetic.glyphs import Lettering, advances, draw_text
+from ppocr_jax.data.synthetic.page_line import Box, LineSetting, PageLine, corners_of, line_box
 from ppocr_jax.data.synthetic.warp import Placement, Tilt, project, shape_matrix, wave_of
 
-Box = tuple[float, float, float, float]
-# Room between the ink and the quad, relative to the text's height: hand-drawn boxes hug the text like that.
-_QUAD_MARGIN = 0.06
-
-
-@dataclass(frozen=True)
-class PageLine:
-    """A text line of a page.
-
-    Attributes:
-        quad: (4, 2) float32, corners (x, y) in pixels, clockwise from where reading starts.
-        text: what it says.
-    """
-
-    quad: np.ndarray
-    text: str
+__all__ = ["Box", "PageCanvas", "PageLine", "View", "corners_of", "fitting", "scaled"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,9 @@ class PageCanvas:
             self._draw_tint.rectangle(box, fill=color)
         self._draw_ink.fontmode = "1" if lettering.pixelated else "L"
         self._draw_ink.text((x, baseline), text, 255, font, f"{anchor}s", stroke_width=lettering.stroke)
-        self._note(box, corners_of(box), text)
+        start = x + ink[0] - font.getbbox(text, anchor="ls", stroke_width=lettering.stroke)[0]
+        plain = replace(lettering, tracking=0.0, space_scale=1.0)
+        self._note(box, corners_of(box), text, LineSetting(plain, start, baseline, box, self.view.homography))
         return box
 
     def tilted_text(
@@ -145,7 +133,10 @@ class PageCanvas:
             self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))
         self._draw_tint.rectangle(box, fill=color)
         self._ink.paste(255, mask=Image.fromarray(layer))
-        self._note(box, quad, text)
+        starts, ends = advances(text, lettering)
+        start = float(ink.centers[0]) - (starts[0] + ends[0]) / 2
+        to_picture = self.view.homography @ move
+        self._note(box, quad, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave))
         return box
 
     def is_free(self, box: Box) -> bool:
@@ -201,23 +192,10 @@ class PageCanvas:
         picture[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
         return picture
 
-    def _note(self, box: Box, corners: np.ndarray, text: str) -> None:
+    def _note(self, box: Box, corners: np.ndarray, text: str, setting: LineSetting) -> None:
+        """Keep a line; its upright `box` and `corners` are of the canvas."""
         self._boxes.append(box)
-        self.lines.append(PageLine(project(self.view.homography, corners).astype(np.float32), text))
-
-
-def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
-    """The ink's box, at least as tall as a capital, with a narrow margin."""
-    top = min(ink[1], baseline + extent_of(lettering.face, lettering.size, "H")[0])
-    bottom = max(ink[3], baseline)
-    margin = max(1.0, _QUAD_MARGIN * (bottom - top))
-    return ink[0] - margin, top - margin, ink[2] + margin, bottom + margin
-
-
-def corners_of(box: Box) -> np.ndarray:
-    """(4, 2) corners of an upright box, clockwise from the top left."""
-    x0, y0, x1, y1 = box
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+        self.lines.append(PageLine(project(self.view.homography, corners).astype(np.float32), text, setting))
 
 
 def fitting(text: str, lettering: Lettering, width: float) -> str:
