@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,150 +12,176 @@ from ppocr_jax.commands.common import positive, write_image
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from ppocr_jax.charset import Charset
+    from ppocr_jax.commands.synth_samples import Drawing
+    from ppocr_jax.data.synthetic.corpus import Corpus
+    from ppocr_jax.data.synthetic.fonts import FontFace
 
-    from ppocr_jax.data.synthetic.page import PageGenerator
-    from ppocr_jax.data.synthetic.text_line import LineGenerator
+logger = logging.getLogger("ppocr_jax")
 
-_SHEET_WIDTH = 1280
-_SHEET_LINE = 36
-_SHEET_PAGE = 320
-_GREY = 128
+# Smaller pages have no room for a line of the smallest letters.
+_SMALLEST_PAGE = 64
+_LARGEST_PAGE = 8192
+_JPEG_QUALITY = 90
+_MOST_WORKERS = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `synth`."""
     parser.add_argument("kind", choices=["rec", "det", "cls"], help="text lines, pages, or lines half of them turned")
     parser.add_argument("--count", type=positive, default=100, metavar="N", help="number of samples; default: 100")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for images/ and the label file")
-    parser.add_argument("--preview", type=Path, metavar="SHEET.png", help="draw the samples on one sheet instead")
-    parser.add_argument(
-        "--augmentations", type=Path, metavar="SHEET.png", help="draw one sample as every training augmentation has it"
-    )
     parser.add_argument("--seed", type=int, default=0, help="samples are a function of it; default: 0")
-    parser.add_argument("--size", type=positive, default=640, metavar="PIXELS", help="side of a page; default: 640")
-    parser.add_argument("--charset", default="en", help="built-in charset or file; default: en")
-    parser.add_argument("--corpus", type=Path, nargs="+", default=[], metavar="FILE", help="texts, one entry a line")
-    parser.add_argument("--fonts", type=Path, nargs="+", metavar="DIR", help="font folders; default: the system's")
-    parser.add_argument("--backgrounds", type=Path, nargs="+", default=[], metavar="DIR", help="pictures without text")
+    _add_targets(parser.add_argument_group("what to write: one of"))
+    _add_formats(parser.add_argument_group("how it is written"))
+    _add_materials(parser.add_argument_group("what it is drawn with"))
+
+
+def _add_targets(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--output", type=Path, metavar="DIR", help="a data set, in a new or empty folder")
+    group.add_argument("--preview", type=Path, metavar="SHEET.png", help="one sheet with all samples, to look at")
+    group.add_argument(
+        "--augmentations", type=Path, metavar="SHEET.png", help="one sample as every training augmentation has it"
+    )
+
+
+def _add_formats(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format",
+        choices=["folder", "lmdb"],
+        default="folder",
+        help="images/ and a label file, or for lines an LMDB database; default: folder",
+    )
+    group.add_argument(
+        "--granularity", choices=["line", "word"], default="line", help="what a page's labels outline; default: line"
+    )
+    group.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side of a page; default: 640")
+    group.add_argument("--image-format", choices=["png", "jpg"], default="png", help="of the pictures; default: png")
+    group.add_argument("--quality", type=int, metavar="1-100", help=f"of jpg pictures; default: {_JPEG_QUALITY}")
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; the files are the same for any N; default: 1"
+    )
+
+
+def _add_materials(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--charset", default="en", help="built-in charset or file; default: en")
+    group.add_argument(
+        "--corpus",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="texts, one entry a line: files, or folders of .txt files; default: invented ones",
+    )
+    group.add_argument("--fonts", type=Path, nargs="+", metavar="DIR", help="font folders; default: the system's")
+    group.add_argument("--backgrounds", type=Path, nargs="+", default=[], metavar="PATH", help="pictures without text")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw samples.
 
     Raises:
-        UserError: not exactly one of --output, --preview and --augmentations is given, or there are no fonts.
+        UserError: not exactly one of --output, --preview and --augmentations is given, options contradict each other
+            or are out of range, --output is not empty, or fonts, texts or backgrounds are missing.
     """
-    if [args.output, args.preview, args.augmentations].count(None) != 2:
-        raise UserError("give one of --output DIR, --preview SHEET.png and --augmentations SHEET.png")
-    generator = _generator(args)
-    if args.preview is not None:
-        write_image(args.preview, _sheet(args, generator))
-    elif args.augmentations is not None:
-        write_image(args.augmentations, _augmentations(args, generator))
-    elif args.kind == "det":
-        _write_pages(args, generator)
+    _check(args)
+    if args.output is not None:
+        _write(args)
     else:
-        _write_lines(args, generator)
+        from ppocr_jax.commands.synth_sheet import augmentations, sample_sheet
+
+        drawing = _drawing(args)
+        if args.preview is not None:
+            write_image(args.preview, sample_sheet(drawing, args.count))
+        else:
+            write_image(args.augmentations, augmentations(drawing))
     return 0
 
 
-def _generator(args: argparse.Namespace) -> LineGenerator | PageGenerator:
+def _check(args: argparse.Namespace) -> None:
+    wrong = {
+        "give one of --output DIR, --preview SHEET.png and --augmentations SHEET.png": (
+            [args.output, args.preview, args.augmentations].count(None) != 2
+        ),
+        f"--seed must be at least 0, not {args.seed}": args.seed < 0,
+        f"--size must be {_SMALLEST_PAGE} to {_LARGEST_PAGE} pixels, not {args.size}": (
+            not _SMALLEST_PAGE <= args.size <= _LARGEST_PAGE
+        ),
+        f"--workers must be 1 to {_MOST_WORKERS}, not {args.workers}": not 1 <= args.workers <= _MOST_WORKERS,
+        f"--quality must be 1 to 100, not {args.quality}": args.quality is not None and not 1 <= args.quality <= 100,
+        "--quality is for --image-format jpg": args.quality is not None and args.image_format != "jpg",
+        "--format lmdb holds lines, not pages: leave it out for det": args.format == "lmdb" and args.kind == "det",
+        "--granularity word is for the pages of det": args.granularity == "word" and args.kind != "det",
+    }
+    for message, is_wrong in wrong.items():
+        if is_wrong:
+            raise UserError(message)
+
+
+def _write(args: argparse.Namespace) -> None:
+    from ppocr_jax.commands.synth_files import check_empty, write_folder, write_lmdb
+
+    check_empty(args.output)  # before the fonts are searched, which takes seconds
+    write = write_lmdb if args.format == "lmdb" else write_folder
+    write(args.output, _drawing(args), args.count, workers=args.workers)
+    logger.info("wrote %d samples to %s", args.count, args.output)
+
+
+def _drawing(args: argparse.Namespace) -> Drawing:
     from ppocr_jax.charset import load_charset
-    from ppocr_jax.data.synthetic.corpus import Corpus
-    from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
+    from ppocr_jax.commands.synth_samples import Drawing
+    from ppocr_jax.data.synthetic.fonts import NoFontsError
     from ppocr_jax.data.synthetic.page import PageGenerator
     from ppocr_jax.data.synthetic.text_line import LineGenerator
 
     try:
-        return (PageGenerator if args.kind == "det" else LineGenerator)(
-            charset=load_charset(args.charset),
-            fonts=find_fonts(args.fonts),
-            corpus=Corpus.from_files(args.corpus) if args.corpus else Corpus.from_faker(seed=args.seed),
+        charset = load_charset(args.charset)
+        generator = (PageGenerator if args.kind == "det" else LineGenerator)(
+            charset=charset,
+            fonts=_fonts(args.fonts, charset),
+            corpus=_corpus(args.corpus, args.seed),
             backgrounds=args.backgrounds,
         )
-    except (NoFontsError, OSError) as error:
+    except (NoFontsError, OSError, ValueError) as error:
         raise UserError(str(error)) from error
+    return Drawing(
+        args.kind,
+        generator,
+        seed=args.seed,
+        size=args.size,
+        words=args.granularity == "word",
+        suffix=args.image_format,
+        quality=_JPEG_QUALITY if args.quality is None else args.quality,
+    )
 
 
-def _lines(args: argparse.Namespace, generator: LineGenerator) -> Iterator[tuple[np.ndarray, str]]:
-    """Picture and label of each line; for the classifier every second one is turned."""
-    import numpy as np
+def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
+    """Faces, with a warning where some of the charset is in none of them and so will never be drawn."""
+    from ppocr_jax.data.synthetic.fonts import find_fonts
 
-    for index in range(args.count):
-        sample = generator(args.seed, index)
-        if args.kind == "rec":
-            yield sample.image_rgb, sample.text
-        elif index % 2:
-            yield np.ascontiguousarray(sample.image_rgb[::-1, ::-1]), "180"
-        else:
-            yield sample.image_rgb, "0"
-
-
-def _write_lines(args: argparse.Namespace, generator: LineGenerator) -> None:
-    from ppocr_jax.data.labels import RecognitionRecord, write_recognition_labels
-
-    _make_folder(args.output / "images")
-    records = []
-    for index, (image_rgb, text) in enumerate(_lines(args, generator)):
-        path = args.output / "images" / f"{index:07d}.png"
-        write_image(path, image_rgb)
-        records.append(RecognitionRecord(path, text))
-    write_recognition_labels(args.output / "rec_label.txt", records)
+    for folder in folders or ():
+        if not folder.is_dir():
+            raise UserError(f"the font folder {folder} does not exist")
+    faces = find_fonts(folders)
+    missing = {c for c in charset.characters if not c.isspace()}.difference(*(face.characters for face in faces))
+    if missing:
+        some = "".join(sorted(missing)[:8])
+        logger.warning("no font has %d of the %d characters, e.g. %s", len(missing), len(charset.characters), some)
+    return faces
 
 
-def _write_pages(args: argparse.Namespace, generator: PageGenerator) -> None:
-    from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
+def _corpus(paths: Sequence[Path], seed: int) -> Corpus:
+    """The texts of files and of the .txt files in folders; invented ones where no path is given."""
+    from ppocr_jax.data.synthetic.corpus import Corpus
 
-    _make_folder(args.output / "images")
-    records = []
-    for index in range(args.count):
-        sample = generator(args.seed, index, size=(args.size, args.size))
-        path = args.output / "images" / f"{index:07d}.png"
-        write_image(path, sample.image_rgb)
-        records.append(DetectionRecord(path, tuple(Region(line.quad, line.text) for line in sample.lines)))
-    write_detection_labels(args.output / "label.txt", records)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
-
-
-def _augmentations(args: argparse.Namespace, generator: LineGenerator | PageGenerator) -> np.ndarray:
-    """One sample, once for each augmentation."""
-    from ppocr_jax.data.labels import Region
-    from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
-
-    if args.kind != "det":
-        return augmentation_sheet(generator(args.seed, 0, aspect=(4.0, 8.0)).image_rgb, args.seed)
-    page = generator(args.seed, 0, size=(args.size, args.size))
-    return page_augmentation_sheet(page.image_rgb, [Region(line.quad, line.text) for line in page.lines], args.seed)
-
-
-def _sheet(args: argparse.Namespace, generator: LineGenerator | PageGenerator) -> np.ndarray:
-    """All samples in rows on grey; pages with their quads."""
-    import cv2
-    import numpy as np
-
-    def pages() -> Iterator[np.ndarray]:
-        for index in range(args.count):
-            sample = generator(args.seed, index, size=(args.size, args.size))
-            picture = sample.image_rgb.copy()
-            quads = [np.round(line.quad).astype(np.int32) for line in sample.lines]
-            cv2.polylines(picture, quads, True, (255, 0, 0), 1, cv2.LINE_AA)
-            yield picture
-
-    pictures = pages() if args.kind == "det" else (image for image, _ in _lines(args, generator))
-    height = _SHEET_PAGE if args.kind == "det" else _SHEET_LINE
-    rows, x = [np.full((height + 6, _SHEET_WIDTH, 3), _GREY, np.uint8)], 0
-    for picture in pictures:
-        width = min(_SHEET_WIDTH, max(1, round(picture.shape[1] * height / picture.shape[0])))
-        if x + width > _SHEET_WIDTH:
-            rows.append(np.full_like(rows[0], _GREY))
-            x = 0
-        rows[-1][:height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        x += width + 6
-    return np.concatenate(rows)
+    if not paths:
+        try:
+            return Corpus.from_faker(seed=seed)
+        except ModuleNotFoundError as error:
+            raise UserError("name text files with --corpus, or `pip install faker` for invented texts") from error
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"the folder {path} holds no .txt file")
+        files += found
+    return Corpus.from_files(files)

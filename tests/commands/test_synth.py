@@ -64,7 +64,7 @@ def test_preview(tmp_path, corpus, kind):
 
 def test_wrong_use_is_one_line(tmp_path, capsys, corpus):
     assert run_command("synth", ["rec", "--corpus", corpus]) == 1
-    assert run_command("synth", ["rec", "--output", str(tmp_path), "--corpus", str(tmp_path / "none.txt")]) == 1
+    assert run_command("synth", ["rec", "--output", str(tmp_path / "out"), "--corpus", str(tmp_path / "none.txt")]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
     assert "none.txt" in errors[1]
