@@ -14,6 +14,7 @@ from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
+from ppocr_jax.inference.small_text import nearer_side, reduction_warning
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
 from ppocr_jax.results import Line
@@ -28,12 +29,14 @@ class FoundLines:
         quads: (n, 4, 2) from the corner that became the crop's top-left.
         crops: (h, w, 3) uint8 of each.
         directions: how each crop lies; empty without a classifier.
+        warning: that some may be missing, or "".
     """
 
     boxes: Sequence[TextBox]
     quads: np.ndarray
     crops: Sequence[np.ndarray]
     directions: Sequence[Direction]
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class PageReader:
     recognizer: Recognizer | None
     classifier: DirectionClassifier | None
 
-    def read(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[tuple[Line, ...], int]:
-        """Lines of a picture (H, W, 3) uint8 in reading order, and by how many degrees it is turned clockwise.
+    def read(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[tuple[Line, ...], int, tuple[str, ...]]:
+        """Lines of a picture (H, W, 3) uint8 in reading order, its turn clockwise in degrees, and warnings.
 
         Raises:
             BundleError: the model lacks a detector or a recogniser.
@@ -61,11 +64,31 @@ class PageReader:
             for i in READING_ORDERS[options.reading_order](found.quads).tolist()
             if texts[i].confidence >= options.drop_score
         ]
-        return tuple(lines), rotation or 0
+        return tuple(lines), rotation or 0, (found.warning,) if found.warning else ()
 
     def detect(self, image_rgb: np.ndarray, options: ReadOptions) -> list[TextBox]:
         """Boxes of a picture, in no particular order."""
-        return self._present_detector()(image_rgb, **options.detector_arguments())
+        return self._look(image_rgb, options)[0]
+
+    def _look(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[list[TextBox], str]:
+        """Boxes, and a warning where text may be too small to be found.
+
+        A page that is reduced until its text is small is looked at again from nearer, twice at most, unless the options
+        say how near.
+        """
+        detector = self._present_detector()
+        arguments = options.detector_arguments()
+        boxes = detector(image_rgb, **arguments)
+        if detector.spec.size is not None or (options.limit_type or detector.spec.limit_type) != "max":
+            return boxes, ""
+        side = options.limit_side or detector.spec.limit_side
+        for _ in range(2 if options.limit_side is None else 0):
+            nearer = nearer_side(boxes, image_rgb.shape, side)
+            if nearer is None:
+                break
+            side = nearer
+            boxes = detector(image_rgb, **{**arguments, "limit_side": side})
+        return boxes, reduction_warning(boxes, image_rgb.shape, side)
 
     def probability_map(self, image_rgb: np.ndarray, options: ReadOptions) -> np.ndarray:
         """The detector's map (h, w) of a picture."""
@@ -96,29 +119,30 @@ class PageReader:
         A turned page is looked at again: networks find and frame upright lines best. No rotation is known (None) where
         the lines do not agree, or are not asked.
         """
-        boxes = self.detect(image_rgb, options)
+        look = self._look(image_rgb, options)
         if self.classifier is None or not options.use_classifier or not options.page_direction:
-            return image_rgb, self._cut(image_rgb, boxes, options), None
+            return image_rgb, self._cut(image_rgb, look, options), None
         turns = 0
-        if may_lie_sideways(boxes):
+        if may_lie_sideways(look[0]):
             sideways = _turned(image_rgb, 1)
-            boxes_sideways = self.detect(sideways, options)
-            if shows_more_text(boxes_sideways, boxes):
-                turns, image_rgb, boxes = 1, sideways, boxes_sideways
-        found = self._cut(image_rgb, boxes, options)
+            look_sideways = self._look(sideways, options)
+            if shows_more_text(look_sideways[0], look[0]):
+                turns, image_rgb, look = 1, sideways, look_sideways
+        found = self._cut(image_rgb, look, options)
         rotation = page_rotation(found.quads, found.directions)
         if rotation:
             image_rgb = _turned(image_rgb, rotation // 90)
-            found = self._cut(image_rgb, self.detect(image_rgb, options), options)
+            found = self._cut(image_rgb, self._look(image_rgb, options), options)
         if rotation is None:
             return image_rgb, found, 90 * turns or None
         return image_rgb, found, (90 * turns + rotation) % 360
 
-    def _cut(self, image_rgb: np.ndarray, boxes: Sequence[TextBox], options: ReadOptions) -> FoundLines:
+    def _cut(self, image_rgb: np.ndarray, look: tuple[list[TextBox], str], options: ReadOptions) -> FoundLines:
+        boxes, warning = look
         crops = [perspective_crop(image_rgb, box.points) for box in boxes]
         quads = as_quads([_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)])
         directions = self.classify(crops, options) if self.classifier is not None and options.use_classifier else []
-        return FoundLines(boxes, quads, crops, directions)
+        return FoundLines(boxes, quads, crops, directions, warning)
 
     def _angles(self, found: FoundLines, options: ReadOptions, *, page_known: bool) -> list[int]:
         """Degrees, 0 or 180, by which to turn each crop."""

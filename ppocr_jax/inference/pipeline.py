@@ -114,9 +114,9 @@ class OCR:
             return self.read_many(source, **options)
         chosen = self._options.changed(**options)
         image_rgb = load_image(source, max_pixels=chosen.max_pixels, partial=True)
-        lines, rotation = self._reader.read(image_rgb, chosen)
+        lines, rotation, warnings = self._reader.read(image_rgb, chosen)
         height, width = image_rgb.shape[:2]
-        return Page(width, height, lines, describe_source(source), rotation)
+        return Page(width, height, lines, describe_source(source), rotation, warnings=warnings)
 
     def read_many(
         self,

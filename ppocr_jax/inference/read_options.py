@@ -15,7 +15,8 @@ class ReadOptions:
     """What may change from one call to the next. None means: what the model folder says.
 
     Attributes:
-        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels.
+        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels. With
+            no limit_side, a page whose text is small at the model's is looked at again from nearer.
         threshold: a pixel of the probability map above it is text.
         box_threshold: a box whose mean probability is below it is dropped.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
