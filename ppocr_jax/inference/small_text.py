@@ -13,8 +13,8 @@ from ppocr_jax.inference.db_postprocess import TextBox
 # median is below 13 (.70 at 13, .35 at 10, .06 at 7 on A4 pages) and is best at about 20.
 _TOO_LOW, _GOOD = 13.5, 20.0
 _MOST_PIXELS = 16_000_000  # a nearer look is no larger than this
-# So few boxes say nothing; on a page reduced to less than this, look that much nearer.
-_FEW, _MUCH_REDUCED, _BLIND_STEP = 2, 0.5, 2.5
+# So few boxes say little, unless their text is large: on a page reduced to less than this, look that much nearer.
+_FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
 
 
 def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> int | None:
@@ -51,7 +51,8 @@ def reduction_warning(boxes: Sequence[TextBox], size: Sequence[int], limit_side:
 
 
 def _too_small(boxes: Sequence[TextBox], scale: float) -> bool:
-    return _median_height(boxes) * scale < _TOO_LOW if len(boxes) > _FEW else scale < _MUCH_REDUCED
+    seen = _median_height(boxes) * scale if boxes else 0.0
+    return seen < _TOO_LOW if len(boxes) > _FEW else scale < _MUCH_REDUCED and seen < _LARGE
 
 
 def _median_height(boxes: Sequence[TextBox]) -> float:
