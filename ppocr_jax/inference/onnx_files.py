@@ -31,8 +31,9 @@ def with_onnx_files(
     cls: str | Path | None = None,
     rec: str | Path | None = None,
     charset: str | Path | None = None,
-) -> Bundle:
-    """A model of which some networks come from ONNX files.
+    device: str = "auto",
+) -> tuple[Bundle, dict[str, OnnxBackend]]:
+    """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
     PP-OCR's normalisation and thresholds; input sizes are read from the file. The base's direction classifier, trained
@@ -43,28 +44,30 @@ def with_onnx_files(
         det, cls, rec: the files.
         charset: of the recogniser, a built-in set or a file with one character a line; left out where the file
             carries it (as `charset` or RapidOCR's `character`). A space is added where the classes have room for it.
+        device: of the opened networks, see `OnnxBackend`; they run on one thread.
 
     Raises:
         BundleError: a file is missing or not such a network, or the charset does not fit or is not known.
     """
+    files = {"det": det, "cls": cls, "rec": rec}
+    opened = {task: _open(path, device) for task, path in files.items() if path is not None}
     changes: dict[str, Any] = {"name": "onnx files"}
     if det is not None or rec is not None:
         changes["cls"] = None
     if det is not None:
-        changes["det"] = _detector(_open(det))
+        changes["det"] = _detector(opened["det"])
     if cls is not None:
-        changes["cls"] = _classifier(_open(cls))
+        changes["cls"] = _classifier(opened["cls"])
     if rec is not None:
-        backend = _open(rec)
-        changes["rec"] = _recognizer(backend)
-        changes["charset"] = _charset(backend, charset)
+        changes["rec"] = _recognizer(opened["rec"])
+        changes["charset"] = _charset(opened["rec"], charset)
     elif charset is not None:
         raise BundleError("a charset belongs to a recogniser: give `rec` too")
-    return replace(base, **changes)
+    return replace(base, **changes), opened
 
 
-def _open(path: str | Path) -> OnnxBackend:
-    backend = OnnxBackend(Path(path).resolve(), threads=1, device="cpu")
+def _open(path: str | Path, device: str) -> OnnxBackend:
+    backend = OnnxBackend(Path(path).resolve(), threads=1, device=device)
     if not backend.path.is_file():
         raise BundleError(f"no such file: {path}")
     inputs, outputs = backend.session.get_inputs(), backend.session.get_outputs()

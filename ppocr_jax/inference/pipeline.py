@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from ppocr_jax.images import ImageSource, describe_source, load_image
-from ppocr_jax.inference.backends import OnnxBackend, make_backend, on_gpu
+from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend, on_gpu
 from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
@@ -62,13 +62,18 @@ class OCR:
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
         self._options = ReadOptions().changed(**options)
-        bundle = load_bundle(model)
+        bundle, opened = load_bundle(model), {}
         if det or cls or rec or charset:
-            bundle = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset)
-        make = partial(make_backend, bundle, kind=backend, device=device)
+            bundle, opened = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset, device=device)
+
+        def make(task: str, threads: int | None) -> Backend:
+            if backend == "onnx" and threads == 1 and task in opened:
+                return opened[task]
+            return make_backend(bundle, task, backend, device=device, threads=threads)
+
         # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
-        det = make("det", threads=threads) if bundle.det else None
-        cls, rec = (make(task, threads=1) if getattr(bundle, task) else None for task in ("cls", "rec"))
+        det = make("det", threads) if bundle.det else None
+        cls, rec = (make(task, 1) if getattr(bundle, task) else None for task in ("cls", "rec"))
         workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
         self._reader = PageReader(
             Detector(det, bundle.det) if det else None,
