@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import colorsys
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ppocr_jax.label_fonts import drawable, font_for
 from ppocr_jax.results import Line, Page
 
-if TYPE_CHECKING:
-    from PIL import ImageFont
-
-# Pillow looks these up in the system's font folders; the first one found is used.
-_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "Helvetica.ttc")
 _TEXT_HEIGHT = 0.78  # font size as a share of the line's height, so that descenders stay inside
 _MARGIN = 0.1  # free space before and after the text, as a share of the line's height
 _MIN_SIZE = 6
@@ -84,26 +78,16 @@ def _draw_text(panel: np.ndarray, line: Line) -> None:
 
 
 def _text_strip(text: str, width: int, height: int) -> np.ndarray:
-    """Black text on white, as large as fits, (height, width, 3) uint8."""
+    """Black text on white, as large as fits, (height, width, 3) uint8; characters that no font has as U+XXXX."""
     from PIL import Image, ImageDraw
 
     margin = min(width, height) * _MARGIN
     size = max(_MIN_SIZE, round(height * _TEXT_HEIGHT))
-    length = _font(size).getlength(text)
+    shown = drawable(text)
+    length = font_for(text, size).getlength(shown)
     if length > width - 2 * margin:
         size = max(_MIN_SIZE, int(size * (width - 2 * margin) / length))
     strip = Image.new("RGB", (width, height), (255, 255, 255))
-    ImageDraw.Draw(strip).text((margin, height / 2), text, fill=(0, 0, 0), font=_font(size), anchor="lm")
+    at, font = (margin, height / 2), font_for(text, size)
+    ImageDraw.Draw(strip).text(at, shown, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(strip)
-
-
-@lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    from PIL import ImageFont
-
-    for name in _FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)

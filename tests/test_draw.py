@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ppocr_jax import draw
+from ppocr_jax import label_fonts
 from ppocr_jax.draw import draw_page
+from ppocr_jax.label_fonts import drawable, font_for
 from ppocr_jax.results import Line, Page
 
 
@@ -96,12 +97,28 @@ def test_quads_beyond_the_border_and_points(image_rgb, corners):
 
 
 def test_without_system_fonts_the_built_in_one_is_used(image_rgb, monkeypatch):
-    monkeypatch.setattr(draw, "_FONTS", ("no-such-font.ttf",))
-    draw._font.cache_clear()
+    monkeypatch.setattr(label_fonts, "FONTS", ("no-such-font.ttf",))
+    label_fonts._face.cache_clear()
     try:
         assert ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "Hello", 0.9))).sum() > 100
     finally:
-        draw._font.cache_clear()
+        label_fonts._face.cache_clear()
+
+
+def test_each_text_has_a_font_that_has_its_characters():
+    """Different characters look different: none is the box that stands for what a font lacks."""
+    if "U+" in drawable("字体"):
+        pytest.skip("needs a font with ideographs, such as fonts-noto-cjk or fonts-wqy-zenhei")
+    for text in ("aé€Ж", "字体", "aé字"):
+        font = font_for(text, 24)
+        assert drawable(text) == text
+        assert len({bytes(font.getmask(c)) for c in text}) == len(text)
+
+
+def test_characters_without_a_font_are_spelled_out(image_rgb):
+    assert drawable("a\n\ud800\U0010fffd b") == "aU+000A U+D800 U+10FFFD  b"
+    spelled = ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "\n\0\ud800", 0.9)))
+    assert spelled.sum() > 200
 
 
 def test_page_of_another_picture(image_rgb):

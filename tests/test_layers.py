@@ -14,16 +14,17 @@ PACKAGE = ROOT / "ppocr_jax"
 # Unit (top-level module or package) -> (level, rank). Modules of level 0 may import each other; units of levels 1 and 2
 # only lower levels; units of levels 3 and 4 lower levels and units of a lower rank.
 UNITS = {
-    **dict.fromkeys(
-        ["charset", "config", "config_io", "errors", "geometry", "images", "inputs", "preprocess", "results"], (0, 0)
-    ),
+    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "images", "inputs"], (0, 0)),
+    **dict.fromkeys(["label_fonts", "preprocess", "results"], (0, 0)),
     **dict.fromkeys(["models", "losses", "metrics", "data"], (1, 0)),
     "inference": (2, 0),
     **{
         name: (3, rank)
         for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim", "draw", "writers"])
     },
-    **{name: (4, rank) for rank, name in enumerate(["bulk", "serve", "commands", "cli", "__main__"])},
+    **{
+        name: (4, rank) for rank, name in enumerate(["bulk", "serve", "ocrmypdf_plugin", "commands", "cli", "__main__"])
+    },
 }
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "jax2onnx", "tensorflow"}
 HEAVY = {"cv2", "onnxruntime", "pyclipper", "shapely", "PIL"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +13,10 @@ from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, 
 from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.data.outline_check import outline_problems
 from ppocr_jax.images import ImageError
+from ppocr_jax.label_fonts import drawable, font_for
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
-
-# Pillow looks these up in the system's font folders; a text is drawn with the first one that has all its characters.
-_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "LiberationSans-Regular.ttf",
-    "Arial.ttf",
-    "NotoSansCJK-Regular.ttc",
-)
-_FONTS += ("wqy-zenhei.ttc", "wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "msyh.ttc", "PingFang.ttc")
-_NO_CHARACTER = "\uffff"
+    from PIL import Image, ImageDraw
 
 _PAGES, _LINES = 6, 48  # on a sheet
 _PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE = 640, 840, 2.0
@@ -133,7 +122,7 @@ def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tupl
     x, y = corners[0]
     pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
     at = max(x - 4, 2 * _TAG_SIZE), max(y, _TAG_SIZE)
-    pen.text(at, tag, fill=color, font=_fonts(_TAG_SIZE)[0], anchor="rm", stroke_width=2, stroke_fill=_WHITE)
+    pen.text(at, tag, fill=color, font=font_for(tag, _TAG_SIZE), anchor="rm", stroke_width=2, stroke_fill=_WHITE)
 
 
 def _entry(number: int, region: Region, kinds: Sequence[str]) -> str:
@@ -179,37 +168,12 @@ def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: floa
 
 def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: tuple[int, int, int], width: int) -> None:
     """Write text that is cut off at `width` pixels."""
-    fonts = _fonts(_FONT_SIZE)
-    font = next((font for font in fonts if all(_draws(font, c) for c in text)), fonts[0])
-    shown = "".join(c if _draws(font, c) else f"U+{ord(c):04X} " for c in text)
+    font, shown = font_for(text, _FONT_SIZE), drawable(text)
     if font.getlength(shown) > width:
         while shown and font.getlength(f"{shown}...") > width:
             shown = shown[:-1]
         shown += "..."
     pen.text(at, shown, fill=color, font=font)
-
-
-@lru_cache(maxsize=4)
-def _fonts(size: int) -> list[ImageFont.FreeTypeFont | ImageFont.ImageFont]:
-    from PIL import ImageFont
-
-    found: list[ImageFont.FreeTypeFont | ImageFont.ImageFont] = []
-    for name in _FONTS:
-        try:
-            found.append(ImageFont.truetype(name, size))
-        except OSError:
-            continue
-    return found or [ImageFont.load_default(size)]
-
-
-@lru_cache(maxsize=20_000)
-def _draws(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, character: str) -> bool:
-    """Whether a font has a character, and not just the box that stands for missing ones."""
-    return character.isspace() or _mask(font, character) != _mask(font, _NO_CHARACTER)
-
-
-def _mask(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, character: str) -> bytes:
-    return bytes(font.getmask(character))  # type: ignore[arg-type]
 
 
 def _short(path: Path) -> str:
