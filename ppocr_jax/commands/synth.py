@@ -139,7 +139,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
             charset=charset,
             fonts=_fonts(args.fonts, charset),
             corpus=_corpus(args.corpus, args.seed),
-            backgrounds=args.backgrounds,
+            backgrounds=_backgrounds(args.backgrounds),
         )
     except (NoFontsError, OSError, ValueError) as error:
         raise UserError(str(error)) from error
@@ -167,6 +167,15 @@ def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
         some = "".join(sorted(missing)[:8])
         logger.warning("no font has %d of the %d characters, e.g. %s", len(missing), len(charset.characters), some)
     return faces
+
+
+def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
+    from ppocr_jax.data.synthetic.background import photo_paths
+
+    photos = photo_paths(paths)
+    if paths and not photos:
+        raise UserError(f"no pictures in {', '.join(map(str, paths))}")
+    return photos
 
 
 def _corpus(paths: Sequence[Path], seed: int) -> Corpus:

@@ -50,17 +50,15 @@ class Drawing:
     quality: int = 90
 
     def sample(self, index: int) -> tuple[np.ndarray, Label]:
-        """(picture, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or the regions of a page."""
-        if isinstance(self.generator, PageGenerator):
-            page = self.generator(self.seed, index, size=(self.size, self.size))
-            parts = [part for line in page.lines for part in (line.words if self.words else (line,))]
-            return page.image_rgb, tuple(Region(part.quad, part.text) for part in parts)
-        line = self.generator(self.seed, index)
-        if self.kind == "rec":
-            return line.image_rgb, line.text
-        if index % 2:
-            return np.ascontiguousarray(line.image_rgb[::-1, ::-1]), "180"
-        return line.image_rgb, "0"
+        """(picture, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or the regions of a page.
+
+        Raises:
+            UserError: it cannot be drawn, for example on a background that is no picture.
+        """
+        try:
+            return self._page(index) if isinstance(self.generator, PageGenerator) else self._line(index)
+        except ValueError as error:
+            raise UserError(f"sample {index} of seed {self.seed} cannot be drawn: {error}") from error
 
     def encoded(self, index: int) -> tuple[bytes, Label]:
         """Sample number `index` with the bytes of its picture's file."""
@@ -73,6 +71,21 @@ class Drawing:
         else:
             Image.fromarray(image_rgb).save(file, "PNG")
         return file.getvalue(), label
+
+    def _page(self, index: int) -> tuple[np.ndarray, Label]:
+        assert isinstance(self.generator, PageGenerator)
+        page = self.generator(self.seed, index, size=(self.size, self.size))
+        parts = [part for line in page.lines for part in (line.words if self.words else (line,))]
+        return page.image_rgb, tuple(Region(part.quad, part.text) for part in parts)
+
+    def _line(self, index: int) -> tuple[np.ndarray, Label]:
+        assert isinstance(self.generator, LineGenerator)
+        line = self.generator(self.seed, index)
+        if self.kind == "rec":
+            return line.image_rgb, line.text
+        if index % 2:
+            return np.ascontiguousarray(line.image_rgb[::-1, ::-1]), "180"
+        return line.image_rgb, "0"
 
 
 def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:

@@ -10,9 +10,9 @@ from ppocr_jax.data.labels import Region
 from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
 from ppocr_jax.data.synthetic.page import PageGenerator
 
-_SHEET_WIDTH = 1280
+_SHEET_WIDTH = 1274
 _LINE_HEIGHT = 36
-_PAGE_HEIGHT = 320
+_PAGE_HEIGHT = 314
 _GAP = 6
 _GREY = 128
 _OUTLINE = (255, 0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,16 @@ from ppocr_jax.images import load_image
 
 @pytest.fixture(scope="module", autouse=True)
 def fonts():
-    try:
-        find_fonts()
-    except NoFontsError as error:
-        pytest.skip(str(error))
+    """A system with two common families, where they are installed: searching hundreds of fonts takes seconds."""
+    small = [f"/usr/share/fonts/truetype/{name}" for name in ("dejavu", "liberation")]
+    with pytest.MonkeyPatch.context() as patch:
+        if any(Path(folder).is_dir() for folder in small):
+            patch.setattr("ppocr_jax.data.synthetic.fonts.SYSTEM_FONT_FOLDERS", small)
+        try:
+            find_fonts()
+        except NoFontsError as error:
+            pytest.skip(str(error))
+        yield
 
 
 @pytest.fixture
@@ -60,6 +68,15 @@ def test_preview(tmp_path, corpus, kind):
     sheet = tmp_path / "sheet.png"
     assert run_command("synth", [kind, "--count", "3", "--preview", str(sheet), "--corpus", corpus]) == 0
     assert load_image(sheet).std() > 5
+
+
+def test_four_pages_stand_in_a_row_of_the_sheet(tmp_path, corpus):
+    heights = []
+    for count in ("4", "5"):
+        sheet = tmp_path / f"{count}.png"
+        assert run_command("synth", ["det", "--count", count, "--preview", str(sheet), "--corpus", corpus]) == 0
+        heights.append(load_image(sheet).shape[0])
+    assert heights[1] == 2 * heights[0]
 
 
 def test_wrong_use_is_one_line(tmp_path, capsys, corpus):

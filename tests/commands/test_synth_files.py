@@ -148,6 +148,7 @@ WRONG = {
     "charset": ["rec", "--charset", "klingon"],
     "corpus folder": ["rec", "--corpus", "."],
     "backgrounds": ["det", "--backgrounds", "no/such/photo.jpg"],
+    "folder without backgrounds": ["det", "--backgrounds", "."],
 }
 
 
@@ -169,6 +170,18 @@ def test_an_output_that_is_not_empty_is_left_as_it_is(tmp_path, capsys, fonts, f
         assert run_command("synth", ["rec", "--output", str(output), "--format", form, "--fonts", str(fonts)]) == 1
         assert f"{output} is not an empty folder" in capsys.readouterr().err
     assert files_in(tmp_path) == {"mine.txt": b"mine"}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_background_that_is_no_picture_is_one_line(tmp_path, capsys, fonts, corpus, workers):
+    photo = tmp_path / "photo.jpg"
+    photo.write_text("not a picture")
+    options = ["--fonts", str(fonts), "--corpus", str(corpus), "--backgrounds", str(photo), "--workers", workers]
+    assert run_command("synth", ["det", "--size", "64", "--output", str(tmp_path / "out"), *options]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(photo) in error
+    assert not (tmp_path / "out" / "label.txt").exists()
 
 
 def test_an_output_that_cannot_be_made_is_one_line(tmp_path, capsys, fonts, corpus):
