@@ -32,8 +32,8 @@ WRITERS: dict[str, Writer] = {
 }
 """Format -> function from an iterable of pages to pieces of text."""
 
-WITH_WORDS = ("json", "jsonl", "csv", "tsv")
-"""Formats that take `words=True`: hOCR, ALTO and PDF hold words anyway, the others cannot."""
+WITH_WORDS = ("json", "jsonl", "csv", "tsv", "hocr", "alto")
+"""Formats that take `words=True`; hOCR and ALTO hold words anyway, and with it also characters."""
 
 
 def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Iterator[str]:
@@ -42,7 +42,7 @@ def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Ite
     Args:
         pages: any number of them.
         name: of the format.
-        words: write words instead of, or beside, lines; see `WITH_WORDS`.
+        words: write words too, or instead of lines, and characters where the format can hold them; see `WITH_WORDS`.
 
     Raises:
         UserError: there is no such format, or it cannot hold words.
@@ -52,7 +52,7 @@ def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Ite
     if not words:
         return WRITERS[name](pages)
     if name not in WITH_WORDS:
-        raise UserError(f"words are written to {', '.join(WITH_WORDS)} only (hocr, alto and pdf always hold them)")
+        raise UserError(f"words are written to {', '.join(WITH_WORDS)} only (a pdf always holds them)")
     return WRITERS[name](pages, words=True)
 
 

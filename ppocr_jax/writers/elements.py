@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ppocr_jax.results import Line, Quad
+from ppocr_jax.results import Char, Line, Quad
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,13 @@ class WordBox:
     text: str
     quad: Quad
     confidence: float
+    chars: tuple[Char, ...] = ()
 
 
 def line_words(line: Line) -> list[WordBox]:
     """The words of a line; the whole line as one word where its words are not known."""
     if line.words:
-        return [WordBox(word.text, word.quad, word.confidence) for word in line.words]
+        return [WordBox(word.text, word.quad, word.confidence, word.chars) for word in line.words]
     return [WordBox(line.text, line.quad, line.confidence)] if line.text else []
 
 
@@ -44,6 +45,12 @@ def height(quad: Quad) -> float:
 def length(quad: Quad) -> float:
     """Mean length of the two sides along the direction of reading, pixels."""
     return (math.dist(quad[0], quad[1]) + math.dist(quad[3], quad[2])) / 2
+
+
+def encodable(text: str) -> str:
+    """Text that any encoding of Unicode can hold: halves of surrogate pairs, as in names of files that are not UTF-8,
+    become replacement characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def xml_text(text: str) -> str:

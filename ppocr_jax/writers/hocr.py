@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from ppocr_jax import __version__
-from ppocr_jax.results import Line, Page, Quad
+from ppocr_jax.results import Char, Line, Page, Quad
 from ppocr_jax.writers.elements import WordBox, bounding_box, direction, height, line_words, xml_text
 
 _HEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -16,7 +16,7 @@ _HEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
 <title></title>
 <meta http-equiv="Content-Type" content="text/html;charset=utf-8" />
 <meta name="ocr-system" content="ppocr_jax {__version__}" />
-<meta name="ocr-capabilities" content="ocr_page ocr_carea ocr_par ocr_line ocrx_word ocrp_wconf" />
+<meta name="ocr-capabilities" content="ocr_page ocr_carea ocr_par ocr_line ocrx_word ocrx_cinfo ocrp_wconf" />
 </head>
 <body>
 """
@@ -24,8 +24,10 @@ _TAIL = "</body>\n</html>\n"
 _LEVEL = 20.0  # degrees within which a line has a baseline rather than an angle
 
 
-def to_hocr(pages: Iterable[Page]) -> Iterator[str]:
+def to_hocr(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
     """One document with an `ocr_page` for each page, of `ocr_line`s with their `ocrx_word`s.
+
+    With `words`, these are made of `ocrx_cinfo`s, a span for each character.
 
     A line that lies has a `baseline` (slope, and offset from the box's bottom-left corner), another one a `textangle`
     (degrees counter-clockwise). All lines of a page make one area and one paragraph. Characters that XML forbids are
@@ -33,11 +35,11 @@ def to_hocr(pages: Iterable[Page]) -> Iterator[str]:
     """
     yield _HEAD
     for number, page in enumerate(pages, start=1):
-        yield _page(page, number)
+        yield _page(page, number, words)
     yield _TAIL
 
 
-def _page(page: Page, number: int) -> str:
+def _page(page: Page, number: int, chars: bool) -> str:
     box = f"bbox 0 0 {page.width} {page.height}"
     name = xml_text(page.source).replace('"', "'")
     title = f'image "{name}"; {box}; ppageno {page.number - 1}'
@@ -46,20 +48,26 @@ def _page(page: Page, number: int) -> str:
         box = "bbox {} {} {} {}".format(*bounding_box(*(line.quad for line in page)))
         rows.append(f'<div class="ocr_carea" id="block_{number}_1" title="{box}">')
         rows.append(f'<p class="ocr_par" id="par_{number}_1" title="{box}">')
-        rows += [_line(line, f"{number}_{k}") for k, line in enumerate(page, start=1)]
+        rows += [_line(line, f"{number}_{k}", chars) for k, line in enumerate(page, start=1)]
         rows += ["</p>", "</div>"]
     return "\n".join([*rows, "</div>"]) + "\n"
 
 
-def _line(line: Line, number: str) -> str:
+def _line(line: Line, number: str, chars: bool) -> str:
     title = f"bbox {_box(line.quad)}; {_slope(line.quad)}; x_size {height(line.quad):.1f}"
-    words = [_word(word, f"{number}_{k}") for k, word in enumerate(line_words(line), start=1)]
+    words = [_word(word, f"{number}_{k}", chars) for k, word in enumerate(line_words(line), start=1)]
     return f'<span class="ocr_line" id="line_{number}" title="{title}">\n' + "\n".join([*words, "</span>"])
 
 
-def _word(word: WordBox, number: str) -> str:
+def _word(word: WordBox, number: str, chars: bool) -> str:
     title = f"bbox {_box(word.quad)}; x_wconf {round(100 * word.confidence)}"
-    return f'<span class="ocrx_word" id="word_{number}" title="{title}">{escape(xml_text(word.text))}</span>'
+    inner = "".join(map(_char, word.chars)) if chars and word.chars else escape(xml_text(word.text))
+    return f'<span class="ocrx_word" id="word_{number}" title="{title}">{inner}</span>'
+
+
+def _char(char: Char) -> str:
+    title = f"x_bboxes {_box(char.quad)}; x_conf {100 * char.confidence:.2f}"
+    return f'<span class="ocrx_cinfo" title="{title}">{escape(xml_text(char.text))}</span>'
 
 
 def _box(quad: Quad) -> str:

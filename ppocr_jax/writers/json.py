@@ -12,7 +12,9 @@ from ppocr_jax.results import Page
 def to_jsonl(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
     """JSON Lines: the `to_dict` of each page in a row of its own."""
     for page in pages:
-        yield json.dumps(page.to_dict(words=words), ensure_ascii=False) + "\n"
+        row = json.dumps(page.to_dict(words=words), ensure_ascii=False) + "\n"
+        # Halves of surrogate pairs, as in names of files that are not UTF-8: this writes them as JSON does, \\udc80.
+        yield row.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def to_json(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ppocr_jax.results import Page, Quad
-from ppocr_jax.writers.elements import line_words
+from ppocr_jax.writers.elements import encodable, line_words
 
 _CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 LINE_COLUMNS = ("image", "page", "line", "text", "confidence", "detection_score", "angle", *_CORNERS)
@@ -40,4 +40,4 @@ def _corners(quad: Quad) -> list[str]:
 def _row(values: Iterable[Any], delimiter: str) -> str:
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter).writerow(values)
-    return out.getvalue()
+    return encodable(out.getvalue())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ppocr_jax.results import Page
+from ppocr_jax.writers.elements import encodable
 
 
 def to_text(pages: Iterable[Page]) -> Iterator[str]:
     """One text line per row, each ended by a line break; pages are separated by a form feed."""
     for number, page in enumerate(pages):
-        yield "\f" * (number > 0) + "".join(line.text + "\n" for line in page)
+        yield encodable("\f" * (number > 0) + "".join(line.text + "\n" for line in page))

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,7 @@ SCHEMA = {
     "Polygon": ("", {"POINTS"}, set()),
     "String": ("(Shape )?(Glyph )*", {"CONTENT"}, PLACE | {"ID", "WC", "CC"}),
     "SP": ("", set(), PLACE | {"ID"}),
+    "Glyph": ("(Shape )?(Variant )*", {"CONTENT"}, PLACE | {"ID", "GC"}),
 }
 
 
@@ -50,7 +52,8 @@ def check_alto(root: ET.Element) -> None:
         attributes = {name for name in element.attrib if not name.startswith("{")}
         assert required <= attributes <= required | allowed, f"{element.tag}: {attributes}"
         assert all(float(element.get(name, "0")) >= 0 for name in PLACE)
-        assert 0 <= float(element.get("WC", "0")) <= 1
+        assert all(0 <= float(element.get(name, "0")) <= 1 for name in ("WC", "GC"))
+        assert element.tag != f"{ALTO}Glyph" or len(element.attrib["CONTENT"]) == 1
 
 
 def test_alto_keeps_to_its_schema():
@@ -72,6 +75,17 @@ def test_alto_outlines_lines_that_do_not_lie():
     assert [shape is not None for shape in shapes] == [False, False, False, True]
     assert shapes[3] is not None
     assert shapes[3].get("POINTS") == "500.0,390.0 500.0,258.0 520.0,258.0 520.0,390.0"
+
+
+def test_alto_with_characters_and_of_a_turned_page():
+    page = replace(PAGE, rotation=90)
+    root = ET.fromstring("".join(to_alto([page], words=True)))
+    check_alto(root)
+    assert next(root.iter(f"{ALTO}Page")).get("ROTATION") == "270", "ALTO counts counter-clockwise"
+    glyphs = ["".join(glyph.get("CONTENT", "") for glyph in string) for string in root.iter(f"{ALTO}String")]
+    assert glyphs == [word.text for word in PAGE.words]
+    first = next(root.iter(f"{ALTO}Glyph"))
+    assert [first.get(name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT", "GC")] == ["50", "40", "12", "20", "0.900"]
 
 
 def test_alto_without_pages_is_refused():
@@ -104,6 +118,16 @@ def test_hocr_has_pages_lines_and_words():
     assert properties(of_class(root, "ocrx_word")[1]) == {"bbox": "134 40 182 60", "x_wconf": "90"}
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(set(ids)) == len(ids) > 10
+
+
+def test_hocr_with_characters():
+    root = ET.fromstring("".join(to_hocr([PAGE], words=True)).split("?>", 1)[1])
+    words = of_class(root, "ocrx_word")
+    assert ["".join(word.itertext()) for word in words] == [word.text for word in PAGE.words]
+    assert [properties(char) for char in words[0]][:2] == [
+        {"x_bboxes": "50 40 62 60", "x_conf": "90.00"},
+        {"x_bboxes": "62 40 74 60", "x_conf": "90.00"},
+    ]
 
 
 def test_hocr_baseline_of_a_skewed_line():
