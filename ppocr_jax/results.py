@@ -204,10 +204,16 @@ class Page:
             tuple(values.get("warnings", ())),
         )
 
-    def save(self, path: str | Path, *, image: Any = None) -> None:
-        """Write the page in the format that the path's suffix names; see `writers.save.save_page`."""
+    def save(self, path: str | Path, *, image: Any = None, words: bool = False) -> None:
+        """Write the page in the format that the path's suffix names; see `writers.save.save_page`.
+
+        Args:
+            path: the file.
+            image: the picture, which .pdf and drawn pages need; left out, it is read again from `source`.
+            words: write words too, or instead of lines, with their characters where the format can hold them.
+        """
         # By name: a result knows no writer, only that there are some.
-        import_module("ppocr_jax.writers.save").save_page(self, path, image=image)
+        import_module("ppocr_jax.writers.save").save_page(self, path, image=image, words=words)
 
     def draw(self, image: Any = None) -> np.ndarray:
         """The picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw.draw_page`.

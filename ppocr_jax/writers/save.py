@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageSource, load_image
+from ppocr_jax.images import ImageSource
+from ppocr_jax.images.sources import is_url
+from ppocr_jax.inputs import InputPage, read_pages
 from ppocr_jax.results import Page
 from ppocr_jax.writers import write_pages
 
@@ -25,7 +28,7 @@ TEXT_SUFFIXES = {
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def save_page(page: Page, path: str | Path, *, image: ImageSource | None = None) -> None:
+def save_page(page: Page, path: str | Path, *, image: ImageSource | None = None, words: bool = False) -> None:
     """Write a page; a file that is there already is replaced once the new one is whole.
 
     Args:
@@ -33,20 +36,18 @@ def save_page(page: Page, path: str | Path, *, image: ImageSource | None = None)
         path: the suffix decides: .txt, .json, .jsonl, .csv, .tsv, .md, .hocr or .html, .xml (ALTO), .pdf (searchable),
             .png, .jpg or .webp (the drawn page).
         image: the picture, for .pdf and the drawn page; left out, it is read again from `page.source`.
+        words: see `write_pages`.
 
     Raises:
-        UserError: no such suffix, the file cannot be written, or the picture is needed and cannot be had.
+        UserError: no such suffix, the file cannot be written, it cannot hold words, or the picture is needed and cannot
+            be had.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
-        write_atomically(path, "".join(write_pages([page], TEXT_SUFFIXES[suffix])).encode("utf-8"))
+        write_atomically(path, "".join(write_pages([page], TEXT_SUFFIXES[suffix], words=words)).encode("utf-8"))
     elif suffix == ".pdf":
-        from ppocr_jax.writers.pdf import SearchablePdf
-
-        image_rgb = picture_of(page, image)
-        with SearchablePdf(path) as pdf:
-            pdf.add(page, image_rgb)
+        _save_pdf(page, path, image)
     elif suffix in PICTURE_SUFFIXES:
         from ppocr_jax.draw import draw_page
 
@@ -62,13 +63,32 @@ def picture_of(page: Page, image: ImageSource | None = None) -> np.ndarray:
     Raises:
         UserError: it was not given, and the page does not say where it is or it cannot be read; or it has another size.
     """
-    if image is None and not page.source:
+    return _input_of(page, image).image_rgb
+
+
+def _save_pdf(page: Page, path: Path, image: ImageSource | None) -> None:
+    from ppocr_jax.writers.pdf import SearchablePdf
+
+    found = _input_of(page, image)
+    original = page.source if image is None else image
+    with SearchablePdf(path) as pdf:
+        file = original if isinstance(original, str | Path | bytes) else None
+        pdf.add(page, found.image_rgb, dpi=found.dpi, original=file)
+
+
+def _input_of(page: Page, image: ImageSource | None) -> InputPage:
+    if page.error:
+        raise UserError(f"there is no picture of a page that could not be read: {page.error}")
+    if image is not None:
+        found = next(read_pages(image))
+    elif page.source in ("", "-") or is_url(page.source):
         raise UserError("the picture is needed: the page was not read from a file, so give `image`")
-    image_rgb = load_image(page.source if image is None else image)
-    if image_rgb.shape[:2] != (page.height, page.width):
-        size = f"{image_rgb.shape[1]}x{image_rgb.shape[0]}"
-        raise UserError(f"the picture is {size}, the page is of one of {page.width}x{page.height}: give `image`")
-    return image_rgb
+    else:
+        found = next(read_pages(page.source, pages=[page.number], frames="all" if page.number > 1 else "first"))
+    high, wide = found.image_rgb.shape[:2]
+    if (wide, high) != (page.width, page.height):
+        raise UserError(f"the picture is {wide}x{high}, the page is of one of {page.width}x{page.height}: give `image`")
+    return found
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -82,8 +102,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         scratch.write_bytes(data)
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            scratch.unlink()
 
 
 def _encoded(image_rgb: np.ndarray, suffix: str) -> bytes:

@@ -1,9 +1,13 @@
 """Searchable PDF files, read by PDFium and by Poppler."""
 
+import html
 import io
+import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from PIL import Image
 from ppocr_jax.errors import UserError
 from ppocr_jax.results import Line, Page
 from ppocr_jax.writers.pdf import DEFAULT_DPI, SearchablePdf
-from tests.writers.pages import EMPTY, PAGE, TEXTS, box, line
+from tests.writers.pages import EMPTY, FAILED, PAGE, TEXTS, box, line
 
 pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
 pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
@@ -72,27 +76,143 @@ def test_the_text_is_not_seen(written: Path):
     assert np.abs(rendered[45:] - 255).max() < 12
 
 
-@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")
+def poppler(program: str, *arguments: object) -> str:
+    if shutil.which(program) is None:
+        pytest.skip("needs poppler-utils")
+    run = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    return run.stdout
+
+
 def test_poppler_reads_it_too(written: Path):
-    run = subprocess.run(["pdftotext", "-raw", written, "-"], capture_output=True, text=True, check=True)
-    assert all(text in run.stdout for text in (*TEXTS, "up", "the", "side"))
-    assert "Syntax" not in run.stderr
-    fonts = subprocess.run(["pdffonts", written], capture_output=True, text=True, check=True)
-    assert "GlyphLess" in fonts.stdout
-    assert fonts.stderr == ""
+    text = poppler("pdftotext", "-raw", written, "-")
+    assert all(part in text for part in (*TEXTS, "up", "the", "side"))
+    assert "GlyphLess" in poppler("pdffonts", written)
 
 
-def test_a_picture_in_grey_and_a_jpeg_kept_as_it_is(tmp_path: Path):
-    grey = np.tile(np.arange(0, 250, 5, dtype=np.uint8)[None, :, None], (40, 1, 3))
+def test_poppler_finds_words_where_they_stand(written: Path):
+    text = poppler("pdftotext", "-bbox", "-l", 1, written, "-")
+    places = re.findall(r'xMin="(.*)" yMin="(.*)" xMax="(.*)" yMax="(.*)">(.*)</word>', text)
+    found = {html.unescape(word): tuple(map(float, place)) for *place, word in places}
+    for word in PAGE.words:
+        (left, top), _, (right, bottom), _ = word.quad
+        expected = min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+        assert found[word.text] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("degrees", [-30, 10, 45, 100, 180])
+def test_words_of_turned_lines(tmp_path: Path, degrees: float):
+    """The first and the last letter of a word stand where the quads of their characters do."""
+    turned_line = line("some turned words", 300, 300, degrees=degrees)
+    with SearchablePdf(tmp_path / "a.pdf") as pdf:
+        pdf.add(Page(600, 600, (turned_line,)), None, dpi=(72, 72))
+    text = pdfium.PdfDocument(tmp_path / "a.pdf")[0].get_textpage()
+    start, count = text.search("turned").get_next()
+    for index, char in ((start, turned_line.words[1].chars[0]), (start + count - 1, turned_line.words[1].chars[-1])):
+        left, bottom, right, top = text.get_charbox(index, loose=True)
+        middle = np.mean(char.quad, axis=0)
+        assert ((left + right) / 2, 600 - (bottom + top) / 2) == pytest.approx(tuple(middle), abs=4)
+
+
+def rendered_alone(path: Path, image_rgb: np.ndarray, *, quality: int | None = 85, original: bytes | None = None):
+    """A PDF of one picture, as PDFium shows it, pixel by pixel."""
+    high, wide = image_rgb.shape[:2]
+    with SearchablePdf(path, quality=quality) as pdf:
+        pdf.add(Page(wide, high, ()), image_rgb, dpi=(72, 72), original=original)
+    return pdfium.PdfDocument(path)[0].render(scale=1).to_numpy()[..., ::-1].astype(int)
+
+
+def smooth(channels: int) -> np.ndarray:
+    brightness = np.linspace(20, 230, 50)[None, :, None] * np.linspace(0.4, 1, 40)[:, None, None]
+    return (brightness * np.linspace(1, 0.5, channels)).astype(np.uint8)
+
+
+def as_jpeg(image_rgb: np.ndarray, mode: str = "RGB", **options: Any) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(grey[..., 0]).save(out, "JPEG", quality=40)
-    with SearchablePdf(tmp_path / "grey.pdf") as pdf:
-        pdf.add(Page(50, 40, ()), grey, jpeg=out.getvalue())
-        pdf.add(Page(50, 40, ()), grey)
-    assert out.getvalue() in (tmp_path / "grey.pdf").read_bytes()
-    for page in pdfium.PdfDocument(tmp_path / "grey.pdf"):
-        rendered = page.render(scale=DEFAULT_DPI / 72).to_numpy()
-        assert np.abs(rendered.astype(int)[:40, :50] - grey).max() < 12
+    Image.fromarray(image_rgb).convert(mode).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+COLOR, GREY = smooth(3), np.repeat(smooth(1), 3, axis=2)
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        as_jpeg(COLOR, quality=60),
+        as_jpeg(COLOR, quality=60, progressive=True),
+        as_jpeg(GREY, "L", quality=60),
+        as_jpeg(GREY, "RGB", quality=60),
+    ],
+    ids=["color", "progressive", "grey", "grey in colors"],
+)
+def test_a_jpeg_file_is_kept_as_it_is(tmp_path: Path, original: bytes):
+    decoded = np.array(Image.open(io.BytesIO(original)).convert("RGB"))
+    shown = rendered_alone(tmp_path / "a.pdf", decoded, original=original)
+    assert original in (tmp_path / "a.pdf").read_bytes()
+    assert np.abs(shown - decoded).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        as_jpeg(COLOR, exif=TURNED),
+        as_jpeg(COLOR, "CMYK"),
+        as_jpeg(COLOR, keep_rgb=True),
+        as_jpeg(COLOR)[:-200],
+        as_jpeg(COLOR[:, :-1]),
+        b"\xff\xd8\xff nothing \xff\xd9",
+        b"",
+    ],
+    ids=["turned", "CMYK", "RGB", "cut off", "of another size", "damaged", "empty"],
+)
+def test_other_files_are_not(tmp_path: Path, original: bytes):
+    shown = rendered_alone(tmp_path / "a.pdf", COLOR, original=original)
+    assert not original or original not in (tmp_path / "a.pdf").read_bytes()
+    assert np.abs(shown - COLOR).max() <= 12
+
+
+@pytest.mark.parametrize("image_rgb", [COLOR, GREY, np.where(GREY > 90, np.uint8(255), np.uint8(0))])
+def test_lossless_pictures(tmp_path: Path, image_rgb: np.ndarray):
+    np.testing.assert_array_equal(rendered_alone(tmp_path / "a.pdf", image_rgb, quality=None), image_rgb)
+
+
+def test_black_and_white_takes_a_bit_per_pixel(tmp_path: Path):
+    black_and_white = np.repeat(np.random.default_rng(0).integers(0, 2, (400, 600, 1), np.uint8) * 255, 3, axis=2)
+    np.testing.assert_array_equal(rendered_alone(tmp_path / "a.pdf", black_and_white), black_and_white)
+    assert (tmp_path / "a.pdf").stat().st_size < 400 * 600 / 8 + 6000
+
+
+def any_characters(count: int) -> list[str]:
+    """Letters, digits, punctuation and symbols of all Unicode, written from left to right."""
+    codes = np.random.default_rng(7).integers(0x21, 0x20000, 3 * count).tolist()
+    chars = [chr(code) for code in codes if unicodedata.category(chr(code))[0] in "LNPS"]
+    return [c for c in chars if unicodedata.bidirectional(c) not in ("R", "AL", "AN") and not "ﬀ" <= c <= "﷿"][:count]
+
+
+@pytest.mark.parametrize("reader", ["pdfium", "pdftotext"])
+def test_any_character_comes_back(tmp_path: Path, reader: str):
+    chars = any_characters(300)
+    assert sum(ord(c) > 0xFFFF for c in chars) > 50
+    lines = [Line(box(10, 20 * k, 100, 20 * k + 15), f"a{c}b {c}", 1.0) for k, c in enumerate(chars)]
+    with SearchablePdf(tmp_path / "a.pdf") as pdf:
+        pdf.add(Page(200, 20 * len(lines), tuple(lines)), None)
+    if reader == "pdfium":
+        found = pdfium.PdfDocument(tmp_path / "a.pdf")[0].get_textpage().get_text_range()
+    else:
+        found = poppler("pdftotext", "-raw", "-nopgbrk", tmp_path / "a.pdf", "-")
+    assert [row.rstrip() for row in found.split("\n") if row.strip()] == [line.text for line in lines]
+
+
+def test_more_rare_characters_than_codes(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    rare = "".join(map(chr, range(0x20000, 0x20000 + 2049)))
+    with SearchablePdf(tmp_path / "a.pdf") as pdf:
+        pdf.add(Page(200, 20, (Line(box(0, 0, 200, 20), rare, 1.0),)), None)
+    text = pdfium.PdfDocument(tmp_path / "a.pdf")[0].get_textpage().get_text_range()
+    assert text == rare[:-1] + "\ufffd"
+    assert "cannot be found" in caplog.text
 
 
 def test_strange_texts_do_no_harm(tmp_path: Path):
@@ -104,7 +224,8 @@ def test_strange_texts_do_no_harm(tmp_path: Path):
     )
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
         pdf.add(Page(300, 90, lines), np.zeros((90, 300, 3), np.uint8))
-    assert "beyond" in pdfium.PdfDocument(tmp_path / "a.pdf")[0].get_textpage().get_text_range()
+    text = pdfium.PdfDocument(tmp_path / "a.pdf")[0].get_textpage().get_text_range()
+    assert all(part in text for part in ("lone", "flat", "😀", "beyond"))
 
 
 def test_huge_pages_are_made_smaller(tmp_path: Path):
@@ -119,10 +240,26 @@ def test_other_sizes_and_places_that_cannot_be_written(tmp_path: Path):
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
         with pytest.raises(ValueError, match="600x400"):
             pdf.add(PAGE, np.zeros((1, 1, 3), np.uint8))
+        with pytest.raises(ValueError, match=r"without a picture: no such file: gone\.png"):
+            pdf.add(FAILED, None)
         pdf.add(EMPTY, picture(EMPTY))
     with pytest.raises(UserError, match="cannot write"), SearchablePdf(tmp_path / "none" / "a.pdf") as pdf:
         pdf.add(EMPTY, picture(EMPTY))
     assert [path.name for path in tmp_path.iterdir()] == ["a.pdf"]
+
+
+def test_a_document_without_pages_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="there are no pages"), SearchablePdf(tmp_path / "a.pdf"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_of_text_alone(tmp_path: Path):
+    with SearchablePdf(tmp_path / "a.pdf") as pdf:
+        pdf.add(PAGE, None, dpi=(72, 72))
+    page = pdfium.PdfDocument(tmp_path / "a.pdf")[0]
+    assert "Corner Shop" in page.get_textpage().get_text_range()
+    assert (page.render(scale=1).to_numpy() == 255).all()
 
 
 def test_nothing_is_left_of_a_document_that_failed(tmp_path: Path):

@@ -11,7 +11,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.results import Page
 from ppocr_jax.writers import WITH_WORDS, WRITERS, write_pages
 from ppocr_jax.writers.save import TEXT_SUFFIXES
-from tests.writers.pages import PAGE
+from tests.writers.pages import FAILED, PAGE
 
 PICTURE = np.full((400, 600, 3), 250, np.uint8)
 
@@ -38,22 +38,46 @@ def test_the_picture_is_read_again(tmp_path: Path):
     np.testing.assert_array_equal(page.draw(), PAGE.draw(PICTURE))
     with pytest.raises(UserError, match="600x400"):
         PAGE.draw(PICTURE[:10])
-    with pytest.raises(UserError, match="give `image`"):
-        Page(600, 400, ()).draw()
+    for source in ("", "-", "https://example.org/a.png"):
+        with pytest.raises(UserError, match="give `image`"):
+            Page(600, 400, (), source).draw()
+    with pytest.raises(UserError, match="no such file"):
+        Page(600, 400, (), str(tmp_path / "gone.png")).draw()
+    with pytest.raises(UserError, match=r"could not be read: no such file: gone\.png"):
+        FAILED.save(tmp_path / "page.pdf")
+
+
+def test_the_second_page_of_a_document_is_read_again(tmp_path: Path):
+    pages = [Image.new("L", (60, 40), grey) for grey in (0, 200)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    drawn = Page(60, 40, (), str(tmp_path / "a.tiff"), number=2).draw()
+    assert (drawn[:, :60] == 200).all()
 
 
 def test_a_page_of_pdf(tmp_path: Path):
     pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
+    pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
+    Image.fromarray(PICTURE).save(tmp_path / "a.jpg", dpi=(300, 300))
+    replace(PAGE, source=str(tmp_path / "a.jpg")).save(tmp_path / "page.pdf")
+    assert pdfium.PdfDocument(tmp_path / "page.pdf").get_page_size(0) == pytest.approx((144, 96))
+    assert (tmp_path / "a.jpg").read_bytes() in (tmp_path / "page.pdf").read_bytes()
     PAGE.save(tmp_path / "page.pdf", image=PICTURE)
-    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert pdfium.PdfDocument(tmp_path / "page.pdf").get_page_size(0) == pytest.approx((288, 192))
+
+
+def test_words_on_request(tmp_path: Path):
+    PAGE.save(tmp_path / "page.json", words=True)
+    assert Page.from_dict(json.loads((tmp_path / "page.json").read_text("utf-8"))) == PAGE
 
 
 def test_unknown_suffixes_and_places_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"names no format; there are \.txt, .*\.pdf"):
         PAGE.save(tmp_path / "page.docx")
-    with pytest.raises(UserError, match="cannot write"):
-        PAGE.save(tmp_path / "none" / "page.txt")
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in ("none/page.txt", "file/page.txt", f"{'x' * 300}.txt"):
+        with pytest.raises(UserError, match="cannot write"):
+            PAGE.save(tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
