@@ -11,6 +11,7 @@ from ppocr_jax.data.synthetic.canvas import PageCanvas, fitting, scaled
 from ppocr_jax.data.synthetic.corpus import Corpus, in_charset
 from ppocr_jax.data.synthetic.glyphs import Lettering, measure
 from ppocr_jax.data.synthetic.phrases import pick
+from ppocr_jax.data.synthetic.tongue import Tongue
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Composer:
         rng: the page's random generator.
         canvas: what is drawn on.
         charset, corpus: what may be written.
+        tongue: the language of what is invented.
         lettering: of ordinary lines.
         left, right: the column's sides on the canvas.
         y: base line of the next line.
@@ -31,6 +33,7 @@ class Composer:
     canvas: PageCanvas
     charset: Charset
     corpus: Corpus
+    tongue: Tongue
     lettering: Lettering
     left: float
     right: float

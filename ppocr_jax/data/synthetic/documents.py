@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ppocr_jax.data.synthetic import phrases, vocabulary
+from ppocr_jax.data.synthetic import phrases
 from ppocr_jax.data.synthetic.canvas import fitting
 from ppocr_jax.data.synthetic.composer import Composer
 from ppocr_jax.data.synthetic.marks import check_boxes
@@ -42,8 +42,8 @@ def _fields(page: Composer) -> None:
         for column in range(columns):
             x = page.left + column * share * page.width
             start = x + value_at * share * page.width
-            label = page.choice(vocabulary.FORM_WORDS, start - x - page.lettering.size)
-            value = page.words(3, 24) if rng.random() < 0.5 else phrases.phrase(rng)
+            label = page.choice(page.tongue.form_words, start - x - page.lettering.size)
+            value = page.words(3, 24) if rng.random() < 0.5 else page.tongue.phrase(rng)
             end = x + share * page.width - page.lettering.size
             page.at(x, label, room=start - x - page.lettering.size)
             if rng.random() < 0.85:
@@ -62,13 +62,13 @@ def _table(page: Composer) -> None:
     edges = page.left + np.concatenate([[0], np.cumsum(weights)]) / weights.sum() * page.width
     height, top = page.leading * float(rng.uniform(1.0, 1.6)), page.y - page.leading * 0.8
     vertical, horizontal, level = rng.random() < 0.6, rng.random() < 0.75, int(rng.integers(120, 256))
-    makers = (lambda _: page.words(2, 20), phrases.amount, phrases.number, phrases.date, phrases.code)
+    makers = (lambda _: page.words(2, 20), phrases.amount, phrases.number, page.tongue.date, phrases.code)
     kinds = [int(rng.integers(len(makers))) for _ in range(columns)]
     for row in range(rows):
         page.y = top + height * (row + 0.5) + 0.35 * size
         for column in range(columns):
             room = edges[column + 1] - edges[column] - size
-            text = page.choice(vocabulary.FORM_WORDS, room) if row == 0 else makers[kinds[column]](rng)
+            text = page.choice(page.tongue.form_words, room) if row == 0 else makers[kinds[column]](rng)
             if kinds[column] in (1, 2):
                 page.at(edges[column + 1] - 0.4 * size, text, anchor="r", room=room)
             else:
@@ -98,9 +98,9 @@ def letter(page: Composer) -> None:
     """A letter or an article: head, paragraphs, in one or two columns."""
     rng = page.rng
     for _ in range(int(rng.integers(0, 5))):
-        page.line(phrases.address(rng) if rng.random() < 0.5 else page.words(5, 30), anchor="l")
+        page.line(page.tongue.address(rng) if rng.random() < 0.5 else page.words(5, 30), anchor="l")
     if rng.random() < 0.5:
-        page.line(phrases.date(rng), anchor=pick(rng, "lr"))
+        page.line(page.tongue.date(rng), anchor=pick(rng, "lr"))
     page.next(float(rng.uniform(0.5, 2)))
     if rng.random() < 0.5:
         page.line(page.words(8, 40), anchor=pick(rng, "lm"), scale=float(rng.uniform(1.2, 2.2)))

@@ -38,8 +38,15 @@ class FontPicker:
         self._wide = tuple(f for f in self._faces if "的" in f.characters)
         self._common = tuple(f for f in self._families if _COMMON.search(f[0].family) and not f[0].monospaced)
 
-    def pick(self, rng: np.random.Generator, kind: str) -> FontFace:
-        """A face for a line of `kind`."""
+    @property
+    def has_wide(self) -> bool:
+        """Whether a face has ideographs."""
+        return bool(self._wide)
+
+    def pick(self, rng: np.random.Generator, kind: str, *, wide: bool = False) -> FontFace:
+        """A face for a line of `kind`; with `wide` one that has ideographs, if there is any."""
+        if wide and self._wide:
+            return self._wide[int(rng.integers(len(self._wide)))]
         monospaced, common = _FAMILY_SHARES[kind]
         value = rng.random()
         families = self._families

@@ -13,12 +13,13 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.data.synthetic import background, documents, marks, receipts, scenes
 from ppocr_jax.data.synthetic.canvas import PageCanvas, PageLine, View
 from ppocr_jax.data.synthetic.composer import Composer
-from ppocr_jax.data.synthetic.corpus import Corpus
+from ppocr_jax.data.synthetic.corpus import Corpus, writes_chinese
 from ppocr_jax.data.synthetic.degrade import degrade, degrade_ink
 from ppocr_jax.data.synthetic.fonts import FontFace
 from ppocr_jax.data.synthetic.glyphs import Lettering
 from ppocr_jax.data.synthetic.line_style import FontPicker, muted_color, random_colors
 from ppocr_jax.data.synthetic.page_view import paper_view
+from ppocr_jax.data.synthetic.tongue import CHINESE, ENGLISH
 
 PAGE_KINDS = ("receipt", "form", "letter", "screenshot", "sign")
 _KIND_PROBABILITIES = (0.44, 0.18, 0.1, 0.08, 0.2)
@@ -26,6 +27,7 @@ _LINE_KIND = {"receipt": "receipt", "form": "document", "letter": "document", "s
 # Median and spread (of the logarithm) of the pixels per em of ordinary lines, in a picture of 640 pixels.
 _EM = {"receipt": (19, 0.3), "form": (16, 0.3), "letter": (16, 0.3), "screenshot": (15, 0.25), "sign": (20, 0.3)}
 _SMALLEST_EM = 10
+_CHINESE_PAGES = 0.85  # of those drawn for a charset with Chinese
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class PageGenerator:
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
+        self._chinese = writes_chinese(charset) and self._fonts.has_wide
         self._photos = background.photo_paths(backgrounds)
 
     def __call__(
@@ -98,7 +101,8 @@ class PageGenerator:
         return background.paper(rng, color, height, width)
 
     def _fill(self, rng: np.random.Generator, kind: str, canvas: PageCanvas, em: int) -> None:
-        face = self._fonts.pick(rng, _LINE_KIND[kind])
+        tongue = CHINESE if self._chinese and rng.random() < _CHINESE_PAGES else ENGLISH
+        face = self._fonts.pick(rng, _LINE_KIND[kind], wide=tongue.wide)
         dots = kind == "receipt" and rng.random() < 0.3
         stroke = em * float(rng.uniform(0.01, 0.03)) if rng.random() < 0.15 else 0.0
         margin = float(rng.uniform(0.3, 3)) * em
@@ -108,6 +112,7 @@ class PageGenerator:
             canvas=canvas,
             charset=self._charset,
             corpus=self._corpus,
+            tongue=tongue,
             lettering=Lettering(face, em, stroke=stroke, pixelated=dots),
             left=left + margin,
             right=right - margin,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ppocr_jax.data.synthetic import phrases, vocabulary
 from ppocr_jax.data.synthetic.canvas import PageCanvas, corners_of, fitting
 from ppocr_jax.data.synthetic.composer import Composer
 from ppocr_jax.data.synthetic.corpus import in_charset
@@ -70,7 +69,7 @@ def signs(page: Composer, fonts: FontPicker) -> None:
     """A few signs apart from each other, each in a face of its own."""
     wanted = int(page.rng.integers(1, 8))
     for _ in range(4 * wanted):
-        wanted -= _sign(page, fonts.pick(page.rng, "scene"))
+        wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.tongue.wide))
         if not wanted:
             break
 
@@ -137,9 +136,9 @@ def _sign_text(page: Composer, lettering: Lettering) -> str:
     rng = page.rng
     kind = rng.random()
     if kind < 0.45:
-        text = " ".join(pick(rng, vocabulary.SIGN_WORDS) for _ in range(int(rng.integers(1, 4))))
+        text = page.tongue.between.join(pick(rng, page.tongue.sign_words) for _ in range(int(rng.integers(1, 4))))
     elif kind < 0.6:
-        text = phrases.phrase(rng)
+        text = page.tongue.phrase(rng)
     else:
         text = page.words(2, 22)
     if rng.random() < 0.4:
