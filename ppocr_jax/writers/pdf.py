@@ -76,7 +76,7 @@ class SearchablePdf:
             raise ValueError(f"a page without a picture: {page.error}")
         scale_x, scale_y = _points_per_pixel(page.width, page.height, dpi)
         wide, high = page.width * scale_x, page.height * scale_y
-        resources = self._pikepdf.Dictionary(Font=self._pikepdf.Dictionary(F=self._font.object))
+        resources = self._pikepdf.Dictionary(Font=self._pikepdf.Dictionary(F1=self._font.object))
         content = ""
         if image_rgb is not None:
             stream = self._picture(page, image_rgb, original)

@@ -16,7 +16,7 @@ def text_operators(line: Line, font: InvisibleFont, scale_x: float, scale_y: flo
 
     Args:
         line: in pixels.
-        font: known to the page as /F.
+        font: known to the page as /F1.
         scale_x, scale_y: points per pixel.
         page_height: in points.
 
@@ -43,4 +43,4 @@ def _word(codes: list[int], after: list[int], quad: Quad) -> str:
     stretch = 100 * wide / (len(codes) * CHAR_WIDTH * size)
     shown = "".join(f"{code:04x}" for code in codes + after)
     matrix = f"{cosine:.5f} {sine:.5f} {-sine:.5f} {cosine:.5f} {base + up_x:.3f} {bottom + up_y:.3f}"
-    return f"/F {size:.3f} Tf {stretch:.3f} Tz {matrix} Tm <{shown}> Tj\n"
+    return f"/F1 {size:.3f} Tf {stretch:.3f} Tz {matrix} Tm <{shown}> Tj\n"

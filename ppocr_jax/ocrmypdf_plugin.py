@@ -1,0 +1,170 @@
+"""A plugin for OCRmyPDF 17 or newer, which then reads scans with ppocr_jax instead of Tesseract.
+
+`ocrmypdf --plugin ppocr_jax.ocrmypdf_plugin scan.pdf searchable.pdf` needs neither Tesseract nor, for output of type
+`auto` and `pdf`, Ghostscript. It is no entry point on purpose: having ppocr_jax installed changes nothing for those who
+do not ask for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from argparse import ArgumentParser
+from collections.abc import Set
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pluggy
+from ocrmypdf import OcrEngine, OrientationConfidence, hookimpl
+from ocrmypdf.exceptions import BadArgsError, InputFileError, MissingDependencyError
+
+from ppocr_jax import __version__
+from ppocr_jax.errors import UserError
+from ppocr_jax.inference.bundle import builtin_models, load_bundle
+from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inputs import InputPage, read_pages
+from ppocr_jax.results import Page
+from ppocr_jax.writers import to_hocr
+from ppocr_jax.writers.elements import direction
+from ppocr_jax.writers.pdf import SearchablePdf
+
+DEFAULT_MODEL = "en"
+_LANGUAGES = {"en": {"eng"}}  # of built-in models, in Tesseract's names
+_TESSERACT = "ocrmypdf.builtin_plugins.tesseract_ocr"
+_SURE, _UNSURE = 15.0, 0.0  # OCRmyPDF's scale of confidence in a page's orientation
+_LARGEST_SKEW = 20.0  # degrees; lines that are turned further are meant to be
+
+
+class PpOcrEngine(OcrEngine):
+    """What OCRmyPDF asks of an engine; each call reads one page, on one core, as OCRmyPDF runs several at a time."""
+
+    @staticmethod
+    def version() -> str:
+        """Of ppocr_jax."""
+        return __version__
+
+    @staticmethod
+    def creator_tag(options: Any) -> str:
+        """For the metadata of the PDF file."""
+        return f"ppocr_jax {__version__}"
+
+    def __str__(self) -> str:
+        return f"ppocr_jax {__version__}"
+
+    @staticmethod
+    def languages(options: Any) -> Set[str]:
+        """Of a built-in model those that it was trained for; of a model folder all that are asked for."""
+        return _LANGUAGES.get(_model(options), set(options.languages))
+
+    @staticmethod
+    def get_orientation(input_file: Path, options: Any) -> OrientationConfidence:
+        """By how many degrees the page's text is turned clockwise; unsure where there is none."""
+        _, page = _read(input_file, options)
+        return OrientationConfidence(page.rotation, _SURE if len(page) else _UNSURE)
+
+    @staticmethod
+    def get_deskew(input_file: Path, options: Any) -> float:
+        """By how many degrees the lines fall to the right: the median, each line counting by its length of text."""
+        _, page = _read(input_file, options)
+        angles = [(direction(line.quad) - page.rotation + 180) % 360 - 180 for line in page for _ in line.text]
+        small = [angle for angle in angles if abs(angle) < _LARGEST_SKEW]
+        return float(np.median(small)) if small else 0.0
+
+    @staticmethod
+    def generate_hocr(input_file: Path, output_hocr: Path, output_text: Path, options: Any) -> None:
+        """Read a page's picture; write what was read as hOCR and as text."""
+        _, page = _read(input_file, options)
+        output_hocr.write_text("".join(to_hocr([page])), encoding="utf-8")
+        output_text.write_text(page.text, encoding="utf-8")
+
+    @staticmethod
+    def generate_pdf(input_file: Path, output_pdf: Path, output_text: Path, options: Any) -> None:
+        """Read a page's picture; write what was read as a PDF page of invisible text, and as text."""
+        picture, page = _read(input_file, options)
+        with SearchablePdf(output_pdf) as pdf:
+            pdf.add(page, None, dpi=picture.dpi)
+        output_text.write_text(page.text, encoding="utf-8")
+
+
+@hookimpl
+def initialize(plugin_manager: pluggy.PluginManager) -> None:
+    """Where Tesseract is not installed, keep OCRmyPDF from insisting on it."""
+    if _lacks_tesseract():
+        plugin_manager.set_blocked(_TESSERACT)
+
+
+@hookimpl
+def register_options() -> dict[str, Any]:
+    """Tesseract's options, which OCRmyPDF looks at even where its plugin is blocked."""
+    return {"tesseract": _tesseract_options()} if _lacks_tesseract() else {}
+
+
+@hookimpl
+def add_options(parser: ArgumentParser) -> None:
+    """`--ppocr-model`; and Tesseract's options, see `register_options`."""
+    group = parser.add_argument_group("ppocr_jax", "Reading with ppocr_jax")
+    group.add_argument(
+        "--ppocr-model",
+        metavar="NAME_OR_DIR",
+        default=DEFAULT_MODEL,
+        help=f"built-in model ({', '.join(builtin_models())}) or model folder; default: {DEFAULT_MODEL}",
+    )
+    if _lacks_tesseract():
+        _tesseract_options().add_arguments_to_parser(parser)
+
+
+@hookimpl
+def check_options(options: Any) -> None:
+    """Complain about a model that is not there before any page is read.
+
+    Unless `--pdf-renderer` says otherwise, text is placed by `generate_pdf`: OCRmyPDF's own way with hOCR, which knows
+    upright boxes only, is off by a tenth of a word's length where lines are skewed.
+
+    Raises:
+        BadArgsError: the model folder is missing or incomplete.
+        MissingDependencyError: Tesseract is asked for, and not installed.
+    """
+    if options.ocr_engine == "tesseract" and _lacks_tesseract():
+        raise MissingDependencyError("--ocr-engine tesseract: Tesseract is not installed")
+    try:
+        load_bundle(_model(options))
+    except UserError as error:
+        raise BadArgsError(str(error)) from error
+    if options.pdf_renderer == "auto" and options.ocr_engine == "auto":
+        options.pdf_renderer = "sandwich"
+
+
+@hookimpl
+def get_ocr_engine(options: Any) -> OcrEngine | None:
+    """This engine, unless another one is asked for by `--ocr-engine`."""
+    return PpOcrEngine() if options is None or options.ocr_engine == "auto" else None
+
+
+def _model(options: Any) -> str:
+    return getattr(options, "ppocr_model", None) or DEFAULT_MODEL
+
+
+@lru_cache
+def _lacks_tesseract() -> bool:
+    return shutil.which("tesseract") is None
+
+
+def _tesseract_options() -> Any:
+    from ocrmypdf.builtin_plugins.tesseract_ocr import TesseractOptions
+
+    return TesseractOptions
+
+
+@lru_cache(maxsize=2)
+def _ocr(model: str) -> OCR:
+    """Loaded once per process, by whichever thread comes first."""
+    return OCR(model).single_threaded()
+
+
+def _read(path: Path, options: Any) -> tuple[InputPage, Page]:
+    try:
+        picture = next(read_pages(path))
+        return picture, _ocr(_model(options))(picture.image_rgb)
+    except UserError as error:
+        raise InputFileError(str(error)) from error
