@@ -22,7 +22,7 @@ from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, l
 
 # Small batches waste little on padding, stay in the cache, and keep several cores busy.
 BATCH_SIZE = 2
-LONGEST = 1280
+LONGEST = 2560
 """Pixels, at the network's height, up to which a line is read in one piece: longer ones would make batches, and the
 memory kept for them, as wide as they are."""
 MAX_SCALED_WIDTH = 1 << 16
