@@ -54,6 +54,9 @@ def _add_formats(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--granularity", choices=["line", "word"], default="line", help="what a page's labels outline; default: line"
     )
+    group.add_argument(
+        "--vertical", type=float, default=0.0, metavar="SHARE", help="of columns among lines of ideographs; default: 0"
+    )
     group.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side of a page; default: 640")
     group.add_argument("--image-format", choices=["png", "jpg"], default="png", help="of the pictures; default: png")
     group.add_argument("--quality", type=int, metavar="1-100", help=f"of jpg pictures; default: {_JPEG_QUALITY}")
@@ -106,6 +109,8 @@ def _check(args: argparse.Namespace) -> None:
         f"--size must be {_SMALLEST_PAGE} to {_LARGEST_PAGE} pixels, not {args.size}": (
             not _SMALLEST_PAGE <= args.size <= _LARGEST_PAGE
         ),
+        f"--vertical must be a share from 0 to 1, not {args.vertical}": not 0 <= args.vertical <= 1,
+        "--vertical is for lines; pages have columns of their own": args.vertical > 0 and args.kind == "det",
         f"--workers must be 1 to {_MOST_WORKERS}, not {args.workers}": not 1 <= args.workers <= _MOST_WORKERS,
         f"--quality must be 1 to 100, not {args.quality}": args.quality is not None and not 1 <= args.quality <= 100,
         "--quality is for --image-format jpg": args.quality is not None and args.image_format != "jpg",
@@ -135,12 +140,16 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
     try:
         charset = load_charset(args.charset)
-        generator = (PageGenerator if args.kind == "det" else LineGenerator)(
-            charset=charset,
-            fonts=_fonts(args.fonts, charset),
-            corpus=_corpus(args.corpus, args.seed),
-            backgrounds=_backgrounds(args.backgrounds),
-        )
+        materials = {
+            "charset": charset,
+            "fonts": _fonts(args.fonts, charset),
+            "corpus": _corpus(args.corpus, args.seed),
+            "backgrounds": _backgrounds(args.backgrounds),
+        }
+        if args.kind == "det":
+            generator: PageGenerator | LineGenerator = PageGenerator(**materials)
+        else:
+            generator = LineGenerator(**materials, vertical=args.vertical)
     except (NoFontsError, OSError, ValueError) as error:
         raise UserError(str(error)) from error
     return Drawing(

@@ -176,11 +176,16 @@ class SyntheticConfig:
         corpus: text files, one entry a line.
         fonts: font files or folders of them.
         backgrounds: folder of pictures without text; plain backgrounds only if left out.
+        vertical: share of columns, from top to bottom, among drawn lines of ideographs; on pages the generator decides.
     """
 
     corpus: tuple[str, ...] = ()
     fonts: tuple[str, ...] = ()
     backgrounds: str | None = None
+    vertical: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_share("data.synthetic.vertical", self.vertical)
 
 
 def check_share(name: str, share: float) -> None:

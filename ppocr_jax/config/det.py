@@ -40,6 +40,7 @@ class DetDataConfig:
         val_labels: labelled pictures for the evaluation.
         synthetic: material of synthetic pages.
         synthetic_share: fraction of each batch that is synthetic.
+        synthetic_charset: characters of synthetic pages, a built-in charset or a file; with "ch" most are in Chinese.
         crop_size: side of the square training crop, pixels, a multiple of 32.
         crop: "reference" draws crops as PaddleOCR does, scaling the picture as it is stored; "page" first brings it to
             the size at which pages are read (long side 960), so that text in training is as large as in use.
@@ -53,6 +54,7 @@ class DetDataConfig:
     val_labels: tuple[LabelSource, ...] = ()
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float = 0.0
+    synthetic_charset: str = "en"
     crop_size: int = 960
     crop: Literal["reference", "page"] = "reference"
     scale_range: tuple[float, float] = (0.5, 3.0)

@@ -29,6 +29,7 @@ def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
         fonts=find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS),
         corpus=make_corpus(config),
         backgrounds=(config.backgrounds,) if config.backgrounds else (),
+        vertical=config.vertical,
     )
 
 
@@ -100,7 +101,7 @@ def detection_batches(config: DetConfig, process: ProcessShare = WHOLE_BATCH):
         from ppocr_jax.charset import load_charset
 
         pages = PageGenerator(
-            charset=load_charset("en"),
+            charset=load_charset(data.synthetic_charset),
             fonts=find_fonts(data.synthetic.fonts or None, exclude=HELD_OUT_FONTS),
             corpus=make_corpus(data.synthetic),
             backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),

@@ -107,8 +107,8 @@ def test_a_real_line_reads_the_same_in_windows_and_whole(monkeypatch: pytest.Mon
         "Very long lines are read through windows that share some of their pixels and are joined between characters. "
     )
     font = ImageFont.truetype("DejaVuSans.ttf", 26)
-    image = Image.new("RGB", (int(font.getlength(text * 2)) + 16, 40), "white")
-    ImageDraw.Draw(image).text((8, 4), text * 2, font=font, fill="black")
+    image = Image.new("RGB", (int(font.getlength(text * 4)) + 16, 40), "white")
+    ImageDraw.Draw(image).text((8, 4), text * 4, font=font, fill="black")
     ocr = OCR("en", threads=1)
     windows = ocr.recognize([np.asarray(image)])[0].text
     monkeypatch.setattr(stages, "LONGEST", 1 << 15)

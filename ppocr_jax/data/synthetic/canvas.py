@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ppocr_jax.data.synthetic.column import column_advances, draw_column
 from ppocr_jax.data.synthetic.glyphs import Lettering, advances, draw_text
 from ppocr_jax.data.synthetic.page_line import Box, LineSetting, PageLine, corners_of, line_box
 from ppocr_jax.data.synthetic.warp import Placement, Tilt, project, shape_matrix, wave_of
@@ -93,7 +94,7 @@ class PageCanvas:
         self._draw_ink.text((x, baseline), text, 255, font, f"{anchor}s", stroke_width=lettering.stroke)
         start = x + ink[0] - font.getbbox(text, anchor="ls", stroke_width=lettering.stroke)[0]
         plain = replace(lettering, tracking=0.0, space_scale=1.0)
-        self._note(box, corners_of(box), text, LineSetting(plain, start, baseline, box, self.view.homography))
+        self._note(box, text, LineSetting(plain, start, baseline, box, self.view.homography))
         return box
 
     def tilted_text(
@@ -106,8 +107,11 @@ class PageCanvas:
         *,
         color: tuple,
         outline: tuple | None = None,
+        column: bool = False,
     ) -> Box | None:
         """Draw a tilted line about (x, y), if all of it is visible; with an edge of colour `outline`, if given.
+
+        A `column` has upright characters one below the other where the tilt's angle is a quarter turn, pi / 2.
 
         Whether other text is there is the caller's to check: upright boxes of tilted neighbours overlap.
 
@@ -117,7 +121,7 @@ class PageCanvas:
         import cv2
         from PIL import Image
 
-        ink = draw_text(text, lettering, margin=lettering.size // 2 + 2)
+        ink = (draw_column if column else draw_text)(text, lettering, margin=lettering.size // 2 + 2)
         tight = line_box(ink.box, ink.baseline, lettering)
         move = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) @ shape_matrix(ink.box, tilt)
         wave = wave_of(ink.box, tilt)
@@ -133,10 +137,10 @@ class PageCanvas:
             self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))
         self._draw_tint.rectangle(box, fill=color)
         self._ink.paste(255, mask=Image.fromarray(layer))
-        starts, ends = advances(text, lettering)
+        starts, ends = (column_advances if column else advances)(text, lettering)
         start = float(ink.centers[0]) - (starts[0] + ends[0]) / 2
         to_picture = self.view.homography @ move
-        self._note(box, quad, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave))
+        self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave, column))
         return box
 
     def is_free(self, box: Box) -> bool:
@@ -151,7 +155,10 @@ class PageCanvas:
         self._boxes.append(box)
 
     def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
-        """Ink that is not text: `shape` is "line", "rectangle", "ellipse" or "polygon" (filled where `width` is 0)."""
+        """Ink that is not text, or ground of `color`; areas are filled where `width` is 0.
+
+        `shape` is "line", "rectangle", "rounded" (a rectangle with round corners), "ellipse" or "polygon".
+        """
         draw = self._draw_ink if color is None else self._draw_ground
         fill = level if color is None else color
         if shape == "line":
@@ -159,8 +166,11 @@ class PageCanvas:
         elif shape == "polygon":
             draw.polygon(xy, fill=fill)
         else:
-            method = draw.rectangle if shape == "rectangle" else draw.ellipse
-            method(xy, fill=fill) if width == 0 else method(xy, outline=fill, width=width)
+            look = {"fill": fill} if width == 0 else {"outline": fill, "width": width}
+            if shape == "rounded":
+                draw.rounded_rectangle(xy, radius=0.35 * (xy[3] - xy[1]), **look)
+            else:
+                (draw.rectangle if shape == "rectangle" else draw.ellipse)(xy, **look)
 
     def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
         """A row of one repeated character: drawn, but not a text line, as those who label receipts leave it out."""
@@ -192,10 +202,10 @@ class PageCanvas:
         picture[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
         return picture
 
-    def _note(self, box: Box, corners: np.ndarray, text: str, setting: LineSetting) -> None:
-        """Keep a line; its upright `box` and `corners` are of the canvas."""
+    def _note(self, box: Box, text: str, setting: LineSetting) -> None:
+        """Keep a line; its upright `box` is of the canvas."""
         self._boxes.append(box)
-        self.lines.append(PageLine(project(self.view.homography, corners).astype(np.float32), text, setting))
+        self.lines.append(PageLine(setting.quad(setting.box), text, setting))
 
 
 def fitting(text: str, lettering: Lettering, width: float) -> str:

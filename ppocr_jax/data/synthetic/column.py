@@ -61,6 +61,12 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
     return InkedText(np.ascontiguousarray(np.rot90(np.asarray(picture))), box, centers, box[3])
 
 
+def column_advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
+    """(starts, ends): both sides of the room of every character, the column starting at 0; see `advances`."""
+    cells = np.array(list(_cells(text, lettering)))
+    return cells[:, 0], cells[:, 1]
+
+
 def _cells(text: str, lettering: Lettering) -> Iterator[tuple[float, float]]:
     """(top, bottom) of the room of each character, from 0 on."""
     y, tracking = 0.0, lettering.tracking * lettering.size

@@ -48,12 +48,21 @@ class Composer:
     def has_room(self) -> bool:
         return self.y < self.canvas.height
 
-    def at(self, x: float, text: str, *, anchor: str = "l", scale: float = 1.0, room: float | None = None) -> None:
-        """Write on the current line at `x`, no wider than `room` (the column when None)."""
+    def at(
+        self,
+        x: float,
+        text: str,
+        *,
+        anchor: str = "l",
+        scale: float = 1.0,
+        room: float | None = None,
+        color: tuple[int, int, int] | None = None,
+    ) -> None:
+        """Write on the current line at `x`, no wider than `room` (the column when None), in `color` or plain ink."""
         lettering = self.lettering if scale == 1 else scaled(self.lettering, scale)
         text = "".join([c for c in in_charset(text, self.charset) if c in lettering.face.characters])
         text = fitting(text, lettering, self.width if room is None else room)
-        self.canvas.text(x, self.y, text.strip(), lettering, anchor=anchor)
+        self.canvas.text(x, self.y, text.strip(), lettering, anchor=anchor, color=color)
 
     def next(self, lines: float = 1.0) -> None:
         self.y += lines * self.leading
@@ -106,4 +115,7 @@ class Composer:
         return text
 
     def words(self, low: int, high: int) -> str:
-        return self.corpus.sample(self.rng, self.charset, (low, high))
+        """A text of the corpus of `low` to `high` characters; an invented one where the face cannot draw it."""
+        text = self.corpus.sample(self.rng, self.charset, (low, high))
+        drawable = sum(c in self.lettering.face.characters for c in text)
+        return text if drawable > 0.8 * len(text) else self.tongue.phrase(self.rng)

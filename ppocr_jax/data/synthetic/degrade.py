@@ -142,7 +142,11 @@ def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A fax or photocopy: nearly two levels, ragged edges."""
+    """A fax or photocopy: nearly two levels, ragged edges.
+
+    The level between them is Bernsen's: the middle of the darkest and brightest pixels about, so that print stays
+    print wherever on the page it is, and one level for the whole picture where nothing is about.
+    """
     import cv2
 
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
@@ -150,11 +154,23 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     if bright - dark < 60:
         return image_rgb
     ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6))
-    middle = dark + rng.uniform(0.45, 0.65) * (bright - dark)
+    share = np.float32(rng.uniform(0.45, 0.65))
+    low, high = _surroundings(grey, text_height)
+    middle = np.where(high - low > 30, low + share * (high - low), dark + share * (bright - dark))
     steepness = rng.uniform(2, 6)
     levels = grey + ragged * np.float32((bright - dark) * rng.uniform(0.03, 0.12))
-    levels = np.clip((levels - np.float32(middle)) * np.float32(steepness) + 127, 0, 255).astype(np.uint8)
+    levels = np.clip((levels - middle) * np.float32(steepness) + 127, 0, 255).astype(np.uint8)
     return cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)
+
+
+def _surroundings(grey: np.ndarray, text_height: float) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) float32 each: the darkest and the brightest level within about a text height, smoothly joined."""
+    import cv2
+
+    reach = 2 * max(2, round(0.6 * text_height)) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach))
+    low, high = cv2.erode(grey, around), cv2.dilate(grey, around)
+    return cv2.blur(low, (reach, reach)).astype(np.float32), cv2.blur(high, (reach, reach)).astype(np.float32)
 
 
 def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.synthetic import background, documents, marks, receipts, scenes
+from ppocr_jax.data.synthetic import background, documents, marks, receipts, scenes, screens
 from ppocr_jax.data.synthetic.canvas import PageCanvas, PageLine, View
 from ppocr_jax.data.synthetic.composer import Composer
 from ppocr_jax.data.synthetic.corpus import Corpus, writes_chinese
@@ -24,9 +24,12 @@ from ppocr_jax.data.synthetic.tongue import CHINESE, ENGLISH
 PAGE_KINDS = ("receipt", "form", "letter", "screenshot", "sign")
 _KIND_PROBABILITIES = (0.44, 0.18, 0.1, 0.08, 0.2)
 _LINE_KIND = {"receipt": "receipt", "form": "document", "letter": "document", "screenshot": "document", "sign": "scene"}
+# A screen is no paper: what happens to its pictures is what happens to photographs of signs.
+_SEEN_AS = _LINE_KIND | {"screenshot": "scene"}
 # Median and spread (of the logarithm) of the pixels per em of ordinary lines, in a picture of 640 pixels.
 _EM = {"receipt": (19, 0.3), "form": (16, 0.3), "letter": (16, 0.3), "screenshot": (15, 0.25), "sign": (20, 0.3)}
 _SMALLEST_EM = 10
+_DARK_SCREENS = 0.3
 _CHINESE_PAGES = 0.85  # of those drawn for a charset with Chinese
 
 
@@ -79,10 +82,12 @@ class PageGenerator:
         on_paper = kind in ("receipt", "form", "letter")
         view, (width, height) = paper_view(rng, size, narrow=kind == "receipt") if on_paper else (_straight(size), size)
         paper, ink_color = random_colors(rng, _LINE_KIND[kind])
+        if kind == "screenshot" and rng.random() < _DARK_SCREENS:
+            paper, ink_color = ink_color, paper
         canvas = PageCanvas(self._ground(rng, kind, paper, height, width), ink_color, view)
         self._fill(rng, kind, canvas, em)
         picture = self._seen(rng, canvas, em, on_paper)
-        return PageSample(degrade(rng, picture, float(em)), tuple(canvas.lines))
+        return PageSample(degrade(rng, picture, float(em), kind=_SEEN_AS[kind]), tuple(canvas.lines))
 
     def _em(self, rng: np.random.Generator, kind: str, size: tuple[int, int]) -> int:
         median, spread = _EM[kind]
@@ -123,7 +128,7 @@ class PageGenerator:
             "receipt": receipts.receipt,
             "form": documents.form,
             "letter": documents.letter,
-            "screenshot": scenes.screenshot,
+            "screenshot": screens.screenshot,
             "sign": partial(scenes.signs, fonts=self._fonts),
         }
         writers[kind](page)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ppocr_jax.data.synthetic.column import column_advances
 from ppocr_jax.data.synthetic.glyphs import Lettering, advances, extent_of
 from ppocr_jax.data.synthetic.warp import project
 
@@ -41,6 +42,7 @@ class LineSetting:
         box: what holds the whole line; no word's box leaves it.
         to_picture: (3, 3) homography from the layer to the picture.
         wave: (amplitude, angular frequency, phase) of what it is bent by.
+        column: whether it is a column of upright characters, which lies on its side in the layer; see `draw_column`.
     """
 
     lettering: Lettering
@@ -49,6 +51,13 @@ class LineSetting:
     box: Box
     to_picture: np.ndarray
     wave: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    column: bool = False
+
+    def quad(self, box: Box) -> np.ndarray:
+        """(4, 2) float32, in the picture, of a box in the layer."""
+        corners = project(self.to_picture, corners_of(box)).astype(np.float32)
+        # The layer has a column's top at the left: its upper left corner is where the column ends at the right.
+        return np.roll(corners, 1, axis=0) if self.column else corners
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ class PageLine:
     """A text line of a page.
 
     Attributes:
-        quad: (4, 2) float32, corners (x, y) in pixels, clockwise from where reading starts.
+        quad: (4, 2) float32, corners (x, y) in pixels, clockwise from where reading starts: from the upper left corner
+            of the first character, also in a column of upright characters.
         text: what it says.
         setting: how it was drawn.
     """
@@ -69,8 +79,7 @@ class PageLine:
     def words(self) -> tuple[PageWord, ...]:
         """Its words in reading order; measured when first asked for, as detectors of lines never do."""
         placed = _word_boxes(self.text, self.setting)
-        quads = [project(self.setting.to_picture, corners_of(box)).astype(np.float32) for box, _ in placed]
-        return tuple(PageWord(quad, word) for quad, (_, word) in zip(quads, placed, strict=True))
+        return tuple(PageWord(self.setting.quad(box), word) for box, word in placed)
 
 
 def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
@@ -90,6 +99,8 @@ def corners_of(box: Box) -> np.ndarray:
 def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
     """(box, text) of every word, on the layer; a bent word's box holds its crests."""
     lettering, baseline, line = setting.lettering, setting.baseline, setting.box
+    if setting.column:
+        return _column_word_boxes(text, setting)
     font = lettering.face.at(lettering.size)
     starts, _ = advances(text, lettering)
     boxes = []
@@ -101,6 +112,16 @@ def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
         up, down = _wave_range(setting.wave, x0, x1)
         # The font's box of a word holds its advance, so it is a little wider than the ink that `line` was made of.
         boxes.append(((max(x0, line[0]), max(y0 + up, line[1]), min(x1, line[2]), min(y1 + down, line[3])), word))
+    return boxes
+
+
+def _column_word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
+    left, top, right, bottom = setting.box
+    starts, ends = column_advances(text, setting.lettering)
+    boxes = []
+    for match in _WORD.finditer(text):
+        begin, end = setting.x + float(starts[match.start()]), setting.x + float(ends[match.end() - 1])
+        boxes.append(((max(left, begin), top, min(right, end), bottom), match.group()))
     return boxes
 
 

@@ -87,6 +87,26 @@ def test_words_of_a_spaced_line(canvas, face, lettering):
     assert_words_have_their_ink(canvas, TEXT, EM // 4 + round(lettering.get("tracking", 0) * EM))
 
 
+@pytest.mark.parametrize("lettering", [{}, {"tracking": 0.1}, {"space_scale": 1.6}])
+def test_words_of_a_column(canvas, face, lettering):
+    """Upright letters one below the other; the quads begin at the upper left corner of the first."""
+    text, tilt = "TALL HOUSE 8", Tilt(angle=np.pi / 2 + 0.1)
+    assert canvas.tilted_text(350, 300, text, Lettering(face, EM, **lettering), tilt, color=(0, 0, 0), column=True)
+    line = canvas.lines[-1]
+    assert [word.text for word in line.words] == text.split()
+    ys, xs = np.nonzero(cv2.warpPerspective(canvas.ink(), canvas.view.homography, canvas.view.size) > 80)
+    owners = np.array(
+        [[cv2.pointPolygonTest(w.quad, (float(x), float(y)), True) for w in line.words] for x, y in zip(xs, ys)]
+    )
+    assert (owners.max(axis=1) > -1).all()  # no ink outside; letters may touch the edge of their room
+    first, last = (ys[owners.argmax(axis=1) == k].mean() for k in (0, 2))
+    assert first < last
+    assert line.quad[0, 0] < line.quad[1, 0]
+    assert line.quad[0, 1] < line.quad[3, 1]
+    along, across = np.linalg.norm(line.quad[3] - line.quad[0]), np.linalg.norm(line.quad[1] - line.quad[0])
+    assert along > 6 * across
+
+
 def test_words_of_pages_are_those_of_the_lines_and_lie_in_them(faces, charset, corpus):
     generator = PageGenerator(charset=charset, fonts=faces, corpus=corpus)
     pages = [generator(1, i, kind=kind) for kind in PAGE_KINDS for i in range(2)]
