@@ -96,7 +96,10 @@ def test_words_of_a_column(canvas, face, lettering):
     assert [word.text for word in line.words] == text.split()
     ys, xs = np.nonzero(cv2.warpPerspective(canvas.ink(), canvas.view.homography, canvas.view.size) > 80)
     owners = np.array(
-        [[cv2.pointPolygonTest(w.quad, (float(x), float(y)), True) for w in line.words] for x, y in zip(xs, ys)]
+        [
+            [cv2.pointPolygonTest(w.quad, (float(x), float(y)), True) for w in line.words]
+            for x, y in zip(xs, ys, strict=True)
+        ]
     )
     assert (owners.max(axis=1) > -1).all()  # no ink outside; letters may touch the edge of their room
     first, last = (ys[owners.argmax(axis=1) == k].mean() for k in (0, 2))
