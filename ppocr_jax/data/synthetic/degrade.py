@@ -153,13 +153,15 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     dark, bright = _dark_and_bright(grey)
     if bright - dark < 60:
         return image_rgb
-    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6))
-    share = np.float32(rng.uniform(0.45, 0.65))
+    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
+    share, steepness = np.float32(rng.uniform(0.45, 0.65)), np.float32(rng.uniform(2, 6))
     low, high = _surroundings(grey, text_height)
-    middle = np.where(high - low > 30, low + share * (high - low), dark + share * (bright - dark))
-    steepness = rng.uniform(2, 6)
-    levels = grey + ragged * np.float32((bright - dark) * rng.uniform(0.03, 0.12))
-    levels = np.clip((levels - middle) * np.float32(steepness) + 127, 0, 255).astype(np.uint8)
+    # Where next to nothing is about, the whole picture's extremes take over, little by little.
+    near = np.clip((high - low - 20) / 30, 0, 1)
+    low += (1 - near) * (np.float32(dark) - low)
+    contrast = high - low + (1 - near) * (np.float32(bright) - high)
+    levels = (grey - low) / contrast - share + ragged
+    levels = np.clip(levels * (150 * steepness) + 127, 0, 255).astype(np.uint8)
     return cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)
 
 
