@@ -50,7 +50,7 @@ def parity_report(
         ParityError: the outputs differ in shape.
         BundleError: the file cannot be loaded.
     """
-    backend = OnnxBackend(onnx_path, threads=1, device="cpu")
+    backend = OnnxBackend(onnx_path, threads=1, device="cpu", as_is=True)
     rng = np.random.default_rng(seed)
     rows = []
     for shape in shapes:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ppocr_jax.inference.bundle import Bundle, BundleError
 from ppocr_jax.inference.jax_backend import JaxBackend
+from ppocr_jax.inference.onnx_simplify import simplify
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -34,12 +35,15 @@ class OnnxBackend:
     The session is made on first use, and anew in every process that unpickles the backend.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, path: str | Path, *, threads: int | None = None, device: str = "auto", as_is: bool = False
+    ) -> None:
         """
         Args:
             path: the file.
             threads: threads inside one operation; None: one per physical core.
             device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
+            as_is: run the graph in the file and not, on a CPU, what `onnx_simplify.simplify` makes of it.
 
         Raises:
             ValueError: another device, or fewer than one thread.
@@ -51,6 +55,7 @@ class OnnxBackend:
         self.path = Path(path)
         self.threads = threads
         self.device = device
+        self.as_is = as_is
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
 
@@ -73,7 +78,7 @@ class OnnxBackend:
         """The ONNX Runtime session."""
         with self._lock:
             if self._session is None:
-                self._session = _make_session(self.path, self.threads, self.device)
+                self._session = _make_session(self.path, self.threads, self.device, self.as_is)
             return self._session
 
     @property
@@ -89,13 +94,13 @@ class OnnxBackend:
 
     def with_threads(self, threads: int) -> OnnxBackend:
         """The same network with a session of its own."""
-        return OnnxBackend(self.path, threads=threads, device=self.device)
+        return OnnxBackend(self.path, threads=threads, device=self.device, as_is=self.as_is)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "threads": self.threads, "device": self.device}
+        return {"path": self.path, "threads": self.threads, "device": self.device, "as_is": self.as_is}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"], threads=state["threads"], device=state["device"])
+        self.__init__(**state)
 
     def __repr__(self) -> str:
         return f"OnnxBackend({str(self.path)!r}, threads={self.threads}, device={self.device!r})"
@@ -137,7 +142,7 @@ def make_backend(
     return backend
 
 
-def _make_session(path: Path, threads: int | None, device: str) -> onnxruntime.InferenceSession:
+def _make_session(path: Path, threads: int | None, device: str, as_is: bool) -> onnxruntime.InferenceSession:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
@@ -148,10 +153,23 @@ def _make_session(path: Path, threads: int | None, device: str) -> onnxruntime.I
     # Every picture has another size: an arena and plans made for one size only let memory grow.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
+    providers = _providers(device)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        return onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
         raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
+
+
+def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
+    """What a session is made from: the file, or a faster form of it."""
+    if as_is or "CUDAExecutionProvider" in providers:  # what `simplify` avoids costs time on CPUs only
+        return path
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot load {path}: {error.strerror}") from error
+    simple = simplify(model)
+    return path if simple is model else simple
 
 
 def on_gpu(device: str) -> bool:

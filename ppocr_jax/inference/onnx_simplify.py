@@ -1,0 +1,295 @@
+"""The same network in fewer passes over its feature maps: PP-OCR's files as ONNX Runtime is fast at them.
+
+On a CPU, ONNX Runtime computes convolutions on channels in blocks and is back to NCHW for every operation that has no
+such form. Converters of Paddle models spell hard swish out in four such operations, PP-LCNetV3 has a scalar scale and
+offset around each of them, and DB's head upsamples by transposed convolutions; of the detector of PP-OCRv4 these cost
+more than its convolutions. Each rule below puts something equal in their place, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ppocr_jax.inference.onnx_graph import Graph, Node, UnfitGraph, attributes, make_node
+
+_ELEMENTWISE = ("HardSigmoid", "Sigmoid", "Relu", "LeakyRelu", "Clip", "Mul", "Add", "BatchNormalization", "HardSwish")
+_ACTIVATIONS = ("Relu", "Sigmoid", "HardSigmoid")
+# Operators that the rules write or read as they have been since these versions of ONNX.
+_OPSETS = range(7, 100)
+_MOST_STEPS = 32
+
+
+def simplify(model: bytes) -> bytes:
+    """A network that computes the same faster, or the same bytes where nothing can be done.
+
+    Args:
+        model: an ONNX file; whatever else it is comes back as it is.
+
+    Returns:
+        An ONNX file with the same inputs, outputs and metadata. Values differ by rounding only.
+    """
+    try:
+        graph = Graph(model)
+    except UnfitGraph:
+        return model
+    if graph.opset not in _OPSETS:
+        return model
+    before = list(graph.nodes)
+    for rule in (_hard_swish, _fold_scalar, _scalars_as_convolution, _gated_sum, _transposed_convolution, _sink):
+        while any(rule(graph, node) for node in list(graph.nodes)):
+            pass
+    same = len(before) == len(graph.nodes) and all(a is b for a, b in zip(before, graph.nodes, strict=True))
+    return model if same else graph.to_bytes()
+
+
+Rule = Callable[[Graph, Node], bool]
+"""(graph, node where the pattern may end or begin) -> whether it was there and has been replaced."""
+
+
+def _hard_swish(graph: Graph, node: Node) -> bool:
+    """x * clip(x + 3, 0, 6) / 6 as x * HardSigmoid(x), which ONNX Runtime fuses with the convolution before it."""
+    divided = graph.with_scalar(node, "Div")
+    product = graph.maker(divided[0]) if divided is not None and divided[1] == 6 else None
+    if product is None or product.op_type != "Mul" or graph.only_user(product.output[0]) is not node:
+        return False
+    for x, factor in (product.input, reversed(product.input)):
+        clip = graph.maker(factor)
+        moved = graph.with_scalar(graph.maker(clip.input[0]), "Add") if _clips(graph, clip, 0, 6) else None
+        if moved == (x, 3):
+            gate = graph.new_name(node.output[0])
+            new = [
+                make_node("HardSigmoid", [x], gate, alpha=1 / 6, beta=0.5),
+                make_node("Mul", [x, gate], node.output[0]),
+            ]
+            inner = [inner for inner in (clip, graph.maker(clip.input[0])) if graph.only_user(inner.output[0])]
+            graph.replace([*(inner if len(inner) == 2 else []), product, node], new)
+            return True
+    return False
+
+
+def _clips(graph: Graph, node: Node | None, low: float, high: float) -> bool:
+    if node is None or node.op_type != "Clip":
+        return False
+    if len(node.input) == 3:
+        return (graph.scalar(node.input[1]), graph.scalar(node.input[2])) == (low, high)
+    given = attributes(node)  # before version 11
+    return (given.get("min"), given.get("max")) == (low, high)
+
+
+def _fold_scalar(graph: Graph, node: Node) -> bool:
+    """A number times or added to a convolution's output, into its weights and bias."""
+    for op_type in ("Mul", "Add"):
+        found = graph.with_scalar(node, op_type)
+        before = graph.maker(found[0]) if found is not None else None
+        parts = _convolution(graph, before)
+        if found is None or parts is None or graph.only_user(found[0]) is not node:
+            continue
+        weights, bias = parts
+        number = np.float32(found[1])
+        weights, bias = (weights * number, bias * number) if op_type == "Mul" else (weights, bias + number)
+        graph.replace([before, node], [_conv(graph, before.input[0], weights, bias, node.output[0], like=before)])
+        return True
+    return False
+
+
+def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
+    """Scale and offset elsewhere: into the convolutions behind, or, where those pad with zeros, as a 1x1 depthwise one.
+
+    ONNX Runtime keeps its blocks of channels through a convolution, not through an operation with a number.
+    """
+    scaled = graph.with_scalar(node, "Mul")
+    channels = _channels(graph, scaled[0]) if scaled is not None else None
+    if scaled is None or channels is None:
+        return False
+    after = graph.only_user(node.output[0])
+    moved = graph.with_scalar(after, "Add")
+    last = node if moved is None else after
+    x, scale, offset = scaled[0], np.float32(scaled[1]), np.float32(0 if moved is None else moved[1])
+    value = last.output[0]
+    replaced = [node] if last is node else [node, last]
+    users = graph.users(value)
+    if graph.only_user(value) is not None and _is_pointwise(graph, users[0]):
+        weights, bias = _convolution(graph, users[0])
+        bias = bias + offset * weights.sum((1, 2, 3), dtype=np.float32)
+        graph.replace(
+            [*replaced, users[0]], [_conv(graph, x, weights * scale, bias, users[0].output[0], like=users[0])]
+        )
+        return True
+    weights, bias = np.full((channels, 1, 1, 1), scale), np.full(channels, offset)
+    graph.replace(replaced, [_conv(graph, x, weights, bias, value, groups=channels)])
+    return True
+
+
+def _channels(graph: Graph, value: str) -> int | None:
+    """Channels of an image that came out of a convolution, through operations on single elements."""
+    for _ in range(_MOST_STEPS):
+        node = graph.maker(value)
+        if node is None:
+            return None
+        if node.op_type == "Conv":
+            weights = graph.constant(node.input[1])
+            return len(weights) if weights is not None and weights.ndim == 4 else None
+        if node.op_type not in _ELEMENTWISE:
+            return None
+        value = next((name for name in node.input if graph.maker(name) is not None), "")
+    return None
+
+
+def _gated_sum(graph: Graph, node: Node) -> bool:
+    """x + x * gate as x * (1 + gate), for squeeze-and-excitation with a residue: one pass instead of two."""
+    if node.op_type != "Add" or len(node.input) != 2:
+        return False
+    for x, gated in (node.input, reversed(node.input)):
+        product = graph.maker(gated)
+        if product is None or product.op_type != "Mul" or graph.only_user(gated) is not node or x not in product.input:
+            continue
+        gate = next((name for name in product.input if name != x), x)
+        if not _is_pooled(graph, gate):
+            continue
+        more = graph.new_name(gate)
+        one = graph.add_constant(gate, np.ones(1, np.float32))
+        new = [make_node("Add", [gate, one], more), make_node("Mul", [x, more], node.output[0])]
+        graph.replace([product, node], new)
+        return True
+    return False
+
+
+def _is_pooled(graph: Graph, value: str) -> bool:
+    """Whether a value is one number for each channel, from global average pooling through convolutions."""
+    for _ in range(_MOST_STEPS):
+        node = graph.maker(value)
+        if node is None or node.op_type not in (*_ACTIVATIONS, "Conv", "GlobalAveragePool"):
+            return False
+        if node.op_type == "GlobalAveragePool":
+            return True
+        value = node.input[0]
+    return False
+
+
+def _transposed_convolution(graph: Graph, node: Node) -> bool:
+    """A transposed convolution whose patches do not overlap, as a 1x1 convolution with the patch in its channels.
+
+    What is added to its output, and a BatchNorm behind that, go into the weights.
+    """
+    size = _patch_size(graph, node)
+    if size is None:
+        return False
+    kernel = graph.constant(node.input[1])  # inputs, outputs, rows, columns
+    outputs = kernel.shape[1]
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(outputs, np.float32)
+    replaced, last = [node], node
+    while (found := _follower(graph, last, outputs)) is not None:
+        last, scale, offset = found
+        kernel, bias = kernel * scale[:, None, None], bias * scale + offset
+        replaced.append(last)
+    # Depth to space takes rows, then columns of the patch, then channels.
+    weights = kernel.transpose(2, 3, 1, 0).reshape(-1, len(kernel), 1, 1)
+    deep = graph.new_name(node.output[0])
+    new = _conv(graph, node.input[0], weights, np.tile(bias, size * size), deep)
+    graph.replace(replaced, [new, make_node("DepthToSpace", [deep], last.output[0], blocksize=size)])
+    return True
+
+
+def _patch_size(graph: Graph, node: Node) -> int | None:
+    kernel = graph.constant(node.input[1]) if node.op_type == "ConvTranspose" else None
+    given = attributes(node)
+    if kernel is None or kernel.ndim != 4 or (len(node.input) > 2 and graph.constant(node.input[2]) is None):
+        return None
+    size = kernel.shape[2]
+    plain = (
+        given.get("strides") == [size, size]
+        and kernel.shape[3] == size
+        and given.get("group", 1) == 1
+        and not any(given.get("pads", []))
+        and not any(given.get("output_padding", []))
+        and set(given.get("dilations", [1])) == {1}
+        and given.get("auto_pad", "NOTSET") == "NOTSET"
+        and "output_shape" not in given
+    )
+    return size if plain else None
+
+
+def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray, np.ndarray] | None:
+    """The only node behind another, where it is a scale and an offset for each channel; and these."""
+    after = graph.only_user(node.output[0])
+    ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+    if after is None:
+        return None
+    if after.op_type == "BatchNormalization" and len(after.output) == 1:
+        values = [graph.constant(name) for name in after.input[1:]]
+        if any(value is None for value in values):
+            return None
+        gamma, beta, mean, variance = values
+        scale = gamma / np.sqrt(variance + np.float32(attributes(after).get("epsilon", 1e-5)))
+        return after, scale, beta - mean * scale
+    if after.op_type in ("Add", "Mul"):
+        constants = [value for name in after.input if (value := graph.constant(name)) is not None]
+        if len(constants) == 1 and constants[0].shape in ((1, channels, 1, 1), (channels, 1, 1), (1,), ()):
+            vector = np.broadcast_to(constants[0].ravel(), channels)
+            return (after, ones, vector) if after.op_type == "Add" else (after, vector, zeros)
+    return None
+
+
+def _sink(graph: Graph, node: Node) -> bool:
+    """Depth to space after, not before, an activation or a 1x1 convolution: they then work where there are channels."""
+    if node.op_type != "DepthToSpace" or attributes(node).get("mode", "DCR") != "DCR":
+        return False
+    after = graph.only_user(node.output[0])
+    if after is None:
+        return False
+    size = attributes(node)["blocksize"]
+    deep = graph.new_name(after.output[0])
+    if after.op_type in _ACTIVATIONS:
+        moved = make_node(after.op_type, node.input, deep, **attributes(after))
+    elif _is_pointwise(graph, after) and _convolution(graph, after)[0].shape[2:] == (1, 1):
+        weights, bias = _convolution(graph, after)
+        blocks = np.kron(np.eye(size * size, dtype=np.float32), weights[:, :, 0, 0])[:, :, None, None]
+        moved = _conv(graph, node.input[0], blocks, np.tile(bias, size * size), deep)
+    else:
+        return False
+    graph.replace([node, after], [moved, make_node("DepthToSpace", [deep], after.output[0], blocksize=size)])
+    return True
+
+
+def _convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Weights (outputs, inputs of a group, rows, columns) and bias (outputs) of a convolution of images."""
+    if node is None or node.op_type != "Conv":
+        return None
+    weights = graph.constant(node.input[1])
+    if weights is None or weights.ndim != 4:
+        return None
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(len(weights), np.float32)
+    return None if bias is None else (weights, bias)
+
+
+def _is_pointwise(graph: Graph, node: Node) -> bool:
+    """Whether a node is a convolution of one group that pads nothing, each output from one place."""
+    if _convolution(graph, node) is None:
+        return False
+    given = attributes(node)
+    return (
+        graph.constant(node.input[1]).shape[2:] == (1, 1)
+        and given.get("group", 1) == 1
+        and not any(given.get("pads", []))
+        and given.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+        and set(given.get("strides", [1])) == {1}
+    )
+
+
+def _conv(
+    graph: Graph,
+    x: str,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    output: str,
+    *,
+    like: Node | None = None,
+    groups: int = 1,
+) -> Node:
+    """A convolution with new weights, with the attributes of another one or 1x1."""
+    inputs = [x, graph.add_constant(f"{output}/weights", weights), graph.add_constant(f"{output}/bias", bias)]
+    if like is None:
+        return make_node("Conv", inputs, output, group=groups, kernel_shape=[1, 1])
+    return make_node("Conv", inputs, output, **attributes(like))
