@@ -51,7 +51,10 @@ class Graph:
             raise UnfitGraph("its weights are in files of their own")
         self._outputs = {value.name for value in graph.output}
         self._names = {value for node in self.nodes for value in (*node.input, *node.output)} | set(self._tensors)
-        self._index()
+        self._makers: dict[str, Node] = {}
+        self._users: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            self._note(node)
 
     def to_bytes(self) -> bytes:
         """The model as an ONNX file, without constants that are no longer used."""
@@ -67,6 +70,9 @@ class Graph:
         """Version of the standard operators."""
         versions = [opset.version for opset in self._model.opset_import if opset.domain in ("", "ai.onnx")]
         return max(versions, default=0)
+
+    def __contains__(self, node: Node) -> bool:
+        return self._makers.get(node.output[0]) is node
 
     def maker(self, value: str) -> Node | None:
         """The node that makes a value; None: an input or a constant."""
@@ -120,18 +126,26 @@ class Graph:
 
     def replace(self, old: Iterable[Node], new: Iterable[Node]) -> None:
         """Put nodes in the place of the last of the old ones, which all go."""
+        old, new = list(old), list(new)
         gone = {id(node) for node in old}
         last = max(index for index, node in enumerate(self.nodes) if id(node) in gone)
         before = [node for node in self.nodes[:last] if id(node) not in gone]
         self.nodes = [*before, *new, *self.nodes[last + 1 :]]
-        self._index()
+        for node in old:
+            self._forget(node)
+        for node in new:
+            self._note(node)
 
-    def _index(self) -> None:
-        self._makers = {output: node for node in self.nodes for output in node.output}
-        self._users: dict[str, list[Node]] = {}
-        for node in self.nodes:
-            for value in dict.fromkeys(node.input):
-                self._users.setdefault(value, []).append(node)
+    def _note(self, node: Node) -> None:
+        self._makers.update(dict.fromkeys(node.output, node))
+        for value in dict.fromkeys(node.input):
+            self._users.setdefault(value, []).append(node)
+
+    def _forget(self, node: Node) -> None:
+        for value in node.output:
+            del self._makers[value]
+        for value in dict.fromkeys(node.input):
+            self._users[value] = [user for user in self._users[value] if user is not node]
 
 
 def make_node(op_type: str, inputs: Iterable[str], output: str, **attributes: float | int | str | list[int]) -> Node:

@@ -38,7 +38,7 @@ def simplify(model: bytes) -> bytes:
         return model
     before = list(graph.nodes)
     for rule in (_hard_swish, _fold_scalar, _scalars_as_convolution, _gated_sum, _transposed_convolution, _sink):
-        while any(rule(graph, node) for node in list(graph.nodes)):
+        while _applies(rule, graph):
             pass
     same = len(before) == len(graph.nodes) and all(a is b for a, b in zip(before, graph.nodes, strict=True))
     return model if same else graph.to_bytes()
@@ -46,6 +46,14 @@ def simplify(model: bytes) -> bytes:
 
 Rule = Callable[[Graph, Node], bool]
 """(graph, node where the pattern may end or begin) -> whether it was there and has been replaced."""
+
+
+def _applies(rule: Rule, graph: Graph) -> bool:
+    """Replace one round of patterns; whether there were any."""
+    found = False
+    for node in graph.nodes:  # `replace` makes a new list
+        found = (node in graph and rule(graph, node)) or found
+    return found
 
 
 def _hard_swish(graph: Graph, node: Node) -> bool:
