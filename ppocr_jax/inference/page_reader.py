@@ -15,7 +15,7 @@ from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.small_text import nearer_side, reduction_warning
-from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
 from ppocr_jax.results import Line
 
@@ -105,13 +105,13 @@ class PageReader:
         """How each crop lies."""
         if self.classifier is None:
             raise BundleError("this model has no direction classifier")
-        return self.classifier(crops, batch_size=options.batch_size)
+        return self.classifier(crops, batch_size=options.batch_size or BATCH_SIZE)
 
     def recognize(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Decoded]:
         """Text of each crop."""
         if self.recognizer is None:
             raise BundleError("this model has no recogniser")
-        return self.recognizer(crops, batch_size=options.batch_size)
+        return self.recognizer(crops, batch_size=options.batch_size or BATCH_SIZE)
 
     def _find_upright(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[np.ndarray, FoundLines, int | None]:
         """The picture turned counter-clockwise until its lines stand upright, they, and by how many degrees.

@@ -7,7 +7,6 @@ from typing import Any
 
 from ppocr_jax.images import MAX_PIXELS
 from ppocr_jax.inference.reading_order import READING_ORDERS
-from ppocr_jax.inference.stages import BATCH_SIZE
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class ReadOptions:
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`reading_order.reading_order`).
-        batch_size: crops per call of the classifier and the recogniser.
+        batch_size: crops per call of the classifier and the recogniser; by default 2, and 32 where pictures share calls
+            (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
     """
 
@@ -39,7 +39,7 @@ class ReadOptions:
     cls_threshold: float | None = None
     drop_score: float = 0.5
     reading_order: str = "layout"
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
