@@ -169,7 +169,10 @@ class Page:
         return len(self.lines)
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
-        """Plain types, for JSON; with `words` also each line's words and their characters."""
+        """Plain types, for JSON; with `words` also each line's words and their characters.
+
+        Coordinates are rounded to hundredths of a pixel, probabilities to four digits.
+        """
         values: dict[str, Any] = {
             "schema": SCHEMA_VERSION,
             "image": self.source,
@@ -226,7 +229,7 @@ class Page:
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:
-    return [[float(x), float(y)] for x, y in quad]
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in quad]
 
 
 def _parse_quad(points: Any) -> Quad:

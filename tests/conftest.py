@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import socket
+
 import pytest
 from hypothesis import settings
 
@@ -14,3 +16,18 @@ def stripes_model(tmp_path_factory):
     """Folder of the toy model that `stripes` describes; nobody writes into it."""
     stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
     return stripes.write_model(tmp_path_factory.mktemp("models") / "stripes").folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """No test, and nothing it calls in this process, reaches beyond this machine."""
+    connect = socket.socket.connect
+
+    def checked(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked)
+        yield

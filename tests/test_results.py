@@ -8,8 +8,9 @@ from ppocr_jax.results import SCHEMA_VERSION, Line, Page
 
 QUAD = ((1.0, 2.0), (31.5, 2.0), (31.5, 12.0), (1.0, 12.0))
 
-_points = st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
-_probabilities = st.integers(0, 10_000).map(lambda n: n / 10_000)  # results keep four decimals
+_coordinates = st.integers(-(10**8), 10**8).map(lambda n: n / 100)  # results keep two decimals of these
+_points = st.tuples(_coordinates, _coordinates)
+_probabilities = st.integers(0, 10_000).map(lambda n: n / 10_000)  # and four of these
 _lines = st.builds(
     Line,
     st.tuples(_points, _points, _points, _points),
