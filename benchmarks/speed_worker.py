@@ -2,9 +2,10 @@
 
     python benchmarks/speed_worker.py JOB
 
-JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). A request is
-{"read": PATH}, {"folder": [PATH ...]} or {"memory": true}; an answer holds `seconds`, `texts` (a list of lines for each
-picture), and for memory the process's greatest resident size so far in MiB.
+JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). Requests are
+{"read": PATH}, {"folder": [PATH ...]}, {"stages": [PATH ...]} and {"memory": true}. An answer holds `seconds` and
+`texts` (a list of lines for each picture); of our stages the `seconds` of each; for memory the process's greatest
+resident size so far in MiB.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 Read = Callable[[list[str]], list[list[str]]]
+Stages = Callable[[list[str]], dict[str, float]]
 
 # RapidOCR 1.4.4's defaults, for both.
 LIMIT = {"limit_side": 736, "limit_type": "min"}
 THRESHOLDS = {"threshold": 0.3, "box_threshold": 0.5, "unclip_ratio": 1.6}
 
 
-def ours(job: dict[str, Any]) -> tuple[Read, Read]:
+def ours(job: dict[str, Any]) -> tuple[Read, Read, Stages]:
     from ppocr_jax import OCR
 
     ocr = OCR(**job["models"], threads=job["threads"], **(LIMIT | THRESHOLDS if job["models"] else {}))
@@ -34,10 +36,15 @@ def ours(job: dict[str, Any]) -> tuple[Read, Read]:
     def folder(paths: list[str]) -> list[list[str]]:
         return [[line.text for line in page] for page in ocr.read_many(paths, workers=job["threads"])]
 
-    return single, folder
+    def stages(paths: list[str]) -> dict[str, float]:
+        from stage_times import stage_times
+
+        return stage_times(ocr.single_threaded().warm_up(), paths)
+
+    return single, folder, stages
 
 
-def rapidocr(job: dict[str, Any]) -> tuple[Read, Read]:
+def rapidocr(job: dict[str, Any]) -> tuple[Read, Read, Stages]:
     from rapidocr_onnxruntime import RapidOCR
 
     ocr = RapidOCR(intra_op_num_threads=job["threads"], inter_op_num_threads=1)
@@ -45,10 +52,12 @@ def rapidocr(job: dict[str, Any]) -> tuple[Read, Read]:
     def read(paths: list[str]) -> list[list[str]]:
         return [[text for _, text, _ in ocr(path)[0] or []] for path in paths]
 
-    return read, read  # it has no call for several pictures
+    return read, read, lambda paths: {}  # it has no call for several pictures
 
 
-def answer(request: dict[str, Any], single: Read, folder: Read) -> dict[str, Any]:
+def answer(request: dict[str, Any], single: Read, folder: Read, stages: Stages) -> dict[str, Any]:
+    if "stages" in request:
+        return {"seconds": stages(request["stages"])}
     if "memory" in request:
         return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     start = time.perf_counter()
@@ -59,9 +68,9 @@ def answer(request: dict[str, Any], single: Read, folder: Read) -> dict[str, Any
 def main() -> None:
     job = json.loads(sys.argv[1])
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
-    single, folder = {"ppocr_jax": ours, "rapidocr": rapidocr}[job["contender"]](job)
+    readers = {"ppocr_jax": ours, "rapidocr": rapidocr}[job["contender"]](job)
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), single, folder)), file=answers, flush=True)
+        print(json.dumps(answer(json.loads(line), *readers)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
