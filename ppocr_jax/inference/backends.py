@@ -144,14 +144,15 @@ def make_backend(
 
 def _make_session(path: Path, threads: int | None, device: str, as_is: bool) -> onnxruntime.InferenceSession:
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that spin while they wait, and equal shares of an operation, suit idle machines only: with one of two cores
-    # busy, two threads then take 1.6 times as long as one. So they sleep, and fetch small shares: as fast on idle cores.
+    # Threads that spin while they wait, and equal shares of an operation, suit idle machines only: with one of two
+    # cores busy, two threads then take 1.6 times as long as one. So they sleep and fetch small shares, which is as fast
+    # on idle cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.dynamic_block_base", "4")
     # Every picture has another size: an arena and plans made for one size only let memory grow.

@@ -160,7 +160,7 @@ def _parse(folder: Path, values: Any, path: Path) -> Bundle:
     if schema > SCHEMA_VERSION:
         raise BundleError(f"{path} has schema {schema}, newer than {SCHEMA_VERSION}; update ppocr_jax")
     try:
-        networks = {task: parse_spec(SPECS[task], values[task]) for task in TASKS if task in values}
+        networks: dict[str, Any] = {t: parse_spec(SPECS[t], values[t]) for t in TASKS if t in values}
         charset = _parse_charset(folder, values["charset"])
         return Bundle(folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks)
     except KeyError as error:

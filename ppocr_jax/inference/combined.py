@@ -77,7 +77,7 @@ class Combined(Generic[T, R]):
             request.results, results = results[: len(request.items)], results[len(request.items) :]
 
 
-class CombinedStage:
+class CombinedStage(Generic[R]):
     """A direction classifier or recogniser whose calls are combined: lines of several pictures share batches."""
 
     def __init__(self, stage: Any, most: int) -> None:
@@ -87,7 +87,7 @@ class CombinedStage:
             most: crops of a call.
         """
         self._stage, self._most = stage, most
-        self._by_batch_size: dict[int, Combined[np.ndarray, Any]] = {}
+        self._by_batch_size: dict[int, Combined[np.ndarray, R]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -95,7 +95,12 @@ class CombinedStage:
         """The stage's."""
         return self._stage.spec
 
-    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int) -> list[Any]:
+    @property
+    def backend(self) -> Backend:
+        """The stage's."""
+        return self._stage.backend
+
+    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int) -> list[R]:
         """As the stage's."""
         with self._lock:
             if batch_size not in self._by_batch_size:
@@ -113,7 +118,7 @@ class CombinedBackend:
             backend: the network.
             most: images of a call.
         """
-        self._combined = Combined(lambda images: by_size(backend, images), most)
+        self._combined: Combined[np.ndarray, np.ndarray] = Combined(partial(by_size, backend), most)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See `Backend`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,12 @@ class JaxBackend:
         model = build_model(self.network, **self.options)
         variables = jax.device_put(load_safetensors(self.weights))
         output = _OUTPUT[self.task]
-        apply = jax.jit(lambda variables, images: model.apply(variables, images, train=False)[output])
-        return lambda images: apply(variables, images)
+
+        def apply(variables: Any, images: Any) -> Any:
+            outputs: Any = model.apply(variables, images, train=False)  # without changed collections: a dict
+            return outputs[output]
+
+        return partial(jax.jit(apply), variables)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"task": self.task, "weights": self.weights, "network": self.network, "options": self.options}

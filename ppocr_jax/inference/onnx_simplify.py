@@ -64,26 +64,27 @@ def _hard_swish(graph: Graph, node: Node) -> bool:
         return False
     for x, factor in (product.input, reversed(product.input)):
         clip = graph.maker(factor)
-        moved = graph.with_scalar(graph.maker(clip.input[0]), "Add") if _clips(graph, clip, 0, 6) else None
-        if moved == (x, 3):
+        added = graph.maker(clip.input[0]) if clip is not None and _limits(graph, clip) == (0, 6) else None
+        if clip is not None and added is not None and graph.with_scalar(added, "Add") == (x, 3):
             gate = graph.new_name(node.output[0])
             new = [
                 make_node("HardSigmoid", [x], gate, alpha=1 / 6, beta=0.5),
                 make_node("Mul", [x, gate], node.output[0]),
             ]
-            inner = [inner for inner in (clip, graph.maker(clip.input[0])) if graph.only_user(inner.output[0])]
-            graph.replace([*(inner if len(inner) == 2 else []), product, node], new)
+            unused = all(graph.only_user(inner.output[0]) is not None for inner in (clip, added))
+            graph.replace([*([clip, added] if unused else []), product, node], new)
             return True
     return False
 
 
-def _clips(graph: Graph, node: Node | None, low: float, high: float) -> bool:
-    if node is None or node.op_type != "Clip":
-        return False
+def _limits(graph: Graph, node: Node) -> tuple[float | None, float | None] | None:
+    """Those of a Clip."""
+    if node.op_type != "Clip":
+        return None
     if len(node.input) == 3:
-        return (graph.scalar(node.input[1]), graph.scalar(node.input[2])) == (low, high)
+        return graph.scalar(node.input[1]), graph.scalar(node.input[2])
     given = attributes(node)  # before version 11
-    return (given.get("min"), given.get("max")) == (low, high)
+    return given.get("min"), given.get("max")
 
 
 def _fold_scalar(graph: Graph, node: Node) -> bool:
@@ -92,7 +93,7 @@ def _fold_scalar(graph: Graph, node: Node) -> bool:
         found = graph.with_scalar(node, op_type)
         before = graph.maker(found[0]) if found is not None else None
         parts = _convolution(graph, before)
-        if found is None or parts is None or graph.only_user(found[0]) is not node:
+        if found is None or before is None or parts is None or graph.only_user(found[0]) is not node:
             continue
         weights, bias = parts
         number = np.float32(found[1])
@@ -111,19 +112,18 @@ def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
     channels = _channels(graph, scaled[0]) if scaled is not None else None
     if scaled is None or channels is None:
         return False
-    after = graph.only_user(node.output[0])
-    moved = graph.with_scalar(after, "Add")
-    last = node if moved is None else after
-    x, scale, offset = scaled[0], np.float32(scaled[1]), np.float32(0 if moved is None else moved[1])
-    value = last.output[0]
-    replaced = [node] if last is node else [node, last]
-    users = graph.users(value)
-    if graph.only_user(value) is not None and _is_pointwise(graph, users[0]):
-        weights, bias = _convolution(graph, users[0])
+    last = graph.only_user(node.output[0])
+    moved = graph.with_scalar(last, "Add")
+    if last is None or moved is None:
+        last, moved = node, (node.output[0], 0.0)
+    x, scale, offset = scaled[0], np.float32(scaled[1]), np.float32(moved[1])
+    value, replaced = last.output[0], [node] if last is node else [node, last]
+    after = graph.only_user(value)
+    parts = _pointwise(graph, after)
+    if after is not None and parts is not None:
+        weights, bias = parts
         bias = bias + offset * weights.sum((1, 2, 3), dtype=np.float32)
-        graph.replace(
-            [*replaced, users[0]], [_conv(graph, x, weights * scale, bias, users[0].output[0], like=users[0])]
-        )
+        graph.replace([*replaced, after], [_conv(graph, x, weights * scale, bias, after.output[0], like=after)])
         return True
     weights, bias = np.full((channels, 1, 1, 1), scale), np.full(channels, offset)
     graph.replace(replaced, [_conv(graph, x, weights, bias, value, groups=channels)])
@@ -181,31 +181,31 @@ def _transposed_convolution(graph: Graph, node: Node) -> bool:
 
     What is added to its output, and a BatchNorm behind that, go into the weights.
     """
-    size = _patch_size(graph, node)
-    if size is None:
+    found = _patches(graph, node)
+    if found is None:
         return False
-    kernel = graph.constant(node.input[1])  # inputs, outputs, rows, columns
-    outputs = kernel.shape[1]
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(outputs, np.float32)
+    kernel, bias = found
+    inputs, outputs, size, _ = kernel.shape
     replaced, last = [node], node
-    while (found := _follower(graph, last, outputs)) is not None:
-        last, scale, offset = found
+    while (follower := _follower(graph, last, outputs)) is not None:
+        last, scale, offset = follower
         kernel, bias = kernel * scale[:, None, None], bias * scale + offset
         replaced.append(last)
     # Depth to space takes rows, then columns of the patch, then channels.
-    weights = kernel.transpose(2, 3, 1, 0).reshape(-1, len(kernel), 1, 1)
+    weights = kernel.transpose(2, 3, 1, 0).reshape(-1, inputs, 1, 1)
     deep = graph.new_name(node.output[0])
     new = _conv(graph, node.input[0], weights, np.tile(bias, size * size), deep)
     graph.replace(replaced, [new, make_node("DepthToSpace", [deep], last.output[0], blocksize=size)])
     return True
 
 
-def _patch_size(graph: Graph, node: Node) -> int | None:
+def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
+    """Kernel (inputs, outputs, size, size) and bias (outputs) of a transposed convolution that strides by its size."""
     kernel = graph.constant(node.input[1]) if node.op_type == "ConvTranspose" else None
-    given = attributes(node)
-    if kernel is None or kernel.ndim != 4 or (len(node.input) > 2 and graph.constant(node.input[2]) is None):
+    if kernel is None or kernel.ndim != 4:
         return None
-    size = kernel.shape[2]
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(kernel.shape[1], np.float32)
+    given, size = attributes(node), kernel.shape[2]
     plain = (
         given.get("strides") == [size, size]
         and kernel.shape[3] == size
@@ -216,7 +216,7 @@ def _patch_size(graph: Graph, node: Node) -> int | None:
         and given.get("auto_pad", "NOTSET") == "NOTSET"
         and "output_shape" not in given
     )
-    return size if plain else None
+    return (kernel, bias) if plain and bias is not None else None
 
 
 def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray, np.ndarray] | None:
@@ -226,8 +226,8 @@ def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray
     if after is None:
         return None
     if after.op_type == "BatchNormalization" and len(after.output) == 1:
-        values = [graph.constant(name) for name in after.input[1:]]
-        if any(value is None for value in values):
+        values = [value for name in after.input[1:] if (value := graph.constant(name)) is not None]
+        if len(values) != 4:
             return None
         gamma, beta, mean, variance = values
         scale = gamma / np.sqrt(variance + np.float32(attributes(after).get("epsilon", 1e-5)))
@@ -249,10 +249,11 @@ def _sink(graph: Graph, node: Node) -> bool:
         return False
     size = attributes(node)["blocksize"]
     deep = graph.new_name(after.output[0])
+    parts = _pointwise(graph, after)
     if after.op_type in _ACTIVATIONS:
         moved = make_node(after.op_type, node.input, deep, **attributes(after))
-    elif _is_pointwise(graph, after) and _convolution(graph, after)[0].shape[2:] == (1, 1):
-        weights, bias = _convolution(graph, after)
+    elif parts is not None:
+        weights, bias = parts
         blocks = np.kron(np.eye(size * size, dtype=np.float32), weights[:, :, 0, 0])[:, :, None, None]
         moved = _conv(graph, node.input[0], blocks, np.tile(bias, size * size), deep)
     else:
@@ -272,18 +273,17 @@ def _convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarra
     return None if bias is None else (weights, bias)
 
 
-def _is_pointwise(graph: Graph, node: Node) -> bool:
-    """Whether a node is a convolution of one group that pads nothing, each output from one place."""
-    if _convolution(graph, node) is None:
-        return False
-    given = attributes(node)
-    return (
-        graph.constant(node.input[1]).shape[2:] == (1, 1)
-        and given.get("group", 1) == 1
+def _pointwise(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Weights (outputs, inputs, 1, 1) and bias of a 1x1 convolution of one group that pads nothing."""
+    parts = _convolution(graph, node)
+    given = attributes(node) if node is not None else {}
+    plain = (
+        given.get("group", 1) == 1
         and not any(given.get("pads", []))
         and given.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
         and set(given.get("strides", [1])) == {1}
     )
+    return parts if plain and parts is not None and parts[0].shape[2:] == (1, 1) else None
 
 
 def _conv(

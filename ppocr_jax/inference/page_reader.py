@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
 from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.combined import CombinedStage
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
@@ -17,7 +19,10 @@ from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.small_text import nearer_side, reduction_warning
 from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
-from ppocr_jax.results import Line
+from ppocr_jax.results import Line, Quad
+
+AnyRecognizer: TypeAlias = Recognizer | CombinedStage[Decoded]
+AnyClassifier: TypeAlias = DirectionClassifier | CombinedStage[Direction]
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class PageReader:
     """The stages, any of which a model may lack."""
 
     detector: Detector | None
-    recognizer: Recognizer | None
-    classifier: DirectionClassifier | None
+    recognizer: AnyRecognizer | None
+    classifier: AnyClassifier | None
 
     def read(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[tuple[Line, ...], int, tuple[str, ...]]:
         """Lines of a picture (H, W, 3) uint8 in reading order, its turn clockwise in degrees, and warnings.
@@ -174,4 +179,4 @@ def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
 
 def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
     corners = tuple((float(x), float(y)) for x, y in quad)
-    return Line(corners, text.text, text.confidence, score, angle, line_words(text, quad))
+    return Line(cast(Quad, corners), text.text, text.confidence, score, angle, line_words(text, quad))

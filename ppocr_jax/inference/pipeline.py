@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
-from ppocr_jax.inference.page_reader import PageReader, as_quads
+from ppocr_jax.inference.page_reader import AnyClassifier, AnyRecognizer, PageReader, as_quads
 from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
@@ -76,21 +76,19 @@ class OCR:
             return make_backend(bundle, task, backend, device=device, threads=threads)
 
         # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
-        det = make("det", threads) if bundle.det else None
-        cls, rec = (make(task, 1) if getattr(bundle, task) else None for task in ("cls", "rec"))
         workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
         self._reader = PageReader(
-            Detector(det, bundle.det) if det else None,
-            Recognizer(rec, bundle.rec, bundle.charset, workers) if rec else None,
-            DirectionClassifier(cls, bundle.cls, workers) if cls else None,
+            Detector(make("det", threads), bundle.det) if bundle.det else None,
+            Recognizer(make("rec", 1), bundle.rec, bundle.charset, workers) if bundle.rec else None,
+            DirectionClassifier(make("cls", 1), bundle.cls, workers) if bundle.cls else None,
         )
 
     @classmethod
     def from_stages(
         cls,
         detector: Detector | None = None,
-        recognizer: Recognizer | None = None,
-        classifier: DirectionClassifier | None = None,
+        recognizer: AnyRecognizer | None = None,
+        classifier: AnyClassifier | None = None,
         **options: Any,
     ) -> OCR:
         """An `OCR` of ready-made stages, such as networks in training; `options` as for `OCR`."""
@@ -120,9 +118,9 @@ class OCR:
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
         if isinstance(source, list | tuple | Iterator) and not hasattr(source, "read"):
-            return self.read_many(source, **options)
+            return self.read_many(cast(Iterable[ImageSource], source), **options)
         chosen = self._options.changed(**options)
-        image_rgb = load_image(source, max_pixels=chosen.max_pixels, partial=True)
+        image_rgb = load_image(cast(ImageSource, source), max_pixels=chosen.max_pixels, partial=True)
         lines, rotation, warnings = self._reader.read(image_rgb, chosen)
         height, width = image_rgb.shape[:2]
         return Page(width, height, lines, describe_source(source), rotation, warnings=warnings)
@@ -160,7 +158,13 @@ class OCR:
 
     def single_threaded(self) -> OCR:
         """The same models, each call on one core: for those who make many calls at a time."""
-        return OCR.from_stages(*map(_single_threaded, self._stages()), **vars(self._options))
+        detector, recognizer, classifier = self._stages()
+        return OCR.from_stages(
+            _single_threaded(detector),
+            _single_threaded(recognizer),
+            _single_threaded(classifier),
+            **vars(self._options),
+        )
 
     def combined(self) -> OCR:
         """The same models, calls of several threads done together: for those who make many calls at a time on a GPU."""
@@ -192,7 +196,7 @@ class OCR:
             self._reader.classify([blank], self._options)
         return self
 
-    def _stages(self) -> tuple[Detector | None, Recognizer | None, DirectionClassifier | None]:
+    def _stages(self) -> tuple[Detector | None, AnyRecognizer | None, AnyClassifier | None]:
         return self._reader.detector, self._reader.recognizer, self._reader.classifier
 
     def _on_gpu(self) -> bool:
@@ -234,7 +238,7 @@ class OCR:
         return self._reader.recognize(crops, self._options.changed(**options))
 
 
-_Stage = TypeVar("_Stage", Detector, DirectionClassifier, Recognizer)
+_Stage = TypeVar("_Stage", Detector, AnyClassifier, AnyRecognizer)
 
 
 def _single_threaded(stage: _Stage | None) -> _Stage | None:
