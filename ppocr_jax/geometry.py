@@ -7,6 +7,7 @@ OpenCV, pyclipper and shapely are imported on use.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -90,8 +91,9 @@ def offset_polygon(points: np.ndarray, distance: float) -> list[np.ndarray]:
     Returns:
         int32 arrays (m, 2): none where the polygon vanishes or has no area after truncation, several where it splits.
     """
-    import pyclipper
+    import pyclipper as module
 
+    pyclipper: Any = module  # its stub lacks the compiled part
     offset = pyclipper.PyclipperOffset(arc_tolerance=_ARC_TOLERANCE)
     try:
         offset.AddPath(np.asarray(points).astype(np.int64).tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)

@@ -84,7 +84,8 @@ def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, 
     network = network_of(like)
     flat = {}
     left = {name for name in tensors if not _ALIAS.match(name)}
-    for path, wanted in traverse_util.flatten_dict(dict(like)).items():
+    wanted_arrays: dict[Any, Any] = traverse_util.flatten_dict(dict(like))
+    for path, wanted in wanted_arrays.items():
         names = paddle_names(path[1:], network)
         missing = [name for name in names if name not in tensors]
         if missing:

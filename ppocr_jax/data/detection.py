@@ -74,7 +74,7 @@ class DetectionSource:
         labels = read_labels(source.path, source.format, strict=strict)
         if labels.task != "det":
             raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
-        records = list(labels.records)
+        records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         if source.granularity == "word":
             records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
         return cls(tuple(records), source.weight)

@@ -111,11 +111,11 @@ class DirectionBatches:
             return row
         if text is None or centers is None:
             return row | {"frames": unknown_frames(self.width)}
-        centers = (upright.shape[1] - 1 - centers if turned else centers) - start
-        seen = (centers >= 0) & (centers < picture.shape[1])  # false for NaN: a character moved out of the picture
-        ids = np.array(direction_ids(text, self.charset, turned=turned))[seen]
+        places = (upright.shape[1] - 1 - centers if turned else centers) - start
+        seen = (places >= 0) & (places < picture.shape[1])  # false for NaN: a character moved out of the picture
+        ids = np.array(direction_ids(text, self.charset, turned=turned))[seen].tolist()
         size = picture.shape[:2]
-        return row | {"frames": frame_labels(ids, centers[seen], size=size, height=self.height, width=self.width)}
+        return row | {"frames": frame_labels(ids, places[seen], size=size, height=self.height, width=self.width)}
 
     def _seen(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:
         """Left and right end of what the network sees of a line."""

@@ -113,7 +113,9 @@ class RecognitionBatches:
 
     def _real(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
         rng, width = np.random.default_rng((self.seed, step, row)), self.widths[bucket]
-        for _ in range(_ATTEMPTS if self.bank else 0):
+        for _ in range(_ATTEMPTS):
+            if not self.bank:
+                break
             crop = self.bank.draw(rng, self._aspect_limits(bucket))
             if self._fits(crop.text, width):
                 picture = self.augmentation(rng, crop.image(rng))
@@ -135,9 +137,9 @@ class RecognitionBatches:
         return {
             "images": resize_pad_line(image_rgb, height=self.height, width=width),
             "labels": labels,
-            "lengths": np.int32(len(ids)),
+            "lengths": np.array(len(ids), np.int32),
             "frames": unknown_frames(width) if frames is None else frames,
-            "case_blind": np.bool_(case_blind),
+            "case_blind": np.array(case_blind),
         }
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:

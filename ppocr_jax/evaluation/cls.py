@@ -33,6 +33,7 @@ class DirectionLike(Protocol):
     @property
     def angle(self) -> int:
         """0 or 180, degrees."""
+        ...
 
 
 Classify = Callable[[Sequence[np.ndarray]], Sequence[DirectionLike]]

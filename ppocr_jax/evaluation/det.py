@@ -18,6 +18,7 @@ class BoxLike(Protocol):
     @property
     def points(self) -> np.ndarray:
         """Corners, (N, 2) pixels of the picture given."""
+        ...
 
 
 Detect = Callable[[np.ndarray], Sequence[BoxLike]]

@@ -28,6 +28,7 @@ class TextLike(Protocol):
     @property
     def text(self) -> str:
         """What it read."""
+        ...
 
 
 Recognize = Callable[[Sequence[np.ndarray]], Sequence[TextLike]]

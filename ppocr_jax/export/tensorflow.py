@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx
 import tensorflow as tf
-import tf2onnx
+import tf2onnx  # pyright: ignore[reportMissingImports] -- an extra
 from jax.experimental import jax2tf
 
 from ppocr_jax.errors import UserError

@@ -65,17 +65,13 @@ class JaxBackend:
         import jax
 
         from ppocr_jax.models import build_model
+        from ppocr_jax.models.apply import outputs_of
         from ppocr_jax.models.io import load_safetensors
 
         model = build_model(self.network, **self.options)
         variables = jax.device_put(load_safetensors(self.weights))
         output = _OUTPUT[self.task]
-
-        def apply(variables: Any, images: Any) -> Any:
-            outputs: Any = model.apply(variables, images, train=False)  # without changed collections: a dict
-            return outputs[output]
-
-        return partial(jax.jit(apply), variables)
+        return partial(jax.jit(lambda variables, images: outputs_of(model, variables, images)[output]), variables)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"task": self.task, "weights": self.weights, "network": self.network, "options": self.options}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images.sources import ImageError, first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pypdfium2
 
 DEFAULT_DPI = 200.0
@@ -100,7 +102,7 @@ class PdfPages:
             _logger.warning(
                 "%s page %d is large: drawn at %.0f dots per inch, not %.0f", self._name, number, dpi, wanted
             )
-        bitmap = page.render(scale=dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
+        bitmap = cast(Any, page).render(scale=dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
         try:
             pixels: Any = bitmap.to_numpy()
             image_rgb = np.array(pixels[..., :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), order="C")
@@ -130,7 +132,7 @@ def _scan_dpi(page: pypdfium2.PdfPage, page_area: float) -> float:
     from pypdfium2 import raw
 
     dpi = covered = 0.0
-    for item in page.get_objects(max_depth=2):
+    for item in cast("Iterator[Any]", page.get_objects(max_depth=2)):
         if item.type == raw.FPDF_PAGEOBJ_TEXT:
             if raw.FPDFTextObj_GetTextRenderMode(item) != raw.FPDF_TEXTRENDERMODE_INVISIBLE:  # that of an OCR layer
                 return math.inf

@@ -36,10 +36,12 @@ class RegionLike(Protocol):
     @property
     def points(self) -> Outline:
         """Corners, (N, 2) pixels."""
+        ...
 
     @property
     def ignore(self) -> bool:
         """Neither a target nor a place where a detection is wrong."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class TextRegionLike(RegionLike, Protocol):
     @property
     def text(self) -> str:
         """Its transcription; unused where `ignore` is set."""
+        ...
 
 
 @dataclass(frozen=True)

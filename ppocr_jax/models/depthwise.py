@@ -76,10 +76,11 @@ def _weighted_shifts(
 
     if not unroll:
         start_rows = [top + dh for dh, _, _ in taps]
-        return sum(
+        products = [
             columns(slice(start, start + (out_h - 1) * sh + 1, sh), dw) * weight
             for start, (_, dw, weight) in zip(start_rows, taps, strict=True)
-        )
+        ]
+        return sum(products[1:], products[0])
     rows = [
         [columns(h * sh + dh, dw) * weight for dh, dw, weight in taps if 0 <= h * sh + dh < height]
         for h in range(out_h)

@@ -54,11 +54,15 @@ def check_same_structure(variables: Mapping[str, Any], like: Mapping[str, Any], 
     Raises:
         WeightsError: names are missing or left over, or a shape differs; the message names the first few.
     """
-    have = {k: np.shape(v) for k, v in traverse_util.flatten_dict(dict(variables), sep=_SEPARATOR).items()}
-    want = {k: np.shape(v) for k, v in traverse_util.flatten_dict(dict(like), sep=_SEPARATOR).items()}
+    have, want = _shapes(variables), _shapes(like)
     problems = [f"{name} is missing" for name in want.keys() - have.keys()]
     problems += [f"{name} is not part of the network" for name in have.keys() - want.keys()]
     problems += [f"{n} is {have[n]}, not {want[n]}" for n in have.keys() & want.keys() if have[n] != want[n]]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(f"{source} does not fit the network: {'; '.join(sorted(problems)[:3])}{more}")
+
+
+def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    arrays: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep=_SEPARATOR)
+    return {name: np.shape(array) for name, array in arrays.items()}

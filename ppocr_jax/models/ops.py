@@ -7,7 +7,7 @@ plain ones for GPUs and TPUs; the ONNX exporter passes its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from ppocr_jax.models.lstm import bilstm_scan
 from ppocr_jax.models.pooling import average_pool, max_pool_2x2, max_pool_3x3
 
 Strides = tuple[int, int]
+Convolution: TypeAlias = Callable[[jax.Array, jax.Array, Strides], jax.Array]
 
 
 class Ops(NamedTuple):
@@ -32,8 +33,8 @@ class Ops(NamedTuple):
         bilstm: (x (B T C), layer weights) -> (B T 2H), see `lstm.LSTMWeights`.
     """
 
-    conv: Callable[[jax.Array, jax.Array, Strides], jax.Array]
-    depthwise_conv: Callable[[jax.Array, jax.Array, Strides], jax.Array]
+    conv: Convolution
+    depthwise_conv: Convolution
     upsample: Callable[[jax.Array, int], jax.Array]
     max_pool: Callable[[jax.Array], jax.Array]
     max_pool_3x3: Callable[[jax.Array], jax.Array]
@@ -129,7 +130,13 @@ native_ops = Ops(
     conv_native, depthwise_conv_native, upsample_nearest, max_pool_2x2, max_pool_3x3, average_pool, bilstm_scan
 )
 cpu_ops = Ops(
-    conv_as_product, depthwise_conv_shifted, upsample_nearest, max_pool_2x2, max_pool_3x3, average_pool, bilstm_scan
+    conv_as_product,
+    cast(Convolution, depthwise_conv_shifted),  # custom_vjp's type says nothing of what it calls
+    upsample_nearest,
+    max_pool_2x2,
+    max_pool_3x3,
+    average_pool,
+    bilstm_scan,
 )
 
 

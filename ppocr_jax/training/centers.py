@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ppocr_jax.charset import Charset
@@ -18,6 +20,7 @@ from ppocr_jax.inference.specs import RecognizerSpec
 from ppocr_jax.inference.stages import width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
 from ppocr_jax.models import build_model
+from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
 from ppocr_jax.training.network import TrainedNetwork
 
@@ -60,7 +63,7 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, s
     assert network.charset is not None
     spec, charset = network.spec, network.charset
     model = build_model(spec.network, **spec.options)
-    predict = jax.jit(lambda variables, images: model.apply(variables, images, train=False))
+    predict = jax.jit(partial(outputs_of, model))
     totals: CenterSums | None = None
     lines = correct = 0
     for images, texts in _batches(samples, spec):
@@ -68,7 +71,7 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, s
         right = _read_right(np.asarray(outputs["probabilities"]), texts, charset)
         lines, correct = lines + len(texts), correct + int(right.sum())
         totals = totals or empty_centers(charset.num_classes, outputs["features"].shape[-1])
-        totals = accumulate_centers(totals, outputs["features"], outputs["logits"], right)
+        totals = accumulate_centers(totals, outputs["features"], outputs["logits"], jnp.asarray(right))
     if totals is None or not correct:
         raise UserError(f"none of {lines} lines was read as labelled: train the recogniser further first")
     fallback = random_centers(jax.random.key(seed), *totals.sums.shape)

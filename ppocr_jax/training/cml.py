@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from ppocr_jax.config import DetLossConfig, DetMutualConfig
 from ppocr_jax.losses.cml import cml_share
+from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.training.learners import Context, Share, mutual_objective
 from ppocr_jax.training.objectives import objective_alone, training_forward
 from ppocr_jax.training.step import Batch, Objective
@@ -74,7 +75,7 @@ def _teacher_context(teacher: nn.Module, mutual: DetMutualConfig) -> Context:
     def context(frozen: Any, batch: Batch) -> dict[str, jax.Array]:
         variables = frozen[TEACHER]
         if mutual.teacher_mode == "eval":
-            return {TEACHER: teacher.apply(variables, batch["images"], train=False)["probability"]}
+            return {TEACHER: outputs_of(teacher, variables, batch["images"])["probability"]}
         outputs, _ = teacher.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
         return {TEACHER: outputs["probability"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -83,8 +83,9 @@ def transfer(
     Raises:
         WeightsError: nothing fits.
     """
-    have: Flat = traverse_util.flatten_dict(dict(source), sep="/")
-    want: Flat = {k: np.asarray(v) for k, v in traverse_util.flatten_dict(dict(like), sep="/").items()}
+    have: Flat = cast("Flat", traverse_util.flatten_dict(dict(source), sep="/"))
+    wanted: dict[str, Any] = traverse_util.flatten_dict(dict(like), sep="/")
+    want: Flat = {name: np.asarray(value) for name, value in wanted.items()}
     if source_charset is not None and charset is not None and source_charset != charset:
         have = _map_classes(have, want, source_charset, charset)
         if not quiet:

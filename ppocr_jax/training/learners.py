@@ -33,6 +33,7 @@ class Share(Protocol):
         self, own: Outputs, peers: Sequence[Outputs], batch: Batch, context: Mapping[str, jax.Array], step: jax.Array
     ) -> tuple[jax.Array, Terms]:
         """`peers`: what the other students handed round."""
+        ...
 
 
 def stack(trees: Sequence[Any]) -> Any:

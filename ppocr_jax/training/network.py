@@ -13,6 +13,7 @@ import numpy as np
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference.specs import NetworkSpec
 from ppocr_jax.models import build_model
+from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.models.ops import Ops
 
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
@@ -45,11 +46,7 @@ class TrainedNetwork:
         """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""
         model = build_model(self.spec.network, ops=ops, **self.spec.options)
 
-        def apply(images: jax.Array) -> jax.Array:
-            outputs: Any = model.apply(self.variables, images, train=False)
-            return outputs[_OUTPUT[self.task]]
-
-        return apply
+        return lambda images: outputs_of(model, self.variables, images)[_OUTPUT[self.task]]
 
     def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
         """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""

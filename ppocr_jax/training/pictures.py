@@ -14,6 +14,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import DetConfig
 from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
+from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION
 from ppocr_jax.training.prefetch import BatchFunction
 
@@ -29,7 +30,7 @@ _SAMPLE_STEP = 2**31
 def detection_pictures(model: nn.Module, config: DetConfig, batches: BatchFunction, *, count: int) -> Pictures:
     """Rows of picture with the boxes found, target map, probability map, target threshold map."""
     options = DBOptions(**asdict(config.reading))
-    predict = jax.jit(lambda variables, images: model.apply(variables, images, train=False)["probability"])
+    predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
 
     def pictures(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
         batch = {name: values[:count] for name, values in batches(_SAMPLE_STEP).items()}
@@ -46,7 +47,7 @@ def detection_pictures(model: nn.Module, config: DetConfig, batches: BatchFuncti
 
 def recognition_pictures(model: nn.Module, charset: Charset, batches: BatchFunction, *, count: int) -> Pictures:
     """Line pictures, below each its label and what is read."""
-    predict = jax.jit(lambda variables, images: model.apply(variables, images, train=False)["probabilities"])
+    predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probabilities"])
 
     def pictures(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
         batch = {name: values[:count] for name, values in batches(_SAMPLE_STEP).items()}

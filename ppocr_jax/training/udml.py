@@ -69,7 +69,7 @@ def _share(config: RecLossConfig, mutual: RecMutualConfig, charset: Charset) -> 
     def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
         labelled = label_terms(own["logits"], batch)
         weights = _weights(config, step)
-        weighted = sum(weights[name] * term for name, term in labelled.items())
+        weighted = sum((weights[name] * term for name, term in labelled.items()), jnp.zeros(()))
         loss, terms = udml_share(
             own,
             peers,

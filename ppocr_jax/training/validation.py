@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig
-from ppocr_jax.data.labels import read_labels
+from ppocr_jax.data.labels import DetectionRecord, LabelError, read_labels
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
@@ -23,6 +23,7 @@ from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
+from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.training.sources import make_corpus
 
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
@@ -45,7 +46,7 @@ class _VariablesBackend:
 
 
 def _predictor(model: nn.Module, output: str) -> Callable[[Any, np.ndarray], jax.Array]:
-    return jax.jit(lambda variables, images: model.apply(variables, images, train=False)[output])
+    return jax.jit(lambda variables, images: outputs_of(model, variables, images)[output])
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
@@ -84,7 +85,7 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     records = [
         record
         for source in config.data.val_labels
-        for record in spread(read_labels(source.path, source.format).records, config.data.val_limit)
+        for record in spread(_detection_records(source), config.data.val_limit)
     ]
     predict = _predictor(model, "probability")
     spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))
@@ -94,6 +95,14 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
         return evaluate_detection(detect, records)
 
     return evaluate
+
+
+def _detection_records(source: LabelSource) -> list[DetectionRecord]:
+    labels = read_labels(source.path, source.format)
+    records = [record for record in labels.records if isinstance(record, DetectionRecord)]
+    if len(records) < len(labels.records):
+        raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
+    return records
 
 
 def classifier_evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluate:

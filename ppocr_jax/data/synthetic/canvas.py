@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -166,7 +167,7 @@ class PageCanvas:
         elif shape == "polygon":
             draw.polygon(xy, fill=fill)
         else:
-            look = {"fill": fill} if width == 0 else {"outline": fill, "width": width}
+            look: dict[str, Any] = {"fill": fill} if width == 0 else {"outline": fill, "width": width}
             if shape == "rounded":
                 draw.rounded_rectangle(xy, radius=0.35 * (xy[3] - xy[1]), **look)
             else:

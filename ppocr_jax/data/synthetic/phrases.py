@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,10 +18,11 @@ _TLDS = ("com", "net", "org", "com.my", "co.uk", "io", "de", "com.sg", "info", "
 _SIZES = ("G", "KG", "ML", "L", "MM", "pcs", "cm", "'S", "IN1", '"')
 _CODE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+T = TypeVar("T")
 Phrase = Callable[[np.random.Generator], str]
 
 
-def pick(rng: np.random.Generator, items: Sequence[str]) -> str:
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
     """One of `items`, all equally likely."""
     return items[int(rng.integers(len(items)))]
 
