@@ -6,12 +6,14 @@ import logging
 import re
 import string
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ppocr_jax.data.synthetic.font_cache import digest_of, remembered
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -129,6 +131,17 @@ def _load(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def _faces(path: str) -> tuple[FontFace, ...]:
+    found = remembered(path, digest_of(__file__), lambda path: [_plain(face) for face in _look_into(path)])
+    return tuple(FontFace(path, *values, frozenset(characters)) for *values, characters in found)
+
+
+def _plain(face: FontFace) -> list[object]:
+    """All but the path, as JSON can hold it."""
+    *values, characters = (getattr(face, f.name) for f in fields(face) if f.name != "path")
+    return [*values, "".join(sorted(characters))]
+
+
+def _look_into(path: str) -> tuple[FontFace, ...]:
     from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
     try:
