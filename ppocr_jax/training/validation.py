@@ -81,7 +81,11 @@ def _lines(source: LabelSource, limit: int | None) -> list[LineSample]:
 
 
 def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
-    """Precision, recall and Hmean on `data.val_labels`, pooled."""
+    """Precision, recall and Hmean on `data.val_labels`, pooled.
+
+    Raises:
+        LabelError: a label file is broken, or labels lines instead of pictures with regions.
+    """
     records = [
         record
         for source in config.data.val_labels
