@@ -36,6 +36,8 @@ VARIANTS = {
     "torch": "PyTorch",
     "torch_tuned": "PyTorch, our allocator settings",
 }
+# What the training commands set before they start; see ppocr_jax.training.platform.restart_with_huge_pages.
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 # What ppocr_jax.training.platform.prepare_cpu tells the C library, for a process that cannot call it.
 KEEP_MEMORY = (
     "glibc.malloc.mmap_threshold=2147483647:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=268435456"
@@ -97,8 +99,8 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
         "JAX_COMPILATION_CACHE_DIR": cache,
         "PYTHONPATH": str(HERE.parent),
     }
-    if variant == "torch_tuned":
-        environment["GLIBC_TUNABLES"] = ":".join(filter(None, (environment.get("GLIBC_TUNABLES"), KEEP_MEMORY)))
+    tunables = {"ours": HUGE_PAGES, "torch_tuned": f"{KEEP_MEMORY}:{HUGE_PAGES}"}.get(variant)
+    environment["GLIBC_TUNABLES"] = ":".join(filter(None, (environment.get("GLIBC_TUNABLES"), tunables)))
     command = [python, WORKER, json.dumps(job)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=WORKER_TIMEOUT_SECONDS, check=False

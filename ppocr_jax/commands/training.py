@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ppocr_jax.config_io import parse_command_line
 from ppocr_jax.errors import UserError
+from ppocr_jax.training.platform import restart_with_huge_pages
 
 
 def train_command(schema: type, description: str, arguments: Sequence[str] | None = None) -> None:
@@ -16,6 +17,7 @@ def train_command(schema: type, description: str, arguments: Sequence[str] | Non
     Raises:
         SystemExit: with a one-line message where the user's input is at fault.
     """
+    restart_with_huge_pages()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # odd time stamps in fonts are no matter here
