@@ -71,13 +71,23 @@ class DetectionSource:
             LabelError: A bad entry, when `strict`; labels without regions.
             OSError: The file cannot be read.
         """
-        labels = read_labels(source.path, source.format, strict=strict)
-        if labels.task != "det":
-            raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
-        records = [record for record in labels.records if isinstance(record, DetectionRecord)]
+        records = detection_records(source, strict=strict)
         if source.granularity == "word":
             records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
         return cls(tuple(records), source.weight)
+
+
+def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
+    """The labelled pictures of a file.
+
+    Raises:
+        LabelError: a bad entry, when `strict`; labels without regions.
+        OSError: the file cannot be read.
+    """
+    labels = read_labels(source.path, source.format, strict=strict)
+    if labels.task != "det":
+        raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
+    return [record for record in labels.records if isinstance(record, DetectionRecord)]
 
 
 class _WeightedRecords:

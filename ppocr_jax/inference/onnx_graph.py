@@ -13,6 +13,7 @@ from ppocr_jax.inference.onnx_messages import FLOAT, INT, INTS, STRING, message
 Node = Any  # the message that onnx.proto calls NodeProto
 
 _EXTERNAL = 1  # Tensor.data_location
+_COMMUTATIVE = ("Mul", "Add")
 
 
 class UnfitGraph(ValueError):
@@ -43,7 +44,7 @@ class Graph:
         for node in graph.node:
             if any(attribute.HasField("g") for attribute in node.attribute):
                 raise UnfitGraph(f"{node.op_type} has inner graphs")
-            if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].HasField("t"):
                 self._tensors[node.output[0]] = node.attribute[0].t
             else:
                 self.nodes.append(node)
@@ -96,15 +97,19 @@ class Graph:
         return flat.reshape(tuple(tensor.dims))
 
     def scalar(self, value: str) -> float | None:
-        """The only element of a float32 constant that has just one."""
+        """The only element of a float32 constant of shape () or (1), which no other value's shape depends on."""
         array = self.constant(value)
-        return float(array.reshape(())) if array is not None and array.size == 1 else None
+        return float(array.reshape(())) if array is not None and array.shape in ((), (1,)) else None
 
     def with_scalar(self, node: Node | None, op_type: str) -> tuple[str, float] | None:
-        """The value and the number that an operation of two operands, in either order, puts together."""
+        """The value and the number that an operation of two operands puts together.
+
+        In either order where that is no matter, as for Mul and Add; else, as for Div, the number comes second.
+        """
         if node is None or node.op_type != op_type or len(node.input) != 2:
             return None
-        for value, other in (node.input, reversed(node.input)):
+        first, second = node.input
+        for value, other in ((first, second), (second, first)) if op_type in _COMMUTATIVE else ((first, second),):
             number = self.scalar(other)
             if number is not None and value not in self._tensors:
                 return value, number

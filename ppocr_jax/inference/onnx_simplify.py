@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ppocr_jax.inference.onnx_graph import Graph, Node, UnfitGraph, attributes, make_node
+from ppocr_jax.inference.onnx_graph import Graph, Node, attributes, make_node
 
-_ELEMENTWISE = ("HardSigmoid", "Sigmoid", "Relu", "LeakyRelu", "Clip", "Mul", "Add", "BatchNormalization", "HardSwish")
+_ELEMENTWISE = ("HardSigmoid", "Sigmoid", "Relu", "LeakyRelu", "Clip", "BatchNormalization", "HardSwish")
+_OF_TWO = ("Mul", "Add")
 _ACTIVATIONS = ("Relu", "Sigmoid", "HardSigmoid")
 # Operators that the rules write or read as they have been since these versions of ONNX.
 _OPSETS = range(7, 100)
@@ -31,9 +32,13 @@ def simplify(model: bytes) -> bytes:
         An ONNX file with the same inputs, outputs and metadata. Values differ by rounding only.
     """
     try:
-        graph = Graph(model)
-    except UnfitGraph:
+        return _simplify(model)
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # damaged: ONNX Runtime says what is wrong with it
         return model
+
+
+def _simplify(model: bytes) -> bytes:
+    graph = Graph(model)
     if graph.opset not in _OPSETS:
         return model
     before = list(graph.nodes)
@@ -130,19 +135,22 @@ def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _channels(graph: Graph, value: str) -> int | None:
-    """Channels of an image that came out of a convolution, through operations on single elements."""
-    for _ in range(_MOST_STEPS):
-        node = graph.maker(value)
-        if node is None:
-            return None
-        if node.op_type == "Conv":
-            weights = graph.constant(node.input[1])
-            return len(weights) if weights is not None and weights.ndim == 4 else None
-        if node.op_type not in _ELEMENTWISE:
-            return None
-        value = next((name for name in node.input if graph.maker(name) is not None), "")
-    return None
+def _channels(graph: Graph, value: str, steps: int = _MOST_STEPS) -> int | None:
+    """Channels of an image that came out of convolutions, through operations on single elements.
+
+    None where that is not certain: one image may have a single channel, another all, and a product of both all.
+    """
+    node = graph.maker(value)
+    if node is None or steps == 0:
+        return None
+    if node.op_type == "Conv":
+        weights = graph.constant(node.input[1])
+        return len(weights) if weights is not None and weights.ndim == 4 else None
+    if node.op_type not in (*_ELEMENTWISE, *_OF_TWO):
+        return None
+    images = node.input if node.op_type in _OF_TWO else node.input[:1]
+    found = {_channels(graph, name, steps - 1) for name in images if graph.scalar(name) is None}
+    return found.pop() if len(found) == 1 else None
 
 
 def _gated_sum(graph: Graph, node: Node) -> bool:

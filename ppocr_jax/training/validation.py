@@ -14,7 +14,8 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig
-from ppocr_jax.data.labels import DetectionRecord, LabelError, read_labels
+from ppocr_jax.data.detection import detection_records
+from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
@@ -89,7 +90,7 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     records = [
         record
         for source in config.data.val_labels
-        for record in spread(_detection_records(source), config.data.val_limit)
+        for record in spread(detection_records(source), config.data.val_limit)
     ]
     predict = _predictor(model, "probability")
     spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))
@@ -99,14 +100,6 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
         return evaluate_detection(detect, records)
 
     return evaluate
-
-
-def _detection_records(source: LabelSource) -> list[DetectionRecord]:
-    labels = read_labels(source.path, source.format)
-    records = [record for record in labels.records if isinstance(record, DetectionRecord)]
-    if len(records) < len(labels.records):
-        raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
-    return records
 
 
 def classifier_evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluate:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.onnx_simplify import simplify
@@ -189,6 +191,43 @@ def test_near_misses_are_left_alone():
     found = operations(simplified(net.model(y)))
     assert "HardSigmoid" not in found
     assert found["Clip"] == 1
+
+
+def test_a_number_divided_by_hard_swish_is_none():
+    net = Network()
+    c = net.conv("x", 3, 8)
+    clipped = net.add("Clip", net.add("Add", c, net.constant(3.0)), net.constant(0.0), net.constant(6.0))
+    y = net.add("Div", net.constant(6.0), net.add("Add", net.add("Mul", c, clipped), net.constant(9.0)))
+    model = net.model(y, net.add("Div", net.constant(6.0), net.add("Mul", c, clipped)))
+    found = operations(simplified(model))
+    assert found["Div"] == 2
+    assert "HardSigmoid" not in found
+
+
+def test_scalars_behind_a_product_of_one_and_of_many_channels():
+    """Spatial attention: which of both an image has is not seen from the first one alone."""
+    net = Network()
+    mask, image = net.add("Sigmoid", net.conv("x", 3, 1)), net.add("Relu", net.conv("x", 3, 8))
+    y = net.conv(net.affine(net.add("Mul", mask, image), 0.7, -0.4), 8, 8, 3, pad=1, groups=8)
+    simplified(net.model(y))
+
+
+def test_a_number_of_higher_rank_stays():
+    net = Network()
+    model = net.model(net.add("Mul", net.conv("x", 3, 8), net.constant(np.full((1, 1, 1, 1, 1), 2.0))))
+    assert simplify(model) is model
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_damaged_models_never_break_it(data):
+    """What comes back is the same bytes, or a model in some state; the reader of models says what is wrong."""
+    net = Network()
+    y = net.affine(net.hard_swish(net.affine(net.conv("x", 3, 8), 1.9, 0.8)), 0.6, -0.5)
+    model = bytearray(net.model(net.add("Sigmoid", net.up(y, 8, 1))))
+    for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=4)):
+        model[place] = data.draw(st.integers(0, 255))
+    assert isinstance(simplify(bytes(model)), bytes)
 
 
 def test_overlapping_transposed_convolution_is_left_alone():
