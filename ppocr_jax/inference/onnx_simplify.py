@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ppocr_jax.inference.onnx_convolutions import convolution, new_convolution, pointwise
 from ppocr_jax.inference.onnx_graph import Graph, Node, attributes, make_node
+from ppocr_jax.inference.onnx_upsampling import sink_depth_to_space, unfold_transposed_convolution
 
 _ELEMENTWISE = ("HardSigmoid", "Sigmoid", "Relu", "LeakyRelu", "Clip", "BatchNormalization", "HardSwish")
 _OF_TWO = ("Mul", "Add")
@@ -42,7 +44,14 @@ def _simplify(model: bytes) -> bytes:
     if graph.opset not in _OPSETS:
         return model
     before = list(graph.nodes)
-    for rule in (_hard_swish, _fold_scalar, _scalars_as_convolution, _gated_sum, _transposed_convolution, _sink):
+    for rule in (
+        _hard_swish,
+        _fold_scalar,
+        _scalars_as_convolution,
+        _gated_sum,
+        unfold_transposed_convolution,
+        sink_depth_to_space,
+    ):
         while _applies(rule, graph):
             pass
     same = len(before) == len(graph.nodes) and all(a is b for a, b in zip(before, graph.nodes, strict=True))
@@ -97,13 +106,15 @@ def _fold_scalar(graph: Graph, node: Node) -> bool:
     for op_type in ("Mul", "Add"):
         found = graph.with_scalar(node, op_type)
         before = graph.maker(found[0]) if found is not None else None
-        parts = _convolution(graph, before)
+        parts = convolution(graph, before)
         if found is None or before is None or parts is None or graph.only_user(found[0]) is not node:
             continue
         weights, bias = parts
         number = np.float32(found[1])
         weights, bias = (weights * number, bias * number) if op_type == "Mul" else (weights, bias + number)
-        graph.replace([before, node], [_conv(graph, before.input[0], weights, bias, node.output[0], like=before)])
+        graph.replace(
+            [before, node], [new_convolution(graph, before.input[0], weights, bias, node.output[0], like=before)]
+        )
         return True
     return False
 
@@ -124,14 +135,16 @@ def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
     x, scale, offset = scaled[0], np.float32(scaled[1]), np.float32(moved[1])
     value, replaced = last.output[0], [node] if last is node else [node, last]
     after = graph.only_user(value)
-    parts = _pointwise(graph, after)
+    parts = pointwise(graph, after)
     if after is not None and parts is not None:
         weights, bias = parts
         bias = bias + offset * weights.sum((1, 2, 3), dtype=np.float32)
-        graph.replace([*replaced, after], [_conv(graph, x, weights * scale, bias, after.output[0], like=after)])
+        graph.replace(
+            [*replaced, after], [new_convolution(graph, x, weights * scale, bias, after.output[0], like=after)]
+        )
         return True
     weights, bias = np.full((channels, 1, 1, 1), scale), np.full(channels, offset)
-    graph.replace(replaced, [_conv(graph, x, weights, bias, value, groups=channels)])
+    graph.replace(replaced, [new_convolution(graph, x, weights, bias, value, groups=channels)])
     return True
 
 
@@ -182,130 +195,3 @@ def _is_pooled(graph: Graph, value: str) -> bool:
             return True
         value = node.input[0]
     return False
-
-
-def _transposed_convolution(graph: Graph, node: Node) -> bool:
-    """A transposed convolution whose patches do not overlap, as a 1x1 convolution with the patch in its channels.
-
-    What is added to its output, and a BatchNorm behind that, go into the weights.
-    """
-    found = _patches(graph, node)
-    if found is None:
-        return False
-    kernel, bias = found
-    inputs, outputs, size, _ = kernel.shape
-    replaced, last = [node], node
-    while (follower := _follower(graph, last, outputs)) is not None:
-        last, scale, offset = follower
-        kernel, bias = kernel * scale[:, None, None], bias * scale + offset
-        replaced.append(last)
-    # Depth to space takes rows, then columns of the patch, then channels.
-    weights = kernel.transpose(2, 3, 1, 0).reshape(-1, inputs, 1, 1)
-    deep = graph.new_name(node.output[0])
-    new = _conv(graph, node.input[0], weights, np.tile(bias, size * size), deep)
-    graph.replace(replaced, [new, make_node("DepthToSpace", [deep], last.output[0], blocksize=size)])
-    return True
-
-
-def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kernel (inputs, outputs, size, size) and bias (outputs) of a transposed convolution that strides by its size."""
-    kernel = graph.constant(node.input[1]) if node.op_type == "ConvTranspose" else None
-    if kernel is None or kernel.ndim != 4:
-        return None
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(kernel.shape[1], np.float32)
-    given, size = attributes(node), kernel.shape[2]
-    plain = (
-        given.get("strides") == [size, size]
-        and kernel.shape[3] == size
-        and given.get("group", 1) == 1
-        and not any(given.get("pads", []))
-        and not any(given.get("output_padding", []))
-        and set(given.get("dilations", [1])) == {1}
-        and given.get("auto_pad", "NOTSET") == "NOTSET"
-        and "output_shape" not in given
-    )
-    return (kernel, bias) if plain and bias is not None else None
-
-
-def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray, np.ndarray] | None:
-    """The only node behind another, where it is a scale and an offset for each channel; and these."""
-    after = graph.only_user(node.output[0])
-    ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-    if after is None:
-        return None
-    if after.op_type == "BatchNormalization" and len(after.output) == 1:
-        values = [value for name in after.input[1:] if (value := graph.constant(name)) is not None]
-        if len(values) != 4:
-            return None
-        gamma, beta, mean, variance = values
-        scale = gamma / np.sqrt(variance + np.float32(attributes(after).get("epsilon", 1e-5)))
-        return after, scale, beta - mean * scale
-    if after.op_type in ("Add", "Mul"):
-        constants = [value for name in after.input if (value := graph.constant(name)) is not None]
-        if len(constants) == 1 and constants[0].shape in ((1, channels, 1, 1), (channels, 1, 1), (1,), ()):
-            vector = np.broadcast_to(constants[0].ravel(), channels)
-            return (after, ones, vector) if after.op_type == "Add" else (after, vector, zeros)
-    return None
-
-
-def _sink(graph: Graph, node: Node) -> bool:
-    """Depth to space after, not before, an activation or a 1x1 convolution: they then work where there are channels."""
-    if node.op_type != "DepthToSpace" or attributes(node).get("mode", "DCR") != "DCR":
-        return False
-    after = graph.only_user(node.output[0])
-    if after is None:
-        return False
-    size = attributes(node)["blocksize"]
-    deep = graph.new_name(after.output[0])
-    parts = _pointwise(graph, after)
-    if after.op_type in _ACTIVATIONS:
-        moved = make_node(after.op_type, node.input, deep, **attributes(after))
-    elif parts is not None:
-        weights, bias = parts
-        blocks = np.kron(np.eye(size * size, dtype=np.float32), weights[:, :, 0, 0])[:, :, None, None]
-        moved = _conv(graph, node.input[0], blocks, np.tile(bias, size * size), deep)
-    else:
-        return False
-    graph.replace([node, after], [moved, make_node("DepthToSpace", [deep], after.output[0], blocksize=size)])
-    return True
-
-
-def _convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Weights (outputs, inputs of a group, rows, columns) and bias (outputs) of a convolution of images."""
-    if node is None or node.op_type != "Conv":
-        return None
-    weights = graph.constant(node.input[1])
-    if weights is None or weights.ndim != 4:
-        return None
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(len(weights), np.float32)
-    return None if bias is None else (weights, bias)
-
-
-def _pointwise(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Weights (outputs, inputs, 1, 1) and bias of a 1x1 convolution of one group that pads nothing."""
-    parts = _convolution(graph, node)
-    given = attributes(node) if node is not None else {}
-    plain = (
-        given.get("group", 1) == 1
-        and not any(given.get("pads", []))
-        and given.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
-        and set(given.get("strides", [1])) == {1}
-    )
-    return parts if plain and parts is not None and parts[0].shape[2:] == (1, 1) else None
-
-
-def _conv(
-    graph: Graph,
-    x: str,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    output: str,
-    *,
-    like: Node | None = None,
-    groups: int = 1,
-) -> Node:
-    """A convolution with new weights, with the attributes of another one or 1x1."""
-    inputs = [x, graph.add_constant(f"{output}/weights", weights), graph.add_constant(f"{output}/bias", bias)]
-    if like is None:
-        return make_node("Conv", inputs, output, group=groups, kernel_shape=[1, 1])
-    return make_node("Conv", inputs, output, **attributes(like))
