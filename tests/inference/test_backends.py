@@ -1,7 +1,5 @@
 import json
 import pickle
-import sys
-import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -126,14 +124,11 @@ class ToyModel:
 
 @pytest.fixture
 def toy_models(monkeypatch) -> list[ToyModel]:
-    pytest.importorskip("jax")
+    models = pytest.importorskip("ppocr_jax.models")
+    io = pytest.importorskip("ppocr_jax.models.io")
     built = []
-    models = types.ModuleType("ppocr_jax.models")
-    models.build_model = lambda name, **options: built.append(ToyModel(name, **options)) or built[-1]
-    io = types.ModuleType("ppocr_jax.models.io")
-    io.load_safetensors = lambda path: {"params": json.loads(path.read_text())}
-    monkeypatch.setitem(sys.modules, "ppocr_jax.models", models)
-    monkeypatch.setitem(sys.modules, "ppocr_jax.models.io", io)
+    monkeypatch.setattr(models, "build_model", lambda name, **o: built.append(ToyModel(name, **o)) or built[-1])
+    monkeypatch.setattr(io, "load_safetensors", lambda path: {"params": json.loads(path.read_text())})
     return built
 
 
