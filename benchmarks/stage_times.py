@@ -41,7 +41,7 @@ def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
     reader = ocr._reader  # the stages of a benchmark's own object
     wrapped = [
         (pipeline, "load_image", timed("open", pipeline.load_image)),
-        (stages, "detector_input", timed("det prepare", stages.detector_input)),
+        (stages, "detector_picture", timed("det prepare", stages.detector_picture)),
         (stages, "boxes_from_map", timed("boxes", stages.boxes_from_map)),
         (page_reader, "perspective_crop", timed("crop", page_reader.perspective_crop)),
         (stages, "_line_batch", timed("{} prepare", stages._line_batch)),

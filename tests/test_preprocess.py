@@ -11,7 +11,7 @@ from ppocr_jax.preprocess import (
     LINE_NORMALIZATION,
     Normalization,
     crop_batch_width,
-    detector_input,
+    detector_picture,
     detector_size,
     line_width,
     pad_small,
@@ -113,8 +113,20 @@ def test_detector_input_equals_the_reference():
         DETECTOR_NORMALIZATION(rgb("detpre_resized")).transpose(2, 0, 1), ARRAYS["detpre_norm"], atol=NORMALIZED
     )
     image = rgb("detpre_in")
-    got = detector_input(image, limit_side=64, limit_type="min").transpose(2, 0, 1)
+    got = DETECTOR_NORMALIZATION(detector_picture(image, limit_side=64, limit_type="min")).transpose(2, 0, 1)
     np.testing.assert_allclose(got, ARRAYS["detpre_norm"], atol=ONE_GREY_LEVEL)
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_planar_input_equals_the_other_and_needs_no_copy(order):
+    normalization = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), order)
+    image = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
+    for part in (image, image[2:6, 3:8]):
+        planar = normalization.planar(part)
+        np.testing.assert_array_equal(planar, normalization(part))
+        assert planar.transpose(2, 0, 1).flags.c_contiguous
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
+        normalization.planar(image[..., 0])
 
 
 @pytest.mark.parametrize(("name", "height", "width"), [("rec", 32, 320), ("cls", 48, 192)])

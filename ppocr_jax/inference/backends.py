@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from ppocr_jax.inference.bundle import Bundle, BundleError
 from ppocr_jax.inference.jax_backend import JaxBackend
-from ppocr_jax.inference.onnx_simplify import simplify
+from ppocr_jax.inference.onnx_header import Header, Shape, read_header
+from ppocr_jax.inference.onnx_session import make_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -70,30 +72,60 @@ class OnnxBackend:
         entry = session.get_inputs()[0]
         fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
         parts = [nchw] if fixed in (None, len(nchw)) else _batches_of(nchw, fixed)
-        output = np.concatenate([np.asarray(session.run(None, {entry.name: part})[0]) for part in parts])[: len(nchw)]
+        outputs = [np.asarray(session.run(None, {entry.name: part})[0]) for part in parts]
+        output = (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[: len(nchw)]
         return output[:, 0] if output.ndim == 4 else output  # PP-OCR's detectors give N 1 H W
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
-        """The ONNX Runtime session."""
+        """The ONNX Runtime session.
+
+        Raises:
+            BundleError: the file is not an ONNX model, or the device is not there.
+        """
         with self._lock:
             if self._session is None:
-                self._session = _make_session(self.path, self.threads, self.device, self.as_is)
+                self._session = make_session(self.path, threads=self.threads, device=self.device, as_is=self.as_is)
             return self._session
 
+    def load(self) -> None:
+        """Make the session now.
+
+        Raises:
+            BundleError: see `session`.
+        """
+        _ = self.session
+
     @property
-    def metadata(self) -> dict[str, str]:
-        """Key-value pairs stored in the file."""
-        return dict(self.session.get_modelmeta().custom_metadata_map)
+    def loaded(self) -> bool:
+        """Whether the session has been made."""
+        return self._session is not None
+
+    @cached_property
+    def header(self) -> Header:
+        """What the file says of the network; needs no session.
+
+        Raises:
+            BundleError: there is no such file, or it is no ONNX model.
+        """
+        return read_header(self.path)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Of the first output, a number on every axis that the network fixes."""
+        shape = self.header.outputs[0].shape
+        return tuple(self.session.get_outputs()[0].shape) if shape is None else shape
 
     @property
     def num_classes(self) -> int | None:
-        """Size of the output's last axis, where the file fixes it."""
-        size = self.session.get_outputs()[0].shape[-1]
+        """Size of the output's last axis, where the network fixes it."""
+        size = self.output_shape[-1]
         return size if isinstance(size, int) else None
 
     def with_threads(self, threads: int) -> OnnxBackend:
-        """The same network with a session of its own."""
+        """The same network with so many threads, in another session unless it has them already."""
+        if threads == self.threads:
+            return self
         return OnnxBackend(self.path, threads=threads, device=self.device, as_is=self.as_is)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,59 +165,10 @@ def make_backend(
         spec = bundle.spec(task)
         return JaxBackend(task, bundle.file(task, "safetensors"), network=spec.network, options=spec.options)
     backend = OnnxBackend(bundle.file(task, "onnx"), threads=threads, device=device)
-    bundle.check_embedded(task, backend.metadata)
+    bundle.check_embedded(task, backend.header.metadata)
     if task == "rec" and backend.num_classes not in (None, bundle.charset.num_classes):
         raise BundleError(
             f"{backend.path} has {backend.num_classes} classes, the charset of {bundle.folder} "
             f"{bundle.charset.num_classes} (characters and the blank)"
         )
     return backend
-
-
-def _make_session(path: Path, threads: int | None, device: str, as_is: bool) -> onnxruntime.InferenceSession:
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin while they wait, and equal shares of an operation, suit idle machines only: with one of two
-    # cores busy, two threads then take 1.6 times as long as one. So they sleep and fetch small shares, which is as fast
-    # on idle cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.dynamic_block_base", "4")
-    # Every picture has another size: an arena and plans made for one size only let memory grow.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    providers = _providers(device)
-    try:
-        return onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
-    except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
-        raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
-
-
-def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
-    """What a session is made from: the file, or a faster form of it."""
-    if as_is or "CUDAExecutionProvider" in providers:  # what `simplify` avoids costs time on CPUs only
-        return path
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"cannot load {path}: {error.strerror}") from error
-    simple = simplify(model)
-    return path if simple is model else simple
-
-
-def on_gpu(device: str) -> bool:
-    """Whether ONNX Runtime would run networks on a GPU."""
-    import onnxruntime
-
-    return device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-
-
-def _providers(device: str) -> list[str]:
-    cuda = on_gpu(device)
-    if device == "cuda" and not cuda:
-        raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]

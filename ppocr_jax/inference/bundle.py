@@ -94,7 +94,7 @@ class Bundle:
 
         Args:
             task: "det", "cls" or "rec".
-            metadata: the file's key-value pairs, as `OnnxBackend.metadata` gives them; absent keys are not checked.
+            metadata: the file's key-value pairs, as `OnnxBackend.header` has them; absent keys are not checked.
 
         Raises:
             BundleError: the file was made for another task, character set or normalisation.

@@ -70,10 +70,11 @@ def _open(path: str | Path, device: str) -> OnnxBackend:
     backend = OnnxBackend(Path(path).resolve(), threads=1, device=device)
     if not backend.path.is_file():
         raise BundleError(f"no such file: {path}")
-    inputs, outputs = backend.session.get_inputs(), backend.session.get_outputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, None, "C"):
+    inputs, outputs = backend.header.inputs, backend.header.outputs
+    shape = inputs[0].shape if len(inputs) == 1 else None
+    if shape is None or len(shape) != 4 or shape[1] not in (3, None, "C"):
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs)
-        raise BundleError(f"{path} is no PP-OCR network: it takes {found}, not one input (N, 3, H, W)")
+        raise BundleError(f"{path} is no PP-OCR network: it takes {found or 'nothing'}, not one input (N, 3, H, W)")
     if not outputs:
         raise BundleError(f"{path} has no output")
     return backend
@@ -81,7 +82,7 @@ def _open(path: str | Path, device: str) -> OnnxBackend:
 
 def _fixed(backend: OnnxBackend) -> tuple[int | None, int | None]:
     """Height and width of the input, where the file fixes them."""
-    height, width = backend.session.get_inputs()[0].shape[2:]
+    _, _, height, width = backend.header.inputs[0].shape or (None,) * 4
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
@@ -91,7 +92,7 @@ def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
     Raises:
         BundleError: it is another task's.
     """
-    metadata = backend.metadata
+    metadata = backend.header.metadata
     if _OWN not in metadata:
         return None
     if metadata.get("task") != task:
@@ -129,9 +130,8 @@ def _recognizer(backend: OnnxBackend) -> NetworkSpec:
 
 
 def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None:
-    shape = backend.session.get_outputs()[0].shape
-    if len(shape) not in ranks:
-        raise BundleError(f"{backend.path} is no {name}: its output is {shape}")
+    if len(backend.output_shape) not in ranks:
+        raise BundleError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
 
 
 def _working_height(backend: OnnxBackend) -> int:
@@ -146,7 +146,7 @@ def _working_height(backend: OnnxBackend) -> int:
 
 def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
     try:
-        charset = load_charset(given) if given is not None else _embedded_charset(backend.metadata)
+        charset = load_charset(given) if given is not None else _embedded_charset(backend.header.metadata)
     except (FileNotFoundError, ValueError) as error:
         raise BundleError(str(error)) from error
     if charset is None:

@@ -1,6 +1,6 @@
-"""The few messages of ONNX files that `onnx_graph` looks into, for protobuf, which ONNX Runtime brings along.
+"""The few messages of ONNX files that are looked into here, for protobuf, which ONNX Runtime brings along.
 
-Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched.
+"Head" and what it contains are a model without its nodes and weights. Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched.
 """
 
 from __future__ import annotations
@@ -45,7 +45,15 @@ _MESSAGES = {
         "raw_data": (9, "bytes"),
         "data_location": (14, "int32"),
     },
-    "Value": {"name": (1, "string")},
+    "Value": {"name": (1, "string"), "type": (2, "Type")},
+    "Type": {"tensor_type": (1, "TensorType")},
+    "TensorType": {"shape": (2, "Shape")},
+    "Shape": {"dim": (1, "[Dim]")},
+    "Dim": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
+    "Head": {"graph": (7, "GraphHead"), "metadata_props": (14, "[Entry]")},
+    "GraphHead": {"initializer": (5, "[Named]"), "input": (11, "[Value]"), "output": (12, "[Value]")},
+    "Named": {"name": (8, "string")},
+    "Entry": {"key": (1, "string"), "value": (2, "string")},
 }
 FLOAT, INT, STRING, INTS = 1, 2, 3, 7
 """Values of `Attribute.type`; FLOAT is also a tensor's `data_type` float32."""

@@ -45,6 +45,11 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], *, workers: int
     return [results[index] for index in range(len(items))]
 
 
+def in_background(function: Callable[[], object]) -> None:
+    """Begin to call a function in that pool; its result and its errors are nobody's."""
+    _pool(os.getpid()).submit(function)
+
+
 class _Shared(Iterator[T]):
     """An iterator that several threads draw from."""
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
 from ppocr_jax.images import ImageSource, describe_source, load_image
-from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend, on_gpu
+from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.combined import CombinedStage, combined_detector
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
+from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.page_reader import AnyClassifier, AnyRecognizer, PageReader, as_quads
 from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
@@ -158,11 +159,15 @@ class OCR:
 
     def single_threaded(self) -> OCR:
         """The same models, each call on one core: for those who make many calls at a time."""
+        return self._single_threaded
+
+    @cached_property
+    def _single_threaded(self) -> OCR:
         detector, recognizer, classifier = self._stages()
         return OCR.from_stages(
-            _single_threaded(detector),
-            _single_threaded(recognizer),
-            _single_threaded(classifier),
+            _on_one_core(detector),
+            _on_one_core(recognizer),
+            _on_one_core(classifier),
             **vars(self._options),
         )
 
@@ -241,7 +246,7 @@ class OCR:
 _Stage = TypeVar("_Stage", Detector, AnyClassifier, AnyRecognizer)
 
 
-def _single_threaded(stage: _Stage | None) -> _Stage | None:
+def _on_one_core(stage: _Stage | None) -> _Stage | None:
     """A stage that uses one core a call."""
     if isinstance(stage, Detector) and isinstance(stage.backend, OnnxBackend):
         return replace(stage, backend=stage.backend.with_threads(1))

@@ -18,7 +18,14 @@ from ppocr_jax.inference.long_lines import join_windows, window_starts
 from ppocr_jax.inference.parallel import parallel_map
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.tiling import tiled_map
-from ppocr_jax.preprocess import crop_batch_width, detector_input, line_width, line_windows, pad_small, resize_pad_line
+from ppocr_jax.preprocess import (
+    crop_batch_width,
+    detector_picture,
+    line_width,
+    line_windows,
+    pad_small,
+    resize_pad_line,
+)
 
 # Small batches waste little on padding, stay in the cache, and keep several cores busy.
 BATCH_SIZE = 2
@@ -61,14 +68,16 @@ class Detector:
         self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
     ) -> np.ndarray:
         """Where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
-        network_input = detector_input(
+        picture = detector_picture(
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
             limit_type=limit_type or self.spec.limit_type,
             size=self.spec.size,
-            normalization=self.spec.normalization,
         )
-        return self.backend(network_input[None])[0] if self.spec.size else tiled_map(self.backend, network_input)
+        return self._run(picture) if self.spec.size else tiled_map(self._run, picture)
+
+    def _run(self, picture: np.ndarray) -> np.ndarray:
+        return self.backend(self.spec.normalization.planar(picture)[None])[0]
 
 
 @dataclass(frozen=True)

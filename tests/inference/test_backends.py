@@ -30,7 +30,7 @@ def test_recogniser_and_classifier_files(stripes_model, images):
     assert probabilities.shape == (2, 24, 4)
     np.testing.assert_allclose(probabilities.sum(axis=2), 1, rtol=1e-5)
     assert recognizer.num_classes == 4
-    assert recognizer.metadata["task"] == "rec"
+    assert recognizer.header.metadata["task"] == "rec"
     directions = OnnxBackend(stripes_model / "cls.onnx", threads=1)(images)
     assert directions.shape == (2, 2)
 

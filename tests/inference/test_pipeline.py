@@ -239,7 +239,7 @@ def test_detector_sees_the_picture_at_its_limit():
     assert seen == [(1, 160, 320, 3), (1, 320, 640, 3), (1, 480, 960, 3)]
     seen.clear()
     detector(picture, limit_side=960, limit_type="min")
-    assert seen == [(1, 960, 960, 3)] * 3  # 960 x 1920, in tiles
+    assert seen == [(1, 576, 1056, 3)] * 4  # 960 x 1920, in tiles
 
 
 def test_shipped_models_read_nothing_on_an_empty_sheet():
