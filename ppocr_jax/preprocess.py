@@ -191,7 +191,7 @@ def detector_picture(
     limit_type: str = "max",
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """What the detector sees of a picture (H W 3 uint8), to be normalised: padded if tiny, resized as `detector_size` says.
+    """What the detector sees of a picture (H W 3 uint8) before normalisation: padded if tiny, of `detector_size`.
 
     With `size` (height, width) it is resized to just that.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("onnx", "jax")
 DEVICES = ("auto", "cpu", "cuda")
+_PROBE_WIDTH = 64
 
 
 class Backend(Protocol):
@@ -142,6 +144,21 @@ def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
     """Images in batches of just `size`, for a network that takes no other; the last image is repeated to fill up."""
     padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
     return [padded[start : start + size] for start in range(0, len(padded), size)]
+
+
+def first_height(backend: Backend, heights: Sequence[int]) -> int:
+    """The first of the heights, pixels, of which a network takes lines.
+
+    Raises:
+        BundleError: it takes none.
+    """
+    for height in heights:
+        try:
+            backend(np.zeros((1, height, _PROBE_WIDTH, 3), np.float32))
+        except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
+            continue
+        return height
+    raise BundleError(f"{backend} reads lines of neither {' nor '.join(map(str, heights))} pixels' height")
 
 
 def make_backend(

@@ -191,7 +191,7 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
         values["normalization"] = Normalization.from_dict(values["normalization"])
     if "postprocess" in values:
         values["postprocess"] = DBOptions(**values["postprocess"])
-    for name in ("labels", "size"):
+    for name in ("labels", "size", "heights"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])
     return spec(**values)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ppocr_jax.charset import Charset, load_charset
-from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.backends import OnnxBackend, first_height
 from ppocr_jax.inference.bundle import Bundle, BundleError, parse_spec
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 
 _OWN = "ppocr_jax_version"
-# Tried in this order where the file leaves the height open: v3 and later read lines of 48 pixels, v1 and v2 of 32.
+# v3 and later read lines of 48 pixels, v1 and v2 of 32.
 _HEIGHTS = (48, 32)
 _PROBE_WIDTH = 320
 # PaddleOCR pads every line to 320 pixels. Measured with PP-OCRv4 on 510 lines of receipts, a margin of 32 reads as well
@@ -122,7 +122,8 @@ def _recognizer(backend: OnnxBackend) -> NetworkSpec:
     height, width = _fixed(backend)
     return _own(backend, "rec") or RecognizerSpec(
         onnx=str(backend.path),
-        height=height or _working_height(backend),
+        height=height or _HEIGHTS[0],
+        heights=() if height else _HEIGHTS,
         width=width,
         min_width=_LEAST_WIDTH,
         margin=_MARGIN,
@@ -134,16 +135,6 @@ def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None
         raise BundleError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
 
 
-def _working_height(backend: OnnxBackend) -> int:
-    for height in _HEIGHTS:
-        try:
-            backend(np.zeros((1, height, _PROBE_WIDTH, 3), np.float32))
-        except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
-            continue
-        return height
-    raise BundleError(f"{backend.path} reads lines of neither {' nor '.join(map(str, _HEIGHTS))} pixels' height")
-
-
 def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
     try:
         charset = load_charset(given) if given is not None else _embedded_charset(backend.header.metadata)
@@ -151,7 +142,7 @@ def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
         raise BundleError(str(error)) from error
     if charset is None:
         raise BundleError(f"{backend.path} does not carry its charset: name the file of its characters (`charset`)")
-    classes = backend.num_classes or backend(np.zeros((1, _HEIGHTS[-1], _PROBE_WIDTH, 3), np.float32)).shape[-1]
+    classes = backend.num_classes or _counted_classes(backend)
     if classes == charset.num_classes + 1 and " " not in charset:
         charset = Charset((*charset.characters, " "))
     if classes != charset.num_classes:
@@ -160,6 +151,12 @@ def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
             "it is another model's"
         )
     return charset
+
+
+def _counted_classes(backend: OnnxBackend) -> int:
+    height, width = _fixed(backend)
+    height = height or first_height(backend, _HEIGHTS)
+    return backend(np.zeros((1, height, width or _PROBE_WIDTH, 3), np.float32)).shape[-1]
 
 
 def _embedded_charset(metadata: Mapping[str, str]) -> Charset | None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
-from ppocr_jax.inference.onnx_messages import FLOAT, INT, INTS, STRING, message
+from ppocr_jax.inference.onnx_messages import FLOAT, INT, INTS, STRING, field_number, message
+from ppocr_jax.inference.onnx_weights import Piece, field, take_weights
 
 Node = Any  # the message that onnx.proto calls NodeProto
 
 _EXTERNAL = 1  # Tensor.data_location
+_GRAPH, _NODE, _INITIALIZER = (
+    field_number("Model", "graph"),
+    field_number("Graph", "node"),
+    field_number("Graph", "initializer"),
+)
+_RAW_DATA = field_number("Tensor", "raw_data")
 _COMMUTATIVE = ("Mul", "Add")
 
 
@@ -33,13 +40,15 @@ class Graph:
         """
         from google.protobuf.message import DecodeError
 
+        skeleton, self._weights = take_weights(data)
         self._model = message("Model")()
         try:
-            self._model.ParseFromString(data)
+            self._model.ParseFromString(skeleton)
         except DecodeError as error:
             raise UnfitGraph("not an ONNX model") from error
         graph = self._model.graph
-        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+        # Messages of the file, and new float32 arrays.
+        self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}
         self.nodes: list[Node] = []
         for node in graph.node:
             if any(attribute.HasField("g") for attribute in node.attribute):
@@ -62,9 +71,23 @@ class Graph:
         used = {value for node in self.nodes for value in node.input} | self._outputs
         graph = self._model.graph
         _refill(graph.input, [value for value in graph.input if value.name not in self._tensors])
-        _refill(graph.node, self.nodes)
-        _refill(graph.initializer, [_named(tensor, name) for name, tensor in self._tensors.items() if name in used])
-        return self._model.SerializeToString()
+        tensors = [self._tensor_pieces(tensor, name) for name, tensor in self._tensors.items() if name in used]
+        nodes = [[node.SerializeToString()] for node in self.nodes]
+        del graph.node[:], graph.initializer[:]
+        # The second of two embedded messages adds to the first.
+        more = [*(field(_NODE, node) for node in nodes), *(field(_INITIALIZER, tensor) for tensor in tensors)]
+        return b"".join([self._model.SerializeToString(), *field(_GRAPH, chain.from_iterable(more))])
+
+    def _tensor_pieces(self, tensor: Any, name: str) -> list[Piece]:
+        if isinstance(tensor, np.ndarray):
+            new = message("Tensor")(data_type=FLOAT, dims=tensor.shape, name=name)
+            return [new.SerializeToString(), *field(_RAW_DATA, [tensor.tobytes()])]
+        tensor.name = name  # a Constant node's has none
+        if not tensor.HasField("taken"):
+            return [tensor.SerializeToString()]
+        weights = self._weights[tensor.taken]
+        tensor.ClearField("taken")
+        return [tensor.SerializeToString(), *field(_RAW_DATA, [weights])]
 
     @property
     def opset(self) -> int:
@@ -91,9 +114,12 @@ class Graph:
     def constant(self, value: str) -> np.ndarray | None:
         """A float32 constant; None for any other value."""
         tensor = self._tensors.get(value)
+        if isinstance(tensor, np.ndarray):
+            return tensor
         if tensor is None or tensor.data_type != FLOAT:
             return None
-        flat = np.frombuffer(tensor.raw_data, "<f4") if tensor.raw_data else np.array(tensor.float_data, np.float32)
+        raw = self._weights[tensor.taken] if tensor.HasField("taken") else tensor.raw_data
+        flat = np.frombuffer(raw, "<f4") if raw else np.array(tensor.float_data, np.float32)
         return flat.reshape(tuple(tensor.dims))
 
     def scalar(self, value: str) -> float | None:
@@ -117,10 +143,8 @@ class Graph:
 
     def add_constant(self, base: str, array: np.ndarray) -> str:
         """A new float32 constant; returns its name, which begins with `base`."""
-        tensor = message("Tensor")(data_type=FLOAT, raw_data=np.ascontiguousarray(array, "<f4").tobytes())
-        tensor.dims.extend(array.shape)
         name = self.new_name(base)
-        self._tensors[name] = tensor
+        self._tensors[name] = np.array(array, "<f4", order="C")
         return name
 
     def new_name(self, base: str) -> str:
@@ -140,6 +164,9 @@ class Graph:
             self._forget(node)
         for node in new:
             self._note(node)
+        for value in {value for node in old for value in node.input if not self.users(value)}:
+            if isinstance(self._tensors.get(value), np.ndarray):
+                del self._tensors[value]
 
     def _note(self, node: Node) -> None:
         self._makers.update(dict.fromkeys(node.output, node))
@@ -187,11 +214,6 @@ def _attribute(name: str, value: float | int | str | list[int]) -> Any:
     if isinstance(value, list):
         return kind(name=name, type=INTS, ints=value)
     return kind(name=name, type=INT, i=value) if isinstance(value, int) else kind(name=name, type=FLOAT, f=value)
-
-
-def _named(tensor: Any, name: str) -> Any:
-    tensor.name = name  # a Constant node's tensor has none
-    return tensor
 
 
 def _refill(repeated: Any, values: list[Any]) -> None:

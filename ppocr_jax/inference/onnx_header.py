@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 from ppocr_jax.inference.bundle import BundleError
 from ppocr_jax.inference.onnx_messages import message
+from ppocr_jax.inference.onnx_weights import take_weights
 
 Shape = tuple[int | str | None, ...]
 
@@ -40,18 +42,20 @@ def read_header(path: Path) -> Header:
     """
     from google.protobuf.message import DecodeError
 
-    head = message("Head")()
+    model = message("Model")()
     try:
-        head.ParseFromString(path.read_bytes())
+        with path.open("rb") as file:
+            skeleton, _ = take_weights(mmap(file.fileno(), 0, access=ACCESS_READ))
+        model.ParseFromString(skeleton)
     except OSError as error:
         raise BundleError(f"cannot load {path}: {error.strerror}") from error
-    except DecodeError as error:
+    except (DecodeError, ValueError, IndexError) as error:
         raise BundleError(f"cannot load {path}: not an ONNX model") from error
-    weights = {tensor.name for tensor in head.graph.initializer}  # old files list them among the inputs
+    weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
     return Header(
-        tuple(_value(value) for value in head.graph.input if value.name not in weights),
-        tuple(_value(value) for value in head.graph.output),
-        {entry.key: entry.value for entry in head.metadata_props},
+        tuple(_value(value) for value in model.graph.input if value.name not in weights),
+        tuple(_value(value) for value in model.graph.output),
+        {entry.key: entry.value for entry in model.metadata_props},
     )
 
 

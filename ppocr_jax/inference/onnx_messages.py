@@ -1,6 +1,6 @@
 """The few messages of ONNX files that are looked into here, for protobuf, which ONNX Runtime brings along.
 
-"Head" and what it contains are a model without its nodes and weights. Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched.
+Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+TAKEN = 1000
+"""Number of a field that no file has: in a tensor it stands for weights taken out, see `onnx_weights`."""
 _PACKAGE = "ppocr_jax.onnx_subset"
 # message -> field -> (number, kind); a kind in brackets repeats, one that names a message contains it
 _MESSAGES = {
-    "Model": {"graph": (7, "Graph"), "opset_import": (8, "[Opset]")},
+    "Model": {"graph": (7, "Graph"), "opset_import": (8, "[Opset]"), "metadata_props": (14, "[Entry]")},
     "Opset": {"domain": (1, "string"), "version": (2, "int64")},
     "Graph": {
         "node": (1, "[Node]"),
@@ -44,19 +46,22 @@ _MESSAGES = {
         "name": (8, "string"),
         "raw_data": (9, "bytes"),
         "data_location": (14, "int32"),
+        "taken": (TAKEN, "int64"),
     },
     "Value": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},
     "TensorType": {"shape": (2, "Shape")},
     "Shape": {"dim": (1, "[Dim]")},
     "Dim": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
-    "Head": {"graph": (7, "GraphHead"), "metadata_props": (14, "[Entry]")},
-    "GraphHead": {"initializer": (5, "[Named]"), "input": (11, "[Value]"), "output": (12, "[Value]")},
-    "Named": {"name": (8, "string")},
     "Entry": {"key": (1, "string"), "value": (2, "string")},
 }
 FLOAT, INT, STRING, INTS = 1, 2, 3, 7
 """Values of `Attribute.type`; FLOAT is also a tensor's `data_type` float32."""
+
+
+def field_number(message: str, field: str) -> int:
+    """Of a field of a message."""
+    return _MESSAGES[message][field][0]
 
 
 @cache

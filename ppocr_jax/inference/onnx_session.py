@@ -45,9 +45,13 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = _providers(device)
     try:
-        return onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
+        session = onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
         raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
+    # Python's session keeps the bytes it was made from, as much as its weights again, to try other providers: on a
+    # CPU there are none.
+    session._model_bytes = None
+    return session
 
 
 def on_gpu(device: str) -> bool:

@@ -9,13 +9,11 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
-from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.bundle import BundleError
 from ppocr_jax.inference.combined import CombinedStage
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
-from ppocr_jax.inference.parallel import in_background
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.small_text import nearer_side, reduction_warning
@@ -79,11 +77,10 @@ class PageReader:
         return self._look(image_rgb, options)[0]
 
     def _load_ahead(self) -> None:
-        """Load the lines' networks while the detector works, if they are not yet and may use a core beside it."""
+        """Load the lines' networks while the detector works."""
         for stage in (self.classifier, self.recognizer):
-            backend = stage.backend if isinstance(stage, DirectionClassifier | Recognizer) else None
-            if isinstance(backend, OnnxBackend) and not backend.loaded and stage.workers > 1:
-                in_background(backend.load)
+            if isinstance(stage, DirectionClassifier | Recognizer):
+                stage.load_ahead()
 
     def _look(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[list[TextBox], str]:
         """Boxes, and a warning where text may be too small to be found.

@@ -64,6 +64,7 @@ class RecognizerSpec(NetworkSpec):
     """The recogniser: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
 
     `width`: of a network that takes no other; longer lines are read through windows.
+    `heights`: instead of `height`, the first of these that the network takes, where its file does not say.
     """
 
     task: ClassVar[str] = "rec"
@@ -72,6 +73,7 @@ class RecognizerSpec(NetworkSpec):
     min_width: int = 320
     margin: int = 0
     width: int | None = None
+    heights: tuple[int, ...] = ()
 
 
 SPECS: dict[str, type[NetworkSpec]] = {spec.task: spec for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)}

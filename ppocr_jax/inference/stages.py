@@ -5,20 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.geometry import polygon_area
-from ppocr_jax.inference.backends import Backend
+from ppocr_jax.inference.backends import Backend, OnnxBackend, first_height
 from ppocr_jax.inference.ctc_decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.long_lines import join_windows, window_starts
-from ppocr_jax.inference.parallel import parallel_map
+from ppocr_jax.inference.parallel import in_background, parallel_map
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.tiling import tiled_map
 from ppocr_jax.preprocess import (
+    Normalization,
     crop_batch_width,
     detector_picture,
     line_width,
@@ -107,8 +109,12 @@ class DirectionClassifier:
             seen[i].append(probabilities)
         return [self._direction(_joint(rows)) for rows in seen]
 
+    def load_ahead(self) -> None:
+        """Begin to load the network, if that is to be done and may be beside other work."""
+        _load_ahead(self.backend, self.workers)
+
     def _run(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        return self.backend(_line_batch(parts, self.spec, self.spec.width))
+        return self.backend(_line_batch(parts, self.spec.normalization, self.spec.height, self.spec.width))
 
     def _parts(self, crop: np.ndarray) -> list[np.ndarray]:
         if self.spec.long_lines == "squeeze":
@@ -130,6 +136,19 @@ class Recognizer:
     charset: Charset
     workers: int = 1
 
+    @cached_property
+    def height(self) -> int:
+        """At which the network reads lines, pixels.
+
+        Raises:
+            BundleError: it takes none of those that it may have.
+        """
+        return first_height(self.backend, self.spec.heights) if self.spec.heights else self.spec.height
+
+    def load_ahead(self) -> None:
+        """Begin to load the network, if that is to be done and may be beside other work."""
+        _load_ahead(self.backend, self.workers)
+
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
         """Text of each line crop (h, w, 3) uint8 RGB.
 
@@ -137,7 +156,7 @@ class Recognizer:
         than the network takes, or than `LONGEST` pixels, are read through windows.
         """
         longest = self.spec.width or LONGEST
-        widths = [line_width(crop.shape, height=self.spec.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
+        widths = [line_width(crop.shape, height=self.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
         long = [i for i, width in enumerate(widths) if width > longest]
         short = [i for i, width in enumerate(widths) if width <= longest]
         texts = {i: self._read_long(crops[i], widths[i], longest, batch_size) for i in long}
@@ -150,18 +169,18 @@ class Recognizer:
 
     def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
         sizes = [crop.shape[:2] for crop in crops]
-        height, least, margin = self.spec.height, self.spec.min_width, self.spec.margin
+        height, least, margin = self.height, self.spec.min_width, self.spec.margin
         width = self.spec.width or max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
-        probabilities = self.backend(_line_batch(crops, self.spec, width))
+        probabilities = self.backend(_line_batch(crops, self.spec.normalization, height, width))
         frame = width / probabilities.shape[1]
-        filled = [line_width(crop.shape, height=self.spec.height, max_width=width) for crop in crops]
+        filled = [line_width(crop.shape, height=height, max_width=width) for crop in crops]
         decoded = ctc_greedy_decode(probabilities, self.charset)
         return [replace(line, extent=pixels / frame) for line, pixels in zip(decoded, filled, strict=True)]
 
     def _read_long(self, crop: np.ndarray, length: int, width: int, batch_size: int) -> Decoded:
         starts = window_starts(length, width=width)
         line = resize_pad_line(
-            crop, height=self.spec.height, width=max(length, starts[-1] + width), normalization=self.spec.normalization
+            crop, height=self.height, width=max(length, starts[-1] + width), normalization=self.spec.normalization
         )
         windows = [line[:, start : start + width] for start in starts]
         batches = [np.stack(windows[k : k + batch_size]) for k in range(0, len(windows), batch_size)]
@@ -185,7 +204,11 @@ def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterat
         yield order[start : start + batch_size]
 
 
-def _line_batch(crops: Sequence[np.ndarray], spec: ClassifierSpec | RecognizerSpec, width: int) -> np.ndarray:
-    """float32 (N, spec.height, width, 3)."""
-    lines = [resize_pad_line(c, height=spec.height, width=width, normalization=spec.normalization) for c in crops]
-    return np.stack(lines)
+def _line_batch(crops: Sequence[np.ndarray], normalization: Normalization, height: int, width: int) -> np.ndarray:
+    """float32 (N, height, width, 3)."""
+    return np.stack([resize_pad_line(c, height=height, width=width, normalization=normalization) for c in crops])
+
+
+def _load_ahead(backend: Backend, workers: int) -> None:
+    if workers > 1 and isinstance(backend, OnnxBackend) and not backend.loaded:
+        in_background(backend.load)

@@ -11,8 +11,8 @@ MOST = 720_000
 """Pixels of one run: a page of 960 x 736. A network's memory grows with its input: a receipt of 1472 x 736 takes 145 MB
 at once and 75 MB in two tiles, for 13 % more work."""
 OVERLAP = 192
-"""Pixels two tiles share. The quarters at both ends are left alone: up to 32 pixels from its border a tile is wrong about
-what is text, and a little less sure up to 96. What is left between is higher than most lines, so that none is cut."""
+"""Pixels two tiles share. The quarters at both ends are left alone: up to 32 pixels from its border a tile is wrong
+about what is text, and a little less sure up to 96. What lies between is higher than most lines: none is cut."""
 _STRIDE = 32
 
 

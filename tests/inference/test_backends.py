@@ -8,9 +8,11 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference import jax_backend
-from ppocr_jax.inference.backends import OnnxBackend, make_backend
+from ppocr_jax.inference.backends import OnnxBackend, first_height, make_backend
 from ppocr_jax.inference.bundle import BundleError, builtin_models, load_bundle
 from ppocr_jax.inference.jax_backend import JaxBackend
+from ppocr_jax.inference.specs import RecognizerSpec
+from ppocr_jax.inference.stages import Recognizer
 
 
 @pytest.fixture
@@ -203,3 +205,31 @@ def test_jax_backend_without_jax(monkeypatch, weights):
 def test_jax_backend_knows_three_tasks(weights):
     with pytest.raises(ValueError, match="task must be one of"):
         JaxBackend("layout", weights, network="det")
+
+
+def test_sessions_are_made_when_needed_and_shared(stripes_model, images):
+    backend = OnnxBackend(stripes_model / "det.onnx", threads=1)
+    assert backend.num_classes is None
+    assert not backend.loaded
+    backend(images)
+    assert backend.loaded
+    assert backend.with_threads(1) is backend
+    assert backend.with_threads(2) is not backend
+
+
+def test_the_first_height_that_a_network_takes():
+    def takes(*heights: int):
+        def backend(images: np.ndarray) -> np.ndarray:
+            if images.shape[1] not in heights:
+                raise RuntimeError("ONNX Runtime's")
+            return np.zeros((1, 8, 4), np.float32)
+
+        return backend
+
+    assert first_height(takes(32, 48), (48, 32)) == 48
+    assert first_height(takes(32), (48, 32)) == 32
+    with pytest.raises(BundleError, match="neither 48 nor 32 pixels"):
+        first_height(takes(64), (48, 32))
+    recognizer = Recognizer(takes(32), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
+    assert recognizer.height == 32
+    assert len(recognizer([np.zeros((20, 50, 3), np.uint8)])) == 1

@@ -1,5 +1,7 @@
 import math
 import pickle
+import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -262,3 +264,30 @@ def test_shipped_english_model_reads_clean_print():
     assert "2048" in text
     assert "17.50" in text
     assert text.index("2048") < text.index("17.50")
+
+
+def test_networks_of_lines_load_beside_the_detector(stripes_model, tmp_path):
+    ocr = OCR(stripes_model, threads=2)
+    detector, recognizer, classifier = ocr._stages()
+    assert not any(stage.backend.loaded for stage in (detector, recognizer, classifier))
+    ocr(np.full((64, 64, 3), 255, np.uint8))
+    assert detector.backend.loaded
+    deadline = time.monotonic() + 20
+    while not (recognizer.backend.loaded and classifier.backend.loaded):  # nothing was there to be read
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert ocr.single_threaded() is ocr.single_threaded()
+    assert ocr.single_threaded()._stages()[1].backend is recognizer.backend
+
+
+def test_a_network_that_cannot_be_loaded_is_named_when_it_is_needed(stripes_model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(stripes_model, folder)
+    data = (folder / "rec.onnx").read_bytes()
+    assert b"Transpose" in data
+    (folder / "rec.onnx").write_bytes(data.replace(b"Transpose", b"Transpoze"))
+    ocr = OCR(folder, threads=2)
+    with pytest.raises(BundleError, match=r"cannot load .*rec\.onnx"):
+        ocr.warm_up()
+    with pytest.raises(BundleError, match=r"cannot load .*rec\.onnx"):
+        ocr.recognize([np.full((32, 64, 3), 255, np.uint8)])

@@ -9,7 +9,6 @@ from ppocr_jax.inference.backends import make_backend
 from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.tiling import tiled_map
 
-
 OVERLAP = 64
 MARGIN = OVERLAP // 4  # of an overlap, where a tile may be wrong
 
