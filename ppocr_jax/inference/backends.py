@@ -13,7 +13,7 @@ import numpy as np
 from ppocr_jax.inference.bundle import Bundle, BundleError
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.onnx_header import Header, Shape, read_header
-from ppocr_jax.inference.onnx_session import make_session
+from ppocr_jax.inference.onnx_session import make_session, providers_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -173,7 +173,8 @@ def make_backend(
         device, threads: see `OnnxBackend`.
 
     Raises:
-        BundleError: the bundle lacks the network or the file, or the file does not belong to it.
+        BundleError: the bundle lacks the network or the file, the file does not belong to it, or there is no such
+            device.
         ValueError: another kind.
     """
     if kind not in BACKENDS:
@@ -182,6 +183,7 @@ def make_backend(
         spec = bundle.spec(task)
         return JaxBackend(task, bundle.file(task, "safetensors"), network=spec.network, options=spec.options)
     backend = OnnxBackend(bundle.file(task, "onnx"), threads=threads, device=device)
+    providers_of(device)  # a device that is not there is said now, not at the first picture
     bundle.check_embedded(task, backend.header.metadata)
     if task == "rec" and backend.num_classes not in (None, bundle.charset.num_classes):
         raise BundleError(

@@ -43,7 +43,7 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     options.enable_mem_pattern = False  # plans that are made for one size only, and every picture has another one
     _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    providers = _providers(device)
+    providers = providers_of(device)
     try:
         session = onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
@@ -59,6 +59,18 @@ def on_gpu(device: str) -> bool:
     import onnxruntime
 
     return device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def providers_of(device: str) -> list[str]:
+    """What ONNX Runtime runs networks with, the first choice first.
+
+    Raises:
+        BundleError: the device is not there.
+    """
+    cuda = on_gpu(device)
+    if device == "cuda" and not cuda:
+        raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
 
 
 @lru_cache(maxsize=1)
@@ -90,10 +102,3 @@ def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
         raise BundleError(f"cannot load {path}: {error.strerror}") from error
     simple = simplify(model)
     return path if simple is model else simple
-
-
-def _providers(device: str) -> list[str]:
-    cuda = on_gpu(device)
-    if device == "cuda" and not cuda:
-        raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]

@@ -85,6 +85,8 @@ def test_cuda_where_there_is_none(stripes_model, images):
         pytest.skip("this machine has CUDA")
     with pytest.raises(BundleError, match="onnxruntime-gpu"):
         OnnxBackend(stripes_model / "det.onnx", device="cuda")(images)
+    with pytest.raises(BundleError, match="no CUDA"):
+        make_backend(load_bundle(stripes_model), "det", device="cuda")
 
 
 def test_make_backend_refuses_files_of_another_model(stripes_model):
