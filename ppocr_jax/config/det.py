@@ -24,11 +24,20 @@ class DetModelConfig:
         name: "db_mobilenet_v3", or "db_resnet18", the teacher.
         scale: width multiplier of a MobileNetV3 backbone; the network's own (0.5) if left out.
         neck_channels: inner width of the FPN; the network's own (96, the teacher's 256) if left out.
+        expansions, features, last: channels of a pruned MobileNetV3 backbone, as `ppocr-jax slim prune` prints them.
     """
 
     name: str = "db_mobilenet_v3"
     scale: float | None = None
     neck_channels: int | None = None
+    expansions: tuple[int, ...] = ()
+    features: tuple[int, ...] = ()
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [bool(self.expansions), bool(self.features), self.last is not None]
+        if any(given) and not all(given):
+            raise ConfigError("model.expansions, model.features and model.last go together")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ppocr_jax.inference.bundle import BundleError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _ARENA_START = 64 << 20
+_ONE_ARENA = Lock()  # networks may load in several threads
 
 
 def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = False) -> onnxruntime.InferenceSession:
@@ -41,7 +43,8 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.dynamic_block_base", "4")
     options.enable_mem_pattern = False  # plans that are made for one size only, and every picture has another one
-    _share_arena()
+    with _ONE_ARENA:
+        _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = providers_of(device)
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax import linen as nn
 
 from ppocr_jax.models.fpn import DBFPN
 from ppocr_jax.models.layers import batch_norm, kaiming_normal, kaiming_uniform, uniform
-from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det
+from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det, backbone_widths
 from ppocr_jax.models.ops import Ops
 from ppocr_jax.models.resnet_vd import RESNET18, ResNetVdDet
 
@@ -89,15 +91,21 @@ class Detector(nn.Module):
         return {"probability": probability, "threshold": threshold, "binary": binary}
 
 
-def db_mobilenet_v3(*, ops: Ops, scale: float = 0.5, channels: int = 96) -> Detector:
+def db_mobilenet_v3(
+    *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None
+) -> Detector:
     """PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
 
     Args:
         ops: the platform's operations.
         scale: backbone width multiplier.
         channels: width of the neck.
+        widths: channels of a pruned backbone: `expansions`, `features` and `last` of `BackboneWidths`.
+
+    Raises:
+        ValueError: `widths` are not those of such a backbone.
     """
-    return Detector(ops, MobileNetV3Det(ops, scale=scale), channels)
+    return Detector(ops, MobileNetV3Det(ops, scale=scale, widths=widths and backbone_widths(widths, scale)), channels)
 
 
 def db_resnet18(*, ops: Ops, channels: int = 256) -> Detector:

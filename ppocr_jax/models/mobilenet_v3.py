@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from flax import linen as nn
@@ -69,19 +70,22 @@ STEM_WIDTH = 16
 _ACTIVATIONS = {"relu": nn.relu, "hard_swish": hard_swish}
 
 
+def scaled(unit: Unit, scale: float) -> Unit:
+    """The unit at a width multiplier."""
+    return unit._replace(expand=round_channels(unit.expand * scale), features=round_channels(unit.features * scale))
+
+
 class InvertedResidual(nn.Module):
     """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation); a shortcut where shapes agree."""
 
     unit: Unit
-    scale: float
     ops: Ops
     squeeze_excite: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         unit = self.unit
-        expanded = round_channels(unit.expand * self.scale)
-        features = round_channels(unit.features * self.scale)
+        expanded, features = unit.expand, unit.features
         conv = partial(ConvBN, ops=self.ops)
         activation = _ACTIVATIONS[unit.activation]
         y = conv(expanded, activation=activation, name="expand")(x, train=train)
@@ -99,24 +103,89 @@ class InvertedResidual(nn.Module):
         return x + y if unit.shortcut and unit.strides == (1, 1) and x.shape[-1] == features else y
 
 
+class BackboneWidths(NamedTuple):
+    """Channels of the detector's backbone.
+
+    Attributes:
+        expansions: inside each of the 15 units.
+        features: between the units, of each stage (see `large_stages`); the first convolution belongs to the first.
+        last: of the last convolution.
+    """
+
+    expansions: tuple[int, ...]
+    features: tuple[int, ...]
+    last: int
+
+
+def large_stages(scale: float) -> tuple[int, ...]:
+    """The stage of each unit's output: units joined by shortcuts share their channels, and count as one stage."""
+    stages, before = [], scaled(LARGE[0], scale).features
+    for unit in (scaled(unit, scale) for unit in LARGE):
+        joined = unit.strides == (1, 1) and unit.features == before
+        stages.append(stages[-1] if joined and stages else len(set(stages)))
+        before = unit.features
+    return tuple(stages)
+
+
+def large_widths(scale: float) -> BackboneWidths:
+    """Those of MobileNetV3-large at a width multiplier."""
+    units = [scaled(unit, scale) for unit in LARGE]
+    features = dict(zip(large_stages(scale), (unit.features for unit in units), strict=True))
+    return BackboneWidths(
+        tuple(unit.expand for unit in units), tuple(features.values()), round_channels(LARGE_LAST * scale)
+    )
+
+
+def backbone_widths(values: Mapping[str, Any], scale: float) -> BackboneWidths:
+    """Widths from plain values, such as JSON holds.
+
+    Raises:
+        ValueError: they are not as many as this backbone has, or not positive.
+    """
+    usual = large_widths(scale)
+    if values.keys() != set(usual._fields):
+        raise ValueError(f"widths of a backbone are {', '.join(usual._fields)}, not {', '.join(values) or 'none'}")
+    widths = BackboneWidths(tuple(values["expansions"]), tuple(values["features"]), values["last"])
+    counts = [(len(widths.expansions), len(usual.expansions)), (len(widths.features), len(usual.features))]
+    if any(have != want for have, want in counts):
+        raise ValueError(
+            f"{counts[0][1]} expansions and {counts[1][1]} features, not {counts[0][0]} and {counts[1][0]}"
+        )
+    if min(*widths.expansions, *widths.features, widths.last) < 1:
+        raise ValueError("widths of a backbone must be positive")
+    return widths
+
+
 class MobileNetV3Det(nn.Module):
-    """The student detector's backbone: MobileNetV3-large without squeeze-and-excite (PP-OCR, section 2.1)."""
+    """The student detector's backbone: MobileNetV3-large without squeeze-and-excite (PP-OCR, section 2.1).
+
+    Attributes:
+        ops: the platform's operations.
+        scale: width multiplier.
+        widths: of a pruned network, instead of the table's.
+    """
 
     ops: Ops
     scale: float = 0.5
+    widths: BackboneWidths | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32."""
+        widths = self.widths or large_widths(self.scale)
         conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
-        x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv")(images, train=train)
+        x = conv(widths.features[0], kernel=3, strides=(2, 2), name="conv")(images, train=train)
         maps: list[jax.Array] = []
-        for i, unit in enumerate(LARGE):
+        stages = large_stages(self.scale)
+        for i, row in enumerate(LARGE):
             # A map is taken before each later reduction: unit 1 is the step to stride 4 itself.
-            if unit.strides == (2, 2) and i > 1:
+            if row.strides == (2, 2) and i > 1:
                 maps.append(x)
-            x = InvertedResidual(unit, self.scale, self.ops, squeeze_excite=False, name=f"unit_{i}")(x, train=train)
-        x = conv(round_channels(LARGE_LAST * self.scale), name="last")(x, train=train)
+            # Pruned stages may happen to be as wide as the one before, where the table has no shortcut.
+            shortcut = i == 0 or stages[i] == stages[i - 1]
+            unit = row._replace(expand=widths.expansions[i], features=widths.features[stages[i]], shortcut=shortcut)
+            x = InvertedResidual(unit, self.ops, squeeze_excite=False, name=f"unit_{i}")(x, train=train)
+        x = conv(widths.last, name="last")(x, train=train)
         return (*maps, x)
 
 
@@ -139,8 +208,8 @@ class MobileNetV3Text(nn.Module):
         conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
         x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
         units = (SMALL_TEXT[0]._replace(strides=self.first_strides), *SMALL_TEXT[1:])
-        for i, unit in enumerate(units):
-            block = InvertedResidual(unit, self.scale, self.ops, squeeze_excite=unit.squeeze_excite, name=f"unit_{i}")
+        for i, unit in enumerate(scaled(unit, self.scale) for unit in units):
+            block = InvertedResidual(unit, self.ops, squeeze_excite=unit.squeeze_excite, name=f"unit_{i}")
             x = block(x, train=train)
         x = conv(round_channels(SMALL_LAST * self.scale), name="conv2")(x, train=train)
         return self.ops.max_pool(x)

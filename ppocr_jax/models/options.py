@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
+from ppocr_jax.config import ClsConfig, DetConfig, DetModelConfig, RecConfig
 
 
 def builder_options(config: DetConfig | RecConfig | ClsConfig, charset: Charset | None = None) -> dict[str, Any]:
@@ -17,12 +17,18 @@ def builder_options(config: DetConfig | RecConfig | ClsConfig, charset: Charset 
     """
     model = config.model
     if isinstance(config, DetConfig):
-        return _given(scale=model.scale, channels=config.model.neck_channels)
+        return _given(scale=model.scale, channels=config.model.neck_channels, widths=_widths(config.model))
     if isinstance(config, ClsConfig):
         frame_classes = 2 * charset.num_classes - 1 if charset and config.loss.frame_weight > 0 else None
         return _given(scale=model.scale, frame_classes=frame_classes)
     assert charset is not None, "a recogniser needs its charset"
     return _given(num_classes=charset.num_classes, scale=model.scale, hidden=config.model.hidden)
+
+
+def _widths(model: DetModelConfig) -> dict[str, Any] | None:
+    if not model.expansions:
+        return None
+    return {"expansions": list(model.expansions), "features": list(model.features), "last": model.last}
 
 
 def _given(**options: Any) -> dict[str, Any]:
