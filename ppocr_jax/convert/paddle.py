@@ -17,7 +17,7 @@ from ppocr_jax.models.io import WeightsError
 
 Path = tuple[str, ...]
 
-_LEARNER = re.compile(r"(\w+)\.((?:backbone|neck|head)\..+)")
+_LEARNER = re.compile(r"(?!backbone\.|neck\.|head\.)(\w+)\.((?:backbone|neck|head)\..+)")
 # PaddleOCR's checkpoints hold the LSTM's tensors a second time, under the names of its cells.
 _ALIAS = re.compile(r"neck\.encoder\.lstm\.\d\.cell_[fb]w\.")
 
@@ -91,10 +91,11 @@ def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, 
         if missing:
             raise WeightsError(f"the Paddle weights lack {missing[0]!r}, needed for {'/'.join(path)}{_hint(tensors)}")
         arrays = [_arrange(path, np.asarray(tensors[name], np.float32)) for name in names]
-        value = np.stack(arrays) if len(arrays) > 1 else arrays[0]
-        if value.shape != tuple(wanted.shape):
-            raise WeightsError(f"{names[0]!r} has shape {value.shape} after transposition, not {tuple(wanted.shape)}")
-        flat[path] = value
+        shape = tuple(wanted.shape)[1:] if len(arrays) > 1 else tuple(wanted.shape)
+        for name, array in zip(names, arrays, strict=True):
+            if array.shape != shape:
+                raise WeightsError(f"{name!r} has shape {array.shape} after transposition, not {shape}")
+        flat[path] = np.stack(arrays) if len(arrays) > 1 else arrays[0]
         left.difference_update(names)
     if left:
         raise WeightsError(f"the network has no place for {len(left)} Paddle tensors, such as {min(left)!r}")
@@ -122,8 +123,29 @@ def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.
     return learners
 
 
+def learner_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of the networks of a checkpoint that holds several, sorted; none where it holds one."""
+    return sorted({match[1] for match in map(_LEARNER.fullmatch, tensors) if match})
+
+
+def differing_names(tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """How Paddle's tensors differ from those of one of our networks: names that are missing, names left over.
+
+    Args:
+        tensors: as `variables_from_paddle` takes them.
+        like: variables of the network, of any shapes.
+
+    Raises:
+        ValueError: Paddle has no such network.
+    """
+    network = network_of(like)
+    paths = traverse_util.flatten_dict(dict(like))
+    needed = {name for path in paths for name in paddle_names(path[1:], network)}
+    return needed - tensors.keys(), {name for name in tensors if not _ALIAS.match(name)} - needed
+
+
 def _hint(tensors: Mapping[str, np.ndarray]) -> str:
-    learners = sorted({match[1] for match in map(_LEARNER.fullmatch, tensors) if match})
+    learners = learner_names(tensors)
     return f"; they are of several networks: {', '.join(learners)}" if learners else ""
 
 
@@ -194,6 +216,6 @@ def _arrange(path: Path, value: np.ndarray) -> np.ndarray:
         return value
     if path[-2] in ("up1", "up2"):
         return value.transpose(0, 2, 3, 1)
-    if path[-2] == "depthwise":
+    if path[-2] == "depthwise" and value.shape[1] == 1:
         return value[:, 0].transpose(1, 2, 0)
     return value.transpose(2, 3, 1, 0)

@@ -105,7 +105,8 @@ def db_mobilenet_v3(
     Raises:
         ValueError: `widths` are not those of such a backbone.
     """
-    return Detector(ops, MobileNetV3Det(ops, scale=scale, widths=widths and backbone_widths(widths, scale)), channels)
+    pruned = None if widths is None else backbone_widths(widths, scale)
+    return Detector(ops, MobileNetV3Det(ops, scale=scale, widths=pruned), channels)
 
 
 def db_resnet18(*, ops: Ops, channels: int = 256) -> Detector:

@@ -59,8 +59,8 @@ def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
     return getattr(spec, "height", None), getattr(spec, "width", None)
 
 
-def variable_shapes(spec: NetworkSpec) -> Any:
-    """Shapes and types of a network's variables."""
-    model = build_model(spec.network, **spec.options)
+def variable_shapes(spec: NetworkSpec, ops: Ops | None = None) -> Any:
+    """Shapes and types of a network's variables, the same for all `ops`: the native ones are the quickest to trace."""
+    model = build_model(spec.network, ops=ops, **spec.options)
     height, width = (size or _ANY_SIDE for size in input_size(spec))
     return jax.eval_shape(lambda key: model.init(key, jnp.zeros((1, height, width, 3)), train=False), jax.random.key(0))

@@ -11,7 +11,7 @@ from platform import libc_ver
 # mallopt's parameter numbers, from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGEST = 2**31 - 1
-_COMMANDS = {"train_det.py", "train_rec.py", "ppocr-jax", "__main__.py"}
+_COMMANDS = {"train_det.py", "train_rec.py", "ppocr-jax", "ppocr_jax/__main__.py"}
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """For GLIBC_TUNABLES."""
 
@@ -42,12 +42,16 @@ def restart_with_huge_pages() -> None:
     Returns where there is nothing to gain, and in any other program than the training commands.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
-    if Path(sys.argv[0]).name not in _COMMANDS or "hugetlb" in tunables or not _may_have_huge_pages():
+    if not _is_command(Path(sys.argv[0])) or "hugetlb" in tunables or not _may_have_huge_pages():
         return
     os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (tunables, HUGE_PAGES)))
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _is_command(program: Path) -> bool:
+    return program.name in _COMMANDS or f"{program.parent.name}/{program.name}" in _COMMANDS
 
 
 def _may_have_huge_pages() -> bool:

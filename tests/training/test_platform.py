@@ -52,8 +52,9 @@ def test_nothing_else_starts_anew(command, monkeypatch):
     monkeypatch.setattr(platform, "_may_have_huge_pages", lambda: False)
     restart_with_huge_pages()
     monkeypatch.setattr(platform, "_may_have_huge_pages", lambda: True)
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/pytest"])
-    restart_with_huge_pages()
+    for program in ("/usr/bin/pytest", "/site-packages/pytest/__main__.py"):
+        monkeypatch.setattr(sys, "argv", [program])
+        restart_with_huge_pages()
     monkeypatch.setattr(sys, "argv", ["/somewhere/train_rec.py"])
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0")
     restart_with_huge_pages()

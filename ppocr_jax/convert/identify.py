@@ -1,0 +1,169 @@
+"""Which of our networks a PaddleOCR checkpoint holds: told by the names and shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ppocr_jax.convert.paddle import differing_names, learner_names, split_learners, variables_from_paddle
+from ppocr_jax.inference.specs import SPECS, NetworkSpec
+from ppocr_jax.models.io import WeightsError
+from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
+from ppocr_jax.models.ops import native_ops
+from ppocr_jax.models.pp_lcnet import BLOCKS
+from ppocr_jax.training.network import variable_shapes
+
+Tensors = Mapping[str, np.ndarray]
+
+DEFAULT_LEARNER = "Student"
+"""Of several learners the one that PaddleOCR exports."""
+
+
+class _Option(NamedTuple):
+    """Where a builder's option is seen.
+
+    Attributes:
+        tensor, axis: whose length it is.
+        full: that length at width multiplier 1, where the option is the multiplier.
+        least: smaller values are no network's.
+    """
+
+    tensor: str
+    axis: int
+    full: int | None = None
+    least: float = 1
+
+    def value(self, tensors: Tensors) -> float | None:
+        """The option, or None where it cannot be told."""
+        shape = np.shape(tensors[self.tensor]) if self.tensor in tensors else ()
+        if self.axis >= len(shape):
+            return None
+        # Widths are rounded, multipliers have two decimals.
+        value = shape[self.axis] if self.full is None else round(shape[self.axis] / self.full, 2)
+        return value if value >= self.least else None
+
+
+class _Builder(NamedTuple):
+    """A network's task and options; `defaults`: of options that it cannot do without."""
+
+    task: str
+    options: Mapping[str, _Option]
+    defaults: Mapping[str, Any] = {}
+
+    def spec(self, network: str, tensors: Tensors) -> NetworkSpec:
+        values = {name: option.value(tensors) for name, option in self.options.items()}
+        told = {name: value for name, value in values.items() if value is not None}
+        return SPECS[self.task](network=network, options={**self.defaults, **told})
+
+    def unknown(self, tensors: Tensors) -> int:
+        """How many options cannot be told: the fewer, the likelier it is this network."""
+        return sum(option.value(tensors) is None for option in self.options.values())
+
+
+def _width(tensor: str, full: int) -> _Option:
+    return _Option(tensor, 0, full, least=0.1)
+
+
+_NECK = _Option("neck.in2_conv.weight", 0, least=4)
+_HIDDEN = _Option("neck.encoder.lstm.weight_hh_l0", 1)
+_ANY_CLASSES = {"num_classes": 2}
+_TEXT_WIDTH = _width("backbone.conv2.conv.weight", SMALL_LAST)
+_LCNET_WIDTH = _width(f"backbone.block_list.{len(BLOCKS) - 1}._pointwise_conv._conv.weight", BLOCKS[-1].width)
+_ONE_LAYER = _Option("head.fc.weight", 1)
+_TWO_LAYERS = _Option("head.fc2.weight", 1)
+
+_BUILDERS = {
+    "db_mobilenet_v3": _Builder(
+        "det", {"scale": _width("backbone.stage3.3.conv.weight", LARGE_LAST), "channels": _NECK}
+    ),
+    "db_resnet18": _Builder("det", {"channels": _NECK}),
+    "crnn_lcnet": _Builder("rec", {"num_classes": _TWO_LAYERS, "scale": _LCNET_WIDTH, "hidden": _HIDDEN}, _ANY_CLASSES),
+    "crnn_mobilenet_v3": _Builder(
+        "rec", {"num_classes": _ONE_LAYER, "scale": _TEXT_WIDTH, "hidden": _HIDDEN}, _ANY_CLASSES
+    ),
+    "crnn_resnet34": _Builder("rec", {"num_classes": _ONE_LAYER, "hidden": _HIDDEN}, _ANY_CLASSES),
+    "direction_mobilenet_v3": _Builder("cls", {"scale": _TEXT_WIDTH}),
+}
+
+
+class Identified(NamedTuple):
+    """A network of ours with a checkpoint's weights.
+
+    Attributes:
+        spec: its builder and options; input size, normalisation and thresholds are PaddleOCR's.
+        variables: "params" and "batch_stats", as float32 NumPy arrays.
+    """
+
+    spec: NetworkSpec
+    variables: dict[str, Any]
+
+
+def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | None, Tensors]:
+    """One network's tensors out of a checkpoint that may hold several.
+
+    Args:
+        tensors: of a checkpoint.
+        learner: "Student", "Student2", "Teacher"; default: the student, where there is one.
+
+    Returns:
+        The learner, None where the checkpoint holds a single network; its tensors.
+
+    Raises:
+        WeightsError: there is no such learner, or it must be named.
+    """
+    names = learner_names(tensors)
+    if not names:
+        if learner is not None:
+            raise WeightsError(f"the checkpoint holds a single network, no learner {learner!r}")
+        return None, tensors
+    chosen = learner or (DEFAULT_LEARNER if DEFAULT_LEARNER in names else names[0] if len(names) == 1 else None)
+    if chosen not in names:
+        wanted = f"no learner {chosen!r}" if chosen else "several learners"
+        raise WeightsError(f"the checkpoint holds {wanted}: choose one of {', '.join(names)}")
+    return chosen, split_learners(tensors)[chosen]
+
+
+def identify(tensors: Tensors, network: str | None = None) -> Identified:
+    """The network whose names and shapes a checkpoint has.
+
+    Args:
+        tensors: of one network, by the names of a PaddleOCR checkpoint.
+        network: a builder of `ppocr_jax.models`, where it is known.
+
+    Raises:
+        WeightsError: nothing fits (the message says what comes nearest), or there is no such builder.
+    """
+    if network is not None and network not in _BUILDERS:
+        raise WeightsError(f"no network {network!r} that PaddleOCR has too: there are {', '.join(_BUILDERS)}")
+    likeliest = sorted(_BUILDERS, key=lambda name: _BUILDERS[name].unknown(tensors))
+    nearest: tuple[int, str] | None = None
+    for name in likeliest if network is None else [network]:
+        spec = _BUILDERS[name].spec(name, tensors)
+        shapes = variable_shapes(spec, native_ops)
+        missing, left = differing_names(tensors, shapes)
+        if not missing and not left:
+            return _fill(spec, tensors, shapes)
+        distance = len(missing) + len(left)
+        if nearest is None or distance < nearest[0]:
+            nearest = distance, f"{name}, {_difference(missing, left)}"
+    assert nearest is not None
+    what = "these are the tensors of no network here; nearest is" if network is None else "these are not the tensors of"
+    raise WeightsError(f"{what} {nearest[1]} (networks of PP-OCRv3 and later are not here: read with their ONNX files)")
+
+
+def _fill(spec: NetworkSpec, tensors: Tensors, shapes: Mapping[str, Any]) -> Identified:
+    try:
+        return Identified(spec, variables_from_paddle(tensors, shapes))
+    except WeightsError as error:
+        raise WeightsError(f"the tensors have the names of {spec.network}, but {error}") from error
+
+
+def _difference(missing: set[str], left: set[str]) -> str:
+    parts = []
+    if missing:
+        parts.append(f"of which {len(missing)} are missing, such as {min(missing)!r}")
+    if left:
+        parts.append(f"in which {len(left)} have no place, such as {min(left)!r}")
+    return " and ".join(parts)

@@ -1,0 +1,109 @@
+"""Reading PaddleOCR's checkpoints: a `.pdparams` file is a pickle of a dict from names to arrays.
+
+What `paddle.save` of release 2.0 to 3.0 writes; nothing that the file might ask for is run (`array_pickle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.convert.array_pickle import BrokenPickleError, PickledArray, RefusedError, load_plain
+from ppocr_jax.models.io import WeightsError
+
+_SUFFIX = ".pdparams"
+_NAMES = "StructuredToParameterName@@"
+# Pickles of protocols 2 and 3 hold arrays of a GiB or more in pieces.
+_PIECES = "UnpackBigParamInfor@@"
+_HINTS = {
+    ".pdiparams": "an inference model, whose tensors have lost their names",
+    ".pdmodel": "an inference model without its weights",
+    ".pdopt": "the state of an optimiser",
+}
+
+
+def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
+    """Tensors of a PaddleOCR checkpoint, by name.
+
+    Args:
+        path: the file; ".pdparams" may be left out, as in PaddleOCR's own options ("best_accuracy").
+
+    Returns:
+        Arrays of numbers, perhaps read-only; bfloat16, which Paddle writes as the integers of its bits, as float32.
+
+    Raises:
+        WeightsError: there is no such file, it is no such checkpoint or not all of one, or it holds anything but
+            arrays.
+    """
+    path = find_pdparams(path)
+    try:
+        with path.open("rb") as file:
+            content = load_plain(file)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+    except RefusedError as error:
+        raise WeightsError(f"{path} is refused: it {error}") from error
+    except BrokenPickleError as error:
+        raise WeightsError(f"{path} is not a {_SUFFIX} file, or not all of one ({error}){_hint(path)}") from error
+    return _tensors(content, path)
+
+
+def find_pdparams(path: str | Path) -> Path:
+    """The checkpoint's file, whose suffix may be left out.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path, with_suffix = Path(path), Path(f"{path}{_SUFFIX}")
+    if path.is_file():
+        return path
+    if with_suffix.is_file():
+        return with_suffix
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder: name the {_SUFFIX} file in it, such as best_accuracy{_SUFFIX}")
+    raise WeightsError(f"no weights file {path}")
+
+
+def _tensors(content: Any, path: Path) -> dict[str, np.ndarray]:
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise WeightsError(f"{path} is a pickle, but not of tensors by name{_hint(path)}")
+    tensors = {n: _tensor(n, value, path) for n, value in content.items() if n not in (_NAMES, _PIECES)}
+    if _PIECES in content:
+        tensors = _joined(tensors, content[_PIECES], path)
+    if not tensors:
+        raise WeightsError(f"{path} holds no tensors")
+    return tensors
+
+
+def _tensor(name: str, value: Any, path: Path) -> np.ndarray:
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        value = value[1]  # written with the parameter's name
+    if not isinstance(value, PickledArray) or value.value is None:
+        raise WeightsError(f"{path} holds {name[:80]!r}, which is no array{_hint(path)}")
+    array = value.value
+    return _bfloat16(array) if array.dtype == np.uint16 else array
+
+
+def _bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32 of the upper halves of its bits: Paddle has no other use for 16-bit integers without sign."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _joined(tensors: Mapping[str, np.ndarray], pieces: Any, path: Path) -> dict[str, np.ndarray]:
+    """Tensors with large ones put together: `pieces` says of what pieces, and in what shape."""
+    whole = dict(tensors)
+    try:
+        for name, how in pieces.items():
+            parts = [whole.pop(part).ravel() for part in how["slices"]]
+            whole[name] = np.concatenate(parts).reshape(how["OriginShape"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} holds a large tensor in pieces that do not fit together: {error!r}") from error
+    return whole
+
+
+def _hint(path: Path) -> str:
+    what = _HINTS.get(path.suffix)
+    return f"; it looks like {what}: take the {_SUFFIX} file of the training model" if what else ""
