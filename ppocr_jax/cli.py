@@ -19,6 +19,8 @@ COMMANDS = {
     "extract-centers": ("centres of Enhanced CTC from a trained recogniser", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
     "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
+    "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),
+    "convert": ("weights of PaddleOCR as weights of ppocr_jax", "ppocr_jax.commands.convert"),
     "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
 }
 """Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come

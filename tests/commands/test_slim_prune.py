@@ -1,0 +1,79 @@
+"""`ppocr-jax slim prune`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ppocr_jax.cli import main
+from ppocr_jax.config import DetConfig, TrainConfig
+from ppocr_jax.config_io import load_config
+from ppocr_jax.inference.bundle import BUILTIN_FOLDER
+from ppocr_jax.models import build_model
+from ppocr_jax.models.options import builder_options
+from ppocr_jax.training.initial import initial_variables
+from ppocr_jax.training.trained import load_trained
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = BUILTIN_FOLDER / "en" / "det.safetensors"
+DRAWN = ["--count", "3", "--seed", "5"]
+
+
+def test_a_detector_pruned_by_a_share_is_where_training_starts(tmp_path, capsys):
+    output = tmp_path / "new" / "pruned.safetensors"
+    assert main(["slim", "prune", str(WEIGHTS), "--output", str(output), "--ratio", "0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^last +480 -> 240$", printed, re.MULTILINE)
+    before, after = (int(n.replace(",", "")) for n in re.search(r"parameters: ([\d,]+) -> ([\d,]+)", printed).groups())
+    assert 0.3 * before < after < 0.6 * before
+    widths = load_trained(output).spec.options["widths"]
+    for name, value in widths.items():
+        flag = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        assert f"--model.{name} {flag}" in printed
+    config = load_config(DetConfig, ROOT / "configs/det/tiny.toml")
+    model = replace(config.model, **{name: tuple(v) if isinstance(v, list) else v for name, v in widths.items()})
+    options = builder_options(replace(config, model=model))
+    start = initial_variables(build_model(model.name, **options), "det", TrainConfig(init=str(output)))
+    jax.tree.map(np.testing.assert_array_equal, start, dict(load_trained(output).variables))
+
+
+def test_a_detector_pruned_by_its_losses(tmp_path, capsys):
+    labels = tmp_path / "pages"
+    assert main(["synth", "det", *DRAWN, "--output", str(labels)]) == 0
+    arguments = ["slim", "prune", str(WEIGHTS), "--labels", str(labels / "label.txt"), "--limit", "1"]
+    assert main([*arguments, "--max-loss", "0", "--multiple", "64", "--output", str(tmp_path / "p.safetensors")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"Hmean [01]\.\d{4}", printed)
+    assert re.search(r"^expansions/14 +prune \d+% \(loss at ", printed, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([str(BUILTIN_FOLDER / "en" / "rec.safetensors")], "'rec' network, not 'det'"),
+        (["nowhere"], "no training run or weights file nowhere"),
+        ([str(WEIGHTS), "--labels", "nowhere.txt"], "nowhere.txt"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, capsys, arguments, message):
+    assert main(["slim", "prune", *arguments, "--output", str(tmp_path / "p.safetensors")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_an_output_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["slim", "prune", str(WEIGHTS), "--output", str(tmp_path / "file" / "p.safetensors")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_all_of_a_layer_cannot_go(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["slim", "prune", str(WEIGHTS), "--ratio", "1", "--output", str(tmp_path / "p.safetensors")])
+    assert stop.value.code == 2
+    assert "nothing would be left" in capsys.readouterr().err
