@@ -132,7 +132,11 @@ def _load(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=4096)
 def _faces(path: str) -> tuple[FontFace, ...]:
     found = remembered(path, digest_of(__file__), lambda path: [_plain(face) for face in _look_into(path)])
-    return tuple(FontFace(path, *values, frozenset(characters)) for *values, characters in found)
+    names = [f.name for f in fields(FontFace)][1:-1]
+    return tuple(
+        FontFace(path, **dict(zip(names, values, strict=True)), characters=frozenset(characters))
+        for *values, characters in found
+    )
 
 
 def _plain(face: FontFace) -> list[object]:
