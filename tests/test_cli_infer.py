@@ -179,6 +179,14 @@ def test_script_in_a_process_of_its_own(stripes_model, picture):
     assert (run.returncode, run.stdout.decode().split(), run.stderr) == (0, ["abc", "ccab"], b"")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(stripes_model, picture):
+    command = [sys.executable, "infer.py", "--image", str(picture), str(picture), "--model", str(stripes_model)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()  # as `head` does
+    _, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (141, b"")
+
+
 def test_help_loads_nothing_heavy():
     code = (
         "import sys\nsys.argv = ['infer.py', '--help']\nfrom ppocr_jax.cli import run_command\n"
