@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
+from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.bundle import BundleError
 from ppocr_jax.inference.combined import CombinedStage
 from ppocr_jax.inference.ctc_decode import Decoded
@@ -162,6 +163,16 @@ class PageReader:
             return [0] * len(found.crops)
         least = self.classifier.spec.threshold if options.cls_threshold is None else options.cls_threshold
         return crop_angles(found.quads, found.directions, page_known=page_known, threshold=least)
+
+
+_Stage = TypeVar("_Stage", Detector, AnyClassifier, AnyRecognizer)
+
+
+def on_one_core(stage: _Stage | None) -> _Stage | None:
+    """A stage that uses one core a call."""
+    if isinstance(stage, Detector) and isinstance(stage.backend, OnnxBackend):
+        return replace(stage, backend=stage.backend.with_threads(1))
+    return replace(stage, workers=1) if isinstance(stage, DirectionClassifier | Recognizer) else stage
 
 
 def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:

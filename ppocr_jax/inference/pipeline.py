@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
-from ppocr_jax.inference.page_reader import AnyClassifier, AnyRecognizer, PageReader, as_quads
+from ppocr_jax.inference.page_reader import AnyClassifier, AnyRecognizer, PageReader, as_quads, on_one_core
 from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
@@ -165,9 +164,9 @@ class OCR:
     def _single_threaded(self) -> OCR:
         detector, recognizer, classifier = self._stages()
         return OCR.from_stages(
-            _on_one_core(detector),
-            _on_one_core(recognizer),
-            _on_one_core(classifier),
+            on_one_core(detector),
+            on_one_core(recognizer),
+            on_one_core(classifier),
             **vars(self._options),
         )
 
@@ -241,13 +240,3 @@ class OCR:
             BundleError: the model has no recogniser.
         """
         return self._reader.recognize(crops, self._options.changed(**options))
-
-
-_Stage = TypeVar("_Stage", Detector, AnyClassifier, AnyRecognizer)
-
-
-def _on_one_core(stage: _Stage | None) -> _Stage | None:
-    """A stage that uses one core a call."""
-    if isinstance(stage, Detector) and isinstance(stage.backend, OnnxBackend):
-        return replace(stage, backend=stage.backend.with_threads(1))
-    return replace(stage, workers=1) if isinstance(stage, DirectionClassifier | Recognizer) else stage
