@@ -19,13 +19,7 @@ _ONE_ARENA = Lock()  # networks may load in several threads
 
 
 def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = False) -> onnxruntime.InferenceSession:
-    """A session for the network in an ONNX file.
-
-    Args:
-        path: the file.
-        threads: threads inside one operation; None: one per physical core.
-        device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
-        as_is: run the graph in the file and not, on a CPU, what `onnx_simplify.simplify` makes of it.
+    """A session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
 
     Raises:
         BundleError: the file is not an ONNX model, or the device is not there.
