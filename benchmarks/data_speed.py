@@ -3,7 +3,7 @@
     python benchmarks/data_speed.py [--seconds 10] [--corpus FILE ...] [--backgrounds DIR]
 
 Needs ppocr_jax's [train] extra. "Pillow" draws each line's text once, in black on white at the line's height, with the
-fonts that the generator draws from: no colours, no background, no degradation. Prints a Markdown table and writes
+fonts that the generator draws from: no colors, no background, no degradation. Prints a Markdown table and writes
 `results/data_speed.json`.
 """
 

@@ -55,7 +55,7 @@ class Case(NamedTuple):
     width: int
 
     def __str__(self) -> str:
-        name = {"rec": "recogniser", "det": "detector"}[self.task]
+        name = {"rec": "recognizer", "det": "detector"}[self.task]
         return f"{name}, {self.batch} x {self.height}x{self.width}"
 
 
@@ -127,7 +127,7 @@ def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, di
     return runs
 
 
-def summarise(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def summarize(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Medians over all timed steps of a case, and the ratios between its contenders.
 
     Raises:
@@ -196,7 +196,7 @@ def main() -> None:
     wanted = [*(QUICK if options.quick else FULL), *([LARGE] if options.large else [])]
     cases = [case for case in wanted if options.only in (None, case.task)]
     start = time.perf_counter()
-    summaries = [summarise(case, runs) for case, runs in measure_all(cases, options).items()]
+    summaries = [summarize(case, runs) for case, runs in measure_all(cases, options).items()]
     machine = f"{platform.machine()}, {options.threads} threads, torch {options.torch_version}"
     report = {"machine": machine, "seconds": time.perf_counter() - start, "cases": summaries}
     print(markdown(summaries))

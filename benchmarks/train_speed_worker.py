@@ -133,8 +133,8 @@ def torch_step(job: dict[str, Any]) -> Step:
 
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    recognising = job["task"] == "rec"
-    model = torch_nets.Recognizer(CLASSES) if recognising else torch_nets.Detector()
+    recognizing = job["task"] == "rec"
+    model = torch_nets.Recognizer(CLASSES) if recognizing else torch_nets.Detector()
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
     batch = {name: torch.from_numpy(value) for name, value in make_batch(job).items()}
@@ -144,7 +144,7 @@ def torch_step(job: dict[str, Any]) -> Step:
     def run() -> float:
         optimizer.zero_grad(set_to_none=True)
         outputs = model(images)
-        if recognising:
+        if recognizing:
             loss = torch_nets.ctc_loss(outputs, batch["labels"].long(), batch["lengths"].long())
         else:
             loss = torch_nets.db_loss(outputs, batch)

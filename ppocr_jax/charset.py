@@ -45,7 +45,7 @@ class Charset:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes K of the recogniser's head: every character and the blank."""
+        """Number of classes K of the recognizer's head: every character and the blank."""
         return len(self.characters) + 1
 
     @cached_property

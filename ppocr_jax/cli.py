@@ -14,10 +14,10 @@ from ppocr_jax.errors import UserError
 
 COMMANDS = {
     "infer": ("read the text of a picture", "ppocr_jax.commands.infer"),
-    "eval": ("score a model on a labelled set", "ppocr_jax.commands.eval"),
+    "eval": ("score a model on a labeled set", "ppocr_jax.commands.eval"),
     "train-cls": ("train the direction classifier", "ppocr_jax.commands.train_cls"),
     "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
-    "extract-centers": ("centres of Enhanced CTC from a trained recogniser", "ppocr_jax.commands.extract_centers"),
+    "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
     "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
     "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),

@@ -12,7 +12,7 @@ from ppocr_jax.results import Line, Page
 _TEXT_HEIGHT = 0.78  # font size as a share of the line's height, so that descenders stay inside
 _MARGIN = 0.1  # free space before and after the text, as a share of the line's height
 _MIN_SIZE = 6
-_GOLDEN_RATIO = 0.618034  # steps of hue: neighbours differ, and no colour comes twice
+_GOLDEN_RATIO = 0.618034  # steps of hue: neighbors differ, and no color comes twice
 
 
 def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:

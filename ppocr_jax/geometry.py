@@ -39,7 +39,7 @@ def order_corners_by_x(points: np.ndarray) -> np.ndarray:
 def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
     """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, BR the greatest.
 
-    Of the two that remain, TR has the lesser y - x. The rule of PaddleOCR 2.6 for boxes that go to the recogniser.
+    Of the two that remain, TR has the lesser y - x. The rule of PaddleOCR 2.6 for boxes that go to the recognizer.
     """
     points = np.asarray(points)
     total = points.sum(axis=-1)

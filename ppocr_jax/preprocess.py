@@ -1,7 +1,7 @@
 """From pixels to network input: the one place where training, evaluation and inference agree on it.
 
 NumPy only, OpenCV imported on use. Images are `image_rgb` (H W 3 uint8); network inputs are float32 H W 3 in the
-channel order of the model's normalisation.
+channel order of the model's normalization.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Normalization:
         return ((bytes_ - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)[None]
 
     def __call__(self, image_rgb: np.ndarray) -> np.ndarray:
-        """Normalise `image_rgb` (H W 3 uint8) to float32 (H W 3).
+        """Normalize `image_rgb` (H W 3 uint8) to float32 (H W 3).
 
         Raises:
             ValueError: not an (H, W, 3) uint8 picture.
@@ -70,7 +70,7 @@ class Normalization:
         return planes.transpose(1, 2, 0)
 
     def picture(self, values: np.ndarray) -> np.ndarray:
-        """Back from normalised (H W 3) to `image_rgb` uint8; inverse of a call."""
+        """Back from normalized (H W 3) to `image_rgb` uint8; inverse of a call."""
         pixels = (np.asarray(values, np.float32) * np.asarray(self.std) + np.asarray(self.mean)) * 255
         image = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(image[..., ::-1]) if self.channel_order == "bgr" else image
@@ -105,7 +105,7 @@ def resize_pad_line(
 ) -> np.ndarray:
     """Scale a line picture to `height`, squeeze it to at most `width`, and pad on the right with 0.
 
-    The padding is 0 *after* normalisation: mid-grey.
+    The padding is 0 *after* normalization: mid-gray.
 
     Returns:
         float32 (height, width, 3).
@@ -191,7 +191,7 @@ def detector_picture(
     limit_type: str = "max",
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """What the detector sees of a picture (H W 3 uint8) before normalisation: padded if tiny, of `detector_size`.
+    """What the detector sees of a picture (H W 3 uint8) before normalization: padded if tiny, of `detector_size`.
 
     With `size` (height, width) it is resized to just that.
 

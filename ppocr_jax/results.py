@@ -25,7 +25,7 @@ class Char(NamedTuple):
 
     Attributes:
         text: the character.
-        quad: its part of the line's quad: as high as the line, to the middle between it and its neighbours.
+        quad: its part of the line's quad: as high as the line, to the middle between it and its neighbors.
         confidence: its probability, 0..1.
     """
 
@@ -86,7 +86,7 @@ class Line:
 
     Attributes:
         quad: four corners (x, y) in pixels, clockwise from top-left as read.
-        text: what was recognised.
+        text: what was recognized.
         confidence: mean probability of the kept characters, 0..1.
         detection_score: mean of the probability map inside the box, 0..1.
         angle: 0, or 180 where the direction classifier turned the crop, in degrees.

@@ -25,11 +25,11 @@ def png(width: int, height: int, bits: int, color_type: int, rows: bytes, interl
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
-def interlaced_png(grey: np.ndarray) -> bytes:
+def interlaced_png(gray: np.ndarray) -> bytes:
     """(H, W) uint8, stored in the seven passes of Adam7."""
-    passes = [grey[top::down, left::right] for left, top, right, down in _ADAM7]
+    passes = [gray[top::down, left::right] for left, top, right, down in _ADAM7]
     rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
-    return png(grey.shape[1], grey.shape[0], 8, 0, rows, interlaced=True)
+    return png(gray.shape[1], gray.shape[0], 8, 0, rows, interlaced=True)
 
 
 def rgb16_png(image_rgb: np.ndarray) -> bytes:

@@ -27,8 +27,8 @@ class OddInput:
         name: of the case.
         make: writes the file into a folder and gives its path.
         words: what can be read on the first page; empty for pictures without text.
-        picture: grey (H, W) uint8 of the first page as it should be loaded; None: not looked at.
-        tolerance: mean difference from `picture`, in grey levels.
+        picture: gray (H, W) uint8 of the first page as it should be loaded; None: not looked at.
+        tolerance: mean difference from `picture`, in gray levels.
         shape: (height, width) of pages without a `picture`.
         error: a phrase of the one-line error; empty for what can be read.
         options: of `read_pages`.
@@ -106,15 +106,15 @@ READABLE = [
     reads("JPEG followed by something else", "a.jpg", JPEG + b"more" * 99),
     reads("JPEG with huge EXIF data", "a.jpg", pic.with_huge_exif),
     reads("JPEG with damaged EXIF data", "a.jpg", encode(CLEAN, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\xff\xff")),
-    reads("picture with a colour profile", "a.png", lambda: encode(CLEAN, "PNG", icc_profile=pic.srgb_profile()), 0),
+    reads("picture with a color profile", "a.png", lambda: encode(CLEAN, "PNG", icc_profile=pic.srgb_profile()), 0),
     reads("RGBA, dark on nothing", "a.png", encode(pic.on_nothing(0), "PNG")),
     reads("RGBA, light on nothing", "a.png", encode(pic.on_nothing(255), "PNG"), picture=pic.NEGATIVE),
     reads("RGBA, both on nothing", "a.png", pic.black_and_white_on_nothing, picture=pic.BLACK_AND_WHITE),
     reads("palette with transparency", "a.png", pic.transparent_palette, picture=pic.BILEVEL_ARRAY),
-    reads("grey with alpha", "a.png", encode(pic.on_nothing(0).convert("LA"), "PNG")),
+    reads("gray with alpha", "a.png", encode(pic.on_nothing(0).convert("LA"), "PNG")),
     reads("interlaced PNG", "a.png", lambda: odd_files.interlaced_png(CLEAN_ARRAY), 0),
-    reads("PNG, 16 bits, grey", "a.png", encode(pic.GREY16, "PNG"), 0),
-    reads("PNG, 12 bits in 16, grey", "a.png", encode(pic.GREY12, "PNG")),
+    reads("PNG, 16 bits, gray", "a.png", encode(pic.GRAY16, "PNG"), 0),
+    reads("PNG, 12 bits in 16, gray", "a.png", encode(pic.GRAY12, "PNG")),
     reads("PNG, 16 bits, RGB", "a.png", lambda: odd_files.rgb16_png(pic.CLEAN_RGB), 0),
     reads("PNG of one bit", "a.png", encode(pic.BILEVEL, "PNG"), 0, picture=pic.BILEVEL_ARRAY),
     reads("animated PNG", "a.png", pic.frames("PNG"), 0),
@@ -122,7 +122,7 @@ READABLE = [
     reads("TIFF of a fax machine", "a.tif", pic.FAX, 0, picture=pic.BILEVEL_ARRAY),
     reads("TIFF, floating point", "a.tif", encode(pic.FLOATS, "TIFF"), 0),
     reads("TIFF in CMYK", "a.tif", encode(CLEAN.convert("CMYK"), "TIFF", compression="tiff_lzw")),
-    reads("TIFF in L*a*b*", "a.tif", pic.in_lab, 10.0),  # lightness is not linear in grey levels
+    reads("TIFF in L*a*b*", "a.tif", pic.in_lab, 10.0),  # lightness is not linear in gray levels
     reads("TIFF of three pages", "a.tif", pic.frames("TIFF"), 0, pages=3),
     reads("BMP", "a.bmp", encode(CLEAN, "BMP"), 0),
     reads("PPM", "a.ppm", encode(CLEAN, "PPM"), 0),

@@ -16,7 +16,7 @@ PASSWORD = "geheim"
 
 
 def draw_words(words: tuple[str, ...] = WORDS, *, ink: int = 0, ground: int = 255) -> Image.Image:
-    """The words below each other, grey, 30 pixels high."""
+    """The words below each other, gray, 30 pixels high."""
     image = Image.new("L", (WIDTH, HEIGHT), ground)
     for i, word in enumerate(words):
         ImageDraw.Draw(image).text((20, 12 + 50 * i), word, fill=ink, font=font(30))
@@ -78,8 +78,8 @@ def with_huge_exif() -> bytes:
 
 
 def in_lab() -> bytes:
-    no_colour = np.zeros_like(CLEAN_ARRAY)
-    pixels = np.dstack([CLEAN_ARRAY, no_colour, no_colour])
+    no_color = np.zeros_like(CLEAN_ARRAY)
+    pixels = np.dstack([CLEAN_ARRAY, no_color, no_color])
     return encode(Image.frombytes("LAB", CLEAN.size, pixels.tobytes()), "TIFF")
 
 
@@ -112,8 +112,8 @@ def frames(kind: str, **options: Any) -> bytes:
     return encode(CLEAN, kind, save_all=True, append_images=others, **options)
 
 
-GREY16 = Image.fromarray(CLEAN_ARRAY.astype(np.uint16) * 257)
-GREY12 = Image.fromarray((CLEAN_ARRAY.astype(np.uint32) * 4095 // 255).astype(np.uint16))
+GRAY16 = Image.fromarray(CLEAN_ARRAY.astype(np.uint16) * 257)
+GRAY12 = Image.fromarray((CLEAN_ARRAY.astype(np.uint32) * 4095 // 255).astype(np.uint16))
 FLOATS_TO_9999 = Image.fromarray(CLEAN_ARRAY.astype(np.float32) * 39.2)
 FLOATS = Image.fromarray(CLEAN_ARRAY.astype(np.float32) / 255)
 BILEVEL = CLEAN.point(lambda level: 255 * (level > 128)).convert("1")

@@ -1,8 +1,8 @@
 """A toy script that toy networks read: so the whole pipeline runs for real, without trained weights.
 
-On black, a line is a grey bar that begins with a white block and holds one stripe per character: red "a", green "b",
-blue "c". The detector finds whatever is not black, the classifier looks for the white block, the recogniser for pure
-colours. All three are hand-made ONNX graphs that look at colours after the default normalisations (BGR).
+On black, a line is a gray bar that begins with a white block and holds one stripe per character: red "a", green "b",
+blue "c". The detector finds whatever is not black, the classifier looks for the white block, the recognizer for pure
+colors. All three are hand-made ONNX graphs that look at colors after the default normalizations (BGR).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSp
 
 CHARSET = Charset(("a", "b", "c"))
 COLORS = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255)}
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
 
 def paint_line(text: str, *, height: int = 24) -> np.ndarray:
-    """A line picture (height, w, 3) RGB of square blocks: white, for each character a gap and its colour, a gap."""
-    blocks = [(255, 255, 255)] + [color for c in text for color in (GREY, COLORS[c])] + [GREY]
+    """A line picture (height, w, 3) RGB of square blocks: white, for each character a gap and its color, a gap."""
+    blocks = [(255, 255, 255)] + [color for c in text for color in (GRAY, COLORS[c])] + [GRAY]
     return np.repeat(np.repeat(np.array([blocks], np.uint8), height, axis=1), height, axis=0)
 
 
 def paint_page(size: tuple[int, int], lines: list[tuple[str, tuple[int, int], float]]) -> np.ndarray:
-    """A black page (height, width) with lines of (text, centre (x, y), clockwise rotation in degrees)."""
+    """A black page (height, width) with lines of (text, center (x, y), clockwise rotation in degrees)."""
     page = np.zeros((*size, 3), np.uint8)
     for text, center, angle in lines:
         line = paint_line(text)

@@ -23,7 +23,7 @@ def panel_of(image_rgb: np.ndarray, *lines: Line) -> np.ndarray:
 
 
 def ink(panel: np.ndarray) -> np.ndarray:
-    """Black text pixels; outlines are coloured and never dark in all channels."""
+    """Black text pixels; outlines are colored and never dark in all channels."""
     return panel.max(axis=2) < 100
 
 
@@ -82,7 +82,7 @@ def test_text_follows_the_quad(image_rgb):
     assert same.max() > 0.8
 
 
-def test_neighbours_have_different_colours(image_rgb):
+def test_neighbors_have_different_colors(image_rgb):
     lines = [Line(quad(10, 5 + 22 * i, 200, 22 + 22 * i), "", 0.9) for i in range(5)]
     panel = panel_of(image_rgb, *lines)
     colors = [panel[13 + 22 * i, 10].astype(int) for i in range(5)]

@@ -24,8 +24,8 @@ def turned_boxes(draw: st.DrawFn, least: float = 8) -> np.ndarray:
     width, height = draw(st.floats(least, 200)), draw(st.floats(least, 200))
     angle = draw(st.floats(-math.pi, math.pi))
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    centre = draw(st.tuples(st.floats(-100, 500), st.floats(-100, 500)))
-    return (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width, height) / 2) @ turn + centre
+    center = draw(st.tuples(st.floats(-100, 500), st.floats(-100, 500)))
+    return (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width, height) / 2) @ turn + center
 
 
 @pytest.mark.parametrize("order", [geometry.order_corners_by_x, geometry.order_corners_by_sum])

@@ -12,7 +12,7 @@ from ppocr_jax.images import ImageError, describe_source, load_image, sources
 
 @pytest.fixture
 def scene() -> np.ndarray:
-    """Four flat quarters, so that a turned picture and a lossy file are both recognised."""
+    """Four flat quarters, so that a turned picture and a lossy file are both recognized."""
     image = np.zeros((24, 40, 3), np.uint8)
     image[:12, :20], image[:12, 20:], image[12:, :20], image[12:, 20:] = (
         (220, 30, 40),
@@ -85,25 +85,25 @@ def test_transparent_pixels_are_put_on_white():
     assert np.array_equal(load_image(rgba), expected)
 
 
-def test_transparent_palette_and_grey_are_put_on_white():
+def test_transparent_palette_and_gray_are_put_on_white():
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([200, 0, 0, 0, 0, 200])
     palette.putpixel((0, 0), 0)
     loaded = load_image(encode(palette, "PNG", transparency=0))
     assert loaded[0, 0].tolist() == [255, 255, 255]
     assert loaded[1, 1].tolist() == [0, 0, 200]
-    grey = Image.new("LA", (2, 2), (40, 0))
-    assert (load_image(encode(grey, "PNG")) == 255).all()
+    gray = Image.new("LA", (2, 2), (40, 0))
+    assert (load_image(encode(gray, "PNG")) == 255).all()
 
 
-def test_grey_and_one_bit():
-    grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
-    expected = np.repeat(grey[..., None], 3, axis=2)
-    assert np.array_equal(load_image(encode(Image.fromarray(grey), "PNG")), expected)
-    assert np.array_equal(load_image(grey), expected)
-    assert np.array_equal(load_image(grey[..., None]), expected)
-    one_bit = load_image(encode(Image.fromarray(grey > 20), "PNG"))
-    assert np.array_equal(one_bit[..., 0], (grey > 20) * 255)
+def test_gray_and_one_bit():
+    gray = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    expected = np.repeat(gray[..., None], 3, axis=2)
+    assert np.array_equal(load_image(encode(Image.fromarray(gray), "PNG")), expected)
+    assert np.array_equal(load_image(gray), expected)
+    assert np.array_equal(load_image(gray[..., None]), expected)
+    one_bit = load_image(encode(Image.fromarray(gray > 20), "PNG"))
+    assert np.array_equal(one_bit[..., 0], (gray > 20) * 255)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -237,14 +237,14 @@ def test_floating_point_pictures_of_an_unknown_range_are_refused(values):
 
 
 @pytest.mark.parametrize(("bits", "white"), [(8, 255), (10, 1023), (12, 4095), (14, 16383), (16, 65535)])
-def test_grey_of_scanners_is_scaled_by_its_own_depth(bits, white):
+def test_gray_of_scanners_is_scaled_by_its_own_depth(bits, white):
     levels = np.array([[0, white // 2, white]], np.uint16)
     for kind in ("PNG", "TIFF"):
         assert load_image(encode(Image.fromarray(levels), kind))[0, :, 0].tolist() == [0, 127, 255], bits
 
 
-def test_negative_grey_values_are_refused():
-    with pytest.raises(ImageError, match="grey values below 0"):
+def test_negative_gray_values_are_refused():
+    with pytest.raises(ImageError, match="gray values below 0"):
         load_image(Image.fromarray(np.array([[-5, 10]], np.int32)))
 
 
@@ -255,26 +255,26 @@ def test_lab():
     assert np.abs(loaded[0].astype(int) - [[255, 255, 255], [0, 0, 0], [255, 0, 0]]).max() <= 3
 
 
-def on_nothing(*colours: tuple[int, ...], outline: tuple[int, ...] = ()) -> np.ndarray:
+def on_nothing(*colors: tuple[int, ...], outline: tuple[int, ...] = ()) -> np.ndarray:
     """(60, 60 n, 4): n squares of 20 pixels, each 20 pixels from the transparent edge, framed in `outline`."""
-    rgba = np.zeros((60, 60 * len(colours), 4), np.uint8)
-    for i, colour in enumerate(colours):
+    rgba = np.zeros((60, 60 * len(colors), 4), np.uint8)
+    for i, color in enumerate(colors):
         if outline:
             rgba[18:42, 60 * i + 18 : 60 * i + 42] = (*outline, 255)
-        rgba[20:40, 60 * i + 20 : 60 * i + 40] = (*colour, 255)[:4]
+        rgba[20:40, 60 * i + 20 : 60 * i + 40] = (*color, 255)[:4]
     return rgba
 
 
-WHITE, BLACK, YELLOW, RED, GREY = (255,) * 3, (0,) * 3, (255, 255, 0), (200, 0, 0), (128,) * 3
+WHITE, BLACK, YELLOW, RED, GRAY = (255,) * 3, (0,) * 3, (255, 255, 0), (200, 0, 0), (128,) * 3
 
 
 @pytest.mark.parametrize(
     ("rgba", "ground"),
     [
         (on_nothing(BLACK), 255),
-        (on_nothing(RED, GREY), 255),
+        (on_nothing(RED, GRAY), 255),
         (on_nothing(WHITE), 0),
-        (on_nothing(YELLOW, WHITE, GREY), 0),
+        (on_nothing(YELLOW, WHITE, GRAY), 0),
         (on_nothing(YELLOW, RED), 128),
         (on_nothing(WHITE, BLACK), 128),
         (on_nothing(WHITE, outline=BLACK), 0),

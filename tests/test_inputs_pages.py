@@ -23,7 +23,7 @@ from tests.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
 LEVELS = (10, 90, 170, 250)
 
 
-def grey_pages(kind: str, levels: tuple[int, ...] = LEVELS, **options) -> bytes:
+def gray_pages(kind: str, levels: tuple[int, ...] = LEVELS, **options) -> bytes:
     """One flat page for every level."""
     first, *others = [Image.new("RGB", (40, 30), (level,) * 3) for level in levels]
     return encode(first, kind, save_all=True, append_images=others, **options)
@@ -67,7 +67,7 @@ def test_page_numbers_are_what_was_listed(wanted, count):
 
 def test_tiff_pages_with_numbers_and_resolution(tmp_path):
     path = tmp_path / "scan.tif"
-    path.write_bytes(grey_pages("TIFF", dpi=(300, 150)))
+    path.write_bytes(gray_pages("TIFF", dpi=(300, 150)))
     pages = list(read_pages(path))
     assert [(page.number, page.page_count, page.name) for page in pages] == [
         (i, 4, f"{path} page {i}") for i in (1, 2, 3, 4)
@@ -83,7 +83,7 @@ def test_tiff_pages_with_numbers_and_resolution(tmp_path):
 
 
 def test_thumbnails_in_tiff_files_are_no_pages():
-    data = bytearray(grey_pages("TIFF", (10, 90), tiffinfo={254: 0}))
+    data = bytearray(gray_pages("TIFF", (10, 90), tiffinfo={254: 0}))
     at = [i for i in range(len(data)) if data[i : i + 8] == b"\xfe\0\x04\0\x01\0\0\0"]
     assert len(at) == 2, "each page names its kind"
     data[at[1] + 8] = 1
@@ -91,13 +91,13 @@ def test_thumbnails_in_tiff_files_are_no_pages():
 
 
 def test_load_image_says_that_it_takes_the_first_of_several_pages(caplog):
-    assert load_image(grey_pages("TIFF")).mean() == LEVELS[0]
+    assert load_image(gray_pages("TIFF")).mean() == LEVELS[0]
     assert "holds more than one picture" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animations_are_one_page_unless_asked(kind):
-    data = grey_pages(kind, **({"lossless": True} if kind == "WEBP" else {}))
+    data = gray_pages(kind, **({"lossless": True} if kind == "WEBP" else {}))
     assert levels_of(data) == [10]
     assert levels_of(data, frames="all") == list(LEVELS)
     assert levels_of(data, frames="all", pages="4,2") == [90, 250]
@@ -142,7 +142,7 @@ def test_standard_input(monkeypatch):
 
 
 def test_a_damaged_page_need_not_end_the_document():
-    data = bytearray(grey_pages("TIFF", compression="raw"))
+    data = bytearray(gray_pages("TIFF", compression="raw"))
     stored = bytes([LEVELS[1]]) * 100
     whole = bytes(data)
     with Image.open(io.BytesIO(whole)) as image:
@@ -280,7 +280,7 @@ def test_jpeg_pixels_do_not_depend_on_who_decodes():
 
 def test_gif_frames_outside_of_the_canvas_count():
     """Pillow enlarges the canvas to (1000, 2000) pixels, half at each of the two later frames."""
-    data = bytearray(grey_pages("GIF", (10, 90, 170)))
+    data = bytearray(gray_pages("GIF", (10, 90, 170)))
     at = [i for i in range(len(data)) if data[i : i + 1] == b"," and data[i + 5 : i + 9] == b"\x28\0\x1e\0"]
     assert len(at) == 3
     data[at[1] + 1 : at[1] + 3] = (1000 - 40).to_bytes(2, "little")

@@ -47,7 +47,7 @@ def read(stripes_model: Path, tmp_path: Path):
 
 
 def place_of(page: Any, word: str) -> tuple[float, float]:
-    """Centre of the first and last character of a word, in pixels of the picture."""
+    """Center of the first and last character of a word, in pixels of the picture."""
     text = page.get_textpage()
     found = text.search(word).get_next()
     assert found is not None, f"{word} is not in {text.get_text_range()!r}"
@@ -57,7 +57,7 @@ def place_of(page: Any, word: str) -> tuple[float, float]:
 
 
 def read_alone(stripes_model: Path, picture: np.ndarray) -> dict[str, tuple[float, ...]]:
-    """Word -> its centre, as ppocr_jax reads it without OCRmyPDF."""
+    """Word -> its center, as ppocr_jax reads it without OCRmyPDF."""
     return {word.text: tuple(np.mean(word.quad, axis=0)) for word in OCR(stripes_model)(picture).words}
 
 
@@ -87,7 +87,7 @@ def test_several_pages_and_such_without_text(read):
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_pages_are_turned_upright(tmp_path: Path, turns: int):
-    """By the built-in model: OCRmyPDF asks for the direction on a grey preview, and the toy script is all colours."""
+    """By the built-in model: OCRmyPDF asks for the direction on a gray preview, and the toy script is all colors."""
     upright = Image.open(ROOT / "examples" / "receipt.jpg")
     upright.rotate(-90 * turns, expand=True).save(tmp_path / "scan.png", dpi=(150, 150))
     options = {"rotate_pages": True, "output_type": "pdf", "optimize": 0, "progress_bar": False}

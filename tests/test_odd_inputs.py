@@ -38,9 +38,9 @@ def test_readable(case, tmp_path, caplog):
     if case.picture is not None:
         difference = np.abs(image_rgb.astype(int) - case.picture[..., None])
         assert difference.mean() <= case.tolerance
-    if case.words:  # ink and ground are far apart, whatever their colours
-        grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-        assert grey.max() - grey.min() >= 200
+    if case.words:  # ink and ground are far apart, whatever their colors
+        gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+        assert gray.max() - gray.min() >= 200
     messages = [record.getMessage() for record in caplog.records]
     assert any(case.warns in message for message in messages) if case.warns else True
 

@@ -23,7 +23,7 @@ GOLDEN = json.loads((FOLDER / "pipeline.json").read_text(encoding="utf-8"))
 ARRAYS = np.load(FOLDER / "pipeline.npz")
 
 NORMALIZED = 1e-5  # tolerance for equal pixels
-ONE_GREY_LEVEL = 1 / 255 / 0.224 + NORMALIZED  # versions of OpenCV round bilinear sums of bytes differently
+ONE_GRAY_LEVEL = 1 / 255 / 0.224 + NORMALIZED  # versions of OpenCV round bilinear sums of bytes differently
 
 
 def rgb(name: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_normalization_of_every_byte_equals_its_formula():
 @pytest.mark.parametrize(
     "image",
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)],
-    ids=["grey", "rgba", "float"],
+    ids=["gray", "rgba", "float"],
 )
 def test_normalization_refuses_what_is_not_a_picture(image):
     with pytest.raises(ValueError, match="uint8"):
@@ -114,7 +114,7 @@ def test_detector_input_equals_the_reference():
     )
     image = rgb("detpre_in")
     got = DETECTOR_NORMALIZATION(detector_picture(image, limit_side=64, limit_type="min")).transpose(2, 0, 1)
-    np.testing.assert_allclose(got, ARRAYS["detpre_norm"], atol=ONE_GREY_LEVEL)
+    np.testing.assert_allclose(got, ARRAYS["detpre_norm"], atol=ONE_GRAY_LEVEL)
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])
@@ -141,7 +141,7 @@ def test_line_input_equals_the_reference(index, name, height, width):
     assert crop_batch_width([image.shape]) == case["infer_width"]
 
 
-def test_line_padding_is_zero_after_normalisation():
+def test_line_padding_is_zero_after_normalization():
     got = resize_pad_line(np.full((16, 40, 3), 255, np.uint8), height=32, width=100)
     np.testing.assert_allclose(got[:, :80], 1, atol=1e-6)
     assert not got[:, 80:].any()

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("weights", type=Path, metavar="FILE.pdparams", help="checkpoint of a PaddleOCR training")
     add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file, which says what it holds")
-    add("--charset", metavar="FILE_OR_NAME", help="of a recogniser: PaddleOCR's dictionary, one character a line")
+    add("--charset", metavar="FILE_OR_NAME", help="of a recognizer: PaddleOCR's dictionary, one character a line")
     add("--no-space", action="store_true", help="no space follows the dictionary's characters (use_space_char: False)")
     add("--learner", metavar="NAME", help="of a checkpoint of several networks; default: Student, where there is one")
     add("--network", metavar="NAME", help="such as crnn_lcnet; default: what names and shapes of the tensors say")
@@ -64,7 +64,7 @@ def _check_output(path: Path) -> None:
 
 
 def _with_characters(found: Identified, args: argparse.Namespace) -> tuple[TrainedNetwork, list[str]]:
-    """The network, a recogniser with its characters; and what else there is to say."""
+    """The network, a recognizer with its characters; and what else there is to say."""
     from dataclasses import replace
 
     from ppocr_jax.convert.dictionary import check_classes, read_classes, without_unused_classes
@@ -77,7 +77,7 @@ def _with_characters(found: Identified, args: argparse.Namespace) -> tuple[Train
         return TrainedNetwork(spec, found.variables), []
     num_classes = spec.options["num_classes"]
     if args.charset is None:
-        raise UserError(f"a recogniser of {num_classes} classes: add --charset FILE, the dictionary of its characters")
+        raise UserError(f"a recognizer of {num_classes} classes: add --charset FILE, the dictionary of its characters")
     classes = read_classes(args.charset, space=not args.no_space)
     check_classes(num_classes, classes, args.charset, space=not args.no_space)
     variables, charset, unused = without_unused_classes(found.variables, classes)

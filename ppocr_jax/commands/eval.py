@@ -1,4 +1,4 @@
-"""`ppocr-jax eval`: score a model on labelled sets."""
+"""`ppocr-jax eval`: score a model on labeled sets."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def explain(ocr: OCR, image_rgb: np.ndarray, page: Page, folder: Path) -> None:
 
     - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the picture;
     - boxes.png: lines that were read, green and numbered, and red the boxes that came to nothing;
-    - line-001.png ...: what the recogniser saw of each line, upright;
+    - line-001.png ...: what the recognizer saw of each line, upright;
     - lines.csv: number, text, confidence and detection score of each.
 
     Args:

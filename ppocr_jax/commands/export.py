@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="DIR", help="model folder; networks of other tasks stay in it")
     add("--name", help="of the model; default: the folder's")
     add("--task", choices=["det", "cls", "rec"], help="what a .safetensors file without description holds")
-    add("--charset", metavar="NAME_OR_FILE", help="characters of a recogniser, where its folder does not say")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of a recognizer, where its folder does not say")
     add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
     add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")
 

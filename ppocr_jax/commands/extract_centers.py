@@ -1,4 +1,4 @@
-"""`ppocr-jax extract-centers`: the centres of Enhanced CTC from a trained recogniser."""
+"""`ppocr-jax extract-centers`: the centers of Enhanced CTC from a trained recognizer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ppocr_jax.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `extract-centers`."""
     add = parser.add_argument
-    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a recogniser")
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a recognizer")
     add("--labels", type=Path, action="append", required=True, metavar="FILE", help="training lines; may be repeated")
     add("--output", type=Path, required=True, metavar="FILE", help="for loss.centers: a .safetensors file")
-    add("--charset", metavar="NAME_OR_FILE", help="characters of the recogniser, where its folder does not say")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of the recognizer, where its folder does not say")
     add("--limit", type=positive, metavar="N", help="only the first N lines")
-    add("--seed", type=int, default=0, help="of the centres of characters that were never read")
+    add("--seed", type=int, default=0, help="of the centers of characters that were never read")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Extract the centres and say how many characters have one.
+    """Extract the centers and say how many characters have one.
 
     Raises:
         UserError: the network or the labels cannot be read, no line was read right, or the file cannot be written.
@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"cannot write {args.output}: {error.strerror}") from error
     seen = int((centers.counts > 0).sum())
     print(
-        f"{centers.correct} of {centers.lines} lines read right; {seen} of {len(centers.counts)} classes have a centre"
+        f"{centers.correct} of {centers.lines} lines read right; {seen} of {len(centers.counts)} classes have a center"
     )
     return 0

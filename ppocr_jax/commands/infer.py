@@ -64,7 +64,7 @@ def _add_reading(group: Any) -> None:
         "--model", "--lang", default="en", metavar="NAME_OR_DIR", help="built-in model or model folder; default: en"
     )
     group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
-    group.add_argument("--rec", metavar="FILE.onnx", help="this recogniser")
+    group.add_argument("--rec", metavar="FILE.onnx", help="this recognizer")
     group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
     group.add_argument(
         "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calibrate, quantise, write the folder, and print a row for each network.
+    """Calibrate, quantize, write the folder, and print a row for each network.
 
     Raises:
         UserError: a package is missing; the model, a network or a picture cannot be read; the pictures hold no text;
@@ -62,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
     for task, seen in inputs.items():
         calibration[task], compared[task] = _split(seen)
     try:
-        quantised = quantize_to_folder(bundle, calibration, args.output, seven_bits=args.no_vnni)
+        quantized = quantize_to_folder(bundle, calibration, args.output, seven_bits=args.no_vnni)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
-    print(format_comparisons([compare(bundle, quantised, task, compared[task]) for task in tasks]))
+    print(format_comparisons([compare(bundle, quantized, task, compared[task]) for task in tasks]))
     return 0
 
 
@@ -80,7 +80,7 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
         raise UserError(f"--tasks knows no {unknown[0]!r}, only {', '.join(_TASKS)}")
     chosen = list(dict.fromkeys(tasks)) if tasks else [task for task in _USUAL_TASKS if task in present]
     if not chosen:
-        raise UserError("the model has neither a detector nor a recogniser: name networks with --tasks")
+        raise UserError("the model has neither a detector nor a recognizer: name networks with --tasks")
     return chosen
 
 

@@ -14,12 +14,12 @@ _SHEET_WIDTH = 1274
 _LINE_HEIGHT = 36
 _PAGE_HEIGHT = 314
 _GAP = 6
-_GREY = 128
+_GRAY = 128
 _OUTLINE = (255, 0, 0)
 
 
 def sample_sheet(drawing: Drawing, count: int) -> np.ndarray:
-    """(h, w, 3) uint8: the first `count` samples in rows on grey; pages with the outlines of their regions."""
+    """(h, w, 3) uint8: the first `count` samples in rows on gray; pages with the outlines of their regions."""
     height = _PAGE_HEIGHT if drawing.kind == "det" else _LINE_HEIGHT
     rows, x = [_empty_row(height)], 0
     for index in range(count):
@@ -47,4 +47,4 @@ def augmentations(drawing: Drawing) -> np.ndarray:
 
 
 def _empty_row(height: int) -> np.ndarray:
-    return np.full((height + _GAP, _SHEET_WIDTH, 3), _GREY, np.uint8)
+    return np.full((height + _GAP, _SHEET_WIDTH, 3), _GRAY, np.uint8)

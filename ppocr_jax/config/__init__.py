@@ -2,7 +2,7 @@
 
 A run is described by one frozen dataclass per task (`DetConfig`, `RecConfig`, `ClsConfig`). Values come from the
 defaults here, then from a TOML file, then from command-line flags; `ppocr_jax.config_io` reads and writes them.
-Steps are optimiser steps (one batch each); paths are relative to the folder the program runs in.
+Steps are optimizer steps (one batch each); paths are relative to the folder the program runs in.
 """
 
 from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsLossConfig, ClsModelConfig

@@ -35,7 +35,7 @@ class ClsDataConfig:
         width: of a line picture, pixels.
         long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or up to three
             "windows" of it, together; training sees one of them.
-        augmentation: changes to real lines, as for the recogniser.
+        augmentation: changes to real lines, as for the recognizer.
         drawn_augmentation: changes to drawn lines.
         rand_augment: after that, two random operations on half of the lines (PP-OCR, section 2.2).
         augment_probability: chance of each change.

@@ -36,10 +36,10 @@ class OptimizerConfig:
     """Adam and its learning-rate schedule.
 
     Adam with an initial rate of 0.001, cosine decay for detection and piecewise constant for recognition, each with a
-    short warm-up: PP-OCRv2, section 3.1. L2 factors and the step-0 behaviour: PaddleOCR release/2.6.
+    short warm-up: PP-OCRv2, section 3.1. L2 factors and the step-0 behavior: PaddleOCR release/2.6.
 
     Attributes:
-        name: the only optimiser so far is "adam" (beta 0.9 and 0.999, epsilon 1e-8).
+        name: the only optimizer so far is "adam" (beta 0.9 and 0.999, epsilon 1e-8).
         learning_rate: rate at the end of the warm-up; the cosine and constant schedules start from it.
         schedule: "cosine" falls to 0 over the run, "piecewise" takes `values` in turn, "constant" stays.
         warmup_steps: steps over which the rate rises linearly from exactly 0; the schedule's own step 0 comes after.
@@ -101,7 +101,7 @@ class TrainConfig:
     """The loop: how long, how often, where.
 
     Attributes:
-        steps: optimiser steps in all, warm-up included.
+        steps: optimizer steps in all, warm-up included.
         batch_size: examples per step.
         seed: of the weights, the batches and the dropout.
         log_every: steps between log lines; each gives the mean over those steps.
@@ -111,7 +111,7 @@ class TrainConfig:
         work_dir: folder for checkpoints, logs and the resolved configuration.
         workers: processes that prepare batches; 0 prepares them in a thread of the training process.
         init: weights to start from: a .safetensors file, a model folder, or another run's folder; random if left out.
-            A recogniser's head is mapped by character where the charset differs; what else does not fit stays random.
+            A recognizer's head is mapped by character where the charset differs; what else does not fit stays random.
         frozen: parameters that stay as they are: shell-style patterns of their paths, such as "backbone/*".
         compute: type of the convolutions; losses, BatchNorm statistics and parameters are float32 always.
         accumulate: parts that each batch is split into, one after the other, to save memory; gradients are averaged.
@@ -155,7 +155,7 @@ class LabelSource:
 
     Attributes:
         path: the label file, folder or database.
-        format: see `data.labels.FORMATS`. Formats with regions serve the recogniser too: lines are cut from them.
+        format: see `data.labels.FORMATS`. Formats with regions serve the recognizer too: lines are cut from them.
         case: "blind" where the labels do not tell small letters from capitals, "keep" where they do.
         weight: how often its examples are drawn, relative to the other sources; 0 leaves the source out.
         granularity: what a box holds: a whole "line", or one "word".

@@ -45,8 +45,8 @@ class DetDataConfig:
     """Detector data: PaddleOCR release/2.6, whose crop is EAST's "crop that keeps whole words".
 
     Attributes:
-        train_labels: labelled pictures; empty with `synthetic_share` 1.
-        val_labels: labelled pictures for the evaluation.
+        train_labels: labeled pictures; empty with `synthetic_share` 1.
+        val_labels: labeled pictures for the evaluation.
         synthetic: material of synthetic pages.
         synthetic_share: fraction of each batch that is synthetic.
         synthetic_charset: characters of synthetic pages, a built-in charset or a file; with "ch" most are in Chinese.
@@ -54,7 +54,7 @@ class DetDataConfig:
         crop: "reference" draws crops as PaddleOCR does, scaling the picture as it is stored; "page" first brings it to
             the size at which pages are read (long side 960), so that text in training is as large as in use.
         scale_range: random rescaling before the crop.
-        copy_paste: paste text regions of one labelled picture onto another (PP-OCRv2 section 2.1).
+        copy_paste: paste text regions of one labeled picture onto another (PP-OCRv2 section 2.1).
         photometric: also jitter contrast, blur, noise and compression.
         val_limit: pictures of each validation file to score while training, evenly spread; all if left out.
     """

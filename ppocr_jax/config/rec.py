@@ -1,4 +1,4 @@
-"""Options of training a text recogniser."""
+"""Options of training a text recognizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ppocr_jax.config.common import (
 
 @dataclass(frozen=True)
 class RecModelConfig:
-    """Recogniser: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
+    """Recognizer: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
 
     Attributes:
         name: "crnn_lcnet", or of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server).
@@ -35,7 +35,7 @@ class RecModelConfig:
 
 @dataclass(frozen=True)
 class RecDataConfig:
-    """Recogniser data. Height 32, widths up to 320 and labels of 25 characters: PaddleOCR release/2.6.
+    """Recognizer data. Height 32, widths up to 320 and labels of 25 characters: PaddleOCR release/2.6.
 
     Attributes:
         train_labels: real lines; empty with synthetic lines alone.
@@ -92,8 +92,8 @@ class RecLossConfig:
         ctc_from_step: step at which CTC joins.
         ctc_weight: weight of CTC while the frame-wise loss is on; 1 afterwards.
         focal: weigh each line's CTC loss l by (1 - exp(-l))^2, so that hard lines count more.
-        center_weight: weight of the centre loss (Enhanced CTC, PP-OCRv2 eq. 10 to 12; 0.05 there); 0 for none.
-        centers: file of the centres, as `ppocr-jax extract-centers` writes it.
+        center_weight: weight of the center loss (Enhanced CTC, PP-OCRv2 eq. 10 to 12; 0.05 there); 0 for none.
+        centers: file of the centers, as `ppocr-jax extract-centers` writes it.
         ace_weight: weight of the aggregation cross-entropy (an option of PaddleOCR, 0.1 there); 0 for none.
     """
 
@@ -113,10 +113,10 @@ class RecLossConfig:
 
 @dataclass(frozen=True)
 class RecMutualConfig:
-    """Unified deep mutual learning of recognisers (U-DML, PP-OCRv2 section 2.2, eq. 5 to 9).
+    """Unified deep mutual learning of recognizers (U-DML, PP-OCRv2 section 2.2, eq. 5 to 9).
 
     Attributes:
-        students: S recognisers of one kind, from different random weights, that learn from each other; 1 learns alone.
+        students: S recognizers of one kind, from different random weights, that learn from each other; 1 learns alone.
         dml_weight: weight of the KL divergence between their outputs (eq. 7).
         feature_weight: weight of the distance between their backbones' features (eq. 9).
     """
@@ -131,7 +131,7 @@ class RecMutualConfig:
 
 @dataclass(frozen=True)
 class RecConfig:
-    """Training of a text recogniser. 0.001 for 700 of 800 epochs, then 0.0001, batch 128: PP-OCRv2, section 3.1.
+    """Training of a text recognizer. 0.001 for 700 of 800 epochs, then 0.0001, batch 128: PP-OCRv2, section 3.1.
 
     The defaults count 100 steps an epoch; L2 2e-5 is PaddleOCR release/2.6's.
 

@@ -1,4 +1,4 @@
-"""PaddleOCR's dictionaries, and the classes of its recognisers that none of their characters needs."""
+"""PaddleOCR's dictionaries, and the classes of its recognizers that none of their characters needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ppocr_jax.errors import UserError
 
 
 class DictionaryError(UserError):
-    """A dictionary is missing or broken, or is not a recogniser's."""
+    """A dictionary is missing or broken, or is not a recognizer's."""
 
 
 def read_classes(name_or_path: str | Path, *, space: bool = True) -> tuple[str, ...]:
-    """What the classes 1, 2, ... of a recogniser stand for, as PaddleOCR takes it from a dictionary.
+    """What the classes 1, 2, ... of a recognizer stand for, as PaddleOCR takes it from a dictionary.
 
     PaddleOCR counts every line, empty and repeated ones too: `en_dict.txt` ends with a space, and `use_space_char` adds
     a second one.
@@ -47,7 +47,7 @@ def read_classes(name_or_path: str | Path, *, space: bool = True) -> tuple[str, 
 
 
 def check_classes(num_classes: int, classes: tuple[str, ...], source: str | Path, *, space: bool) -> None:
-    """Make sure that a dictionary is a recogniser's, as far as numbers tell.
+    """Make sure that a dictionary is a recognizer's, as far as numbers tell.
 
     Args:
         num_classes: K, blank included.
@@ -66,7 +66,7 @@ def check_classes(num_classes: int, classes: tuple[str, ...], source: str | Path
     if is_file and num_classes == have + (-1 if space else 1):
         hint = f"; {'with --no-space' if space else 'without --no-space'} they would fit"
     raise DictionaryError(
-        f"the recogniser has {num_classes} classes, but the characters of {source}{with_space} and the blank make "
+        f"the recognizer has {num_classes} classes, but the characters of {source}{with_space} and the blank make "
         f"{have}{hint}"
     )
 
@@ -74,13 +74,13 @@ def check_classes(num_classes: int, classes: tuple[str, ...], source: str | Path
 def without_unused_classes(
     variables: Mapping[str, Any], classes: tuple[str, ...]
 ) -> tuple[dict[str, Any], Charset, tuple[int, ...]]:
-    """A recogniser without the classes that PaddleOCR's training never asks for, and its charset.
+    """A recognizer without the classes that PaddleOCR's training never asks for, and its charset.
 
     Of a character that a dictionary lists twice PaddleOCR trains the last class, and of an empty line none: all that
     such a class has learned is to stay improbable, so that leaving it out changes probabilities by next to nothing.
 
     Args:
-        variables: of a recogniser of K classes.
+        variables: of a recognizer of K classes.
         classes: what 1 to K - 1 stand for.
 
     Returns:

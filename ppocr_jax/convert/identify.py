@@ -92,7 +92,7 @@ class Identified(NamedTuple):
     """A network of ours with a checkpoint's weights.
 
     Attributes:
-        spec: its builder and options; input size, normalisation and thresholds are PaddleOCR's.
+        spec: its builder and options; input size, normalization and thresholds are PaddleOCR's.
         variables: "params" and "batch_stats", as float32 NumPy arrays.
     """
 

@@ -21,7 +21,7 @@ _PIECES = "UnpackBigParamInfor@@"
 _HINTS = {
     ".pdiparams": "an inference model, whose tensors have lost their names",
     ".pdmodel": "an inference model without its weights",
-    ".pdopt": "the state of an optimiser",
+    ".pdopt": "the state of an optimizer",
 }
 
 

@@ -56,7 +56,7 @@ def random_flip(rng: np.random.Generator, view: View, *, probability: float = 0.
 
 
 def random_rotation(rng: np.random.Generator, view: View, *, degrees: tuple[float, float] = (-10, 10)) -> View:
-    """Rotate about the centre by a uniform angle; the canvas keeps its size, what leaves it is lost."""
+    """Rotate about the center by a uniform angle; the canvas keeps its size, what leaves it is lost."""
     angle = np.deg2rad(rng.uniform(*degrees))
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = view.width / 2, view.height / 2
@@ -112,14 +112,14 @@ def random_text_crop(
 
 
 def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int = 640) -> View:
-    """Crop a window of `size`, without rescaling, that holds the centre of a random region (if there are any).
+    """Crop a window of `size`, without rescaling, that holds the center of a random region (if there are any).
 
     Unlike `random_text_crop` it keeps text at its size, and cuts regions that it does not hold whole.
     """
     low, high = np.zeros(2, int), np.maximum((view.width - size, view.height - size), 0)
     if len(polygons):
-        centre = view.points(polygons[int(rng.integers(len(polygons)))]).mean(axis=0)
-        low, high = (np.clip(c, low, high).astype(int) for c in (np.ceil(centre - size), np.floor(centre)))
+        center = view.points(polygons[int(rng.integers(len(polygons)))]).mean(axis=0)
+        low, high = (np.clip(c, low, high).astype(int) for c in (np.ceil(center - size), np.floor(center)))
     left, top = rng.integers(low, high + 1)
     matrix = np.array([(1, 0, -left), (0, 1, -top), (0, 0, 1.0)])
     return view.then(matrix, min(size, view.height), min(size, view.width))
@@ -136,7 +136,7 @@ def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
     """
     import cv2
 
-    half = np.array([(1, 0, 0.5), (0, 1, 0.5), (0, 0, 1)])  # OpenCV puts the first pixel's centre at 0
+    half = np.array([(1, 0, 0.5), (0, 1, 0.5), (0, 0, 1)])  # OpenCV puts the first pixel's center at 0
     matrix = (np.linalg.inv(half) @ view.matrix @ half)[:2]
     enlarges = abs(np.linalg.det(view.matrix)) > 1
     flags = cv2.INTER_CUBIC if enlarges else cv2.INTER_LINEAR

@@ -50,7 +50,7 @@ RECIPES: Mapping[str, tuple[Event, ...]] = {
 - mild: other widths and tones, a little blur and noise, rarely inversion: for short trainings on few real lines.
 - bda: "paper" without TIA, for the direction classifier (with `rand_augment`); PP-OCR, section 2.2.
 - paper: PP-OCRv2 trains as PP-OCR does, with base data augmentation (BDA) and TIA; the numbers and the order are those
-  of PaddleOCR release/2.6. TIA, crop, blur and inversion are visible; the colours, jitter and noise hardly are.
+  of PaddleOCR release/2.6. TIA, crop, blur and inversion are visible; the colors, jitter and noise hardly are.
 - paper-2.4: the same as PaddleOCR 2.4 and earlier, a coin for each movement of TIA, the jitter without coin.
 - strong: the paper's kinds of change with visible strengths, and motion blur, low resolution, shadows, tone and JPEG.
   TIA is bounded, so that letters stay in the picture.
@@ -102,10 +102,10 @@ class LineAugmentation:
         Args:
             rng: source of the choices.
             image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's centre, halfway up the picture, pixels.
+            centers: (n,) x of each character's center, halfway up the picture, pixels.
 
         Returns:
-            the picture (h', w', 3) uint8 and the centres (n,) in it, within 0 and w' - 1.
+            the picture (h', w', 3) uint8 and the centers (n,) in it, within 0 and w' - 1.
         """
         for event in RECIPES[self.recipe]:
             if rng.random() < self._probability(event):

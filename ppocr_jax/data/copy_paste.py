@@ -92,7 +92,7 @@ def rotate_expanded(image_rgb: np.ndarray, degrees: float) -> tuple[np.ndarray, 
     low = corners.min(axis=0)
     # Right angles need no room for rounding errors.
     canvas_width, canvas_height = np.ceil(np.round(corners.max(axis=0) - low, 6)).astype(int)
-    # OpenCV puts the first pixel's centre at 0.
+    # OpenCV puts the first pixel's center at 0.
     shift = turn @ (0.5, 0.5) - low - 0.5
     matrix, size = np.column_stack([turn, shift]), (int(canvas_width), int(canvas_height))
     turned = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""Line pictures cut from labelled pages, held in memory for training."""
+"""Line pictures cut from labeled pages, held in memory for training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Crop:
         pixels: (h, w, 3) uint8 RGB, with a margin of `margin` pixels on each side.
         text: the label.
         case_blind: the label does not tell small letters from capitals.
-        margin: pixels around the labelled quad.
+        margin: pixels around the labeled quad.
     """
 
     pixels: np.ndarray
@@ -36,7 +36,7 @@ class Crop:
 
     @property
     def aspect(self) -> float:
-        """Width / height of the labelled quad."""
+        """Width / height of the labeled quad."""
         height, width = (side - 2 * self.margin for side in self.pixels.shape[:2])
         return max(1, width) / max(1, height)
 

@@ -1,4 +1,4 @@
-"""Detector training batches: labelled pictures and synthetic pages, cropped, with their targets.
+"""Detector training batches: labeled pictures and synthetic pages, cropped, with their targets.
 
 What scale is text trained at? At inference a picture's longer side is limited to 960 pixels. With `crop="page"`
 training sees pictures at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
@@ -58,7 +58,7 @@ class PageGenerator(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DetectionSource:
-    """Labelled pictures; each is drawn `weight` times as often as a picture of a source with weight 1."""
+    """Labeled pictures; each is drawn `weight` times as often as a picture of a source with weight 1."""
 
     records: tuple[DetectionRecord, ...]
     weight: float = 1.0
@@ -78,7 +78,7 @@ class DetectionSource:
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
-    """The labelled pictures of a file.
+    """The labeled pictures of a file.
 
     Raises:
         LabelError: a bad entry, when `strict`; labels without regions.
@@ -116,14 +116,14 @@ class DetectionBatches:
         batch_size: Samples per batch.
         crop_size: Side of the square training pictures, pixels; a multiple of 32.
         scale_range: Range of the random rescaling that belongs to `crop`.
-        crop: How labelled pictures are scaled and cropped, see the head of this module.
-        sources: Labelled pictures.
+        crop: How labeled pictures are scaled and cropped, see the head of this module.
+        sources: Labeled pictures.
         page_generator: Synthetic pages. They are drawn at `crop_size`, flipped and rotated, but not rescaled or
             degraded: that is the generator's business.
         synthetic_share: Fraction of the samples that are synthetic pages.
         flip_probability: Chance of mirroring a sample.
-        copy_paste: Whether labelled pictures get text of others pasted onto them.
-        photometric: Whether labelled pictures get other tones, blur, noise and JPEG compression.
+        copy_paste: Whether labeled pictures get text of others pasted onto them.
+        photometric: Whether labeled pictures get other tones, blur, noise and JPEG compression.
         limit_side: Limit of the longer side at inference ("page" only).
         shrink_ratio: See `detection_targets`.
         min_text_size: See `detection_targets`.
@@ -164,7 +164,7 @@ class DetectionBatches:
         if share > 0 and self.page_generator is None:
             raise ValueError(f"synthetic_share is {share}, but there is no page generator")
         if share < 1 and not self._records.records:
-            raise ValueError(f"synthetic_share is {share}, but there are no labelled pictures; set it to 1")
+            raise ValueError(f"synthetic_share is {share}, but there are no labeled pictures; set it to 1")
         if self.crop_size < 32 or self.crop_size % 32:
             raise ValueError(f"crop_size must be a multiple of 32, not {self.crop_size}")
         if self.crop not in ("reference", "page"):
@@ -174,7 +174,7 @@ class DetectionBatches:
         """Draw a batch.
 
         Returns:
-            "images" (B, S, S, 3) float32, normalised; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
+            "images" (B, S, S, 3) float32, normalized; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
             (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`.
 
         Raises:

@@ -69,8 +69,8 @@ class DirectionBatches:
         """The batch of `step`.
 
         Returns:
-            `images` (B, height, width, 3) float32 normalised; `labels` (B,) int32, 0 upright, 1 turned; with a charset
-            also `frames` (B, width / 4) int32: `direction_ids` under the characters' centres, 0 elsewhere, -1 unknown.
+            `images` (B, height, width, 3) float32 normalized; `labels` (B,) int32, 0 upright, 1 turned; with a charset
+            also `frames` (B, width / 4) int32: `direction_ids` under the characters' centers, 0 elsewhere, -1 unknown.
         """
         rng = np.random.default_rng((self.seed, step))
         drawn = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)

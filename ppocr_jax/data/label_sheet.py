@@ -1,4 +1,4 @@
-"""A sheet of labelled pictures to look at: regions with their texts, or lines with their texts below."""
+"""A sheet of labeled pictures to look at: regions with their texts, or lines with their texts below."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAGE_WIDTH, _COLUMN_WIDTH, _LIST_STEP, _LEAST_LINES = 1240, 280, 16, 12
 _LINE_WIDTH, _LINE_HEIGHT, _LINE_COLUMNS = 300, 40, 4
 _FONT_SIZE, _TAG_SIZE, _GAP, _CAPTION = 12, 10, 8, 20
 
-_WHITE, _BLACK, _GREY = (255, 255, 255), (0, 0, 0), (120, 120, 120)
+_WHITE, _BLACK, _GRAY = (255, 255, 255), (0, 0, 0), (120, 120, 120)
 _TEXT, _UNKNOWN, _BROKEN = (0, 110, 60), (190, 110, 0), (220, 0, 0)
 
 
@@ -32,7 +32,7 @@ def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = Non
     """Draw a sample of labels, up to half of it such as have errors or warnings.
 
     Regions are outlined and numbered at their first corner, their texts listed beside the picture: green, orange where
-    the text is not known, grey where ignored, red where the outline is broken. Lines stand above their texts, which are
+    the text is not known, gray where ignored, red where the outline is broken. Lines stand above their texts, which are
     red where something is wrong. Characters that no font here has are drawn as U+XXXX.
 
     Args:
@@ -111,7 +111,7 @@ def _color(region: Region, kinds: Sequence[str]) -> tuple[int, int, int]:
     if kinds:
         return _BROKEN
     if region.ignore:
-        return _GREY
+        return _GRAY
     return _TEXT if region.text else _UNKNOWN
 
 
@@ -156,7 +156,7 @@ def _line_cell(record: RecognitionRecord, image_rgb: np.ndarray | None, *, broke
 
 
 def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: float) -> tuple[Image.Image, float]:
-    """A picture that fits, and its scale; a grey box where there is no picture."""
+    """A picture that fits, and its scale; a gray box where there is no picture."""
     from PIL import Image
 
     if image_rgb is None:

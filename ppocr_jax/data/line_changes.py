@@ -1,7 +1,7 @@
 """Changes of a line picture, by name: what `augment_rec` makes its recipes of.
 
-A change takes a random generator, a picture (h, w, 3) uint8 and the x of the characters' centres (n,), pixels, and
-returns a new picture and where the centres are in it. Pixel centres have integer coordinates.
+A change takes a random generator, a picture (h, w, 3) uint8 and the x of the characters' centers (n,), pixels, and
+returns a new picture and where the centers are in it. Pixel centers have integer coordinates.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _colored(image_rgb: np.ndarray, *, hue: int, saturation: float, value: float
 
 
 def _noise(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Half of a Gaussian noise of variance 0.1, in grey levels: PaddleOCR's number, hardly visible."""
+    """Half of a Gaussian noise of variance 0.1, in gray levels: PaddleOCR's number, hardly visible."""
     noise = rng.standard_normal(image_rgb.shape, np.float32) * np.float32(0.5 * np.sqrt(0.1))
     return np.clip(image_rgb + noise, 0, 255).astype(np.uint8)
 
@@ -177,7 +177,7 @@ def _resample(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _grain(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Noise of 2 to 14 grey levels, the same in all channels."""
+    """Noise of 2 to 14 gray levels, the same in all channels."""
     noise = rng.standard_normal(image_rgb.shape[:2], np.float32)[..., None] * rng.uniform(2, 14)
     return np.clip(image_rgb + noise, 0, 255).astype(np.uint8)
 
@@ -212,7 +212,7 @@ CHANGES: Mapping[str, Change] = {
     "jpeg": _degraded(degrade.jpeg),
     "invert": _still(_invert),
 }
-"""Every change: geometry first, then sharpness, then colours and noise.
+"""Every change: geometry first, then sharpness, then colors and noise.
 
 "tia" is PaddleOCR's; it moves letters of a line much longer than high out of the picture: at 32 x 320 pixels, one line
 in ten loses more than half of some letter's height. "bounded_tia" costs no letter more than a sixth.

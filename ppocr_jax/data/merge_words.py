@@ -1,4 +1,4 @@
-"""Words -> text lines. PP-OCR's unit of detection is the line; some data sets are labelled word by word."""
+"""Words -> text lines. PP-OCR's unit of detection is the line; some data sets are labeled word by word."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def merge_words_into_lines(
     min_height_ratio: float = 0.5,
     max_angle: float = 15.0,
 ) -> tuple[Region, ...]:
-    """Join neighbouring words of one row into one region each.
+    """Join neighboring words of one row into one region each.
 
     Two words belong together when, seen along the first one's reading direction, the gap between them is below
     `max_gap` times the smaller height, they share `min_overlap` of that height, their heights differ by no more than
@@ -36,7 +36,7 @@ def merge_words_into_lines(
     if len(quads) > 1:
         frames = _Frames(np.stack([regions[i].points for i in quads]).astype(np.float64))
         ignore = np.array([regions[i].ignore for i in quads])
-        linked = frames.neighbours(max_gap, min_overlap, min_height_ratio, max_angle)
+        linked = frames.neighbors(max_gap, min_overlap, min_height_ratio, max_angle)
         for a, b in np.argwhere(linked & (ignore[:, None] == ignore)):
             _join(groups, quads[a], quads[b])
     lines = {id(group): group for group in groups.values()}.values()
@@ -44,21 +44,21 @@ def merge_words_into_lines(
 
 
 class _Frames:
-    """Quads (n, 4, 2) as centre, unit reading direction, width and height."""
+    """Quads (n, 4, 2) as center, unit reading direction, width and height."""
 
     def __init__(self, quads: np.ndarray) -> None:
         along = quads[:, 1] + quads[:, 2] - quads[:, 0] - quads[:, 3]
         down = quads[:, 3] + quads[:, 2] - quads[:, 0] - quads[:, 1]
         self.quads = quads
-        self.centres = quads.mean(axis=1)
+        self.centers = quads.mean(axis=1)
         self.direction = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
         self.heights = np.linalg.norm(down, axis=1) / 2
 
-    def neighbours(self, max_gap: float, min_overlap: float, min_height_ratio: float, max_angle: float) -> np.ndarray:
+    def neighbors(self, max_gap: float, min_overlap: float, min_height_ratio: float, max_angle: float) -> np.ndarray:
         """(n, n) bool: whether word b follows word a; see `merge_words_into_lines`."""
         normal = self.direction[:, ::-1] * (-1, 1)
         # [a, b, corner]: the corners of b in the frame of a.
-        offsets = self.quads[None] - self.centres[:, None, None]
+        offsets = self.quads[None] - self.centers[:, None, None]
         xs = np.einsum("abck,ak->abc", offsets, self.direction)
         ys = np.einsum("abck,ak->abc", offsets, normal)
         left, right, top, bottom = xs.min(-1), xs.max(-1), ys.min(-1), ys.max(-1)
@@ -88,7 +88,7 @@ def _line(words: list[Region]) -> Region:
     quads = np.stack([word.points for word in words]).astype(np.float64)
     direction = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]).sum(axis=0)
     order = np.argsort(quads.mean(axis=1) @ direction)
-    # The words' own directions are coarse where words are short; the line through the first and last centre is not.
+    # The words' own directions are coarse where words are short; the line through the first and last center is not.
     start = quads[order[0], [0, 3]].mean(axis=0)
     end = quads[order[-1], [1, 2]].mean(axis=0)
     along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)

@@ -1,4 +1,4 @@
-"""Photometric augmentation of labelled pictures: other tones, blur, noise, JPEG compression. Geometry stays."""
+"""Photometric augmentation of labeled pictures: other tones, blur, noise, JPEG compression. Geometry stays."""
 
 from __future__ import annotations
 

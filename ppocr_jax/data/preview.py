@@ -20,7 +20,7 @@ _LINE_HEIGHT = 40
 _MAX_CELL_WIDTH = 400
 _PAGE_SIZE = 360
 _GAP = 4
-_GREY = 90
+_GRAY = 90
 # Of RandAugment's operations, the middle of PaddleOCR's scale.
 _MAGNITUDE = 5
 
@@ -28,7 +28,7 @@ Draw = Callable[[np.random.Generator], np.ndarray]
 
 
 def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
-    """One labelled row for each change of a line, each recipe made of them and each operation of RandAugment.
+    """One labeled row for each change of a line, each recipe made of them and each operation of RandAugment.
 
     Args:
         image_rgb: (h, w, 3) uint8, a text line.
@@ -47,7 +47,7 @@ def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
 
 
 def page_augmentation_sheet(image_rgb: np.ndarray, regions: Sequence[Region], seed: int) -> np.ndarray:
-    """One labelled row for each change of a page but its scale, with the outlines of its regions.
+    """One labeled row for each change of a page but its scale, with the outlines of its regions.
 
     CopyPaste takes from the page itself.
 
@@ -121,17 +121,17 @@ def _named_draws(image_rgb: np.ndarray) -> Iterator[tuple[str, Draw]]:
 def _label(name: str, height: int) -> np.ndarray:
     import cv2
 
-    label = np.full((height + _GAP, _LABEL_WIDTH, 3), _GREY, np.uint8)
+    label = np.full((height + _GAP, _LABEL_WIDTH, 3), _GRAY, np.uint8)
     place = (_GAP, _LINE_HEIGHT // 2 + _GAP)
     return cv2.putText(label, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def _fitted(image_rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture, scaled to fit a cell, on grey."""
+    """The picture, scaled to fit a cell, on gray."""
     import cv2
 
     scale = min(height / image_rgb.shape[0], width / image_rgb.shape[1])
     size = tuple(max(1, round(side * scale)) for side in image_rgb.shape[1::-1])
-    cell = np.full((height + _GAP, width + _GAP, 3), _GREY, np.uint8)
+    cell = np.full((height + _GAP, width + _GAP, 3), _GRAY, np.uint8)
     cell[: size[1], : size[0]] = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
     return cell

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _GREATEST_MAGNITUDE = 10
-_GREY = (128, 128, 128)
+_GRAY = (128, 128, 128)
 
 # The affine map from the new picture to the old one, by its first two rows, of a strength and a (width, height).
 Geometry = Callable[[float, tuple[int, int]], tuple[float, float, float, float, float, float]]
@@ -40,7 +40,7 @@ class RandAugment:
     Attributes:
         probability: that anything happens.
         count: of operations; the same can happen twice.
-        magnitude: 1 to 10. Posterising and solarising grow weaker with it, all others stronger.
+        magnitude: 1 to 10. Posterizing and solarizing grow weaker with it, all others stronger.
         operations: names of the operations to draw from, entries of `OPERATIONS`.
 
     Raises:
@@ -71,10 +71,10 @@ class RandAugment:
         Args:
             rng: source of the choices.
             image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's centre, halfway up the picture, pixels.
+            centers: (n,) x of each character's center, halfway up the picture, pixels.
 
         Returns:
-            the picture (h, w, 3) uint8 and the centres (n,) in it, NaN for characters whose centre has left it.
+            the picture (h, w, 3) uint8 and the centers (n,) in it, NaN for characters whose center has left it.
         """
         if rng.random() >= self.probability:
             return image_rgb, centers
@@ -98,7 +98,7 @@ class Chain:
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same picture, and the centres (n,) in it, NaN where a part says so."""
+        """The same picture, and the centers (n,) in it, NaN where a part says so."""
         for part in self.parts:
             image_rgb, centers = part.with_points(rng, image_rgb, centers)
         return image_rgb, centers
@@ -109,7 +109,7 @@ Operation = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], tuple[n
 
 
 def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True) -> Operation:
-    """An operation that moves pixels, cubic interpolation on grey."""
+    """An operation that moves pixels, cubic interpolation on gray."""
 
     def operation(
         rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
@@ -120,10 +120,10 @@ def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True)
         picture = Image.fromarray(image_rgb)
         rows = geometry(strength, picture.size)
         moved = picture.transform(
-            picture.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GREY
+            picture.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GRAY
         )
         matrix = np.reshape(rows, (2, 3))
-        # Pillow's map is of points of which the first pixel's centre is (0.5, 0.5).
+        # Pillow's map is of points of which the first pixel's center is (0.5, 0.5).
         return np.array(moved), np.linalg.solve(matrix[:, :2], (points + 0.5 - matrix[:, 2]).T).T - 0.5
 
     return operation
@@ -144,7 +144,7 @@ def _pixelwise(full_strength: float, change: Pixels, *, signed: bool = False) ->
 
 
 def _rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    """Counter-clockwise about the centre."""
+    """Counter-clockwise about the center."""
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     x, y = size[0] / 2, size[1] / 2
     return cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y
@@ -185,7 +185,7 @@ def _enhanced(name: str) -> Operation:
 
 
 def _mapped(name: str, full_strength: float | None = None) -> Operation:
-    """One of Pillow's functions of grey levels, with an integer argument if it has one."""
+    """One of Pillow's functions of gray levels, with an integer argument if it has one."""
 
     def change(picture: Image, strength: float) -> Image:
         from PIL import ImageOps
@@ -215,7 +215,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "gentle_rotate": _geometric(30.0, _gentle_rotation),
 }
 """By name, with the strength at magnitude 10: shears are slopes, translations parts of the size, rotation degrees,
-enhancers factors, posterising bits, solarising a grey level. The sign is random, but for "rotate".
+enhancers factors, posterizing bits, solarizing a gray level. The sign is random, but for "rotate".
 
 "shear_y" and "rotate" move most of a long line out of the picture; the gentle ones, which are not PaddleOCR's, move its
 ends by a quarter of its height at most.

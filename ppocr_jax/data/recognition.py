@@ -1,4 +1,4 @@
-"""Batches for the recogniser: drawn and real lines of one width bucket, with labels and, where known, alignment."""
+"""Batches for the recognizer: drawn and real lines of one width bucket, with labels and, where known, alignment."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.preprocess import line_width, resize_pad_line
 
-# Horizontal pixels per frame of the recogniser's output.
+# Horizontal pixels per frame of the recognizer's output.
 FRAME_WIDTH = 4
-_UNLABELLED = -1
+_UNLABELED = -1
 # Lines tried until one fits its bucket.
 _ATTEMPTS = 8
 # Numbers of drawn lines kept for each step, more than a batch holds.
@@ -65,8 +65,8 @@ class RecognitionBatches:
         """The batch of `step`.
 
         Returns:
-            `images` (B, height, W, 3) float32 normalised; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
-            `frames` (B, W / 4) int32: class id under each character's centre, 0 elsewhere, -1 where not known;
+            `images` (B, height, W, 3) float32 normalized; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
+            `frames` (B, W / 4) int32: class id under each character's center, 0 elsewhere, -1 where not known;
             `case_blind` (B,) bool.
         """
         rng = np.random.default_rng((self.seed, step))
@@ -143,14 +143,14 @@ class RecognitionBatches:
         }
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:
-        """An empty line: mid-grey, no text. Stands in where no line of the bucket's size was found."""
-        grey = np.full((self.height, width, 3), 128, np.uint8)
-        return self._row(grey, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
+        """An empty line: mid-gray, no text. Stands in where no line of the bucket's size was found."""
+        gray = np.full((self.height, width, 3), 128, np.uint8)
+        return self._row(gray, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
 
 
 def unknown_frames(width: int) -> np.ndarray:
     """(width / 4,) int32: labels of a line whose characters' positions are not known, see `frame_labels`."""
-    return np.full(width // FRAME_WIDTH, _UNLABELLED, np.int32)
+    return np.full(width // FRAME_WIDTH, _UNLABELED, np.int32)
 
 
 def frame_labels(
@@ -158,11 +158,11 @@ def frame_labels(
 ) -> np.ndarray:
     """Class of every output frame of a line whose characters' positions are known.
 
-    The frame under a character's centre is that character, its two neighbours are unknown (-1), all others blank.
+    The frame under a character's center is that character, its two neighbors are unknown (-1), all others blank.
 
     Args:
         ids: class ids of the characters.
-        centers: (n,) x of each character's centre, in pixels of the original picture.
+        centers: (n,) x of each character's center, in pixels of the original picture.
         size: (h, w) of the original picture.
         height, width: of the network input that the picture is scaled into.
 
@@ -173,7 +173,7 @@ def frame_labels(
     scale = line_width(size, height=height, max_width=width) / size[1]
     at = np.clip((np.asarray(centers) * scale / FRAME_WIDTH).astype(np.int64), 0, count - 1)
     frames = np.full(count, BLANK, np.int32)
-    for neighbour in (at - 1, at + 1):
-        frames[neighbour[(neighbour >= 0) & (neighbour < count)]] = _UNLABELLED
+    for neighbor in (at - 1, at + 1):
+        frames[neighbor[(neighbor >= 0) & (neighbor < count)]] = _UNLABELED
     frames[at] = ids
     return frames

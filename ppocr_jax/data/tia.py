@@ -5,7 +5,7 @@ Luo et al., "Learn to Augment" (CVPR 2020), with the three random movements of P
 Deformation Using Moving Least Squares", 2006) interpolates. Each of the three functions draws a `Warp`, which moves
 a picture and the positions of characters alike.
 
-The picture keeps its size. Points are (x, y); pixel centres have integer coordinates. Control points lie on the
+The picture keeps its size. Points are (x, y); pixel centers have integer coordinates. Control points lie on the
 picture's outline from (0, 0) to (width, height), as in PaddleOCR.
 """
 

@@ -1,4 +1,4 @@
-"""A text detector on labelled pictures: precision, recall, Hmean."""
+"""A text detector on labeled pictures: precision, recall, Hmean."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Detect = Callable[[np.ndarray], Sequence[BoxLike]]
 
 
 def evaluate_detection(detect: Detect, records: Sequence[DetectionRecord]) -> dict[str, float]:
-    """Run a detector over labelled pictures and score its boxes; see `score_boxes`.
+    """Run a detector over labeled pictures and score its boxes; see `score_boxes`.
 
     Raises:
         ImageError: a picture that cannot be read.
@@ -47,7 +47,7 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
     """Scores over all pictures together.
 
     Args:
-        records: labelled pictures; regions marked `ignore` are neither targets nor false alarms.
+        records: labeled pictures; regions marked `ignore` are neither targets nor false alarms.
         boxes: those found in each picture.
 
     Returns:

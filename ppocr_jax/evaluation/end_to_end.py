@@ -1,4 +1,4 @@
-"""The whole chain on labelled pictures: lines found and read right (PP-OCRv2 Table 5), and characters."""
+"""The whole chain on labeled pictures: lines found and read right (PP-OCRv2 Table 5), and characters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ReadPage = Callable[[np.ndarray], Page]
 def evaluate_end_to_end(
     ocr: ReadPage, records: Sequence[DetectionRecord], *, ignore_case: bool = False, ignore_space: bool = False
 ) -> dict[str, float]:
-    """Read labelled pictures and score the lines; see `score_pages`.
+    """Read labeled pictures and score the lines; see `score_pages`.
 
     Raises:
         ImageError: a picture that cannot be read.
@@ -50,7 +50,7 @@ def score_pages(
     """Scores over all pictures together.
 
     Args:
-        records: labelled pictures; regions without a text are ignored, like those marked `ignore`.
+        records: labeled pictures; regions without a text are ignored, like those marked `ignore`.
         pages: what was read in each.
         ignore_case: compare in lower case.
         ignore_space: compare without spaces; `cer_without_spaces` always is.
@@ -58,7 +58,7 @@ def score_pages(
 
     Returns:
         those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
-        which does not depend on whether words or lines were labelled; and `pictures`, their number.
+        which does not depend on whether words or lines were labeled; and `pictures`, their number.
     """
     lines_total, text_total = EndToEndCounts(), PageTextCounts()
     for record, page in zip(records, pages, strict=True):

@@ -1,4 +1,4 @@
-"""A text recogniser on labelled lines: accuracy, 1 - NED, character error rate."""
+"""A text recognizer on labeled lines: accuracy, 1 - NED, character error rate."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger("ppocr_jax")
 LineSample = tuple[np.ndarray, str]
 """A picture of one line, `image_rgb` (H, W, 3) uint8, and its text."""
 
-LINES_AT_ONCE = 512  # enough for a recogniser to sort lines by width, few enough to stay small in memory
+LINES_AT_ONCE = 512  # enough for a recognizer to sort lines by width, few enough to stay small in memory
 
 
 class TextLike(Protocol):
-    """What a recogniser must return for each line."""
+    """What a recognizer must return for each line."""
 
     @property
     def text(self) -> str:
@@ -38,7 +38,7 @@ Recognize = Callable[[Sequence[np.ndarray]], Sequence[TextLike]]
 def evaluate_recognition(
     recognize: Recognize, samples: Iterable[LineSample], *, ignore_case: bool = False, ignore_space: bool = False
 ) -> dict[str, float]:
-    """Run a recogniser over labelled lines and score its texts; see `metrics.recognition.recognition_score`."""
+    """Run a recognizer over labeled lines and score its texts; see `metrics.recognition.recognition_score`."""
     texts, targets = recognize_lines(recognize, samples)
     return recognition_score(texts, targets, ignore_case=ignore_case, ignore_space=ignore_space)
 

@@ -14,9 +14,9 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same function with BatchNorm folded into convolutions, layout changes cancelled, activations named.
+    """The same function with BatchNorm folded into convolutions, layout changes canceled, activations named.
 
-    ONNX Runtime's "basic" optimisations, done once here instead of at every load, give a graph in standard operators
+    ONNX Runtime's "basic" optimizations, done once here instead of at every load, give a graph in standard operators
     that any runtime can read. Activations, which JAX spells out, become operators that fuse with the convolution before
     them: hard swish as one node instead of four halves the time of a depthwise convolution.
 

@@ -17,7 +17,7 @@ def file_metadata(network: TrainedNetwork) -> dict[str, str]:
     """Key-value pairs for an ONNX file; values other than the task and the version are JSON.
 
     `task`; `normalization` (mean, std, channel order); `options`: resize rule or input size, and thresholds; `charset`
-    of a recogniser: its characters in the order of classes 1, 2, ...; `ppocr_jax_version`.
+    of a recognizer: its characters in the order of classes 1, 2, ...; `ppocr_jax_version`.
     """
     values = asdict(network.spec)
     options = {name: value for name, value in values.items() if name not in _STORED_ELSEWHERE}
@@ -35,8 +35,8 @@ def file_metadata(network: TrainedNetwork) -> dict[str, str]:
 def weights_metadata(network: TrainedNetwork) -> dict[str, str]:
     """Key-value pairs for a safetensors file: enough to export or train it further without its folder.
 
-    `task`; `spec`: builder, its options, input size, normalisation and thresholds, as `model.json` has them; `charset`
-    of a recogniser; `ppocr_jax_version`.
+    `task`; `spec`: builder, its options, input size, normalization and thresholds, as `model.json` has them; `charset`
+    of a recognizer; `ppocr_jax_version`.
     """
     spec = {name: value for name, value in asdict(network.spec).items() if name not in ("onnx", "safetensors")}
     metadata = {"task": network.task, "spec": _json(spec), "ppocr_jax_version": __version__}

@@ -18,7 +18,7 @@ OPSET = 18  # of August 2022: LSTM, HardSwish and ReduceMean as used here, and e
 INPUT_NAME = "images"
 OUTPUT_NAME = "probability"
 
-# The detector halves its input five times, the recogniser the width twice: with sizes that are only known to be
+# The detector halves its input five times, the recognizer the width twice: with sizes that are only known to be
 # multiples, every shape inside is exact.
 _TRACED_SIZE = {"det": ("32*h", "32*w"), "rec": (None, "4*w"), "cls": (None, None)}
 _DIMENSIONS = {
@@ -31,8 +31,8 @@ _DIMENSIONS = {
 def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file.
 
-    Input "images": float32 (batch, 3, height, width), normalised as the file's metadata says. Output "probability":
-    (batch, height, width) for a detector, (batch, width / 4, classes) for a recogniser, (batch, 2) for a classifier.
+    Input "images": float32 (batch, 3, height, width), normalized as the file's metadata says. Output "probability":
+    (batch, height, width) for a detector, (batch, width / 4, classes) for a recognizer, (batch, 2) for a classifier.
 
     Args:
         network: the network.

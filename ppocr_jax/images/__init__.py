@@ -1,6 +1,6 @@
 """Any picture -> `image_rgb`: upright, three channels, eight bits.
 
-`sources`: paths, bytes and files; `formats`: which decoder a file gets, from its header alone; `pixels`: grey, palette,
+`sources`: paths, bytes and files; `formats`: which decoder a file gets, from its header alone; `pixels`: gray, palette,
 16-bit, CMYK and transparent pixels -> RGB; `loading`: `load_image`, made of these. Documents of several pages are read
 by `ppocr_jax.inputs`.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ppocr_jax.images.formats import DECODE_ERRORS, MAX_PIXELS, check_size, damage_named, open_picture
-from ppocr_jax.images.pixels import PixelError, grey_to_rgb, put_on_ground, to_rgb
+from ppocr_jax.images.pixels import PixelError, gray_to_rgb, put_on_ground, to_rgb
 from ppocr_jax.images.sources import ImageError, ImageSource, first_line, read_bytes
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ _logger = logging.getLogger("ppocr_jax")
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> np.ndarray:
     """Decode a picture and turn it upright.
 
-    EXIF orientation is applied; palette, grey, 16-bit, CMYK, L*a*b* and transparent pixels become RGB as
+    EXIF orientation is applied; palette, gray, 16-bit, CMYK, L*a*b* and transparent pixels become RGB as
     `pixels.to_rgb` says; of an animation or a multi-page file the first frame is taken (`ppocr_jax.inputs.read_pages`
     gives all).
 
     Args:
-        source: a path; the bytes of a file, or an open binary file; an array, uint8, (H W) grey, (H W 1) grey,
+        source: a path; the bytes of a file, or an open binary file; an array, uint8, (H W) gray, (H W 1) gray,
             (H W 3) RGB or (H W 4) RGBA; or a Pillow image.
         max_pixels: largest accepted width x height, checked before anything is decoded. `PIL.Image.MAX_IMAGE_PIXELS`
             does not count, except for WebP and GIF files beyond twice its value, which Pillow refuses by itself.
-        partial: read what is there of a JPEG file that is cut off: the missing rows are grey and a warning is logged.
+        partial: read what is there of a JPEG file that is cut off: the missing rows are gray and a warning is logged.
             A file that lacks more than half of its rows remains an error, like a cut-off file of any other format.
 
     Returns:
@@ -173,5 +173,5 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     height, width = array.shape[:2]
     check_size(width, height, "the array", max_pixels)
     if array.ndim == 2 or array.shape[2] == 1:
-        return grey_to_rgb(np.ascontiguousarray(array.reshape(height, width)))
+        return gray_to_rgb(np.ascontiguousarray(array.reshape(height, width)))
     return put_on_ground(np.ascontiguousarray(array)) if array.shape[2] == 4 else array

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _VISIBLE, _LIGHT, _DARK = 64, 170, 85
 _FEW = 0.01  # share of the visible pixels that may be lost on a ground of their own brightness
 _OUTLINE = 8  # pixels: dark this near to light is its outline or shadow, not text of its own
-_GROUNDS = {"white": 255, "black": 0, "grey": 128}
+_GROUNDS = {"white": 255, "black": 0, "gray": 128}
 
 
 class PixelError(ValueError):
@@ -23,10 +23,10 @@ class PixelError(ValueError):
 def to_rgb(image: Image.Image) -> np.ndarray:
     """RGB of a Pillow image.
 
-    - Grey of more than eight bits is divided by the largest value of its bit depth, taken to be the smallest of 8, 10,
+    - Gray of more than eight bits is divided by the largest value of its bit depth, taken to be the smallest of 8, 10,
       12, 14, 16 ... bits that holds its largest value: files of 12-bit scanners are full of 16-bit numbers up to 4095.
-      Colours of 16 bits are divided by 257.
-    - Floating-point grey within 0..1 counts as shares of white, within 0..255 as eight bits.
+      Colors of 16 bits are divided by 257.
+    - Floating-point gray within 0..1 counts as shares of white, within 0..255 as eight bits.
     - Transparent pictures are put on the ground that `ground_level` chooses.
     - CMYK is converted without its profile, as by Pillow; CIE L*a*b* by OpenCV.
 
@@ -37,26 +37,26 @@ def to_rgb(image: Image.Image) -> np.ndarray:
         (H, W, 3) uint8, its own memory.
 
     Raises:
-        PixelError: grey values below 0, not finite, or floating-point beyond 255.
+        PixelError: gray values below 0, not finite, or floating-point beyond 255.
     """
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return grey_to_rgb(_scale_integers(np.asarray(image)))
+        return gray_to_rgb(_scale_integers(np.asarray(image)))
     if image.mode == "F":
-        return grey_to_rgb(_scale_floats(np.asarray(image)))
+        return gray_to_rgb(_scale_floats(np.asarray(image)))
     if image.mode == "LAB":
         return _lab_to_rgb(np.array(image))
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        return grey_to_rgb(np.asarray(image if image.mode == "L" else image.convert("L")))
+        return gray_to_rgb(np.asarray(image if image.mode == "L" else image.convert("L")))
     if image.has_transparency_data:
         return put_on_ground(np.asarray(image.convert("RGBA")))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+def gray_to_rgb(gray: np.ndarray) -> np.ndarray:
     """(H, W) uint8 -> (H, W, 3) uint8."""
     import cv2
 
-    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
 
 
 def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
@@ -71,10 +71,10 @@ def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
 
 
 def ground_level(image_rgba: np.ndarray) -> int:
-    """The grey level on which no part of a transparent picture vanishes.
+    """The gray level on which no part of a transparent picture vanishes.
 
     White, unless 1 % of the visible pixels are light. Then black, unless 1 % are dark and do not belong to something
-    light as its outline or shadow: for light and dark text in one picture, mid-grey.
+    light as its outline or shadow: for light and dark text in one picture, mid-gray.
 
     Args:
         image_rgba: (H, W, 4) uint8, straight alpha.
@@ -93,12 +93,12 @@ def ground_level(image_rgba: np.ndarray) -> int:
     reach = np.ones((2 * _OUTLINE + 1,) * 2, np.uint8)
     near_light = cv2.dilate(light.view(np.uint8), reach).view(bool)
     dark = visible & (luminance <= _DARK) & ~near_light
-    return _GROUNDS["black" if np.count_nonzero(dark) <= few else "grey"]
+    return _GROUNDS["black" if np.count_nonzero(dark) <= few else "gray"]
 
 
 def _scale_integers(levels: np.ndarray) -> np.ndarray:
     if levels.min() < 0:
-        raise PixelError("has grey values below 0, whose range is not known; convert it to 8 bits")
+        raise PixelError("has gray values below 0, whose range is not known; convert it to 8 bits")
     bits = max(8, int(levels.max()).bit_length())
     white = 2 ** (bits + bits % 2) - 1
     if bits <= 16:

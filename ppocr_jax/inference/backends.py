@@ -26,8 +26,8 @@ _PROBE_WIDTH = 64
 class Backend(Protocol):
     """A network ready to run. Calls from several threads at a time must be safe.
 
-    Images are (N, H, W, 3) float32, normalised. Gives, by the network's task, float32: detector (N, H, W) probability
-    map; recogniser (N, T, K) and classifier (N, 2) probabilities that sum to 1.
+    Images are (N, H, W, 3) float32, normalized. Gives, by the network's task, float32: detector (N, H, W) probability
+    map; recognizer (N, T, K) and classifier (N, 2) probabilities that sum to 1.
     """
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...

@@ -3,10 +3,10 @@
     model.json          what this module reads and writes
     det.onnx            text detector          (1 network input, N 3 H W -> probability map N H W)
     cls.onnx            direction classifier   (optional; N 3 48 192 -> N 2)
-    rec.onnx            text recogniser        (N 3 32 W -> N T K)
+    rec.onnx            text recognizer        (N 3 32 W -> N T K)
     *.safetensors       the same weights for fine-tuning and for the JAX backend (optional)
 
-The ONNX files carry their character set and normalisation too, so that one alone is still usable; where both are
+The ONNX files carry their character set and normalization too, so that one alone is still usable; where both are
 there they must agree.
 """
 
@@ -41,7 +41,7 @@ class Bundle:
     Attributes:
         folder: where the files lie.
         name, version: of the weights.
-        charset: the recogniser's characters.
+        charset: the recognizer's characters.
         det, cls, rec: the networks; a folder need not hold all of them.
         provenance: free-form: data, commands, dates, scores.
     """
@@ -97,7 +97,7 @@ class Bundle:
             metadata: the file's key-value pairs, as `OnnxBackend.header` has them; absent keys are not checked.
 
         Raises:
-            BundleError: the file was made for another task, character set or normalisation.
+            BundleError: the file was made for another task, character set or normalization.
         """
         expected = {"task": task, "normalization": _plain(self.spec(task).normalization.to_dict())}
         if task == "rec":

@@ -78,7 +78,7 @@ class Combined(Generic[T, R]):
 
 
 class CombinedStage(Generic[R]):
-    """A direction classifier or recogniser whose calls are combined: lines of several pictures share batches."""
+    """A direction classifier or recognizer whose calls are combined: lines of several pictures share batches."""
 
     def __init__(self, stage: Any, most: int) -> None:
         """

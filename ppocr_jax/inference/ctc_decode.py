@@ -1,4 +1,4 @@
-"""From the recogniser's probabilities per frame to text: greedy CTC decoding."""
+"""From the recognizer's probabilities per frame to text: greedy CTC decoding."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decod
         raise ValueError(f"probabilities must be (lines, frames, classes), got shape {probabilities.shape}")
     if probabilities.shape[2] != charset.num_classes:
         raise ValueError(
-            f"the recogniser gives {probabilities.shape[2]} classes, the charset has {charset.num_classes} "
+            f"the recognizer gives {probabilities.shape[2]} classes, the charset has {charset.num_classes} "
             "(characters and the blank); use the charset the model was trained with"
         )
     ids = probabilities.argmax(axis=2)

@@ -14,15 +14,15 @@ import numpy as np
 from ppocr_jax.inference.bundle import BundleError
 
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
-# XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recogniser was
-# trained on lines padded with zeros on the right; the detector sees the mean colour beyond the picture's border.
+# XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recognizer was
+# trained on lines padded with zeros on the right; the detector sees the mean color beyond the picture's border.
 _BUCKETS = {"det": (128, 128), "cls": (1, 1), "rec": (1, 64)}
 
 
 class JaxBackend:
     """A Flax network with its weights, compiled per size bucket. See `backends.Backend`.
 
-    Batches are padded to the next power of two and sizes to a bucket; results are cut back. A recogniser's time axis
+    Batches are padded to the next power of two and sizes to a bucket; results are cut back. A recognizer's time axis
     is not cut: the padding decodes to blanks.
     """
 

@@ -1,4 +1,4 @@
-"""Lines wider than the recogniser takes at once: read through windows, joined at the frames both see as blank."""
+"""Lines wider than the recognizer takes at once: read through windows, joined at the frames both see as blank."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[in
     """Where windows of `width` pixels begin that cover `length` pixels.
 
     All but the last are as far apart as their overlap allows; the last one ends with the line. Every start is a
-    multiple of 32 pixels, of which any recogniser makes a whole number of frames.
+    multiple of 32 pixels, of which any recognizer makes a whole number of frames.
 
     Raises:
         ValueError: windows that narrow cannot overlap so far.

@@ -36,13 +36,13 @@ def with_onnx_files(
     """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
-    PP-OCR's normalisation and thresholds; input sizes are read from the file. The base's direction classifier, trained
-    on other writing, is not used with another detector or recogniser.
+    PP-OCR's normalization and thresholds; input sizes are read from the file. The base's direction classifier, trained
+    on other writing, is not used with another detector or recognizer.
 
     Args:
         base: what is not replaced.
         det, cls, rec: the files.
-        charset: of the recogniser, a built-in set or a file with one character a line; left out where the file
+        charset: of the recognizer, a built-in set or a file with one character a line; left out where the file
             carries it (as `charset` or RapidOCR's `character`). A space is added where the classes have room for it.
         device: of the opened networks, see `OnnxBackend`; they run on one thread.
 
@@ -62,7 +62,7 @@ def with_onnx_files(
         changes["rec"] = _recognizer(opened["rec"])
         changes["charset"] = _charset(opened["rec"], charset)
     elif charset is not None:
-        raise BundleError("a charset belongs to a recogniser: give `rec` too")
+        raise BundleError("a charset belongs to a recognizer: give `rec` too")
     return replace(base, **changes), opened
 
 
@@ -118,7 +118,7 @@ def _classifier(backend: OnnxBackend) -> NetworkSpec:
 
 
 def _recognizer(backend: OnnxBackend) -> NetworkSpec:
-    _check_rank(backend, "recogniser", (3,))
+    _check_rank(backend, "recognizer", (3,))
     height, width = _fixed(backend)
     return _own(backend, "rec") or RecognizerSpec(
         onnx=str(backend.path),

@@ -57,7 +57,7 @@ class PageReader:
         """Lines of a picture (H, W, 3) uint8 in reading order, its turn clockwise in degrees, and warnings.
 
         Raises:
-            BundleError: the model lacks a detector or a recogniser.
+            BundleError: the model lacks a detector or a recognizer.
         """
         self._load_ahead()
         upright, found, rotation = self._find_upright(image_rgb, options)
@@ -123,7 +123,7 @@ class PageReader:
     def recognize(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Decoded]:
         """Text of each crop."""
         if self.recognizer is None:
-            raise BundleError("this model has no recogniser")
+            raise BundleError("this model has no recognizer")
         return self.recognizer(crops, batch_size=options.batch_size or BATCH_SIZE)
 
     def _find_upright(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[np.ndarray, FoundLines, int | None]:

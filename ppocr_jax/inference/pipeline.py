@@ -55,7 +55,7 @@ class OCR:
         Args:
             model: name of a built-in model, or a model folder.
             det, cls, rec, charset: ONNX files to use instead of the model's, such as PP-OCR's, and the characters of
-                such a recogniser; see `onnx_files.with_onnx_files`.
+                such a recognizer; see `onnx_files.with_onnx_files`.
             backend: "onnx" (ONNX Runtime) or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
             threads: cores to use for one picture, by ONNX Runtime; None: all.
@@ -137,7 +137,7 @@ class OCR:
         """Read several pictures, as many at a time as there are cores, each on one of them.
 
         That is up to twice as fast as one picture after the other on all cores. On a GPU pictures share the networks'
-        calls instead: those of equal size the detector's, lines of like width the recogniser's. As a line's batch then
+        calls instead: those of equal size the detector's, lines of like width the recognizer's. As a line's batch then
         depends on what else is read, so do the last digits of its confidence.
 
         Args:
@@ -237,6 +237,6 @@ class OCR:
         """Text of each line crop (h, w, 3) uint8, however little the confidence.
 
         Raises:
-            BundleError: the model has no recogniser.
+            BundleError: the model has no recognizer.
         """
         return self._reader.recognize(crops, self._options.changed(**options))

@@ -24,7 +24,7 @@ class ReadOptions:
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`reading_order.reading_order`).
-        batch_size: crops per call of the classifier and the recogniser; by default 2, and 32 where pictures share calls
+        batch_size: crops per call of the classifier and the recognizer; by default 2, and 32 where pictures share calls
             (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
     """

@@ -20,7 +20,7 @@ def reading_order(quads: np.ndarray, *, variant: str = "bubble0") -> np.ndarray:
     Args:
         quads: corners in pixels of the picture.
         variant: how far a quad may move. "bubble0": any distance (PaddleOCR since 2023); "bubble1": never to the very
-            front (PaddleOCR 2.6); "single": one pass that swaps neighbours (PaddleOCR 2.5 and earlier).
+            front (PaddleOCR 2.6); "single": one pass that swaps neighbors (PaddleOCR 2.5 and earlier).
 
     Returns:
         int64 (n,), a permutation.
@@ -50,7 +50,7 @@ def _comes_before(this: _Corner, other: _Corner) -> bool:
 
 
 def _insertion(corners: list[_Corner], *, first: int) -> list[_Corner]:
-    """Move every corner forward while it comes before its neighbour, at most to place `first`."""
+    """Move every corner forward while it comes before its neighbor, at most to place `first`."""
     ordered: list[_Corner] = []
     for corner in corners:
         place = len(ordered)

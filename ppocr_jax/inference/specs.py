@@ -29,7 +29,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec(NetworkSpec):
-    """The detector: picture size rule (`preprocess.detector_size`), normalisation, DB thresholds.
+    """The detector: picture size rule (`preprocess.detector_size`), normalization, DB thresholds.
 
     `size`: (height, width) in pixels of a network that takes no other; pictures are squeezed into it.
     """
@@ -61,7 +61,7 @@ class ClassifierSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class RecognizerSpec(NetworkSpec):
-    """The recogniser: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
+    """The recognizer: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
 
     `width`: of a network that takes no other; longer lines are read through windows.
     `heights`: instead of `height`, the first of these that the network takes, where its file does not say.

@@ -24,7 +24,7 @@ def tiled_map(
     Args:
         run: from a part of the picture (h, w, 3) to its map (h, w).
         most: pixels of what `run` is given at a time.
-        overlap: least number of pixels neighbouring tiles share.
+        overlap: least number of pixels neighboring tiles share.
 
     Raises:
         ValueError: `most` has no room for a tile beyond the overlap.

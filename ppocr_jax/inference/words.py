@@ -1,4 +1,4 @@
-"""Where the words and characters of a line stand: from the recogniser's frames to quads."""
+"""Where the words and characters of a line stand: from the recognizer's frames to quads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def line_words(decoded: Decoded, quad: np.ndarray) -> tuple[Word, ...]:
     """The words of a line with a quad each, and of each of their characters.
 
     CTC says at which frames a character was seen, not where it begins and ends. A character therefore reaches to the
-    middle between its frames and those of its neighbours, spaces being neighbours too; the first and the last one reach
+    middle between its frames and those of its neighbors, spaces being neighbors too; the first and the last one reach
     as far outwards as inwards.
 
     Args:
@@ -48,7 +48,7 @@ def _cuts(decoded: Decoded) -> np.ndarray:
 
 
 def _quads(sides: np.ndarray) -> list[Quad]:
-    """Quads between neighbouring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
+    """Quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
     points = [tuple(map(tuple, side)) for side in sides.tolist()]
     return [(left[0], right[0], right[1], left[1]) for left, right in pairwise(points)]
 

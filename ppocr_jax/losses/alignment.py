@@ -1,7 +1,7 @@
 """Frame-wise cross-entropy for lines whose alignment is known: a warm start for CTC.
 
 CTC from scratch must first find out where the characters stand, and sits on a plateau until it has. A drawn line's
-generator knows every character's position, so its frames can be labelled directly.
+generator knows every character's position, so its frames can be labeled directly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ IGNORED_FRAME = -1
 def frame_loss(
     logits: Float[Array, "B T K"], frames: Int[Array, "B T"], *, blank_weight: float = 0.3
 ) -> Float[Array, ""]:
-    """Weighted mean cross-entropy over labelled frames.
+    """Weighted mean cross-entropy over labeled frames.
 
         L = sum over (b, t) of w * -log softmax(logits)[frames] / sum of w
         w = 1 for a character, `blank_weight` for blank, 0 for an ignored frame
@@ -27,7 +27,7 @@ def frame_loss(
         blank_weight: most frames are blank; without a lower weight they would outvote the characters.
 
     Returns:
-        0 where no frame is labelled.
+        0 where no frame is labeled.
     """
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(frames, 0)[..., None], axis=-1)[..., 0]

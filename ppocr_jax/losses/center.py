@@ -1,4 +1,4 @@
-"""Center loss on a recogniser's features, and the extraction of the centers from a trained recogniser.
+"""Center loss on a recognizer's features, and the extraction of the centers from a trained recognizer.
 
 The Enhanced CTC loss of PP-OCRv2 is CTC plus 0.05 times the center loss: features of one character gather around one
 point, which keeps characters that look alike apart.
@@ -90,7 +90,7 @@ def accumulate_centers(
     Raises:
         ValueError: totals that do not fit the classes and the features.
 
-    Source: PP-OCRv2, section 2.2, Enhanced CTCLoss (how the centers are initialised).
+    Source: PP-OCRv2, section 2.2, Enhanced CTCLoss (how the centers are initialized).
     """
     num_classes, width = logits.shape[-1], features.shape[-1]
     if totals.sums.shape != (num_classes, width):

@@ -1,4 +1,4 @@
-"""Collaborative Mutual Learning: what one student detector minimises (PP-OCRv2, section 2.1).
+"""Collaborative Mutual Learning: what one student detector minimizes (PP-OCRv2, section 2.1).
 
 The loss of the whole is the sum of the students' shares, so that each student can live on devices of its own and needs
 of the others nothing but their probability maps.

@@ -14,7 +14,7 @@ LOG_ZERO = -1e5
 
 
 def is_feasible(labels: Int[Array, "B L"], lengths: Int[Array, " B"], frames: int) -> Bool[Array, " B"]:
-    """Whether a label fits the time axis: one frame per character and one blank between equal neighbours."""
+    """Whether a label fits the time axis: one frame per character and one blank between equal neighbors."""
     inside = jnp.arange(1, labels.shape[1]) < lengths[:, None]
     repeats = ((labels[:, 1:] == labels[:, :-1]) & inside).sum(1)
     return lengths + repeats <= frames

@@ -12,7 +12,7 @@ from ppocr_jax.losses.db import Maps, Scalar, Targets, balanced_bce_loss, dice_l
 
 
 def dilate(maps: Maps) -> Maps:
-    """Largest value of each pixel and its neighbours above, to the left, and above left:
+    """Largest value of each pixel and its neighbors above, to the left, and above left:
 
         out[y, x] = max(in[y, x], in[y - 1, x], in[y, x - 1], in[y - 1, x - 1])
 

@@ -1,7 +1,7 @@
 """Losses between students that learn from each other: every one of them receives gradients from every loss here.
 
 Deep Mutual Learning (DML, Zhang et al., arXiv 1706.00384) in the forms of PP-OCRv2's CML (detectors) and U-DML
-(recognisers).
+(recognizers).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def map_dml_loss(
 
 
 def sequence_dml_loss(logits_a: Float[Array, "B T K"], logits_b: Float[Array, "B T K"]) -> Scalar:
-    """Symmetric Kullback-Leibler divergence of two recognisers' frames, summed over time and mean over lines:
+    """Symmetric Kullback-Leibler divergence of two recognizers' frames, summed over time and mean over lines:
 
         p = softmax(a) + e,  q = softmax(b) + e,  e = 1e-10
         1 / (2 B) sum over lines, time and classes of [q (log(q + e) - log p) + p (log(p + e) - log q)]

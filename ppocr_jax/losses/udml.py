@@ -1,4 +1,4 @@
-"""Unified Deep Mutual Learning: what one student recogniser minimises (PP-OCRv2, section 2.2).
+"""Unified Deep Mutual Learning: what one student recognizer minimizes (PP-OCRv2, section 2.2).
 
 As in `cml`, the loss of the whole is the sum of the students' shares.
 """

@@ -31,7 +31,7 @@ PRECISE_SHARE = 0.4  # ... and filled share that makes a detection precise
 
 
 class RegionLike(Protocol):
-    """What a labelled region must offer."""
+    """What a labeled region must offer."""
 
     @property
     def points(self) -> Outline:
@@ -77,7 +77,7 @@ def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Ou
     IoU > 0.5.
 
     Args:
-        ground_truth: labelled regions.
+        ground_truth: labeled regions.
         detections: outlines, (N, 2) pixels each.
 
     Returns:
@@ -104,7 +104,7 @@ def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline
     more than half of its area lies inside ignored regions; outlines that cross themselves count as their convex hulls.
 
     Args:
-        ground_truth: labelled regions.
+        ground_truth: labeled regions.
         detections: outlines, (N, 2) pixels each.
     """
     truth = to_sound_polygons([region.points for region in ground_truth])

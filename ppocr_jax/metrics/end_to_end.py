@@ -18,7 +18,7 @@ _TO_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x30
 
 
 class TextRegionLike(RegionLike, Protocol):
-    """What a labelled region must offer."""
+    """What a labeled region must offer."""
 
     @property
     def text(self) -> str:
@@ -64,7 +64,7 @@ def end_to_end_counts(
     as in PaddleOCR's script, an unpaired text's edits are its full length.
 
     Args:
-        ground_truth: labelled regions.
+        ground_truth: labeled regions.
         predictions: (outline, text); PP-OCR leaves out lines whose confidence is below 0.5 beforehand.
         ignore_case: compare in lower case.
         ignore_space: compare without spaces.

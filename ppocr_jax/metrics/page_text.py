@@ -42,7 +42,7 @@ def page_text_counts(
     inside ignored regions is left out.
 
     Args:
-        ground_truth: labelled regions.
+        ground_truth: labeled regions.
         predictions: (outline, text).
         ignore_case: compare in lower case.
     """

@@ -1,4 +1,4 @@
-"""Areas and overlaps of outlines, all pairs at once (Shapely's vectorised calls)."""
+"""Areas and overlaps of outlines, all pairs at once (Shapely's vectorized calls)."""
 
 from __future__ import annotations
 

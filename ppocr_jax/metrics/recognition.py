@@ -1,4 +1,4 @@
-"""Accuracy, normalised edit similarity and character error rate of recognised lines."""
+"""Accuracy, normalized edit similarity and character error rate of recognized lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def recognition_score(
     ignore_space: bool = False,
     alphanumeric_only: bool = False,
 ) -> dict[str, float]:
-    """Scores of recognised lines (PaddleOCR release/2.6, `RecMetric`).
+    """Scores of recognized lines (PaddleOCR release/2.6, `RecMetric`).
 
         accuracy = equal / (n + 1e-5)
         one_minus_ned = 1 - sum(distance / longer length) / (n + 1e-5)
@@ -26,7 +26,7 @@ def recognition_score(
     PP-OCR's published figures ignore spaces and respect case.
 
     Args:
-        predictions: recognised texts.
+        predictions: recognized texts.
         targets: what they should be, in the same order.
         ignore_case: compare in lower case.
         ignore_space: compare without spaces.

@@ -1,4 +1,4 @@
-"""The recogniser: backbone -> two bidirectional LSTM layers -> CTC head (PP-OCRv2, section 2.2)."""
+"""The recognizer: backbone -> two bidirectional LSTM layers -> CTC head (PP-OCRv2, section 2.2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CTCHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(B, T, C) -> what the last FC takes (B, T, mid_channels or C), the centre-loss feature; logits (B, T, K)."""
+        """(B, T, C) -> what the last FC takes (B, T, mid_channels or C), the center-loss feature; logits (B, T, K)."""
         if self.mid_channels is None:
             return x, Linear(self.num_classes, name="fc")(x)
         features = Linear(self.mid_channels, name="fc1")(x)
@@ -54,7 +54,7 @@ class Recognizer(nn.Module):
         """Read a batch of line pictures.
 
         Args:
-            images: (B, 32, W, 3) float32, normalised; W a multiple of 4.
+            images: (B, 32, W, 3) float32, normalized; W a multiple of 4.
             train: use batch statistics.
 
         Returns:
@@ -71,7 +71,7 @@ class Recognizer(nn.Module):
 
 
 def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64) -> Recognizer:
-    """PP-OCRv2's recogniser: PP-LCNet, a head of two layers.
+    """PP-OCRv2's recognizer: PP-LCNet, a head of two layers.
 
     Args:
         num_classes: K, blank included.
@@ -83,7 +83,7 @@ def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 
 
 
 def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> Recognizer:
-    """PP-OCR's mobile recogniser, the first row of PP-OCRv2's table 3: MobileNetV3-small.
+    """PP-OCR's mobile recognizer, the first row of PP-OCRv2's table 3: MobileNetV3-small.
 
     Args:
         num_classes: K, blank included.
@@ -95,7 +95,7 @@ def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden:
 
 
 def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> Recognizer:
-    """PP-OCR's server recogniser: ResNet34-vd.
+    """PP-OCR's server recognizer: ResNet34-vd.
 
     Args:
         num_classes: K, blank included.

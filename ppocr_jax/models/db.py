@@ -1,4 +1,4 @@
-"""The detector: backbone -> FPN -> differentiable binarisation head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
+"""The detector: backbone -> FPN -> differentiable binarization head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class Detector(nn.Module):
         """Find text.
 
         Args:
-            images: (B, H, W, 3) float32, normalised; H and W multiples of 32.
+            images: (B, H, W, 3) float32, normalized; H and W multiples of 32.
             train: use batch statistics, and compute the threshold branch as well.
 
         Returns:
-            `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarisation
+            `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarization
             1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
         """
         maps = self.backbone(images, train=train)

@@ -1,7 +1,7 @@
 """Depthwise convolution in a form that XLA compiles well for CPUs.
 
 XLA's own grouped convolution is tens of times slower on a CPU than the arithmetic needs: it is a scalar loop nest,
-forward and backward. Here the convolution is a sum of shifted slices times kernel taps, which fuses into one vectorised
+forward and backward. Here the convolution is a sum of shifted slices times kernel taps, which fuses into one vectorized
 loop; its two gradients are written the same way (`custom_vjp`), because differentiating the sum would read the input
 once per tap from main memory.
 """
@@ -67,7 +67,7 @@ def _weighted_shifts(
     unroll = out_h <= _UNROLL_ROWS
     top = 0 if unroll else max(0, -min(dh for dh, _, _ in taps))
     bottom = 0 if unroll else max(0, (out_h - 1) * sh + max(dh for dh, _, _ in taps) + 1 - height)
-    # The barrier keeps the padding out of the fused loop, where its bounds checks would stop vectorisation.
+    # The barrier keeps the padding out of the fused loop, where its bounds checks would stop vectorization.
     padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0))))
 
     def columns(rows: slice | int, dw: int) -> jax.Array:

@@ -30,7 +30,7 @@ class DirectionClassifier(nn.Module):
         """Classify lines.
 
         Args:
-            images: (B, 48, 192, 3) float32, normalised.
+            images: (B, 48, 192, 3) float32, normalized.
             train: use batch statistics, and compute the auxiliary head as well.
 
         Returns:

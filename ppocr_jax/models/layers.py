@@ -81,8 +81,8 @@ class ConvBN(nn.Module):
         strides: (vertical, horizontal).
         depthwise: one filter per channel; `features` must equal the input channels.
         activation: applied last.
-        grouped_fan: initialise a depthwise kernel by its own fan (k * k), not by the total input channels. Paddle's
-            default initialiser ignores groups; the LCNet networks name theirs, which does not.
+        grouped_fan: initialize a depthwise kernel by its own fan (k * k), not by the total input channels. Paddle's
+            default initializer ignores groups; the LCNet networks name theirs, which does not.
     """
 
     features: int

@@ -1,4 +1,4 @@
-"""MobileNetV3 as PP-OCR uses it: backbone of the detector, the classifier, the first recogniser (arXiv 1905.02244)."""
+"""MobileNetV3 as PP-OCR uses it: backbone of the detector, the classifier, the first recognizer (arXiv 1905.02244)."""
 
 from __future__ import annotations
 
@@ -190,12 +190,12 @@ class MobileNetV3Det(nn.Module):
 
 
 class MobileNetV3Text(nn.Module):
-    """MobileNetV3-small with text strides: backbone of the direction classifier and of PP-OCR's mobile recogniser.
+    """MobileNetV3-small with text strides: backbone of the direction classifier and of PP-OCR's mobile recognizer.
 
     Attributes:
         ops: the platform's operations.
         scale: width multiplier.
-        first_strides: of the first unit: (2, 1) for the classifier, (1, 1) for the recogniser, whose lines are lower.
+        first_strides: of the first unit: (2, 1) for the classifier, (1, 1) for the recognizer, whose lines are lower.
     """
 
     ops: Ops

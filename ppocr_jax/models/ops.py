@@ -93,7 +93,7 @@ def conv_as_product(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Ar
     """A convolution as one matrix product: on a CPU several times faster than XLA's, above all backward.
 
     A 1x1 kernel is a product as it stands. A kernel that widens few channels (a stem) multiplies the pixels' gathered
-    neighbourhoods; one that narrows many (FPN smoothing) multiplies first, for all taps at once, and then adds up the
+    neighborhoods; one that narrows many (FPN smoothing) multiplies first, for all taps at once, and then adds up the
     shifted results, which moves less memory.
     """
     kh, kw, cin, cout = kernel.shape

@@ -13,7 +13,7 @@ def builder_options(config: DetConfig | RecConfig | ClsConfig, charset: Charset 
 
     Args:
         config: of any task.
-        charset: of a recogniser, and of a classifier with an auxiliary loss.
+        charset: of a recognizer, and of a classifier with an auxiliary loss.
     """
     model = config.model
     if isinstance(config, DetConfig):
@@ -21,7 +21,7 @@ def builder_options(config: DetConfig | RecConfig | ClsConfig, charset: Charset 
     if isinstance(config, ClsConfig):
         frame_classes = 2 * charset.num_classes - 1 if charset and config.loss.frame_weight > 0 else None
         return _given(scale=model.scale, frame_classes=frame_classes)
-    assert charset is not None, "a recogniser needs its charset"
+    assert charset is not None, "a recognizer needs its charset"
     return _given(num_classes=charset.num_classes, scale=model.scale, hidden=config.model.hidden)
 
 

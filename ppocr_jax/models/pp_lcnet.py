@@ -1,4 +1,4 @@
-"""PP-LCNet as the recogniser's backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
+"""PP-LCNet as the recognizer's backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class LCNetRec(nn.Module):
-    """The recogniser's backbone: only the height is reduced after the stem.
+    """The recognizer's backbone: only the height is reduced after the stem.
 
     Attributes:
         ops: the platform's operations.

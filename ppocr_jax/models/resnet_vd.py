@@ -65,7 +65,7 @@ class ResNetVdDet(nn.Module):
 
 
 class ResNetVdText(nn.Module):
-    """The recogniser's backbone: the stages halve the height only, as text is wide and low.
+    """The recognizer's backbone: the stages halve the height only, as text is wide and low.
 
     Attributes:
         ops: the platform's operations.

@@ -45,7 +45,7 @@ class Recorder:
 
 
 def record_inputs(bundle: Bundle, pictures: Iterable[np.ndarray], tasks: Sequence[str]) -> dict[str, list[np.ndarray]]:
-    """Read pictures, and note what the networks are given: normalised tiles of pages, batches of line crops.
+    """Read pictures, and note what the networks are given: normalized tiles of pages, batches of line crops.
 
     Args:
         bundle: the model. Lines are those that its detector finds.

@@ -1,4 +1,4 @@
-"""Networks that compute with bytes: static quantisation of a model folder's ONNX files, for CPUs."""
+"""Networks that compute with bytes: static quantization of a model folder's ONNX files, for CPUs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ppocr_jax.inference.bundle import TASKS, Bundle, write_bundle_metadata
 from ppocr_jax.inference.onnx_simplify import simplify
 from ppocr_jax.slim.int8_graph import float_nodes, gates_on_bytes, name_nodes, spell_out_hard_swish
 
-# What lies between convolutions has to be quantised with them, or every one is followed by a way to float32 and back.
-# Measured against convolutions alone: 8 % less time for the detector, 13 % for the recogniser.
+# What lies between convolutions has to be quantized with them, or every one is followed by a way to float32 and back.
+# Measured against convolutions alone: 8 % less time for the detector, 13 % for the recognizer.
 _OPERATORS = ["Conv", "Relu", "Add", "Mul", "MaxPool", "Concat", "Resize"]
 
 
 def check_folder(bundle: Bundle, folder: Path) -> None:
-    """Refuse what cannot become the folder of a quantised model, before the long work.
+    """Refuse what cannot become the folder of a quantized model, before the long work.
 
     Raises:
         UserError: it is the model's own, or no folder.
     """
     if folder.resolve() == bundle.folder.resolve():
-        raise UserError(f"{folder} is the folder of the model itself: name another one for the quantised networks")
+        raise UserError(f"{folder} is the folder of the model itself: name another one for the quantized networks")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"cannot write {folder}: it is a file; name a folder")
 
@@ -40,7 +40,7 @@ def check_folder(bundle: Bundle, folder: Path) -> None:
 def quantize_to_folder(
     bundle: Bundle, inputs: Mapping[str, Sequence[np.ndarray]], folder: Path, *, seven_bits: bool = False
 ) -> Bundle:
-    """Write a model folder with some networks quantised and the others copied.
+    """Write a model folder with some networks quantized and the others copied.
 
     Weights for the JAX backend and for fine-tuning are left out: they would belong to other networks.
 
@@ -75,9 +75,9 @@ def quantize_to_folder(
         **bundle.provenance,
         **{task: _origin(bundle, task, len(inputs[task]), seven_bits) for task in inputs},
     }
-    quantised = replace(bundle, folder=folder, name=f"{bundle.name}-int8", provenance=provenance, **networks)
-    write_bundle_metadata(quantised)
-    return quantised
+    quantized = replace(bundle, folder=folder, name=f"{bundle.name}-int8", provenance=provenance, **networks)
+    write_bundle_metadata(quantized)
+    return quantized
 
 
 def _origin(bundle: Bundle, task: str, calibrated_with: int, seven_bits: bool) -> dict[str, object]:
@@ -90,14 +90,14 @@ def _origin(bundle: Bundle, task: str, calibrated_with: int, seven_bits: bool) -
 def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: bool = False) -> bytes:
     """A network whose convolutions, and what lies between them, compute with bytes.
 
-    Static quantisation in QDQ form: int8 weights with a scale per channel, uint8 activations with one per feature map,
+    Static quantization in QDQ form: int8 weights with a scale per channel, uint8 activations with one per feature map,
     as the VNNI instructions of x86 take them. The range of a feature map is the mean, over the inputs, of its least and
     greatest values: one odd input then costs no resolution. What `int8_graph.float_nodes` names is left in float32, and
     what is neither a convolution nor lies between some: LSTM, matrix products, softmax.
 
     Args:
         model: an ONNX file with one input (N, 3, H, W).
-        inputs: what it is calibrated with, at least one (N, H, W, 3) float32, normalised.
+        inputs: what it is calibrated with, at least one (N, H, W, 3) float32, normalized.
         seven_bits: of weights, for x86 CPUs without VNNI: their sums of two products of 8 bits overflow.
 
     Returns:
@@ -152,7 +152,7 @@ class _Inputs(CalibrationDataReader):
 
 
 def _sign_like(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
-    """Metadata and names as in the file that was quantised; no shapes of inner values."""
+    """Metadata and names as in the file that was quantized; no shapes of inner values."""
     del model.metadata_props[:], model.graph.value_info[:]
     model.metadata_props.extend(original.metadata_props)
     model.producer_name, model.producer_version = original.producer_name, original.producer_version

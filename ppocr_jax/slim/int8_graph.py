@@ -18,7 +18,7 @@ _OF_EACH_CHANNEL = ("Conv", "Relu", "HardSigmoid", "Sigmoid", "HardSwish", "Clip
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name of its own: quantisation chooses nodes by name."""
+    """Give every node a name of its own: quantization chooses nodes by name."""
     for number, node in enumerate(graph.node):
         node.name = f"{number}_{node.op_type}"
 
@@ -71,7 +71,7 @@ def _stem(graph: onnx.GraphProto, branches: set[str]) -> set[str]:
 def _head(graph: onnx.GraphProto) -> set[str]:
     """The last two layers with weights, and what comes after them.
 
-    DB's upsampling, the classes of a recogniser or a classifier: an error here is not averaged out any more.
+    DB's upsampling, the classes of a recognizer or a classifier: an error here is not averaged out any more.
     """
     makers = {value: node for node in graph.node for value in node.output}
     names: set[str] = set()
@@ -88,7 +88,7 @@ def _head(graph: onnx.GraphProto) -> set[str]:
 
 
 def gates_on_bytes(model: onnx.ModelProto) -> None:
-    """Hard sigmoid between quantised values by quantising alone: what lies outside 0..1 is clipped by it.
+    """Hard sigmoid between quantized values by quantizing alone: what lies outside 0..1 is clipped by it.
 
     DequantizeLinear, HardSigmoid, QuantizeLinear becomes DequantizeLinear, QuantizeLinear with a scale such that the
     bytes 0..255 are the gate 0..1; from there on they are read so. One pass over the feature map less.
@@ -97,10 +97,10 @@ def gates_on_bytes(model: onnx.ModelProto) -> None:
     makers = {value: node for node in graph.node for value in node.output}
     gone: set[str] = set()
     for node in list(graph.node):
-        pair = _quantisation_of(graph, node) if node.op_type == "HardSigmoid" else None
+        pair = _quantization_of(graph, node) if node.op_type == "HardSigmoid" else None
         if pair is None or makers[node.input[0]].op_type != "DequantizeLinear":
             continue
-        quantise, dequantise = pair
+        quantize, dequantize = pair
         alpha, beta = _slope(node)
         prefix = node.name
         for name, value in (
@@ -110,14 +110,14 @@ def gates_on_bytes(model: onnx.ModelProto) -> None:
             ("gate_zero", np.uint8(0)),
         ):
             graph.initializer.append(numpy_helper.from_array(np.array(value), f"{prefix}/{name}"))
-        quantise.input[:] = [node.input[0], f"{prefix}/scale", f"{prefix}/zero"]
-        dequantise.input[1:] = [f"{prefix}/gate_scale", f"{prefix}/gate_zero"]
+        quantize.input[:] = [node.input[0], f"{prefix}/scale", f"{prefix}/zero"]
+        dequantize.input[1:] = [f"{prefix}/gate_scale", f"{prefix}/gate_zero"]
         gone.add(node.name)
     _set_nodes(graph, [node for node in graph.node if node.name not in gone])
     _drop_unused(graph)
 
 
-def _quantisation_of(graph: onnx.GraphProto, node: Node) -> tuple[Node, Node] | None:
+def _quantization_of(graph: onnx.GraphProto, node: Node) -> tuple[Node, Node] | None:
     """The QuantizeLinear and the DequantizeLinear through which alone a value goes."""
     found = node
     pair = []

@@ -1,4 +1,4 @@
-"""What quantisation costs and gains: size, time and outputs of two networks on the same inputs."""
+"""What quantization costs and gains: size, time and outputs of two networks on the same inputs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def compare(before: Bundle, after: Bundle, task: str, inputs: Sequence[np.ndarra
     Args:
         before, after: the models.
         task: "det", "cls" or "rec".
-        inputs: at least one, (N, H, W, 3) float32, normalised.
+        inputs: at least one, (N, H, W, 3) float32, normalized.
 
     Raises:
         BundleError: a model lacks the network, or its file cannot be loaded.

@@ -1,4 +1,4 @@
-"""Centres for Enhanced CTC: the mean feature of every class, over the lines that a trained recogniser reads right."""
+"""Centers for Enhanced CTC: the mean feature of every class, over the lines that a trained recognizer reads right."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Centers:
 
 
 def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, seed: int = 0) -> Centers:
-    """Average the features of every class over the frames of lines read exactly as labelled.
+    """Average the features of every class over the frames of lines read exactly as labeled.
 
     Args:
-        network: a trained recogniser.
+        network: a trained recognizer.
         samples: line pictures (h, w, 3) uint8 RGB and their texts.
-        seed: of the random centres that classes without a frame keep.
+        seed: of the random centers that classes without a frame keep.
 
     Raises:
         UserError: no line was read right.
@@ -73,13 +73,13 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, s
         totals = totals or empty_centers(charset.num_classes, outputs["features"].shape[-1])
         totals = accumulate_centers(totals, outputs["features"], outputs["logits"], jnp.asarray(right))
     if totals is None or not correct:
-        raise UserError(f"none of {lines} lines was read as labelled: train the recogniser further first")
+        raise UserError(f"none of {lines} lines was read as labeled: train the recognizer further first")
     fallback = random_centers(jax.random.key(seed), *totals.sums.shape)
     return Centers(np.asarray(finish_centers(totals, fallback)), np.asarray(totals.counts), lines, correct)
 
 
 def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
-    """Write what `initial.load_centers` reads: the centres and the characters they belong to."""
+    """Write what `initial.load_centers` reads: the centers and the characters they belong to."""
     from safetensors.numpy import save_file
 
     save_file(

@@ -29,10 +29,10 @@ class CheckpointError(UserError):
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """What a checkpoint holds, but for the optimiser's state.
+    """What a checkpoint holds, but for the optimizer's state.
 
     Attributes:
-        step: optimiser steps done.
+        step: optimizer steps done.
         variables: "params" (averaged ones where the run kept such) and "batch_stats", as NumPy arrays.
         metrics: of the evaluation; empty where there was none.
         description: configuration, charset, versions.
@@ -65,7 +65,7 @@ class Checkpointer:
             folder: where the checkpoints are.
             key_metric: the metric whose highest value makes a checkpoint the best.
             config: the resolved configuration as plain types, kept in every checkpoint.
-            charset: the recogniser's characters, in the order of their classes.
+            charset: the recognizer's characters, in the order of their classes.
         """
         self._key_metric = key_metric
         self._description = {
@@ -124,7 +124,7 @@ class Checkpointer:
         """The newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
 
         Raises:
-            CheckpointError: the checkpoint is of another network or optimiser.
+            CheckpointError: the checkpoint is of another network or optimizer.
         """
         return None if self.latest_step is None else self._restore(self.latest_step, like)
 
@@ -159,7 +159,7 @@ class Checkpointer:
             restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template)))
         except ValueError as error:
             raise CheckpointError(
-                f"checkpoint {step} in {self._manager.directory} does not fit this network and optimiser; "
+                f"checkpoint {step} in {self._manager.directory} does not fit this network and optimizer; "
                 f"choose another work_dir or set train.resume to false ({str(error).splitlines()[0]})"
             ) from error
         _logger.info("restored step %d from %s", step, self._manager.directory)

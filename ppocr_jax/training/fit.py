@@ -40,7 +40,7 @@ class Task:
         pictures: of one network's variables, for TensorBoard; see `pictures`.
         frozen: see `step.make_train_step`.
         placement: of all arrays.
-        charset: the recogniser's characters, recorded in the checkpoints.
+        charset: the recognizer's characters, recorded in the checkpoints.
         l2_exempt, is_head: see `optimizer.make_optimizer`.
     """
 

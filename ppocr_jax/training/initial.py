@@ -42,7 +42,7 @@ def initial_variables(
         task: "det", "rec" or "cls".
         config: `seed` and `init` are read.
         students: with more than one, arrays get a leading student axis.
-        charset: of a recogniser.
+        charset: of a recognizer.
 
     Raises:
         UserError: `config.init` is missing, or nothing in it fits.
@@ -69,14 +69,14 @@ def transfer(
     *,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """`like` with every array replaced that `source` has in the same shape; a recogniser's classes go by character.
+    """`like` with every array replaced that `source` has in the same shape; a recognizer's classes go by character.
 
     What is kept, new, dropped or not loaded is logged.
 
     Args:
         source, like: variables of networks.
         origin: where `source` comes from, for messages.
-        source_charset, charset: of recognisers; where they differ, a character keeps its class's weights, a new one
+        source_charset, charset: of recognizers; where they differ, a character keeps its class's weights, a new one
             stays random.
         quiet: do not log.
 
@@ -142,7 +142,7 @@ def load_teacher(path: str, compute: str) -> tuple[nn.Module, Mapping[str, Any]]
 
 
 def load_centers(path: str, charset: Charset) -> jax.Array:
-    """(K, D) centres of the centre loss.
+    """(K, D) centers of the center loss.
 
     Raises:
         WeightsError: there are none at `path`, or they are of other characters.
@@ -153,9 +153,9 @@ def load_centers(path: str, charset: Charset) -> jax.Array:
         with safe_open(path, framework="np") as file:
             centers, characters = file.get_tensor("centers"), (file.metadata() or {}).get("charset")
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read centres from {path}: {error}") from error
+        raise WeightsError(f"cannot read centers from {path}: {error}") from error
     if characters != "".join(charset.characters):
         raise WeightsError(
-            f"{path} holds centres of other characters: extract them anew with ppocr-jax extract-centers"
+            f"{path} holds centers of other characters: extract them anew with ppocr-jax extract-centers"
         )
     return jnp.asarray(centers)

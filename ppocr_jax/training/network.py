@@ -26,9 +26,9 @@ class TrainedNetwork:
     """Weights, and all that is needed to use them.
 
     Attributes:
-        spec: builder and options, input size, normalisation, thresholds.
+        spec: builder and options, input size, normalization, thresholds.
         variables: "params" and "batch_stats" as NumPy arrays.
-        charset: of a recogniser.
+        charset: of a recognizer.
         origin: where the weights come from, for `model.json`.
     """
 

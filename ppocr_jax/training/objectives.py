@@ -1,6 +1,6 @@
-"""What networks minimise: `objective(params, frozen, batch_stats, batch, rng, step) -> (loss, (statistics, terms))`.
+"""What networks minimize: `objective(params, frozen, batch_stats, batch, rng, step) -> (loss, (statistics, terms))`.
 
-The detector's is in `cml`, the recogniser's in `udml`, each for one network alone and for mutual learners.
+The detector's is in `cml`, the recognizer's in `udml`, each for one network alone and for mutual learners.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
 
 
 def coupled_l2(factor_of: Callable[[str], float]) -> optax.GradientTransformation:
-    """Add `factor * parameter` to each gradient: L2 regularisation in the loss, not AdamW's decoupled decay.
+    """Add `factor * parameter` to each gradient: L2 regularization in the loss, not AdamW's decoupled decay.
 
     Args:
         factor_of: L2 factor of a parameter, given its path like "backbone/conv1/kernel".
@@ -126,7 +126,7 @@ def make_optimizer(
         config: the options.
         total_steps: length of the run, for the cosine.
         l2_exempt: whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
-            recogniser, but not that of MobileNetV3.
+            recognizer, but not that of MobileNetV3.
         is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
         students: mutual learners are clipped one by one.
     """

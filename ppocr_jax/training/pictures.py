@@ -39,7 +39,7 @@ def detection_pictures(model: nn.Module, config: DetConfig, batches: BatchFuncti
         for i, probability in enumerate(maps):
             drawn = _with_boxes(DETECTOR_NORMALIZATION.picture(batch["images"][i]), probability, options)
             rest = (batch["shrink_map"][i], probability, batch["threshold_map"][i])
-            rows.append(np.hstack([drawn, *(_grey(values) for values in rest)]))
+            rows.append(np.hstack([drawn, *(_gray(values) for values in rest)]))
         return {"found, target, probability, threshold target": np.vstack(rows)}
 
     return pictures
@@ -69,7 +69,7 @@ def _with_boxes(image_rgb: np.ndarray, probability: np.ndarray, options: DBOptio
     return cv2.polylines(np.ascontiguousarray(image_rgb), quads, True, _BOX_COLOR, 1, cv2.LINE_AA)
 
 
-def _grey(values: np.ndarray) -> np.ndarray:
+def _gray(values: np.ndarray) -> np.ndarray:
     """A map of 0..1 as a picture."""
     return np.repeat((np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -45,7 +45,7 @@ def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) 
 
 
 def recognition_batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> RecognitionBatches:
-    """Batches for the recogniser; `process`: which rows to make."""
+    """Batches for the recognizer; `process`: which rows to make."""
     data = config.data
     return RecognitionBatches(
         charset=charset,

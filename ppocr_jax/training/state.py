@@ -16,7 +16,7 @@ class TrainState:
     """A pytree; nothing in it depends on the task. Mutual learners add a leading student axis to every array.
 
     Attributes:
-        step: int32 scalar, optimiser steps done.
+        step: int32 scalar, optimizer steps done.
         params: trainable arrays.
         batch_stats: running BatchNorm statistics.
         opt_state: Optax state of `params`.

@@ -1,4 +1,4 @@
-"""One optimiser step, compiled."""
+"""One optimizer step, compiled."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def make_train_step(
 
     The randomness of a step is `fold_in(seed_key, state.step)`, so a resumed run draws the same numbers as one that
     was never interrupted. `terms` are the objective's, plus "loss", "grad_norm" (L2 norm of all gradients together,
-    before clipping and L2) and, where the optimiser's state tells it, "learning_rate".
+    before clipping and L2) and, where the optimizer's state tells it, "learning_rate".
 
     Args:
-        objective: what is minimised over its first argument; the others get no gradient.
-        tx: the optimiser.
+        objective: what is minimized over its first argument; the others get no gradient.
+        tx: the optimizer.
         accumulate: parts each batch is split into; their gradients and terms are averaged.
         ema_decay: of `state.average`.
         constrain: applied to the new state under `jit`: its placement on the devices.

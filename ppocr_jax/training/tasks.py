@@ -73,7 +73,7 @@ def detection_task(config: DetConfig) -> Task:
 
 
 def recognition_task(config: RecConfig) -> Task:
-    """Recognisers: one alone, or several that learn from each other."""
+    """Recognizers: one alone, or several that learn from each other."""
     charset = load_charset(config.model.charset)
     mutual, mesh = config.mutual, _mesh(config)
     build = _builder(config, builder_options(config, charset))
@@ -120,5 +120,5 @@ def _builder(config: Config, options: dict[str, Any]) -> Callable[..., nn.Module
 
 
 def _is_norm(path: str) -> bool:
-    """BatchNorm of the PP-LCNet recogniser gets no L2 (PaddleOCR release/2.6)."""
+    """BatchNorm of the PP-LCNet recognizer gets no L2 (PaddleOCR release/2.6)."""
     return path.endswith(("bn/scale", "bn/bias"))

@@ -34,7 +34,7 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
     Args:
         path: the folder or file.
         task: "det", "cls" or "rec": what a file without description is, in the default size.
-        charset: of a recogniser, where it is not described: a built-in name or a file.
+        charset: of a recognizer, where it is not described: a built-in name or a file.
 
     Raises:
         UserError: there is no network, or it is not clear which, or its weights do not fit it.
@@ -142,14 +142,14 @@ def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
 
 
 def _charset(config: Config, charset: str | Path | None) -> Charset | None:
-    """The characters of the recogniser's classes, or of the lines that the classifier was trained on."""
+    """The characters of the recognizer's classes, or of the lines that the classifier was trained on."""
     if isinstance(config, DetConfig):
         return None
     own = config.model.charset if isinstance(config, RecConfig) else config.data.charset
     try:
         return load_charset(charset or own)
     except (OSError, ValueError) as error:
-        raise UserError(f"{error}; name the characters of the recogniser with --charset") from error
+        raise UserError(f"{error}; name the characters of the recognizer with --charset") from error
 
 
 def _task(config: Config) -> str:

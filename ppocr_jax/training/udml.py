@@ -1,4 +1,4 @@
-"""The recogniser's objective: CTC alone, Unified Deep Mutual Learning, Enhanced CTC, and the warm start."""
+"""The recognizer's objective: CTC alone, Unified Deep Mutual Learning, Enhanced CTC, and the warm start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def recognition_objective(
 
     Args:
         model: one student.
-        loss: of each student against the labels; the centre loss reads `frozen["centers"]`.
+        loss: of each student against the labels; the center loss reads `frozen["centers"]`.
         charset: of the labels.
         mutual: how many students, and what they learn from each other; one student alone if left out.
         mesh: see `learners.mutual_objective`.
@@ -67,9 +67,9 @@ def _share(config: RecLossConfig, mutual: RecMutualConfig, charset: Charset) -> 
         return terms
 
     def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
-        labelled = label_terms(own["logits"], batch)
+        labeled = label_terms(own["logits"], batch)
         weights = _weights(config, step)
-        weighted = sum((weights[name] * term for name, term in labelled.items()), jnp.zeros(()))
+        weighted = sum((weights[name] * term for name, term in labeled.items()), jnp.zeros(()))
         loss, terms = udml_share(
             own,
             peers,
@@ -79,7 +79,7 @@ def _share(config: RecLossConfig, mutual: RecMutualConfig, charset: Charset) -> 
             center_weight=config.center_weight,
             centers=context.get(CENTERS),
         )
-        return loss, {**terms, **labelled}
+        return loss, {**terms, **labeled}
 
     return share
 

@@ -40,7 +40,7 @@ class SearchablePdf:
     def __init__(self, path: str | Path, *, quality: int | None = 85) -> None:
         """
         Args:
-            path: the file; written to a neighbour first, then renamed.
+            path: the file; written to a neighbor first, then renamed.
             quality: of JPEG, 1..100, at which pictures are kept; None: lossless, which takes several times the space.
 
         Raises:

@@ -23,8 +23,8 @@ class PdfPicture:
     Attributes:
         data: a JPEG file; or the compressed rows of a PNG file, which is what PDF's Flate filter takes.
         is_jpeg: which of them.
-        colors: 1, grey, or 3, RGB.
-        bits: of each colour, 1 or 8.
+        colors: 1, gray, or 3, RGB.
+        bits: of each color, 1 or 8.
     """
 
     data: bytes
@@ -34,7 +34,7 @@ class PdfPicture:
 
 
 def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
-    """Compress a picture (H, W, 3) uint8: grey ones as such; those of black and white alone with a bit per pixel.
+    """Compress a picture (H, W, 3) uint8: gray ones as such; those of black and white alone with a bit per pixel.
 
     Args:
         image_rgb: the picture.
@@ -42,13 +42,13 @@ def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
     """
     from PIL import Image
 
-    grey = image_rgb[..., 0]
-    if not (image_rgb[..., 1:] == grey[..., None]).all():
+    gray = image_rgb[..., 0]
+    if not (image_rgb[..., 1:] == gray[..., None]).all():
         image = Image.fromarray(image_rgb)
-    elif ((grey == 0) | (grey == 255)).all():
-        image = Image.fromarray(grey).convert("1", dither=Image.Dither.NONE)
+    elif ((gray == 0) | (gray == 255)).all():
+        image = Image.fromarray(gray).convert("1", dither=Image.Dither.NONE)
     else:
-        image = Image.fromarray(grey)
+        image = Image.fromarray(gray)
     colors, bits = (3 if image.mode == "RGB" else 1), (1 if image.mode == "1" else 8)
     if quality is None or bits == 1:
         return PdfPicture(_png_rows(image), is_jpeg=False, colors=colors, bits=bits)
@@ -60,7 +60,7 @@ def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
 def own_jpeg(original: str | Path | bytes, width: int, height: int) -> PdfPicture | None:
     """The file that a picture was read from, if a PDF can hold it as it is.
 
-    That is a JPEG file, whole, of that size, upright, and grey or YCbCr: what every PDF reader decodes alike.
+    That is a JPEG file, whole, of that size, upright, and gray or YCbCr: what every PDF reader decodes alike.
 
     Args:
         original: the file, or where it is; what is no file, such as a URL, gives None.
@@ -95,7 +95,7 @@ def _decodes_alike(image: Image.Image) -> bool:
     upright = image.getexif().get(_ORIENTATION_TAG, 1) not in range(2, 9)
     if image.mode == "L":
         return upright
-    # Three colours that are RGB already are told from YCbCr by an Adobe marker, or by their names.
+    # Three colors that are RGB already are told from YCbCr by an Adobe marker, or by their names.
     names = bytes(layer[0] for layer in getattr(image, "layer", ()))
     return upright and image.mode == "RGB" and image.info.get("adobe_transform", 1) == 1 and names != b"RGB"
 

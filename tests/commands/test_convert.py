@@ -63,7 +63,7 @@ def test_detector(call, tmp_path, capsys):
     np.testing.assert_allclose(probability, golden("det_student")["eval_out"][:, 0], atol=1e-4)
 
 
-def test_recogniser(call, tmp_path, capsys):
+def test_recognizer(call, tmp_path, capsys):
     """As a student of U-DML, whose tensors are tuples; the dictionary lacks the space, as PaddleOCR's do."""
     assert call("rec_v2_c97", "--charset", dictionary(tmp_path), prefix="Student.", layout="tuples") == 0
     assert "(num_classes 97, scale 0.5, hidden 64, learner Student of Student): " in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_classifier_exports_without_further_options(call, tmp_path, monkeypatch)
 
 
 def test_training_starts_from_it(call, tmp_path):
-    """What `train.init` does: all arrays fit, and a recogniser's classes go by character."""
+    """What `train.init` does: all arrays fit, and a recognizer's classes go by character."""
     import jax
 
     from ppocr_jax.inference.specs import RecognizerSpec
@@ -138,7 +138,7 @@ def test_learner_and_network_reach_where_they_must(call, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("rec_v2_c97", [], "a recogniser of 97 classes: add --charset FILE"),
+        ("rec_v2_c97", [], "a recognizer of 97 classes: add --charset FILE"),
         ("rec_v2_c97", ["--charset", "{dict}", "--no-space"], "make 96; without --no-space they would fit"),
         ("rec_v2_c97", ["--charset", "en"], "97 classes, but the characters of en and the blank make 101"),
         ("rec_v2_c97", ["--charset", "missing.txt"], "cannot read missing.txt"),

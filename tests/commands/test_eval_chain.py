@@ -1,4 +1,4 @@
-"""`ppocr-jax eval` through the real inference code, with the toy model whose networks read coloured stripes."""
+"""`ppocr-jax eval` through the real inference code, with the toy model whose networks read colored stripes."""
 
 import json
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from ppocr_jax.cli import main
 
-# Text -> centre; the second line is labelled with a wrong text, and the third line's box holds its first part only.
+# Text -> center; the second line is labeled with a wrong text, and the third line's box holds its first part only.
 LINES = {"abc": (160, 50), "bca": (160, 120), "cab": (160, 190)}
 MARGIN = 14  # the toy detector marks whole bars, not shrunk ones, so its boxes come out larger than the bars
 
@@ -16,7 +16,7 @@ MARGIN = 14  # the toy detector marks whole bars, not shrunk ones, so its boxes 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory):
     stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
-    folder = tmp_path_factory.mktemp("labelled")
+    folder = tmp_path_factory.mktemp("labeled")
     page = stripes.paint_page((256, 320), [(text, center, 0.0) for text, center in LINES.items()])
     Image.fromarray(page).save(folder / "page.png")
     regions = []
@@ -48,8 +48,8 @@ def test_end_to_end(labels, stripes_model, tmp_path):
     assert score["cer_without_spaces"] == pytest.approx(2 / 9)  # "bca" for "aaa"
 
 
-def test_recognition_cuts_the_labelled_boxes(labels, stripes_model, tmp_path):
-    """Of three crops one is right, one is labelled wrongly, one lacks its end."""
+def test_recognition_cuts_the_labeled_boxes(labels, stripes_model, tmp_path):
+    """Of three crops one is right, one is labeled wrongly, one lacks its end."""
     score = evaluate("rec", labels, stripes_model, tmp_path)
     assert score["lines"] == 3
     assert score["accuracy"] == pytest.approx(1 / 3, abs=1e-4)

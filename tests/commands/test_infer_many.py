@@ -142,7 +142,7 @@ def test_searchable_pdf_and_back(infer, folder, tmp_path, capsys):
         (["--pages", "x"], "pages"),
         (["--dpi", "3"], "dpi must lie between"),
         (["--rec", "nowhere.onnx"], "no such file: nowhere.onnx"),
-        (["--charset", "en"], "a charset belongs to a recogniser"),
+        (["--charset", "en"], "a charset belongs to a recognizer"),
         (["--unclip-ratio", "-1"], "unclip_ratio must be positive"),
     ],
 )

@@ -1,4 +1,4 @@
-"""PaddleOCR counts every line of a dictionary; classes that it never trains are left out of the recogniser."""
+"""PaddleOCR counts every line of a dictionary; classes that it never trains are left out of the recognizer."""
 
 from __future__ import annotations
 

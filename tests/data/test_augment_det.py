@@ -108,7 +108,7 @@ def test_clipped_polygons_cover_their_text(name: str, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_rotation_is_about_the_centre_by_ten_degrees_at_most(seed: int) -> None:
+def test_rotation_is_about_the_center_by_ten_degrees_at_most(seed: int) -> None:
     view = random_rotation(np.random.default_rng(seed), base())
     assert (view.height, view.width) == (HEIGHT, WIDTH)
     np.testing.assert_allclose(view.points(np.array([WIDTH / 2, HEIGHT / 2])), (WIDTH / 2, HEIGHT / 2))
@@ -195,8 +195,8 @@ def test_window_keeps_scale_lies_inside_and_shows_text(seed: int, size: int) -> 
     assert 0 <= left <= WIDTH - view.width
     assert 0 <= top <= HEIGHT - view.height
     assert (view.height, view.width) == (min(size, HEIGHT), min(size, WIDTH))
-    centres = [view.points(polygon).mean(axis=0) for polygon in TEXT]
-    assert any((c >= 0).all() and (c <= (view.width, view.height)).all() for c in centres)
+    centers = [view.points(polygon).mean(axis=0) for polygon in TEXT]
+    assert any((c >= 0).all() and (c <= (view.width, view.height)).all() for c in centers)
 
 
 def test_windows_reach_every_corner() -> None:

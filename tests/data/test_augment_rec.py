@@ -43,7 +43,7 @@ def test_any_line_stays_a_line(name: str, size: tuple[int, int]) -> None:
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS)
 def test_centers_follow_the_pixels(name: str, seed: int) -> None:
-    """Discs halfway up the line, in turn red, green and blue, lie where the centres say after the change."""
+    """Discs halfway up the line, in turn red, green and blue, lie where the centers say after the change."""
     height = 320 if name == "jitter" else 40  # jitter leaves smaller pictures alone
     centers = np.arange(30.0, 400, 40)
     image = np.zeros((height, 400, 3), np.uint8)
@@ -104,8 +104,8 @@ def test_blur_is_five_wide_with_deviation_one() -> None:
 
 @pytest.mark.parametrize("name", ["hsv", "noise"])
 def test_changes_that_the_paper_makes_hardly_visible(name: str) -> None:
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(24, axis=0)
-    differences = [changed(name, grey, seed).astype(int) - grey for seed in range(8)]
+    gray = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(24, axis=0)
+    differences = [changed(name, gray, seed).astype(int) - gray for seed in range(8)]
     assert max(np.abs(d).max() for d in differences) == 1
     assert 0.05 < np.mean([d != 0 for d in differences]) < 0.95
 
@@ -114,12 +114,12 @@ def test_inversion() -> None:
     np.testing.assert_array_equal(changed("invert", LINE), 255 - LINE)
 
 
-def test_colors_turn_the_hue_and_keep_grey_grey() -> None:
+def test_colors_turn_the_hue_and_keep_gray_gray() -> None:
     red = np.full((24, 50, 3), (200, 40, 40), np.uint8)
     strongest = {int(changed("colors", red, seed)[0, 0].argmax()) for seed in range(40)}
     assert strongest == {0, 1, 2}
-    grey = changed("colors", np.full((24, 50, 3), 90, np.uint8))
-    assert (grey == grey[0, 0, 0]).all()
+    gray = changed("colors", np.full((24, 50, 3), 90, np.uint8))
+    assert (gray == gray[0, 0, 0]).all()
 
 
 @pytest.fixture

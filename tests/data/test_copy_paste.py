@@ -15,7 +15,7 @@ from ppocr_jax.data.labels import Region
 
 SEEDS = st.integers(0, 2**32 - 1)
 HEIGHT, WIDTH = 240, 320
-GREY = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+GRAY = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
 
 
 def quad(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> np.ndarray:
@@ -30,7 +30,7 @@ def region(points: np.ndarray, text: str = "text", ignore: bool = False) -> Regi
 
 
 def grid(count: int, *, ignored: int = 0) -> tuple[np.ndarray, list[Region]]:
-    """A donor whose region number i, 24 x 8 pixels, is filled with the grey level 250 - i and called by its number."""
+    """A donor whose region number i, 24 x 8 pixels, is filled with the gray level 250 - i and called by its number."""
     donor = np.zeros((20 * (count // 5 + 1), 150, 3), np.uint8)
     regions = []
     for i in range(count):
@@ -60,10 +60,10 @@ def test_polygons_lie_on_what_was_pasted(seed: int, degrees: float, width: int, 
     # The crop's edge pixels mix white and black, as the white ends there: judge with the surroundings white too.
     donor = cv2.dilate(donor, np.ones((9, 9)))
     own = region(quad(20, 20, 60, 25))
-    out, regions = copy_paste(np.random.default_rng(seed), GREY, [own], donor, [region(source, "new")])
-    np.testing.assert_array_equal(GREY, 100, "the input was changed")
+    out, regions = copy_paste(np.random.default_rng(seed), GRAY, [own], donor, [region(source, "new")])
+    np.testing.assert_array_equal(GRAY, 100, "the input was changed")
     if len(regions) == 1:  # no place found
-        np.testing.assert_array_equal(out, GREY)
+        np.testing.assert_array_equal(out, GRAY)
         return
     assert [r.text for r in regions] == ["text", "new"]
     got = (out[..., 0].astype(float) - 100) / 155
@@ -121,7 +121,7 @@ def test_every_legible_region_and_every_angle_is_drawn() -> None:
     donor, regions = grid(8, ignored=2)
     texts, angles = set(), set()
     for seed in range(150):
-        _, out = copy_paste(np.random.default_rng(seed), GREY, [], donor, regions)
+        _, out = copy_paste(np.random.default_rng(seed), GRAY, [], donor, regions)
         texts.add(out[0].text)
         top = out[0].points[1] - out[0].points[0]
         angles.add(round(float(np.rad2deg(np.arctan2(-top[1], top[0]))) % 360, 2))
@@ -134,10 +134,10 @@ def test_every_legible_region_and_every_angle_is_drawn() -> None:
 def test_nothing_is_pasted_where_everything_is_taken_or_too_small() -> None:
     donor, regions = grid(10)
     full = [region(quad(0, 0, WIDTH, HEIGHT))]
-    out, left = copy_paste(np.random.default_rng(0), GREY, full, donor, regions)
-    np.testing.assert_array_equal(out, GREY)
+    out, left = copy_paste(np.random.default_rng(0), GRAY, full, donor, regions)
+    np.testing.assert_array_equal(out, GRAY)
     assert len(left) == 1
-    small = GREY[:6, :20]
+    small = GRAY[:6, :20]
     out, left = copy_paste(np.random.default_rng(0), small, [], donor, regions)
     np.testing.assert_array_equal(out, small)
     assert left == []
@@ -169,15 +169,15 @@ def test_touching_boxes_count_as_taken() -> None:
 def test_regions_are_clipped_to_the_picture() -> None:
     donor, regions = grid(1)
     outside = region(quad(-10, 220, 60, 50), "old", ignore=True)
-    _, (clipped, _) = copy_paste(np.random.default_rng(0), GREY, [outside], donor, regions)
+    _, (clipped, _) = copy_paste(np.random.default_rng(0), GRAY, [outside], donor, regions)
     np.testing.assert_array_equal(clipped.points, [(0, 220), (50, 220), (50, HEIGHT), (0, HEIGHT)])
     assert (clipped.text, clipped.ignore) == ("old", True)
 
 
 def test_thin_regions_are_left_out() -> None:
     donor, _ = grid(1)
-    out, regions = copy_paste(np.random.default_rng(0), GREY, [], donor, [region(quad(2, 2, 20, 0.4))])
-    np.testing.assert_array_equal(out, GREY)
+    out, regions = copy_paste(np.random.default_rng(0), GRAY, [], donor, [region(quad(2, 2, 20, 0.4))])
+    np.testing.assert_array_equal(out, GRAY)
     assert regions == []
 
 
@@ -189,7 +189,7 @@ def test_donors_are_checked() -> None:
     for regions in ([], [ignored], [first, polygon]):
         assert not can_donate(regions)
         with pytest.raises(ValueError, match="donor"):
-            copy_paste(np.random.default_rng(0), GREY, [], donor, regions)
+            copy_paste(np.random.default_rng(0), GRAY, [], donor, regions)
 
 
 @pytest.mark.parametrize("turns", range(4))

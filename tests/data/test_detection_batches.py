@@ -58,7 +58,7 @@ def batches(**options: Any) -> DetectionBatches:
     return DetectionBatches(**(defaults | options))
 
 
-def test_shapes_types_and_default_normalisation(source: DetectionSource) -> None:
+def test_shapes_types_and_default_normalization(source: DetectionSource) -> None:
     batch = DetectionBatches(seed=0, batch_size=2, crop_size=96, scale_range=(0.5, 3.0), sources=[source])(0)
     got = {name: (value.shape, value.dtype) for name, value in batch.items()}
     maps = (2, 96, 96)
@@ -167,10 +167,10 @@ def test_pictures_without_text_give_empty_targets(source: DetectionSource) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "no labelled pictures"),
+        ({}, "no labeled pictures"),
         ({"synthetic_share": 0.5}, "no page generator"),
         ({"synthetic_share": 1.5}, "between 0 and 1"),
-        ({"synthetic_share": 0.5, "page_generator": fake_page}, "no labelled pictures"),
+        ({"synthetic_share": 0.5, "page_generator": fake_page}, "no labeled pictures"),
         ({"synthetic_share": 1.0, "page_generator": fake_page, "crop_size": 100}, "multiple of 32"),
         ({"synthetic_share": 1.0, "page_generator": fake_page, "crop": "center"}, '"reference" or "page"'),
     ],

@@ -1,4 +1,4 @@
-"""Batches of the direction classifier: what a column is labelled with is what stands there."""
+"""Batches of the direction classifier: what a column is labeled with is what stands there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ppocr_jax.data.synthetic.text_line import LineSample
 
 
 class Bars:
-    """Lines of 40 "characters", one dark bar each, whose grey tells which: `A` is darkest."""
+    """Lines of 40 "characters", one dark bar each, whose gray tells which: `A` is darkest."""
 
     def __call__(self, seed: int, index: int) -> LineSample:
         letters = "ABCDEFGHIJ" * 4
@@ -20,7 +20,7 @@ class Bars:
         return LineSample(picture, letters, np.arange(40, dtype=np.float32) * 32 + 16)
 
 
-def test_columns_are_labelled_with_the_bars_that_stand_there() -> None:
+def test_columns_are_labeled_with_the_bars_that_stand_there() -> None:
     charset = load_charset("en")
     make = DirectionBatches(
         generator=Bars(),  # type: ignore[arg-type]
@@ -41,8 +41,8 @@ def test_columns_are_labelled_with_the_bars_that_stand_there() -> None:
         columns = np.flatnonzero(frames > 0)
         assert 5 <= len(columns) <= 6
         for column in columns:
-            grey = (image[24, column * 4 : column * 4 + 4].mean() * 0.5 + 0.5) * 255
-            assert frames[column] == expected[bool(label)][round(grey / 10)]
+            gray = (image[24, column * 4 : column * 4 + 4].mean() * 0.5 + 0.5) * 255
+            assert frames[column] == expected[bool(label)][round(gray / 10)]
         seen.add(round((image[24, columns[0] * 4].mean() * 0.5 + 0.5) * 25.5))
     assert len(seen) > 1  # not the leading window alone
 

@@ -12,7 +12,7 @@ from ppocr_jax.data.label_sheet import draw_sheet
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
 
 EN = load_charset("en")
-RED, GREEN, GREY, ORANGE = (220, 0, 0), (0, 110, 60), (120, 120, 120), (190, 110, 0)
+RED, GREEN, GRAY, ORANGE = (220, 0, 0), (0, 110, 60), (120, 120, 120), (190, 110, 0)
 BOX = np.array([[20, 20], [180, 20], [180, 60], [20, 60]], np.float32)
 
 
@@ -21,7 +21,7 @@ def has(sheet: np.ndarray, color: tuple[int, int, int]) -> bool:
 
 
 def is_reddish(sheet: np.ndarray) -> bool:
-    """Thin strokes of small letters are paler than the colour they are drawn in."""
+    """Thin strokes of small letters are paler than the color they are drawn in."""
     red, others = sheet[..., 0].astype(int), sheet[..., 1:].max(axis=-1).astype(int)
     return bool((red - others > 100).any())
 
@@ -46,7 +46,7 @@ def page(path: Path, *regions: Region) -> LabelSet:
     [
         (Region(BOX, "text"), GREEN),
         (Region(BOX, ""), ORANGE),
-        (Region(BOX, "###", ignore=True), GREY),
+        (Region(BOX, "###", ignore=True), GRAY),
         (Region(BOX[::-1], "text"), RED),
         (Region(BOX[[0, 2, 1, 3]], "###", ignore=True), RED),
         (Region(np.roll(BOX, 1, axis=0), "text"), GREEN),
@@ -57,10 +57,10 @@ def test_regions_are_drawn_in_the_color_of_their_state(
     tmp_path: Path, region: Region, color: tuple[int, int, int]
 ) -> None:
     picture = picture_of(sheet_of(page(tmp_path / "1.png", region)))
-    assert [c for c in (RED, GREEN, GREY, ORANGE) if has(picture, c)] == [color]
+    assert [c for c in (RED, GREEN, GRAY, ORANGE) if has(picture, c)] == [color]
 
 
-def test_outlines_stand_where_they_are_labelled(tmp_path: Path) -> None:
+def test_outlines_stand_where_they_are_labeled(tmp_path: Path) -> None:
     picture = picture_of(sheet_of(page(tmp_path / "1.png", Region(BOX, "text"))))
     rows, columns = np.nonzero((picture == GREEN).all(axis=-1))
     inside = (columns > 45) & (rows > 45)  # right of the number and the dot
@@ -90,7 +90,7 @@ def test_lines_above_their_texts(tmp_path: Path) -> None:
     assert len({sheet.shape for sheet in sheets}) == 1, "long texts are cut off"
 
 
-def test_missing_pictures_leave_a_grey_box(tmp_path: Path) -> None:
+def test_missing_pictures_leave_a_gray_box(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"no picture")
     assert has(sheet_of(page(tmp_path / "1.png", Region(BOX, "text"))), (200, 200, 200))
     labels = LabelSet(tmp_path, "ppocr-rec", (RecognitionRecord(tmp_path / "none.png", "a"),))

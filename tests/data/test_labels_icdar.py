@@ -105,7 +105,7 @@ def test_pictures_in_two_places_are_not_guessed(tmp_path: Path) -> None:
     assert record.image_path == tmp_path / "train" / "img_1.jpg"
 
 
-def test_missing_and_unlabelled_pictures_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_and_unlabeled_pictures_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = folder(tmp_path / "gt", {"gt_1.txt": QUAD, "gt_2.txt": QUAD, "1.png": "", "3.png": "", "4.png": ""})
     assert [record.image_path.name for record in read_labels(labels).records] == ["1.png", "2.jpg"]
     assert "2 pictures have no label file, e.g." in caplog.text

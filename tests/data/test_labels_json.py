@@ -170,9 +170,9 @@ def test_bad_doctr_labels(tmp_path: Path, format: str, good: Any, bad: Any, mess
     assert [entry.line for entry in labels.bad_entries] == [3]
 
 
-def test_a_picture_that_is_labelled_twice_is_not_lost_silently(tmp_path: Path) -> None:
+def test_a_picture_that_is_labeled_twice_is_not_lost_silently(tmp_path: Path) -> None:
     path = write(tmp_path / "labels.json", '{"1.jpg": "a",\n"1.jpg": "b"}')
-    with pytest.raises(LabelError, match=r"labels\.json:2: .*labelled twice"):
+    with pytest.raises(LabelError, match=r"labels\.json:2: .*labeled twice"):
         read_labels(path)
 
 

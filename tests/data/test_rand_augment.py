@@ -62,13 +62,13 @@ def test_enhancers_go_either_way_by_nine_tenths_of_half() -> None:
     red = np.full((9, 9, 3), (200, 100, 100), np.uint8)
     spread = {int(np.ptp(changed("color", red, seed)[0, 0].astype(int))) for seed in range(12)}
     assert spread == {55, 145}
-    np.testing.assert_array_equal(changed("color", two), two)  # grey has no colour to change
+    np.testing.assert_array_equal(changed("color", two), two)  # gray has no color to change
     edges = [np.abs(np.diff(changed("sharpness", LINE, seed).astype(int), axis=1)).mean() for seed in range(12)]
     before = np.abs(np.diff(LINE.astype(int), axis=1)).mean()
     assert {edge > before for edge in edges} == {True, False}
 
 
-def test_translations_fill_with_grey() -> None:
+def test_translations_fill_with_gray() -> None:
     image = np.full((40, 331, 3), 9, np.uint8)
     image[:, 150:160] = 250
     places = set()
@@ -99,7 +99,7 @@ def test_points_follow_the_pixels(name: str, seed: int) -> None:
     for x, y in points.astype(int):
         cv2.circle(image, (int(x), int(y)), 2, (255, 255, 255), -1)
     out, moved = OPERATIONS[name](np.random.default_rng(seed), image, points, 5)
-    white = np.where(out > 140, out, 0)[..., 0].astype(float)  # the grey around the picture does not count
+    white = np.where(out > 140, out, 0)[..., 0].astype(float)  # the gray around the picture does not count
     found = 0
     for x, y in moved:
         if 5 < x < 186 and 5 < y < 42:

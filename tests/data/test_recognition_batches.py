@@ -1,4 +1,4 @@
-"""Batches for the recogniser and the classifier: purity, shapes, and labels that belong to their pictures."""
+"""Batches for the recognizer and the classifier: purity, shapes, and labels that belong to their pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHARSET = english_charset()
 
 
 class BarGenerator:
-    """Stands in for the drawn lines: a black bar under every character's centre, on white."""
+    """Stands in for the drawn lines: a black bar under every character's center, on white."""
 
     def __call__(self, seed, index, *, aspect=None):
         rng = np.random.default_rng((seed, index))
@@ -55,7 +55,7 @@ def batches(bank=None, **changes):
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    """A page of 20 lines, each filled with a grey level of its own, texts L0..L19."""
+    """A page of 20 lines, each filled with a gray level of its own, texts L0..L19."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("page")
@@ -122,7 +122,7 @@ def test_frames_stand_under_the_characters():
 
 
 def test_frame_labels_by_hand():
-    # 100 pixels wide, scaled by 32 / 20: centres 10, 40 and 90 become 16, 64 and 144, frames 4, 16 and 36.
+    # 100 pixels wide, scaled by 32 / 20: centers 10, 40 and 90 become 16, 64 and 144, frames 4, 16 and 36.
     frames = frame_labels([5, 6, 7], np.array([10.0, 40.0, 90.0]), size=(20, 100), height=32, width=192)
     assert {i: int(c) for i, c in enumerate(frames) if c > 0} == {4: 5, 16: 6, 36: 7}
     assert sorted(np.flatnonzero(frames == -1)) == [3, 5, 15, 17, 35, 37]

@@ -16,9 +16,9 @@ from ppocr_jax.data.tia import Warp
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tia.npz")
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.tuples(st.integers(20, 64), st.integers(20, 700))
-# The reference truncates grey levels, OpenCV rounds them. Before version 5 it also rounded positions to 1/32 pixel, and
+# The reference truncates gray levels, OpenCV rounds them. Before version 5 it also rounded positions to 1/32 pixel, and
 # the picture is noise.
-GREY_LEVELS = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 12
+GRAY_LEVELS = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 12
 
 MOVEMENTS = {
     "distort": tia.distort,
@@ -33,8 +33,8 @@ def test_warped_picture_equals_the_reference(case: int) -> None:
     image = GOLDEN["image"]
     warp = Warp.between(GOLDEN[f"start{case}"], GOLDEN[f"end{case}"], image.shape[:2])
     difference = warp.image(image).astype(int) - GOLDEN[f"warped{case}"]
-    assert difference.max() <= GREY_LEVELS
-    assert difference.min() >= 1 - GREY_LEVELS
+    assert difference.max() <= GRAY_LEVELS
+    assert difference.min() >= 1 - GRAY_LEVELS
     assert difference.mean() == pytest.approx(0.5, abs=0.02)  # half a level is what truncation loses
 
 

@@ -1,4 +1,4 @@
-"""Evaluation with made-up pictures whose colours are their texts, and readers that look at the colours."""
+"""Evaluation with made-up pictures whose colors are their texts, and readers that look at the colors."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples
 from ppocr_jax.images import ImageError
 from ppocr_jax.results import Line, Page
 
-RED, GREEN, BLUE, GREY = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90)
-TEXTS = {RED: "Red", GREEN: "green line", BLUE: "###", GREY: ""}
-BOXES = {RED: (10, 10, 60, 30), GREEN: (10, 50, 110, 70), BLUE: (70, 10, 110, 30), GREY: (10, 80, 60, 95)}
+RED, GREEN, BLUE, GRAY = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90)
+TEXTS = {RED: "Red", GREEN: "green line", BLUE: "###", GRAY: ""}
+BOXES = {RED: (10, 10, 60, 30), GREEN: (10, 50, 110, 70), BLUE: (70, 10, 110, 30), GRAY: (10, 80, 60, 95)}
 
 
 @dataclass(frozen=True)
@@ -32,40 +32,40 @@ class Found:
     angle: int = 0
 
 
-def quad(colour):
-    left, top, right, bottom = BOXES[colour]
+def quad(color):
+    left, top, right, bottom = BOXES[color]
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
 
 
-def colour_at_centre(image):
+def color_at_center(image):
     return tuple(image[image.shape[0] // 2, image.shape[1] // 2].tolist())
 
 
 @pytest.fixture
 def labels(tmp_path):
-    """One picture with a line of each colour, on white."""
+    """One picture with a line of each color, on white."""
     picture = np.full((100, 120, 3), 255, np.uint8)
-    for colour, (left, top, right, bottom) in BOXES.items():
-        picture[top:bottom, left:right] = colour
+    for color, (left, top, right, bottom) in BOXES.items():
+        picture[top:bottom, left:right] = color
     Image.fromarray(picture).save(tmp_path / "page.png")
-    regions = [{"transcription": text, "points": quad(colour).tolist()} for colour, text in TEXTS.items()]
+    regions = [{"transcription": text, "points": quad(color).tolist()} for color, text in TEXTS.items()]
     (tmp_path / "label.txt").write_text(f"page.png\t{json.dumps(regions)}\n", encoding="utf-8")
     return tmp_path / "label.txt"
 
 
 def detect(image):
-    """Boxes of every colour that the picture really shows, and a false one."""
-    boxes = [Found(quad(colour)) for colour in TEXTS if (image == colour).all(-1).sum() > 100]
+    """Boxes of every color that the picture really shows, and a false one."""
+    boxes = [Found(quad(color)) for color in TEXTS if (image == color).all(-1).sum() > 100]
     return [*boxes, Found(quad(RED) + np.float32([55, 65]))]
 
 
 def recognize(crops):
-    return [Found(text=TEXTS[colour_at_centre(crop)]) for crop in crops]
+    return [Found(text=TEXTS[color_at_center(crop)]) for crop in crops]
 
 
 def test_detection_counts_unread_lines_as_targets_and_skips_ignored_ones(labels):
     score = evaluate_detection(detect, read_detection_labels(labels))
-    assert score["precision"] == score["area_precision"] == 3 / 4  # red, green, grey; blue ignored; one false
+    assert score["precision"] == score["area_precision"] == 3 / 4  # red, green, gray; blue ignored; one false
     assert score["recall"] == score["area_recall"] == 1
     assert score["hmean"] == pytest.approx(6 / 7)
 
@@ -109,7 +109,7 @@ def test_polygon_is_cut_along_its_rectangle_and_a_thin_region_is_left_out(labels
         ((crop, text),) = line_samples(read_detection_labels(labels))
     assert text == "poly"
     assert crop.shape == (20, 100, 3)
-    assert colour_at_centre(crop) == GREEN
+    assert color_at_center(crop) == GREEN
     assert "'thin' left out" in caplog.text
 
 
@@ -128,9 +128,9 @@ def test_direction_sees_every_second_line_turned():
 
 
 def read_page(image):
-    """Reads every colour, the unsure false line included."""
+    """Reads every color, the unsure false line included."""
     assert image.shape == (100, 120, 3)
-    lines = [Line(tuple(map(tuple, quad(colour).tolist())), text or "junk", 0.9) for colour, text in TEXTS.items()]
+    lines = [Line(tuple(map(tuple, quad(color).tolist())), text or "junk", 0.9) for color, text in TEXTS.items()]
     false = Line(tuple(map(tuple, (quad(RED) + 60).tolist())), "false", 0.4)
     return Page(120, 100, (*lines, false))
 

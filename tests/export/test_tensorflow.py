@@ -52,7 +52,7 @@ def test_saved_model_and_tflite(export):
 
 def run_tflite(path, images: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated in favour of another package
+        warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated in favor of another package
         interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)

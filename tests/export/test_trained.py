@@ -75,7 +75,7 @@ def test_lone_weights_need_a_task(tmp_path, variables):
         load_trained(path, task="det")
 
 
-def test_charset_of_a_recogniser(tmp_path):
+def test_charset_of_a_recognizer(tmp_path):
     Charset(tuple("abc")).save(tmp_path / "abc.txt")
     config = RecConfig(model=RecModelConfig(charset=str(tmp_path / "abc.txt"), scale=0.25, hidden=8))
     options = {"num_classes": 4, "scale": 0.25, "hidden": 8}
@@ -92,7 +92,7 @@ def test_charset_of_a_recogniser(tmp_path):
         load_trained(tmp_path)
 
 
-def test_lone_recogniser_needs_a_charset(tmp_path):
+def test_lone_recognizer_needs_a_charset(tmp_path):
     save_safetensors(tmp_path / "rec.safetensors", {"params": {"kernel": np.zeros(3, np.float32)}})
     with pytest.raises(UserError, match="add --charset"):
         load_trained(tmp_path / "rec.safetensors")
@@ -132,6 +132,6 @@ def test_files_that_are_no_weights(tmp_path, run_folder):
         load_trained(half)
 
 
-def test_variable_shapes_agree_with_what_initialising_gives():
+def test_variable_shapes_agree_with_what_initializing_gives():
     shapes = variable_shapes(CLS)
     assert shapes["params"]["head"]["kernel"].shape == (200, 2)

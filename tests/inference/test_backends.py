@@ -26,7 +26,7 @@ def test_detector_file_takes_nhwc(stripes_model, images):
     np.testing.assert_array_equal(probability > 0.5, images.max(axis=3) > -1.2)
 
 
-def test_recogniser_and_classifier_files(stripes_model, images):
+def test_recognizer_and_classifier_files(stripes_model, images):
     recognizer = OnnxBackend(stripes_model / "rec.onnx", threads=1)
     probabilities = recognizer(images[:, :32])
     assert probabilities.shape == (2, 24, 4)
@@ -111,7 +111,7 @@ def test_make_backend_compares_the_number_of_classes(tmp_path):
 
 
 class ToyModel:
-    """Stands in for a Flax network: the detector gives the brightest channel, the recogniser its frames' means."""
+    """Stands in for a Flax network: the detector gives the brightest channel, the recognizer its frames' means."""
 
     def __init__(self, name: str, scale: float) -> None:
         self.name, self.scale, self.shapes = name, scale, []
@@ -152,7 +152,7 @@ def test_jax_backend_buckets_sizes_and_cuts_back(toy_models, weights):
     assert toy_models[0].shapes == [(1, 128, 128, 3)], "one compilation for the whole bucket"
 
 
-def test_jax_recogniser_pads_batch_and_width_with_zeros(toy_models, weights):
+def test_jax_recognizer_pads_batch_and_width_with_zeros(toy_models, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((3, 32, 330, 3), np.float32)
     probabilities = backend(images)

@@ -54,18 +54,18 @@ def test_boxes_equal_the_reference(case, variant):
 
 
 @given(
-    centre=st.tuples(st.floats(80, 120), st.floats(70, 90)),
+    center=st.tuples(st.floats(80, 120), st.floats(70, 90)),
     width=st.floats(40, 90),
     height=st.floats(10, 30),
     angle=st.floats(-89, 89),
 )
 @settings(max_examples=50)
-def test_unclipping_undoes_the_shrinking_of_a_targets_text(centre, width, height, angle):
+def test_unclipping_undoes_the_shrinking_of_a_targets_text(center, width, height, angle):
     """A rectangle w x h found whole grows by w h 1.5 / (2 w + 2 h) on each side."""
-    page = page_with(cv2.boxPoints((centre, (width, height), angle)))
+    page = page_with(cv2.boxPoints((center, (width, height), angle)))
     (found,) = boxes_from_map(page, source_size=page.shape)
     growth = 1.5 * width * height / (width + height)
-    expected = cv2.boxPoints((centre, (width + growth, height + growth), angle))
+    expected = cv2.boxPoints((center, (width + growth, height + growth), angle))
     inside = np.clip(expected, 0, (200, 160))
     assert polygon_iou(found.points, inside) > 0.75
     assert found.score > 0.7

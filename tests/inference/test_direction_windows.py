@@ -41,9 +41,9 @@ class Brightness:
         return np.stack([1 - turned, turned], axis=1).astype(np.float32)
 
 
-def stripes(*greys: int) -> np.ndarray:
+def stripes(*grays: int) -> np.ndarray:
     """A line of windows of equal length."""
-    return np.concatenate([np.full((48, 192, 3), grey, np.uint8) for grey in greys], axis=1)
+    return np.concatenate([np.full((48, 192, 3), gray, np.uint8) for gray in grays], axis=1)
 
 
 def test_windows_decide_by_their_geometric_mean() -> None:

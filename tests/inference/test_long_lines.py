@@ -1,4 +1,4 @@
-"""Lines longer than the recogniser takes at once."""
+"""Lines longer than the recognizer takes at once."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_windows_narrower_than_their_overlap_are_refused():
 
 
 def line_of(classes: np.ndarray) -> np.ndarray:
-    """Probabilities (T, 4) of a recogniser that is sure of each frame."""
+    """Probabilities (T, 4) of a recognizer that is sure of each frame."""
     return 0.9 * np.eye(4, dtype=np.float32)[classes] + 0.025
 
 
@@ -63,7 +63,7 @@ def test_what_a_window_sees_at_its_ends_is_taken_from_the_other():
 
 
 class Columns:
-    """Reads the colour of each group of four columns: red, green, blue or none, and notes the widths it was given."""
+    """Reads the color of each group of four columns: red, green, blue or none, and notes the widths it was given."""
 
     def __init__(self) -> None:
         self.widths: list[int] = []

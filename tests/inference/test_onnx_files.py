@@ -49,7 +49,7 @@ def test_files_of_ppocr_jax_say_all_themselves(expected):
     assert ocr(PICTURE).text == expected
 
 
-def test_a_detector_with_a_channel_axis_and_a_recogniser_with_its_characters_inside(tmp_path, expected):
+def test_a_detector_with_a_channel_axis_and_a_recognizer_with_its_characters_inside(tmp_path, expected):
     characters = "\n".join(c for c in load_charset("en").characters if c != " ")
     ocr = OCR(
         det=disguised("det.onnx", tmp_path / "det.onnx", four_axes=True),
@@ -95,7 +95,7 @@ def test_wrong_files_are_named(tmp_path):
         OCR(det=EN / "rec.onnx")
     with pytest.raises(BundleError, match="is no detector: its output is"):
         OCR(det=disguised("cls.onnx", tmp_path / "cls.onnx"))
-    with pytest.raises(BundleError, match="a charset belongs to a recogniser"):
+    with pytest.raises(BundleError, match="a charset belongs to a recognizer"):
         OCR(charset="en")
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(BundleError, match="cannot load"):

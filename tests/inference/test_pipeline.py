@@ -20,7 +20,7 @@ from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier,
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
-# Text, centre, clockwise rotation in degrees; in reading order (rows by the top-left corner of the upright box).
+# Text, center, clockwise rotation in degrees; in reading order (rows by the top-left corner of the upright box).
 LINES = [
     ("abc", (150, 60), 0),
     ("ccab", (520, 64), 180),
@@ -181,7 +181,7 @@ def test_models_with_only_some_networks(stripes_model):
         reader.classify([])
     finder = OCR.from_stages(detector=Detector(make_backend(bundle, "det"), replace(bundle.det, limit_side=640)))
     assert len(finder.detect(PAGE)) == len(LINES)
-    with pytest.raises(BundleError, match="no recogniser"):
+    with pytest.raises(BundleError, match="no recognizer"):
         finder.recognize([])
 
 
@@ -214,7 +214,7 @@ def test_batches_are_those_of_paddleocr():
 
     def backend(images: np.ndarray) -> np.ndarray:
         seen.append(images)
-        which = np.round((images[:, 0, 0, 0] + 1) * 127.5).astype(int)  # undoes the normalisation
+        which = np.round((images[:, 0, 0, 0] + 1) * 127.5).astype(int)  # undoes the normalization
         return np.repeat(np.eye(15, dtype=np.float32)[which + 1][:, None], 2, axis=1)
 
     charset = Charset(tuple("abcdefghijklmn"))

@@ -47,7 +47,7 @@ def test_clear_rows_are_read_from_top_to_bottom_and_left_to_right(rows, seed):
 
 
 @given(corners=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 100)), min_size=2, max_size=40))
-def test_no_neighbours_are_left_to_swap(corners):
+def test_no_neighbors_are_left_to_swap(corners):
     quads = quads_at(*corners)
     x, y = quads[reading_order(quads), 0].T
     assert not ((np.abs(np.diff(y)) < ROW_TOLERANCE) & (np.diff(x) < 0)).any()

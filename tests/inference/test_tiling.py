@@ -38,7 +38,7 @@ def test_every_pixel_comes_from_inside_a_tile(rows: int, columns: int, side: int
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_tiles_are_joined_where_no_text_is(seed: int, across: bool):
-    """Every tile sees its lines of text brighter than its neighbours do: a line that a seam crosses shows both."""
+    """Every tile sees its lines of text brighter than its neighbors do: a line that a seam crosses shows both."""
     rng = np.random.default_rng(seed)
     picture = np.zeros((960, 160, 3), np.float32)
     pitch = int(rng.integers(12, 31))

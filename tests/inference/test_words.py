@@ -28,7 +28,7 @@ def decode(runs: list[tuple[str, int]]) -> Decoded:
 def test_characters_reach_to_the_middle_between_their_frames():
     line = decode([("", 1), ("a", 2), ("", 3), ("b", 2), ("", 1), (" ", 1), ("", 2), ("c", 4), ("", 4)])
     assert (line.positions, line.ends, line.extent) == ((1, 6, 9, 12), (3, 8, 10, 16), 20)
-    ab, c = line_words(line, BOX)  # centres at frames 2, 7, 9.5, 14 of 20: 5 pixels a frame
+    ab, c = line_words(line, BOX)  # centers at frames 2, 7, 9.5, 14 of 20: 5 pixels a frame
     assert (ab.text, c.text) == ("ab", "c")
     assert ab.quad == pytest.approx(np.array([(100, 50), (141.25, 50), (141.25, 70), (100, 70)]), abs=1e-4)
     assert ab.chars[0].quad[1] == pytest.approx((122.5, 50), abs=1e-4)

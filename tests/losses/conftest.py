@@ -40,7 +40,7 @@ def det_targets(reference) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def recognizers(reference) -> tuple[dict[str, jax.Array], ...]:
-    """Outputs of two students, as the recogniser names them; the first has features too."""
+    """Outputs of two students, as the recognizer names them; the first has features too."""
     first, second = (
         {"logits": jnp.asarray(reference[logits]), "backbone": jnp.asarray(frames_first(reference[backbone]))}
         for logits, backbone in (("rec_logits", "udml_backbone1"), ("rec_logits2", "udml_backbone2"))

@@ -138,7 +138,7 @@ def test_frame_loss_by_hand():
     assert float(frame_loss(logits, frames, blank_weight=0.3)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_frame_loss_without_labelled_frames_is_zero():
+def test_frame_loss_without_labeled_frames_is_zero():
     logits = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
     frames = np.full((2, 4), IGNORED_FRAME, np.int32)
     value, gradient = jax.value_and_grad(lambda x: frame_loss(x, frames))(jnp.asarray(logits))

@@ -103,7 +103,7 @@ def resnet_vd(t: Tensors, x: np.ndarray, depths: tuple[int, ...], stem: Pair, do
     return maps
 
 
-# Kernel, squeeze-and-excite, activation, strides, shortcut of the mobile recogniser's units.
+# Kernel, squeeze-and-excite, activation, strides, shortcut of the mobile recognizer's units.
 MOBILE_UNITS = (
     (3, True, relu, (1, 1), False),
     (3, False, relu, (2, 1), False),
@@ -120,7 +120,7 @@ MOBILE_UNITS = (
 
 
 def mobilenet_v3_text(t: Tensors, x: np.ndarray) -> np.ndarray:
-    """The mobile recogniser's backbone, (N, 3, 32, W) -> (N, 288, 1, W / 4)."""
+    """The mobile recognizer's backbone, (N, 3, 32, W) -> (N, 288, 1, W / 4)."""
 
     def conv_norm(name: str, x: np.ndarray, strides: Pair = (1, 1)) -> np.ndarray:
         name = f"backbone.{name}"
@@ -184,7 +184,7 @@ def bilstm(t: Tensors, layer: int, x: np.ndarray) -> np.ndarray:
 
 
 def read(t: Tensors, backbone: np.ndarray) -> dict[str, np.ndarray]:
-    """What a recogniser with a head of one layer makes of its backbone's output (N, C, 1, T)."""
+    """What a recognizer with a head of one layer makes of its backbone's output (N, C, 1, T)."""
     sequence = backbone[:, :, 0].transpose(0, 2, 1)
     neck = bilstm(t, 1, bilstm(t, 0, sequence))
     logits = neck @ t["head.fc.weight"] + t["head.fc.bias"]

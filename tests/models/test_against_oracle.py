@@ -17,7 +17,7 @@ from tests.helpers import golden_tensors
 from tests.models import oracle
 from tests.models.reference import description, model_and_shapes
 
-# Every function runs once or twice, so optimising would only cost time.
+# Every function runs once or twice, so optimizing would only cost time.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 RESNET18, RESNET34 = (2, 2, 2, 2), (3, 4, 6, 3)
 RECOGNIZERS = {

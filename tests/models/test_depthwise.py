@@ -18,7 +18,7 @@ STRIDES = ((1, 1), (2, 1), (2, 2))
 CHANNELS = 3
 # Sums of up to 25 taps and, for the kernel, of a few thousand pixels, in another order than XLA's.
 TOLERANCE = 2e-5
-# Every case compiles anew and runs once, so optimising would only cost time.
+# Every case compiles anew and runs once, so optimizing would only cost time.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
@@ -76,9 +76,9 @@ def test_agrees_on_both_sides_of_the_row_unrolling(height):
 
 
 def test_a_single_tap_moves_the_picture():
-    """By hand: a kernel with a 1 beside its centre copies the neighbour and leaves zeros at the border."""
+    """By hand: a kernel with a 1 beside its center copies the neighbor and leaves zeros at the border."""
     x = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
-    right_neighbour = np.zeros((3, 3, 1), np.float32)
-    right_neighbour[1, 2] = 1
-    moved = np.asarray(depthwise_conv_shifted(x, right_neighbour, (1, 1)))[0, :, :, 0]
+    right_neighbor = np.zeros((3, 3, 1), np.float32)
+    right_neighbor[1, 2] = 1
+    moved = np.asarray(depthwise_conv_shifted(x, right_neighbor, (1, 1)))[0, :, :, 0]
     np.testing.assert_array_equal(moved, [[1, 2, 3, 0], [5, 6, 7, 0], [9, 10, 11, 0]])

@@ -16,7 +16,7 @@ from ppocr_jax.models.ops import conv_as_product, conv_native, upsample_nearest
 from ppocr_jax.models.pooling import max_pool_2x2, max_pool_3x3
 
 TOLERANCE = 2e-5
-# Every case compiles anew and runs once, so optimising would only cost time.
+# Every case compiles anew and runs once, so optimizing would only cost time.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 

@@ -1,4 +1,4 @@
-"""What quantisation is calibrated with."""
+"""What quantization is calibrated with."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Quantised networks: complete, smaller, really in int8, and reading nearly the same."""
+"""Quantized networks: complete, smaller, really in int8, and reading nearly the same."""
 
 import difflib
 import io
@@ -29,7 +29,7 @@ def slim(*arguments):
 
 
 @pytest.fixture(scope="module")
-def quantised(tmp_path_factory):
+def quantized(tmp_path_factory):
     """What `slim int8` wrote and printed."""
     folder, out = tmp_path_factory.mktemp("models") / "deep" / "int8", io.StringIO()
     with redirect_stdout(out):
@@ -38,58 +38,58 @@ def quantised(tmp_path_factory):
 
 
 def graph_that_runs(path, tmp_path):
-    """The graph as ONNX Runtime has optimised it."""
+    """The graph as ONNX Runtime has optimized it."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     model = simplify(path.read_bytes())
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return onnx.load(tmp_path / "optimised.onnx").graph
+    return onnx.load(tmp_path / "optimized.onnx").graph
 
 
-def test_folder_is_complete_and_says_what_it_is(quantised):
-    assert sorted(path.name for path in quantised.folder.iterdir()) == [
+def test_folder_is_complete_and_says_what_it_is(quantized):
+    assert sorted(path.name for path in quantized.folder.iterdir()) == [
         "cls.onnx",
         "det.onnx",
         "model.json",
         "rec.onnx",
     ]
-    assert quantised.bundle.name == "en-int8"
-    assert quantised.bundle.charset == EN.charset
-    assert [quantised.bundle.spec(task).safetensors for task in ("det", "cls", "rec")] == [None] * 3
-    assert quantised.bundle.provenance["det"]["from"] == EN.provenance["det"]["from"]
-    assert quantised.bundle.provenance["det"]["int8"]["of"] == "en"
-    assert "int8" not in quantised.bundle.provenance["cls"]
-    assert quantised.bundle.file("cls", "onnx").read_bytes() == EN.file("cls", "onnx").read_bytes()
+    assert quantized.bundle.name == "en-int8"
+    assert quantized.bundle.charset == EN.charset
+    assert [quantized.bundle.spec(task).safetensors for task in ("det", "cls", "rec")] == [None] * 3
+    assert quantized.bundle.provenance["det"]["from"] == EN.provenance["det"]["from"]
+    assert quantized.bundle.provenance["det"]["int8"]["of"] == "en"
+    assert "int8" not in quantized.bundle.provenance["cls"]
+    assert quantized.bundle.file("cls", "onnx").read_bytes() == EN.file("cls", "onnx").read_bytes()
 
 
 @pytest.mark.parametrize("task", ["det", "rec"])
-def test_files_keep_their_metadata(quantised, task):
-    before, after = make_backend(EN, task), make_backend(quantised.bundle, task)  # the latter checks it, too
+def test_files_keep_their_metadata(quantized, task):
+    before, after = make_backend(EN, task), make_backend(quantized.bundle, task)  # the latter checks it, too
     assert after.header == before.header
-    model = onnx.load(quantised.bundle.file(task, "onnx"))
+    model = onnx.load(quantized.bundle.file(task, "onnx"))
     assert model.producer_name == "ppocr_jax"
     assert not model.graph.value_info
 
 
-# Of the recogniser 1.6 MB are the LSTM.
+# Of the recognizer 1.6 MB are the LSTM.
 @pytest.mark.parametrize(("task", "ratio"), [("det", 0.4), ("rec", 0.62)])
-def test_files_are_smaller(quantised, task, ratio):
-    sizes = [bundle.file(task, "onnx").stat().st_size for bundle in (EN, quantised.bundle)]
+def test_files_are_smaller(quantized, task, ratio):
+    sizes = [bundle.file(task, "onnx").stat().st_size for bundle in (EN, quantized.bundle)]
     assert sizes[1] < ratio * sizes[0]
 
 
 @pytest.mark.parametrize("task", ["det", "rec"])
-def test_convolutions_run_in_int8_and_gates_cost_nothing(quantised, task, tmp_path):
+def test_convolutions_run_in_int8_and_gates_cost_nothing(quantized, task, tmp_path):
     before = onnx.load_from_string(simplify(EN.file(task, "onnx").read_bytes())).graph
     convolutions = sum(node.op_type == "Conv" for node in before.node)
-    names = [node.op_type for node in graph_that_runs(quantised.bundle.file(task, "onnx"), tmp_path).node]
+    names = [node.op_type for node in graph_that_runs(quantized.bundle.file(task, "onnx"), tmp_path).node]
     assert names.count("QLinearConv") == convolutions - FLOAT_CONVOLUTIONS[task]
     assert names.count("QLinearMul") >= sum(node.op_type == "HardSwish" for node in before.node) - STEM
 
 
-def test_what_loses_accuracy_stays_float(quantised):
-    graph = onnx.load(quantised.bundle.file("rec", "onnx")).graph
+def test_what_loses_accuracy_stays_float(quantized):
+    graph = onnx.load(quantized.bundle.file("rec", "onnx")).graph
     makers = {value: node.op_type for node in graph.node for value in node.output}
     users = {value: node for node in graph.node for value in node.input}
     for op_type in ("LSTM", "MatMul", "Softmax"):
@@ -103,24 +103,24 @@ def test_what_loses_accuracy_stays_float(quantised):
 
 
 @pytest.mark.parametrize("name", ["receipt.jpg", "sign.jpg"])
-def test_reads_nearly_the_same(quantised, name):
-    expected, got = (OCR(model)(EXAMPLES / name).text for model in ("en", quantised.folder))
+def test_reads_nearly_the_same(quantized, name):
+    expected, got = (OCR(model)(EXAMPLES / name).text for model in ("en", quantized.folder))
     assert len(expected) > 20
     assert difflib.SequenceMatcher(None, expected, got, autojunk=False).ratio() > 0.9
 
 
-def test_simplifying_changes_nothing(quantised):
+def test_simplifying_changes_nothing(quantized):
     images = np.random.default_rng(0).normal(0, 1, (2, 32, 96, 3)).astype(np.float32)
-    path = quantised.bundle.file("rec", "onnx")
+    path = quantized.bundle.file("rec", "onnx")
     assert np.allclose(OnnxBackend(path)(images), OnnxBackend(path, as_is=True)(images), atol=1e-5)
 
 
-def test_report(quantised):
-    header, det, rec = (line.split() for line in quantised.table)
+def test_report(quantized):
+    header, det, rec = (line.split() for line in quantized.table)
     assert header[0] == "network"
     assert (det[0], rec[0]) == ("det", "rec")
     assert float(det[1]) == pytest.approx(EN.file("det", "onnx").stat().st_size / 1e6, abs=0.01)
-    assert float(rec[2]) == pytest.approx(quantised.bundle.file("rec", "onnx").stat().st_size / 1e6, abs=0.01)
+    assert float(rec[2]) == pytest.approx(quantized.bundle.file("rec", "onnx").stat().st_size / 1e6, abs=0.01)
     for row in (det, rec):
         assert float(row[3]) > 0
         assert 0 < float(row[6]) < 0.02
@@ -168,7 +168,7 @@ def test_gate_on_bytes_is_a_hard_sigmoid(alpha, beta):
 
 
 def test_hard_sigmoid_between_floats_stays():
-    model = onnx.load(EN.file("rec", "onnx"))  # those of squeeze-and-excitation, not quantised
+    model = onnx.load(EN.file("rec", "onnx"))  # those of squeeze-and-excitation, not quantized
     gates_on_bytes(model)
     assert sum(node.op_type == "HardSigmoid" for node in model.graph.node) == 2
 

@@ -1,4 +1,4 @@
-"""Centres are the mean features of the lines read right, class by class."""
+"""Centers are the mean features of the lines read right, class by class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEVELS = {"a": 60, "b": 120, "c": 180}
 
 
 class Reader(nn.Module):
-    """Reads the grey level of each column of 4 pixels; its feature is (level, 1). Nothing to learn."""
+    """Reads the gray level of each column of 4 pixels; its feature is (level, 1). Nothing to learn."""
 
     @nn.compact
     def __call__(self, images, *, train):
@@ -55,7 +55,7 @@ def test_only_lines_read_right_count(network, tmp_path):
     np.testing.assert_array_equal(load_centers(str(tmp_path / "c.safetensors"), CHARSET), found.values)
 
 
-def test_a_class_never_read_keeps_a_random_centre_of_the_seed(network):
+def test_a_class_never_read_keeps_a_random_center_of_the_seed(network):
     samples = [(_line("ab"), "ab")]
     first, again, other = (extract_centers(network, samples, seed=seed) for seed in (1, 1, 2))
     assert first.counts[3] == 0
@@ -63,6 +63,6 @@ def test_a_class_never_read_keeps_a_random_centre_of_the_seed(network):
     assert not np.allclose(first.values[3], other.values[3])
 
 
-def test_a_recogniser_that_reads_nothing_right_gives_no_centres(network):
-    with pytest.raises(UserError, match="none of 1 lines was read as labelled"):
+def test_a_recognizer_that_reads_nothing_right_gives_no_centers(network):
+    with pytest.raises(UserError, match="none of 1 lines was read as labeled"):
         extract_centers(network, [(_line("ab"), "ba")])

@@ -1,4 +1,4 @@
-"""Three optimiser steps of whole networks against the reference implementation, from deterministic weights.
+"""Three optimizer steps of whole networks against the reference implementation, from deterministic weights.
 
 What they check together: network and BatchNorm in train mode, loss, gradients, coupled L2, Adam, and the step itself.
 """

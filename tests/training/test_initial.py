@@ -97,5 +97,5 @@ def test_centers_belong_to_characters(tmp_path):
     assert load_centers(str(file), OLD).shape == (4, 2)
     with pytest.raises(WeightsError, match="of other characters"):
         load_centers(str(file), NEW)
-    with pytest.raises(WeightsError, match="cannot read centres"):
+    with pytest.raises(WeightsError, match="cannot read centers"):
         load_centers(str(tmp_path / "none.safetensors"), OLD)

@@ -35,7 +35,7 @@ def test_schedules_are_those_of_paddleocr(case):
     actual = np.asarray(schedule(jnp.arange(len(case["lr"]))), np.float64)
     if case["name"] == "Cosine" and "warmup_epoch" not in case["args"]:
         # Recorded by calling Paddle's `get_lr()` after each step. For a bare cosine that method multiplies the current
-        # rate by lr(t) / lr(t - 1), a factor that the rate holds already; the optimiser itself sees lr(t).
+        # rate by lr(t) / lr(t - 1), a factor that the rate holds already; the optimizer itself sees lr(t).
         actual[1:] *= actual[1:] / actual[:-1]
     np.testing.assert_allclose(actual, case["lr"], rtol=2e-6)
 

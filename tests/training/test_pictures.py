@@ -28,7 +28,7 @@ class ReadsA(nn.Module):
         return {"probabilities": jnp.zeros((len(images), images.shape[2] // 4, 3)).at[..., 1].set(1.0)}
 
 
-def test_normalised_pictures_come_back():
+def test_normalized_pictures_come_back():
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     for normalization in (DETECTOR_NORMALIZATION, LINE_NORMALIZATION):
         np.testing.assert_array_equal(normalization.picture(normalization(image)), image)

@@ -133,7 +133,7 @@ def as_jpeg(image_rgb: np.ndarray, mode: str = "RGB", **options: Any) -> bytes:
     return out.getvalue()
 
 
-COLOR, GREY = smooth(3), np.repeat(smooth(1), 3, axis=2)
+COLOR, GRAY = smooth(3), np.repeat(smooth(1), 3, axis=2)
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 
@@ -143,10 +143,10 @@ TURNED[0x0112] = 6
     [
         as_jpeg(COLOR, quality=60),
         as_jpeg(COLOR, quality=60, progressive=True),
-        as_jpeg(GREY, "L", quality=60),
-        as_jpeg(GREY, "RGB", quality=60),
+        as_jpeg(GRAY, "L", quality=60),
+        as_jpeg(GRAY, "RGB", quality=60),
     ],
-    ids=["color", "progressive", "grey", "grey in colors"],
+    ids=["color", "progressive", "gray", "gray in colors"],
 )
 def test_a_jpeg_file_is_kept_as_it_is(tmp_path: Path, original: bytes):
     decoded = np.array(Image.open(io.BytesIO(original)).convert("RGB"))
@@ -174,7 +174,7 @@ def test_other_files_are_not(tmp_path: Path, original: bytes):
     assert np.abs(shown - COLOR).max() <= 12
 
 
-@pytest.mark.parametrize("image_rgb", [COLOR, GREY, np.where(GREY > 90, np.uint8(255), np.uint8(0))])
+@pytest.mark.parametrize("image_rgb", [COLOR, GRAY, np.where(GRAY > 90, np.uint8(255), np.uint8(0))])
 def test_lossless_pictures(tmp_path: Path, image_rgb: np.ndarray):
     np.testing.assert_array_equal(rendered_alone(tmp_path / "a.pdf", image_rgb, quality=None), image_rgb)
 

@@ -48,7 +48,7 @@ def test_the_picture_is_read_again(tmp_path: Path):
 
 
 def test_the_second_page_of_a_document_is_read_again(tmp_path: Path):
-    pages = [Image.new("L", (60, 40), grey) for grey in (0, 200)]
+    pages = [Image.new("L", (60, 40), gray) for gray in (0, 200)]
     pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
     drawn = Page(60, 40, (), str(tmp_path / "a.tiff"), number=2).draw()
     assert (drawn[:, :60] == 200).all()

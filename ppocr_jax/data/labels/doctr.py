@@ -84,7 +84,7 @@ def _read(
             if not member.key:
                 raise ValueError("the picture's name is empty")
             if member.key in seen:
-                raise ValueError(f"{member.key} is labelled twice, and docTR would take the last label")
+                raise ValueError(f"{member.key} is labeled twice, and docTR would take the last label")
             seen.add(member.key)
             records.append(parse(root / member.key, member.value))
     warn_of_skipped(path, len(bad.found), len(records), unit="pictures")

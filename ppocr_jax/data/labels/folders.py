@@ -64,7 +64,7 @@ class PictureFolder:
         """Path of a picture; one that is not there gets the usual ending, and opening it will say so."""
         return self.folder / self._names.get(stem, stem + _ENDING_IF_UNKNOWN)
 
-    def warn_of_unlabelled(self, stems: Iterable[str]) -> None:
+    def warn_of_unlabeled(self, stems: Iterable[str]) -> None:
         """Log how many pictures have none of the given names."""
         rest = self._names.keys() - set(stems)
         if rest:
@@ -144,7 +144,7 @@ def read_label_folder(
             records.append(DetectionRecord(pictures.path(stem), regions))
     warn_of_skipped(path, len(files) - len(records), len(records), unit="pictures")
     if path.is_dir():
-        pictures.warn_of_unlabelled(stems)
+        pictures.warn_of_unlabeled(stems)
     return records
 
 

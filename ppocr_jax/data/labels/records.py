@@ -20,7 +20,7 @@ class LabelError(UserError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One labelled region.
+    """One labeled region.
 
     Attributes:
         points: (n, 2) float32, n >= 4, (x, y) in pixels of the upright picture, clockwise.

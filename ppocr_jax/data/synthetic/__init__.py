@@ -1,1 +1,1 @@
-"""Pictures of text that never was: lines for recognisers, pages for detectors, drawn on demand from a seed."""
+"""Pictures of text that never was: lines for recognizers, pages for detectors, drawn on demand from a seed."""

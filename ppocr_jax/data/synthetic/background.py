@@ -40,7 +40,7 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
 
 
 def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width, 3) float32 of one colour."""
+    """(height, width, 3) float32 of one color."""
     return np.broadcast_to(np.asarray(color, np.float32), (height, width, 3)).copy()
 
 

@@ -43,7 +43,7 @@ class PageCanvas:
     """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
 
     def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: View):
-        """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a colour of its own."""
+        """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a color of its own."""
         from PIL import Image, ImageDraw
 
         self.view = view
@@ -110,11 +110,11 @@ class PageCanvas:
         outline: tuple | None = None,
         column: bool = False,
     ) -> Box | None:
-        """Draw a tilted line about (x, y), if all of it is visible; with an edge of colour `outline`, if given.
+        """Draw a tilted line about (x, y), if all of it is visible; with an edge of color `outline`, if given.
 
         A `column` has upright characters one below the other where the tilt's angle is a quarter turn, pi / 2.
 
-        Whether other text is there is the caller's to check: upright boxes of tilted neighbours overlap.
+        Whether other text is there is the caller's to check: upright boxes of tilted neighbors overlap.
 
         Returns:
             The upright box that holds it, or None where nothing was drawn.
@@ -181,7 +181,7 @@ class PageCanvas:
             self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
 
     def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
-        """((3,) mean colour, standard deviation of the grey level) of the ground under `box`."""
+        """((3,) mean color, standard deviation of the gray level) of the ground under `box`."""
         x0, y0, x1, y1 = (int(v) for v in box)
         pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)
         return pixels.mean(axis=0), float(pixels.mean(axis=1).std())

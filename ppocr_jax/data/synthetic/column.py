@@ -1,4 +1,4 @@
-"""Text written from top to bottom, as a recogniser meets it: turned on its side."""
+"""Text written from top to bottom, as a recognizer meets it: turned on its side."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def can_be_column(text: str) -> bool:
 
 
 def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
-    """Draw `text` as a column of upright characters, turned by 90 degrees anticlockwise (`np.rot90`).
+    """Draw `text` as a column of upright characters, turned by 90 degrees counter-clockwise (`np.rot90`).
 
-    That is how PaddleOCR hands a crop of at least 1.5 times its width to the recogniser: the column's top is at the
+    That is how PaddleOCR hands a crop of at least 1.5 times its width to the recognizer: the column's top is at the
     picture's left, so characters follow each other in x.
 
     Args:
         text: the line.
         lettering: how it is set; tracking widens the distance from character to character, space_scale the spaces.
         margin: pixels of room on each side.
-        above, below: neighbouring columns, above and below in the turned picture: at the right and left of this one.
+        above, below: neighboring columns, above and below in the turned picture: at the right and left of this one.
 
     Raises:
         ValueError: the face lacks a character of `text`, or `text` is blank.
@@ -49,8 +49,8 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
     picture = Image.new("L", (2 * half, round(cells[-1][1]) + 2 * margin))
     _stack(picture, text, cells, lettering, half, margin)
     left, top, right, bottom = picture.getbbox() or (0, 0, *picture.size)
-    for neighbour, side in ((above, 1), (below, -1)):
-        visible = neighbour[: len(text)]
+    for neighbor, side in ((above, 1), (below, -1)):
+        visible = neighbor[: len(text)]
         if visible and lettering.face.covers(visible):
             _stack(picture, visible, list(_cells(visible, lettering)), lettering, half + side * 1.3 * size, margin)
     # A column is as wide as its em, however narrow its characters.

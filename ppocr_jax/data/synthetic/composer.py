@@ -68,7 +68,7 @@ class Composer:
         self.y += lines * self.leading
 
     def line(self, text: str, *, anchor: str = "l", scale: float = 1.0) -> None:
-        """One line of the column, centred for anchor "m"."""
+        """One line of the column, centered for anchor "m"."""
         if scale > 1:
             self.next(scale - 1)
         x = {"l": self.left, "m": (self.left + self.right) / 2, "r": self.right}[anchor]
@@ -76,7 +76,7 @@ class Composer:
         self.next()
 
     def cells(self, texts: list[str], edges: list[tuple[float, str]]) -> None:
-        """Texts at (relative x, anchor) of one line, each kept clear of its neighbours."""
+        """Texts at (relative x, anchor) of one line, each kept clear of its neighbors."""
         anchors = [self.left + e * self.width for e, _ in edges]
         for i, (text, (_, anchor)) in enumerate(zip(texts, edges, strict=True)):
             if anchor == "l":

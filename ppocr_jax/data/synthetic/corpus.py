@@ -155,7 +155,7 @@ def _joint(left: str, right: str, charset: Charset) -> str:
 
 
 def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """Whole neighbouring words of `text`, or of Chinese neighbouring characters, `low` to `high` characters long.
+    """Whole neighboring words of `text`, or of Chinese neighboring characters, `low` to `high` characters long.
 
     "" when there are none.
     """

@@ -149,29 +149,29 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     """
     import cv2
 
-    grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    dark, bright = _dark_and_bright(grey)
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    dark, bright = _dark_and_bright(gray)
     if bright - dark < 60:
         return image_rgb
-    ragged = smooth_noise(rng, *grey.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
+    ragged = smooth_noise(rng, *gray.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
     share, steepness = np.float32(rng.uniform(0.45, 0.65)), np.float32(rng.uniform(2, 6))
-    low, high = _surroundings(grey, text_height)
+    low, high = _surroundings(gray, text_height)
     # Where next to nothing is about, the whole picture's extremes take over, little by little.
     near = np.clip((high - low - 20) / 30, 0, 1)
     low += (1 - near) * (np.float32(dark) - low)
     contrast = high - low + (1 - near) * (np.float32(bright) - high)
-    levels = (grey - low) / contrast - share + ragged
+    levels = (gray - low) / contrast - share + ragged
     levels = np.clip(levels * (150 * steepness) + 127, 0, 255).astype(np.uint8)
     return cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)
 
 
-def _surroundings(grey: np.ndarray, text_height: float) -> tuple[np.ndarray, np.ndarray]:
+def _surroundings(gray: np.ndarray, text_height: float) -> tuple[np.ndarray, np.ndarray]:
     """(h, w) float32 each: the darkest and the brightest level within about a text height, smoothly joined."""
     import cv2
 
     reach = 2 * max(2, round(0.6 * text_height)) + 1
     around = cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach))
-    low, high = cv2.erode(grey, around), cv2.dilate(grey, around)
+    low, high = cv2.erode(gray, around), cv2.dilate(gray, around)
     return cv2.blur(low, (reach, reach)).astype(np.float32), cv2.blur(high, (reach, reach)).astype(np.float32)
 
 

@@ -1,6 +1,6 @@
-"""What is done to lettering when it is laid on its ground: outlines, relief, drop shadows, two-coloured ink.
+"""What is done to lettering when it is laid on its ground: outlines, relief, drop shadows, two-colored ink.
 
-The finishes take a ground (h, w, 3) float32 of levels 0..255, an opacity (h, w) float32 0..1 and an ink, a colour (3,)
+The finishes take a ground (h, w, 3) float32 of levels 0..255, an opacity (h, w) float32 0..1 and an ink, a color (3,)
 or (h, w, 3) float32, and return a picture like the ground, not clipped. Strengths follow `text_height`, in pixels.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
-# Between colours that have to be told apart.
+# Between colors that have to be told apart.
 _MIN_GAP = 70.0
 
 
@@ -39,7 +39,7 @@ def plain(
 def outline(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Letters with an edge in another colour: light around dark letters and the other way round."""
+    """Letters with an edge in another color: light around dark letters and the other way round."""
     color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
     around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
     return _laid(_laid(ground, around, color), opacity, ink)
@@ -57,7 +57,7 @@ def hollow(
 def emboss(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Raised letters: edges towards the light are bright, those away from it dark; a trace of ink on their faces."""
+    """Raised letters: edges toward the light are bright, those away from it dark; a trace of ink on their faces."""
     return _relief(rng, ground, opacity, ink, text_height)
 
 
@@ -96,9 +96,9 @@ FINISHES: dict[str, Finish] = {
 
 
 def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width, 3) float32: ink whose colour changes evenly down, along or across the picture.
+    """(height, width, 3) float32: ink whose color changes evenly down, along or across the picture.
 
-    The second colour, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
+    The second color, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
     """
     gap = float((ink - paper) @ LUMINANCE)
     other = _apart(rng.uniform(0, 255, 3), paper, brighter=gap > 0)

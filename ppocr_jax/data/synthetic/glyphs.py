@@ -42,7 +42,7 @@ class Lettering:
         tracking: extra distance between characters, in em.
         space_scale: width of a space relative to the font's.
         stroke: extra width of the strokes on each side, in pixels.
-        pixelated: no grey edges, as printers and old screens draw.
+        pixelated: no gray edges, as printers and old screens draw.
     """
 
     face: FontFace
@@ -132,7 +132,7 @@ def check_drawable(text: str, face: FontFace) -> None:
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
-    """Draw `text`, with `margin` pixels of room on each side and parts of neighbouring lines, when given.
+    """Draw `text`, with `margin` pixels of room on each side and parts of neighboring lines, when given.
 
     Raises:
         ValueError: the face lacks a character of `text`, or `text` is blank.
@@ -156,10 +156,10 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     for begin, end in _runs(text, lettering):
         draw.text((side + float(starts[begin]), baseline), text[begin:end], 255, font, "ls", stroke_width=stroke)
     inked = picture.getbbox() or (0, 0, *canvas)
-    for neighbour, direction in ((above, -1), (below, 1)):
-        if neighbour:
+    for neighbor, direction in ((above, -1), (below, 1)):
+        if neighbor:
             y = baseline + direction * 1.25 * (bottom - top)
-            draw.text((side, y), neighbour, 255, font, "ls", stroke_width=stroke)
+            draw.text((side, y), neighbor, 255, font, "ls", stroke_width=stroke)
     least_top, least_bottom = (baseline + v for v in extent_of(face, size, reference))
     box_top, box_bottom = min(inked[1], least_top - stroke), max(inked[3], least_bottom + stroke)
     box = (float(inked[0]), float(box_top), float(inked[2]), float(box_bottom))
@@ -192,6 +192,6 @@ def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
         dot = (np.hypot(xs, ys) <= 0.5 * factor).astype(np.uint8)
         mask = (mask.reshape(height, factor, width, factor) * dot[:, None, :]).reshape(mask.shape)
     left, top, right, bottom = (v * factor for v in ink.box)
-    # Pixel centres are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
+    # Pixel centers are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
     shift = (factor - 1) / 2
     return InkedText(mask, (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift)

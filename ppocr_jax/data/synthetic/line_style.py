@@ -1,4 +1,4 @@
-"""Random looks of a text line: its font, size, colours, tilt and what stands around it."""
+"""Random looks of a text line: its font, size, colors, tilt and what stands around it."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class LineStyle:
         ground: "flat", "gradient", "paper", "pattern", "plaster" or "photo".
         paper_color, ink_color: (3,) float32 RGB.
         opacity: of the ink.
-        neighbours: whether the lines (above, below) reach into the picture.
+        neighbors: whether the lines (above, below) reach into the picture.
         rules: "", or a kind of `draw_rules`.
         finish: what is done to the lettering, one of `effects.FINISHES`.
-        two_colors: whether the ink's colour changes along or across the line.
+        two_colors: whether the ink's color changes along or across the line.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class LineStyle:
     paper_color: np.ndarray
     ink_color: np.ndarray
     opacity: float
-    neighbours: tuple[bool, bool]
+    neighbors: tuple[bool, bool]
     rules: str
     finish: str
     two_colors: bool
@@ -123,7 +123,7 @@ def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineS
         paper_color=paper_color,
         ink_color=ink_color,
         opacity=float(rng.uniform(0.7, 1.0)),
-        neighbours=(bool(rng.random() < 0.1), bool(rng.random() < 0.1)),
+        neighbors=(bool(rng.random() < 0.1), bool(rng.random() < 0.1)),
         rules="band" if rng.random() < _BAND[kind] else _weighted(rng, _RULES),
         finish=finish,
         two_colors=bool(rng.random() < _TWO_COLORS[kind]),
@@ -197,6 +197,6 @@ def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.n
 
 
 def muted_color(rng: np.random.Generator) -> np.ndarray:
-    """(3,) RGB colour, mostly of low saturation."""
+    """(3,) RGB color, mostly of low saturation."""
     color = rng.uniform(0, 255, 3)
     return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2

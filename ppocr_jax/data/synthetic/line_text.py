@@ -54,7 +54,7 @@ class LineTexts:
             count = len(text) * ratio
         return text, lettering
 
-    def neighbour(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
+    def neighbor(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
         """A line beside one of `text`, about as long; "" when the face lacks one of its characters."""
         other = self._corpus.sample(rng, self._charset, (min(3, len(text)), max(3, len(text))))
         return other if face.covers(other) else ""

@@ -92,8 +92,8 @@ def stamp(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
 
 
 def paper_holes(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """Punched holes at the left side, seen dark or grey."""
-    grey = int(rng.integers(0, 160))
+    """Punched holes at the left side, seen dark or gray."""
+    gray = int(rng.integers(0, 160))
     for share in (0.3, 0.7):
         x, y, radius = 0.03 * canvas.width, share * canvas.height, 0.8 * size
-        canvas.mark("ellipse", [x - radius, y - radius, x + radius, y + radius], width=0, color=(grey, grey, grey))
+        canvas.mark("ellipse", [x - radius, y - radius, x + radius, y + radius], width=0, color=(gray, gray, gray))

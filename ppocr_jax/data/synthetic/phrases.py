@@ -151,7 +151,7 @@ def code(rng: np.random.Generator) -> str:
     )[int(rng.integers(12))]
 
 
-def labelled_code(rng: np.random.Generator) -> str:
+def labeled_code(rng: np.random.Generator) -> str:
     """A field name and its value: "GST ID No: 000123456789", "Date : 01/02/2019"."""
     label = pick(rng, ("GST ID No", "GST REG NO", "Invoice No", "BILL NO", "Doc No.", "Receipt #", "Ref", "Cashier"))
     colon = pick(rng, (": ", " : ", ":", " ", " # ", "."))
@@ -218,7 +218,7 @@ def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
         phone: 0.05,
         mail_or_url: 0.05,
         code: 0.08,
-        labelled_code: 0.06,
+        labeled_code: 0.06,
         quantity_line: 0.08,
         goods: 0.06,
         address: 0.07,

@@ -354,7 +354,7 @@ def address(rng: np.random.Generator) -> str:
     )[int(rng.integers(6))]
 
 
-def labelled_code(rng: np.random.Generator) -> str:
+def labeled_code(rng: np.random.Generator) -> str:
     """A field name and its value."""
     colon = pick(rng, ("：", ":", ": ", " "))
     form = int(rng.integers(5))
@@ -374,7 +374,7 @@ def price(rng: np.random.Generator) -> str:
 
 def phrase(rng: np.random.Generator) -> str:
     """A string of a random kind; every third is one without Chinese."""
-    makers = (price, date, goods, address, labelled_code)
+    makers = (price, date, goods, address, labeled_code)
     if rng.random() < 0.33:
         return phrases.phrase(rng)
     if rng.random() < 0.25:

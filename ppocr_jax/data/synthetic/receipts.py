@@ -28,7 +28,7 @@ def _receipt_head(page: Composer) -> None:
     page.line(name.upper() if rng.random() < 0.7 else name, anchor=anchor, scale=float(rng.choice((1.0, 1.3, 1.7))))
     for _ in range(int(rng.integers(1, 5))):
         page.line(page.tongue.address(rng), anchor=anchor)
-    for maker in (phrases.phone, page.tongue.labelled_code, phrases.mail_or_url):
+    for maker in (phrases.phone, page.tongue.labeled_code, phrases.mail_or_url):
         if rng.random() < 0.5:
             page.line(maker(rng), anchor=anchor)
     if rng.random() < 0.6:

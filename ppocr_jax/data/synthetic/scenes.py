@@ -90,7 +90,7 @@ def _draw_board(
 
 
 def _ink_on(rng: np.random.Generator, ground: np.ndarray) -> Color:
-    """A colour that stands out from `ground`."""
+    """A color that stands out from `ground`."""
     light = float(ground @ LUMINANCE) < 128
     ink = rng.uniform(190, 256, 3) if light else rng.uniform(0, 70, 3)
     if rng.random() < 0.4:

@@ -145,7 +145,7 @@ def _ink_on(color: Color) -> Color:
 
 
 def _near_ground(canvas: PageCanvas, rng: np.random.Generator, reach: float) -> Color:
-    """A colour at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
+    """A color at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
     ground, _ = canvas.ground_color((0, 0, canvas.width, canvas.height))
     values = np.clip(ground + rng.uniform(-reach, reach), 0, 255)
     return tuple(int(v) for v in values)  # type: ignore[return-value]

@@ -68,7 +68,7 @@ class LineGenerator:
             corpus: the texts.
             backgrounds: photographs without text, or folders of them.
             vertical: share of columns, from top to bottom, among the lines of ideographs that are long enough; their
-                pictures are turned by 90 degrees anticlockwise, as the recogniser gets a crop 1.5 times as high as
+                pictures are turned by 90 degrees counter-clockwise, as the recognizer gets a crop 1.5 times as high as
                 wide, or higher.
 
         Raises:
@@ -98,7 +98,7 @@ class LineGenerator:
         rng = np.random.default_rng((seed, index))
         style = random_style(rng, ideographs=self._texts.ideographs)
         target = min(max(math.exp(rng.normal(1.4, 0.85)), 0.5), 25.0) if aspect is None else _log_uniform(rng, aspect)
-        style = _levelled(style, target)
+        style = _leveled(style, target)
         text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
         column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
         ink = self._ink(rng, style, text, lettering, column=column)
@@ -116,9 +116,7 @@ class LineGenerator:
     def _ink(
         self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering, *, column: bool
     ) -> InkedText:
-        above, below = (
-            self._texts.neighbour(rng, text, lettering.face) if wanted else "" for wanted in style.neighbours
-        )
+        above, below = (self._texts.neighbor(rng, text, lettering.face) if wanted else "" for wanted in style.neighbors)
         margin = int(0.9 * lettering.size) + 2
         ink = (draw_column if column else draw_text)(text, lettering, margin=margin, above=above, below=below)
         if style.dots:
@@ -140,7 +138,7 @@ class LineGenerator:
         """(height, width, 3) float32."""
         if style.ground == "photo" and self._photos:
             photo = background.photo_crop(rng, self._photos, height, width)
-            # The paper colour was drawn for contrast with the ink: move the photograph towards it.
+            # The paper color was drawn for contrast with the ink: move the photograph toward it.
             return np.float32(0.45) * (photo - photo.mean(dtype=np.float32)) + style.paper_color
         if style.ground == "flat":
             return background.flat(style.paper_color, height, width)
@@ -167,7 +165,7 @@ def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float
     return float(np.exp(rng.uniform(np.log(low * 1.02), np.log(max(low * 1.02, high * 0.98)))))
 
 
-def _levelled(style: LineStyle, target: float) -> LineStyle:
+def _leveled(style: LineStyle, target: float) -> LineStyle:
     """The style with long lines turned less: the corners of a turned line take height that its letters lack."""
     most = _MOST_RISE / target
     if abs(style.tilt.angle) <= most:
@@ -184,7 +182,7 @@ def _text_aspect(style: LineStyle, target: float) -> float:
 
 
 def _fitted(style: LineStyle, ink: InkedText, target: float, *, least: float) -> tuple[Tilt, tuple[float, float]]:
-    """(tilt, margins): letters stretched, and margins widened a little, towards the target aspect.
+    """(tilt, margins): letters stretched, and margins widened a little, toward the target aspect.
 
     Margins become as wide as it takes to get to an aspect of `least`.
     """

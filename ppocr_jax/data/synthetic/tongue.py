@@ -13,7 +13,7 @@ class Tongue:
     """The words of a language as pages need them.
 
     Attributes:
-        address, goods, date, labelled_code, phrase: makers of one string each; `phrase` is of any kind.
+        address, goods, date, labeled_code, phrase: makers of one string each; `phrase` is of any kind.
         receipt_titles, receipt_fields, receipt_sums, receipt_closings: of a receipt's sections.
         article_heads: of the four columns of a receipt's articles, several of each.
         currencies: before a sum.
@@ -25,7 +25,7 @@ class Tongue:
     address: Phrase
     goods: Phrase
     date: Phrase
-    labelled_code: Phrase
+    labeled_code: Phrase
     phrase: Phrase
     receipt_titles: tuple[str, ...]
     receipt_fields: tuple[str, ...]
@@ -43,7 +43,7 @@ ENGLISH = Tongue(
     address=phrases.address,
     goods=phrases.goods,
     date=phrases.date,
-    labelled_code=phrases.labelled_code,
+    labeled_code=phrases.labeled_code,
     phrase=phrases.phrase,
     receipt_titles=vocabulary.RECEIPT_TITLES,
     receipt_fields=vocabulary.RECEIPT_FIELDS,
@@ -64,7 +64,7 @@ CHINESE = Tongue(
     address=phrases_zh.address,
     goods=phrases_zh.goods,
     date=phrases_zh.date,
-    labelled_code=phrases_zh.labelled_code,
+    labeled_code=phrases_zh.labeled_code,
     phrase=phrases_zh.phrase,
     receipt_titles=phrases_zh.RECEIPT_TITLES,
     receipt_fields=phrases_zh.RECEIPT_FIELDS,

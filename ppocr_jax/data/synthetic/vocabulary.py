@@ -39,7 +39,7 @@ GOODS = _words("""
 STREET_WORDS = _words("""
     JALAN TAMAN LORONG BANDAR KAMPUNG LOT BLOK NO. SEKSYEN PUSAT DESA SERI INDAH JAYA PERDANA PERMAI SETIA UTAMA
     BARU TENGAH KOTA BUKIT SUNGAI BATU PADANG PASAR TASIK MAJU MEWAH Street Road Avenue Lane Drive Suite Floor Level
-    Unit Ground Block Plaza Mall Centre Building Tower Park North South East West Square Court Industrial SELANGOR
+    Unit Ground Block Plaza Mall Center Building Tower Park North South East West Square Court Industrial SELANGOR
     JOHOR PENANG PERAK SDN BHD ENTERPRISE TRADING SERVICES HOLDINGS RESTAURANT STATIONERY HARDWARE Pte Ltd Inc. LLC
     Co. GmbH Corporation Limited MARKET BAKERY PHARMACY ELECTRIC
 """)

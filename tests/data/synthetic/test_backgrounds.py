@@ -8,7 +8,7 @@ COLOR = np.array([120.0, 140.0, 90.0], np.float32)
 
 
 @pytest.mark.parametrize("draw", [background.gradient, background.paper, background.plaster, background.print_pattern])
-def test_grounds_are_about_their_colour_and_not_flat(draw):
+def test_grounds_are_about_their_color_and_not_flat(draw):
     pictures = [draw(np.random.default_rng(seed), COLOR, 32, 160) for seed in range(40)]
     for picture in pictures:
         assert picture.shape == (32, 160, 3)
@@ -18,7 +18,7 @@ def test_grounds_are_about_their_colour_and_not_flat(draw):
     assert np.mean([p.std(axis=(0, 1)).max() > 0.5 for p in pictures]) > 0.9
 
 
-def test_a_flat_ground_has_one_colour():
+def test_a_flat_ground_has_one_color():
     np.testing.assert_array_equal(np.unique(background.flat(COLOR, 5, 9).reshape(-1, 3), axis=0), COLOR[None])
 
 

@@ -60,7 +60,7 @@ def test_planned_sizes_of_ideographs_are_those_drawn(wide_faces, size):
 
 
 def test_columns_are_upright_characters_turned_together(wide_faces):
-    """Turned back, every cell looks like the character drawn alone, at the centre reported for it."""
+    """Turned back, every cell looks like the character drawn alone, at the center reported for it."""
     for face in wide_faces[:4]:
         text, size, margin = "图馆十 1", 40, 10
         ink = draw_column(text, Lettering(face, size), margin=margin)

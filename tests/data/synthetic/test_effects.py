@@ -31,7 +31,7 @@ def test_only_the_surroundings_of_letters_change(name, bar):
 
 
 @pytest.mark.parametrize("name", ["plain", "outline", "shadow"])
-def test_filled_letters_have_the_colour_of_the_ink(name, bar):
+def test_filled_letters_have_the_color_of_the_ink(name, bar):
     for seed in range(5):
         np.testing.assert_allclose(draw(name, seed, bar)[28:32, 38:42].reshape(-1, 3), np.tile(INK, (16, 1)), atol=1)
 
@@ -71,7 +71,7 @@ def test_a_shadow_is_darker_than_the_ground_and_brighter_than_dark_ink(bar):
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(INK, PAPER), (PAPER, INK)])
-def test_both_colours_of_an_ink_stand_out_from_the_paper(ink, paper):
+def test_both_colors_of_an_ink_stand_out_from_the_paper(ink, paper):
     side = np.sign((ink - paper) @ LUMINANCE)
     fields = [two_color_ink(np.random.default_rng(seed), ink, paper, 20, 60) for seed in range(40)]
     for field in fields:
@@ -84,7 +84,7 @@ def test_both_colours_of_an_ink_stand_out_from_the_paper(ink, paper):
     assert not any(np.logical_and(varied_down, varied_along))
 
 
-def test_contrasting_colours_are_far_in_luminance():
+def test_contrasting_colors_are_far_in_luminance():
     rng = np.random.default_rng(0)
     gaps = []
     for _ in range(300):

@@ -47,7 +47,7 @@ def test_no_face_claims_a_character_it_draws_as_a_box_or_not_at_all(faces):
                 assert bytes(mask) != missing, (face.name, character)
 
 
-def test_a_font_whose_small_letters_are_capitals_is_recognised(faces, tmp_path):
+def test_a_font_whose_small_letters_are_capitals_is_recognized(faces, tmp_path):
     from fontTools.ttLib import TTFont
 
     font = TTFont(faces[0].path)

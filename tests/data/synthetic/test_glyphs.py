@@ -36,7 +36,7 @@ def test_tracking_and_wide_spaces_move_what_follows(faces):
 @pytest.mark.parametrize(
     "changes", [{}, {"tracking": 0.15}, {"space_scale": 2.5}, {"stroke": 1.0}, {"pixelated": True}]
 )
-def test_the_box_holds_all_ink_and_centres_are_on_their_bars(faces, changes):
+def test_the_box_holds_all_ink_and_centers_are_on_their_bars(faces, changes):
     lettering = Lettering(faces[0], 40, **changes)
     ink = draw_text("l l l l", lettering, margin=12)
     ys, xs = np.nonzero(ink.mask > 60)
@@ -80,7 +80,7 @@ def test_uncovered_text_is_refused(faces):
         draw_text("a\U0010fffd", Lettering(faces[0], 20), margin=2)
 
 
-def test_dots_keep_box_and_centres_on_the_ink(faces):
+def test_dots_keep_box_and_centers_on_the_ink(faces):
     ink = draw_text("l l l", Lettering(faces[0], 16, pixelated=True), margin=8)
     for round_dots in (False, True):
         large = enlarge_dots(ink, 5, round_dots=round_dots)

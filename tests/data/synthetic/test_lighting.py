@@ -16,7 +16,7 @@ def test_shape_type_and_input_are_kept(function, size):
     np.testing.assert_array_equal(picture, before)
 
 
-def grey(level):
+def gray(level):
     return np.full((30, 200, 3), level, np.uint8)
 
 
@@ -24,13 +24,13 @@ def grey(level):
 def test_light_multiplies_so_that_contrast_relative_to_brightness_is_kept(function):
     """Under the same light a picture half as bright stays half as bright, everywhere."""
     for seed in range(20):
-        bright, dark = (function(np.random.default_rng(seed), grey(v), 24.0).astype(float) for v in (160, 80))
+        bright, dark = (function(np.random.default_rng(seed), gray(v), 24.0).astype(float) for v in (160, 80))
         np.testing.assert_allclose(bright[bright < 254] / 2, dark[bright < 254], atol=1)
 
 
 def test_light_is_uneven_and_smooth():
     for seed in range(30):
-        out = uneven_light(np.random.default_rng(seed), grey(160), 24.0).astype(float)
+        out = uneven_light(np.random.default_rng(seed), gray(160), 24.0).astype(float)
         assert 6 < np.ptp(out) < 140
         assert np.abs(np.diff(out, axis=1)).max() < 12
         assert np.abs(np.diff(out, axis=0)).max() < 12
@@ -38,7 +38,7 @@ def test_light_is_uneven_and_smooth():
 
 
 def test_shadows_darken_a_part_at_most_by_half():
-    outs = [cast_shadow(np.random.default_rng(seed), grey(200), 24.0) for seed in range(60)]
+    outs = [cast_shadow(np.random.default_rng(seed), gray(200), 24.0) for seed in range(60)]
     assert all(out.max() <= 200 and out.min() >= 99 for out in outs)
     partly = [out.max() > 195 and out.min() < 185 for out in outs]
     assert np.mean(partly) > 0.4
@@ -46,7 +46,7 @@ def test_shadows_darken_a_part_at_most_by_half():
 
 def test_glare_brightens_spots_and_leaves_ink_darker_than_paper():
     for seed in range(40):
-        ink, paper = (glare(np.random.default_rng(seed), grey(v), 24.0).astype(float) for v in (20, 200))
+        ink, paper = (glare(np.random.default_rng(seed), gray(v), 24.0).astype(float) for v in (20, 200))
         assert (ink >= 20).all()
         assert (paper >= 199).all()
         assert ink.max() > 40

@@ -45,7 +45,7 @@ def test_labels_and_shapes(samples, charset):
         assert sample.char_centers.dtype == np.float32
 
 
-def test_centres_are_inside_and_increase(samples):
+def test_centers_are_inside_and_increase(samples):
     for sample in samples:
         assert sample.char_centers.min() >= 0
         assert sample.char_centers.max() <= sample.image_rgb.shape[1] - 1
@@ -73,12 +73,12 @@ def test_letters_stand_out_from_what_is_around_them(generator):
 def contrast(sample, ink):
     import cv2
 
-    grey = cv2.cvtColor(sample.image_rgb, cv2.COLOR_RGB2GRAY).astype(float)
+    gray = cv2.cvtColor(sample.image_rgb, cv2.COLOR_RGB2GRAY).astype(float)
     reach = max(1, round(0.12 * ink.shape[0]))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     inked, touched = ink > 96, ink > 24
     around = (cv2.dilate(touched.astype(np.uint8), kernel) > 0) & ~touched
-    return abs(grey[inked].mean() - grey[around].mean()) if inked.any() and around.any() else 0.0
+    return abs(gray[inked].mean() - gray[around].mean()) if inked.any() and around.any() else 0.0
 
 
 def test_the_ink_has_the_shape_of_its_picture_and_lies_between_the_outer_characters(generator):
@@ -167,8 +167,8 @@ def test_no_usable_font_is_refused(faces, corpus):
         LineGenerator(charset=Charset(("a",)), fonts=[], corpus=corpus)
 
 
-def test_centres_follow_the_ink_of_whole_samples(faces):
-    """Lines of capital I far apart: the darkest (or brightest) column near each centre is at the centre."""
+def test_centers_follow_the_ink_of_whole_samples(faces):
+    """Lines of capital I far apart: the darkest (or brightest) column near each center is at the center."""
     generator = LineGenerator(charset=Charset(("l", " ")), fonts=faces[:6], corpus=Corpus(entries=("l l l l l l",)))
     offsets = []
     for i in range(150):

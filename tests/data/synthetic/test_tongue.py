@@ -22,7 +22,7 @@ def hanzi(text: str) -> bool:
 
 def test_every_character_is_of_the_charset():
     rng = np.random.default_rng(0)
-    makers = (CHINESE.address, CHINESE.goods, CHINESE.date, CHINESE.labelled_code, CHINESE.phrase, phrases_zh.price)
+    makers = (CHINESE.address, CHINESE.goods, CHINESE.date, CHINESE.labeled_code, CHINESE.phrase, phrases_zh.price)
     made = [maker(rng) for maker in makers for _ in range(300)]
     words = [*CHINESE.form_words, *CHINESE.sign_words, *CHINESE.receipt_sums, *CHINESE.receipt_fields]
     words += [*CHINESE.receipt_titles, *CHINESE.receipt_closings, *(w for head in CHINESE.article_heads for w in head)]
