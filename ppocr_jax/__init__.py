@@ -12,10 +12,10 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "OCR": "ppocr_jax.inference.pipeline",
-    "Page": "ppocr_jax.results",
-    "Line": "ppocr_jax.results",
-    "Word": "ppocr_jax.results",
-    "Char": "ppocr_jax.results",
+    "Page": "ppocr_jax.document.page",
+    "Line": "ppocr_jax.document.page",
+    "Word": "ppocr_jax.document.page",
+    "Char": "ppocr_jax.document.page",
     "Charset": "ppocr_jax.charset",
     "load_charset": "ppocr_jax.charset",
 }

@@ -20,14 +20,14 @@ from ocrmypdf import OcrEngine, OrientationConfidence, hookimpl
 from ocrmypdf.exceptions import BadArgsError, InputFileError, MissingDependencyError
 
 from ppocr_jax import __version__
+from ppocr_jax.document import to_hocr
+from ppocr_jax.document.elements import direction
+from ppocr_jax.document.page import Page
+from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
+from ppocr_jax.images import InputPage, read_pages
 from ppocr_jax.inference.bundle import builtin_models, load_bundle
 from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inputs import InputPage, read_pages
-from ppocr_jax.results import Page
-from ppocr_jax.writers import to_hocr
-from ppocr_jax.writers.elements import direction
-from ppocr_jax.writers.pdf import SearchablePdf
 
 DEFAULT_MODEL = "en"
 _LANGUAGES = {"en": {"eng"}}  # of built-in models, in Tesseract's names

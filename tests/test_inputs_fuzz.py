@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import load_image
+from ppocr_jax.images import load_image, read_pages
 from ppocr_jax.images.formats import DECODE_ERRORS
 from ppocr_jax.images.gif_frames import canvas_size
-from ppocr_jax.inputs import read_pages
 from tests import odd_files, odd_pictures
 from tests.odd_pictures import encode
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageError, load_image
-from ppocr_jax.inputs import read_pages
-from ppocr_jax.inputs.page_numbers import PageNumbers
-from ppocr_jax.inputs.pdf import _largest_scale
+from ppocr_jax.images import ImageError, load_image, read_pages
+from ppocr_jax.images.page_numbers import PageNumbers
+from ppocr_jax.images.pdf import _largest_scale
 from tests.odd_files import form_pdf, pdf
 from tests.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
 
@@ -244,7 +243,7 @@ class TestPdf:
         assert not wrong
 
     def test_load_image_names_what_reads_it(self):
-        with pytest.raises(ImageError, match=r"is a PDF document, not a picture; ppocr_jax\.inputs\.read_pages"):
+        with pytest.raises(ImageError, match=r"is a PDF document, not a picture; ppocr_jax\.images\.read_pages"):
             load_image(pdf(["a"]))
 
     def test_what_was_filled_into_forms_is_drawn(self):

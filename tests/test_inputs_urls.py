@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageError, load_image
-from ppocr_jax.inputs import fetch, read_pages
+from ppocr_jax.images import ImageError, fetch, load_image, read_pages
 from tests.odd_pictures import CLEAN_ARRAY, PNG
 
 

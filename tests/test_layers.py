@@ -14,18 +14,16 @@ PACKAGE = ROOT / "ppocr_jax"
 # Unit (top-level module or package) -> (level, rank). Modules of level 0 may import each other; units of levels 1 and 2
 # only lower levels; units of levels 3 and 4 lower levels and units of a lower rank.
 UNITS = {
-    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "images", "inputs"], (0, 0)),
-    **dict.fromkeys(["label_fonts", "preprocess", "results"], (0, 0)),
-    **dict.fromkeys(["models", "losses", "metrics", "data"], (1, 0)),
+    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "images", "document"], (0, 0)),
+    **dict.fromkeys(["preprocess"], (0, 0)),
+    **dict.fromkeys(["models", "losses", "metrics", "synth", "data"], (1, 0)),
     "inference": (2, 0),
-    **{
-        name: (3, rank)
-        for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim", "draw", "writers"])
-    },
+    **{name: (3, rank) for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim"])},
     **{
         name: (4, rank) for rank, name in enumerate(["bulk", "serve", "ocrmypdf_plugin", "commands", "cli", "__main__"])
     },
 }
+SIBLINGS = {("data", "synth")}  # batches hold drawn text beside labeled pictures
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "jax2onnx", "tensorflow"}
 HEAVY = {"cv2", "onnxruntime", "pyclipper", "shapely", "PIL"}
 NEVER_IN_IMPORT = ["jax", "flax", "optax", "orbax", "grain", "tensorflow", "cv2"]
@@ -77,7 +75,7 @@ def imports_on_load(path: Path) -> set[str]:
 
 
 def allowed(importer: str, imported: str) -> bool:
-    if importer == imported:
+    if importer == imported or (importer, imported) in SIBLINGS:
         return True
     (level, rank), (other_level, other_rank) = UNITS[importer], UNITS[imported]
     if level == other_level:
@@ -91,6 +89,8 @@ def allowed(importer: str, imported: str) -> bool:
         ("metrics", "metrics", True),
         ("metrics", "geometry", True),
         ("metrics", "data", False),
+        ("data", "synth", True),
+        ("synth", "data", False),
         ("geometry", "metrics", False),
         ("geometry", "charset", True),
         ("inference", "training", False),

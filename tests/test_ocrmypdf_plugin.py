@@ -18,10 +18,10 @@ pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
 import ocrmypdf  # noqa: E402
 from ocrmypdf.exceptions import BadArgsError, MissingDependencyError  # noqa: E402
 
+from ppocr_jax.document.page import Page  # noqa: E402
+from ppocr_jax.document.pdf import SearchablePdf  # noqa: E402
 from ppocr_jax.inference.pipeline import OCR  # noqa: E402
 from ppocr_jax.ocrmypdf_plugin import PpOcrEngine  # noqa: E402
-from ppocr_jax.results import Page  # noqa: E402
-from ppocr_jax.writers.pdf import SearchablePdf  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 HIGH, WIDE, DPI = 300, 500, 300

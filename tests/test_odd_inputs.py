@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ppocr_jax.errors import UserError
+from ppocr_jax.images import read_pages
 from ppocr_jax.images.sources import printable
-from ppocr_jax.inputs import read_pages
 from tests.odd_inputs import FAILING, ODD_INPUTS, READABLE, OddInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")

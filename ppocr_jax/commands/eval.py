@@ -131,9 +131,9 @@ def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
 
 
 def _find_synthetic_directions(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
-    from ppocr_jax.data.synthetic.corpus import Corpus
-    from ppocr_jax.data.synthetic.fonts import NoFontsError
     from ppocr_jax.evaluation import cls
+    from ppocr_jax.synth.corpus import Corpus
+    from ppocr_jax.synth.fonts import NoFontsError
 
     try:
         corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.from_faker(seed=cls.HELD_OUT_SEED)
@@ -166,7 +166,7 @@ def _names(labels: Path, records: Sequence[Any]) -> list[str]:
 
 def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
     """JSON lines: `{"image": ..., "lines": [{"points": ..., "text": ..., "score": ...}, ...]}`."""
-    from ppocr_jax.results import Page
+    from ppocr_jax.document.page import Page
 
     rows = []
     for name, picture in zip(names, found, strict=True):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ppocr_jax.commands.common import write_image
+from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.geometry import perspective_crop
-from ppocr_jax.results import Page
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.pipeline import OCR

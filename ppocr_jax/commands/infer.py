@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from ppocr_jax.commands.infer_output import Output
     from ppocr_jax.commands.infer_pages import read_inputs
-    from ppocr_jax.inputs import find_inputs
+    from ppocr_jax.images import find_inputs
 
     inputs = find_inputs(args.image, recursive=args.recursive, allow_url=args.allow_url)
     output = Output(args)

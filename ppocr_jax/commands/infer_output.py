@@ -12,10 +12,10 @@ from pathlib import Path
 from ppocr_jax.commands.common import write_image
 from ppocr_jax.commands.infer_pages import ReadPage, page_name
 from ppocr_jax.commands.progress import Progress
+from ppocr_jax.document import write_pages
+from ppocr_jax.document.page import Page
+from ppocr_jax.document.save import TEXT_SUFFIXES
 from ppocr_jax.errors import UserError
-from ppocr_jax.results import Page
-from ppocr_jax.writers import write_pages
-from ppocr_jax.writers.save import TEXT_SUFFIXES
 
 
 class Output:
@@ -73,7 +73,7 @@ class Output:
             yield entry
 
     def _draw(self, entry: ReadPage, number: int) -> None:
-        from ppocr_jax.draw import draw_page
+        from ppocr_jax.document.draw import draw_page
 
         assert entry.source is not None
         path = self.args.draw
@@ -95,7 +95,7 @@ class Output:
         return name
 
     def _write_pdf(self, pages: Iterable[ReadPage]) -> None:
-        from ppocr_jax.writers.pdf import SearchablePdf
+        from ppocr_jax.document.pdf import SearchablePdf
 
         with SearchablePdf(self.args.output) as pdf:
             for entry in pages:

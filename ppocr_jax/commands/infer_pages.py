@@ -10,12 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import MAX_PIXELS
+from ppocr_jax.images import MAX_PIXELS, Input, InputPage, read_pages
 from ppocr_jax.inference.many import ordered_map
 from ppocr_jax.inference.parallel import cores
-from ppocr_jax.inputs import Input, InputPage, read_pages
-from ppocr_jax.results import Page
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.pipeline import OCR

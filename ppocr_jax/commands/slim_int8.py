@@ -14,7 +14,7 @@ from ppocr_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ppocr_jax.inputs import Input
+    from ppocr_jax.images import Input
     from ppocr_jax.slim.int8_report import Comparison
 
 _TASKS = ("det", "rec", "cls")
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """
     if find_spec("onnx") is None:
         raise UserError("slim int8 needs onnx: pip install 'ppocr-jax[export]'")
+    from ppocr_jax.images import find_inputs
     from ppocr_jax.inference.bundle import load_bundle
-    from ppocr_jax.inputs import find_inputs
     from ppocr_jax.slim.calibration import record_inputs
     from ppocr_jax.slim.int8 import check_folder, quantize_to_folder
     from ppocr_jax.slim.int8_report import compare
@@ -86,7 +86,7 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
 
 def _pictures(found: Sequence[Input], limit: int | None) -> Iterator[np.ndarray]:
     """Pages of the files as (H, W, 3) uint8."""
-    from ppocr_jax.inputs import read_pages
+    from ppocr_jax.images import read_pages
 
     count = min(limit or len(found), len(found))
     for k in range(count):

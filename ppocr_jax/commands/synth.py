@@ -14,8 +14,8 @@ from ppocr_jax.errors import UserError
 if TYPE_CHECKING:
     from ppocr_jax.charset import Charset
     from ppocr_jax.commands.synth_samples import Drawing
-    from ppocr_jax.data.synthetic.corpus import Corpus
-    from ppocr_jax.data.synthetic.fonts import FontFace
+    from ppocr_jax.synth.corpus import Corpus
+    from ppocr_jax.synth.fonts import FontFace
 
 logger = logging.getLogger("ppocr_jax")
 
@@ -134,9 +134,9 @@ def _write(args: argparse.Namespace) -> None:
 def _drawing(args: argparse.Namespace) -> Drawing:
     from ppocr_jax.charset import load_charset
     from ppocr_jax.commands.synth_samples import Drawing
-    from ppocr_jax.data.synthetic.fonts import NoFontsError
-    from ppocr_jax.data.synthetic.page import PageGenerator
-    from ppocr_jax.data.synthetic.text_line import LineGenerator
+    from ppocr_jax.synth.fonts import NoFontsError
+    from ppocr_jax.synth.page import PageGenerator
+    from ppocr_jax.synth.text_line import LineGenerator
 
     try:
         charset = load_charset(args.charset)
@@ -165,7 +165,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
     """Faces, with a warning where some of the charset is in none of them and so will never be drawn."""
-    from ppocr_jax.data.synthetic.fonts import find_fonts
+    from ppocr_jax.synth.fonts import find_fonts
 
     for folder in folders or ():
         if not folder.is_dir():
@@ -179,7 +179,7 @@ def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
 
 
 def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
-    from ppocr_jax.data.synthetic.background import photo_paths
+    from ppocr_jax.synth.background import photo_paths
 
     photos = photo_paths(paths)
     if paths and not photos:
@@ -189,7 +189,7 @@ def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
 
 def _corpus(paths: Sequence[Path], seed: int) -> Corpus:
     """The texts of files and of the .txt files in folders; invented ones where no path is given."""
-    from ppocr_jax.data.synthetic.corpus import Corpus
+    from ppocr_jax.synth.corpus import Corpus
 
     if not paths:
         try:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.data.labels import Region
-from ppocr_jax.data.synthetic.page import PageGenerator
-from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.errors import UserError
+from ppocr_jax.synth.page import PageGenerator
+from ppocr_jax.synth.text_line import LineGenerator
 
 Label = str | tuple[Region, ...]
 # Tasks handed out ahead for each process: enough to keep it busy, few enough to hold in memory.

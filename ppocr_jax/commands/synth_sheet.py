@@ -8,7 +8,7 @@ import numpy as np
 from ppocr_jax.commands.synth_samples import Drawing
 from ppocr_jax.data.labels import Region
 from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
-from ppocr_jax.data.synthetic.page import PageGenerator
+from ppocr_jax.synth.page import PageGenerator
 
 _SHEET_WIDTH = 1274
 _LINE_HEIGHT = 36

@@ -12,8 +12,8 @@ from ppocr_jax.data.label_check import LabelReport
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
 from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.data.outline_check import outline_problems
+from ppocr_jax.document.label_fonts import drawable, font_for
 from ppocr_jax.images import ImageError
-from ppocr_jax.label_fonts import drawable, font_for
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ppocr_jax.data import tia
-from ppocr_jax.data.synthetic import degrade
+from ppocr_jax.synth import degrade
 
 Rng = np.random.Generator
 Line = tuple[np.ndarray, np.ndarray]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppocr_jax.data.synthetic import degrade
 from ppocr_jax.geometry import polygon_area, polygon_perimeter
+from ppocr_jax.synth import degrade
 
 _STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
 _DEFAULT_TEXT_HEIGHT = 20.0

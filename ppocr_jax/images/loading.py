@@ -26,7 +26,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
     """Decode a picture and turn it upright.
 
     EXIF orientation is applied; palette, gray, 16-bit, CMYK, L*a*b* and transparent pixels become RGB as
-    `pixels.to_rgb` says; of an animation or a multi-page file the first frame is taken (`ppocr_jax.inputs.read_pages`
+    `pixels.to_rgb` says; of an animation or a multi-page file the first frame is taken (`ppocr_jax.images.read_pages`
     gives all).
 
     Args:

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Literal, TypeAlias, TypeVar
 
+from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageSource, describe_source
-from ppocr_jax.results import Page
 
 T = TypeVar("T")
 R = TypeVar("R")

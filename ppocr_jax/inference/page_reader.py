@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from ppocr_jax.document.page import Line, Quad
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.bundle import BundleError
@@ -20,7 +21,6 @@ from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.small_text import nearer_side, reduction_warning
 from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
 from ppocr_jax.inference.words import line_words
-from ppocr_jax.results import Line, Quad
 
 AnyRecognizer: TypeAlias = Recognizer | CombinedStage[Decoded]
 AnyClassifier: TypeAlias = DirectionClassifier | CombinedStage[Direction]

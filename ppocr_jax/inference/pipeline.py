@@ -9,6 +9,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
+from ppocr_jax.document.page import Page
 from ppocr_jax.images import ImageSource, describe_source, load_image
 from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.bundle import load_bundle
@@ -23,7 +24,6 @@ from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
-from ppocr_jax.results import Page
 
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
 _BLANK = (64, 256, 3)

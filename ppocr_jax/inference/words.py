@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ppocr_jax.document.page import Char, Quad, Word
 from ppocr_jax.geometry import split_quad
 from ppocr_jax.inference.ctc_decode import Decoded
-from ppocr_jax.results import Char, Quad, Word
 
 
 def line_words(decoded: Decoded, quad: np.ndarray) -> tuple[Word, ...]:

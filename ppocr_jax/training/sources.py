@@ -16,10 +16,10 @@ from ppocr_jax.data.direction import DirectionBatches
 from ppocr_jax.data.rand_augment import Chain, LineAugmentationLike, RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
-from ppocr_jax.data.synthetic.corpus import Corpus
-from ppocr_jax.data.synthetic.fonts import find_fonts
-from ppocr_jax.data.synthetic.text_line import LineGenerator
 from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
+from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.fonts import find_fonts
+from ppocr_jax.synth.text_line import LineGenerator
 
 
 def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
@@ -93,7 +93,7 @@ def _classifier_augmentation(data: ClsDataConfig, recipe: str) -> LineAugmentati
 def detection_batches(config: DetConfig, process: ProcessShare = WHOLE_BATCH):
     """Batches for the detector; `process`: which rows to make."""
     from ppocr_jax.data.detection import DetectionBatches, DetectionSource
-    from ppocr_jax.data.synthetic.page import PageGenerator
+    from ppocr_jax.synth.page import PageGenerator
 
     data = config.data
     pages = None

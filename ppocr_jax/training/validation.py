@@ -16,7 +16,6 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource, RecConfig
 from ppocr_jax.data.detection import detection_records
 from ppocr_jax.data.labels import read_labels
-from ppocr_jax.data.synthetic.corpus import Corpus
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
@@ -25,6 +24,7 @@ from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
 from ppocr_jax.models.apply import outputs_of
+from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.training.sources import make_corpus
 
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ppocr_jax.charset import english_charset
 from ppocr_jax.cli import main
+from ppocr_jax.document.page import Line, Page
 from ppocr_jax.inference.bundle import BundleError
-from ppocr_jax.results import Line, Page
 
 SCORER = Path(__file__).resolve().parents[2] / ".." / "shared" / "tools" / "score.py"
 QUAD = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))

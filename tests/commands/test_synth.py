@@ -9,8 +9,8 @@ import pytest
 
 from ppocr_jax.cli import run_command
 from ppocr_jax.data.labels import read_detection_labels, read_recognition_labels
-from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
 from ppocr_jax.images import load_image
+from ppocr_jax.synth.fonts import NoFontsError, find_fonts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,7 +19,7 @@ def fonts():
     small = [f"/usr/share/fonts/truetype/{name}" for name in ("dejavu", "liberation")]
     with pytest.MonkeyPatch.context() as patch:
         if any(Path(folder).is_dir() for folder in small):
-            patch.setattr("ppocr_jax.data.synthetic.fonts.SYSTEM_FONT_FOLDERS", small)
+            patch.setattr("ppocr_jax.synth.fonts.SYSTEM_FONT_FOLDERS", small)
         try:
             find_fonts()
         except NoFontsError as error:

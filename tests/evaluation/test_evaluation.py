@@ -11,14 +11,14 @@ from PIL import Image
 
 from ppocr_jax.charset import english_charset
 from ppocr_jax.data.labels import read_detection_labels, read_labels
-from ppocr_jax.data.synthetic.corpus import Corpus
-from ppocr_jax.data.synthetic.fonts import NoFontsError, find_fonts
+from ppocr_jax.document.page import Line, Page
 from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.end_to_end import evaluate_end_to_end
 from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples
 from ppocr_jax.images import ImageError
-from ppocr_jax.results import Line, Page
+from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.fonts import NoFontsError, find_fonts
 
 RED, GREEN, BLUE, GRAY = (200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 90)
 TEXTS = {RED: "Red", GREEN: "green line", BLUE: "###", GRAY: ""}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ppocr_jax.document.page import Page
 from ppocr_jax.images import ImageError
 from ppocr_jax.inference.many import read_many
 from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.results import Page
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppocr_jax.images import load_image
+from ppocr_jax.images import load_image, read_pages
 from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inputs import read_pages
 from tests.odd_inputs import READABLE
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

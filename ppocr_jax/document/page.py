@@ -1,0 +1,241 @@
+"""What reading a picture gives: a `Page` of `Line`s, in reading order, each of `Word`s of `Char`s.
+
+Coordinates are (x, y) pixels of the upright input picture; a quad runs clockwise from the corner where reading starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Point = tuple[float, float]
+Quad = tuple[Point, Point, Point, Point]
+
+SCHEMA_VERSION = 1
+
+
+class Char(NamedTuple):
+    """One character.
+
+    Attributes:
+        text: the character.
+        quad: its part of the line's quad: as high as the line, to the middle between it and its neighbors.
+        confidence: its probability, 0..1.
+    """
+
+    text: str
+    quad: Quad
+    confidence: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {"text": self.text, "quad": _plain_quad(self.quad), "confidence": round(float(self.confidence), 4)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Char:
+        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        return cls(values["text"], _parse_quad(values["quad"]), float(values["confidence"]))
+
+
+@dataclass(frozen=True)
+class Word:
+    """Characters without a space between them.
+
+    Attributes:
+        chars: the characters.
+        quad: their part of the line's quad.
+    """
+
+    chars: tuple[Char, ...]
+    quad: Quad
+
+    @property
+    def text(self) -> str:
+        """The characters' text."""
+        return "".join([char.text for char in self.chars])
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the characters' confidences, 0..1."""
+        return sum(char.confidence for char in self.chars) / len(self.chars)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {
+            "text": self.text,
+            "quad": _plain_quad(self.quad),
+            "confidence": round(self.confidence, 4),
+            "chars": [char.to_dict() for char in self.chars],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Word:
+        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        return cls(tuple(Char.from_dict(char) for char in values["chars"]), _parse_quad(values["quad"]))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One text line.
+
+    Attributes:
+        quad: four corners (x, y) in pixels, clockwise from top-left as read.
+        text: what was recognized.
+        confidence: mean probability of the kept characters, 0..1.
+        detection_score: mean of the probability map inside the box, 0..1.
+        angle: 0, or 180 where the direction classifier turned the crop, in degrees.
+        words: the text between spaces, from left to right as read.
+    """
+
+    quad: Quad
+    text: str
+    confidence: float
+    detection_score: float = 1.0
+    angle: int = 0
+    words: tuple[Word, ...] = ()
+
+    def to_dict(self, *, words: bool = False) -> dict[str, Any]:
+        """Plain types, for JSON; with `words` also the words and their characters."""
+        values = {
+            "quad": _plain_quad(self.quad),
+            "text": self.text,
+            "confidence": round(float(self.confidence), 4),
+            "detection_score": round(float(self.detection_score), 4),
+            "angle": self.angle,
+        }
+        return values | {"words": [word.to_dict() for word in self.words]} if words else values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Line:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: the quad does not have four (x, y) points.
+        """
+        return cls(
+            _parse_quad(values["quad"]),
+            values["text"],
+            float(values["confidence"]),
+            float(values.get("detection_score", 1.0)),
+            int(values.get("angle", 0)),
+            tuple(Word.from_dict(word) for word in values.get("words", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """All lines of one picture, in reading order.
+
+    Attributes:
+        width, height: size of the upright picture in pixels.
+        lines: the lines; empty where the picture holds no text.
+        source: path of the picture, or "" for one given as an array.
+        rotation: by how many degrees the text is turned clockwise: 0, 90, 180 or 270. Coordinates are those of the
+            picture as it is; the order of the lines that of the page turned upright.
+        error: why the picture could not be read; "" for one that was.
+        number: of the page within its document, from 1.
+        warnings: what may have gone wrong, such as text too small to be found.
+    """
+
+    width: int
+    height: int
+    lines: tuple[Line, ...]
+    source: str = ""
+    rotation: int = 0
+    error: str = ""
+    number: int = 1
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines' texts, one per row."""
+        return "\n".join(line.text for line in self.lines)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all lines, in reading order."""
+        return tuple(word for line in self.lines for word in line.words)
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def to_dict(self, *, words: bool = False) -> dict[str, Any]:
+        """Plain types, for JSON; with `words` also each line's words and their characters.
+
+        Coordinates are rounded to hundredths of a pixel, probabilities to four digits.
+        """
+        values: dict[str, Any] = {
+            "schema": SCHEMA_VERSION,
+            "image": self.source,
+            "page": self.number,
+            "width": self.width,
+            "height": self.height,
+            "rotation": self.rotation,
+            "lines": [line.to_dict(words=words) for line in self.lines],
+        }
+        if self.warnings:
+            values["warnings"] = list(self.warnings)
+        return values | {"error": self.error} if self.error else values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Page:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: a schema number newer than this version reads.
+        """
+        if values.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
+            raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
+        lines = tuple(Line.from_dict(line) for line in values["lines"])
+        return cls(
+            int(values["width"]),
+            int(values["height"]),
+            lines,
+            values.get("image", ""),
+            int(values.get("rotation", 0)),
+            values.get("error", ""),
+            int(values.get("page", 1)),
+            tuple(values.get("warnings", ())),
+        )
+
+    def save(self, path: str | Path, *, image: Any = None, words: bool = False) -> None:
+        """Write the page in the format that the path's suffix names; see `document.save.save_page`.
+
+        Args:
+            path: the file.
+            image: the picture, which .pdf and drawn pages need; left out, it is read again from `source`.
+            words: write words too, or instead of lines, with their characters where the format can hold them.
+        """
+        from ppocr_jax.document.save import save_page
+
+        save_page(self, path, image=image, words=words)
+
+    def draw(self, image: Any = None) -> np.ndarray:
+        """The picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw.draw_page`.
+
+        Args:
+            image: the picture; left out, it is read again from `source`.
+        """
+        from ppocr_jax.document.draw import draw_page
+        from ppocr_jax.document.save import picture_of
+
+        return draw_page(picture_of(self, image), self)
+
+
+def _plain_quad(quad: Quad) -> list[list[float]]:
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in quad]
+
+
+def _parse_quad(points: Any) -> Quad:
+    quad = tuple((float(x), float(y)) for x, y in points)
+    if len(quad) != 4:
+        raise ValueError(f"a quad has 4 points, got {len(quad)}")
+    return quad

@@ -1,0 +1,227 @@
+"""A page being drawn: ground, ink, and the text lines with their quads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.synth.column import column_advances, draw_column
+from ppocr_jax.synth.glyphs import Lettering, advances, draw_text
+from ppocr_jax.synth.page_line import Box, LineSetting, PageLine, corners_of, line_box
+from ppocr_jax.synth.warp import Placement, Tilt, project, shape_matrix, wave_of
+
+__all__ = ["Box", "PageCanvas", "PageLine", "View", "corners_of", "fitting", "scaled"]
+
+
+@dataclass(frozen=True)
+class View:
+    """How a canvas is seen.
+
+    Attributes:
+        homography: (3, 3) canvas pixels (x, y, 1) to picture pixels.
+        size: (width, height) of the picture.
+    """
+
+    homography: np.ndarray
+    size: tuple[int, int]
+
+    def visible_part(self, width: float, height: float) -> Box:
+        """An upright box of a canvas of `width` x `height` all of which is seen, up to a small turn and perspective."""
+        frame = np.array([(0, 0), (self.size[0], 0), self.size, (0, self.size[1])], np.float64)
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
+        return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
+
+    def sees(self, corners: np.ndarray) -> bool:
+        """Whether all `corners` (n, 2), of the canvas, are inside the picture."""
+        seen = project(self.homography, corners)
+        return bool((seen >= 1).all() and (seen <= np.array(self.size) - 2).all())
+
+
+class PageCanvas:
+    """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
+
+    def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: View):
+        """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a color of its own."""
+        from PIL import Image, ImageDraw
+
+        self.view = view
+        self.height, self.width = ground.shape[:2]
+        self.lines: list[PageLine] = []
+        self._boxes: list[Box] = []
+        color = tuple(int(v) for v in ink_color)
+        self._ground = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
+        self._ink = Image.new("L", self._ground.size)
+        self._tint = Image.new("RGB", self._ground.size, color)
+        self._draw_ground = ImageDraw.Draw(self._ground)
+        self._draw_ink = ImageDraw.Draw(self._ink)
+        self._draw_tint = ImageDraw.Draw(self._tint)
+
+    def text(
+        self,
+        x: float,
+        baseline: float,
+        text: str,
+        lettering: Lettering,
+        *,
+        anchor: str = "l",
+        color: tuple | None = None,
+    ) -> Box | None:
+        """Draw a line of text and note its quad, if there is free and visible room for all of it.
+
+        Args:
+            x: where the text begins (anchor "l"), ends ("r") or has its middle ("m").
+            baseline: y of the base line.
+            text: the line.
+            lettering: how it is set; tracking and space_scale are not used.
+            anchor: "l", "r" or "m".
+            color: RGB; the canvas's ink when None.
+
+        Returns:
+            The box of the line on the canvas, or None where nothing was drawn.
+        """
+        if not text.strip() or not lettering.face.covers(text):
+            return None
+        font = lettering.face.at(lettering.size)
+        x, baseline = round(x), round(baseline)
+        ink = font.getbbox(text, anchor=f"{anchor}s", stroke_width=lettering.stroke)
+        box = line_box((x + ink[0], baseline + ink[1], x + ink[2], baseline + ink[3]), baseline, lettering)
+        if not self.is_free(box):
+            return None
+        if color is not None:
+            self._draw_tint.rectangle(box, fill=color)
+        self._draw_ink.fontmode = "1" if lettering.pixelated else "L"
+        self._draw_ink.text((x, baseline), text, 255, font, f"{anchor}s", stroke_width=lettering.stroke)
+        start = x + ink[0] - font.getbbox(text, anchor="ls", stroke_width=lettering.stroke)[0]
+        plain = replace(lettering, tracking=0.0, space_scale=1.0)
+        self._note(box, text, LineSetting(plain, start, baseline, box, self.view.homography))
+        return box
+
+    def tilted_text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        lettering: Lettering,
+        tilt: Tilt,
+        *,
+        color: tuple,
+        outline: tuple | None = None,
+        column: bool = False,
+    ) -> Box | None:
+        """Draw a tilted line about (x, y), if all of it is visible; with an edge of color `outline`, if given.
+
+        A `column` has upright characters one below the other where the tilt's angle is a quarter turn, pi / 2.
+
+        Whether other text is there is the caller's to check: upright boxes of tilted neighbors overlap.
+
+        Returns:
+            The upright box that holds it, or None where nothing was drawn.
+        """
+        import cv2
+        from PIL import Image
+
+        ink = (draw_column if column else draw_text)(text, lettering, margin=lettering.size // 2 + 2)
+        tight = line_box(ink.box, ink.baseline, lettering)
+        move = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) @ shape_matrix(ink.box, tilt)
+        wave = wave_of(ink.box, tilt)
+        tight = (tight[0], tight[1] - abs(wave[0]), tight[2], tight[3] + abs(wave[0]))
+        quad = project(move, corners_of(tight))
+        if not self.view.sees(quad):
+            return None
+        (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
+        box = (float(x0), float(y0), float(x1), float(y1))
+        layer = Placement(move, wave, (self.width, self.height)).mask(ink.mask)
+        if outline is not None:
+            thick = max(2, lettering.size // 12)
+            self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))
+        self._draw_tint.rectangle(box, fill=color)
+        self._ink.paste(255, mask=Image.fromarray(layer))
+        starts, ends = (column_advances if column else advances)(text, lettering)
+        start = float(ink.centers[0]) - (starts[0] + ends[0]) / 2
+        to_picture = self.view.homography @ move
+        self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave, column))
+        return box
+
+    def is_free(self, box: Box) -> bool:
+        """Whether `box` is visible and on no other text line."""
+        x0, y0, x1, y1 = box
+        if x0 < 0 or y0 < 0 or x1 > self.width or y1 > self.height or not self.view.sees(corners_of(box)):
+            return False
+        return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)
+
+    def reserve(self, box: Box) -> None:
+        """Keep further text out of `box`."""
+        self._boxes.append(box)
+
+    def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
+        """Ink that is not text, or ground of `color`; areas are filled where `width` is 0.
+
+        `shape` is "line", "rectangle", "rounded" (a rectangle with round corners), "ellipse" or "polygon".
+        """
+        draw = self._draw_ink if color is None else self._draw_ground
+        fill = level if color is None else color
+        if shape == "line":
+            draw.line(xy, fill=fill, width=max(1, width), joint="curve")
+        elif shape == "polygon":
+            draw.polygon(xy, fill=fill)
+        else:
+            look: dict[str, Any] = {"fill": fill} if width == 0 else {"outline": fill, "width": width}
+            if shape == "rounded":
+                draw.rounded_rectangle(xy, radius=0.35 * (xy[3] - xy[1]), **look)
+            else:
+                (draw.rectangle if shape == "rectangle" else draw.ellipse)(xy, **look)
+
+    def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
+        """A row of one repeated character: drawn, but not a text line, as those who label receipts leave it out."""
+        font = lettering.face.at(lettering.size)
+        count = int((x1 - x0) / max(1.0, font.getlength(character)))
+        if count > 4 and lettering.face.covers(character):
+            self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
+
+    def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
+        """((3,) mean color, standard deviation of the gray level) of the ground under `box`."""
+        x0, y0, x1, y1 = (int(v) for v in box)
+        pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)
+        return pixels.mean(axis=0), float(pixels.mean(axis=1).std())
+
+    def ink(self) -> np.ndarray:
+        """(h, w) uint8 opacity of what was drawn."""
+        return np.asarray(self._ink)
+
+    def joined(self, ink: np.ndarray, opacity: float) -> np.ndarray:
+        """(h, w, 3) uint8: the ground under `ink`, which is `ink()` or what became of it."""
+        ground = np.asarray(self._ground)
+        ys, xs = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+        if not len(ys):
+            return ground
+        area = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+        picture = ground.copy()
+        alpha = ink[area][..., None].astype(np.float32) * (opacity / 255)
+        below = picture[area].astype(np.float32)
+        picture[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
+        return picture
+
+    def _note(self, box: Box, text: str, setting: LineSetting) -> None:
+        """Keep a line; its upright `box` is of the canvas."""
+        self._boxes.append(box)
+        self.lines.append(PageLine(setting.quad(setting.box), text, setting))
+
+
+def fitting(text: str, lettering: Lettering, width: float) -> str:
+    """The first words, or else characters, of `text` that are at most `width` pixels wide."""
+    font = lettering.face.at(lettering.size)
+    # No ordinary text has characters narrower than a fifth of an em on average: do not measure what cannot fit.
+    most = max(1, int(5 * width / lettering.size))
+    if len(text) > most:
+        text = text[:most].rpartition(" ")[0] or text[:most]
+    while text and font.getlength(text) > width:
+        shorter = text[: int(len(text) * max(0.3, width / font.getlength(text))) + 1]
+        text = (shorter if len(shorter) < len(text) else text[:-1]).rpartition(" ")[0] or text[: len(text) * 2 // 3]
+    return text.rstrip()
+
+
+def scaled(lettering: Lettering, factor: float) -> Lettering:
+    """The same lettering `factor` times as large."""
+    return replace(lettering, size=max(6, round(lettering.size * factor)), stroke=lettering.stroke * factor)

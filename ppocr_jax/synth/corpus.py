@@ -1,0 +1,235 @@
+"""Texts to draw: entries of files (or of Faker), mixed with invented strings and rare characters."""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.synth.phrases import amount, digits, phrase, pick
+
+_LONGEST_ENTRY_BYTES = 2048
+_FIRST_CJK = "\u2e80"
+_HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
+_BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
+_SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where the generators' texts come from. Immutable, small to pickle: files are read where they lie.
+
+    Attributes:
+        files: UTF-8 text files, one entry per line; an entry is found by a random offset, so size does not matter.
+        entries: further entries held in memory.
+    """
+
+    files: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+
+    @classmethod
+    def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
+        """A corpus of text files, each as likely as the others.
+
+        Raises:
+            FileNotFoundError: a path is not a file.
+            ValueError: no path given, or a file is empty.
+        """
+        if not paths:
+            raise ValueError("no corpus file given: name at least one UTF-8 text file, or use Corpus.from_faker()")
+        for path in map(Path, paths):
+            if not path.is_file():
+                raise FileNotFoundError(f"corpus file {path} does not exist")
+            if path.stat().st_size == 0:
+                raise ValueError(f"corpus file {path} is empty")
+        return cls(files=tuple(str(p) for p in paths))
+
+    @classmethod
+    def from_faker(cls, locales: Sequence[str] = ("en_US",), *, seed: int = 0, count: int = 6000) -> Corpus:
+        """`count` entries invented by the Faker package: names, companies, addresses, jobs, sentences."""
+        from faker import Faker
+
+        fake = Faker(list(locales))
+        fake.seed_instance(seed)
+        makers = (fake.name, fake.company, fake.street_address, fake.city, fake.job, fake.word, fake.sentence)
+        return cls(entries=tuple(makers[i % len(makers)]() for i in range(count)))
+
+    def entry(self, rng: np.random.Generator) -> str:
+        """One entry as it stands; an invented string when the corpus has none."""
+        sources = len(self.files) + bool(self.entries)
+        if not sources:
+            return phrase(rng)
+        number = int(rng.integers(sources))
+        if number == len(self.files):
+            return pick(rng, self.entries)
+        return _line_at(self.files[number], float(rng.random()))
+
+    def sample(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
+        """A text of `length` = (fewest, most) characters, all in `charset`, words apart by single spaces.
+
+        The fewest may be missed by a character or two where a word would have to be broken.
+        """
+        low, high = max(1, length[0]), max(1, length[1])
+        if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
+            return _short_text(rng, charset, high)
+        if rng.random() < 0.08:
+            return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
+        text = ""
+        for _ in range(4):
+            text = self._phrase(rng, charset)
+            if low <= len(text) <= high:
+                return text
+            if run := _run(rng, text, low, high):
+                return run
+        for _ in range(40):
+            if len(text) >= low:
+                break
+            more = self._phrase(rng, charset)
+            text = (text + _joint(text, more, charset) + more).strip()
+        return _piece(rng, text, low, high) or _rare_text(rng, charset, high)
+
+    def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
+        """A phrase in random letter case, without what the charset lacks."""
+        chinese = writes_chinese(charset)
+        if rng.random() < (0.15 if chinese else 0.45) or not (self.files or self.entries):
+            text = phrase(rng)
+            change_case = 0.25
+        else:
+            text = self.entry(rng)
+            change_case = 0.6
+        if rng.random() < change_case:
+            text = (str.upper, str.upper, _title, str.lower)[int(rng.integers(4))](text)
+        if rng.random() < 0.06:
+            text = _with_punctuation(rng, text)
+        return in_charset(text, charset)
+
+
+def writes_chinese(charset: Charset) -> bool:
+    """Whether Chinese can be written with it: whether it has the commonest character of Chinese."""
+    return "的" in charset
+
+
+def in_charset(text: str, charset: Charset) -> str:
+    """`text` in the characters of `charset`; runs of white space become one space (none, if it has no space).
+
+    Full-width letters and signs that the charset lacks become those of ASCII.
+    """
+    ids = charset.ids
+    if not text.isascii():
+        text = "".join([c if c in ids else _HALF_WIDTH.get(c, c) for c in text])
+    space = " " if " " in ids else ""
+    words = ["".join([c for c in word if c in ids]) for word in text.split()]
+    return space.join([w for w in words if w])
+
+
+@lru_cache(maxsize=64)
+def _mapped(path: str) -> mmap.mmap:
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _line_at(path: str, position: float) -> str:
+    """The entry that begins behind the relative `position` (0..1); the first one when that is the last."""
+    data = _mapped(path)
+    start = data.find(b"\n", int(position * len(data))) + 1
+    if start >= len(data):
+        start = 0
+    line = data[start : start + _LONGEST_ENTRY_BYTES].split(b"\n", 1)[0]
+    return line.decode("utf-8", errors="ignore")
+
+
+def _title(text: str) -> str:
+    return " ".join([word[:1].upper() + word[1:] for word in text.split(" ")])
+
+
+def _joint(left: str, right: str, charset: Charset) -> str:
+    if " " not in charset or (left and right and left[-1] >= _FIRST_CJK and right[0] >= _FIRST_CJK):
+        return ""
+    return " "
+
+
+def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
+    """Whole neighboring words of `text`, or of Chinese neighboring characters, `low` to `high` characters long.
+
+    "" when there are none.
+    """
+    if len(text) < low:
+        return ""
+    starts, ends = _breaks(text)
+    for start in rng.permutation(starts).tolist():
+        fitting = ends[bisect_left(ends, start + low) : bisect_right(ends, start + high)]
+        if fitting:
+            return text[start : fitting[int(rng.integers(len(fitting)))]]
+    return ""
+
+
+def _breaks(text: str) -> tuple[list[int], list[int]]:
+    """Where a part of `text` may start, and where it may end: at spaces, and beside Chinese characters."""
+    starts, ends = [0], []
+    for i in range(1, len(text)):
+        if text[i] == " ":
+            ends.append(i)
+        elif text[i - 1] == " ":
+            starts.append(i)
+        elif text[i - 1] >= _FIRST_CJK or text[i] >= _FIRST_CJK:
+            starts.append(i)
+            ends.append(i)
+    return starts, [*ends, len(text)]
+
+
+def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:
+    """A run of words of `text` with at most `high` characters; characters of a word when none fits."""
+    if len(text) <= high:
+        return text
+    starts = [0] + [i + 1 for i, c in enumerate(text) if c == " "]
+    start = starts[int(rng.integers(len(starts)))]
+    if len(text) - start < low:
+        start = max(0, len(text) - high)
+    cut = text[start : start + high]
+    if start + high < len(text) and text[start + high] != " " and cut.rfind(" ") >= low:
+        cut = cut[: cut.rfind(" ")]
+    return cut.strip()
+
+
+def _short_text(rng: np.random.Generator, charset: Charset, most: int) -> str:
+    """What stands alone in narrow boxes: "1", "RM", "9.00", single characters."""
+    kind = rng.random()
+    if kind < 0.3:
+        text = pick(rng, _SHORT)
+    elif kind < 0.6 and most >= 4:
+        text = amount(rng)[-4:]
+    elif kind < 0.8:
+        text = digits(rng, 1, most)
+    else:
+        return _rare_text(rng, charset, 1)
+    text = in_charset(text, charset)
+    return text if 0 < len(text) <= most else _rare_text(rng, charset, 1)
+
+
+def _rare_text(rng: np.random.Generator, charset: Charset, length: int) -> str:
+    """Characters of the whole charset, each as likely as any other, in groups."""
+    characters = [charset.characters[i] for i in rng.integers(0, len(charset), length)]
+    text = in_charset("".join(characters).strip(), charset)
+    visible = text or next(c for c in charset.characters if not c.isspace())
+    if len(visible) > 6 and " " in charset and rng.random() < 0.7:
+        cut = int(rng.integers(2, len(visible) - 2))
+        visible = in_charset(f"{visible[:cut]} {visible[cut + 1 :]}", charset)
+    return visible
+
+
+def _with_punctuation(rng: np.random.Generator, text: str) -> str:
+    words = text.split()
+    if not words:
+        return text
+    chosen = int(rng.integers(len(words)))
+    pair = pick(rng, _BRACKETS)
+    marks = "!?;:,.#&+=^%$<>|\\/_~@*-"
+    word = words[chosen]
+    words[chosen] = (pair[0] + word + pair[1], word + pick(rng, marks), pick(rng, marks) + word)[int(rng.integers(3))]
+    return " ".join(words)

@@ -1,0 +1,210 @@
+"""Scalable fonts of this machine and the characters each can really draw."""
+
+from __future__ import annotations
+
+import logging
+import re
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ppocr_jax.synth.font_cache import digest_of, remembered
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+logger = logging.getLogger("ppocr_jax")
+
+SYSTEM_FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/usr/share/texmf/fonts/opentype",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+# Their letters are pictures, keys, outlines or capitals (the label would not be what is drawn), or hairlines.
+_UNSUITABLE = re.compile(
+    r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|"
+    r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|unicase|braille|musical|"
+    r"lastresort|webdings|wingdings",
+    re.IGNORECASE,
+)
+# "Alegreya SC" has small capitals, "Noto Sans CJK SC" has Simplified Chinese: the characters tell them apart.
+_SMALL_CAPITALS_OR_CHINESE = re.compile(r"\bsc\b|sc-|sc\d+-", re.IGNORECASE)
+_SIMPLIFIED_CHINESE = frozenset("这们国")
+_TESTED = string.printable.strip() + "€£¥¢₹"
+_COLLECTION_SUFFIXES = {".ttc", ".otc"}
+_SUFFIXES = {".ttf", ".otf"} | _COLLECTION_SUFFIXES
+_HINT = (
+    "install some, e.g. on Debian or Ubuntu `apt-get install fonts-dejavu-core fonts-liberation fonts-freefont-ttf "
+    "fonts-open-sans fonts-ocr-b`, or name folders that hold .ttf or .otf files"
+)
+
+
+class NoFontsError(RuntimeError):
+    """No scalable font that draws the required characters was found."""
+
+
+@dataclass(frozen=True)
+class FontFace:
+    """One face of a font file.
+
+    Attributes:
+        path: the font file.
+        index: number of the face in a collection (.ttc); 0 otherwise.
+        family: e.g. "DejaVu Sans Mono".
+        name: family and style, e.g. "DejaVu Sans Mono Bold".
+        monospaced: all letters are equally wide.
+        slanted: italic or oblique.
+        characters: what it can draw (its character map without glyphs that are blank or the "missing" box).
+    """
+
+    path: str
+    index: int
+    family: str
+    name: str
+    monospaced: bool
+    slanted: bool
+    characters: frozenset[str] = field(repr=False, compare=False)
+
+    def covers(self, text: Iterable[str]) -> bool:
+        """Whether every character of `text` can be drawn; a space always can."""
+        return self.characters.issuperset(text)
+
+    def at(self, size: int) -> ImageFont.FreeTypeFont:
+        """The Pillow font of `size` pixels per em, without ligatures; loaded once per process."""
+        return _load(self.path, self.index, size)
+
+
+def find_fonts(
+    folders: Sequence[str | Path] | None = None, *, required: str = LETTERS_AND_DIGITS, exclude: Iterable[str] = ()
+) -> list[FontFace]:
+    """Fonts that can draw `required`, ordered by path, so that equal folders give equal lists.
+
+    Left out: symbol fonts, small capitals, fonts whose small letters are drawn as capitals, broken files.
+
+    Args:
+        folders: where to look, subfolders included; the system's font folders when None.
+        required: characters a font must have.
+        exclude: words; a font whose name holds one of them (case aside) is left out. For held-out fonts.
+
+    Raises:
+        NoFontsError: nothing found.
+    """
+    roots = [Path(f).expanduser() for f in (SYSTEM_FONT_FOLDERS if folders is None else folders)]
+    paths = sorted({p.resolve() for r in roots if r.is_dir() for p in r.rglob("*") if p.suffix.lower() in _SUFFIXES})
+    words = [w.lower() for w in exclude]
+    faces = [face for path in paths for face in _faces(str(path))]
+    faces = [f for f in faces if f.covers(required) and not any(w in f.name.lower() for w in words)]
+    if not faces:
+        raise NoFontsError(f"no font with the characters {required[:20]!r}... in {[str(r) for r in roots]}: {_HINT}")
+    return faces
+
+
+def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[list[FontFace], list[FontFace]]:
+    """(others, held out): a face whose name holds one of the words `held_out` (case aside) is held out."""
+    words = [w.lower() for w in held_out]
+    flags = [any(w in face.name.lower() for w in words) for face in faces]
+    return (
+        [face for face, held in zip(faces, flags, strict=True) if not held],
+        [face for face, held in zip(faces, flags, strict=True) if held],
+    )
+
+
+@lru_cache(maxsize=1024)
+def _load(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
+    # The basic layout joins no ligatures: every character keeps a place of its own.
+    return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
+
+
+@lru_cache(maxsize=4096)
+def _faces(path: str) -> tuple[FontFace, ...]:
+    found = remembered(path, digest_of(__file__), lambda path: [_plain(face) for face in _look_into(path)])
+    names = [f.name for f in fields(FontFace)][1:-1]
+    return tuple(
+        FontFace(path, **dict(zip(names, values, strict=True)), characters=frozenset(characters))
+        for *values, characters in found
+    )
+
+
+def _plain(face: FontFace) -> list[object]:
+    """All but the path, as JSON can hold it."""
+    *values, characters = (getattr(face, f.name) for f in fields(face) if f.name != "path")
+    return [*values, "".join(sorted(characters))]
+
+
+def _look_into(path: str) -> tuple[FontFace, ...]:
+    from fontTools.ttLib import TTCollection, TTFont, TTLibError
+
+    try:
+        if Path(path).suffix.lower() in _COLLECTION_SUFFIXES:
+            fonts = TTCollection(path, lazy=True).fonts
+        else:
+            fonts = [TTFont(path, lazy=True)]
+        faces = [_face(path, index, font) for index, font in enumerate(fonts)]
+    except (TTLibError, OSError, KeyError, AssertionError) as error:
+        logger.warning("font %s left out: %s", path, error)
+        return ()
+    return tuple(face for face in faces if face is not None)
+
+
+def _face(path: str, index: int, font: object) -> FontFace | None:
+    names = font["name"]  # type: ignore[index]
+    name = names.getDebugName(4) or Path(path).stem
+    family = names.getDebugName(16) or names.getDebugName(1) or name
+    cmap = font.getBestCmap() or {}  # type: ignore[attr-defined]
+    characters = {chr(code) for code in cmap}
+    unsuitable = any(_is_unsuitable(n, characters) for n in (name, Path(path).name))
+    if unsuitable or not characters.issuperset(LETTERS_AND_DIGITS):
+        return None
+    pil_font = _load(path, index, 24)
+    characters -= _not_drawn(pil_font, characters)
+    if not characters.issuperset(LETTERS_AND_DIGITS) or _small_letters_are_capitals(pil_font):
+        return None
+    monospaced = len({pil_font.getlength(c) for c in "iMW.0"}) == 1
+    # Not read off the name: some families give all their styles the same one.
+    italic_flag = "OS/2" in font and font["OS/2"].fsSelection & 1  # type: ignore[operator,index]
+    slanted = bool(italic_flag) or font["post"].italicAngle != 0  # type: ignore[index]
+    return FontFace(path, index, family, name, monospaced, slanted, frozenset(characters | {" "}))
+
+
+def _is_unsuitable(name: str, characters: set[str]) -> bool:
+    """Whether the name of a face or its file says that it does not draw ordinary small and capital letters."""
+    if _UNSUITABLE.search(name):
+        return True
+    return bool(_SMALL_CAPITALS_OR_CHINESE.search(name)) and not characters >= _SIMPLIFIED_CHINESE
+
+
+def _not_drawn(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:
+    missing_box = _glyph(font, "\uffff")
+    drawn = {c: _glyph(font, c) for c in _TESTED if c in characters}
+    return {c for c, glyph in drawn.items() if not glyph.any() or np.array_equal(glyph, missing_box)}
+
+
+def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
+    def shape(character: str) -> np.ndarray:
+        from PIL import Image
+
+        values = np.asarray(Image.fromarray(_glyph(font, character)).resize((16, 16)), np.float32)
+        return (values - values.mean()) / (values.std() + 1e-6)
+
+    alike = [float(np.mean(shape(c) * shape(c.upper()))) > 0.85 for c in "abdeghnqrt"]
+    return sum(alike) > 5
+
+
+def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
+    """(h, w) uint8 drawing of a character; h and w may be 0."""
+    mask = font.getmask(character)
+    return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]

@@ -1,0 +1,235 @@
+"""Invented strings as they stand on receipts, invoices, forms and signs: numbers, prices, dates, codes, addresses.
+
+Every function maps a random generator to one string; characters outside a charset are the caller's to drop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+
+from ppocr_jax.synth.vocabulary import FORM_WORDS, GOODS, MONTHS, RECEIPT_WORDS, SIGN_WORDS, STREET_WORDS
+
+_CURRENCIES = ("$", "€", "£", "¥", "₹", "¢", "RM", "RM ", "USD ", "EUR ", "S$", "$ ", "Rs.", "MYR ")
+_TLDS = ("com", "net", "org", "com.my", "co.uk", "io", "de", "com.sg", "info", "edu")
+_SIZES = ("G", "KG", "ML", "L", "MM", "pcs", "cm", "'S", "IN1", '"')
+_CODE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+T = TypeVar("T")
+Phrase = Callable[[np.random.Generator], str]
+
+
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of `items`, all equally likely."""
+    return items[int(rng.integers(len(items)))]
+
+
+def digits(rng: np.random.Generator, low: int, high: int | None = None) -> str:
+    """`low`..`high` random digits."""
+    count = low if high is None else int(rng.integers(low, high + 1))
+    return str(int(rng.integers(10 ** min(count, 18)))).zfill(count)
+
+
+def number(rng: np.random.Generator) -> str:
+    """A whole number or a decimal, small ones most often."""
+    value = float(10 ** rng.uniform(0, 5))
+    form = int(rng.integers(6))
+    if form < 3:
+        return str(int(value))
+    return (f"{value:.2f}", f"{int(value):,}", f"{value:.{int(rng.integers(1, 5))}f}")[form - 3]
+
+
+def amount(rng: np.random.Generator) -> str:
+    """A sum with two decimals and no currency: 9.00, 1,204.55, -0.02."""
+    cents = int(10 ** rng.uniform(0, 5.3))
+    if rng.random() < 0.5:
+        cents -= cents % int(pick(rng, ("5", "10", "50", "100")))
+    text = f"{cents / 100:,.2f}" if rng.random() < 0.8 else f"{cents / 100:.2f}"
+    form = int(rng.integers(12))
+    return f"({text})" if form == 0 else f"-{text}" if form < 3 else text
+
+
+def price(rng: np.random.Generator) -> str:
+    """An amount with a currency sign before or, rarely, after it."""
+    sign, text = pick(rng, _CURRENCIES), amount(rng).strip("-()")
+    if sign == "¢":
+        return digits(rng, 1, 2) + sign
+    form = int(rng.integers(12))
+    if form == 0:
+        return f"{text} {sign.strip()}"
+    if form == 1:
+        return f"{text.replace('.', ',')}{sign.strip()}" if sign == "€" else f"-{sign}{text}"
+    return sign + text
+
+
+def date(rng: np.random.Generator) -> str:
+    """A date in one of many notations, sometimes followed by the time."""
+    year, month, day = int(rng.integers(1970, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
+    name, separator = MONTHS[month - 1], pick(rng, "///--.. ")
+    text = (
+        f"{day:02}{separator}{month:02}{separator}{year}",
+        f"{day:02}{separator}{month:02}{separator}{year % 100:02}",
+        f"{year}-{month:02}-{day:02}",
+        f"{month}/{day}/{year % 100:02}",
+        f"{day} {name[:3]} {year}",
+        f"{name} {day}, {year}",
+        f"{day:02}-{name[:3]}-{year}",
+        f"{name[:3].upper()} {day} '{year % 100:02}",
+        f"{year}.{month:02}.{day:02}",
+    )[int(rng.integers(9))]
+    return f"{text} {time(rng)}" if rng.random() < 0.25 else text
+
+
+def time(rng: np.random.Generator) -> str:
+    """A time of day."""
+    hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
+    half = "AM" if hour < 12 else "PM"
+    return (
+        f"{hour:02}:{minute:02}",
+        f"{hour:02}:{minute:02}:{second:02}",
+        f"{hour % 12 or 12}:{minute:02} {half}",
+        f"{hour % 12 or 12}:{minute:02}{half.lower()}",
+        f"{hour % 12 or 12}:{minute:02}:{second:02} {half}",
+        f"{hour:02}{minute:02}H",
+    )[int(rng.integers(6))]
+
+
+def phone(rng: np.random.Generator) -> str:
+    """A telephone number, sometimes with "Tel:" before it."""
+    text = (
+        f"{digits(rng, 2)}-{digits(rng, 8)}",
+        f"+{digits(rng, 2)} {digits(rng, 2)}-{digits(rng, 4)} {digits(rng, 4)}",
+        f"({digits(rng, 3)}) {digits(rng, 3)}-{digits(rng, 4)}",
+        f"{digits(rng, 3)}-{digits(rng, 3)} {digits(rng, 4)}",
+        f"1-{digits(rng, 3)}-{digits(rng, 3)}-{digits(rng, 4)}",
+        f"{digits(rng, 3)}/{digits(rng, 3)}-{digits(rng, 4)}",
+    )[int(rng.integers(6))]
+    return pick(rng, ("", "", "", "Tel: ", "TEL:", "Fax: ", "FAX : ", "H/P: ", "Tel.No.: ")) + text
+
+
+def _name(rng: np.random.Generator) -> str:
+    return pick(rng, GOODS if rng.random() < 0.5 else SIGN_WORDS).lower().strip(".")
+
+
+def mail_or_url(rng: np.random.Generator) -> str:
+    """An e-mail address, a URL or a social media handle."""
+    host = f"{_name(rng)}{pick(rng, ('', '-', '', ''))}{_name(rng)}.{pick(rng, _TLDS)}"
+    return (
+        f"{_name(rng)}{pick(rng, '._-')}{_name(rng)}@{host}",
+        f"{_name(rng)}{digits(rng, 1, 4)}@{host}",
+        f"www.{host}",
+        f"https://www.{host}/{_name(rng)}",
+        f"http://{host}/~{_name(rng)}?id={digits(rng, 1, 4)}&q={_name(rng)}",
+        f"facebook.com/{_name(rng)}{_name(rng)}",
+        f"@{_name(rng)}_{_name(rng)}",
+        f"#{_name(rng)}",
+    )[int(rng.integers(8))]
+
+
+def code(rng: np.random.Generator) -> str:
+    """A document, article or registration number."""
+
+    def letters(count: int) -> str:
+        return "".join(pick(rng, _CODE_LETTERS) for _ in range(count))
+
+    return (
+        digits(rng, 5, 13),
+        f"{letters(2)}{digits(rng, 6, 10)}",
+        f"{letters(1)}-{digits(rng, 4, 6)}",
+        f"({digits(rng, 6)}-{letters(1)})",
+        f"{letters(3)}{digits(rng, 2)}-{digits(rng, 3)}/{digits(rng, 2)}",
+        f"{digits(rng, 4)}-{digits(rng, 4)}-{digits(rng, 4)}",
+        f"#{digits(rng, 3, 7)}",
+        f"{letters(2)}_{digits(rng, 3)}.{letters(1).lower()}{digits(rng, 1)}",
+        f"XXXX XXXX XXXX {digits(rng, 4)}",
+        f"{'*' * int(rng.integers(3, 9))}{digits(rng, 4)}",
+        f"[{letters(2)}{digits(rng, 3)}]",
+        f"{letters(1)}{digits(rng, 1)}{letters(1)} {digits(rng, 1)}{letters(2)}",
+    )[int(rng.integers(12))]
+
+
+def labeled_code(rng: np.random.Generator) -> str:
+    """A field name and its value: "GST ID No: 000123456789", "Date : 01/02/2019"."""
+    label = pick(rng, ("GST ID No", "GST REG NO", "Invoice No", "BILL NO", "Doc No.", "Receipt #", "Ref", "Cashier"))
+    colon = pick(rng, (": ", " : ", ":", " ", " # ", "."))
+    value = digits(rng, 12) if label.startswith("GST") else code(rng)
+    form = int(rng.integers(5))
+    if form == 3:
+        return f"{pick(rng, ('Date', 'DATE', 'Dated'))}{colon}{date(rng)}"
+    if form == 4:
+        return f"{pick(rng, RECEIPT_WORDS)}{colon}{price(rng)}"
+    return label + colon + value
+
+
+def quantity_line(rng: np.random.Generator) -> str:
+    """A row of a receipt: "2 X 4.50", "3 pcs @ RM1.20 9.00 SR"."""
+    count = digits(rng, 1, 2).lstrip("0") or "1"
+    return (
+        f"{count} X {amount(rng)}",
+        f"{count} x {price(rng)}",
+        f"{count} {pick(rng, ('pcs', 'UNIT(S)', 'EA', 'kg', 'PKT'))} @ {amount(rng)}",
+        f"{amount(rng)} {pick(rng, ('SR', 'ZRL', 'S', 'T', 'Z', 'ZR'))}",
+        f"{count} {goods(rng)}",
+        f"{count}X",
+        f"{digits(rng, 1, 3)}% {pick(rng, ('OFF', 'GST', 'DISC', 'VAT'))}",
+        f"{digits(rng, 1, 2)}.{digits(rng, 1)}%",
+        f"{goods(rng)} {amount(rng)}",
+    )[int(rng.integers(9))]
+
+
+def goods(rng: np.random.Generator) -> str:
+    """The name of an article, with or without its number or size."""
+    words = " ".join(pick(rng, GOODS) for _ in range(int(rng.integers(1, 4))))
+    size = f"{digits(rng, 1, 3).lstrip('0') or '5'}{pick(rng, _SIZES)}"
+    return (words, words, f"{words} {size}", f"{digits(rng, 3, 6)} {words}", f"{words} ({size})")[int(rng.integers(5))]
+
+
+def address(rng: np.random.Generator) -> str:
+    """One line of a postal address or a company's name."""
+    words = [pick(rng, STREET_WORDS) for _ in range(int(rng.integers(1, 4)))]
+    name = " ".join(words)
+    return (
+        f"No.{digits(rng, 1, 3)}, {name} {digits(rng, 1, 2)}/{digits(rng, 1, 2)},",
+        f"{digits(rng, 5)} {name}",
+        f"LOT {digits(rng, 1, 4)}-{pick(rng, 'ABCDG')}, {name},",
+        f"{name}, {digits(rng, 5)}",
+        f"{digits(rng, 1, 4)} {name}.",
+        f"{name} & {pick(rng, STREET_WORDS)}",
+        f"{name} ({digits(rng, 6, 7)}-{pick(rng, _CODE_LETTERS)})",
+    )[int(rng.integers(7))]
+
+
+def _word_of(words: Sequence[str]) -> Phrase:
+    return lambda rng: pick(rng, words)
+
+
+@cache
+def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
+    """All kinds of phrases and their cumulated probabilities."""
+    weights = {
+        amount: 0.13,
+        price: 0.09,
+        number: 0.06,
+        date: 0.09,
+        time: 0.03,
+        phone: 0.05,
+        mail_or_url: 0.05,
+        code: 0.08,
+        labeled_code: 0.06,
+        quantity_line: 0.08,
+        goods: 0.06,
+        address: 0.07,
+        _word_of(RECEIPT_WORDS): 0.08,
+        _word_of(FORM_WORDS): 0.04,
+        _word_of(SIGN_WORDS): 0.03,
+    }
+    return tuple(weights), np.cumsum(list(weights.values())) / sum(weights.values())
+
+
+def phrase(rng: np.random.Generator) -> str:
+    """A string of a random kind."""
+    kinds, cumulated = weighted_phrases()
+    return kinds[int(np.searchsorted(cumulated, rng.random()))](rng)

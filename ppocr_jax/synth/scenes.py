@@ -1,0 +1,117 @@
+"""Signs on photographs or walls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ppocr_jax.synth.canvas import PageCanvas, corners_of, fitting
+from ppocr_jax.synth.column import column_advances
+from ppocr_jax.synth.composer import Composer
+from ppocr_jax.synth.corpus import in_charset
+from ppocr_jax.synth.fonts import FontFace
+from ppocr_jax.synth.glyphs import Lettering, measure
+from ppocr_jax.synth.line_style import LUMINANCE, FontPicker, muted_color
+from ppocr_jax.synth.phrases import pick
+from ppocr_jax.synth.warp import Tilt, project, shape_matrix
+
+Color = tuple[int, int, int]
+
+
+def signs(page: Composer, fonts: FontPicker) -> None:
+    """A few signs apart from each other, each in a face of its own."""
+    wanted = int(page.rng.integers(1, 8))
+    for _ in range(4 * wanted):
+        wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.tongue.wide))
+        if not wanted:
+            break
+
+
+def _sign(page: Composer, face: FontFace) -> bool:
+    """One to three tilted lines under each other, on a board or straight on the ground; False if there was no room."""
+    rng, canvas = page.rng, page.canvas
+    size = int(np.clip(np.exp(rng.normal(np.log(38), 0.55)), 14, 0.25 * canvas.height))
+    lettering = Lettering(face, size, stroke=size * 0.02 if rng.random() < 0.2 else 0.0)
+    column = rng.random() < (0.25 if page.tongue.wide else 0.06)
+    lines = [text for _ in range(_lines_of_sign(rng, page, column)) if (text := _sign_text(page, lettering, column))]
+    tilt, pitch = _sign_tilt(rng, column), 1.35 * size
+    width = max((_length(text, lettering, column) for text in lines), default=0.0) + 1.4 * size
+    height = pitch * len(lines) + 0.4 * size
+    flat_box = (-width / 2, -height / 2, width / 2, height / 2)
+    frame = project(shape_matrix(flat_box, tilt), corners_of(flat_box))
+    reach = float(frame[:, 0].max())
+    center = rng.uniform(reach, max(reach + 1, canvas.width - reach)), rng.uniform(0, canvas.height)
+    frame += center
+    box = (*frame.min(axis=0), *frame.max(axis=0))
+    if not lines or not canvas.is_free(box):
+        return False
+    ground, unrest = canvas.ground_color(box)
+    board = muted_color(rng) if unrest > 45 or rng.random() < 0.5 else None
+    ink = _ink_on(rng, ground if board is None else board)
+    if board is not None:
+        _draw_board(rng, canvas, frame, board, ink if rng.random() < 0.4 else None)
+    outline = tuple(255 - v for v in ink) if rng.random() < 0.15 else None
+    down = np.array([-np.sin(tilt.angle), np.cos(tilt.angle)]) * pitch
+    for i, text in enumerate(lines):
+        x, y = center + down * (i - (len(lines) - 1) / 2)
+        canvas.tilted_text(float(x), float(y), text, lettering, tilt, color=ink, outline=outline, column=column)
+    canvas.reserve(box)
+    return True
+
+
+def _lines_of_sign(rng: np.random.Generator, page: Composer, column: bool) -> int:
+    """Letters that stand one below the other make one word; ideographs also columns beside each other."""
+    return int(rng.integers(1, 3 if page.tongue.wide else 2)) if column else int(rng.integers(1, 4))
+
+
+def _length(text: str, lettering: Lettering, column: bool) -> float:
+    return float(column_advances(text, lettering)[1][-1]) if column else measure(text, lettering)[0]
+
+
+def _sign_tilt(rng: np.random.Generator, column: bool) -> Tilt:
+    strong = rng.random() < 0.25
+    along, across = rng.normal(0, 0.12 if strong else 0.03, 2)
+    # A column of upright characters is a line turned by a quarter; a few rows run upwards or downwards as well.
+    turned = np.pi / 2 if column else float(rng.choice((-np.pi / 2, np.pi / 2))) if rng.random() < 0.06 else 0.0
+    return Tilt(
+        angle=turned + float(np.deg2rad(rng.normal(0, 14 if strong else 2.5))),
+        shear=float(rng.normal(0, 0.12)) if strong else 0.0,
+        perspective=(float(along), float(across)),
+        bend=float(rng.uniform(-0.15, 0.15)) if rng.random() < 0.1 and not column else 0.0,
+    )
+
+
+def _draw_board(
+    rng: np.random.Generator, canvas: PageCanvas, frame: np.ndarray, color: np.ndarray, edge: Color | None
+) -> None:
+    corners = [(float(x), float(y)) for x, y in frame]
+    canvas.mark("polygon", corners, color=tuple(int(v) for v in np.clip(color, 0, 255)))
+    if edge is not None:
+        canvas.mark("line", [*corners, corners[0]], width=int(rng.integers(1, 6)), color=edge)
+
+
+def _ink_on(rng: np.random.Generator, ground: np.ndarray) -> Color:
+    """A color that stands out from `ground`."""
+    light = float(ground @ LUMINANCE) < 128
+    ink = rng.uniform(190, 256, 3) if light else rng.uniform(0, 70, 3)
+    if rng.random() < 0.4:
+        ink = np.full(3, 250.0 if light else 10.0)
+    return tuple(int(v) for v in ink)  # type: ignore[return-value]
+
+
+def _sign_text(page: Composer, lettering: Lettering, column: bool) -> str:
+    rng = page.rng
+    kind = rng.random()
+    if kind < 0.45:
+        text = page.tongue.between.join(pick(rng, page.tongue.sign_words) for _ in range(int(rng.integers(1, 4))))
+    elif kind < 0.6:
+        text = page.tongue.phrase(rng)
+    else:
+        text = page.words(2, 22)
+    if rng.random() < 0.4 or (column and not page.tongue.wide):
+        text = text.upper()
+    text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
+    if not column:
+        return fitting(text, lettering, 0.8 * page.canvas.width)
+    # One word of at least two characters, no longer than the picture is high.
+    words = [word[: int(0.7 * page.canvas.height / lettering.size)] for word in text.split()]
+    return next((word for word in words if len(word) > 1), "")

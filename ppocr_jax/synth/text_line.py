@@ -1,0 +1,197 @@
+"""Pictures of single text lines, as a detector cuts them out of receipts, forms and photographs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.synth import background
+from ppocr_jax.synth.column import can_be_column, draw_column
+from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.degrade import degrade, degrade_ink
+from ppocr_jax.synth.effects import finished, two_color_ink
+from ppocr_jax.synth.fonts import FontFace
+from ppocr_jax.synth.glyph_metrics import wide_share
+from ppocr_jax.synth.glyphs import InkedText, Lettering, draw_text, enlarge_dots
+from ppocr_jax.synth.line_style import LineStyle, random_style
+from ppocr_jax.synth.line_text import INK_HEIGHT_EM, LineTexts
+from ppocr_jax.synth.rules import draw_rules
+from ppocr_jax.synth.warp import Tilt, extent, place
+
+# Higher crops than this, relative to their width, are read as columns of text.
+COLUMN_ASPECT = 1.5
+# A picture's width is whole pixels, at least 16 of them to its height.
+_ROUNDING = 0.04
+# Ideographs have strokes about that much finer than letters of their height.
+_IDEOGRAPH_DETAIL = 0.6
+# From one end of a turned line to the other, relative to the picture's height.
+_MOST_RISE = 0.3
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """A drawn text line.
+
+    Attributes:
+        image_rgb: (h, w, 3) uint8.
+        text: what it says.
+        char_centers: (len(text),) float32, x of the middle of every character, spaces too, in pixels of `image_rgb`.
+    """
+
+    image_rgb: np.ndarray
+    text: str
+    char_centers: np.ndarray
+
+
+class LineGenerator:
+    """Draws text lines; a line is a pure function of (seed, index). Immutable and picklable."""
+
+    def __init__(
+        self,
+        *,
+        charset: Charset,
+        fonts: Sequence[FontFace],
+        corpus: Corpus,
+        backgrounds: Sequence[str | Path] = (),
+        vertical: float = 0.0,
+    ):
+        """Lines of `corpus` in the characters of `charset`.
+
+        Args:
+            charset: the characters that may occur.
+            fonts: faces to draw with, see `find_fonts`.
+            corpus: the texts.
+            backgrounds: photographs without text, or folders of them.
+            vertical: share of columns, from top to bottom, among the lines of ideographs that are long enough; their
+                pictures are turned by 90 degrees counter-clockwise, as the recognizer gets a crop 1.5 times as high as
+                wide, or higher.
+
+        Raises:
+            ValueError: no font is given, the charset has nothing that the fonts can draw, or `vertical` is no share.
+        """
+        if not 0 <= vertical <= 1:
+            raise ValueError(f"vertical must be a share from 0 to 1, not {vertical}")
+        self._texts = LineTexts(charset=charset, fonts=fonts, corpus=corpus)
+        self._photos = background.photo_paths(backgrounds)
+        self._vertical = vertical
+
+    def __call__(self, seed: int, index: int, *, aspect: tuple[float, float] | None = None) -> LineSample:
+        """Line number `index` of `seed`.
+
+        Args:
+            seed: number of the series.
+            index: number in the series.
+            aspect: wanted (least, greatest) width / height of the picture, kept as well as the text allows; None for
+                the spread of receipts and forms: the median near 4, one in ten below 1.4.
+        """
+        return self.drawn(seed, index, aspect=aspect)[0]
+
+    def drawn(
+        self, seed: int, index: int, *, aspect: tuple[float, float] | None = None
+    ) -> tuple[LineSample, np.ndarray]:
+        """The line, as by a call, and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
+        rng = np.random.default_rng((seed, index))
+        style = random_style(rng, ideographs=self._texts.ideographs)
+        target = min(max(math.exp(rng.normal(1.4, 0.85)), 0.5), 25.0) if aspect is None else _log_uniform(rng, aspect)
+        style = _leveled(style, target)
+        text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
+        column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
+        ink = self._ink(rng, style, text, lettering, column=column)
+        tilt, margins = _fitted(style, ink, target, least=COLUMN_ASPECT + _ROUNDING if column else 0.0)
+        placement = place(ink, tilt, height=style.height, fill=style.fill, margins=margins, lift=style.lift)
+        text_height = style.fill * style.height
+        detail = text_height * (1 - (1 - _IDEOGRAPH_DETAIL) * wide_share(text))
+        opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=style.kind)
+        picture = self._paint(rng, style, opacity)
+        middle = (ink.box[1] + ink.box[3]) / 2
+        centers = placement.points(np.stack([ink.centers, np.full(len(text), middle)], axis=1))[:, 0]
+        centers = np.clip(centers, 0, picture.shape[1] - 1).astype(np.float32)
+        return LineSample(degrade(rng, picture, detail, kind=style.kind), text, centers), opacity
+
+    def _ink(
+        self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering, *, column: bool
+    ) -> InkedText:
+        above, below = (self._texts.neighbor(rng, text, lettering.face) if wanted else "" for wanted in style.neighbors)
+        margin = int(0.9 * lettering.size) + 2
+        ink = (draw_column if column else draw_text)(text, lettering, margin=margin, above=above, below=below)
+        if style.dots:
+            factor = math.ceil(style.fill * style.height / (INK_HEIGHT_EM * lettering.size)) + style.round_dots
+            ink = enlarge_dots(ink, factor, round_dots=style.round_dots)
+        return replace(ink, mask=draw_rules(rng, style.rules, ink)) if style.rules else ink
+
+    def _paint(self, rng: np.random.Generator, style: LineStyle, opacity: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8: ground with ink on it."""
+        height, width = opacity.shape
+        ink = style.ink_color
+        if style.two_colors:
+            ink = two_color_ink(rng, ink, style.paper_color, height, width)
+        alpha = opacity * np.float32(style.opacity / 255)
+        text_height = style.fill * style.height
+        return finished(rng, style.finish, self._ground(rng, style, height, width), alpha, ink, text_height)
+
+    def _ground(self, rng: np.random.Generator, style: LineStyle, height: int, width: int) -> np.ndarray:
+        """(height, width, 3) float32."""
+        if style.ground == "photo" and self._photos:
+            photo = background.photo_crop(rng, self._photos, height, width)
+            # The paper color was drawn for contrast with the ink: move the photograph toward it.
+            return np.float32(0.45) * (photo - photo.mean(dtype=np.float32)) + style.paper_color
+        if style.ground == "flat":
+            return background.flat(style.paper_color, height, width)
+        draw = _GROUNDS.get(style.ground, background.plaster)
+        return draw(rng, style.paper_color, height, width)
+
+
+_GROUNDS = {
+    "gradient": background.gradient,
+    "paper": background.paper,
+    "pattern": background.print_pattern,
+    "plaster": background.plaster,
+}
+
+
+def _is_column(rng: np.random.Generator, share: float, style: LineStyle, text: str, target: float) -> bool:
+    return target > COLUMN_ASPECT and not style.dots and can_be_column(text) and rng.random() < share
+
+
+def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
+    low, high = limits
+    if not 0 < low <= high:
+        raise ValueError(f"aspect must be (least, greatest) with 0 < least <= greatest, not {limits}")
+    return float(np.exp(rng.uniform(np.log(low * 1.02), np.log(max(low * 1.02, high * 0.98)))))
+
+
+def _leveled(style: LineStyle, target: float) -> LineStyle:
+    """The style with long lines turned less: the corners of a turned line take height that its letters lack."""
+    most = _MOST_RISE / target
+    if abs(style.tilt.angle) <= most:
+        return style
+    return replace(style, tilt=replace(style.tilt, angle=math.copysign(most, style.tilt.angle)))
+
+
+def _text_aspect(style: LineStyle, target: float) -> float:
+    """Width / height that upright text needs, so that the picture of the tilted text gets that of `target`."""
+    wanted = max(0.25, target - sum(style.margins)) / style.fill
+    low, high = extent((0.0, 0.0, wanted, 1.0), style.tilt)
+    tilted = (high[0] - low[0]) / (high[1] - low[1])
+    return wanted * min(wanted * style.tilt.stretch / tilted, 2.0)
+
+
+def _fitted(style: LineStyle, ink: InkedText, target: float, *, least: float) -> tuple[Tilt, tuple[float, float]]:
+    """(tilt, margins): letters stretched, and margins widened a little, toward the target aspect.
+
+    Margins become as wide as it takes to get to an aspect of `least`.
+    """
+    low, high = extent(ink.box, style.tilt)
+    natural = (high[0] - low[0]) / (high[1] - low[1])
+    left, right = style.margins
+    wanted = max(0.25, target - left - right) / style.fill
+    tilt = replace(style.tilt, stretch=min(max(wanted / natural, 0.72), 1.4) * style.tilt.stretch)
+    low, high = extent(ink.box, tilt)
+    missing = target - left - right - style.fill * (high[0] - low[0]) / (high[1] - low[1])
+    extra = max(min(missing / 2, 0.3), (least - target + missing) / 2, 0)
+    return tilt, (left + extra, right + extra)

@@ -1,0 +1,128 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppocr_jax.charset import Charset, english_charset, load_charset
+from ppocr_jax.synth.corpus import Corpus, in_charset
+from ppocr_jax.synth.phrases import weighted_phrases
+
+EN = english_charset()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(0, 30))
+@settings(max_examples=150, deadline=None)
+def test_samples_keep_length_charset_and_single_spaces(seed, high, slack):
+    text = Corpus(entries=("one two three", "Überraschung", "x")).sample(
+        np.random.default_rng(seed), EN, (max(1, high - slack), high)
+    )
+    assert 1 <= len(text) <= high
+    assert all(c in EN for c in text)
+    assert text == " ".join(text.split())
+
+
+def test_every_character_of_the_charset_occurs(corpus):
+    rng = np.random.default_rng(0)
+    seen = set("".join(corpus.sample(rng, EN, (8, 20)) for _ in range(3000)))
+    assert seen == set(EN.characters)
+
+
+def test_entries_of_the_files_occur_in_any_case(corpus):
+    rng = np.random.default_rng(1)
+    texts = " ".join(corpus.sample(rng, EN, (10, 40)) for _ in range(300))
+    assert "apple" in texts
+    assert "APPLE" in texts
+    assert "Zebra" in texts
+
+
+def test_entry_reaches_the_first_and_the_last_line_and_nothing_else(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("first\nmiddle\nlast", "utf-8")
+    corpus, rng = Corpus.from_files([path]), np.random.default_rng(0)
+    assert {corpus.entry(rng) for _ in range(300)} == {"first", "middle", "last"}
+
+
+def test_files_must_exist_and_hold_something(tmp_path):
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Corpus.from_files([tmp_path / "nowhere.txt"])
+    with pytest.raises(ValueError, match="empty"):
+        Corpus.from_files([tmp_path / "empty.txt"])
+    with pytest.raises(ValueError, match="from_faker"):
+        Corpus.from_files([])
+
+
+def test_pickle_is_small_whatever_the_size_of_the_file(tmp_path):
+    path = tmp_path / "large.txt"
+    path.write_text("a line of text\n" * 100_000, "utf-8")
+    corpus = Corpus.from_files([path])
+    corpus.entry(np.random.default_rng(0))
+    assert len(pickle.dumps(corpus)) < 1000
+
+
+def test_faker_is_reproducible():
+    pytest.importorskip("faker")
+    first, second = (Corpus.from_faker(seed=3, count=50) for _ in range(2))
+    assert first == second
+    assert first != Corpus.from_faker(seed=4, count=50)
+    assert len(first.entries) == 50
+
+
+def test_a_charset_without_a_space_gives_no_spaces(corpus):
+    charset = Charset(tuple("abcdefghijklmnopqrstuvwxyz"))
+    rng = np.random.default_rng(2)
+    assert all(" " not in corpus.sample(rng, charset, (5, 30)) for _ in range(100))
+
+
+def test_chinese_texts_are_joined_without_spaces(tmp_path):
+    path = tmp_path / "zh.txt"
+    path.write_text("春眠不觉晓\n处处闻啼鸟\n", "utf-8")
+    charset = Charset((*"春眠不觉晓处处闻啼鸟"[:6], *"闻啼鸟", " "))
+    rng = np.random.default_rng(0)
+    texts = [Corpus.from_files([path]).sample(rng, charset, (9, 12)) for _ in range(50)]
+    assert any(len(t) >= 9 and " " not in t for t in texts)
+
+
+def test_in_charset_drops_foreign_characters_and_extra_spaces():
+    assert in_charset("  naïve \t café 東 x ", EN) == "nave caf x"
+
+
+@pytest.mark.parametrize("make", weighted_phrases()[0])
+def test_phrases_are_one_line_and_mostly_writable(make):
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        text = make(rng)
+        assert text == text.strip()
+        assert "\n" not in text
+        assert in_charset(text, EN)
+
+
+CH = load_charset("ch")
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_chinese_samples_keep_length_and_charset(seed, high):
+    corpus = Corpus(
+        entries=("他们在二〇二一年三月五日，一起去了北京故宫博物院参观。", "Linux 内核（ＡＢＣ１２３）", "停车场")
+    )
+    text = corpus.sample(np.random.default_rng(seed), CH, (max(1, high - 3), high))
+    assert 1 <= len(text) <= high
+    assert all(c in CH for c in text)
+
+
+def test_chinese_sentences_are_cut_anywhere_and_words_are_not(tmp_path):
+    path = tmp_path / "zh.txt"
+    path.write_text("天地玄黄宇宙洪荒 alphabet 日月盈昃\n", "utf-8")
+    corpus, rng = Corpus.from_files([path]), np.random.default_rng(0)
+    texts = {corpus.sample(rng, CH, (5, 6)) for _ in range(800)}
+    assert {"天地玄黄宇", "地玄黄宇宙", "玄黄宇宙洪荒"} <= texts
+    cut = [text for text in texts if "alph" in text.lower() and "alphabet" not in text.lower()]
+    assert not cut
+
+
+def test_full_width_letters_become_half_width():
+    assert in_charset("ＡＢＣ１２３　，", CH) == "ABC123 ，"
+    assert in_charset("ＡＢ，", EN) == "AB,"

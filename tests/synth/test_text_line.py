@@ -1,0 +1,187 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.effects import FINISHES
+from ppocr_jax.synth.glyphs import Lettering, draw_text
+from ppocr_jax.synth.line_style import random_style
+from ppocr_jax.synth.rules import draw_rules
+from ppocr_jax.synth.text_line import LineGenerator
+
+
+@pytest.fixture(scope="module")
+def generator(faces, charset, corpus):
+    return LineGenerator(charset=charset, fonts=faces, corpus=corpus)
+
+
+@pytest.fixture(scope="module")
+def samples(generator):
+    return [generator(1, i) for i in range(500)]
+
+
+def test_equal_seed_and_index_give_equal_bytes_in_any_order_and_process(generator):
+    copy = pickle.loads(pickle.dumps(generator))
+    forward = [generator(5, i) for i in range(20)]
+    backward = [copy(5, i) for i in reversed(range(20))][::-1]
+    for a, b in zip(forward, backward, strict=True):
+        assert a.text == b.text
+        assert a.image_rgb.tobytes() == b.image_rgb.tobytes()
+        assert a.char_centers.tobytes() == b.char_centers.tobytes()
+    assert len({s.image_rgb.tobytes() for s in forward + [generator(6, i) for i in range(20)]}) == 40
+
+
+def test_labels_and_shapes(samples, charset):
+    for sample in samples:
+        assert sample.image_rgb.dtype == np.uint8
+        assert sample.image_rgb.shape[2] == 3
+        assert 10 <= sample.image_rgb.shape[0] <= 60
+        assert sample.text == " ".join(sample.text.split())
+        assert sample.text
+        assert all(c in charset for c in sample.text)
+        assert sample.char_centers.shape == (len(sample.text),)
+        assert sample.char_centers.dtype == np.float32
+
+
+def test_centers_are_inside_and_increase(samples):
+    for sample in samples:
+        assert sample.char_centers.min() >= 0
+        assert sample.char_centers.max() <= sample.image_rgb.shape[1] - 1
+        # Kerned pairs such as "`j" may nearly share a place; no character stands before its predecessor.
+        assert (np.diff(sample.char_centers) > -0.5).all(), sample.text
+    steps = np.concatenate([np.diff(s.char_centers) for s in samples])
+    assert (steps > 0).mean() > 0.995
+
+
+def test_all_characters_of_the_charset_occur(generator, samples, charset):
+    missing = set(charset.characters) - {c for s in samples for c in s.text}
+    assert len(missing) < 5
+    later = (c for i in range(500, 3000) for c in generator(1, i).text)
+    while missing:
+        missing.discard(next(later))
+
+
+def test_letters_stand_out_from_what_is_around_them(generator):
+    """Mean luminance of the inked pixels against that of a narrow band around them, after all degradation."""
+    contrasts = [contrast(*generator.drawn(1, i)) for i in range(500)]
+    assert np.mean(np.array(contrasts) > 12) >= 0.98
+    assert np.median(contrasts) > 50
+
+
+def contrast(sample, ink):
+    import cv2
+
+    gray = cv2.cvtColor(sample.image_rgb, cv2.COLOR_RGB2GRAY).astype(float)
+    reach = max(1, round(0.12 * ink.shape[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    inked, touched = ink > 96, ink > 24
+    around = (cv2.dilate(touched.astype(np.uint8), kernel) > 0) & ~touched
+    return abs(gray[inked].mean() - gray[around].mean()) if inked.any() and around.any() else 0.0
+
+
+def test_the_ink_has_the_shape_of_its_picture_and_lies_between_the_outer_characters(generator):
+    for i in range(60):
+        sample, ink = generator.drawn(1, i)
+        assert ink.shape == sample.image_rgb.shape[:2]
+        assert ink.dtype == np.uint8
+        np.testing.assert_array_equal(sample.image_rgb, generator(1, i).image_rgb)
+        assert ink.max() > 60
+
+
+def test_most_lines_stay_plain_and_the_rest_fits_its_kind():
+    styles = [random_style(np.random.default_rng((9, i))) for i in range(3000)]
+    assert {s.finish for s in styles} == set(FINISHES)
+    plain = [s.finish == "plain" and not s.two_colors for s in styles]
+    assert 0.88 < np.mean(plain) < 0.95
+    scenes = [p for p, s in zip(plain, styles, strict=True) if s.kind == "scene"]
+    assert 0.5 < np.mean(scenes) < 0.65
+    assert all(p for p, s in zip(plain, styles, strict=True) if s.kind == "receipt")
+    bands = [s.rules == "band" for s in styles]
+    assert 0.01 < np.mean(bands) < 0.03
+    assert not any(band and s.kind == "scene" for band, s in zip(bands, styles, strict=True))
+    small = [s for s in styles if s.fill * s.height < 20]
+    assert not {s.finish for s in small} & {"hollow", "emboss", "engrave"}
+
+
+def test_a_band_leaves_its_text_blank(faces):
+    ink = draw_text("HI", Lettering(faces[0], 40), margin=30)
+    band = draw_rules(np.random.default_rng(0), "band", ink)
+    left, top, right, bottom = (int(v) for v in ink.box)
+    inside = np.s_[top:bottom, left:right]
+    np.testing.assert_array_equal(band[inside], 255 - ink.mask[inside])
+
+
+@pytest.mark.parametrize(("kind", "side"), [("underline", "below"), ("box", "around"), ("side", "beside")])
+def test_rules_leave_the_text_alone(faces, kind, side):
+    ink = draw_text("HI", Lettering(faces[0], 40), margin=38)
+    left, top, right, bottom = (int(v) for v in ink.box)
+    for seed in range(8):
+        added = draw_rules(np.random.default_rng(seed), kind, ink).astype(int) - ink.mask
+        assert not added[top:bottom, left:right].any()
+        ys, xs = np.nonzero(added)
+        assert len(ys)
+        if side == "below":
+            assert ys.min() > ink.baseline
+        elif side == "around":
+            assert ys.min() < top
+            assert ys.max() > bottom
+        else:
+            assert xs.max() < left or xs.min() > right
+
+
+@pytest.mark.parametrize("aspect", [(0.5, 1.5), (1.5, 3), (3, 5), (5, 8), (8, 12), (12, 20)])
+def test_aspect_is_mostly_respected(generator, aspect):
+    ratios = []
+    for i in range(60):
+        height, width = generator(2, i, aspect=aspect).image_rgb.shape[:2]
+        ratios.append(width / height)
+    inside = [aspect[0] - 0.05 <= r <= aspect[1] + 0.05 for r in ratios]
+    assert np.mean(inside) > 0.85
+
+
+def test_default_aspects_are_those_of_receipts(samples):
+    ratios = np.array([s.image_rgb.shape[1] / s.image_rgb.shape[0] for s in samples])
+    assert 3 < np.median(ratios) < 5.5
+    assert 0.05 < np.mean(ratios < 1.4) < 0.2
+
+
+def test_wrong_aspect_is_refused(generator):
+    with pytest.raises(ValueError, match="aspect"):
+        generator(0, 0, aspect=(3, 2))
+
+
+def test_characters_no_font_has_never_occur(faces, corpus):
+    tofu = "\U0010fffd"
+    charset = Charset((*"abcdefghij", tofu, " "))
+    generator = LineGenerator(charset=charset, fonts=faces, corpus=corpus)
+    texts = [generator(0, i).text for i in range(150)]
+    assert all(tofu not in text for text in texts)
+
+
+def test_no_usable_font_is_refused(faces, corpus):
+    with pytest.raises(ValueError, match="no font"):
+        LineGenerator(charset=Charset(("\U0010fffd",)), fonts=faces, corpus=corpus)
+    with pytest.raises(ValueError, match="no font"):
+        LineGenerator(charset=Charset(("a",)), fonts=[], corpus=corpus)
+
+
+def test_centers_follow_the_ink_of_whole_samples(faces):
+    """Lines of capital I far apart: the darkest (or brightest) column near each center is at the center."""
+    generator = LineGenerator(charset=Charset(("l", " ")), fonts=faces[:6], corpus=Corpus(entries=("l l l l l l",)))
+    offsets = []
+    for i in range(150):
+        sample = generator(3, i, aspect=(6, 12))
+        height, width = sample.image_rgb.shape[:2]
+        columns = sample.image_rgb[height // 4 : -height // 4].mean(axis=(0, 2))
+        difference = np.abs(columns - np.median(columns))
+        gap = np.median(np.diff(sample.char_centers)) if len(sample.text) > 1 else 0
+        for character, x in zip(sample.text, sample.char_centers, strict=True):
+            reach = int(0.8 * gap)
+            if character == "l" and reach >= 2 and reach < x < width - reach - 1:
+                near = difference[round(x) - reach : round(x) + reach + 1]
+                offsets.append((near.argmax() - reach) / gap)
+    assert len(offsets) > 200
+    assert abs(np.median(offsets)) < 0.12
+    assert np.percentile(np.abs(offsets), 75) < 0.4
