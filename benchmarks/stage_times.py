@@ -47,8 +47,8 @@ def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
         (stages, "_line_batch", timed("{} prepare", stages._line_batch)),
         (stages, "ctc_greedy_decode", timed("text", stages.ctc_greedy_decode)),
         (page_reader, "line_words", timed("words", page_reader.line_words)),
-        (stages.DirectionClassifier, "__call__", entering("cls", stages.DirectionClassifier.__call__)),
-        (stages.Recognizer, "__call__", entering("rec", stages.Recognizer.__call__)),
+        (stages.TextClassifier, "__call__", entering("cls", stages.TextClassifier.__call__)),
+        (stages.TextRecognizer, "__call__", entering("rec", stages.TextRecognizer.__call__)),
     ]
     before = [(place, name, getattr(place, name)) for place, name, _ in wrapped]
     parts = {"det": reader.detector, "cls": reader.classifier, "rec": reader.recognizer}

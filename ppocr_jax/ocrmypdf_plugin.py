@@ -26,7 +26,7 @@ from ppocr_jax.document.page import Page
 from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage, read_pages
-from ppocr_jax.inference.bundle import builtin_models, load_bundle
+from ppocr_jax.inference.model_folder import builtin_models, load_model_folder
 from ppocr_jax.inference.pipeline import OCR
 
 DEFAULT_MODEL = "en"
@@ -128,7 +128,7 @@ def check_options(options: Any) -> None:
     if options.ocr_engine == "tesseract" and _lacks_tesseract():
         raise MissingDependencyError("--ocr-engine tesseract: Tesseract is not installed")
     try:
-        load_bundle(_model(options))
+        load_model_folder(_model(options))
     except UserError as error:
         raise BadArgsError(str(error)) from error
     if options.pdf_renderer == "auto" and options.ocr_engine == "auto":

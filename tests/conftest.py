@@ -15,7 +15,7 @@ settings.load_profile("repeatable")
 def stripes_model(tmp_path_factory):
     """Folder of the toy model that `stripes` describes; nobody writes into it."""
     stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
-    return stripes.write_model(tmp_path_factory.mktemp("models") / "stripes").folder
+    return stripes.write_model(tmp_path_factory.mktemp("models") / "stripes").path
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.bundle import Bundle, write_bundle_metadata
+from ppocr_jax.inference.model_folder import ModelFolder, write_model_json
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 
 CHARSET = Charset(("a", "b", "c"))
@@ -41,14 +41,14 @@ def paint_page(size: tuple[int, int], lines: list[tuple[str, tuple[int, int], fl
     return page
 
 
-def write_model(folder: Path, *, classes: int = CHARSET.num_classes) -> Bundle:
+def write_model(folder: Path, *, classes: int = CHARSET.num_classes) -> ModelFolder:
     """The toy networks as a model folder; `classes` other than the charset's makes one that contradicts itself."""
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {"charset": '["a", "b", "c"]', "task": "rec"}
     _save(folder / "det.onnx", *_detector(), ["N", "H", "W"], {"task": "det"})
     _save(folder / "cls.onnx", *_classifier(), ["N", 2], {"task": '"cls"'})
     _save(folder / "rec.onnx", *_recognizer(classes), ["N", "T", classes], metadata)
-    bundle = Bundle(
+    model_folder = ModelFolder(
         folder,
         "stripes",
         "1",
@@ -58,8 +58,8 @@ def write_model(folder: Path, *, classes: int = CHARSET.num_classes) -> Bundle:
         rec=RecognizerSpec(onnx="rec.onnx"),
         provenance={"made by": "hand"},
     )
-    write_bundle_metadata(bundle)
-    return bundle
+    write_model_json(model_folder)
+    return model_folder
 
 
 def _detector() -> tuple[list, dict]:

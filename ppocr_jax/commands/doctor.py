@@ -57,7 +57,7 @@ def _providers() -> list[str]:
 
 
 def _models() -> list[str]:
-    from ppocr_jax.inference.bundle import builtin_models
+    from ppocr_jax.inference.model_folder import builtin_models
 
     return list(builtin_models())
 

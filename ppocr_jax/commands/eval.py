@@ -50,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
-    from ppocr_jax.inference.bundle import load_bundle
+    from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.inference.pipeline import OCR
 
-    bundle = load_bundle(args.model)
+    model_folder = load_model_folder(args.model)
     if args.task == "cls":
-        bundle.spec("cls")  # without one `OCR.classify` calls every line upright
+        model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
     ocr = OCR(args.model, backend=args.backend, device=args.device, threads=args.threads)
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
-        outcomes["synthetic"] = _find_synthetic_directions(args, ocr, bundle.charset)
+        outcomes["synthetic"] = _find_synthetic_directions(args, ocr, model_folder.charset)
     scores = {name: _score(args, *outcome) for name, outcome in outcomes.items()}
     if len(outcomes) > 1:
         found, truth = ([x for o in outcomes.values() for x in o[side]] for side in (0, 1))

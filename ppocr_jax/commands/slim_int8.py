@@ -48,24 +48,24 @@ def run(args: argparse.Namespace) -> int:
     if find_spec("onnx") is None:
         raise UserError("slim int8 needs onnx: pip install 'ppocr-jax[export]'")
     from ppocr_jax.images import find_inputs
-    from ppocr_jax.inference.bundle import load_bundle
+    from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.slim.calibration import record_inputs
     from ppocr_jax.slim.int8 import check_folder, quantize_to_folder
     from ppocr_jax.slim.int8_report import compare
 
-    bundle = load_bundle(args.model)
-    tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(bundle, task) is not None])
-    check_folder(bundle, args.output)
+    model = load_model_folder(args.model)
+    tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])
+    check_folder(model, args.output)
     found = find_inputs(args.pictures)
-    inputs = record_inputs(bundle, _pictures(found, args.limit), tasks)
+    inputs = record_inputs(model, _pictures(found, args.limit), tasks)
     calibration, compared = {}, {}
     for task, seen in inputs.items():
         calibration[task], compared[task] = _split(seen)
     try:
-        quantized = quantize_to_folder(bundle, calibration, args.output, seven_bits=args.no_vnni)
+        quantized = quantize_to_folder(model, calibration, args.output, seven_bits=args.no_vnni)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
-    print(format_comparisons([compare(bundle, quantized, task, compared[task]) for task in tasks]))
+    print(format_comparisons([compare(model, quantized, task, compared[task]) for task in tasks]))
     return 0
 
 

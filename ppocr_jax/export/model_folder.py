@@ -15,7 +15,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.export.onnx import export_onnx
 from ppocr_jax.export.parity import PARITY_SHAPES, ParityRow, check_parity, parity_report
-from ppocr_jax.inference.bundle import METADATA_FILE, Bundle, load_bundle, write_bundle_metadata
+from ppocr_jax.inference.model_folder import METADATA_FILE, ModelFolder, load_model_folder, write_model_json
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.training.network import TrainedNetwork
 
@@ -46,23 +46,23 @@ def export_to_folder(
         raise UserError(f"two networks for the same task: {', '.join(sorted(twice))}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    bundle = _bundle(folder, name)
+    model = _model_folder(folder, name)
     reports: dict[str, list[ParityRow]] = {}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         for network in networks:
             reports[network.task] = _write(network, Path(workspace))
-            bundle = _with_network(bundle, network, reports[network.task])
+            model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
-    write_bundle_metadata(bundle)
+    write_model_json(model)
     return reports
 
 
-def _bundle(folder: Path, name: str | None) -> Bundle:
+def _model_folder(folder: Path, name: str | None) -> ModelFolder:
     if (folder / METADATA_FILE).is_file():
-        bundle = load_bundle(folder)
-        return replace(bundle, name=name or bundle.name)
-    return Bundle(folder, name or folder.resolve().name, version="1", charset=Charset(()))
+        model = load_model_folder(folder)
+        return replace(model, name=name or model.name)
+    return ModelFolder(folder, name or folder.resolve().name, version="1", charset=Charset(()))
 
 
 def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
@@ -75,13 +75,13 @@ def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
     return rows
 
 
-def _with_network(bundle: Bundle, network: TrainedNetwork, rows: Sequence[ParityRow]) -> Bundle:
+def _with_network(model: ModelFolder, network: TrainedNetwork, rows: Sequence[ParityRow]) -> ModelFolder:
     facts: dict[str, Any] = {
         **network.origin,
         "parity": max(row.max_abs_diff for row in rows),
         "ppocr_jax": __version__,
     }
     spec = replace(network.spec, onnx=f"{network.task}.onnx", safetensors=f"{network.task}.safetensors")
-    charset = network.charset or bundle.charset
-    provenance = {**bundle.provenance, network.task: facts}
-    return replace(bundle, charset=charset, provenance=provenance, **{network.task: spec})
+    charset = network.charset or model.charset
+    provenance = {**model.provenance, network.task: facts}
+    return replace(model, charset=charset, provenance=provenance, **{network.task: spec})

@@ -48,7 +48,7 @@ def parity_report(
 
     Raises:
         ParityError: the outputs differ in shape.
-        BundleError: the file cannot be loaded.
+        ModelError: the file cannot be loaded.
     """
     backend = OnnxBackend(onnx_path, threads=1, device="cpu", as_is=True)
     rng = np.random.default_rng(seed)

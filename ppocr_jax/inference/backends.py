@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ppocr_jax.inference.bundle import Bundle, BundleError
 from ppocr_jax.inference.jax_backend import JaxBackend
+from ppocr_jax.inference.model_folder import ModelError, ModelFolder
 from ppocr_jax.inference.onnx_header import Header, Shape, read_header
 from ppocr_jax.inference.onnx_session import make_session, providers_of
 
@@ -67,7 +67,7 @@ class OnnxBackend:
         """See `Backend`.
 
         Raises:
-            BundleError: the file is not an ONNX model, or the device is not there.
+            ModelError: the file is not an ONNX model, or the device is not there.
         """
         session = self.session
         nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
@@ -83,7 +83,7 @@ class OnnxBackend:
         """The ONNX Runtime session.
 
         Raises:
-            BundleError: the file is not an ONNX model, or the device is not there.
+            ModelError: the file is not an ONNX model, or the device is not there.
         """
         with self._lock:
             if self._session is None:
@@ -94,7 +94,7 @@ class OnnxBackend:
         """Make the session now.
 
         Raises:
-            BundleError: see `session`.
+            ModelError: see `session`.
         """
         _ = self.session
 
@@ -108,7 +108,7 @@ class OnnxBackend:
         """What the file says of the network; needs no session.
 
         Raises:
-            BundleError: there is no such file, or it is no ONNX model.
+            ModelError: there is no such file, or it is no ONNX model.
         """
         return read_header(self.path)
 
@@ -150,7 +150,7 @@ def first_height(backend: Backend, heights: Sequence[int]) -> int:
     """The first of the heights, pixels, of which a network takes lines.
 
     Raises:
-        BundleError: it takes none.
+        ModelError: it takes none.
     """
     for height in heights:
         try:
@@ -158,36 +158,36 @@ def first_height(backend: Backend, heights: Sequence[int]) -> int:
         except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
             continue
         return height
-    raise BundleError(f"{backend} reads lines of neither {' nor '.join(map(str, heights))} pixels' height")
+    raise ModelError(f"{backend} reads lines of neither {' nor '.join(map(str, heights))} pixels' height")
 
 
 def make_backend(
-    bundle: Bundle, task: str, kind: str = "onnx", *, device: str = "auto", threads: int | None = None
+    model: ModelFolder, task: str, kind: str = "onnx", *, device: str = "auto", threads: int | None = None
 ) -> Backend:
-    """The backend that runs one network of a bundle; an ONNX file is checked against `model.json`.
+    """The backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
 
     Args:
-        bundle: the model.
+        model: the model.
         task: "det", "cls" or "rec".
         kind: "onnx" or "jax".
         device, threads: see `OnnxBackend`.
 
     Raises:
-        BundleError: the bundle lacks the network or the file, the file does not belong to it, or there is no such
+        ModelError: the folder lacks the network or the file, the file does not belong to it, or there is no such
             device.
         ValueError: another kind.
     """
     if kind not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
     if kind == "jax":
-        spec = bundle.spec(task)
-        return JaxBackend(task, bundle.file(task, "safetensors"), network=spec.network, options=spec.options)
-    backend = OnnxBackend(bundle.file(task, "onnx"), threads=threads, device=device)
+        spec = model.spec(task)
+        return JaxBackend(task, model.file(task, "safetensors"), network=spec.network, options=spec.options)
+    backend = OnnxBackend(model.file(task, "onnx"), threads=threads, device=device)
     providers_of(device)  # a device that is not there is said now, not at the first picture
-    bundle.check_embedded(task, backend.header.metadata)
-    if task == "rec" and backend.num_classes not in (None, bundle.charset.num_classes):
-        raise BundleError(
-            f"{backend.path} has {backend.num_classes} classes, the charset of {bundle.folder} "
-            f"{bundle.charset.num_classes} (characters and the blank)"
+    model.check_embedded(task, backend.header.metadata)
+    if task == "rec" and backend.num_classes not in (None, model.charset.num_classes):
+        raise ModelError(
+            f"{backend.path} has {backend.num_classes} classes, the charset of {model.path} "
+            f"{model.charset.num_classes} (characters and the blank)"
         )
     return backend

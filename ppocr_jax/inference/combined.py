@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ppocr_jax.inference.backends import Backend
-from ppocr_jax.inference.stages import Detector
+from ppocr_jax.inference.stages import TextDetector
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,6 +134,6 @@ def by_size(backend: Backend, images: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [outputs[i] for i in range(len(images))]
 
 
-def combined_detector(detector: Detector, most: int) -> Detector:
+def combined_detector(detector: TextDetector, most: int) -> TextDetector:
     """A detector whose network sees up to `most` pictures of equal size at a time."""
     return replace(detector, backend=CombinedBackend(detector.backend, most))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.model_folder import ModelError
 
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
 # XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recognizer was
@@ -37,7 +37,7 @@ class JaxBackend:
 
         Raises:
             ValueError: another task.
-            BundleError: JAX is not installed.
+            ModelError: JAX is not installed.
         """
         if task not in _OUTPUT:
             raise ValueError(f"task must be one of {', '.join(_OUTPUT)}, not {task!r}")
@@ -83,7 +83,7 @@ class JaxBackend:
 def _require_jax() -> None:
     missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
     if missing:
-        raise BundleError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+        raise ModelError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
 
 
 def pad_to_bucket(images: np.ndarray, task: str) -> np.ndarray:

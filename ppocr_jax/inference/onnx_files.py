@@ -12,7 +12,7 @@ import numpy as np
 
 from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.inference.backends import OnnxBackend, first_height
-from ppocr_jax.inference.bundle import Bundle, BundleError, parse_spec
+from ppocr_jax.inference.model_folder import ModelError, ModelFolder, parse_spec
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 
 _OWN = "ppocr_jax_version"
@@ -25,14 +25,14 @@ _LEAST_WIDTH, _MARGIN = 64, 32
 
 
 def with_onnx_files(
-    base: Bundle,
+    base: ModelFolder,
     *,
     det: str | Path | None = None,
     cls: str | Path | None = None,
     rec: str | Path | None = None,
     charset: str | Path | None = None,
     device: str = "auto",
-) -> tuple[Bundle, dict[str, OnnxBackend]]:
+) -> tuple[ModelFolder, dict[str, OnnxBackend]]:
     """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
@@ -47,7 +47,7 @@ def with_onnx_files(
         device: of the opened networks, see `OnnxBackend`; they run on one thread.
 
     Raises:
-        BundleError: a file is missing or not such a network, or the charset does not fit or is not known.
+        ModelError: a file is missing or not such a network, or the charset does not fit or is not known.
     """
     files = {"det": det, "cls": cls, "rec": rec}
     opened = {task: _open(path, device) for task, path in files.items() if path is not None}
@@ -62,21 +62,21 @@ def with_onnx_files(
         changes["rec"] = _recognizer(opened["rec"])
         changes["charset"] = _charset(opened["rec"], charset)
     elif charset is not None:
-        raise BundleError("a charset belongs to a recognizer: give `rec` too")
+        raise ModelError("a charset belongs to a recognizer: give `rec` too")
     return replace(base, **changes), opened
 
 
 def _open(path: str | Path, device: str) -> OnnxBackend:
     backend = OnnxBackend(Path(path).resolve(), threads=1, device=device)
     if not backend.path.is_file():
-        raise BundleError(f"no such file: {path}")
+        raise ModelError(f"no such file: {path}")
     inputs, outputs = backend.header.inputs, backend.header.outputs
     shape = inputs[0].shape if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or shape[1] not in (3, None, "C"):
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs)
-        raise BundleError(f"{path} is no PP-OCR network: it takes {found or 'nothing'}, not one input (N, 3, H, W)")
+        raise ModelError(f"{path} is no PP-OCR network: it takes {found or 'nothing'}, not one input (N, 3, H, W)")
     if not outputs:
-        raise BundleError(f"{path} has no output")
+        raise ModelError(f"{path} has no output")
     return backend
 
 
@@ -90,13 +90,13 @@ def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
     """The description that a file of ppocr_jax carries.
 
     Raises:
-        BundleError: it is another task's.
+        ModelError: it is another task's.
     """
     metadata = backend.header.metadata
     if _OWN not in metadata:
         return None
     if metadata.get("task") != task:
-        raise BundleError(f"{backend.path} is a {metadata.get('task')!r} network, not a {task!r} one")
+        raise ModelError(f"{backend.path} is a {metadata.get('task')!r} network, not a {task!r} one")
     values = {"normalization": json.loads(metadata["normalization"]), **json.loads(metadata["options"])}
     return parse_spec(SPECS[task], {"onnx": str(backend.path), **values})
 
@@ -132,21 +132,21 @@ def _recognizer(backend: OnnxBackend) -> NetworkSpec:
 
 def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None:
     if len(backend.output_shape) not in ranks:
-        raise BundleError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
+        raise ModelError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
 
 
 def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
     try:
         charset = load_charset(given) if given is not None else _embedded_charset(backend.header.metadata)
     except (FileNotFoundError, ValueError) as error:
-        raise BundleError(str(error)) from error
+        raise ModelError(str(error)) from error
     if charset is None:
-        raise BundleError(f"{backend.path} does not carry its charset: name the file of its characters (`charset`)")
+        raise ModelError(f"{backend.path} does not carry its charset: name the file of its characters (`charset`)")
     classes = backend.num_classes or _counted_classes(backend)
     if classes == charset.num_classes + 1 and " " not in charset:
         charset = Charset((*charset.characters, " "))
     if classes != charset.num_classes:
-        raise BundleError(
+        raise ModelError(
             f"{backend.path} has {classes} classes, its charset {charset.num_classes} (characters and the blank): "
             "it is another model's"
         )

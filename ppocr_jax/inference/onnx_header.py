@@ -7,7 +7,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.onnx_messages import message
 from ppocr_jax.inference.onnx_weights import take_weights
 
@@ -38,7 +38,7 @@ def read_header(path: Path) -> Header:
     """The header of an ONNX file.
 
     Raises:
-        BundleError: there is no such file, or it is no ONNX model.
+        ModelError: there is no such file, or it is no ONNX model.
     """
     from google.protobuf.message import DecodeError
 
@@ -48,9 +48,9 @@ def read_header(path: Path) -> Header:
             skeleton, _ = take_weights(mmap(file.fileno(), 0, access=ACCESS_READ))
         model.ParseFromString(skeleton)
     except OSError as error:
-        raise BundleError(f"cannot load {path}: {error.strerror}") from error
+        raise ModelError(f"cannot load {path}: {error.strerror}") from error
     except (DecodeError, ValueError, IndexError) as error:
-        raise BundleError(f"cannot load {path}: not an ONNX model") from error
+        raise ModelError(f"cannot load {path}: not an ONNX model") from error
     weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
     return Header(
         tuple(_value(value) for value in model.graph.input if value.name not in weights),

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.onnx_simplify import simplify
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     """A session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
 
     Raises:
-        BundleError: the file is not an ONNX model, or the device is not there.
+        ModelError: the file is not an ONNX model, or the device is not there.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
@@ -44,7 +44,7 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     try:
         session = onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
-        raise BundleError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
+        raise ModelError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
     # Python's session keeps the bytes it was made from, as much as its weights again, to try other providers: on a
     # CPU there are none.
     session._model_bytes = None
@@ -62,11 +62,11 @@ def providers_of(device: str) -> list[str]:
     """What ONNX Runtime runs networks with, the first choice first.
 
     Raises:
-        BundleError: the device is not there.
+        ModelError: the device is not there.
     """
     cuda = on_gpu(device)
     if device == "cuda" and not cuda:
-        raise BundleError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
+        raise ModelError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
 
 
@@ -96,6 +96,6 @@ def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
     try:
         model = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"cannot load {path}: {error.strerror}") from error
+        raise ModelError(f"cannot load {path}: {error.strerror}") from error
     simple = simplify(model)
     return path if simple is model else simple

@@ -11,19 +11,19 @@ import numpy as np
 from ppocr_jax.document.page import Line, Quad
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.bundle import BundleError
 from ppocr_jax.inference.combined import CombinedStage
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.orientation import crop_angles, may_lie_sideways, page_rotation, shows_more_text, turned_quads
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
 from ppocr_jax.inference.small_text import nearer_side, reduction_warning
-from ppocr_jax.inference.stages import BATCH_SIZE, Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import BATCH_SIZE, Direction, TextClassifier, TextDetector, TextRecognizer
 from ppocr_jax.inference.words import line_words
 
-AnyRecognizer: TypeAlias = Recognizer | CombinedStage[Decoded]
-AnyClassifier: TypeAlias = DirectionClassifier | CombinedStage[Direction]
+AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
+AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FoundLines:
 class PageReader:
     """The stages, any of which a model may lack."""
 
-    detector: Detector | None
+    detector: TextDetector | None
     recognizer: AnyRecognizer | None
     classifier: AnyClassifier | None
 
@@ -57,7 +57,7 @@ class PageReader:
         """Lines of a picture (H, W, 3) uint8 in reading order, its turn clockwise in degrees, and warnings.
 
         Raises:
-            BundleError: the model lacks a detector or a recognizer.
+            ModelError: the model lacks a detector or a recognizer.
         """
         self._load_ahead()
         upright, found, rotation = self._find_upright(image_rgb, options)
@@ -80,7 +80,7 @@ class PageReader:
     def _load_ahead(self) -> None:
         """Load the lines' networks while the detector works."""
         for stage in (self.classifier, self.recognizer):
-            if isinstance(stage, DirectionClassifier | Recognizer):
+            if isinstance(stage, TextClassifier | TextRecognizer):
                 stage.load_ahead()
 
     def _look(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[list[TextBox], str]:
@@ -109,21 +109,21 @@ class PageReader:
             image_rgb, limit_side=options.limit_side, limit_type=options.limit_type
         )
 
-    def _present_detector(self) -> Detector:
+    def _present_detector(self) -> TextDetector:
         if self.detector is None:
-            raise BundleError("this model has no detector")
+            raise ModelError("this model has no detector")
         return self.detector
 
     def classify(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Direction]:
         """How each crop lies."""
         if self.classifier is None:
-            raise BundleError("this model has no direction classifier")
+            raise ModelError("this model has no direction classifier")
         return self.classifier(crops, batch_size=options.batch_size or BATCH_SIZE)
 
     def recognize(self, crops: Sequence[np.ndarray], options: ReadOptions) -> list[Decoded]:
         """Text of each crop."""
         if self.recognizer is None:
-            raise BundleError("this model has no recognizer")
+            raise ModelError("this model has no recognizer")
         return self.recognizer(crops, batch_size=options.batch_size or BATCH_SIZE)
 
     def _find_upright(self, image_rgb: np.ndarray, options: ReadOptions) -> tuple[np.ndarray, FoundLines, int | None]:
@@ -165,14 +165,14 @@ class PageReader:
         return crop_angles(found.quads, found.directions, page_known=page_known, threshold=least)
 
 
-_Stage = TypeVar("_Stage", Detector, AnyClassifier, AnyRecognizer)
+_Stage = TypeVar("_Stage", TextDetector, AnyClassifier, AnyRecognizer)
 
 
 def on_one_core(stage: _Stage | None) -> _Stage | None:
     """A stage that uses one core a call."""
-    if isinstance(stage, Detector) and isinstance(stage.backend, OnnxBackend):
+    if isinstance(stage, TextDetector) and isinstance(stage.backend, OnnxBackend):
         return replace(stage, backend=stage.backend.with_threads(1))
-    return replace(stage, workers=1) if isinstance(stage, DirectionClassifier | Recognizer) else stage
+    return replace(stage, workers=1) if isinstance(stage, TextClassifier | TextRecognizer) else stage
 
 
 def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,18 +12,18 @@ import numpy as np
 from ppocr_jax.document.page import Page
 from ppocr_jax.images import ImageSource, describe_source, load_image
 from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
-from ppocr_jax.inference.bundle import load_bundle
 from ppocr_jax.inference.combined import CombinedStage, combined_detector
 from ppocr_jax.inference.ctc_decode import Decoded
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import OnError, read_many
+from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.page_reader import AnyClassifier, AnyRecognizer, PageReader, as_quads, on_one_core
 from ppocr_jax.inference.parallel import cores
 from ppocr_jax.inference.read_options import ReadOptions
 from ppocr_jax.inference.reading_order import READING_ORDERS
-from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import Direction, TextClassifier, TextDetector, TextRecognizer
 
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
 _BLANK = (64, 256, 3)
@@ -62,31 +62,31 @@ class OCR:
             options: fields of `ReadOptions`, for every call.
 
         Raises:
-            BundleError: the model folder is missing, incomplete or contradicts itself.
+            ModelError: the model folder is missing, incomplete or contradicts itself.
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
         self._options = ReadOptions().changed(**options)
-        bundle, opened = load_bundle(model), {}
+        folder, opened = load_model_folder(model), {}
         if det or cls or rec or charset:
-            bundle, opened = with_onnx_files(bundle, det=det, cls=cls, rec=rec, charset=charset, device=device)
+            folder, opened = with_onnx_files(folder, det=det, cls=cls, rec=rec, charset=charset, device=device)
 
         def make(task: str, threads: int | None) -> Backend:
             if backend == "onnx" and threads == 1 and task in opened:
                 return opened[task]
-            return make_backend(bundle, task, backend, device=device, threads=threads)
+            return make_backend(folder, task, backend, device=device, threads=threads)
 
         # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
         workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
         self._reader = PageReader(
-            Detector(make("det", threads), bundle.det) if bundle.det else None,
-            Recognizer(make("rec", 1), bundle.rec, bundle.charset, workers) if bundle.rec else None,
-            DirectionClassifier(make("cls", 1), bundle.cls, workers) if bundle.cls else None,
+            TextDetector(make("det", threads), folder.det) if folder.det else None,
+            TextRecognizer(make("rec", 1), folder.rec, folder.charset, workers) if folder.rec else None,
+            TextClassifier(make("cls", 1), folder.cls, workers) if folder.cls else None,
         )
 
     @classmethod
     def from_stages(
         cls,
-        detector: Detector | None = None,
+        detector: TextDetector | None = None,
         recognizer: AnyRecognizer | None = None,
         classifier: AnyClassifier | None = None,
         **options: Any,
@@ -188,7 +188,7 @@ class OCR:
             itself.
 
         Raises:
-            BundleError: a file of the model cannot be loaded.
+            ModelError: a file of the model cannot be loaded.
         """
         detector, recognizer, classifier = self._stages()
         blank = np.full(_BLANK, 255, np.uint8)
@@ -200,7 +200,7 @@ class OCR:
             self._reader.classify([blank], self._options)
         return self
 
-    def _stages(self) -> tuple[Detector | None, AnyRecognizer | None, AnyClassifier | None]:
+    def _stages(self) -> tuple[TextDetector | None, AnyRecognizer | None, AnyClassifier | None]:
         return self._reader.detector, self._reader.recognizer, self._reader.classifier
 
     def _on_gpu(self) -> bool:
@@ -211,7 +211,7 @@ class OCR:
         """Boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
 
         Raises:
-            BundleError: the model has no detector.
+            ModelError: the model has no detector.
         """
         chosen = self._options.changed(**options)
         boxes = self._reader.detect(image_rgb, chosen)
@@ -221,7 +221,7 @@ class OCR:
         """The detector's map (h, w) float32, 0..1, of a picture (H, W, 3) uint8, in the size at which it is seen.
 
         Raises:
-            BundleError: the model has no detector.
+            ModelError: the model has no detector.
         """
         return self._reader.probability_map(image_rgb, self._options.changed(**options))
 
@@ -229,7 +229,7 @@ class OCR:
         """How each line crop (h, w, 3) uint8 lies.
 
         Raises:
-            BundleError: the model has no direction classifier.
+            ModelError: the model has no direction classifier.
         """
         return self._reader.classify(crops, self._options.changed(**options))
 
@@ -237,6 +237,6 @@ class OCR:
         """Text of each line crop (h, w, 3) uint8, however little the confidence.
 
         Raises:
-            BundleError: the model has no recognizer.
+            ModelError: the model has no recognizer.
         """
         return self._reader.recognize(crops, self._options.changed(**options))

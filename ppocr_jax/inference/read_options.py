@@ -71,6 +71,6 @@ class ReadOptions:
         return replace(self, **changes)
 
     def detector_arguments(self) -> dict[str, Any]:
-        """Those for `Detector` that are not left to the model folder."""
+        """Those for `TextDetector` that are not left to the model folder."""
         names = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -39,7 +39,7 @@ _LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
-class Detector:
+class TextDetector:
     """Finds text lines."""
 
     backend: Backend
@@ -91,7 +91,7 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class DirectionClassifier:
+class TextClassifier:
     """Tells lines that stand on their head. Up to `workers` batches run at a time."""
 
     backend: Backend
@@ -128,7 +128,7 @@ class DirectionClassifier:
 
 
 @dataclass(frozen=True)
-class Recognizer:
+class TextRecognizer:
     """Reads text lines. Up to `workers` batches run at a time."""
 
     backend: Backend
@@ -141,7 +141,7 @@ class Recognizer:
         """At which the network reads lines, pixels.
 
         Raises:
-            BundleError: it takes none of those that it may have.
+            ModelError: it takes none of those that it may have.
         """
         return first_height(self.backend, self.spec.heights) if self.spec.heights else self.spec.height
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import Backend, make_backend
-from ppocr_jax.inference.bundle import TASKS, Bundle
+from ppocr_jax.inference.model_folder import TASKS, ModelFolder
 from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import TextClassifier, TextDetector, TextRecognizer
 
 MOST_INPUTS = {"det": 32, "cls": 256, "rec": 256}
 """Inputs that are kept of each network; one of the detector takes 9 MB."""
@@ -44,11 +44,13 @@ class Recorder:
         return list(self._kept.values())
 
 
-def record_inputs(bundle: Bundle, pictures: Iterable[np.ndarray], tasks: Sequence[str]) -> dict[str, list[np.ndarray]]:
+def record_inputs(
+    model: ModelFolder, pictures: Iterable[np.ndarray], tasks: Sequence[str]
+) -> dict[str, list[np.ndarray]]:
     """Read pictures, and note what the networks are given: normalized tiles of pages, batches of line crops.
 
     Args:
-        bundle: the model. Lines are those that its detector finds.
+        model: the model. Lines are those that its detector finds.
         pictures: (H, W, 3) uint8 RGB.
         tasks: of the networks whose inputs are wanted.
 
@@ -56,13 +58,13 @@ def record_inputs(bundle: Bundle, pictures: Iterable[np.ndarray], tasks: Sequenc
         for each task up to `MOST_INPUTS`, spread over the pictures.
 
     Raises:
-        BundleError: the model lacks one of the networks, or those before it.
+        ModelError: the model lacks one of the networks, or those before it.
         UserError: a network was given nothing: there are no pictures, or no text in them.
     """
     needed = {"det", *tasks} | ({"rec"} if "cls" in tasks else set())
-    present = [task for task in TASKS if task in needed or getattr(bundle, task) is not None]
-    recorders = {task: Recorder(make_backend(bundle, task, device="cpu"), MOST_INPUTS[task]) for task in present}
-    read = _reader(bundle, recorders)
+    present = [task for task in TASKS if task in needed or getattr(model, task) is not None]
+    recorders = {task: Recorder(make_backend(model, task, device="cpu"), MOST_INPUTS[task]) for task in present}
+    read = _reader(model, recorders)
     count = 0
     for picture in pictures:
         read(picture)
@@ -72,16 +74,16 @@ def record_inputs(bundle: Bundle, pictures: Iterable[np.ndarray], tasks: Sequenc
         if not found:
             reason = f"found no text in {count} pictures" if count else "got no pictures"
             raise UserError(
-                f"nothing to calibrate {task!r} with: model {bundle.name!r} {reason}; give it pages with text"
+                f"nothing to calibrate {task!r} with: model {model.name!r} {reason}; give it pages with text"
             )
     return inputs
 
 
-def _reader(bundle: Bundle, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
+def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
     """What looks at a picture with all the networks that are there."""
-    detector = Detector(recorders["det"], bundle.spec("det"))
+    detector = TextDetector(recorders["det"], model.spec("det"))
     if "rec" not in recorders:
         return OCR.from_stages(detector).detect
-    recognizer = Recognizer(recorders["rec"], bundle.spec("rec"), bundle.charset)
-    classifier = DirectionClassifier(recorders["cls"], bundle.spec("cls")) if "cls" in recorders else None
+    recognizer = TextRecognizer(recorders["rec"], model.spec("rec"), model.charset)
+    classifier = TextClassifier(recorders["cls"], model.spec("cls")) if "cls" in recorders else None
     return OCR.from_stages(detector, recognizer, classifier)

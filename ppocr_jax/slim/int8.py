@@ -16,7 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ppocr_jax import __version__
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.bundle import TASKS, Bundle, write_bundle_metadata
+from ppocr_jax.inference.model_folder import TASKS, ModelFolder, write_model_json
 from ppocr_jax.inference.onnx_simplify import simplify
 from ppocr_jax.slim.int8_graph import float_nodes, gates_on_bytes, name_nodes, spell_out_hard_swish
 
@@ -25,27 +25,27 @@ from ppocr_jax.slim.int8_graph import float_nodes, gates_on_bytes, name_nodes, s
 _OPERATORS = ["Conv", "Relu", "Add", "Mul", "MaxPool", "Concat", "Resize"]
 
 
-def check_folder(bundle: Bundle, folder: Path) -> None:
+def check_folder(model: ModelFolder, folder: Path) -> None:
     """Refuse what cannot become the folder of a quantized model, before the long work.
 
     Raises:
         UserError: it is the model's own, or no folder.
     """
-    if folder.resolve() == bundle.folder.resolve():
+    if folder.resolve() == model.path.resolve():
         raise UserError(f"{folder} is the folder of the model itself: name another one for the quantized networks")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"cannot write {folder}: it is a file; name a folder")
 
 
 def quantize_to_folder(
-    bundle: Bundle, inputs: Mapping[str, Sequence[np.ndarray]], folder: Path, *, seven_bits: bool = False
-) -> Bundle:
+    model: ModelFolder, inputs: Mapping[str, Sequence[np.ndarray]], folder: Path, *, seven_bits: bool = False
+) -> ModelFolder:
     """Write a model folder with some networks quantized and the others copied.
 
     Weights for the JAX backend and for fine-tuning are left out: they would belong to other networks.
 
     Args:
-        bundle: the model.
+        model: the model.
         inputs: task -> what its network is calibrated with, see `quantize_network`.
         folder: the new model folder; made where it does not exist.
         seven_bits: see `quantize_network`.
@@ -54,14 +54,14 @@ def quantize_to_folder(
         the new model.
 
     Raises:
-        BundleError: the model lacks one of the networks, or its ONNX file.
+        ModelError: the model lacks one of the networks, or its ONNX file.
         UserError: see `check_folder`.
         OSError: the folder cannot be written.
     """
-    check_folder(bundle, folder)
-    sources = {task: bundle.file(task, "onnx") for task in TASKS if task in inputs or getattr(bundle, task) is not None}
+    check_folder(model, folder)
+    sources = {task: model.file(task, "onnx") for task in TASKS if task in inputs or getattr(model, task) is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    networks = {task: replace(bundle.spec(task), onnx=f"{task}.onnx", safetensors=None) for task in sources}
+    networks = {task: replace(model.spec(task), onnx=f"{task}.onnx", safetensors=None) for task in sources}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         for task, path in sources.items():
             target = Path(workspace) / f"{task}.onnx"
@@ -72,19 +72,19 @@ def quantize_to_folder(
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: what is there keeps its permissions
     provenance = {
-        **bundle.provenance,
-        **{task: _origin(bundle, task, len(inputs[task]), seven_bits) for task in inputs},
+        **model.provenance,
+        **{task: _origin(model, task, len(inputs[task]), seven_bits) for task in inputs},
     }
-    quantized = replace(bundle, folder=folder, name=f"{bundle.name}-int8", provenance=provenance, **networks)
-    write_bundle_metadata(quantized)
+    quantized = replace(model, path=folder, name=f"{model.name}-int8", provenance=provenance, **networks)
+    write_model_json(quantized)
     return quantized
 
 
-def _origin(bundle: Bundle, task: str, calibrated_with: int, seven_bits: bool) -> dict[str, object]:
-    known = bundle.provenance.get(task, {})
+def _origin(model: ModelFolder, task: str, calibrated_with: int, seven_bits: bool) -> dict[str, object]:
+    known = model.provenance.get(task, {})
     facts = known if isinstance(known, Mapping) else {"from": known}
     versions = {"onnxruntime": onnxruntime.__version__, "ppocr_jax": __version__}
-    return {**facts, "int8": {"of": bundle.name, "inputs": calibrated_with, "seven_bits": seven_bits, **versions}}
+    return {**facts, "int8": {"of": model.name, "inputs": calibrated_with, "seven_bits": seven_bits, **versions}}
 
 
 def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: bool = False) -> bytes:

@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.bundle import Bundle
 from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
+from ppocr_jax.inference.model_folder import ModelFolder
 
 _TURNS = 5
 _TIMED = {"det": 4, "cls": 32, "rec": 32}  # inputs: about as much time for each network
@@ -40,7 +40,7 @@ class Comparison:
     inputs: int
 
 
-def compare(before: Bundle, after: Bundle, task: str, inputs: Sequence[np.ndarray]) -> Comparison:
+def compare(before: ModelFolder, after: ModelFolder, task: str, inputs: Sequence[np.ndarray]) -> Comparison:
     """Run a network of two models on the same inputs.
 
     Args:
@@ -49,9 +49,9 @@ def compare(before: Bundle, after: Bundle, task: str, inputs: Sequence[np.ndarra
         inputs: at least one, (N, H, W, 3) float32, normalized.
 
     Raises:
-        BundleError: a model lacks the network, or its file cannot be loaded.
+        ModelError: a model lacks the network, or its file cannot be loaded.
     """
-    paths = [bundle.file(task, "onnx") for bundle in (before, after)]
+    paths = [model.file(task, "onnx") for model in (before, after)]
     old, new = (OnnxBackend(path, threads=1, device="cpu") for path in paths)
     agreement = _AGREEMENTS[task](before)
     differences, same, whole = [], 0, 0
@@ -93,8 +93,8 @@ Agreement = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
 """(probabilities before, after) -> what is the same, of how much."""
 
 
-def _same_area(bundle: Bundle) -> Agreement:
-    threshold = bundle.spec("det").postprocess.threshold
+def _same_area(model: ModelFolder) -> Agreement:
+    threshold = model.spec("det").postprocess.threshold
 
     def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
         old, new = before > threshold, after > threshold
@@ -103,13 +103,13 @@ def _same_area(bundle: Bundle) -> Agreement:
     return count
 
 
-def _same_directions(bundle: Bundle) -> Agreement:
+def _same_directions(model: ModelFolder) -> Agreement:
     return lambda before, after: (int((before.argmax(-1) == after.argmax(-1)).sum()), len(before))
 
 
-def _same_texts(bundle: Bundle) -> Agreement:
+def _same_texts(model: ModelFolder) -> Agreement:
     def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-        pairs = zip(ctc_greedy_decode(before, bundle.charset), ctc_greedy_decode(after, bundle.charset), strict=True)
+        pairs = zip(ctc_greedy_decode(before, model.charset), ctc_greedy_decode(after, model.charset), strict=True)
         return sum(old.text == new.text for old, new in pairs), len(before)
 
     return count

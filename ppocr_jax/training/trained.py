@@ -12,8 +12,8 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.bundle import METADATA_FILE, load_bundle, parse_spec
 from ppocr_jax.inference.db_postprocess import DBOptions
+from ppocr_jax.inference.model_folder import METADATA_FILE, load_model_folder, parse_spec
 from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models.io import check_same_structure, load_safetensors
 from ppocr_jax.models.options import builder_options
@@ -80,11 +80,11 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
 
 
 def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwork:
-    bundle = load_bundle(path.parent)
-    for spec in (bundle.det, bundle.cls, bundle.rec):
+    model = load_model_folder(path.parent)
+    for spec in (model.det, model.cls, model.rec):
         if spec is not None and spec.safetensors == path.name:
-            charset = bundle.charset if spec.task == "rec" else None
-            return TrainedNetwork(spec, variables, charset, bundle.provenance.get(spec.task, {}))
+            charset = model.charset if spec.task == "rec" else None
+            return TrainedNetwork(spec, variables, charset, model.provenance.get(spec.task, {}))
     raise UserError(f"{path.parent / METADATA_FILE} does not name {path.name}")
 
 

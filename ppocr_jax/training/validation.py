@@ -22,7 +22,7 @@ from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samp
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
-from ppocr_jax.inference.stages import Detector, DirectionClassifier, Recognizer
+from ppocr_jax.inference.stages import TextClassifier, TextDetector, TextRecognizer
 from ppocr_jax.models.apply import outputs_of
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.training.sources import make_corpus
@@ -65,7 +65,7 @@ def recognizer_evaluation(model: nn.Module, config: RecConfig, charset: Charset)
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
         backend = _VariablesBackend(predict, variables, "rec")
-        recognize = partial(Recognizer(backend, spec, charset), batch_size=_BATCH)
+        recognize = partial(TextRecognizer(backend, spec, charset), batch_size=_BATCH)
         return evaluate_recognition(
             recognize,
             samples,
@@ -96,7 +96,7 @@ def detector_evaluation(model: nn.Module, config: DetConfig) -> Evaluate:
     spec = DetectorSpec(postprocess=DBOptions(**asdict(config.reading)))
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
-        detect = Detector(_VariablesBackend(predict, variables, "det"), spec)
+        detect = TextDetector(_VariablesBackend(predict, variables, "det"), spec)
         return evaluate_detection(detect, records)
 
     return evaluate
@@ -113,7 +113,7 @@ def classifier_evaluation(model: nn.Module, config: ClsConfig, charset: Charset)
         backend = _VariablesBackend(predict, variables, "cls")
         data = config.data
         spec = ClassifierSpec(height=data.height, width=data.width, long_lines=data.long_lines)
-        classify = partial(DirectionClassifier(backend, spec), batch_size=_BATCH)
+        classify = partial(TextClassifier(backend, spec), batch_size=_BATCH)
         return cls_evaluation.evaluate_direction(classify, samples)
 
     return evaluate

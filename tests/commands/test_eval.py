@@ -13,7 +13,7 @@ from PIL import Image
 from ppocr_jax.charset import english_charset
 from ppocr_jax.cli import main
 from ppocr_jax.document.page import Line, Page
-from ppocr_jax.inference.bundle import BundleError
+from ppocr_jax.inference.model_folder import ModelError
 
 SCORER = Path(__file__).resolve().parents[2] / ".." / "shared" / "tools" / "score.py"
 QUAD = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
@@ -51,9 +51,9 @@ class DarkTextReader:
 
 @pytest.fixture(autouse=True)
 def _made_up_model(monkeypatch):
-    bundle = SimpleNamespace(charset=english_charset(), spec=lambda task: None)
+    model_folder = SimpleNamespace(charset=english_charset(), spec=lambda task: None)
     monkeypatch.setattr("ppocr_jax.inference.pipeline.OCR", DarkTextReader)
-    monkeypatch.setattr("ppocr_jax.inference.bundle.load_bundle", lambda model: bundle)
+    monkeypatch.setattr("ppocr_jax.inference.model_folder.load_model_folder", lambda model: model_folder)
 
 
 @pytest.fixture
@@ -105,9 +105,11 @@ def test_direction_from_labels(labels, tmp_path):
 
 def test_direction_needs_a_classifier(labels, monkeypatch, capsys):
     def refuse(task):
-        raise BundleError(f"no {task!r} network")
+        raise ModelError(f"no {task!r} network")
 
-    monkeypatch.setattr("ppocr_jax.inference.bundle.load_bundle", lambda model: SimpleNamespace(spec=refuse))
+    monkeypatch.setattr(
+        "ppocr_jax.inference.model_folder.load_model_folder", lambda model: SimpleNamespace(spec=refuse)
+    )
     assert main(["eval", "--task", "cls", "--labels", str(labels)]) == 1
     assert "no 'cls' network" in capsys.readouterr().err
 

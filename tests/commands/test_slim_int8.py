@@ -8,11 +8,11 @@ from PIL import Image
 
 from ppocr_jax.cli import main
 from ppocr_jax.commands import slim_int8
-from ppocr_jax.inference.bundle import load_bundle
+from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.slim import calibration, int8
 from ppocr_jax.slim.int8_report import Comparison
 
-EN = load_bundle("en")
+EN = load_model_folder("en")
 
 
 def test_table_lines_up():
@@ -77,7 +77,7 @@ def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_pat
 
 def test_folders_that_cannot_be_written(complaint, blank, tmp_path, monkeypatch):
     assert "it is a file" in complaint("en", "--pictures", blank, "--output", blank)
-    assert "folder of the model itself" in complaint(EN.folder, "--pictures", blank, "--output", EN.folder)
+    assert "folder of the model itself" in complaint(EN.path, "--pictures", blank, "--output", EN.path)
     monkeypatch.setattr(calibration, "record_inputs", lambda *args: {"det": [np.zeros((1, 32, 32, 3), np.float32)]})
     monkeypatch.setattr(int8, "quantize_network", lambda *args, **options: b"")
     assert "cannot write" in complaint("en", "--pictures", blank, "--output", blank / "new")

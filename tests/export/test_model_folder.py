@@ -9,7 +9,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export import model_folder
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.export.parity import ParityError, ParityRow
-from ppocr_jax.inference.bundle import load_bundle
+from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.training.trained import load_trained
 
 
@@ -23,12 +23,12 @@ def quick(monkeypatch):
 
 
 def test_folder_holds_all_that_model_json_names(exported, networks):
-    bundle = load_bundle(exported.folder)
-    assert (bundle.name, len(bundle.charset)) == ("random", 100)
+    model_folder = load_model_folder(exported.folder)
+    assert (model_folder.name, len(model_folder.charset)) == ("random", 100)
     for task, network in networks.items():
-        assert bundle.file(task, "onnx").name == f"{task}.onnx"
-        assert bundle.spec(task).options == network.spec.options
-        assert bundle.provenance[task]["parity"] == max(row.max_abs_diff for row in exported.reports[task])
+        assert model_folder.file(task, "onnx").name == f"{task}.onnx"
+        assert model_folder.spec(task).options == network.spec.options
+        assert model_folder.provenance[task]["parity"] == max(row.max_abs_diff for row in exported.reports[task])
     assert sorted(path.name for path in exported.folder.iterdir()) == sorted(
         ["model.json", *(f"{task}.{end}" for task in networks for end in ("onnx", "safetensors"))]
     )
@@ -37,7 +37,7 @@ def test_folder_holds_all_that_model_json_names(exported, networks):
 @pytest.mark.parametrize("task", ["det", "cls", "rec"])
 def test_weights_of_a_folder_can_be_exported_again(exported, networks, task, tmp_path):
     network = load_trained(exported.folder / f"{task}.safetensors")
-    assert (network.spec, network.charset) == (load_bundle(exported.folder).spec(task), networks[task].charset)
+    assert (network.spec, network.charset) == (load_model_folder(exported.folder).spec(task), networks[task].charset)
     np.testing.assert_equal(network.variables, networks[task].variables)
     alone = shutil.copy(exported.folder / f"{task}.safetensors", tmp_path / "alone.safetensors")
     network = load_trained(alone)
@@ -47,14 +47,14 @@ def test_weights_of_a_folder_can_be_exported_again(exported, networks, task, tmp
 def test_network_is_added_and_replaced(quick, networks, tmp_path):
     export_to_folder([networks["rec"]], tmp_path, name="mine")
     export_to_folder([networks["cls"]], tmp_path)
-    bundle = load_bundle(tmp_path)
-    assert (bundle.name, bundle.det, bundle.charset) == ("mine", None, networks["rec"].charset)
+    model_folder = load_model_folder(tmp_path)
+    assert (model_folder.name, model_folder.det, model_folder.charset) == ("mine", None, networks["rec"].charset)
     quick[:] = [ParityRow((1, 48, 192, 3), 3e-6)]
     export_to_folder([replace(networks["cls"], spec=replace(networks["cls"].spec, threshold=0.75))], tmp_path)
-    again = load_bundle(tmp_path)
-    assert (again.name, again.rec, again.cls.threshold) == ("mine", bundle.rec, 0.75)
+    again = load_model_folder(tmp_path)
+    assert (again.name, again.rec, again.cls.threshold) == ("mine", model_folder.rec, 0.75)
     assert again.provenance["cls"]["parity"] == 3e-6
-    assert again.provenance["rec"] == bundle.provenance["rec"]
+    assert again.provenance["rec"] == model_folder.provenance["rec"]
 
 
 def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference import jax_backend
 from ppocr_jax.inference.backends import OnnxBackend, first_height, make_backend
-from ppocr_jax.inference.bundle import BundleError, builtin_models, load_bundle
 from ppocr_jax.inference.jax_backend import JaxBackend
+from ppocr_jax.inference.model_folder import ModelError, builtin_models, load_model_folder
 from ppocr_jax.inference.specs import RecognizerSpec
-from ppocr_jax.inference.stages import Recognizer
+from ppocr_jax.inference.stages import TextRecognizer
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_files_that_are_no_models(tmp_path, images, content):
     path = tmp_path / "det.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BundleError, match="cannot load") as error:
+    with pytest.raises(ModelError, match="cannot load") as error:
         OnnxBackend(path)(images)
     assert "\n" not in str(error.value)
 
@@ -83,31 +83,31 @@ def test_cuda_where_there_is_none(stripes_model, images):
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has CUDA")
-    with pytest.raises(BundleError, match="onnxruntime-gpu"):
+    with pytest.raises(ModelError, match="onnxruntime-gpu"):
         OnnxBackend(stripes_model / "det.onnx", device="cuda")(images)
-    with pytest.raises(BundleError, match="no CUDA"):
-        make_backend(load_bundle(stripes_model), "det", device="cuda")
+    with pytest.raises(ModelError, match="no CUDA"):
+        make_backend(load_model_folder(stripes_model), "det", device="cuda")
 
 
 def test_make_backend_refuses_files_of_another_model(stripes_model):
-    bundle = load_bundle(stripes_model)
-    assert isinstance(make_backend(bundle, "rec", "onnx"), OnnxBackend)
-    with pytest.raises(BundleError, match="disagree on 'charset'"):
-        make_backend(replace(bundle, charset=Charset(("a", "b", "d"))), "rec")
-    swapped = replace(bundle, det=replace(bundle.det, onnx="cls.onnx"))
-    with pytest.raises(BundleError, match="disagree on 'task'"):
+    model_folder = load_model_folder(stripes_model)
+    assert isinstance(make_backend(model_folder, "rec", "onnx"), OnnxBackend)
+    with pytest.raises(ModelError, match="disagree on 'charset'"):
+        make_backend(replace(model_folder, charset=Charset(("a", "b", "d"))), "rec")
+    swapped = replace(model_folder, det=replace(model_folder.det, onnx="cls.onnx"))
+    with pytest.raises(ModelError, match="disagree on 'task'"):
         make_backend(swapped, "det")
     with pytest.raises(ValueError, match="backend must be one of"):
-        make_backend(bundle, "det", "torch")
-    with pytest.raises(BundleError, match="no safetensors file"):
-        make_backend(bundle, "det", "jax")
+        make_backend(model_folder, "det", "torch")
+    with pytest.raises(ModelError, match="no safetensors file"):
+        make_backend(model_folder, "det", "jax")
 
 
 def test_make_backend_compares_the_number_of_classes(tmp_path):
     stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
-    bundle = stripes.write_model(tmp_path, classes=9)
-    with pytest.raises(BundleError, match=r"rec\.onnx has 9 classes, the charset .* 4"):
-        make_backend(bundle, "rec")
+    model_folder = stripes.write_model(tmp_path, classes=9)
+    with pytest.raises(ModelError, match=r"rec\.onnx has 9 classes, the charset .* 4"):
+        make_backend(model_folder, "rec")
 
 
 class ToyModel:
@@ -182,12 +182,12 @@ def test_jax_backend_runs_a_real_network(tmp_path):
 def test_both_backends_agree_on_shipped_weights():
     if "en" not in builtin_models():
         pytest.skip("no weights shipped yet")
-    bundle = load_bundle("en")
+    model_folder = load_model_folder("en")
     rng = np.random.default_rng(0)
     sizes = {"det": (1, 128, 256), "cls": (2, 48, 192), "rec": (2, 32, 320)}  # no padding needed
     for task, size in sizes.items():
         images = rng.normal(0, 1, (*size, 3)).astype(np.float32)
-        onnx, jax = (make_backend(bundle, task, kind)(images) for kind in ("onnx", "jax"))
+        onnx, jax = (make_backend(model_folder, task, kind)(images) for kind in ("onnx", "jax"))
         np.testing.assert_allclose(onnx, jax, atol=1e-4, err_msg=task)
 
 
@@ -200,7 +200,7 @@ def test_jax_backend_pickles(toy_models, weights):
 
 def test_jax_backend_without_jax(monkeypatch, weights):
     monkeypatch.setattr(jax_backend, "find_spec", lambda name: None)
-    with pytest.raises(BundleError, match=r"pip install 'ppocr-jax\[train\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'ppocr-jax\[train\]'"):
         JaxBackend("det", weights, network="det")
 
 
@@ -230,8 +230,8 @@ def test_the_first_height_that_a_network_takes():
 
     assert first_height(takes(32, 48), (48, 32)) == 48
     assert first_height(takes(32), (48, 32)) == 32
-    with pytest.raises(BundleError, match="neither 48 nor 32 pixels"):
+    with pytest.raises(ModelError, match="neither 48 nor 32 pixels"):
         first_height(takes(64), (48, 32))
-    recognizer = Recognizer(takes(32), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
+    recognizer = TextRecognizer(takes(32), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
     assert recognizer.height == 32
     assert len(recognizer([np.zeros((20, 50, 3), np.uint8)])) == 1

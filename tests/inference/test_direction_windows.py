@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.specs import ClassifierSpec
-from ppocr_jax.inference.stages import DirectionClassifier
+from ppocr_jax.inference.stages import TextClassifier
 from ppocr_jax.preprocess import line_windows
 
 WINDOWS = ClassifierSpec(long_lines="windows")
@@ -49,7 +49,7 @@ def stripes(*grays: int) -> np.ndarray:
 def test_windows_decide_by_their_geometric_mean() -> None:
     backend = Brightness()
     short, long = stripes(51), stripes(51, 204, 230)
-    found = DirectionClassifier(backend, WINDOWS)([long, short])
+    found = TextClassifier(backend, WINDOWS)([long, short])
     assert backend.rows == 4
     assert (found[1].angle, found[1].probability) == (0, pytest.approx(0.8, abs=1e-3))
     turned = np.array([51, 204, 230]) / 255
@@ -59,11 +59,11 @@ def test_windows_decide_by_their_geometric_mean() -> None:
 
 def test_squeezed_lines_are_seen_once() -> None:
     backend = Brightness()
-    (found,) = DirectionClassifier(backend, ClassifierSpec())([stripes(51, 51, 51, 255)])
+    (found,) = TextClassifier(backend, ClassifierSpec())([stripes(51, 51, 51, 255)])
     assert backend.rows == 1
     assert (found.angle, found.probability) == (0, pytest.approx(0.6, abs=1e-2))
 
 
 def test_a_sure_window_stays_finite() -> None:
-    (found,) = DirectionClassifier(Brightness(), WINDOWS)([stripes(0, 255)])
+    (found,) = TextClassifier(Brightness(), WINDOWS)([stripes(0, 255)])
     assert found.probability == pytest.approx(0.5)

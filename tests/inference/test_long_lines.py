@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference.long_lines import OVERLAP, join_windows, window_starts
 from ppocr_jax.inference.specs import RecognizerSpec
-from ppocr_jax.inference.stages import LONGEST, Recognizer
+from ppocr_jax.inference.stages import LONGEST, TextRecognizer
 from ppocr_jax.metrics.recognition import edit_distance
 
 CHARSET = Charset(tuple("abc"))
@@ -86,7 +86,7 @@ def painted(text: str, *, pitch: int = 16) -> np.ndarray:
 def test_long_and_short_lines_together(network_width: int | None):
     texts = ["abcab" * 60, "cab", "abc" * 40 + "b", "ba" * 300]
     backend = Columns()
-    recognizer = Recognizer(backend, RecognizerSpec(width=network_width), CHARSET)
+    recognizer = TextRecognizer(backend, RecognizerSpec(width=network_width), CHARSET)
     found = recognizer([painted(text) for text in texts], batch_size=2)
     assert [line.text for line in found] == texts
     assert max(backend.widths) <= (network_width or max(LONGEST, 121 * 16))

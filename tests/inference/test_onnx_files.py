@@ -10,14 +10,14 @@ import pytest
 from ppocr_jax import OCR
 from ppocr_jax.charset import load_charset
 from ppocr_jax.images import load_image
-from ppocr_jax.inference.bundle import BUILTIN_FOLDER, BundleError, load_bundle
+from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, ModelError, load_model_folder
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 
 EN = BUILTIN_FOLDER / "en"
 PICTURE = load_image(Path(__file__).parents[2] / "examples" / "receipt.jpg")
 # A file that says nothing gets thresholds of PP-OCR: these are those of the built-in detector.
-THRESHOLDS = {name: getattr(load_bundle("en").det.postprocess, name) for name in ("threshold", "box_threshold")}
+THRESHOLDS = {name: getattr(load_model_folder("en").det.postprocess, name) for name in ("threshold", "box_threshold")}
 
 
 def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, character: str | None = None) -> Path:
@@ -67,10 +67,10 @@ def test_a_file_of_characters(tmp_path, expected):
     )
     ocr = OCR(det=EN / "det.onnx", rec=rec, charset=tmp_path / "keys.txt", threads=1)
     assert similarity(ocr(PICTURE).text, expected) > 0.98
-    with pytest.raises(BundleError, match="does not carry its charset"):
+    with pytest.raises(ModelError, match="does not carry its charset"):
         OCR(rec=rec)
     (tmp_path / "few.txt").write_text("a\nb\n", encoding="utf-8")
-    with pytest.raises(BundleError, match=r"101 classes, its charset 3 .*another model's"):
+    with pytest.raises(ModelError, match=r"101 classes, its charset 3 .*another model's"):
         OCR(rec=rec, charset=tmp_path / "few.txt")
 
 
@@ -89,16 +89,16 @@ def test_networks_of_a_fixed_size(tmp_path):
 
 
 def test_wrong_files_are_named(tmp_path):
-    with pytest.raises(BundleError, match=r"no such file: .*nowhere\.onnx"):
+    with pytest.raises(ModelError, match=r"no such file: .*nowhere\.onnx"):
         OCR(det=tmp_path / "nowhere.onnx")
-    with pytest.raises(BundleError, match="is a 'rec' network, not a 'det' one"):
+    with pytest.raises(ModelError, match="is a 'rec' network, not a 'det' one"):
         OCR(det=EN / "rec.onnx")
-    with pytest.raises(BundleError, match="is no detector: its output is"):
+    with pytest.raises(ModelError, match="is no detector: its output is"):
         OCR(det=disguised("cls.onnx", tmp_path / "cls.onnx"))
-    with pytest.raises(BundleError, match="a charset belongs to a recognizer"):
+    with pytest.raises(ModelError, match="a charset belongs to a recognizer"):
         OCR(charset="en")
     (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(BundleError, match="cannot load"):
+    with pytest.raises(ModelError, match="cannot load"):
         OCR(det=tmp_path / "text.onnx")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.inference.bundle import BUILTIN_FOLDER, BundleError
+from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, ModelError
 from ppocr_jax.inference.onnx_header import Value, read_header
 from ppocr_jax.inference.onnx_weights import take_weights
 
@@ -44,9 +44,9 @@ def test_weights_listed_as_inputs_are_none_and_open_sizes_have_no_number(tmp_pat
 @pytest.mark.parametrize("data", [b"", b"\xff" * 64, b"\x3a\xff\x7f", b"hello"])
 def test_what_is_no_model_is_named(tmp_path, data):
     (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(BundleError, match=r"cannot load .*m\.onnx"):
+    with pytest.raises(ModelError, match=r"cannot load .*m\.onnx"):
         read_header(tmp_path / "m.onnx")
-    with pytest.raises(BundleError, match="No such file"):
+    with pytest.raises(ModelError, match="No such file"):
         read_header(tmp_path / "none.onnx")
 
 

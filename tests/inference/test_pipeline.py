@@ -13,10 +13,10 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.geometry import perspective_crop
 from ppocr_jax.images import ImageError
 from ppocr_jax.inference.backends import make_backend
-from ppocr_jax.inference.bundle import BundleError, builtin_models, load_bundle
+from ppocr_jax.inference.model_folder import ModelError, builtin_models, load_model_folder
 from ppocr_jax.inference.pipeline import OCR
 from ppocr_jax.inference.specs import DetectorSpec, RecognizerSpec
-from ppocr_jax.inference.stages import Detector, Direction, DirectionClassifier, Recognizer, width_sorted_batches
+from ppocr_jax.inference.stages import Direction, TextClassifier, TextDetector, TextRecognizer, width_sorted_batches
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -95,7 +95,7 @@ def test_wrong_options(ocr, stripes_model):
         ocr(PAGE, limit_type="avg")
     with pytest.raises(ValueError, match="backend must be one of"):
         OCR(stripes_model, backend="torch")
-    with pytest.raises(BundleError, match="no model"):
+    with pytest.raises(ModelError, match="no model"):
         OCR("klingon")
 
 
@@ -131,7 +131,7 @@ def test_boxes_at_exactly_45_degrees_can_be_cropped(angle):
         return probability[None]
 
     picture = np.zeros((128, 128, 3), np.uint8)
-    for box in Detector(backend, DetectorSpec())(picture):
+    for box in TextDetector(backend, DetectorSpec())(picture):
         assert min(perspective_crop(picture, box.points).shape[:2]) > 5
 
 
@@ -172,16 +172,16 @@ def test_stages_one_by_one_give_the_page(ocr):
 
 
 def test_models_with_only_some_networks(stripes_model):
-    bundle = load_bundle(stripes_model)
-    reader = OCR.from_stages(recognizer=Recognizer(make_backend(bundle, "rec"), bundle.rec, bundle.charset))
+    model = load_model_folder(stripes_model)
+    reader = OCR.from_stages(recognizer=TextRecognizer(make_backend(model, "rec"), model.rec, model.charset))
     assert reader.recognize([stripes.paint_line("cab")])[0].text == "cab"
-    with pytest.raises(BundleError, match="no detector"):
+    with pytest.raises(ModelError, match="no detector"):
         reader(PAGE)
-    with pytest.raises(BundleError, match="no direction classifier"):
+    with pytest.raises(ModelError, match="no direction classifier"):
         reader.classify([])
-    finder = OCR.from_stages(detector=Detector(make_backend(bundle, "det"), replace(bundle.det, limit_side=640)))
+    finder = OCR.from_stages(detector=TextDetector(make_backend(model, "det"), replace(model.det, limit_side=640)))
     assert len(finder.detect(PAGE)) == len(LINES)
-    with pytest.raises(BundleError, match="no recognizer"):
+    with pytest.raises(ModelError, match="no recognizer"):
         finder.recognize([])
 
 
@@ -189,11 +189,11 @@ def test_classifier_needs_to_be_sure(stripes_model):
     def unsure(images: np.ndarray) -> np.ndarray:
         return np.tile(np.float32([0.1, 0.9]), (len(images), 1))
 
-    bundle = load_bundle(stripes_model)
+    model = load_model_folder(stripes_model)
     hesitant = OCR.from_stages(
-        Detector(make_backend(bundle, "det"), bundle.det),
-        Recognizer(make_backend(bundle, "rec"), bundle.rec, bundle.charset),
-        DirectionClassifier(unsure, bundle.cls),
+        TextDetector(make_backend(model, "det"), model.det),
+        TextRecognizer(make_backend(model, "rec"), model.rec, model.charset),
+        TextClassifier(unsure, model.cls),
         drop_score=0,
     )
     assert hesitant.classify([stripes.paint_line("a")]) == [Direction(180, pytest.approx(0.9))]
@@ -218,7 +218,7 @@ def test_batches_are_those_of_paddleocr():
         return np.repeat(np.eye(15, dtype=np.float32)[which + 1][:, None], 2, axis=1)
 
     charset = Charset(tuple("abcdefghijklmn"))
-    texts = Recognizer(backend, RecognizerSpec(), charset)(crops, batch_size=6)
+    texts = TextRecognizer(backend, RecognizerSpec(), charset)(crops, batch_size=6)
     assert [text.text for text in texts] == list("abcdefghijklmn"), "results keep the order of the crops"
     assert [images.shape for images in seen] == [(len(i), 32, width, 3) for i, width in reversed(BATCHES)]
     first = seen[-1][0]
@@ -233,7 +233,7 @@ def test_detector_sees_the_picture_at_its_limit():
         seen.append(images.shape)
         return np.zeros(images.shape[:3], np.float32)
 
-    detector = Detector(backend, DetectorSpec(limit_side=320))
+    detector = TextDetector(backend, DetectorSpec(limit_side=320))
     picture = np.zeros((320, 640, 3), np.uint8)
     assert detector(picture) == []
     detector(picture, limit_side=96, limit_type="min")
@@ -287,7 +287,7 @@ def test_a_network_that_cannot_be_loaded_is_named_when_it_is_needed(stripes_mode
     assert b"Transpose" in data
     (folder / "rec.onnx").write_bytes(data.replace(b"Transpose", b"Transpoze"))
     ocr = OCR(folder, threads=2)
-    with pytest.raises(BundleError, match=r"cannot load .*rec\.onnx"):
+    with pytest.raises(ModelError, match=r"cannot load .*rec\.onnx"):
         ocr.warm_up()
-    with pytest.raises(BundleError, match=r"cannot load .*rec\.onnx"):
+    with pytest.raises(ModelError, match=r"cannot load .*rec\.onnx"):
         ocr.recognize([np.full((32, 64, 3), 255, np.uint8)])

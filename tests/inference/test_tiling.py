@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.backends import make_backend
-from ppocr_jax.inference.bundle import load_bundle
+from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.tiling import tiled_map
 
 OVERLAP = 64
@@ -71,7 +71,7 @@ def test_useless_tiles_are_refused():
 
 
 def test_the_detector_sees_in_tiles_what_it_sees_at_once():
-    detector = make_backend(load_bundle("en"), "det", threads=1)
+    detector = make_backend(load_model_folder("en"), "det", threads=1)
     picture = np.random.default_rng(0).normal(size=(96, 96, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
     whole = detector(picture[None])[0]
     tiles = tiled_map(lambda part: detector(part[None])[0], picture, most=512 * 512, overlap=256)

@@ -15,12 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from ppocr_jax import OCR
 from ppocr_jax.cli import main
 from ppocr_jax.inference.backends import OnnxBackend, make_backend
-from ppocr_jax.inference.bundle import load_bundle
+from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.onnx_simplify import simplify
 from ppocr_jax.slim.int8_graph import STEM, float_nodes, gates_on_bytes, name_nodes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-EN = load_bundle("en")
+EN = load_model_folder("en")
 FLOAT_CONVOLUTIONS = {"det": STEM + 2, "rec": STEM + 4}  # and DB's last two; and two squeeze-and-excitation branches
 
 
@@ -34,7 +34,7 @@ def quantized(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("models") / "deep" / "int8", io.StringIO()
     with redirect_stdout(out):
         assert slim("en", "--pictures", EXAMPLES / "receipt.jpg", EXAMPLES / "form.jpg", "--output", folder) == 0
-    return SimpleNamespace(folder=folder, bundle=load_bundle(folder), table=out.getvalue().splitlines())
+    return SimpleNamespace(folder=folder, model_folder=load_model_folder(folder), table=out.getvalue().splitlines())
 
 
 def graph_that_runs(path, tmp_path):
@@ -54,20 +54,20 @@ def test_folder_is_complete_and_says_what_it_is(quantized):
         "model.json",
         "rec.onnx",
     ]
-    assert quantized.bundle.name == "en-int8"
-    assert quantized.bundle.charset == EN.charset
-    assert [quantized.bundle.spec(task).safetensors for task in ("det", "cls", "rec")] == [None] * 3
-    assert quantized.bundle.provenance["det"]["from"] == EN.provenance["det"]["from"]
-    assert quantized.bundle.provenance["det"]["int8"]["of"] == "en"
-    assert "int8" not in quantized.bundle.provenance["cls"]
-    assert quantized.bundle.file("cls", "onnx").read_bytes() == EN.file("cls", "onnx").read_bytes()
+    assert quantized.model_folder.name == "en-int8"
+    assert quantized.model_folder.charset == EN.charset
+    assert [quantized.model_folder.spec(task).safetensors for task in ("det", "cls", "rec")] == [None] * 3
+    assert quantized.model_folder.provenance["det"]["from"] == EN.provenance["det"]["from"]
+    assert quantized.model_folder.provenance["det"]["int8"]["of"] == "en"
+    assert "int8" not in quantized.model_folder.provenance["cls"]
+    assert quantized.model_folder.file("cls", "onnx").read_bytes() == EN.file("cls", "onnx").read_bytes()
 
 
 @pytest.mark.parametrize("task", ["det", "rec"])
 def test_files_keep_their_metadata(quantized, task):
-    before, after = make_backend(EN, task), make_backend(quantized.bundle, task)  # the latter checks it, too
+    before, after = make_backend(EN, task), make_backend(quantized.model_folder, task)  # the latter checks it, too
     assert after.header == before.header
-    model = onnx.load(quantized.bundle.file(task, "onnx"))
+    model = onnx.load(quantized.model_folder.file(task, "onnx"))
     assert model.producer_name == "ppocr_jax"
     assert not model.graph.value_info
 
@@ -75,7 +75,7 @@ def test_files_keep_their_metadata(quantized, task):
 # Of the recognizer 1.6 MB are the LSTM.
 @pytest.mark.parametrize(("task", "ratio"), [("det", 0.4), ("rec", 0.62)])
 def test_files_are_smaller(quantized, task, ratio):
-    sizes = [bundle.file(task, "onnx").stat().st_size for bundle in (EN, quantized.bundle)]
+    sizes = [model_folder.file(task, "onnx").stat().st_size for model_folder in (EN, quantized.model_folder)]
     assert sizes[1] < ratio * sizes[0]
 
 
@@ -83,13 +83,13 @@ def test_files_are_smaller(quantized, task, ratio):
 def test_convolutions_run_in_int8_and_gates_cost_nothing(quantized, task, tmp_path):
     before = onnx.load_from_string(simplify(EN.file(task, "onnx").read_bytes())).graph
     convolutions = sum(node.op_type == "Conv" for node in before.node)
-    names = [node.op_type for node in graph_that_runs(quantized.bundle.file(task, "onnx"), tmp_path).node]
+    names = [node.op_type for node in graph_that_runs(quantized.model_folder.file(task, "onnx"), tmp_path).node]
     assert names.count("QLinearConv") == convolutions - FLOAT_CONVOLUTIONS[task]
     assert names.count("QLinearMul") >= sum(node.op_type == "HardSwish" for node in before.node) - STEM
 
 
 def test_what_loses_accuracy_stays_float(quantized):
-    graph = onnx.load(quantized.bundle.file("rec", "onnx")).graph
+    graph = onnx.load(quantized.model_folder.file("rec", "onnx")).graph
     makers = {value: node.op_type for node in graph.node for value in node.output}
     users = {value: node for node in graph.node for value in node.input}
     for op_type in ("LSTM", "MatMul", "Softmax"):
@@ -111,7 +111,7 @@ def test_reads_nearly_the_same(quantized, name):
 
 def test_simplifying_changes_nothing(quantized):
     images = np.random.default_rng(0).normal(0, 1, (2, 32, 96, 3)).astype(np.float32)
-    path = quantized.bundle.file("rec", "onnx")
+    path = quantized.model_folder.file("rec", "onnx")
     assert np.allclose(OnnxBackend(path)(images), OnnxBackend(path, as_is=True)(images), atol=1e-5)
 
 
@@ -120,7 +120,7 @@ def test_report(quantized):
     assert header[0] == "network"
     assert (det[0], rec[0]) == ("det", "rec")
     assert float(det[1]) == pytest.approx(EN.file("det", "onnx").stat().st_size / 1e6, abs=0.01)
-    assert float(rec[2]) == pytest.approx(quantized.bundle.file("rec", "onnx").stat().st_size / 1e6, abs=0.01)
+    assert float(rec[2]) == pytest.approx(quantized.model_folder.file("rec", "onnx").stat().st_size / 1e6, abs=0.01)
     for row in (det, rec):
         assert float(row[3]) > 0
         assert 0 < float(row[6]) < 0.02
@@ -131,9 +131,11 @@ def test_classifier_with_weights_of_seven_bits(tmp_path, capsys):
     arguments = ["en", "--pictures", EXAMPLES / "sign.jpg", "--output", tmp_path, "--tasks", "cls", "--no-vnni"]
     assert slim(*arguments) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "cls"
-    bundle = load_bundle(tmp_path)
-    assert bundle.provenance["cls"]["int8"]["seven_bits"]
-    weights = [t for t in onnx.load(bundle.file("cls", "onnx")).graph.initializer if t.data_type == TensorProto.INT8]
+    model_folder = load_model_folder(tmp_path)
+    assert model_folder.provenance["cls"]["int8"]["seven_bits"]
+    weights = [
+        t for t in onnx.load(model_folder.file("cls", "onnx")).graph.initializer if t.data_type == TensorProto.INT8
+    ]
     largest = max(int(np.abs(numpy_helper.to_array(tensor).astype(int)).max()) for tensor in weights)
     assert 60 <= largest <= 64
 

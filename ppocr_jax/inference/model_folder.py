@@ -30,23 +30,23 @@ BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 TASKS = tuple(SPECS)
 
 
-class BundleError(UserError, ValueError):
+class ModelError(UserError, ValueError):
     """A model folder is missing, incomplete, or contradicts itself."""
 
 
 @dataclass(frozen=True)
-class Bundle:
+class ModelFolder:
     """What `model.json` says.
 
     Attributes:
-        folder: where the files lie.
+        path: where the files lie.
         name, version: of the weights.
         charset: the recognizer's characters.
         det, cls, rec: the networks; a folder need not hold all of them.
         provenance: free-form: data, commands, dates, scores.
     """
 
-    folder: Path
+    path: Path
     name: str
     version: str
     charset: Charset
@@ -59,23 +59,23 @@ class Bundle:
         """The network of a task ("det", "cls" or "rec").
 
         Raises:
-            BundleError: the folder holds no such network.
+            ModelError: the folder holds no such network.
         """
         spec = getattr(self, task)
         if spec is None:
-            raise BundleError(f"model {self.name!r} ({self.folder}) has no {task!r} network")
+            raise ModelError(f"model {self.name!r} ({self.path}) has no {task!r} network")
         return spec
 
     def file(self, task: str, kind: str) -> Path:
         """Path of a network's file; `kind` is "onnx" or "safetensors".
 
         Raises:
-            BundleError: the folder holds no such file.
+            ModelError: the folder holds no such file.
         """
         name = getattr(self.spec(task), kind)
         if name is None:
-            raise BundleError(f"model {self.name!r} ({self.folder}) has no {kind} file for {task!r}")
-        return self.folder / name
+            raise ModelError(f"model {self.name!r} ({self.path}) has no {kind} file for {task!r}")
+        return self.path / name
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `model.json`, in plain types."""
@@ -90,22 +90,22 @@ class Bundle:
         }
 
     def check_embedded(self, task: str, metadata: Mapping[str, str]) -> None:
-        """Check that what an ONNX file says of itself agrees with this bundle.
+        """Check that what an ONNX file says of itself agrees with this folder.
 
         Args:
             task: "det", "cls" or "rec".
             metadata: the file's key-value pairs, as `OnnxBackend.header` has them; absent keys are not checked.
 
         Raises:
-            BundleError: the file was made for another task, character set or normalization.
+            ModelError: the file was made for another task, character set or normalization.
         """
         expected = {"task": task, "normalization": _plain(self.spec(task).normalization.to_dict())}
         if task == "rec":
             expected["charset"] = list(self.charset.characters)
         for key, value in expected.items():
             if key in metadata and _embedded(metadata[key]) != value:
-                raise BundleError(
-                    f"{self.spec(task).onnx} and {METADATA_FILE} in {self.folder} disagree on {key!r}: "
+                raise ModelError(
+                    f"{self.spec(task).onnx} and {METADATA_FILE} in {self.path} disagree on {key!r}: "
                     "they do not belong together; export the model again"
                 )
 
@@ -115,29 +115,29 @@ def builtin_models() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in BUILTIN_FOLDER.glob(f"*/{METADATA_FILE}")))
 
 
-def load_bundle(name_or_folder: str | Path) -> Bundle:
+def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
     """Read a built-in model by its name, or a model folder by its path.
 
     Raises:
-        BundleError: there is no such model, `model.json` is not valid, or a file it names is missing.
+        ModelError: there is no such model, `model.json` is not valid, or a file it names is missing.
     """
     folder = _find(name_or_folder)
     path = folder / METADATA_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"cannot read {path}: {error}") from error
-    bundle = _parse(folder, values, path)
+        raise ModelError(f"cannot read {path}: {error}") from error
+    model = _parse(folder, values, path)
     for task in TASKS:
-        _check_files(bundle, task)
-    return bundle
+        _check_files(model, task)
+    return model
 
 
-def write_bundle_metadata(bundle: Bundle) -> Path:
-    """Write `model.json` into the bundle's folder, which is made where it does not exist; gives the file's path."""
-    bundle.folder.mkdir(parents=True, exist_ok=True)
-    path = bundle.folder / METADATA_FILE
-    path.write_text(json.dumps(bundle.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def write_model_json(model: ModelFolder) -> Path:
+    """Write `model.json` into its folder, made where it does not exist; return the file's path."""
+    model.path.mkdir(parents=True, exist_ok=True)
+    path = model.path / METADATA_FILE
+    path.write_text(json.dumps(model.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -148,25 +148,27 @@ def _find(name_or_folder: str | Path) -> Path:
     if (folder / METADATA_FILE).is_file():
         return folder
     if folder.is_dir():
-        raise BundleError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
+        raise ModelError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
     names = ", ".join(builtin_models()) or "none"
-    raise BundleError(f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names})")
+    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names})")
 
 
-def _parse(folder: Path, values: Any, path: Path) -> Bundle:
+def _parse(folder: Path, values: Any, path: Path) -> ModelFolder:
     schema = values.get("schema") if isinstance(values, dict) else None
     if not isinstance(schema, int):
-        raise BundleError(f'{path} is not a model description: it has no "schema" number')
+        raise ModelError(f'{path} is not a model description: it has no "schema" number')
     if schema > SCHEMA_VERSION:
-        raise BundleError(f"{path} has schema {schema}, newer than {SCHEMA_VERSION}; update ppocr_jax")
+        raise ModelError(f"{path} has schema {schema}, newer than {SCHEMA_VERSION}; update ppocr_jax")
     try:
         networks: dict[str, Any] = {t: parse_spec(SPECS[t], values[t]) for t in TASKS if t in values}
         charset = _parse_charset(folder, values["charset"])
-        return Bundle(folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks)
+        return ModelFolder(
+            folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks
+        )
     except KeyError as error:
-        raise BundleError(f"{path} lacks the entry {error}") from error
+        raise ModelError(f"{path} lacks the entry {error}") from error
     except (TypeError, ValueError, OSError) as error:
-        raise BundleError(f"{path} is not valid: {error}") from error
+        raise ModelError(f"{path} is not valid: {error}") from error
 
 
 def _parse_charset(folder: Path, value: Any) -> Charset:
@@ -197,11 +199,11 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
     return spec(**values)
 
 
-def _check_files(bundle: Bundle, task: str) -> None:
-    spec = getattr(bundle, task)
+def _check_files(model: ModelFolder, task: str) -> None:
+    spec = getattr(model, task)
     for name in (spec.onnx, spec.safetensors) if spec is not None else ():
-        if name is not None and not (bundle.folder / name).is_file():
-            raise BundleError(f"{bundle.folder / METADATA_FILE} names {name}, which is not in the folder")
+        if name is not None and not (model.path / name).is_file():
+            raise ModelError(f"{model.path / METADATA_FILE} names {name}, which is not in the folder")
 
 
 def _plain(value: Any) -> Any:
