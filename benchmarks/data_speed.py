@@ -22,8 +22,8 @@ from PIL import Image, ImageDraw
 from ppocr_jax.charset import load_charset
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import FontFace, find_fonts
+from ppocr_jax.synth.line import LineGenerator
 from ppocr_jax.synth.page import PageGenerator
-from ppocr_jax.synth.text_line import LineGenerator
 
 RESULTS = Path(__file__).resolve().parent / "results" / "data_speed.json"
 PAGE_SIDE = 640

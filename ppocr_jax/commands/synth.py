@@ -12,9 +12,11 @@ from ppocr_jax.commands.common import positive, write_image
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ppocr_jax.charset import Charset
-    from ppocr_jax.commands.synth_samples import Drawing
     from ppocr_jax.synth.corpus import Corpus
+    from ppocr_jax.synth.dataset import Drawing
     from ppocr_jax.synth.fonts import FontFace
 
 logger = logging.getLogger("ppocr_jax")
@@ -90,13 +92,13 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         _write(args)
     else:
-        from ppocr_jax.commands.synth_sheet import augmentations, sample_sheet
+        from ppocr_jax.synth.dataset import sample_sheet
 
         drawing = _drawing(args)
         if args.preview is not None:
             write_image(args.preview, sample_sheet(drawing, args.count))
         else:
-            write_image(args.augmentations, augmentations(drawing))
+            write_image(args.augmentations, _augmentation_sheet(drawing))
     return 0
 
 
@@ -123,7 +125,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _write(args: argparse.Namespace) -> None:
-    from ppocr_jax.commands.synth_files import check_empty, write_folder, write_lmdb
+    from ppocr_jax.synth.dataset import check_empty, write_folder, write_lmdb
 
     check_empty(args.output)  # before the fonts are searched, which takes seconds
     write = write_lmdb if args.format == "lmdb" else write_folder
@@ -131,12 +133,26 @@ def _write(args: argparse.Namespace) -> None:
     logger.info("wrote %d samples to %s", args.count, args.output)
 
 
+def _augmentation_sheet(drawing: Drawing) -> np.ndarray:
+    """Return a (h, w, 3) uint8 sheet of one sample, once for each augmentation of the training."""
+    from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
+    from ppocr_jax.synth.page import PageGenerator
+
+    if isinstance(drawing.generator, PageGenerator):
+        image_rgb, label = drawing.sample(0)
+        return page_augmentation_sheet(
+            image_rgb, [region for region in label if not isinstance(region, str)], drawing.seed
+        )
+    line = drawing.generator(drawing.seed, 0, aspect=(4.0, 8.0))
+    return augmentation_sheet(line.image_rgb, drawing.seed)
+
+
 def _drawing(args: argparse.Namespace) -> Drawing:
     from ppocr_jax.charset import load_charset
-    from ppocr_jax.commands.synth_samples import Drawing
+    from ppocr_jax.synth.dataset import Drawing
     from ppocr_jax.synth.fonts import NoFontsError
+    from ppocr_jax.synth.line import LineGenerator
     from ppocr_jax.synth.page import PageGenerator
-    from ppocr_jax.synth.text_line import LineGenerator
 
     try:
         charset = load_charset(args.charset)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord, Region, read_labels
-from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.geometry import min_area_quad, perspective_crop
 
 # Room around a cut line, as a fraction of its height: each use trims it by a random part, as a detector's boxes vary.

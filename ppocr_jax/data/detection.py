@@ -19,10 +19,10 @@ import numpy as np
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data import augment_det as augment
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
-from ppocr_jax.data.image_cache import ImageCache
 from ppocr_jax.data.labels import DetectionRecord, LabelError, read_labels
 from ppocr_jax.data.merge_words import merge_words_into_lines
 from ppocr_jax.data.photometric import jitter_photometric
+from ppocr_jax.data.pictures import ImageCache
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization

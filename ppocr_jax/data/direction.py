@@ -14,7 +14,7 @@ from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.preprocess import line_windows, resize_pad_line
-from ppocr_jax.synth.text_line import LineGenerator, LineSample
+from ppocr_jax.synth.line import LineGenerator, LineSample
 
 # Numbers of drawn lines kept for each step, more than a batch holds.
 _INDEX_STRIDE = 4096

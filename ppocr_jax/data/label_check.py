@@ -15,8 +15,9 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record, Region
-from ppocr_jax.data.lmdb_store import is_database_path, load_picture
+from ppocr_jax.data.labels.lmdb import is_database_path
 from ppocr_jax.data.outline_check import Size, outline_problems
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.images import ImageError
 
 Severity: TypeAlias = Literal["error", "warning", "note"]

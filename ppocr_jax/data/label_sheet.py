@@ -10,8 +10,8 @@ import numpy as np
 
 from ppocr_jax.data.label_check import LabelReport
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
-from ppocr_jax.data.lmdb_store import load_picture
 from ppocr_jax.data.outline_check import outline_problems
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.label_fonts import drawable, font_for
 from ppocr_jax.images import ImageError
 

@@ -206,7 +206,7 @@ CHANGES: Mapping[str, Change] = {
     "colors": _still(_colors),
     "contrast": _still(_contrast),
     "tone": _degraded(degrade.tone),
-    "shadow": _degraded(degrade.shadow),
+    "shadow": _degraded(degrade.cast_shadow),
     "noise": _still(_noise),
     "grain": _still(_grain),
     "jpeg": _degraded(degrade.jpeg),

@@ -12,7 +12,7 @@ from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.preprocess import line_width, resize_pad_line
-from ppocr_jax.synth.text_line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator
 
 # Horizontal pixels per frame of the recognizer's output.
 FRAME_WIDTH = 4

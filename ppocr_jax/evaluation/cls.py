@@ -15,7 +15,7 @@ from ppocr_jax.data.direction import has_direction
 from ppocr_jax.evaluation.rec import LINES_AT_ONCE
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts, split_fonts
-from ppocr_jax.synth.text_line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator
 
 ANGLES = (0, 180)
 

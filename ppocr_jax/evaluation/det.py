@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord
-from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_counts, detection_score
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord, Region
-from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.page import Page
 from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
 from ppocr_jax.metrics.page_text import PageTextCounts, page_text_counts, page_text_score

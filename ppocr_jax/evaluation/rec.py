@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord, RecognitionRecord, Region
-from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.geometry import min_area_quad, perspective_crop
 from ppocr_jax.metrics.recognition import recognition_score
 

@@ -1,19 +1,24 @@
-"""Scalable fonts of this machine and the characters each can really draw."""
+"""Scalable fonts of this machine, the characters each can really draw, and the choice among them."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
 import re
 import string
-from collections.abc import Iterable, Sequence
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppocr_jax.synth.font_cache import digest_of, remembered
+from ppocr_jax.charset import Charset
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -49,6 +54,12 @@ _HINT = (
     "install some, e.g. on Debian or Ubuntu `apt-get install fonts-dejavu-core fonts-liberation fonts-freefont-ttf "
     "fonts-open-sans fonts-ocr-b`, or name folders that hold .ttf or .otf files"
 )
+
+
+@lru_cache(maxsize=65536)
+def is_wide(character: str) -> bool:
+    """Return whether a character is as wide as an ideograph: CJK, kana, Hangul, full-width forms and punctuation."""
+    return unicodedata.east_asian_width(character) in "WF"
 
 
 class NoFontsError(RuntimeError):
@@ -208,3 +219,114 @@ def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
     """(h, w) uint8 drawing of a character; h and w may be 0."""
     mask = font.getmask(character)
     return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]
+
+
+def remembered(path: str, rules: str, look: Callable[[str], Any]) -> Any:
+    """`look(path)`, or what it gave for the same file before.
+
+    Kept in the user's cache folder, one small file for each; where that cannot be written, nothing is kept.
+
+    Args:
+        path: a file; another size or time of change make it another one.
+        rules: a word that stands for what `look` does.
+        look: gives what JSON can hold.
+    """
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return look(path)
+    key = hashlib.sha256(f"{rules}\0{path}\0{facts.st_mtime_ns}\0{facts.st_size}".encode()).hexdigest()
+    kept = _folder() / f"{key[:40]}.json"
+    try:
+        return json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = look(path)
+        _keep(kept, found)
+        return found
+
+
+def _keep(file: Path, value: Any) -> None:
+    """Write at once or not at all: other processes may read and write the same."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        with open(handle, "w", encoding="utf-8") as out:
+            json.dump(value, out)
+        os.replace(name, file)
+    except OSError:
+        pass  # a cache that cannot be written is only slow
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppocr_jax" / "fonts"
+
+
+@cache
+def digest_of(module_file: str) -> str:
+    """A word that changes with a module's code."""
+    return hashlib.sha256(Path(module_file).read_bytes()).hexdigest()[:16]
+
+
+# Share of typewriter faces and of common families; the rest comes from all families alike.
+_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35)}
+# What most printers, offices and shops use, and metric or visual twins of it.
+_COMMON = re.compile(
+    r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
+    r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
+    re.IGNORECASE,
+)
+
+
+class FontPicker:
+    """Chooses faces: families alike, typewriter faces often on receipts, only faces that have the text's characters."""
+
+    def __init__(self, fonts: Sequence[FontFace], charset: Charset):
+        """Raises ValueError: no fonts, or none of them draws any character of the charset."""
+        visible = [c for c in charset.characters if not c.isspace()]
+        self._faces = tuple(f for f in fonts if any(c in f.characters for c in visible))
+        if not self._faces:
+            raise ValueError("no font can draw the charset: pass the result of find_fonts(required=...)")
+        families: dict[str, list[FontFace]] = {}
+        for face in self._faces:
+            families.setdefault(face.family, []).append(face)
+        self._families = tuple(tuple(faces) for faces in families.values())
+        self._monospaced = tuple(f for f in self._families if f[0].monospaced)
+        self._wide = tuple(f for f in self._faces if "的" in f.characters)
+        self._common = tuple(f for f in self._families if _COMMON.search(f[0].family) and not f[0].monospaced)
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether a face has ideographs."""
+        return bool(self._wide)
+
+    def pick(self, rng: np.random.Generator, kind: str, *, wide: bool = False) -> FontFace:
+        """A face for a line of `kind`; with `wide` one that has ideographs, if there is any."""
+        if wide and self._wide:
+            return self._wide[int(rng.integers(len(self._wide)))]
+        monospaced, common = _FAMILY_SHARES[kind]
+        value = rng.random()
+        families = self._families
+        if self._monospaced and value < monospaced:
+            families = self._monospaced
+        elif self._common and value < monospaced + common:
+            families = self._common
+        faces = families[int(rng.integers(len(families)))]
+        upright = [f for f in faces if not f.slanted]
+        if upright and rng.random() < 0.8:
+            faces = tuple(upright)
+        return faces[int(rng.integers(len(faces)))]
+
+    def drawable(self, rng: np.random.Generator, text: str, face: FontFace) -> tuple[str, FontFace]:
+        """`text` and a face that has all of it, `face` if possible; else what of `text` the best face tried has."""
+        if face.covers(text):
+            return text, face
+        # Faces with ideographs are few: every one of them is as likely to be the first tried.
+        faces = self._wide if self._wide and any(map(is_wide, text)) else self._faces
+        begin = int(rng.integers(len(faces)))
+        candidates = faces[begin:] + faces[:begin]
+        found = next((f for f in candidates if f.covers(text)), None)
+        if found is not None:
+            return text, found
+        best = max((face, *candidates[:32]), key=lambda f: sum(c in f.characters for c in text))
+        kept = " ".join("".join([c for c in text if c in best.characters]).split())
+        return (kept, best) if kept else ("1", face if face.covers("1") else best)

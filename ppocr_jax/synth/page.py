@@ -1,4 +1,4 @@
-"""Whole pictures with text and the quads of their lines: receipts, forms, letters, screenshots, signs."""
+"""Pages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.synth import background, documents, marks, receipts, scenes, screens
+from ppocr_jax.synth import background, composer, documents, scenes, screens
 from ppocr_jax.synth.canvas import PageCanvas, PageLine, View
 from ppocr_jax.synth.composer import Composer
 from ppocr_jax.synth.corpus import Corpus, writes_chinese
 from ppocr_jax.synth.degrade import degrade, degrade_ink
-from ppocr_jax.synth.fonts import FontFace
+from ppocr_jax.synth.fonts import FontFace, FontPicker
 from ppocr_jax.synth.glyphs import Lettering
-from ppocr_jax.synth.line_style import FontPicker, muted_color, random_colors
-from ppocr_jax.synth.page_view import paper_view
-from ppocr_jax.synth.tongue import CHINESE, ENGLISH
+from ppocr_jax.synth.languages import CHINESE, ENGLISH
+from ppocr_jax.synth.style import muted_color, random_colors
 
 PAGE_KINDS = ("receipt", "form", "letter", "screenshot", "sign")
 _KIND_PROBABILITIES = (0.44, 0.18, 0.1, 0.08, 0.2)
@@ -106,8 +105,8 @@ class PageGenerator:
         return background.paper(rng, color, height, width)
 
     def _fill(self, rng: np.random.Generator, kind: str, canvas: PageCanvas, em: int) -> None:
-        tongue = CHINESE if self._chinese and rng.random() < _CHINESE_PAGES else ENGLISH
-        face = self._fonts.pick(rng, _LINE_KIND[kind], wide=tongue.wide)
+        language = CHINESE if self._chinese and rng.random() < _CHINESE_PAGES else ENGLISH
+        face = self._fonts.pick(rng, _LINE_KIND[kind], wide=language.wide)
         dots = kind == "receipt" and rng.random() < 0.3
         stroke = em * float(rng.uniform(0.01, 0.03)) if rng.random() < 0.15 else 0.0
         margin = float(rng.uniform(0.3, 3)) * em
@@ -117,7 +116,7 @@ class PageGenerator:
             canvas=canvas,
             charset=self._charset,
             corpus=self._corpus,
-            tongue=tongue,
+            language=language,
             lettering=Lettering(face, em, stroke=stroke, pixelated=dots),
             left=left + margin,
             right=right - margin,
@@ -125,7 +124,7 @@ class PageGenerator:
             leading=float(rng.uniform(1.1, 1.7)) * em,
         )
         writers: dict[str, Callable[[Composer], None]] = {
-            "receipt": receipts.receipt,
+            "receipt": documents.receipt,
             "form": documents.form,
             "letter": documents.letter,
             "screenshot": screens.screenshot,
@@ -166,6 +165,36 @@ def _straight(size: tuple[int, int]) -> View:
 
 
 def _add_marks(rng: np.random.Generator, canvas: PageCanvas, em: int) -> None:
-    for draw, probability in ((marks.pen_stroke, 0.25), (marks.stamp, 0.08), (marks.paper_holes, 0.06)):
+    for draw, probability in ((composer.pen_stroke, 0.25), (composer.stamp, 0.08), (composer.paper_holes, 0.06)):
         if rng.random() < probability:
             draw(rng, canvas, em)
+
+
+def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool) -> tuple[View, tuple[int, int]]:
+    """A view of a sheet and the (width, height) of the sheet in canvas pixels.
+
+    Most sheets fill the picture or stick out of it; the others show what they lie on. Scale is about 1.
+
+    Args:
+        rng: random generator.
+        size: (width, height) of the picture.
+        narrow: a strip like a receipt rather than a page.
+    """
+    width, height = size
+    share = rng.uniform(0.5, 1.0) if narrow else rng.uniform(0.85, 1.05)
+    sheet_w, sheet_h = round(width * share), round(height * rng.uniform(0.9, 1.15))
+    if rng.random() < 0.35:
+        sheet_w, sheet_h = round(width * 1.04), round(height * 1.04)
+    turn = rng.normal(0, 1.2) if rng.random() < 0.85 else rng.normal(0, 6)
+    angle = np.deg2rad(np.clip(turn, -14, 14))
+    cos, sin = np.cos(angle), np.sin(angle)
+    rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+    to_center = np.array([[1, 0, -sheet_w / 2], [0, 1, -sheet_h / 2], [0, 0, 1.0]])
+    slack_x, slack_y = (width - sheet_w) / 2, (height - sheet_h) / 2
+    x = width / 2 + rng.uniform(-0.9, 0.9) * abs(slack_x)
+    y = height / 2 + rng.uniform(-0.9, 0.9) * abs(slack_y)
+    to_picture = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+    view = np.eye(3)
+    if rng.random() < 0.35:
+        view[2, :2] = rng.normal(0, 0.05, 2) / (width, height)
+    return View(to_picture @ view @ rotation @ to_center, size), (sheet_w, sheet_h)

@@ -1,17 +1,16 @@
 """Invented strings as they stand on receipts, invoices, forms and signs: numbers, prices, dates, codes, addresses.
 
-Every function maps a random generator to one string; characters outside a charset are the caller's to drop.
+Every function maps a random generator to one string; the caller drops characters that a charset lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-
-from ppocr_jax.synth.vocabulary import FORM_WORDS, GOODS, MONTHS, RECEIPT_WORDS, SIGN_WORDS, STREET_WORDS
 
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "¢", "RM", "RM ", "USD ", "EUR ", "S$", "$ ", "Rs.", "MYR ")
 _TLDS = ("com", "net", "org", "com.my", "co.uk", "io", "de", "com.sg", "info", "edu")
@@ -20,6 +19,27 @@ _CODE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 T = TypeVar("T")
 Phrase = Callable[[np.random.Generator], str]
+
+
+@cache
+def word_lists(language: str) -> dict[str, tuple[str, ...]]:
+    """Return the lists of `resources/<language>.txt`, name -> entries.
+
+    The file has one entry a line under the name of its list in brackets; what precedes the first name is a comment.
+    """
+    lists: dict[str, list[str]] = {}
+    name = ""
+    for line in (Path(__file__).parent / "resources" / f"{language}.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("[") and line.endswith("]"):
+            name = line[1:-1]
+            lists[name] = []
+        elif name and line.strip():
+            lists[name].append(line)
+    return {name: tuple(entries) for name, entries in lists.items()}
+
+
+def _english(name: str) -> tuple[str, ...]:
+    return word_lists("english")[name]
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
@@ -68,7 +88,7 @@ def price(rng: np.random.Generator) -> str:
 def date(rng: np.random.Generator) -> str:
     """A date in one of many notations, sometimes followed by the time."""
     year, month, day = int(rng.integers(1970, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
-    name, separator = MONTHS[month - 1], pick(rng, "///--.. ")
+    name, separator = _english("months")[month - 1], pick(rng, "///--.. ")
     text = (
         f"{day:02}{separator}{month:02}{separator}{year}",
         f"{day:02}{separator}{month:02}{separator}{year % 100:02}",
@@ -111,7 +131,7 @@ def phone(rng: np.random.Generator) -> str:
 
 
 def _name(rng: np.random.Generator) -> str:
-    return pick(rng, GOODS if rng.random() < 0.5 else SIGN_WORDS).lower().strip(".")
+    return pick(rng, _english("goods") if rng.random() < 0.5 else _english("sign_words")).lower().strip(".")
 
 
 def mail_or_url(rng: np.random.Generator) -> str:
@@ -160,7 +180,7 @@ def labeled_code(rng: np.random.Generator) -> str:
     if form == 3:
         return f"{pick(rng, ('Date', 'DATE', 'Dated'))}{colon}{date(rng)}"
     if form == 4:
-        return f"{pick(rng, RECEIPT_WORDS)}{colon}{price(rng)}"
+        return f"{pick(rng, _english('receipt_words'))}{colon}{price(rng)}"
     return label + colon + value
 
 
@@ -182,14 +202,14 @@ def quantity_line(rng: np.random.Generator) -> str:
 
 def goods(rng: np.random.Generator) -> str:
     """The name of an article, with or without its number or size."""
-    words = " ".join(pick(rng, GOODS) for _ in range(int(rng.integers(1, 4))))
+    words = " ".join(pick(rng, _english("goods")) for _ in range(int(rng.integers(1, 4))))
     size = f"{digits(rng, 1, 3).lstrip('0') or '5'}{pick(rng, _SIZES)}"
     return (words, words, f"{words} {size}", f"{digits(rng, 3, 6)} {words}", f"{words} ({size})")[int(rng.integers(5))]
 
 
 def address(rng: np.random.Generator) -> str:
     """One line of a postal address or a company's name."""
-    words = [pick(rng, STREET_WORDS) for _ in range(int(rng.integers(1, 4)))]
+    words = [pick(rng, _english("street_words")) for _ in range(int(rng.integers(1, 4)))]
     name = " ".join(words)
     return (
         f"No.{digits(rng, 1, 3)}, {name} {digits(rng, 1, 2)}/{digits(rng, 1, 2)},",
@@ -197,7 +217,7 @@ def address(rng: np.random.Generator) -> str:
         f"LOT {digits(rng, 1, 4)}-{pick(rng, 'ABCDG')}, {name},",
         f"{name}, {digits(rng, 5)}",
         f"{digits(rng, 1, 4)} {name}.",
-        f"{name} & {pick(rng, STREET_WORDS)}",
+        f"{name} & {pick(rng, _english('street_words'))}",
         f"{name} ({digits(rng, 6, 7)}-{pick(rng, _CODE_LETTERS)})",
     )[int(rng.integers(7))]
 
@@ -222,9 +242,9 @@ def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
         quantity_line: 0.08,
         goods: 0.06,
         address: 0.07,
-        _word_of(RECEIPT_WORDS): 0.08,
-        _word_of(FORM_WORDS): 0.04,
-        _word_of(SIGN_WORDS): 0.03,
+        _word_of(_english("receipt_words")): 0.08,
+        _word_of(_english("form_words")): 0.04,
+        _word_of(_english("sign_words")): 0.03,
     }
     return tuple(weights), np.cumsum(list(weights.values())) / sum(weights.values())
 

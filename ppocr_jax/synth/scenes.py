@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ppocr_jax.synth.canvas import PageCanvas, corners_of, fitting
-from ppocr_jax.synth.column import column_advances
 from ppocr_jax.synth.composer import Composer
 from ppocr_jax.synth.corpus import in_charset
-from ppocr_jax.synth.fonts import FontFace
-from ppocr_jax.synth.glyphs import Lettering, measure
-from ppocr_jax.synth.line_style import LUMINANCE, FontPicker, muted_color
+from ppocr_jax.synth.effects import LUMINANCE
+from ppocr_jax.synth.fonts import FontFace, FontPicker
+from ppocr_jax.synth.glyphs import Lettering, column_advances, measure
 from ppocr_jax.synth.phrases import pick
+from ppocr_jax.synth.style import muted_color
 from ppocr_jax.synth.warp import Tilt, project, shape_matrix
 
 Color = tuple[int, int, int]
@@ -21,7 +21,7 @@ def signs(page: Composer, fonts: FontPicker) -> None:
     """A few signs apart from each other, each in a face of its own."""
     wanted = int(page.rng.integers(1, 8))
     for _ in range(4 * wanted):
-        wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.tongue.wide))
+        wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.language.wide))
         if not wanted:
             break
 
@@ -31,7 +31,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
     rng, canvas = page.rng, page.canvas
     size = int(np.clip(np.exp(rng.normal(np.log(38), 0.55)), 14, 0.25 * canvas.height))
     lettering = Lettering(face, size, stroke=size * 0.02 if rng.random() < 0.2 else 0.0)
-    column = rng.random() < (0.25 if page.tongue.wide else 0.06)
+    column = rng.random() < (0.25 if page.language.wide else 0.06)
     lines = [text for _ in range(_lines_of_sign(rng, page, column)) if (text := _sign_text(page, lettering, column))]
     tilt, pitch = _sign_tilt(rng, column), 1.35 * size
     width = max((_length(text, lettering, column) for text in lines), default=0.0) + 1.4 * size
@@ -60,7 +60,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
 
 def _lines_of_sign(rng: np.random.Generator, page: Composer, column: bool) -> int:
     """Letters that stand one below the other make one word; ideographs also columns beside each other."""
-    return int(rng.integers(1, 3 if page.tongue.wide else 2)) if column else int(rng.integers(1, 4))
+    return int(rng.integers(1, 3 if page.language.wide else 2)) if column else int(rng.integers(1, 4))
 
 
 def _length(text: str, lettering: Lettering, column: bool) -> float:
@@ -102,12 +102,14 @@ def _sign_text(page: Composer, lettering: Lettering, column: bool) -> str:
     rng = page.rng
     kind = rng.random()
     if kind < 0.45:
-        text = page.tongue.between.join(pick(rng, page.tongue.sign_words) for _ in range(int(rng.integers(1, 4))))
+        text = page.language.between.join(
+            pick(rng, page.language.words["sign_words"]) for _ in range(int(rng.integers(1, 4)))
+        )
     elif kind < 0.6:
-        text = page.tongue.phrase(rng)
+        text = page.language.phrase(rng)
     else:
         text = page.words(2, 22)
-    if rng.random() < 0.4 or (column and not page.tongue.wide):
+    if rng.random() < 0.4 or (column and not page.language.wide):
         text = text.upper()
     text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
     if not column:

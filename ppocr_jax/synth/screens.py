@@ -6,7 +6,7 @@ import numpy as np
 
 from ppocr_jax.synth.canvas import PageCanvas, fitting
 from ppocr_jax.synth.composer import Composer
-from ppocr_jax.synth.line_style import LUMINANCE
+from ppocr_jax.synth.effects import LUMINANCE
 from ppocr_jax.synth.phrases import pick, time
 
 Color = tuple[int, int, int]
@@ -81,7 +81,7 @@ def _row(page: Composer) -> None:
     """A row of a list: icon, name, and at the right a value."""
     x = _icons(page, page.left, 1)
     page.at(x, page.words(4, 24), room=0.6 * page.width)
-    page.at(page.right, page.tongue.phrase(page.rng), anchor="r", room=0.25 * page.width)
+    page.at(page.right, page.language.phrase(page.rng), anchor="r", room=0.25 * page.width)
     page.next()
     y = page.y - 0.45 * page.leading
     page.canvas.mark("line", [page.left, y, page.right, y], level=int(page.rng.integers(20, 120)))

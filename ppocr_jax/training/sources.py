@@ -19,7 +19,7 @@ from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import find_fonts
-from ppocr_jax.synth.text_line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator
 
 
 def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:

@@ -12,12 +12,13 @@ from PIL import Image
 from ppocr_jax.charset import english_charset
 from ppocr_jax.cli import run_command
 from ppocr_jax.data.labels import read_detection_labels, read_labels, read_recognition_labels
-from ppocr_jax.data.lmdb_store import load_picture, picture_bytes
+from ppocr_jax.data.labels.lmdb import picture_bytes
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.images import load_image
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts
+from ppocr_jax.synth.line import LineGenerator
 from ppocr_jax.synth.page import PageGenerator
-from ppocr_jax.synth.text_line import LineGenerator
 
 FONT_FOLDERS = ("/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/truetype/liberation")
 

@@ -9,8 +9,8 @@ import pytest
 
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource
-from ppocr_jax.data.image_cache import ImageCache
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
+from ppocr_jax.data.pictures import ImageCache
 from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import Normalization
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ppocr_jax.charset import load_charset
 from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
-from ppocr_jax.synth.text_line import LineSample
+from ppocr_jax.synth.line import LineSample
 
 
 class Bars:

@@ -14,7 +14,7 @@ from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direct
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 from ppocr_jax.data.recognition import RecognitionBatches, frame_labels
 from ppocr_jax.data.sharding import ProcessShare
-from ppocr_jax.synth.text_line import LineSample
+from ppocr_jax.synth.line import LineSample
 
 CHARSET = english_charset()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ppocr_jax.data.labels import coco_text, curved, doctr, icdar, ppocr
+from ppocr_jax.data.labels import coco_text, curved, doctr, icdar, lmdb, ppocr
 from ppocr_jax.data.labels.bad_entries import BadEntries, BadEntry
 from ppocr_jax.data.labels.records import LabelError, Record
 from ppocr_jax.data.labels.sniff import detect_format
@@ -58,21 +58,6 @@ class LabelSet:
         return FORMATS[self.format].task
 
 
-def _read_lmdb(path: Path, image_root: Path | None, bad: BadEntries) -> list[Any]:
-    from ppocr_jax.data import lmdb_store
-
-    if image_root is not None:
-        raise LabelError(f"{path}: a database holds its pictures; no folder of pictures goes with it")
-    return lmdb_store.read(path, bad)
-
-
-def _write_lmdb(path: Path, records: Iterable[Any], image_root: Path | None) -> None:
-    from ppocr_jax.data import lmdb_store
-
-    del image_root  # the pictures go into the database
-    lmdb_store.build_lmdb(path, records)
-
-
 def _write_ppocr_det(path: Path, records: Iterable[Any], image_root: Path | None) -> None:
     ppocr.write_detection_labels(path, records, image_root=image_root)
 
@@ -93,7 +78,7 @@ FORMATS: dict[str, LabelFormat] = {
     "coco-text": LabelFormat("det", "COCO-Text or TextOCR JSON", coco_text.read),
     "doctr-det": LabelFormat("det", "docTR JSON, polygons", doctr.read_detection, doctr.write_detection),
     "doctr-rec": LabelFormat("rec", "docTR JSON, texts", doctr.read_recognition, doctr.write_recognition),
-    "lmdb": LabelFormat("rec", "LMDB databases of lines", _read_lmdb, _write_lmdb),
+    "lmdb": LabelFormat("rec", "LMDB databases of lines", lmdb.read, lmdb.write),
 }
 """Name -> format."""
 

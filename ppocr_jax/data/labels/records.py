@@ -53,7 +53,7 @@ class RecognitionRecord:
     """A picture of one text line and its text.
 
     Attributes:
-        image_path: The picture; one inside a database is `DATABASE/image-000000001`, see `lmdb_store.load_picture`.
+        image_path: The picture; one inside a database is `DATABASE/image-000000001`, see `data.pictures.load_picture`.
         text: What it says.
         other_paths: Further pictures of the same text; see `LabelMixture`, which draws one of them.
     """

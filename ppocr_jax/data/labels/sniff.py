@@ -11,6 +11,7 @@ from ppocr_jax.data.labels import coco_text, curved, icdar
 from ppocr_jax.data.labels.bad_entries import decode_line, numbered_lines
 from ppocr_jax.data.labels.folders import label_files
 from ppocr_jax.data.labels.json_members import JsonFile
+from ppocr_jax.data.labels.lmdb import DATA_FILE, find_databases
 from ppocr_jax.data.labels.records import LabelError
 
 _LINES_LOOKED_AT = 20
@@ -41,8 +42,6 @@ def detect_format(path: Path) -> str:
 
 
 def _format_of_folder(path: Path) -> str | None:
-    from ppocr_jax.data.lmdb_store import find_databases
-
     if any(path.glob("*.xml")):
         return "ctw1500"
     files = label_files(path, ".txt")[:_FILES_LOOKED_AT] if any(path.glob("*.txt")) else []
@@ -51,8 +50,6 @@ def _format_of_folder(path: Path) -> str | None:
 
 
 def _format_of_file(path: Path) -> str | None:
-    from ppocr_jax.data.lmdb_store import DATA_FILE
-
     if path.name == DATA_FILE:
         return "lmdb"
     if not any(numbered_lines(path)):

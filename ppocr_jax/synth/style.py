@@ -1,4 +1,4 @@
-"""Random looks of a text line: its font, size, colors, tilt and what stands around it."""
+"""Random looks of a text line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.synth.effects import LUMINANCE
-from ppocr_jax.synth.font_picker import FontPicker
 from ppocr_jax.synth.warp import Tilt
-
-__all__ = ["LUMINANCE", "FontPicker", "LineStyle", "muted_color", "random_colors", "random_style"]
 
 _Shares = tuple[tuple[str, float], ...]
 # What the words occur with; shares are divided by their sum.

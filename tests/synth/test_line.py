@@ -5,11 +5,10 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.synth.corpus import Corpus
-from ppocr_jax.synth.effects import FINISHES
+from ppocr_jax.synth.effects import FINISHES, draw_rules
 from ppocr_jax.synth.glyphs import Lettering, draw_text
-from ppocr_jax.synth.line_style import random_style
-from ppocr_jax.synth.rules import draw_rules
-from ppocr_jax.synth.text_line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator
+from ppocr_jax.synth.style import random_style
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, up to a limit."""
+"""The pictures of label records: opened from files or databases, and kept in memory up to a limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from ppocr_jax.data.lmdb_store import load_picture
+from ppocr_jax.data.labels.lmdb import is_database_path, picture_bytes
+from ppocr_jax.images import ImageError, load_image
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """Return the picture of a record, (H, W, 3) uint8 RGB, from a file or from a database.
+
+    Raises:
+        ImageError: It is missing, or not a picture that can be read.
+        LabelError: The database cannot be opened.
+    """
+    if not is_database_path(path):
+        return load_image(path)
+    data = picture_bytes(path)
+    try:
+        return load_image(data)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
 
 
 class ImageCache:

@@ -1,4 +1,4 @@
-"""What is invented on Chinese pages."""
+"""What is invented on pages of every language."""
 
 from pathlib import Path
 
@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import load_charset
-from ppocr_jax.synth import phrases_zh
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts
+from ppocr_jax.synth.languages import CHINESE, ENGLISH
 from ppocr_jax.synth.page import PAGE_KINDS, PageGenerator
-from ppocr_jax.synth.tongue import CHINESE, ENGLISH
 
 CH = load_charset("ch")
 CORPUS = ("今天天气很好", "我们去公园散步吧", "会议在下午三点开始")
+
+
+LISTS = ("receipt_titles", "receipt_fields", "receipt_sums", "receipt_closings", "form_words", "sign_words")
 
 
 def hanzi(text: str) -> bool:
@@ -22,19 +24,19 @@ def hanzi(text: str) -> bool:
 
 def test_every_character_is_of_the_charset():
     rng = np.random.default_rng(0)
-    makers = (CHINESE.address, CHINESE.goods, CHINESE.date, CHINESE.labeled_code, CHINESE.phrase, phrases_zh.price)
+    makers = (CHINESE.address, CHINESE.goods, CHINESE.date, CHINESE.labeled_code, CHINESE.phrase)
     made = [maker(rng) for maker in makers for _ in range(300)]
-    words = [*CHINESE.form_words, *CHINESE.sign_words, *CHINESE.receipt_sums, *CHINESE.receipt_fields]
-    words += [*CHINESE.receipt_titles, *CHINESE.receipt_closings, *(w for head in CHINESE.article_heads for w in head)]
+    lists = [CHINESE.words[name] for name in LISTS]
+    words = [word for entries in (*lists, *CHINESE.article_heads) for word in entries]
     assert [text for text in (*made, *words) if not all(c in CH or c == " " for c in text)] == []
     assert all(hanzi(word) for word in words)
     assert np.mean([hanzi(text) for text in made]) > 0.6
 
 
 def test_both_languages_have_all_kinds_of_words():
-    for tongue in (CHINESE, ENGLISH):
-        assert len(tongue.article_heads) == 4
-        assert min(map(len, (tongue.receipt_titles, tongue.receipt_fields, tongue.receipt_sums, tongue.form_words))) > 5
+    for language in (CHINESE, ENGLISH):
+        assert len(language.article_heads) == 4
+        assert min(len(language.words[name]) for name in LISTS) > 5
 
 
 @pytest.fixture(scope="module")

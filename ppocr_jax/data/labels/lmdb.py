@@ -4,7 +4,7 @@ Keys: `num-samples` (decimal), `image-%09d` (bytes of a picture file) and `label
 folder may hold several databases, each in a folder of its own. Needs the package `lmdb`.
 
 A picture's path in a record is the database's folder and the picture's key, `DATABASE/image-000000001`, as if it were
-a file: records stay plain values, and `load_picture` opens either kind.
+a file: records stay plain values, and `data.pictures.load_picture` opens either kind.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
 from ppocr_jax.data.labels.records import LabelError, RecognitionRecord
@@ -44,37 +42,25 @@ def find_databases(path: Path) -> list[Path]:
     return sorted(file.parent for file in path.rglob(DATA_FILE))
 
 
-def read(path: Path, bad: BadEntries) -> list[RecognitionRecord]:
+def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
     """Read the labels of all databases at or below a folder; the pictures are not decoded.
 
     Args:
         path: A database's folder, its `data.mdb`, or a folder of databases.
+        image_root: None, as databases hold their pictures.
         bad: Takes records without a label or a picture, and labels that are empty or not UTF-8.
 
     Raises:
-        LabelError: There is no database, or one that cannot be opened; a bad record, when strict.
+        LabelError: There is no database, or one that cannot be opened; a folder of pictures is named; a bad record,
+            when strict.
         UserError: The package lmdb is not installed.
     """
+    if image_root is not None:
+        raise LabelError(f"{path}: a database holds its pictures; no folder of pictures goes with it")
     databases = find_databases(path.parent if path.name == DATA_FILE else path)
     if not databases:
         raise LabelError(f"{path}: no LMDB database ({DATA_FILE}) here or in a folder below")
     return [record for database in databases for record in _read_database(database, bad)]
-
-
-def load_picture(path: Path) -> np.ndarray:
-    """The picture of a record, (H, W, 3) uint8 RGB, from a file or from a database.
-
-    Raises:
-        ImageError: It is missing, or not a picture that can be read.
-        LabelError: The database cannot be opened.
-    """
-    if not is_database_path(path):
-        return load_image(path)
-    data = picture_bytes(path)
-    try:
-        return load_image(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
 
 
 def picture_bytes(path: Path) -> bytes:
@@ -97,6 +83,12 @@ def picture_bytes(path: Path) -> bytes:
 def is_database_path(path: Path) -> bool:
     """Whether a picture's path leads into a database."""
     return _PICTURE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
+
+
+def write(path: Path, records: Iterable[RecognitionRecord], image_root: Path | None) -> None:
+    """Write a database; see `build_lmdb`. The pictures go into it, so `image_root` means nothing."""
+    del image_root
+    build_lmdb(path, records)
 
 
 def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord], *, strict: bool = True) -> int:
@@ -203,7 +195,8 @@ def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEnt
             with bad.guard(path, None, skipped="picture"):
                 if not record.text:
                     raise ValueError(f"{picture}: the text is empty")
-                load_picture(picture)
+                # Decode it, so that what training could not read is not stored.
+                load_image(picture_bytes(picture) if is_database_path(picture) else picture)
                 pair = picture_bytes(picture), record.text.encode()
             if pair is not None:
                 yield pair

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.synth import background
-from ppocr_jax.synth.noise_bank import normal_window
+from ppocr_jax.synth.background import normal_window
 
 COLOR = np.array([120.0, 140.0, 90.0], np.float32)
 

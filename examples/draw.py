@@ -1,6 +1,6 @@
 """The pictures of `examples/`: an invented receipt, form and shop sign, drawn with the generator's parts.
 
-`python -m ppocr_jax.synth.examples --output examples` writes them anew.
+`python examples/draw.py --output examples` writes them anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ppocr_jax.synth import background, degrade, marks
+from ppocr_jax.synth import background, composer, degrade
 from ppocr_jax.synth.canvas import PageCanvas, View
 from ppocr_jax.synth.fonts import FontFace, find_fonts
 from ppocr_jax.synth.glyphs import Lettering
@@ -87,7 +87,7 @@ def receipt(faces: Sequence[FontFace]) -> np.ndarray:
         canvas.text(sheet[0] - 38, y, right, lettering, anchor="r")
         y += 32
     canvas.text(sheet[0] / 2, y + 30, "THANK YOU - PLEASE COME AGAIN", body, anchor="m")
-    bottom = marks.barcode(rng, canvas, (120, y + 55), width=280, height=70)
+    bottom = composer.barcode(rng, canvas, (120, y + 55), width=280, height=70)
     canvas.text(sheet[0] / 2, bottom + 26, "4006 8817 0426", body, anchor="m")
     ink = degrade.fade_ink(np.random.default_rng(3), canvas.ink(), 40.0)
     table = _shadowed(background.wood(rng, size[1], size[0]), corners)
@@ -122,7 +122,7 @@ def form(faces: Sequence[FontFace]) -> np.ndarray:
         y += 54
     words = ("Adult", "Student", "Senior")
     canvas.text(75, y + 8, "Category:", Lettering(printed, 21))
-    starts = marks.check_boxes(rng, canvas, (252, 785), baseline=y + 8, size=21)
+    starts = composer.check_boxes(rng, canvas, (252, 785), baseline=y + 8, size=21)
     for x, word in zip(starts, words, strict=False):
         canvas.text(x, y + 8, word, Lettering(printed, 21))
     _form_table(canvas, y + 60, printed, bold)

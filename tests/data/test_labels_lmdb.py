@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.data.labels import LabelError, RecognitionRecord, read_labels
-from ppocr_jax.data.lmdb_store import build_lmdb, load_picture, picture_bytes
+from ppocr_jax.data.labels.lmdb import build_lmdb, picture_bytes
+from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError
 
@@ -151,8 +152,8 @@ def test_building_leaves_out_what_cannot_be_read(tmp_path: Path, caplog: pytest.
 
 
 def test_a_database_grows_beyond_its_first_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ppocr_jax.data.lmdb_store._FIRST_MAP_SIZE", 2**16)
-    monkeypatch.setattr("ppocr_jax.data.lmdb_store._PICTURES_PER_COMMIT", 7)
+    monkeypatch.setattr("ppocr_jax.data.labels.lmdb._FIRST_MAP_SIZE", 2**16)
+    monkeypatch.setattr("ppocr_jax.data.labels.lmdb._PICTURES_PER_COMMIT", 7)
     records = picture_records(tmp_path / "pictures", 1)
     noise = np.random.default_rng(0).integers(0, 256, (32, 100, 3), np.uint8)
     Image.fromarray(noise).save(records[0].image_path)

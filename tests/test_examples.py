@@ -1,7 +1,23 @@
+"""The pictures of `examples/` can be drawn anew."""
+
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ppocr_jax.synth.examples import EXAMPLES, write_examples
+from ppocr_jax.synth.fonts import NoFontsError, find_fonts
+
+DRAW = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "draw.py"))
+EXAMPLES = DRAW["EXAMPLES"]
+
+
+@pytest.fixture(scope="module")
+def faces():
+    try:
+        return find_fonts()
+    except NoFontsError:
+        pytest.skip("no scalable fonts on this machine")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -14,7 +30,7 @@ def test_examples_are_reproducible(name, faces):
 def test_files_are_small_pictures(faces, tmp_path):
     import cv2
 
-    paths = write_examples(tmp_path / "new", faces)
+    paths = DRAW["write_examples"](tmp_path / "new", faces)
     assert [path.name for path in paths] == ["receipt.jpg", "form.jpg", "sign.jpg"]
     for path in paths:
         assert path.stat().st_size <= 250_000

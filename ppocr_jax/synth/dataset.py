@@ -1,0 +1,234 @@
+"""Data sets of drawn samples: pictures with a label file, an LMDB database, or a contact sheet to look at."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ppocr_jax.data.labels import (
+    DetectionRecord,
+    RecognitionRecord,
+    Region,
+    write_detection_labels,
+    write_recognition_labels,
+)
+from ppocr_jax.data.labels.lmdb import build_lmdb
+from ppocr_jax.errors import UserError
+from ppocr_jax.synth.line import LineGenerator
+from ppocr_jax.synth.page import PageGenerator
+
+Label = str | tuple[Region, ...]
+LABEL_FILES = {"rec": "rec_label.txt", "cls": "rec_label.txt", "det": "label.txt"}
+# Tasks handed out ahead for each process: enough to keep it busy, few enough to hold in memory.
+_AHEAD = 8
+# In a drawing process, what it draws.
+_own_drawing: list[Drawing] = []
+# Pixels of a contact sheet.
+_SHEET_WIDTH = 1274
+_SHEET_ROW_HEIGHT = {"rec": 36, "cls": 36, "det": 314}
+_SHEET_GAP = 6
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn; a sample is a pure function of this and its number. Immutable and picklable.
+
+    Attributes:
+        kind: "rec" (lines), "cls" (lines, every second one turned by 180 degrees) or "det" (pages).
+        generator: of lines or, for "det", of pages.
+        seed: number of the series.
+        size: side of a page in pixels.
+        words: the regions of a page are its words instead of its lines.
+        suffix: "png" or "jpg", the format of the picture files.
+        quality: of JPEG files, 1 to 100.
+    """
+
+    kind: str
+    generator: LineGenerator | PageGenerator
+    seed: int = 0
+    size: int = 640
+    words: bool = False
+    suffix: str = "png"
+    quality: int = 90
+
+    def sample(self, index: int) -> tuple[np.ndarray, Label]:
+        """Return (picture, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or a page's regions.
+
+        Raises:
+            UserError: it cannot be drawn, for example on a background that is no picture.
+        """
+        try:
+            if isinstance(self.generator, PageGenerator):
+                page = self.generator(self.seed, index, size=(self.size, self.size))
+                parts = [part for line in page.lines for part in (line.words if self.words else (line,))]
+                return page.image_rgb, tuple(Region(part.quad, part.text) for part in parts)
+            line = self.generator(self.seed, index)
+        except ValueError as error:
+            raise UserError(f"sample {index} of seed {self.seed} cannot be drawn: {error}") from error
+        if self.kind == "rec":
+            return line.image_rgb, line.text
+        if index % 2:
+            return np.ascontiguousarray(line.image_rgb[::-1, ::-1]), "180"
+        return line.image_rgb, "0"
+
+    def encoded(self, index: int) -> tuple[bytes, Label]:
+        """Return sample number `index` with the bytes of its picture's file."""
+        from PIL import Image
+
+        image_rgb, label = self.sample(index)
+        file = io.BytesIO()
+        if self.suffix == "jpg":
+            Image.fromarray(image_rgb).save(file, "JPEG", quality=self.quality)
+        else:
+            Image.fromarray(image_rgb).save(file, "PNG")
+        return file.getvalue(), label
+
+
+def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
+    """Write `count` pictures into `output`/images and their label file, of PaddleOCR's format, beside that folder.
+
+    The label file comes last: a folder without one is not whole.
+
+    Raises:
+        UserError: `output` is there and not an empty folder, or something cannot be written.
+    """
+    check_empty(output)
+    regions, lines = [], []
+    with _reported(output):
+        (output / "images").mkdir(parents=True)
+        for index, (picture, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
+            path = output / "images" / f"{index:07d}.{drawing.suffix}"
+            path.write_bytes(picture)
+            if isinstance(label, str):
+                lines.append(RecognitionRecord(path, label))
+            else:
+                regions.append(DetectionRecord(path, label))
+        if drawing.kind == "det":
+            write_detection_labels(output / LABEL_FILES["det"], regions)
+        else:
+            write_recognition_labels(output / LABEL_FILES[drawing.kind], lines)
+
+
+def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
+    """Write `count` lines into a new database in the folder `output`.
+
+    Raises:
+        UserError: `output` is there and not an empty folder, it cannot be written, or the package lmdb is missing.
+    """
+    check_empty(output)
+
+    def records(folder: Path) -> Iterator[RecognitionRecord]:
+        # A picture is a file only until the next record is asked for.
+        for index, (picture, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
+            path = folder / f"{index:07d}.{drawing.suffix}"
+            path.write_bytes(picture)
+            yield RecognitionRecord(path, str(label))
+            path.unlink()
+
+    with _reported(output), tempfile.TemporaryDirectory(prefix="ppocr-jax-synth-") as folder:
+        build_lmdb(output, records(Path(folder)))
+
+
+def check_empty(output: Path) -> None:
+    """Raise UserError if `output` is there and not an empty folder."""
+    with _reported(output):
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UserError(f"{output} is not an empty folder; name a new one, so that nothing is overwritten")
+
+
+@contextmanager
+def _reported(output: Path) -> Iterator[None]:
+    """Report what the system refuses as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write samples: {error.filename or output}: {error.strerror or error}") from error
+
+
+def sample_sheet(drawing: Drawing, count: int) -> np.ndarray:
+    """Return a (h, w, 3) uint8 sheet of the first `count` samples in rows; pages with the outlines of their regions."""
+    import cv2
+
+    height = _SHEET_ROW_HEIGHT[drawing.kind]
+
+    def empty_row() -> np.ndarray:
+        return np.full((height + _SHEET_GAP, _SHEET_WIDTH, 3), 128, np.uint8)
+
+    rows, x = [empty_row()], 0
+    for index in range(count):
+        image_rgb, label = drawing.sample(index)
+        if not isinstance(label, str):
+            image_rgb = image_rgb.copy()
+            quads = [np.round(region.points).astype(np.int32) for region in label]
+            cv2.polylines(image_rgb, quads, True, (255, 0, 0), 1, cv2.LINE_AA)
+        width = min(_SHEET_WIDTH, max(1, round(image_rgb.shape[1] * height / image_rgb.shape[0])))
+        if x + width > _SHEET_WIDTH:
+            rows.append(empty_row())
+            x = 0
+        rows[-1][:height, x : x + width] = cv2.resize(image_rgb, (width, height), interpolation=cv2.INTER_AREA)
+        x += width + _SHEET_GAP
+    return np.concatenate(rows)
+
+
+def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
+    """Yield the first `count` samples in order, the same whatever the number of processes.
+
+    Args:
+        drawing: what is drawn.
+        count: number of samples.
+        workers: processes; 1 draws in this one. They are spawned, so the program's main module must be importable.
+
+    Raises:
+        UserError: a process ended by itself, for example for want of memory.
+    """
+    if workers == 1:
+        yield from map(drawing.encoded, range(count))
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (drawing,))
+    waiting: deque[Future[tuple[bytes, Label]]] = deque()
+    try:
+        for index in range(count):
+            waiting.append(pool.submit(_encoded_by_worker, index))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError("a drawing process ended by itself; try fewer --workers") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(drawing: Drawing) -> None:
+    """Keep to one core, leave it to the parent to react when the user stops the program, and end with it."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    _own_drawing[:] = [drawing]
+
+
+def _exit_with_parent() -> None:
+    """End this process when its parent was killed and cannot close it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _encoded_by_worker(index: int) -> tuple[bytes, Label]:
+    return _own_drawing[0].encoded(index)
