@@ -1,20 +1,17 @@
 """Any picture, document, folder or URL -> pages as upright RGB pictures.
 
-`sources`: paths, bytes and files; `formats`: which decoder a file gets, from its header alone; `pixels`: gray,
-palette, 16-bit, CMYK and transparent pixels -> RGB; `loading`: `load_image`, made of these. `find_inputs` turns what a
-user names into a list of files; `read_pages` gives the pages of one of them as pictures:
+`sources`: bytes of paths, open files and URLs, and the files of folders; `decode`: bytes -> upright RGB; `pixels`: gray,
+palette, 16-bit, CMYK and transparent pixels -> RGB; `pages` and `pdf`: documents of several pages. `find_inputs` turns
+what a user names into a list of files; `read_pages` gives the pages of one of them as pictures:
 
     for path in find_inputs(["scans/", "letter.pdf"]):
         for page in read_pages(path):
             print(page.name, ocr(page.image_rgb).text)
 """
 
-from ppocr_jax.images.files import SUFFIXES, Input, find_inputs
-from ppocr_jax.images.formats import FORMATS, MAX_PIXELS
-from ppocr_jax.images.loading import load_image
+from ppocr_jax.images.decode import FORMATS, MAX_PIXELS, load_image
 from ppocr_jax.images.pages import InputPage, read_pages
-from ppocr_jax.images.sources import ImageError, ImageSource, describe_source
-from ppocr_jax.images.urls import fetch
+from ppocr_jax.images.sources import SUFFIXES, ImageError, ImageSource, Input, describe_source, fetch, find_inputs
 
 __all__ = [
     "FORMATS",

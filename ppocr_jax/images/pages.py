@@ -1,37 +1,58 @@
-"""A document -> its pages as upright RGB pictures."""
+"""A document -> its pages as upright RGB pictures: PDF, multi-page TIFF, animations, or a single picture."""
 
 from __future__ import annotations
 
-import sys
+import logging
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images.files import check_url_allowed
-from ppocr_jax.images.formats import MAX_PIXELS, is_pdf
-from ppocr_jax.images.frames import Dpi, Frames, PictureDocument
-from ppocr_jax.images.loading import load_image
-from ppocr_jax.images.page_numbers import PageNumbers
+from ppocr_jax.images.decode import (
+    DECODE_ERRORS,
+    MAX_PIXELS,
+    check_size,
+    damage_named,
+    decode,
+    is_pdf,
+    load_image,
+    open_picture,
+)
 from ppocr_jax.images.pdf import PdfPages
 from ppocr_jax.images.sources import (
     ImageError,
     ImageSource,
+    check_url_allowed,
     describe_source,
+    fetch,
     is_url,
     printable,
     read_bytes,
-    read_stream,
+    read_stdin,
 )
-from ppocr_jax.images.urls import fetch
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PAGES = 10_000
 """Default limit of pages read from one document."""
 
-_DPI_RANGE = (10, 2400)
+Dpi: TypeAlias = "tuple[float, float] | None"
+Frames: TypeAlias = Literal["first", "all"]
+
+_DPI_RANGE = (10, 2400)  # accepted for PDF pages
+_PLAUSIBLE_DPI = (20, 10_000)  # of a picture file; others are fields that nobody filled in
+_PAGE_RANGE = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
+_TIFF_ORIENTATION = 274  # the same tag as EXIF's
+_TIFF_SUBFILE_TYPE = 254  # bit 0: a smaller version of another picture; bit 2: a transparency mask
+_NO_PAGE = 1 | 4
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+
+_logger = logging.getLogger("ppocr_jax")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +65,7 @@ class InputPage:
         number: of the page within the document, from 1.
         page_count: pages of the document, also those that were not asked for.
         dpi: (horizontal, vertical) dots per inch; None if not known.
+        user_unit: of a PDF page, its default unit in 1/72 inch (ISO 32000-1, 14.11.2).
     """
 
     image_rgb: np.ndarray
@@ -51,6 +73,7 @@ class InputPage:
     number: int = 1
     page_count: int = 1
     dpi: Dpi = None
+    user_unit: float = 1.0
 
     @property
     def name(self) -> str:
@@ -59,14 +82,52 @@ class InputPage:
         return f"{source} page {self.number}" if self.page_count > 1 else source
 
 
-class Document(Protocol):
-    """What `read_pages` needs of an opened document: numbers count from 1."""
+class PageNumbers:
+    """A set of page numbers like "1-3,5,8-" that need not know how many pages there are."""
 
-    page_count: int
+    def __init__(self, pages: str | Iterable[int] | None = None) -> None:
+        """Parse what the user wrote.
 
-    def read(self, number: int) -> tuple[np.ndarray, Dpi]: ...
+        Args:
+            pages: numbers, counted from 1, and ranges with both ends included, between commas; a range without an end
+                goes to the last page. Or the numbers themselves; or None for all pages.
 
-    def close(self) -> None: ...
+        Raises:
+            UserError: it cannot be understood.
+        """
+        self.text = pages if isinstance(pages, str) else "" if pages is None else ",".join(map(str, pages))
+        everything = pages is None or self.text.strip() == "all"
+        self._ranges = [(1, None)] if everything else [_parse(part.strip(), self.text) for part in self.text.split(",")]
+
+    def of(self, count: int) -> list[int]:
+        """Return the wanted numbers among 1 ... `count`, ascending, each once."""
+        wanted: set[int] = set()
+        for first, last in self._ranges:
+            wanted.update(range(first, min(count, last or count) + 1))
+        return sorted(wanted)
+
+    def beyond(self, count: int) -> str:
+        """Return what was asked for and lies beyond the last page, like "5, 8-"; "" where there is no such page."""
+        parts = []
+        for first, last in self._ranges:
+            first = max(first, count + 1)
+            if last is None:
+                parts += [f"{first}-"] if first > count + 1 else []
+            elif last >= first:
+                parts.append(str(last) if last == first else f"{first}-{last}")
+        return ", ".join(parts)
+
+
+def _parse(part: str, text: str) -> tuple[int, int | None]:
+    match = _PAGE_RANGE.fullmatch(part)
+    if not match:
+        raise UserError(f'pages "{text}" cannot be understood; write numbers and ranges, like 1-3,5,8-')
+    first, dash, last = int(match[1]), match[2], int(match[3]) if match[3] else None
+    if first < 1:
+        raise UserError(f'pages "{text}": pages are counted from 1')
+    if last is not None and last < first:
+        raise UserError(f'pages "{text}": {part} goes backwards')
+    return first, last if dash else first
 
 
 def read_pages(
@@ -82,11 +143,11 @@ def read_pages(
     allow_url: bool = False,
     on_error: Callable[[ImageError], None] | None = None,
 ) -> Iterator[InputPage]:
-    """The pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or a picture.
+    """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or a picture.
 
     Args:
         source: as of `load_image`; also the strings "-", standard input, and "http...".
-        pages: which ones, like "1-3,5,8-" or numbers, counted from 1; numbers beyond the last page are left out.
+        pages: which ones, like "1-3,5,8-" or numbers, counted from 1; a warning names those beyond the last page.
         password: of an encrypted PDF document.
         frames: "all" makes the frames of an animation (GIF, WebP, PNG, AVIF) pages; "first" shows its first one only.
         dpi: at which PDF pages are drawn, 10..2400; None: 200, or the resolution of a page that is a scan, if less.
@@ -113,7 +174,8 @@ def read_pages(
         check_url_allowed(str(source), allow_url)
 
     def open_document() -> tuple[Document, str]:
-        if not isinstance(source, str | Path | bytes | bytearray | memoryview) and not hasattr(source, "read"):
+        is_file = isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(source, "read")
+        if not is_file:
             return _Loaded(load_image(source, max_pixels=max_pixels)), "the picture"
         data, name = _read(source)
         if is_pdf(data):
@@ -121,32 +183,6 @@ def read_pages(
         return PictureDocument(data, name, frames=frames, max_pixels=max_pixels, partial=partial), name
 
     return _pages(open_document, describe_source(source), numbers, max_pages, on_error)
-
-
-class _Loaded:
-    """An array or a Pillow image as a document."""
-
-    page_count = 1
-
-    def __init__(self, image_rgb: np.ndarray) -> None:
-        self._image_rgb = image_rgb
-
-    def read(self, number: int) -> tuple[np.ndarray, Dpi]:
-        return self._image_rgb, None
-
-    def close(self) -> None:
-        pass
-
-
-def _read(source: Any) -> tuple[bytes, str]:
-    if source == "-":
-        data = read_stream(sys.stdin.buffer, "standard input")
-        if not data:
-            raise ImageError("standard input is empty (0 bytes)")
-        return data, "standard input"
-    if is_url(source):
-        return fetch(source), printable(source)
-    return read_bytes(source)
 
 
 def _pages(
@@ -159,19 +195,136 @@ def _pages(
     document, name = open_document()
     try:
         chosen = numbers.of(document.page_count)
+        count = "1 page" if document.page_count == 1 else f"{document.page_count} pages"
         if not chosen:
-            count = "1 page" if document.page_count == 1 else f"{document.page_count} pages"
             raise ImageError(f"{name} has {count}, none of those asked for ({numbers.text})")
         if len(chosen) > max_pages:
             raise ImageError(f"{name} has {len(chosen)} pages to read, the limit is {max_pages}; choose pages")
+        if missing := numbers.beyond(document.page_count):
+            _logger.warning("%s has %s; not there: %s", name, count, missing)
         for number in chosen:
             try:
-                image_rgb, dpi = document.read(number)
+                image_rgb, dpi, user_unit = document.read(number)
             except ImageError as error:
                 if on_error is None:
                     raise
                 on_error(error)
                 continue
-            yield InputPage(image_rgb, source, number, document.page_count, dpi)
+            yield InputPage(image_rgb, source, number, document.page_count, dpi, user_unit)
     finally:
         document.close()
+
+
+def _read(source: Any) -> tuple[bytes, str]:
+    if isinstance(source, str) and source == "-":
+        return read_stdin()
+    if is_url(source):
+        return fetch(source), printable(source)
+    return read_bytes(source)
+
+
+class Document(Protocol):
+    """What `read_pages` needs of an opened document: numbers count from 1; a page is pixels, dpi and user unit."""
+
+    page_count: int
+
+    def read(self, number: int) -> tuple[np.ndarray, Dpi, float]: ...
+
+    def close(self) -> None: ...
+
+
+class _Loaded:
+    """An array or a Pillow image as a document."""
+
+    page_count = 1
+
+    def __init__(self, image_rgb: np.ndarray) -> None:
+        self._image_rgb = image_rgb
+
+    def read(self, number: int) -> tuple[np.ndarray, Dpi, float]:
+        return self._image_rgb, None, 1.0
+
+    def close(self) -> None:
+        pass
+
+
+class PictureDocument:
+    """A picture file, opened: one page, the pages of a TIFF file, or the frames of an animation."""
+
+    def __init__(self, data: bytes, name: str, *, frames: Frames, max_pixels: int, partial: bool) -> None:
+        """Read the header, and for TIFF the headers of all pages.
+
+        Args:
+            data: the file.
+            name: for messages.
+            frames: "all" makes the frames of an animation pages; "first" shows its first one only.
+            max_pixels: of one page, see `load_image`.
+            partial: see `load_image`.
+
+        Raises:
+            ImageError: as `open_picture`.
+        """
+        self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
+        self._image = open_picture(data, name, max_pixels)
+        with damage_named(name):
+            self._frames = self._pages(frames)
+        self.page_count = len(self._frames)
+
+    def read(self, number: int) -> tuple[np.ndarray, Dpi, float]:
+        """Return page `number`, counted from 1: RGB (H, W, 3) uint8, upright, and its dpi if the file says so.
+
+        Raises:
+            ImageError: the page is damaged or too large.
+        """
+        image, frame = self._image, self._frames[number - 1]
+        name = f"{self._name} page {number}" if self.page_count > 1 else self._name
+        with damage_named(name):
+            # Frames on the way are decoded, too, and a frame of GIF may enlarge the canvas: look at each in turn.
+            for step in range(image.tell() + 1, frame) if image.format == "GIF" else ():
+                check_size(image.width, image.height, name, self._max_pixels)
+                image.seek(step)
+            check_size(image.width, image.height, name, self._max_pixels)
+            image.seek(frame)
+        stored = _stored_size(image)
+        image_rgb = decode(image, self._data, name, max_pixels=self._max_pixels, partial=self._partial)
+        return image_rgb, _dpi_of(image, turned=stored != image_rgb.shape[1::-1]), 1.0
+
+    def close(self) -> None:
+        """Free the decoder."""
+        self._image.close()
+
+    def _pages(self, frames: Frames) -> list[int]:
+        """Return which of the file's frames are pages."""
+        image = self._image
+        count = getattr(image, "n_frames", 1) if image.format == "TIFF" or frames == "all" else 1
+        if image.format == "TIFF":
+            return _tiff_pages(image, count) if count > 1 else [0]
+        return list(range(count)) if image.format in _ANIMATIONS else [0]
+
+
+def _tiff_pages(image: Image.Image, count: int) -> list[int]:
+    pages = []
+    for frame in range(count):
+        image.seek(frame)
+        kind = image.tag_v2.get(_TIFF_SUBFILE_TYPE, 0)  # pyright: ignore[reportAttributeAccessIssue]
+        if not (isinstance(kind, int) and kind & _NO_PAGE):
+            pages.append(frame)
+    return pages or [0]
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height before the picture is turned upright, which Pillow does with TIFF files itself."""
+    turned = image.format == "TIFF" and image.tag_v2.get(_TIFF_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
+    return (image.height, image.width) if turned else image.size
+
+
+def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
+    """Return (horizontal, vertical) dots per inch of the upright picture; None if unknown or not credible."""
+    try:
+        horizontal, vertical = (float(value) for value in image.info.get("dpi", ()))
+    except DECODE_ERRORS:
+        return None
+    low, high = _PLAUSIBLE_DPI
+    if not (low <= horizontal <= high and low <= vertical <= high):
+        return None
+    return (vertical, horizontal) if turned else (horizontal, vertical)

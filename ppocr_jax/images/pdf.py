@@ -6,6 +6,7 @@ is closed by hand, as a garbage collector would do it in whichever thread it run
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import threading
@@ -35,7 +36,7 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 class PdfPages:
-    """A PDF document, opened; see `pages.Document`."""
+    """A PDF document, opened: `read` draws its pages."""
 
     def __init__(self, data: bytes, name: str, *, password: str | None, dpi: float | None, max_pixels: int) -> None:
         """Open the document.
@@ -66,11 +67,15 @@ class PdfPages:
                 self._pdf.close()
             else:
                 self._pdf.init_forms()  # or what was filled into forms is not drawn
+        self._user_units = _user_units(data, password)
         if self.page_count == 0:
             raise ImageError(f"{name} has no pages")
 
-    def read(self, number: int) -> tuple[np.ndarray, tuple[float, float]]:
-        """Draw page `number`, counted from 1: upright RGB (H, W, 3) uint8 on white, and its dots per inch.
+    def read(self, number: int) -> tuple[np.ndarray, tuple[float, float], float]:
+        """Draw page `number`, counted from 1.
+
+        Returns:
+            upright RGB (H, W, 3) uint8 on white, its dots per inch, and the page's user unit in 1/72 inch.
 
         Raises:
             ImageError: the page is damaged.
@@ -92,23 +97,42 @@ class PdfPages:
         with _lock:
             self._pdf.close()
 
-    def _draw(self, page: pypdfium2.PdfPage, number: int) -> tuple[np.ndarray, tuple[float, float]]:
-        width, height = page.get_size()
+    def _draw(self, page: pypdfium2.PdfPage, number: int) -> tuple[np.ndarray, tuple[float, float], float]:
+        unit = self._user_units[number - 1] if number <= len(self._user_units) else 1.0
+        width, height = (side * unit for side in page.get_size())
         if not (width > 0 and height > 0):
             raise ValueError(f"its size is {width:g} x {height:g} points")
-        wanted = self._dpi or min(DEFAULT_DPI, max(_MIN_DPI, _scan_dpi(page, width * height)))
+        wanted = self._dpi or min(DEFAULT_DPI, max(_MIN_DPI, _scan_dpi(page, width * height / unit**2) / unit))
         dpi = min(wanted, _POINTS_PER_INCH * _largest_scale(width, height, self._max_pixels))
         if dpi < wanted:
             _logger.warning(
                 "%s page %d is large: drawn at %.0f dots per inch, not %.0f", self._name, number, dpi, wanted
             )
-        bitmap = cast(Any, page).render(scale=dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
+        bitmap = cast(Any, page).render(scale=unit * dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
         try:
             pixels: Any = bitmap.to_numpy()
             image_rgb = np.array(pixels[..., :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1), order="C")
         finally:
             bitmap.close()
-        return image_rgb, (dpi, dpi)
+        return image_rgb, (dpi, dpi), unit
+
+
+def _user_units(data: bytes, password: str | None) -> list[float]:
+    """Return the user unit of every page in 1/72 inch; an empty list where no page can have one but 1.
+
+    PDFium takes a unit for 1/72 inch whatever the page says, so qpdf is asked, through pikepdf.
+    """
+    if b"/UserUnit" not in data and b"/ObjStm" not in data:  # the latter compresses pages, so nothing is seen
+        return []
+    try:
+        import pikepdf
+
+        with pikepdf.open(io.BytesIO(data), password=password or "") as pdf:
+            units = [float(page.obj.get("/UserUnit", 1)) for page in pdf.pages]
+    except Exception as error:  # whatever qpdf does not understand; PDFium does, or says what is wrong
+        _logger.debug("user units are not known: %s", error)
+        return []
+    return [unit if 0 < unit < math.inf else 1.0 for unit in units]
 
 
 def _reason(error: pypdfium2.PdfiumError, data: bytes, password: str | None) -> str:
@@ -119,13 +143,13 @@ def _reason(error: pypdfium2.PdfiumError, data: bytes, password: str | None) -> 
 
 
 def _largest_scale(width: float, height: float, max_pixels: int) -> float:
-    """Largest s with (s width + 1) (s height + 1) <= max_pixels: PDFium rounds either side up."""
+    """Return the largest s with (s width + 1) (s height + 1) <= max_pixels: PDFium rounds either side up."""
     area, half = width * height, (width + height) / 2
     return (math.sqrt(half**2 + area * (max_pixels - 1)) - half) / area
 
 
 def _scan_dpi(page: pypdfium2.PdfPage, page_area: float) -> float:
-    """Dots per inch of the picture, or of the strips, that fill a page; infinite for a page that is no mere scan.
+    """Return the dots per inch of the picture, or strips, that fill a page; infinity for one that is no mere scan.
 
     More dots than the scan has would cost time and show nothing new, so a scan of 150 dpi is drawn pixel for pixel.
     """

@@ -21,7 +21,7 @@ class PixelError(ValueError):
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
-    """RGB of a Pillow image.
+    """Return the RGB pixels of a Pillow image.
 
     - Gray of more than eight bits is divided by the largest value of its bit depth, taken to be the smallest of 8, 10,
       12, 14, 16 ... bits that holds its largest value: files of 12-bit scanners are full of 16-bit numbers up to 4095.
@@ -53,14 +53,14 @@ def to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def gray_to_rgb(gray: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 -> (H, W, 3) uint8."""
+    """Repeat the levels (H, W) uint8 as colors (H, W, 3)."""
     import cv2
 
     return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
 
 
 def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 with straight alpha -> (H, W, 3) uint8 on the ground that `ground_level` chooses."""
+    """Put (H, W, 4) uint8 with straight alpha on the ground that `ground_level` chooses, (H, W, 3) uint8."""
     from PIL import Image
 
     if image_rgba[..., 3].min() == 255:
@@ -71,7 +71,7 @@ def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
 
 
 def ground_level(image_rgba: np.ndarray) -> int:
-    """The gray level on which no part of a transparent picture vanishes.
+    """Return the gray level on which no part of a transparent picture vanishes.
 
     White, unless 1 % of the visible pixels are light. Then black, unless 1 % are dark and do not belong to something
     light as its outline or shadow: for light and dark text in one picture, mid-gray.

@@ -1,9 +1,22 @@
-"""Where a picture's bytes come from, and how its name and errors are said in one line."""
+"""Where pictures come from: paths, open files, bytes and URLs, and the folders that a user names.
+
+Everything here works on bytes and names; nothing is decoded. Messages fit in one line, whatever a file is called.
+"""
 
 from __future__ import annotations
 
+import http.client
+import io
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -14,10 +27,21 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 2**30
 """Larger files are refused: no picture is that large, but a film or /dev/zero given by mistake is."""
+MAX_URL_BYTES = 100 * 2**20
+TIMEOUT_SECONDS = 30.0
 
-_CHUNK_BYTES = 2**20
+_FILE_CHUNK, _URL_CHUNK = 2**20, 2**16  # bytes read at a time
 
-ImageSource: TypeAlias = "str | Path | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Image.Image"
+_PICTURES = (
+    "apng avif avifs bmp dib gif heic heif hif j2k jfif jp2 jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp"
+)
+SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_PICTURES} pdf".split(" "))
+"""Lower-case suffixes of the files that are taken from folders. A file that is named itself may have any."""
+
+PathInput: TypeAlias = "str | os.PathLike[str]"
+ImageSource: TypeAlias = "PathInput | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Image.Image"
+Input: TypeAlias = "Path | str"
+"""A file; or one of the strings "-", standard input, and "http..."."""
 
 
 class ImageError(UserError, ValueError):
@@ -25,31 +49,45 @@ class ImageError(UserError, ValueError):
 
 
 def describe_source(source: Any) -> str:
-    """The path of a source that has one, else ""."""
-    return str(source) if isinstance(source, str | Path) else ""
+    """Return the path of a source that has one, else ""."""
+    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
 
 
 def printable(name: object) -> str:
-    """`name` for a message: line breaks, control characters and undecodable bytes are escaped."""
+    """Return `name` for a message, with line breaks, control characters and undecodable bytes escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's own message."""
+    """Return the first line of an error's own message."""
     text = str(getattr(error, "strerror", None) or error) or type(error).__name__
     return printable(text.strip().splitlines()[0]) if text.strip() else type(error).__name__
 
 
 def is_url(source: object) -> bool:
-    """Whether the source is a string that starts with http:// or https://."""
+    """Return whether the source is a string that starts with http:// or https://."""
     return isinstance(source, str) and source[:8].lower().startswith(("http://", "https://"))
 
 
+def check_url_allowed(url: str, allow_url: bool) -> None:
+    """Refuse a URL unless the caller allows them.
+
+    Raises:
+        UserError: URLs are not allowed.
+    """
+    if not allow_url:
+        raise UserError(f"{printable(url)}: URLs are fetched only with --allow-url (allow_url=True)")
+
+
+# Reading bytes
+
+
 def read_bytes(source: Any) -> tuple[bytes, str]:
-    """The bytes of a source and its name for messages.
+    """Return the bytes of a source and its name for messages.
 
     Args:
-        source: a path, the bytes of a file, or an open binary file.
+        source: a path (`str` or anything `os.fspath` takes), the bytes of a file, or an open file. Of a file opened in
+            text mode the bytes below the text are read.
 
     Raises:
         ImageError: the file is missing, is a folder, is empty, cannot be read, or is larger than `MAX_FILE_BYTES`.
@@ -57,8 +95,9 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "the picture"
-    elif isinstance(source, str | Path):
-        data, name = _read_file(source), printable(source)
+    elif isinstance(source, str | os.PathLike):
+        path = os.fsdecode(source)
+        data, name = _read_file(path), printable(path)
     elif callable(getattr(source, "read", None)):
         name = printable(getattr(source, "name", "the picture"))
         data = read_stream(source, name)
@@ -70,33 +109,51 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     return data, name
 
 
-def read_stream(file: BinaryIO, name: str) -> bytes:
-    """Everything that is left in an open file, which may be a pipe.
+def read_stdin() -> tuple[bytes, str]:
+    """Return everything on standard input and its name for messages.
+
+    Raises:
+        ImageError: it is closed, empty, too large, or cannot be read.
+    """
+    if sys.stdin is None:
+        raise ImageError("standard input is closed")
+    data = read_stream(sys.stdin.buffer, "standard input")
+    if not data:
+        raise ImageError("standard input is empty (0 bytes)")
+    return data, "standard input"
+
+
+def read_stream(file: Any, name: str) -> bytes:
+    """Return everything that is left in an open file, which may be a pipe.
 
     Raises:
         ImageError: it has more than `MAX_FILE_BYTES`, or cannot be read.
-        TypeError: it was opened in text mode.
+        TypeError: it holds text that was never bytes, such as `io.StringIO`.
     """
+    if isinstance(file, io.TextIOBase):
+        file = getattr(file, "buffer", file)  # opened without "b": the bytes are one layer below
     chunks, size = [], 0
     try:
-        while chunk := file.read(_CHUNK_BYTES):
+        while chunk := file.read(_FILE_CHUNK):
             if not isinstance(chunk, bytes):
                 raise TypeError("a picture's file must be opened in binary mode")
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_FILE_BYTES:
                 raise ImageError(f"{name} is too large: more than {MAX_FILE_BYTES / 2**20:.0f} MiB")
-    except OSError as error:
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
         raise ImageError(f"cannot read {name}: {first_line(error)}") from error
     return b"".join(chunks)
 
 
-def _read_file(source: str | Path) -> bytes:
-    name = printable(source)
-    if is_url(source):
+def _read_file(path: str) -> bytes:
+    name = printable(path)
+    if is_url(path):
         raise ImageError(f"{name} is a URL; URLs are fetched only with --allow-url, by read_pages(..., allow_url=True)")
     try:
-        with Path(source).open("rb") as file:
+        with open(path, "rb") as file:
             return read_stream(file, name)
     except FileNotFoundError as error:
         raise ImageError(f"no such file: {name}") from error
@@ -106,3 +163,164 @@ def _read_file(source: str | Path) -> bytes:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise ImageError(f"cannot read {name}: {first_line(error)}") from error
+
+
+# Folders
+
+
+def find_inputs(paths: Iterable[PathInput], *, recursive: bool = False, allow_url: bool = False) -> list[Input]:
+    """Return the files that `paths` stand for.
+
+    Of a folder, these are the files with a known suffix, hidden ones left out, sorted as people count: page2 before
+    page10. Symbolic links are followed; a folder that is reached twice is read once. Patterns such as *.png are the
+    shell's business.
+
+    Args:
+        paths: files, folders, "-" for standard input, and URLs.
+        recursive: go into subfolders too.
+        allow_url: accept URLs; nothing is fetched here.
+
+    Returns:
+        files and what stays a string, in the order of `paths`.
+
+    Raises:
+        UserError: a path does not exist, a folder holds no pictures or cannot be read, or a URL is not allowed.
+    """
+    found: list[Input] = []
+    for path in paths:
+        if isinstance(path, str) and path == "-":
+            found.append("-")
+        elif is_url(path):
+            check_url_allowed(str(path), allow_url)
+            found.append(str(path))
+        else:
+            found.extend(_files_of(Path(path), recursive))
+    return found
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a key that sorts "page2" before "page10", and upper and lower case together."""
+    parts = [part for part in re.split(r"([0-9]+)", name) if part]
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part.casefold()) for part in parts], name
+
+
+def _files_of(path: Path, recursive: bool) -> list[Path]:
+    name = printable(path)
+    try:
+        if not path.is_dir():
+            path.stat()
+            return [path]
+    except FileNotFoundError as error:
+        raise UserError(f"no such file or folder: {name}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise UserError(f"cannot read {name}: {first_line(error)}") from error
+    subfolders: list[Path] = []
+    files = list(_walk(path, recursive, set(), subfolders))
+    if not files:
+        hint = "; its subfolders are searched only with --recursive" if subfolders and not recursive else ""
+        raise UserError(f"{name} holds no pictures or PDF files{hint}")
+    return files
+
+
+def _walk(folder: Path, recursive: bool, seen: set[tuple[int, int]], subfolders: list[Path]) -> Iterator[Path]:
+    """Yield the files of a folder, then of its subfolders; list the latter in `subfolders` even if not entered."""
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {printable(folder)}: {first_line(error)}") from error
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    visible = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+    for path in visible:
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path
+    for path in visible:
+        if path.is_dir():
+            subfolders.append(path)
+            if recursive:
+                yield from _walk(path, recursive, seen, subfolders)
+
+
+# The web. Which server is asked is the caller's decision: a program that takes URLs from strangers must not pass them
+# on here, as they may name machines of its own network.
+
+
+def fetch(url: str, *, max_bytes: int = MAX_URL_BYTES, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
+    """Return the bytes behind an http or https address. Redirections are followed, to such addresses only.
+
+    Args:
+        url: starts with http:// or https://.
+        max_bytes: a larger file is refused, before it is read where the server tells its size.
+        timeout_seconds: for the answer to begin, and again for all of it to arrive.
+
+    Raises:
+        ImageError: another kind of address, no answer, an error as the answer, or a limit passed.
+    """
+    name = printable(url)
+    if not is_url(url):
+        raise ImageError(f"{name} is not an http or https address")
+    request_headers = {"User-Agent": "ppocr_jax", "Accept": "image/*, application/pdf"}
+    try:
+        request = urllib.request.Request(url, headers=request_headers)
+        with _opener().open(request, timeout=timeout_seconds) as response:
+            return _read_response(response, name, max_bytes, timeout_seconds)
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = printable(str(error.reason).partition("\n")[0])
+        raise ImageError(f"{name}: the server answers {error.code} {reason}") from error
+    except ImageError:
+        raise
+    except TimeoutError as error:
+        raise ImageError(f"{name}: no answer within {timeout_seconds:g} seconds") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: not a well-formed address
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise ImageError(f"{name}: no answer within {timeout_seconds:g} seconds") from error
+        what = first_line(reason) if isinstance(reason, BaseException) else printable(reason)
+        raise ImageError(f"{name} cannot be fetched: {what}") from error
+
+
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """Follow redirections to the web only; the standard library's handler would follow them to ftp, too."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            raise ImageError(f"{printable(req.full_url)} redirects to {printable(newurl)}, which is not on the web")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener that knows http, https and the user's proxy, but neither files nor ftp, as `urlopen` does."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        _WebOnly,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _read_response(response: http.client.HTTPResponse, name: str, max_bytes: int, timeout_seconds: float) -> bytes:
+    too_large = ImageError(f"{name} is too large: more than {max_bytes / 2**20:g} MiB")
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length[:20]) > max_bytes:
+        raise too_large
+    end, chunks, size = time.monotonic() + timeout_seconds, [], 0
+    while chunk := response.read1(_URL_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large
+        if time.monotonic() > end:
+            raise TimeoutError
+    if length.isdecimal() and size < int(length[:20]):
+        raise ImageError(f"{name}: the connection broke off after {size} of {length} bytes")
+    if not size:
+        raise ImageError(f"{name} is empty (0 bytes)")
+    return b"".join(chunks)

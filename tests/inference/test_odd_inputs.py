@@ -10,7 +10,7 @@ import pytest
 
 from ppocr_jax.images import load_image, read_pages
 from ppocr_jax.inference.pipeline import OCR
-from tests.odd_inputs import READABLE
+from tests.images.odd_inputs import READABLE
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")

@@ -10,7 +10,7 @@ import pytest
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import read_pages
 from ppocr_jax.images.sources import printable
-from tests.odd_inputs import FAILING, ODD_INPUTS, READABLE, OddInput
+from tests.images.odd_inputs import FAILING, ODD_INPUTS, READABLE, OddInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 named = {"ids": lambda case: case.name}

@@ -1,18 +1,53 @@
-"""A source -> upright RGB: header, limits, pixels, orientation, in this order."""
+"""A picture file -> upright RGB: the decoder is chosen by the first bytes, then header, limits, pixels, orientation.
+
+Only the formats in `FORMATS` are tried: Pillow's other readers are not made for untrusted files. Pillow's classes are
+used directly instead of `PIL.Image.open`, which would apply the process-wide `PIL.Image.MAX_IMAGE_PIXELS`; the limit
+here is an argument of the call, so that threads and the user's own Pillow code are not affected.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ppocr_jax.images.formats import DECODE_ERRORS, MAX_PIXELS, check_size, damage_named, open_picture
+from ppocr_jax.errors import UserError
 from ppocr_jax.images.pixels import PixelError, gray_to_rgb, put_on_ground, to_rgb
 from ppocr_jax.images.sources import ImageError, ImageSource, first_line, read_bytes
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
+
+# Pillow's name of a format -> its module PIL.<...>ImagePlugin. "JPEG" includes phones' MPO, "PNG" animated ones.
+_PLUGINS = {
+    "JPEG": "Jpeg",
+    "PNG": "Png",
+    "WEBP": "WebP",
+    "TIFF": "Tiff",
+    "GIF": "Gif",
+    "BMP": "Bmp",
+    "PPM": "Ppm",
+    "JPEG2000": "Jpeg2K",
+    "AVIF": "Avif",
+}
+FORMATS = (*_PLUGINS, "HEIF")
+"""Formats that can be read; AVIF needs Pillow 11.3, HEIF (phones' HEIC) the package pillow-heif."""
+
+MAX_PIXELS = 150_000_000
+"""Default limit of width x height: a 108-megapixel phone picture passes, a decompression bomb does not."""
+
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+
+# What readers raise on damaged files.
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError)
+DECODE_ERRORS += (AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error)
 
 _MAX_SCANS = 100  # of a JPEG file: progressive ones have about ten; each costs as much time as the whole picture
 _END_OF_JPEG = b"\xff\xd9"
@@ -33,7 +68,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
         source: a path; the bytes of a file, or an open binary file; an array, uint8, (H W) gray, (H W 1) gray,
             (H W 3) RGB or (H W 4) RGBA; or a Pillow image.
         max_pixels: largest accepted width x height, checked before anything is decoded. `PIL.Image.MAX_IMAGE_PIXELS`
-            does not count, except for WebP and GIF files beyond twice its value, which Pillow refuses by itself.
+            counts only for WebP, TIFF and GIF files: Pillow itself refuses those beyond twice its value.
         partial: read what is there of a JPEG file that is cut off: the missing rows are gray and a warning is logged.
             A file that lacks more than half of its rows remains an error, like a cut-off file of any other format.
 
@@ -61,7 +96,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
 def decode(
     image: Image.Image, data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, partial: bool = False
 ) -> np.ndarray:
-    """The present frame of an opened picture, upright.
+    """Return the present frame of an opened picture, upright.
 
     Args:
         image: Pillow's, its header read.
@@ -82,7 +117,6 @@ def decode(
             if image.format in ("JPEG", "MPO") and data:
                 pixels = _jpeg_pixels(image, data, name, partial)
             else:
-                _reserve_tiff_memory(image)
                 pixels = to_rgb(image)
         except PixelError as error:
             raise ImageError(f"{name} {error}") from error
@@ -90,9 +124,9 @@ def decode(
 
 
 def _jpeg_pixels(image: Image.Image, data: bytes, name: str, partial: bool) -> np.ndarray:
-    """RGB of a JPEG file's first frame, as stored.
+    """Return the RGB pixels of a JPEG file's first frame, as stored.
 
-    OpenCV, where it can: both call libjpeg-turbo and give the same pixels, but Pillow copies them twice more.
+    OpenCV decodes where it can: both call libjpeg-turbo and give the same pixels, but Pillow copies them twice more.
     """
     if data.count(b"\xff\xda") > _MAX_SCANS:
         raise PixelError(f"has more than {_MAX_SCANS} scans, which no picture needs")
@@ -121,7 +155,7 @@ def _opencv_pixels(data: bytes) -> np.ndarray | None:
 
 
 def _cut_jpeg_pixels(data: bytes, name: str, partial: bool, max_pixels: int) -> np.ndarray:
-    """RGB of a JPEG file that ends before its pixels do; a file that merely lacks its end mark is whole."""
+    """Return the RGB pixels of a JPEG file that ends before they do; one that merely lacks its end mark is whole."""
     with open_picture(data + _END_OF_JPEG, name, max_pixels) as image:
         progressive = "progressive" in image.info
         pixels = to_rgb(image)
@@ -136,15 +170,6 @@ def _cut_jpeg_pixels(data: bytes, name: str, partial: bool, max_pixels: int) -> 
     return pixels
 
 
-def _reserve_tiff_memory(image: Image.Image) -> None:
-    """Give a TIFF file the memory it is decoded into, which Pillow would do only after checking its own limit."""
-    from PIL import Image
-
-    size = getattr(image, "_tile_size", None)  # Pillow 11.2 and newer; as stored, before it is turned
-    if image.format == "TIFF" and size is not None and getattr(image, "_im", None) is None:
-        image.im = Image.core.new(image.mode, size)
-
-
 def _orientation(image: Image.Image, name: str) -> int:
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
@@ -154,7 +179,7 @@ def _orientation(image: Image.Image, name: str) -> int:
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo EXIF's orientation, 1 to 8; other values count as 1. OpenCV's turns are four times as fast as NumPy's."""
+    """Undo EXIF's orientation, 1 to 8; other values count as 1. OpenCV turns four times as fast as NumPy."""
     import cv2
 
     if orientation in (5, 7):
@@ -175,3 +200,102 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     if array.ndim == 2 or array.shape[2] == 1:
         return gray_to_rgb(np.ascontiguousarray(array.reshape(height, width)))
     return put_on_ground(np.ascontiguousarray(array)) if array.shape[2] == 4 else array
+
+
+@contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Turn what Pillow raises while it decodes into one line.
+
+    Args:
+        name: of the picture, for the message.
+
+    Raises:
+        ImageError: `name` is damaged or too large.
+    """
+    from PIL import Image
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name} is too large: {first_line(error)}") from error
+    except DECODE_ERRORS as error:
+        raise ImageError(f"{name} is damaged: {first_line(error)}") from error
+
+
+def is_pdf(data: bytes) -> bool:
+    """Return whether a file is a PDF document; its mark may follow a kilobyte of something else, as in PDF readers."""
+    return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and _kind_of(data) is None)
+
+
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse a picture of no pixels or of too many.
+
+    Raises:
+        ImageError: `name` is such a picture.
+    """
+    if width <= 0 or height <= 0:
+        raise ImageError(f"{name} has no pixels ({width}x{height})")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
+            f"the limit is {max_pixels / 1e6:.1f}; scale it down or raise max_pixels"
+        )
+
+
+def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Return a Pillow image whose header is read and whose pixels are not.
+
+    Args:
+        data: the bytes of a file.
+        name: of the file, for messages.
+        max_pixels: largest accepted width x height.
+
+    Raises:
+        ImageError: not a picture of a known format, its header is damaged, or it is too large.
+        UserError: HEIF, and pillow-heif is not installed.
+    """
+    from PIL import Image
+
+    kind = "HEIF" if _is_heif(data) else _kind_of(data)
+    if kind is not None:
+        factory = _heif_factory(name) if kind == "HEIF" else Image.OPEN[kind][0]
+        with damage_named(name):
+            image = factory(io.BytesIO(data), "")
+            check_size(image.width, image.height, name, max_pixels)
+            return image
+    if is_pdf(data):
+        raise ImageError(f"{name} is a PDF document, not a picture; ppocr_jax.images.read_pages gives its pages")
+    raise ImageError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
+
+
+def _kind_of(data: bytes) -> str | None:
+    """Return the format whose mark the file begins with."""
+    from PIL import Image
+
+    for kind, module in _PLUGINS.items():
+        try:
+            import_module(f"PIL.{module}ImagePlugin")  # registers itself in `Image.OPEN`
+        except ImportError:  # AVIF before Pillow 11.3
+            continue
+        accept = Image.OPEN[kind][1]
+        if accept is None or accept(data[:16]) is True:
+            return kind
+    return None
+
+
+def _is_heif(data: bytes) -> bool:
+    if data[4:8] != b"ftyp":
+        return False
+    box = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    brands = {box[start : start + 4] for start in range(0, len(box), 4)}
+    return bool(brands & HEIF_BRANDS) and not brands & {b"avif", b"avis"}
+
+
+def _heif_factory(name: str) -> Callable[..., ImageFile.ImageFile]:
+    try:
+        from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
+    except ImportError as error:
+        raise UserError(f'{name} is a HEIC picture: pip install "ppocr_jax[heif]" to read it') from error
+    return HeifImageFile

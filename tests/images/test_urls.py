@@ -9,7 +9,7 @@ import pytest
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError, fetch, load_image, read_pages
-from tests.odd_pictures import CLEAN_ARRAY, PNG
+from tests.images.odd_pictures import CLEAN_ARRAY, PNG
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,10 +14,10 @@ from PIL import Image
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError, load_image, read_pages
-from ppocr_jax.images.page_numbers import PageNumbers
+from ppocr_jax.images.pages import PageNumbers
 from ppocr_jax.images.pdf import _largest_scale
-from tests.odd_files import form_pdf, pdf
-from tests.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
+from tests.images.odd_files import form_pdf, pdf
+from tests.images.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
 
 LEVELS = (10, 90, 170, 250)
 
@@ -100,6 +100,40 @@ def test_animations_are_one_page_unless_asked(kind):
     assert levels_of(data) == [10]
     assert levels_of(data, frames="all") == list(LEVELS)
     assert levels_of(data, frames="all", pages="4,2") == [90, 250]
+
+
+def gif_whose_second_frame_is_wide(width: int) -> bytes:
+    """Three frames of 40 x 30 pixels, of which the second says that it is `width` wide."""
+    data = bytearray(gray_pages("GIF", (10, 90, 170)))
+    frames = [i for i in range(len(data)) if data[i : i + 9] == b",\0\0\0\0\x28\0\x1e\0"]
+    assert len(frames) == 3
+    data[frames[1] + 5 : frames[1] + 7] = width.to_bytes(2, "little")
+    return bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frames_that_enlarge_their_canvas_obey_the_limit():
+    """Pillow enlarges the canvas as it comes to such a frame, after the limit was checked for the file's header."""
+    data = gif_whose_second_frame_is_wide(60_000)
+    errors: list[ImageError] = []
+    pages = list(read_pages(data, frames="all", max_pixels=100_000, on_error=errors.append))
+    assert [page.number for page in pages] == [1]
+    assert ["is too large: 60000x30" in str(error) for error in errors] == [True, True]
+    with pytest.raises(ImageError, match="page 3 is too large: 60000x30"):
+        list(read_pages(data, frames="all", max_pixels=100_000, pages=[3]))
+
+
+def test_pages_that_are_not_there_are_said(tmp_path, caplog):
+    path = tmp_path / "scan.tif"
+    path.write_bytes(gray_pages("TIFF"))
+    for pages, said in (("1-3,5", "5"), ("2-6, 9, 8-", "5-6, 9, 8-"), ([1, 7], "7")):
+        caplog.clear()
+        assert list(read_pages(path, pages=pages))
+        assert [record.getMessage() for record in caplog.records] == [f"{path} has 4 pages; not there: {said}"]
+    caplog.clear()
+    for pages in ("all", "1-4", "2-", "4-"):
+        assert list(read_pages(path, pages=pages))
+    assert not caplog.records
 
 
 def test_pages_are_turned_upright_one_by_one():
@@ -223,6 +257,20 @@ class TestPdf:
         (page,) = read_pages(encode(Image.new("RGB", (200, 300), "red"), "PDF", resolution=dpi))
         assert page.dpi[0] == pytest.approx(expected, rel=1e-3)
         assert page.image_rgb.shape == (300 * expected / dpi, 200 * expected / dpi, 3)
+
+    @pytest.mark.parametrize("object_streams", [False, True])
+    def test_user_units_count(self, object_streams):
+        """A page whose unit is 2/72 inch is twice as large as its box says, and drawn so."""
+        pikepdf = pytest.importorskip("pikepdf")
+        out = io.BytesIO()
+        with pikepdf.open(io.BytesIO(pdf(["Garden"], pages=2, size=(360, 120)))) as document:
+            document.pages[1].obj.UserUnit = 2
+            mode = "generate" if object_streams else "disable"
+            document.save(out, object_stream_mode=getattr(pikepdf.ObjectStreamMode, mode))
+        assert (b"/UserUnit" in out.getvalue()) is not object_streams
+        first, second = read_pages(out.getvalue())
+        assert (first.image_rgb.shape, first.dpi, first.user_unit) == ((334, 1000, 3), (200, 200), 1)
+        assert (second.image_rgb.shape, second.dpi, second.user_unit) == ((667, 2000, 3), (200, 200), 2)
 
     def test_threads_take_turns(self):
         data = pdf(["Garden"], pages=3)

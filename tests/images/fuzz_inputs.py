@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of everything that reads files, with Atheris (`pip install atheris`); not part of the tests.
 
-    python -m tests.fuzz.fuzz_inputs corpus/ -max_total_time=600
+    python -m tests.images.fuzz_inputs corpus/ -max_total_time=600
 
 An empty corpus folder is filled with one valid file of every format first. Options are libFuzzer's. A file that raises
 anything but one of the project's own errors stops the run and is written to crash-*.
@@ -14,7 +14,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["PIL", "ppocr_jax"]):
-    from tests.test_inputs_fuzz import KINDS, read_or_refuse, valid
+    from tests.images.test_fuzz import KINDS, read_or_refuse, valid
 
 
 def fill(folder: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests import odd_files
-from tests import odd_pictures as pic
-from tests.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PDF, PNG, WORDS, encode
+from tests.images import odd_files
+from tests.images import odd_pictures as pic
+from tests.images.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PDF, PNG, WORDS, encode
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@
 
 import io
 import time
-from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -16,10 +15,8 @@ from PIL import Image
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import load_image, read_pages
-from ppocr_jax.images.formats import DECODE_ERRORS
-from ppocr_jax.images.gif_frames import canvas_size
-from tests import odd_files, odd_pictures
-from tests.odd_pictures import encode
+from tests.images import odd_files, odd_pictures
+from tests.images.odd_pictures import encode
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # Pillow's and pypdfium2's, about the damage
@@ -137,20 +134,6 @@ def test_damaged_files(kind, steps):
 @given(st.binary(max_size=200), st.sampled_from([b"", *(valid(kind)[:16] for kind in KINDS[:20])]))
 def test_noise_behind_a_true_beginning(noise, beginning):
     read_or_refuse(beginning + noise)
-
-
-@settings(max_examples=100)
-@given(st.lists(changes, max_size=4))
-def test_gif_frames_reach_no_further_than_was_checked(steps):
-    data = changed(valid("gif"), steps)
-    width, height = canvas_size(data)
-    if width * height > 10**6:  # refused; Pillow would spend its time on it
-        return
-    with suppress(*DECODE_ERRORS), Image.open(io.BytesIO(data), formats=["GIF"]) as image:
-        for frame in range(getattr(image, "n_frames", 1)):
-            image.seek(frame)
-            assert image.width <= width
-            assert image.height <= height
 
 
 def test_the_damage_does_damage():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import SUFFIXES, find_inputs
-from ppocr_jax.images.files import natural_key
-from ppocr_jax.images.formats import FORMATS
+from ppocr_jax.images.sources import natural_key
+from ppocr_jax.images import FORMATS
 
 
 @pytest.fixture

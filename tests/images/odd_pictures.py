@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from tests import odd_files
+from tests.images import odd_files
 
 WORDS = ("Market", "window")
 WIDTH, HEIGHT = 360, 120
