@@ -110,11 +110,11 @@ class PageNumbers:
         """Return what was asked for and lies beyond the last page, like "5, 8-"; "" where there is no such page."""
         parts = []
         for first, last in self._ranges:
-            first = max(first, count + 1)
-            if last is None:
-                parts += [f"{first}-"] if first > count + 1 else []
-            elif last >= first:
-                parts.append(str(last) if last == first else f"{first}-{last}")
+            start = max(first, count + 1)
+            if last is None and first > count:
+                parts.append(f"{first}-")
+            elif last is not None and last >= start:
+                parts.append(str(last) if last == start else f"{start}-{last}")
         return ", ".join(parts)
 
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import SUFFIXES, find_inputs
+from ppocr_jax.images import FORMATS, SUFFIXES, find_inputs
 from ppocr_jax.images.sources import natural_key
-from ppocr_jax.images import FORMATS
 
 
 @pytest.fixture
