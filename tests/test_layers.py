@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ppocr_jax"
 UNITS = {
     **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "images", "document"], (0, 0)),
     **dict.fromkeys(["preprocess"], (0, 0)),
-    **dict.fromkeys(["models", "losses", "metrics", "synth", "data"], (1, 0)),
+    **dict.fromkeys(["models", "losses", "metrics", "onnx_graph", "synth", "data"], (1, 0)),
     "inference": (2, 0),
     **{name: (3, rank) for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim"])},
     **{

@@ -14,7 +14,7 @@ from ppocr_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ppocr_jax.slim.groups import ChannelGroup
+    from ppocr_jax.slim.prune import ChannelGroup
     from ppocr_jax.training.network import TrainedNetwork
 
 _MAX_LOSS = 0.02
@@ -89,7 +89,7 @@ def _ratios_by_loss(
     args: argparse.Namespace, network: TrainedNetwork, groups: Sequence[ChannelGroup]
 ) -> dict[str, float]:
     """How much of each group can go; says what it found as it goes on, since this takes a while."""
-    from ppocr_jax.slim.sensitivity import largest_ratio, sensitivity
+    from ppocr_jax.slim.prune import largest_ratio, sensitivity
 
     score = _scorer(args, network)
     base = score(network.variables)

@@ -12,17 +12,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import onnx
 import tensorflow as tf
 import tf2onnx  # pyright: ignore[reportMissingImports] -- an extra
+from flax import linen as nn
 from jax.experimental import jax2tf
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.export.graph import tidy
 from ppocr_jax.export.layer_forms import TENSORFLOW_FORMS, with_forms
-from ppocr_jax.export.onnx import INPUT_NAME, OPSET, OUTPUT_NAME, finish
+from ppocr_jax.export.onnx import INPUT_NAME, OPSET, OUTPUT_NAME, finish, tidy
 from ppocr_jax.export.parity import ParityRow, check_parity, parity_report
-from ppocr_jax.export.tensorflow_ops import fixed_size_ops
+from ppocr_jax.models.lstm import LSTMWeights
+from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.network import TrainedNetwork, input_size
 
 Size = tuple[int, int, int]
@@ -82,7 +85,7 @@ def _check_size(network: TrainedNetwork, size: Size) -> None:
 
 def _save_model(network: TrainedNetwork, shape: tuple[int, ...], path: Path) -> None:
     predict = tf.function(
-        jax2tf.convert(network.function(fixed_size_ops), with_gradient=False),
+        jax2tf.convert(network.function(FIXED_SIZE_OPS), with_gradient=False),
         input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)],
         autograph=False,
     )
@@ -115,3 +118,30 @@ def _rename(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for values in (node.input, node.output):
             values[:] = [names.get(value, value) for value in values]
+
+
+def bilstm_unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
+    """`models.lstm.bilstm_scan` step by step, (B, T, C) -> (B, T, 2H): a `lax.scan` becomes operations ONNX lacks."""
+    forward, backward = (LSTMWeights(*(leaf[direction] for leaf in weights)) for direction in (0, 1))
+    return jnp.concatenate([_unrolled(x, forward), _unrolled(x[:, ::-1], backward)[:, ::-1]], axis=-1)
+
+
+def _unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
+    """One direction: (B, T, C) -> (B, T, H)."""
+    gates = x @ weights.input + weights.bias
+    h = c = jnp.zeros((x.shape[0], weights.recurrent.shape[0]), x.dtype)
+    outputs = []
+    for t in range(x.shape[1]):
+        i, f, g, o = jnp.split(gates[:, t] + h @ weights.recurrent, 4, axis=-1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        h = nn.sigmoid(o) * jnp.tanh(c)
+        outputs.append(h)
+    return jnp.stack(outputs, axis=1)
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """`models.pooling.max_pool_2x2` as one pooling operation."""
+    return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+
+
+FIXED_SIZE_OPS = native_ops._replace(max_pool=max_pool_2x2, bilstm=bilstm_unrolled)

@@ -12,8 +12,9 @@ import numpy as np
 
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.model_folder import ModelError, ModelFolder
-from ppocr_jax.inference.onnx_header import Header, Shape, read_header
 from ppocr_jax.inference.onnx_session import make_session, providers_of
+from ppocr_jax.onnx_graph.graph import Header, OnnxFileError, Shape, read_header
+from ppocr_jax.onnx_graph.simplify import prepare
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -47,7 +48,7 @@ class OnnxBackend:
             path: the file.
             threads: threads inside one operation; None: one per physical core.
             device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
-            as_is: run the graph in the file and not, on a CPU, what `onnx_simplify.simplify` makes of it.
+            as_is: run the graph in the file and not, on a CPU, what `onnx_graph.simplify` makes of it.
 
         Raises:
             ValueError: another device, or fewer than one thread.
@@ -110,7 +111,22 @@ class OnnxBackend:
         Raises:
             ModelError: there is no such file, or it is no ONNX model.
         """
-        return read_header(self.path)
+        try:
+            return read_header(self.path)
+        except OnnxFileError as error:
+            raise ModelError(str(error)) from error
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """Faults of the file that are mended when it is opened, a line each.
+
+        Raises:
+            ModelError: there is no such file.
+        """
+        try:
+            return () if self.as_is else prepare(self.path.read_bytes(), faster=False).repairs
+        except OSError as error:
+            raise ModelError(f"cannot load {self.path}: {error.strerror}") from error
 
     @property
     def output_shape(self) -> Shape:

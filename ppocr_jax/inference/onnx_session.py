@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -9,11 +10,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ppocr_jax.inference.model_folder import ModelError
-from ppocr_jax.inference.onnx_simplify import simplify
+from ppocr_jax.onnx_graph.graph import OnnxFileError, read_header
+from ppocr_jax.onnx_graph.simplify import FINAL, FORM, prepare
 
 if TYPE_CHECKING:
     import onnxruntime
 
+_logger = logging.getLogger(__name__)
 _ARENA_START = 64 << 20
 _ONE_ARENA = Lock()  # networks may load in several threads
 
@@ -90,12 +93,17 @@ def _share_arena() -> None:
 
 
 def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
-    """What a session is made from: the file, or a faster form of it."""
-    if as_is or "CUDAExecutionProvider" in providers:  # what `simplify` avoids costs time on CPUs only
-        return path
+    """Return what a session is made from: the file, or a repaired and faster form of it."""
     try:
+        if as_is or read_header(path).metadata.get(FORM) == FINAL:
+            return path
         model = path.read_bytes()
+    except OnnxFileError as error:
+        raise ModelError(str(error)) from error
     except OSError as error:
         raise ModelError(f"cannot load {path}: {error.strerror}") from error
-    simple = simplify(model)
-    return path if simple is model else simple
+    # What simplification avoids costs time on CPUs only.
+    prepared = prepare(model, faster="CUDAExecutionProvider" not in providers)
+    for repair in prepared.repairs:
+        _logger.info("%s: %s", path, repair)
+    return path if prepared.model is model else prepared.model

@@ -1,21 +1,120 @@
-"""Pruning a trained detector: whole channels leave it, in every layer that makes, passes on or takes them."""
+"""Pruning a trained detector: whole channels leave it, in every layer that makes, passes on or takes them.
+
+Which go is FPGM's choice (He et al., arXiv 1811.00250): a filter near the geometric median of all filters of its layer
+says little that the others do not, however large its weights are. How many go of each layer its sensitivity can tell
+(PaddleSlim): how much worse the detector reads when that layer alone is pruned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.slim.fpgm import filter_importance, kept_channels
-from ppocr_jax.slim.groups import PRUNABLE, ChannelGroup, detector_groups
+from ppocr_jax.models.mobilenet_v3 import LARGE, large_stages
 from ppocr_jax.training.network import TrainedNetwork
+
+PRUNABLE = "db_mobilenet_v3"
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+MAX_LOSS = 0.02
+_BACKBONE = "backbone"
 
 Kept = Mapping[str, np.ndarray]
 """Group -> indices of the channels that stay."""
+Losses = dict[float, float]
+"""Pruned share -> relative loss of the score."""
+
+
+@dataclass
+class ChannelGroup:
+    """Channels that are pruned together.
+
+    Attributes:
+        name: "expansions/3", "features/1" or "last": their place among `BackboneWidths`.
+        made: blocks (convolution and batch norm) whose filters they are; more than one where shortcuts join them.
+        followed: depthwise blocks that work on each of them alone.
+        taken: blocks that take them as input.
+    """
+
+    name: str
+    made: list[str] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+
+def detector_groups(options: Mapping[str, Any]) -> list[ChannelGroup]:
+    """Groups of the backbone of `db_mobilenet_v3`; neck and head, which share their widths, stay as they are.
+
+    Args:
+        options: of its builder.
+    """
+    stages = large_stages(options.get("scale", 0.5))
+    features = {stage: ChannelGroup(f"features/{stage}") for stage in stages}
+    features[0].made.append(f"{_BACKBONE}/conv")
+    inner = []
+    before = features[0]
+    for i, stage in enumerate(stages):
+        unit = f"{_BACKBONE}/unit_{i}"
+        before.taken.append(f"{unit}/expand")
+        inner.append(ChannelGroup(f"expansions/{i}", [f"{unit}/expand"], [f"{unit}/depthwise"], [f"{unit}/project"]))
+        before = features[stage]
+        before.made.append(f"{unit}/project")
+    for level, stage in enumerate(_lateral_stages(stages), start=2):
+        features[stage].taken.append(f"neck/in{level}")
+    before.taken.append(f"{_BACKBONE}/last")
+    return [*inner, *features.values(), ChannelGroup("last", [f"{_BACKBONE}/last"], [], ["neck/in5"])]
+
+
+def _lateral_stages(stages: Sequence[int]) -> list[int]:
+    """Stages whose maps the neck takes: those before a reduction, but for the step to stride 4."""
+    return [stages[i - 1] for i, unit in enumerate(LARGE) if unit.strides == (2, 2) and i > 1]
+
+
+def filter_importance(kernel: np.ndarray) -> np.ndarray:
+    """Importance of each filter: sum over j of ||w_i - w_j||, as a share of the layer's mean.
+
+    Args:
+        kernel: weights (..., C) of C filters.
+
+    Returns:
+        (C,) float64; 1 on average, so that layers can be compared; all 1 where the filters are equal.
+    """
+    filters = kernel.reshape(-1, kernel.shape[-1]).T.astype(np.float64)
+    filters = filters - filters.mean(axis=0)  # distances stay, and rounding does less harm
+    squares = (filters**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * filters @ filters.T, 0))
+    np.fill_diagonal(distances, 0)
+    sums = distances.sum(axis=1)
+    return sums / sums.mean() if sums.any() else np.ones(len(sums))
+
+
+def kept_channels(importances: Sequence[np.ndarray], ratio: float, *, multiple: int = 1) -> np.ndarray:
+    """Which channels stay when a share of them is pruned.
+
+    Args:
+        importances: (C,) of each convolution that makes these channels; their mean decides.
+        ratio: share of the channels to be pruned, 0 <= ratio < 1.
+        multiple: what the number that stays is rounded to, as long as there are so many; at least one multiple stays.
+
+    Returns:
+        sorted indices of the most important channels.
+
+    Raises:
+        ValueError: a ratio or multiple out of range.
+    """
+    if not 0 <= ratio < 1:
+        raise ValueError(f"the pruned share must be at least 0 and below 1, not {ratio}")
+    if multiple < 1:
+        raise ValueError(f"multiple must be at least 1, not {multiple}")
+    mean = np.mean(importances, axis=0)
+    count = len(mean)
+    kept = min(count, max(multiple, round(count * (1 - ratio) / multiple) * multiple))
+    return np.sort(np.argsort(-mean, kind="stable")[:kept])
 
 
 def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
@@ -111,6 +210,47 @@ def parameter_count(network: TrainedNetwork) -> int:
     """Parameters that reading needs: all but those of the threshold branch."""
     params = _flat(network.variables["params"])
     return sum(int(np.size(value)) for name, value in params.items() if not name.startswith("threshold/"))
+
+
+def sensitivity(
+    score: Callable[[Mapping[str, Any]], float],
+    variables: Mapping[str, Any],
+    group: ChannelGroup,
+    base: float,
+    *,
+    ratios: Sequence[float] = RATIOS,
+    max_loss: float = MAX_LOSS,
+    multiple: int = 1,
+) -> Losses:
+    """Losses of the score when this group alone is pruned, without training afterwards.
+
+    Args:
+        score: of variables of the network's shapes, higher is better.
+        variables: of the network.
+        group: of its channels.
+        base: the score of `variables`, above 0.
+        ratios: shares to try, from the smallest; the first that loses too much is the last.
+        max_loss: what is too much.
+        multiple: what numbers of channels are rounded to; the shares in the answer are those that were pruned.
+    """
+    losses: Losses = {}
+    for ratio in sorted(ratios):
+        kept = choose_channels(variables, [group], {group.name: ratio}, multiple=multiple)[group.name]
+        share = 1 - len(kept) / _flat(variables["params"])[f"{group.made[0]}/kernel"].shape[-1]
+        if share not in losses and share > 0:
+            losses[share] = (base - score(masked(variables, group, kept))) / base
+            if losses[share] > max_loss:
+                break
+    return losses
+
+
+def largest_ratio(losses: Losses, max_loss: float = MAX_LOSS) -> float:
+    """The largest share to prune at which no more than `max_loss` is lost, between those tried by straight lines."""
+    points = [(0.0, 0.0), *sorted(losses.items())]
+    for (low, before), (high, after) in pairwise(points):
+        if after > max_loss:
+            return low + (high - low) * max(0.0, (max_loss - before) / (after - before))
+    return points[-1][0]
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ def session(weights):
     import onnxruntime
     from jax2onnx import to_onnx
 
-    from ppocr_jax.export.bilstm_onnx import bilstm_native
+    from ppocr_jax.export.onnx_ops import bilstm_native
 
     model = to_onnx(lambda x: bilstm_native(x, weights), [("B", "T", CHANNELS)], opset=18)
     assert [node.op_type for node in model.graph.node].count("LSTM") == 1
@@ -37,7 +37,7 @@ def test_layer_equals_the_scan(session, weights, batch, time):
 
 
 def test_unrolled_layer_equals_the_scan(weights):
-    from ppocr_jax.export.tensorflow_ops import bilstm_unrolled
+    from ppocr_jax.export.tensorflow import bilstm_unrolled
 
     x = np.random.default_rng(1).normal(0, 1, (2, 6, CHANNELS)).astype(np.float32)
     np.testing.assert_allclose(bilstm_unrolled(x, weights), bilstm_scan(x, weights), atol=2e-6)

@@ -16,8 +16,9 @@ from ppocr_jax import OCR
 from ppocr_jax.cli import main
 from ppocr_jax.inference.backends import OnnxBackend, make_backend
 from ppocr_jax.inference.model_folder import load_model_folder
-from ppocr_jax.inference.onnx_simplify import simplify
-from ppocr_jax.slim.int8_graph import STEM, float_nodes, gates_on_bytes, name_nodes
+from ppocr_jax.onnx_graph.graph import Graph
+from ppocr_jax.onnx_graph.simplify import apply, simplify
+from ppocr_jax.slim.int8 import STEM, float_nodes, gate_on_bytes, name_nodes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EN = load_model_folder("en")
@@ -159,8 +160,9 @@ def test_gate_on_bytes_is_a_hard_sigmoid(alpha, beta):
         [numpy_helper.from_array(np.array(v), k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    name_nodes(model.graph)
-    gates_on_bytes(model)
+    changed = Graph(model.SerializeToString())
+    apply((gate_on_bytes,), changed)
+    model = onnx.load_from_string(changed.to_bytes())
     assert "HardSigmoid" not in {node.op_type for node in model.graph.node}
     assert len(model.graph.initializer) == 6
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -170,15 +172,15 @@ def test_gate_on_bytes_is_a_hard_sigmoid(alpha, beta):
 
 
 def test_hard_sigmoid_between_floats_stays():
-    model = onnx.load(EN.file("rec", "onnx"))  # those of squeeze-and-excitation, not quantized
-    gates_on_bytes(model)
-    assert sum(node.op_type == "HardSigmoid" for node in model.graph.node) == 2
+    graph = Graph(EN.file("rec", "onnx").read_bytes())  # those of squeeze-and-excitation, not quantized
+    apply((gate_on_bytes,), graph)
+    assert sum(node.op_type == "HardSigmoid" for node in graph.nodes) == 2
 
 
 def test_float_nodes_of_the_classifier():
-    graph = onnx.load(EN.file("cls", "onnx")).graph
+    graph = Graph(EN.file("cls", "onnx").read_bytes())
     name_nodes(graph)
-    kept = [node for node in graph.node if node.name in float_nodes(graph)]
+    kept = [node for node in graph.nodes if node.name in float_nodes(graph)]
     assert sum(node.op_type == "GlobalAveragePool" for node in kept) == 9
     assert sum(node.op_type == "Conv" for node in kept) == STEM + 2 * 9 + 1  # the head: the last one, and Gemm
     assert {"Gemm", "Softmax"} <= {node.op_type for node in kept}

@@ -18,10 +18,18 @@ from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.options import builder_options
-from ppocr_jax.slim.fpgm import filter_importance, kept_channels
-from ppocr_jax.slim.groups import detector_groups
-from ppocr_jax.slim.prune import choose_channels, groups_of, masked, parameter_count, prune
-from ppocr_jax.slim.sensitivity import largest_ratio, sensitivity
+from ppocr_jax.slim.prune import (
+    choose_channels,
+    detector_groups,
+    filter_importance,
+    groups_of,
+    kept_channels,
+    largest_ratio,
+    masked,
+    parameter_count,
+    prune,
+    sensitivity,
+)
 from ppocr_jax.training.network import TrainedNetwork, variable_shapes
 from ppocr_jax.training.trained import load_trained
 

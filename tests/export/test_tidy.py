@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ppocr_jax.export.graph import tidy
+from ppocr_jax.export.onnx import tidy
 
 CONSTANTS = (
     "float zero = {0}, float half = {0.5}, float one = {1}, float fifth = {0.2}, float three = {3}, float six = {6}"

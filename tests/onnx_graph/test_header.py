@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, ModelError
-from ppocr_jax.inference.onnx_header import Value, read_header
-from ppocr_jax.inference.onnx_weights import take_weights
+from ppocr_jax.inference.model_folder import BUILTIN_FOLDER
+from ppocr_jax.onnx_graph.graph import OnnxFileError, Value, read_header
+from ppocr_jax.onnx_graph.messages import take_weights
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 FILES = sorted(BUILTIN_FOLDER.glob("en/*.onnx"))
@@ -44,9 +44,9 @@ def test_weights_listed_as_inputs_are_none_and_open_sizes_have_no_number(tmp_pat
 @pytest.mark.parametrize("data", [b"", b"\xff" * 64, b"\x3a\xff\x7f", b"hello"])
 def test_what_is_no_model_is_named(tmp_path, data):
     (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(ModelError, match=r"cannot load .*m\.onnx"):
+    with pytest.raises(OnnxFileError, match=r"cannot load .*m\.onnx"):
         read_header(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match="No such file"):
+    with pytest.raises(OnnxFileError, match="No such file"):
         read_header(tmp_path / "none.onnx")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.onnx_simplify import simplify
+from ppocr_jax.onnx_graph.simplify import simplify
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper

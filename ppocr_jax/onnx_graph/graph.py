@@ -1,0 +1,370 @@
+"""The graph in an ONNX file: who makes and takes each value, what is constant, and nodes put in place of others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.onnx_graph.messages import (
+    FLOAT,
+    INT,
+    INTS,
+    STRING,
+    TENSOR_TYPES,
+    Piece,
+    field,
+    field_number,
+    message,
+    take_weights,
+)
+
+Node = Any  # the message that onnx.proto calls NodeProto
+Shape = tuple[int | str | None, ...]
+
+_EXTERNAL = 1  # Tensor.data_location
+_GRAPH, _NODE, _INITIALIZER = (
+    field_number("Model", "graph"),
+    field_number("Graph", "node"),
+    field_number("Graph", "initializer"),
+)
+_RAW_DATA = field_number("Tensor", "raw_data")
+_NAMES = {number: name for name, number in TENSOR_TYPES.items()}
+# Operands of these may be swapped.
+_COMMUTATIVE = ("Mul", "Add", "Max")
+
+
+class OnnxFileError(UserError, ValueError):
+    """A file is missing or no ONNX model, or one whose graph cannot be changed here."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output: of its shape a number where the file fixes it, else a name or None.
+
+    `shape` itself is None where the file leaves that to ONNX Runtime.
+    """
+
+    name: str
+    shape: Shape | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """Inputs that are no weights, outputs, and key-value pairs."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    metadata: dict[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Return what an ONNX file says of its network, without making a session.
+
+    Raises:
+        OnnxFileError: there is no such file, or it is no ONNX model.
+    """
+    try:
+        with path.open("rb") as file:
+            model, _ = _parse(mmap(file.fileno(), 0, access=ACCESS_READ))
+    except OSError as error:
+        raise OnnxFileError(f"cannot load {path}: {error.strerror}") from error
+    except ValueError as error:  # an empty file has no map
+        raise OnnxFileError(f"cannot load {path}: not an ONNX model") from error
+    weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
+    return Header(
+        tuple(_value(value) for value in model.graph.input if value.name not in weights),
+        tuple(_value(value) for value in model.graph.output),
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _value(value: Any) -> Value:
+    tensor = value.type.tensor_type
+    # Converters write -1 or 0 for what is not fixed.
+    sizes = (dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim)
+    return Value(value.name, tuple(sizes) if tensor.HasField("shape") else None)
+
+
+def _parse(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
+    """Return the model without its large weights, and these.
+
+    Raises:
+        OnnxFileError: the bytes are no ONNX model.
+    """
+    from google.protobuf.message import DecodeError
+
+    model = message("Model")()
+    try:
+        skeleton, weights = take_weights(data)
+        model.ParseFromString(skeleton)
+    except (DecodeError, ValueError, IndexError) as error:
+        raise OnnxFileError("not an ONNX model") from error
+    return model, weights
+
+
+class Graph:
+    """Nodes in order, and what is constant. Names of values are unique, as ONNX demands.
+
+    Float32 constants that a file spells out as half precision widened by Cast, or as such times a scale, are constants
+    here too (see `export.half`).
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Take an ONNX file apart.
+
+        Raises:
+            OnnxFileError: it is no ONNX, has inner graphs, or its weights are in files of their own.
+        """
+        self._model, self._weights = _parse(data)
+        graph = self._model.graph
+        # Messages of the file, and new arrays.
+        self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}
+        self.nodes: list[Node] = []
+        for node in graph.node:
+            if any(attribute.HasField("g") for attribute in node.attribute):
+                raise OnnxFileError(f"{node.op_type} has inner graphs")
+            if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].HasField("t"):
+                self._tensors[node.output[0]] = node.attribute[0].t
+            elif (widened := self._widened(node)) is not None:
+                self._tensors[node.output[0]] = widened
+            else:
+                self.nodes.append(node)
+        if any(tensor.data_location == _EXTERNAL for tensor in self._tensors.values() if not _is_array(tensor)):
+            raise OnnxFileError("its weights are in files of their own")
+        self.inputs = [value.name for value in graph.input if value.name not in self._tensors]
+        self.outputs = [value.name for value in graph.output]
+        self.metadata = {entry.key: entry.value for entry in self._model.metadata_props}
+        self._names = {value for node in self.nodes for value in (*node.input, *node.output)} | set(self._tensors)
+        self._makers: dict[str, Node] = {}
+        self._users: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            self._note(node)
+
+    def _widened(self, node: Node) -> np.ndarray | None:
+        """Return float32 of a half precision constant, or of the product of two constants."""
+        if node.op_type == "Cast" and attributes(node).get("to") == FLOAT:
+            half = self.array(node.input[0])
+            return half.astype(np.float32) if half is not None and half.dtype == np.float16 else None
+        if node.op_type == "Mul":
+            factors = [self.constant(name) for name in node.input]
+            return None if any(factor is None for factor in factors) else np.multiply(*factors)
+        return None
+
+    def to_bytes(self) -> bytes:
+        """Return the model as an ONNX file, without constants that are no longer used and shapes of inner values."""
+        used = {value for node in self.nodes for value in node.input} | set(self.outputs)
+        graph = self._model.graph
+        inputs = [value for value in graph.input if value.name not in self._tensors]
+        tensors = [self._tensor_pieces(tensor, name) for name, tensor in self._tensors.items() if name in used]
+        nodes = [[node.SerializeToString()] for node in self.nodes]
+        # What was in a repeated field lives on as long as something here refers to it.
+        del graph.input[:], graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.input.extend(inputs)
+        # The second of two embedded messages adds to the first.
+        more = [*(field(_NODE, node) for node in nodes), *(field(_INITIALIZER, tensor) for tensor in tensors)]
+        return b"".join([self._model.SerializeToString(), *field(_GRAPH, chain.from_iterable(more))])
+
+    def _tensor_pieces(self, tensor: Any, name: str) -> list[Piece]:
+        if _is_array(tensor):
+            new = message("Tensor")(data_type=TENSOR_TYPES[tensor.dtype.name], dims=tensor.shape, name=name)
+            return [new.SerializeToString(), *field(_RAW_DATA, [tensor.tobytes()])]
+        tensor.name = name  # a Constant node's has none
+        if not tensor.HasField("taken"):
+            return [tensor.SerializeToString()]
+        weights = self._weights[tensor.taken]
+        tensor.ClearField("taken")
+        return [tensor.SerializeToString(), *field(_RAW_DATA, [weights])]
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operators."""
+        versions = [opset.version for opset in self._model.opset_import if opset.domain in ("", "ai.onnx")]
+        return max(versions, default=0)
+
+    def __contains__(self, node: Node) -> bool:
+        return self._makers.get(node.output[0]) is node
+
+    def maker(self, value: str, op_type: str | None = None) -> Node | None:
+        """Return the node that makes a value; None: an input or a constant, or a node of another type."""
+        node = self._makers.get(value)
+        return node if node is not None and op_type in (None, node.op_type) else None
+
+    def users(self, value: str) -> list[Node]:
+        """Return the nodes that take a value."""
+        return self._users.get(value, [])
+
+    def only_user(self, value: str) -> Node | None:
+        """Return the node that takes a value, where it is one and the value is no output of the graph."""
+        users = self.users(value)
+        return users[0] if len(users) == 1 and value not in self.outputs else None
+
+    def is_constant(self, value: str) -> bool:
+        """Whether a value is a constant of any type."""
+        return value in self._tensors
+
+    def array(self, value: str) -> np.ndarray | None:
+        """Return a constant of numbers; None for any other value."""
+        tensor = self._tensors.get(value)
+        if tensor is None or _is_array(tensor):
+            return tensor
+        if tensor.data_type not in _NAMES:
+            return None
+        dtype = np.dtype(_NAMES[tensor.data_type]).newbyteorder("<")
+        raw = self._weights[tensor.taken] if tensor.HasField("taken") else tensor.raw_data
+        listed = tensor.float_data if tensor.data_type == FLOAT else tensor.int64_data
+        flat = np.frombuffer(raw, dtype) if raw else np.array(listed, dtype)
+        return flat.reshape(tuple(tensor.dims))
+
+    def constant(self, value: str) -> np.ndarray | None:
+        """Return a float32 constant; None for any other value."""
+        array = self.array(value)
+        return array if array is not None and array.dtype == np.float32 else None
+
+    def scalar(self, value: str) -> float | None:
+        """Return the element of a float32 constant of shape () or (1), which no other value's shape depends on."""
+        array = self.constant(value)
+        return float(array.reshape(())) if array is not None and array.shape in ((), (1,)) else None
+
+    def with_scalar(self, node: Node | None, op_type: str) -> tuple[str, float] | None:
+        """Return the value and the number that an operation of two operands puts together.
+
+        In either order where that is no matter, as for Mul and Add; else, as for Div, the number comes second.
+        """
+        if node is None or node.op_type != op_type or len(node.input) != 2:
+            return None
+        first, second = node.input
+        for value, other in ((first, second), (second, first)) if op_type in _COMMUTATIVE else ((first, second),):
+            number = self.scalar(other)
+            if number is not None and value not in self._tensors:
+                return value, number
+        return None
+
+    def add_constant(self, base: str, array: np.ndarray) -> str:
+        """Add a constant of the array's type; return its name, which begins with `base`."""
+        name = self.new_name(base)
+        self._tensors[name] = np.array(array, order="C")
+        return name
+
+    def new_name(self, base: str) -> str:
+        """Return a name that no value has had, nor was given before."""
+        name = next(name for number in count() if (name := f"{base}/{number}") not in self._names)
+        self._names.add(name)
+        return name
+
+    def replace(self, old: Iterable[Node], new: Iterable[Node]) -> None:
+        """Put nodes in the place of the last of the old ones, which all go."""
+        old, new = list(old), list(new)
+        gone = {id(node) for node in old}
+        last = max(index for index, node in enumerate(self.nodes) if id(node) in gone)
+        before = [node for node in self.nodes[:last] if id(node) not in gone]
+        self.nodes = [*before, *new, *self.nodes[last + 1 :]]
+        for node in old:
+            self._forget(node)
+        for node in new:
+            self._note(node)
+        for value in {value for node in old for value in node.input if not self.users(value)}:
+            if _is_array(self._tensors.get(value)):
+                del self._tensors[value]
+
+    def drop_unused(self) -> None:
+        """Leave out nodes whose results nobody takes."""
+        uses = Counter(value for node in self.nodes for value in node.input) + Counter(self.outputs)
+        for node in reversed(self.nodes):  # users come after makers
+            if not any(uses[output] for output in node.output):
+                uses.subtract(node.input)
+                self._forget(node)
+        self.nodes = [node for node in self.nodes if any(uses[output] for output in node.output)]
+
+    def _note(self, node: Node) -> None:
+        self._makers.update(dict.fromkeys(node.output, node))
+        for value in dict.fromkeys(node.input):
+            self._users.setdefault(value, []).append(node)
+
+    def _forget(self, node: Node) -> None:
+        for value in node.output:
+            del self._makers[value]
+        for value in dict.fromkeys(node.input):
+            self._users[value] = [user for user in self._users[value] if user is not node]
+
+
+def _is_array(tensor: Any) -> bool:
+    return isinstance(tensor, np.ndarray)
+
+
+def make_node(op_type: str, inputs: Iterable[str], output: str, **attributes: float | int | str | list[int]) -> Node:
+    """Return a node with one output."""
+    node = message("Node")(op_type=op_type)
+    node.input.extend(inputs)
+    node.output.append(output)
+    for name, value in attributes.items():
+        kind, place = {float: (FLOAT, "f"), int: (INT, "i"), str: (STRING, "s"), list: (INTS, "ints")}[type(value)]
+        given = value.encode() if isinstance(value, str) else value
+        node.attribute.append(message("Attribute")(name=name, type=kind, **{place: given}))
+    return node
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """Return the numbers, strings and lists of integers among a node's attributes."""
+    return dict(_attributes(node))
+
+
+def _attributes(node: Node) -> Iterator[tuple[str, Any]]:
+    for attribute in node.attribute:
+        if attribute.type == FLOAT:
+            yield attribute.name, attribute.f
+        elif attribute.type == INT:
+            yield attribute.name, attribute.i
+        elif attribute.type == STRING:
+            yield attribute.name, attribute.s.decode()
+        elif attribute.type == INTS:
+            yield attribute.name, list(attribute.ints)
+
+
+def convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights (outputs, inputs of a group, rows, columns) and bias (outputs) of a convolution of images."""
+    if node is None or node.op_type != "Conv":
+        return None
+    weights = graph.constant(node.input[1])
+    if weights is None or weights.ndim != 4:
+        return None
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(len(weights), np.float32)
+    return None if bias is None else (weights, bias)
+
+
+def pointwise(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights (outputs, inputs, 1, 1) and bias of a 1x1 convolution of one group that pads nothing."""
+    parts = convolution(graph, node)
+    given = attributes(node) if node is not None else {}
+    plain = (
+        given.get("group", 1) == 1
+        and not any(given.get("pads", []))
+        and given.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
+        and set(given.get("strides", [1])) == {1}
+    )
+    return parts if plain and parts is not None and parts[0].shape[2:] == (1, 1) else None
+
+
+def new_convolution(
+    graph: Graph,
+    x: str,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    output: str,
+    *,
+    like: Node | None = None,
+    groups: int = 1,
+) -> Node:
+    """Return a convolution with new weights, with the attributes of another one or 1x1."""
+    weights, bias = weights.astype(np.float32), bias.astype(np.float32)
+    inputs = [x, graph.add_constant(f"{output}/weights", weights), graph.add_constant(f"{output}/bias", bias)]
+    if like is None:
+        return make_node("Conv", inputs, output, group=groups, kernel_shape=[1, 1])
+    return make_node("Conv", inputs, output, **attributes(like))
