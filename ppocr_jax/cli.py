@@ -19,6 +19,7 @@ COMMANDS = {
     "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
     "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
+    "serve": ("an HTTP server with a web page", "ppocr_jax.commands.serve"),
     "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
     "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),
     "convert": ("weights of PaddleOCR as weights of ppocr_jax", "ppocr_jax.commands.convert"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -37,16 +37,17 @@ class SearchablePdf:
             pdf.add(page, image_rgb)
     """
 
-    def __init__(self, path: str | Path, *, quality: int | None = 85) -> None:
+    def __init__(self, path: str | Path | BinaryIO, *, quality: int | None = 85) -> None:
         """
         Args:
-            path: the file; written to a neighbor first, then renamed.
+            path: the file, written to a neighbor first, then renamed; or an open binary file to write to.
             quality: of JPEG, 1..100, at which pictures are kept; None: lossless, which takes several times the space.
 
         Raises:
             UserError: pikepdf is not installed.
         """
-        self.path, self.quality = Path(path), quality
+        self.path = Path(path) if isinstance(path, str | Path) else path
+        self.quality = quality
         self._pikepdf = _import_pikepdf()
         self._pdf = self._pikepdf.new()
         self._pdf.docinfo["/Producer"] = f"ppocr_jax {__version__}"
@@ -95,18 +96,21 @@ class SearchablePdf:
         Raises:
             UserError: it cannot be written, or there are no pages.
         """
-        scratch = self.path.with_name(f".{self.path.name}.part")
+        name = self.path if isinstance(self.path, Path) else "the PDF"
+        scratch = self.path.with_name(f".{self.path.name}.part") if isinstance(self.path, Path) else None
         try:
             if not len(self._pdf.pages):
-                raise UserError(f"cannot write {self.path}: there are no pages")
+                raise UserError(f"cannot write {name}: there are no pages")
             self._font.finish()
-            self._pdf.save(scratch, compress_streams=True, deterministic_id=True)
-            scratch.replace(self.path)
+            self._pdf.save(scratch or self.path, compress_streams=True, deterministic_id=True)
+            if scratch is not None:
+                scratch.replace(self.path)
         except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {name}: {error.strerror or error}") from error
         finally:
-            with suppress(OSError):
-                scratch.unlink()
+            if scratch is not None:
+                with suppress(OSError):
+                    scratch.unlink()
             self._pdf.close()
 
     def __enter__(self) -> SearchablePdf:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images.pixels import PixelError, gray_to_rgb, put_on_ground, to_rgb
-from ppocr_jax.images.sources import ImageError, ImageSource, first_line, read_bytes
+from ppocr_jax.images.sources import ImageError, ImageSource, TooLargeError, UnknownFormatError, first_line, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -219,7 +219,7 @@ def damage_named(name: str) -> Iterator[None]:
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name} is too large: {first_line(error)}") from error
+        raise TooLargeError(f"{name} is too large: {first_line(error)}") from error
     except DECODE_ERRORS as error:
         raise ImageError(f"{name} is damaged: {first_line(error)}") from error
 
@@ -238,7 +238,7 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width <= 0 or height <= 0:
         raise ImageError(f"{name} has no pixels ({width}x{height})")
     if width * height > max_pixels:
-        raise ImageError(
+        raise TooLargeError(
             f"{name} is too large: {width}x{height} is {width * height / 1e6:.1f} million pixels, "
             f"the limit is {max_pixels / 1e6:.1f}; scale it down or raise max_pixels"
         )
@@ -267,7 +267,7 @@ def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile
             return image
     if is_pdf(data):
         raise ImageError(f"{name} is a PDF document, not a picture; ppocr_jax.images.read_pages gives its pages")
-    raise ImageError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
+    raise UnknownFormatError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
 
 
 def _kind_of(data: bytes) -> str | None:

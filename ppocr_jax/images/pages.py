@@ -26,6 +26,7 @@ from ppocr_jax.images.pdf import PdfPages
 from ppocr_jax.images.sources import (
     ImageError,
     ImageSource,
+    TooLargeError,
     check_url_allowed,
     describe_source,
     fetch,
@@ -199,7 +200,7 @@ def _pages(
         if not chosen:
             raise ImageError(f"{name} has {count}, none of those asked for ({numbers.text})")
         if len(chosen) > max_pages:
-            raise ImageError(f"{name} has {len(chosen)} pages to read, the limit is {max_pages}; choose pages")
+            raise TooLargeError(f"{name} has {len(chosen)} pages to read, the limit is {max_pages}; choose pages")
         if missing := numbers.beyond(document.page_count):
             _logger.warning("%s has %s; not there: %s", name, count, missing)
         for number in chosen:

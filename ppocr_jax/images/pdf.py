@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images.sources import ImageError, first_line
+from ppocr_jax.images.sources import ImageError, PasswordError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ class PdfPages:
             try:
                 self._pdf = pypdfium2.PdfDocument(data, password=password)
             except pypdfium2.PdfiumError as error:
-                raise ImageError(f"{name} {_reason(error, data, password)}") from error
+                raise _opening_error(error, data, name, password) from error
             self.page_count = len(self._pdf)
             if self.page_count == 0:
                 self._pdf.close()
@@ -135,11 +135,12 @@ def _user_units(data: bytes, password: str | None) -> list[float]:
     return [unit if 0 < unit < math.inf else 1.0 for unit in units]
 
 
-def _reason(error: pypdfium2.PdfiumError, data: bytes, password: str | None) -> str:
+def _opening_error(error: pypdfium2.PdfiumError, data: bytes, name: str, password: str | None) -> ImageError:
     # PDFium's code is left over from an earlier document where this one has no pages, hence the second condition.
     if error.err_code == _PASSWORD_ERROR and b"/Encrypt" in data:
-        return "is encrypted: " + ("the password is wrong" if password else "give its password (--password)")
-    return "is a damaged PDF document, or one without pages"
+        why = "the password is wrong" if password else "give its password (--password)"
+        return PasswordError(f"{name} is encrypted: {why}")
+    return ImageError(f"{name} is a damaged PDF document, or one without pages")
 
 
 def _largest_scale(width: float, height: float, max_pixels: int) -> float:

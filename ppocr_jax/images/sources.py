@@ -48,6 +48,18 @@ class ImageError(UserError, ValueError):
     """The source is missing, is not a picture, is damaged, or is too large."""
 
 
+class TooLargeError(ImageError):
+    """The source has more bytes, pixels or pages than are accepted."""
+
+
+class UnknownFormatError(ImageError):
+    """The source is no picture or document of a known format."""
+
+
+class PasswordError(ImageError):
+    """The document is encrypted, and its password is missing or wrong."""
+
+
 def describe_source(source: Any) -> str:
     """Return the path of a source that has one, else ""."""
     return os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
@@ -140,7 +152,7 @@ def read_stream(file: Any, name: str) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_FILE_BYTES:
-                raise ImageError(f"{name} is too large: more than {MAX_FILE_BYTES / 2**20:.0f} MiB")
+                raise TooLargeError(f"{name} is too large: more than {MAX_FILE_BYTES / 2**20:.0f} MiB")
     except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: the file is closed
@@ -307,7 +319,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _read_response(response: http.client.HTTPResponse, name: str, max_bytes: int, timeout_seconds: float) -> bytes:
-    too_large = ImageError(f"{name} is too large: more than {max_bytes / 2**20:g} MiB")
+    too_large = TooLargeError(f"{name} is too large: more than {max_bytes / 2**20:g} MiB")
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length[:20]) > max_bytes:
         raise too_large

@@ -1,0 +1,152 @@
+"""`ppocr-jax serve`: the HTTP server and its web page."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppocr_jax.commands.common import positive
+from ppocr_jax.errors import UserError
+from ppocr_jax.serve.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_SETTINGS, _TOKEN = "PPOCR_JAX_SERVER", "PPOCR_JAX_TOKEN"  # environment variables
+_MOST_CONNECTIONS = 1000  # of one process; more get 503 at once
+_IDLE_SECONDS = 15  # after which a connection without a request is closed
+_DEFAULTS = ServerSettings()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `serve`."""
+    group = parser.add_argument_group("where")
+    group.add_argument("--host", default="127.0.0.1", help="address to listen at; default: this machine alone")
+    group.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free")
+    group.add_argument("--token-file", type=Path, metavar="FILE", help=f"with the token; or the variable {_TOKEN}")
+    group = parser.add_argument_group("with what")
+    group.add_argument(
+        "--model", nargs="+", default=_DEFAULTS.models, metavar="NAME_OR_DIR", help="the first is the default; en"
+    )
+    group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
+    group.add_argument("--threads", type=positive, metavar="N", help="pages a process reads at a time; one per core")
+    group.add_argument("--backend", choices=["onnx", "jax"], default=_DEFAULTS.backend, help="what runs the networks")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default=_DEFAULTS.device, help="for onnx")
+    group.add_argument(
+        "--combine", action=argparse.BooleanOptionalAction, help="share calls of the networks; default: on a GPU"
+    )
+    group = parser.add_argument_group("limits")
+    group.add_argument("--max-upload-mib", type=positive, default=_DEFAULTS.max_upload_mib, metavar="N", help="a body")
+    group.add_argument("--max-held-mib", type=positive, default=_DEFAULTS.max_held_mib, metavar="N", help="all bodies")
+    group.add_argument("--max-pixels", type=positive, default=_DEFAULTS.max_pixels, metavar="N", help="a page")
+    group.add_argument("--max-pages", type=positive, default=_DEFAULTS.max_pages, metavar="N", help="a document")
+    group.add_argument("--queue", type=positive, default=_DEFAULTS.queue, metavar="N", help="requests waiting or read")
+    for name, text in (("upload", "for a body to arrive"), ("read", "to read it"), ("grace", "to end when stopped")):
+        field = f"{name}_seconds"
+        group.add_argument(f"--{name}-seconds", type=float, default=getattr(_DEFAULTS, field), metavar="S", help=text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; requests that are being read are answered first.
+
+    Raises:
+        UserError: an option makes no sense, a model or package is missing, or the address cannot be had.
+    """
+    try:
+        import uvicorn
+
+        import ppocr_jax.serve.app  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'the server needs {error.name}: pip install "ppocr-jax[serve]"') from error
+    settings = settings_of(args)
+    _check_models(settings)
+    if not settings.token and not _is_loopback(args.host):
+        logging.getLogger("ppocr_jax").warning(
+            "anyone who reaches %s may use this server: no token was given (--token-file)", args.host
+        )
+    os.environ[_SETTINGS] = settings.to_json()
+    with tempfile.TemporaryDirectory(prefix="ppocr_jax-metrics-") as folder:
+        if args.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the processes' counts meet
+        port = args.port or _free_port(args.host)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        print(f"http://{host}:{port} reads with {', '.join(settings.models)}", flush=True)
+        uvicorn.run(
+            f"{__name__}:app_of_environment",
+            factory=True,
+            host=args.host,
+            port=port,
+            workers=args.workers,
+            access_log=False,  # `serve.observe` writes one
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        )
+    return 0
+
+
+def settings_of(args: argparse.Namespace) -> ServerSettings:
+    """The settings that options, a token's file and the environment make.
+
+    Raises:
+        UserError: a value makes no sense, or the file cannot be read.
+    """
+    token = os.environ.pop(_TOKEN, "")
+    if args.token_file is not None:
+        try:
+            token = args.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {args.token_file}: {getattr(error, 'strerror', None) or error}") from error
+        if not token:
+            raise UserError(f"{args.token_file} holds no token")
+    names = [name for name in vars(_DEFAULTS) if name not in ("models", "token")]
+    values = {name: getattr(args, name) for name in names}
+    return ServerSettings(models=tuple(args.model), token=token, **values)
+
+
+def app_of_environment() -> FastAPI:
+    """The application, in the process that serves it; `run` says what it is by the environment."""
+    from ppocr_jax.serve.app import create_app
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("ppocr_jax").setLevel(logging.INFO)
+    return create_app(ServerSettings.from_json(os.environ[_SETTINGS]))
+
+
+def _check_models(settings: ServerSettings) -> None:
+    """Complain in one line now, rather than in each worker."""
+    from ppocr_jax.inference.model_folder import load_model_folder
+
+    for name in settings.models:
+        load_model_folder(name)
+
+
+def _free_port(host: str) -> int:
+    """A port that nobody listens at now.
+
+    Raises:
+        UserError: there is no such address here.
+    """
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+            return listener.getsockname()[1]
+    except OSError as error:
+        raise UserError(f"cannot listen at {host}: {error.strerror or error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"

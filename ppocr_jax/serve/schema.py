@@ -1,0 +1,120 @@
+"""What requests may say and what answers hold, as the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+# Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
+_READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
+_READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order")
+_INPUT_OPTIONS = ("pages", "dpi", "frames")
+
+
+class ReadQuery(BaseModel):
+    """The query of POST /ocr; what is left out is as the model or the server has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, description="one of GET /models")
+    format: Literal["text", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto", "pdf"] | None = Field(
+        None, description="of the answer, whatever Accept says"
+    )
+    words: bool = Field(False, description="words and characters too, in json, jsonl, csv, tsv, hocr and alto")
+    preview: int = Field(0, ge=0, le=4096, description="longest side of a JPEG of each page, in json and jsonl; 0: no")
+    pages: str | None = Field(None, max_length=1000, description="of a document, like 1-3,5,8-; all if left out")
+    dpi: float | None = Field(None, ge=10, le=1200, description="at which PDF pages are drawn; 200, or their scan's")
+    frames: Literal["first", "all"] = Field("first", description="of an animation")
+    limit_side: int | None = Field(None, ge=32, le=8192, description="longest side that the detector sees, pixels")
+    limit_type: Literal["min", "max"] | None = Field(None, description="which side limit_side limits")
+    threshold: _Share | None = Field(None, description="a pixel of the probability map above it is text")
+    box_threshold: _Share | None = Field(None, description="boxes with a lower score are left out")
+    unclip_ratio: float | None = Field(None, gt=0, le=10, description="how far boxes grow beyond their kernels")
+    use_classifier: bool | None = Field(None, description="turn lines that stand on their head")
+    page_direction: bool | None = Field(None, description="turn whole pages")
+    cls_threshold: _Share | None = Field(None, description="how sure the classifier must be to turn a line")
+    drop_score: _Share | None = Field(None, description="lines read with less confidence are left out; 0.5")
+    reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="columns and blocks, or by rows")
+
+    def read_options(self) -> dict[str, Any]:
+        """Those that were given of `ReadOptions`."""
+        return {name: value for name in _READ_OPTIONS if (value := getattr(self, name)) is not None}
+
+    def input_options(self) -> dict[str, Any]:
+        """Those that were given of `images.read_pages`."""
+        return {name: value for name in _INPUT_OPTIONS if (value := getattr(self, name)) is not None}
+
+
+class _CharModel(BaseModel):
+    text: str
+    quad: list[list[float]]
+    confidence: float
+
+
+class _WordModel(_CharModel):
+    chars: list[_CharModel]
+
+
+class _LineModel(BaseModel):
+    quad: Annotated[list[list[float]], Field(description="(x, y) pixels, clockwise from where reading starts")]
+    text: str
+    confidence: float
+    detection_score: float
+    angle: int
+    words: list[_WordModel] | None = None
+
+
+class PageModel(BaseModel):
+    """A page as `Page.to_dict` writes it."""
+
+    model_config = ConfigDict(title="Page")
+
+    schema_: int = Field(alias="schema")
+    image: str = Field(description="the file's name")
+    page: int = Field(description="its number in the document, from 1")
+    width: int
+    height: int
+    rotation: Literal[0, 90, 180, 270]
+    lines: list[_LineModel] = Field(description="in reading order")
+    warnings: list[str] | None = None
+    error: str | None = Field(None, description="why the page could not be read")
+    preview: str | None = Field(None, description="a data URL of the page as JPEG, where it was asked for")
+
+
+class ReadResult(BaseModel):
+    """The answer of POST /ocr in JSON."""
+
+    model: str
+    version: str
+    pages: list[PageModel]
+
+
+class ServerInfo(BaseModel):
+    """What the server reads with and accepts."""
+
+    models: list[str] = Field(description="the first is the default")
+    max_upload_mib: int
+    max_pages: int
+    max_pixels: int
+
+
+class Status(BaseModel):
+    """Of the server."""
+
+    status: Literal["ok", "not ready"]
+    version: str
+
+
+class ProblemModel(BaseModel):
+    """What went wrong, as RFC 9457 says it."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str | None = None

@@ -1,0 +1,137 @@
+"""A request's body -> the picture's bytes, in memory alone and within limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from ppocr_jax.images.sources import printable
+from ppocr_jax.serve.problems import Problem
+from ppocr_jax.serve.settings import MIB, ServerSettings
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a request brought.
+
+    Attributes:
+        data: the picture's or document's file.
+        name: that the client gave it, without folders; "" for none.
+        password: of an encrypted document; None for none.
+    """
+
+    data: bytes
+    name: str
+    password: str | None
+
+
+class HeldBytes:
+    """How much memory the bodies of all requests take."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self.held = limit, 0
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """One request's part, given back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.held -= share.size
+
+
+class Share:
+    """Bytes that one request holds."""
+
+    def __init__(self, total: HeldBytes) -> None:
+        self._total, self.size = total, 0
+
+    def add(self, size: int) -> None:
+        """Hold `size` bytes more.
+
+        Raises:
+            Problem: 429, all requests together hold too much.
+        """
+        if self._total.held + size > self._total._limit:
+            raise Problem(429, "the server holds as many uploads as it may; try again", retry_after=2)
+        self._total.held += size
+        self.size += size
+
+
+async def receive(request: Request, settings: ServerSettings, share: Share) -> Upload:
+    """Take the body of a request: a form with a field `file`, or the file's bytes themselves.
+
+    Raises:
+        Problem: 408 it came too slowly, 413 it is too large, 415 a media type of neither kind, 422 no file in it.
+        starlette.requests.ClientDisconnect: the client went away.
+    """
+    limit = settings.max_upload_mib * MIB
+    too_large = Problem(413, f"the upload is larger than {settings.max_upload_mib} MiB, the limit of this server")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large
+
+    async def pieces() -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise too_large
+            share.add(len(piece))
+            yield piece
+
+    kind, _ = parse_options_header(request.headers.get("content-type", ""))
+    password = request.headers.get("x-document-password")
+    try:
+        async with asyncio.timeout(settings.upload_seconds):
+            if kind == b"multipart/form-data":
+                return await _of_form(request, pieces(), password, limit)
+            if kind == b"application/x-www-form-urlencoded":
+                raise Problem(415, "send the file's bytes as they are, or as multipart/form-data")
+            data = b"".join([piece async for piece in pieces()])
+    except TimeoutError as error:
+        raise Problem(408, f"the upload did not arrive within {settings.upload_seconds:g} seconds") from error
+    if not data:
+        raise Problem(422, "the request has no body; send a picture or a PDF document")
+    return Upload(data, "", password)
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 2**62  # nothing that was uploaded touches a disk
+
+
+async def _of_form(request: Request, pieces: AsyncIterator[bytes], password: str | None, limit: int) -> Upload:
+    parser = _InMemory(request.headers, pieces, max_files=1, max_fields=4, max_part_size=limit)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError) as error:  # KeyError: no boundary
+        message = getattr(error, "message", "it has no boundary")
+        raise Problem(422, f"the form cannot be read: {printable(message)}") from error
+    unknown = sorted(name for name in form if name not in ("file", "password"))
+    if unknown:
+        raise Problem(422, f"the form has a field {printable(unknown[0])!r}; it may have file and password")
+    file, given = form.get("file"), form.get("password")
+    if not isinstance(file, UploadFile):
+        raise Problem(422, "the form has no file; send it in a field of the name file")
+    if given is not None and not isinstance(given, str):
+        raise Problem(422, "the password must be text")
+    data = await file.read()
+    if not data:
+        raise Problem(422, "the file is empty (0 bytes)")
+    return Upload(data, _base_name(file.filename or ""), given or password)
+
+
+def _base_name(name: str) -> str:
+    """A file's name without its folders and without what does not print."""
+    return printable(PureWindowsPath(PurePosixPath(name).name).name)[-_LONGEST_NAME:]

@@ -1,0 +1,480 @@
+"""The HTTP server, in this process: answers, limits, and many clients at a time."""
+
+import asyncio
+import base64
+import io
+import json
+import logging
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+from starlette.testclient import TestClient
+
+from ppocr_jax import OCR
+from ppocr_jax.document.page import Page
+from ppocr_jax.images import read_pages
+from ppocr_jax.serve.app import create_app
+from ppocr_jax.serve.schema import PageModel, ReadResult
+from ppocr_jax.serve.settings import ServerSettings
+from tests.serve.clients import ShadeReader, png, send_slowly, shades_of, tiff
+
+RECEIPT = Path(__file__).parents[2] / "examples" / "receipt.jpg"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """With the real model."""
+    with TestClient(create_app(ServerSettings(threads=2))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def receipt():
+    """As the library reads it."""
+    return OCR("en").single_threaded()(RECEIPT)
+
+
+@contextmanager
+def shade_server(**settings):
+    """A server of a `ShadeReader`, and that reader."""
+    reader = ShadeReader()
+    chosen = ServerSettings(**{"threads": 2, "queue": 1000, **settings})
+    with TestClient(create_app(chosen, load=lambda name: reader)) as client:  # type: ignore[arg-type, return-value]
+        yield client, reader
+
+
+@pytest.fixture(scope="module")
+def shades():
+    with shade_server() as (client, _):
+        yield client
+
+
+def detail(response, status):
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    return response.json()["detail"]
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_what_the_library_reads(server, receipt):
+    answer = server.post("/ocr", content=RECEIPT.read_bytes())
+    assert answer.status_code == 200
+    ReadResult.model_validate(answer.json())
+    (page,) = answer.json()["pages"]
+    assert page == {**receipt.to_dict(), "image": ""}
+
+
+def test_a_form_with_words_and_a_preview(server, receipt):
+    files = {"file": ("scans\\2024/receipt.jpg", RECEIPT.read_bytes(), "image/jpeg")}
+    (page,) = server.post("/ocr?words=true&preview=200", files=files).json()["pages"]
+    PageModel.model_validate(page)
+    preview = page.pop("preview")
+    assert page == {**receipt.to_dict(words=True), "image": "receipt.jpg"}
+    image_rgb = next(read_pages(base64.b64decode(preview.partition(",")[2]))).image_rgb
+    assert image_rgb.shape[0] == 200
+    assert abs(image_rgb.shape[1] - 200 * receipt.width / receipt.height) <= 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("text/plain", "text/plain"),
+        ("text/*", "text/plain"),
+        ("text/plain;q=0.2, text/markdown", "text/markdown"),
+        ("application/json;q=0, text/csv;q=0.1, */*;q=0.05", "text/csv"),
+        ("text/tab-separated-values", "text/tab-separated-values"),
+        ("text/html,application/xhtml+xml", "text/vnd.hocr+html"),
+        ("application/xml", "application/alto+xml"),
+        ("application/x-ndjson", "application/jsonl"),
+        ("application/pdf, image/png", "application/pdf"),
+        ("TEXT/PLAIN; charset=utf-8", "text/plain"),
+    ],
+)
+def test_accept_chooses_the_format(shades, accept, content_type):
+    answer = shades.post("/ocr", content=png(9), headers={"accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].partition(";")[0] == content_type
+    assert answer.headers["vary"] == "Accept"
+
+
+def test_formats_hold_the_text(server, receipt):
+    def read(name):
+        answer = server.post(f"/ocr?format={name}", content=RECEIPT.read_bytes(), headers={"accept": "image/png"})
+        assert answer.status_code == 200
+        return answer.content
+
+    assert read("text").decode().split("\n")[0] == receipt.lines[0].text
+    assert "ocr_line" in read("hocr").decode()
+    alto = ET.fromstring(read("alto"))
+    assert len(alto.findall(".//{*}TextLine")) == len(receipt)
+    assert Page.from_dict(json.loads(read("jsonl"))).text == receipt.text
+
+
+def test_a_searchable_pdf_keeps_the_jpeg_and_can_be_searched(server, receipt):
+    pdfium = pytest.importorskip("pypdfium2", reason="needs the extra pdf")
+    data = server.post("/ocr", content=RECEIPT.read_bytes(), headers={"accept": "application/pdf"}).content
+    assert RECEIPT.read_bytes()[2000:4000] in data
+    pdf = pdfium.PdfDocument(data)
+    try:
+        text = pdf[0].get_textpage().get_text_bounded()
+    finally:
+        pdf.close()
+    assert receipt.lines[0].text.split()[0] in text
+
+
+def test_nothing_acceptable_is_406(shades):
+    assert "application/json" in detail(shades.post("/ocr", content=png(9), headers={"accept": "image/png"}), 406)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("x=1", "x"),
+        ("threshold=2", "threshold"),
+        ("drop_score=nan", "drop_score"),
+        ("unclip_ratio=0", "unclip_ratio"),
+        ("limit_side=99999", "limit_side"),
+        ("reading_order=backwards", "reading_order"),
+        ("pages=3-1", "backwards"),
+        ("pages=2", "none of those"),
+        ("dpi=5", "dpi"),
+        ("model=../../etc", "no model"),
+        ("format=exe", "format"),
+        ("words=1&format=text", "words"),
+    ],
+)
+def test_options_that_make_no_sense_are_422(shades, query, says):
+    assert says in detail(shades.post(f"/ocr?{query}", content=png(9)), 422)
+
+
+def test_pages_come_in_order_and_those_asked_for(shades):
+    document = tiff(range(10, 30))
+    assert shades_of(shades.post("/ocr", content=document).json()) == [*range(10, 30)]
+    assert shades_of(shades.post("/ocr?pages=2-3,7", content=document).json()) == [11, 12, 16]
+
+
+def test_a_damaged_page_is_a_page_with_an_error(shades):
+    document = bytearray(tiff([10, 11, 12], compression="tiff_adobe_deflate"))
+    with Image.open(io.BytesIO(document)) as image:
+        image.seek(1)
+        (start,), (size,) = image.tag_v2[273], image.tag_v2[279]  # where its only strip is, and how long
+    document[start : start + size] = bytes(size)
+    pages = shades.post("/ocr", content=bytes(document)).json()["pages"]
+    assert [page["page"] for page in pages] == [1, 2, 3]
+    assert ["damaged" in page.get("error", "") for page in pages] == [False, True, False]
+    rows = shades.post("/ocr?format=jsonl", content=bytes(document)).text.splitlines()
+    assert [json.loads(row) for row in rows] == pages
+    alone = shades.post("/ocr?pages=2", content=bytes(document))
+    assert "damaged" in detail(alone, 422)
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_uploads_too_large_are_413_with_and_without_a_length():
+    with shade_server(max_upload_mib=1) as (client, reader):
+        large = bytes(2**20 + 1)
+        assert "1 MiB" in detail(client.post("/ocr", content=large), 413)
+        assert "1 MiB" in detail(client.post("/ocr", content=iter([large[: 2**19]] * 3)), 413)
+        assert "1 MiB" in detail(client.post("/ocr", files={"file": large}), 413)
+        assert client.post("/ocr", content=png(7)).status_code == 200
+        assert reader.read == [7]
+
+
+def test_too_many_pixels_and_pages_are_413():
+    with shade_server(max_pixels=1000, max_pages=3) as (client, _):
+        assert "million pixels" in detail(client.post("/ocr", content=png(7, (40, 30))), 413)
+        assert "4 pages" in detail(client.post("/ocr", content=tiff([1, 2, 3, 4])), 413)
+        assert shades_of(client.post("/ocr?pages=2-4", content=tiff([1, 2, 3, 4])).json()) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 422),
+        (b"hello", 415),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), 422),
+        (b"%PDF-1.7 nothing", 422),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415),
+        (png(5)[:60], 422),
+    ],
+)
+def test_what_is_no_picture(shades, data, status):
+    detail(shades.post("/ocr", content=data), status)
+
+
+def test_forms_that_are_wrong(shades):
+    assert "file" in detail(shades.post("/ocr", files={"image": png(5)}), 422)
+    assert "no file" in detail(shades.post("/ocr", data={"file": "text"}, files={"password": b"x"}), 422)
+    assert "empty" in detail(shades.post("/ocr", files={"file": b""}), 422)
+    detail(shades.post("/ocr", data={"file": "text"}), 415)
+    detail(shades.post("/ocr", content=png(5), headers={"content-type": "multipart/form-data"}), 422)
+    broken = {"content-type": "multipart/form-data; boundary=x"}
+    detail(shades.post("/ocr", content=b"--x\r\nnonsense", headers=broken), 422)
+
+
+def test_encrypted_documents_need_their_password(shades):
+    pikepdf = pytest.importorskip("pikepdf", reason="needs the extra pdf")
+    out = io.BytesIO()
+    pdf = pikepdf.new()
+    pdf.add_blank_page(page_size=(50, 50))
+    pdf.save(out, encryption=pikepdf.Encryption(owner="o", user="käse"))
+    answer = shades.post("/ocr", content=out.getvalue())
+    detail(answer, 422)
+    assert answer.json()["code"] == "password"
+    files = {"file": out.getvalue()}
+    assert shades.post("/ocr", files=files, data={"password": "wrong"}).status_code == 422
+    assert shades.post("/ocr", files=files, data={"password": "käse"}).status_code == 200
+
+
+def test_a_full_queue_is_429_and_what_waits_is_read():
+    with shade_server(queue=3) as (client, reader), ThreadPoolExecutor(8) as pool:
+        reader.gate.clear()
+        waiting = [pool.submit(client.post, "/ocr", content=png(shade)) for shade in (1, 2, 3)]
+        _until(lambda: client.get("/metrics").text.count("ppocr_requests_in_flight 3.0") == 1)
+        refused = client.post("/ocr", content=png(4))
+        assert "3 requests wait" in detail(refused, 429)
+        assert int(refused.headers["retry-after"]) > 0
+        reader.gate.set()
+        assert [shades_of(future.result().json()) for future in waiting] == [[1], [2], [3]]
+        assert client.post("/ocr", content=png(5)).status_code == 200
+
+
+def test_all_uploads_together_are_limited():
+    with shade_server(max_upload_mib=1, max_held_mib=1) as (client, reader), ThreadPoolExecutor(2) as pool:
+        reader.gate.clear()
+        first = pool.submit(client.post, "/ocr", content=png(1) + bytes(700_000))
+        _until(lambda: reader.read == [1])
+        assert "uploads" in detail(client.post("/ocr", content=png(2) + bytes(700_000)), 429)
+        assert first.done() is False
+        reader.gate.set()
+        assert first.result().status_code == 200
+        assert client.post("/ocr", content=png(2) + bytes(700_000)).status_code == 200
+
+
+def test_reading_too_long_is_504_and_leaves_the_rest_undone():
+    with shade_server(read_seconds=0.3, threads=1) as (client, reader):
+        reader.gate.clear()
+        assert "0.3 seconds" in detail(client.post("/ocr", content=tiff([1, 2, 3, 4])), 504)
+        reader.gate.set()
+        assert shades_of(client.post("/ocr", content=png(9)).json()) == [9]
+        assert reader.read == [1, 9]
+
+
+def test_a_slow_upload_is_408():
+    async def run():
+        app = create_app(ServerSettings(upload_seconds=0.2), load=lambda name: ShadeReader())
+        async with app.router.lifespan_context(app):
+            return await send_slowly(app, [b"a"] * 100, pause=0.05)
+
+    answer = asyncio.run(run())
+    assert answer[0]["status"] == 408
+
+
+def test_before_the_models_are_loaded_and_after_it_is_stopped_it_is_503():
+    app = create_app(ServerSettings(), load=lambda name: ShadeReader())
+    client = TestClient(app)  # without `with`: not started
+    assert client.get("/health").status_code == 200
+    assert client.get("/ready").status_code == 503
+    detail(client.post("/ocr", content=png(1)), 503)
+    with client:
+        assert client.get("/ready").status_code == 200
+    assert client.get("/ready").status_code == 503
+
+
+def test_the_token_guards_reading_and_not_probes():
+    with shade_server(token="sesame") as (client, _):
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic sesame"}):
+            refused = client.post("/ocr", content=png(1), headers=headers)
+            detail(refused, 401)
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert client.get("/metrics", headers=headers).status_code == 401
+            assert client.get("/info", headers=headers).status_code == 401
+        assert client.post("/ocr", content=png(1), headers={"authorization": "Bearer sesame"}).status_code == 200
+        assert (
+            client.get("/health").status_code == client.get("/ready").status_code == client.get("/").status_code == 200
+        )
+
+
+def test_other_sites_pages_may_not_read_answers(shades):
+    answer = shades.post("/ocr", content=png(1), headers={"origin": "https://elsewhere.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+# --- many clients ----------------------------------------------------------------------------------------------------
+
+
+def test_options_of_requests_at_the_same_time_never_mix():
+    with shade_server(threads=8) as (client, _), ThreadPoolExecutor(16) as pool:
+
+        def ask(number):
+            answer = client.post(f"/ocr?drop_score={number / 100:g}", content=tiff([number, number + 100])).json()
+            return [line["text"] for page in answer["pages"] for line in page["lines"]]
+
+        for number, texts in zip(range(100), pool.map(ask, range(100)), strict=True):
+            assert texts == [f"shade {shade} drop {number / 100:g}" for shade in (number, number + 100)]
+
+
+def test_calls_shared_by_requests_give_what_single_calls_give(receipt):
+    with TestClient(create_app(ServerSettings(threads=4, combine=True))) as client, ThreadPoolExecutor(4) as pool:
+        pictures = [RECEIPT.read_bytes(), (RECEIPT.parent / "sign.jpg").read_bytes()] * 2
+        answers = list(pool.map(lambda data: client.post("/ocr", content=data).json()["pages"][0], pictures))
+    texts = ["\n".join(line["text"] for line in page["lines"]) for page in answers]
+    sign = OCR("en").single_threaded()(RECEIPT.parent / "sign.jpg").text
+    assert texts == [receipt.text, sign] * 2  # a confidence's last digits do depend on what else is in a batch
+
+
+def test_a_picture_does_not_wait_for_a_whole_document():
+    with shade_server(threads=2) as (client, reader), ThreadPoolExecutor(2) as pool:
+        reader.gate.clear()
+        document = pool.submit(client.post, "/ocr", content=tiff(range(100, 200)))
+        _until(lambda: len(reader.read) == 2)
+        picture = pool.submit(client.post, "/ocr", content=png(7))
+        _until(lambda: "ppocr_requests_in_flight 2.0" in client.get("/metrics").text)
+        time.sleep(0.05)
+        reader.gate.set()
+        assert shades_of(picture.result().json()) == [7]
+        assert shades_of(document.result().json()) == [*range(100, 200)]
+        assert reader.read.index(7) <= 6
+
+
+def test_rows_are_sent_as_pages_are_read():
+    async def run():
+        reader = ShadeReader()
+        app = create_app(ServerSettings(threads=1), load=lambda name: reader)
+        reader.gate.clear()
+        async with app.router.lifespan_context(app):
+            task = asyncio.create_task(send_slowly(app, [tiff([1, 2, 3])], accept="application/jsonl"))
+            threading.Timer(0.1, reader.gate.set).start()
+            return await task
+
+    start, *rows = asyncio.run(run())
+    assert (b"x-page-count", b"3") in start["headers"]
+    assert [json.loads(row["body"])["page"] for row in rows if row["body"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/jsonl"])
+def test_a_client_that_goes_away_is_read_no_further(accept):
+    async def run():
+        reader, gone = ShadeReader(), asyncio.Event()
+        app = create_app(ServerSettings(threads=1, queue=1), load=lambda name: reader)
+        reader.gate.clear()
+        async with app.router.lifespan_context(app):
+            task = asyncio.create_task(send_slowly(app, [tiff([*range(1, 50)])], gone=gone, accept=accept))
+            while not reader.read:
+                await asyncio.sleep(0.01)
+            if accept == "application/jsonl":
+                reader.gate.set()
+                while len(reader.read) < 3:
+                    await asyncio.sleep(0.001)
+            gone.set()
+            await asyncio.wait_for(task, 5)
+            reader.gate.set()
+            again = await send_slowly(app, [png(99)])
+        return reader.read, again
+
+    read, again = asyncio.run(run())
+    assert again[0]["status"] == 200  # its place in the queue is free
+    assert len(read) < 40
+    assert read[-1] == 99
+
+
+def test_a_half_sent_upload_leaves_nothing_behind():
+    async def run():
+        reader, gone = ShadeReader(), asyncio.Event()
+        app = create_app(ServerSettings(max_upload_mib=1, max_held_mib=1), load=lambda name: reader)
+        async with app.router.lifespan_context(app):
+            for _ in range(5):
+                gone.set()
+                await send_slowly(app, [bytes(900_000), b""], gone=gone)
+            return await send_slowly(app, [png(3)])
+
+    assert asyncio.run(run())[0]["status"] == 200
+
+
+# --- what is kept, and what is said ----------------------------------------------------------------------------------
+
+
+def test_no_picture_is_kept_and_no_text_logged(server, receipt, caplog):
+    written = []
+    watching = True
+
+    def hook(event, arguments):
+        if watching and event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+            written.append(arguments[0])
+
+    sys.addaudithook(hook)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            files = {"file": ("secret-name.jpg", RECEIPT.read_bytes() + bytes(2**21))}
+            for accept in ("application/json", "application/pdf"):
+                assert server.post("/ocr", files=files, headers={"accept": accept}).status_code == 200
+            server.post("/ocr", files={"file": ("secret-name.jpg", b"damaged")})
+    finally:
+        watching = False
+    assert written == []
+    logged = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    assert [record.name for record in logged].count("ppocr_jax.serve") == 3
+    said = "\n".join(record.getMessage() for record in logged)
+    assert "secret-name" not in said
+    assert not [word.text for word in receipt.words if len(word.text) > 3 and word.text in said]
+
+
+def test_metrics_count_requests_and_pages():
+    with shade_server() as (client, _):
+        client.post("/ocr", content=tiff([1, 2, 3]))
+        client.post("/ocr", content=b"hello")
+        client.post("/ocr?x=1", content=png(1))
+        text = client.get("/metrics").text
+        assert 'ppocr_requests_total{status="200"} 1.0' in text
+        assert 'ppocr_requests_total{status="415"} 1.0' in text
+        assert 'ppocr_requests_total{status="422"} 1.0' in text
+        assert 'ppocr_pages_total{result="ok"} 3.0' in text
+        assert "ppocr_request_seconds_count 3.0" in text
+        assert "ppocr_requests_in_flight 0.0" in text
+
+
+def test_the_openapi_document_names_every_status_and_option(shades):
+    document = shades.get("/openapi.json").json()
+    read = document["paths"]["/ocr"]["post"]
+    assert set(read["responses"]) == {"200", "401", "406", "408", "413", "415", "422", "429", "503", "504"}
+    assert {"application/json", "application/pdf", "text/plain"} <= set(read["responses"]["200"]["content"])
+    assert {"drop_score", "pages", "words", "model"} <= {parameter["name"] for parameter in read["parameters"]}
+    assert "$ref" in json.dumps(read["responses"]["422"]["content"]["application/problem+json"])
+    for reference in {part.split('"')[0] for part in json.dumps(document).split('"$ref": "#/components/schemas/')[1:]}:
+        assert reference in document["components"]["schemas"]
+
+
+def test_errors_of_paths_and_methods_are_problems_too(shades):
+    detail(shades.get("/nowhere"), 404)
+    answer = shades.get("/ocr")
+    detail(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+def test_settings_come_back_from_json():
+    settings = ServerSettings(models=("en", "ch"), token="x", threads=3, combine=True)
+    assert ServerSettings.from_json(settings.to_json()) == settings
+
+
+def _until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
