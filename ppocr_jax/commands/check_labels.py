@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     report = check_labels(labels, charset, max_length=args.max_length)
     print("\n".join(report_lines(labels, report, charset_name=args.charset, examples=args.examples)))
     if args.sheet is not None:
-        from ppocr_jax.data.label_sheet import draw_sheet
+        from ppocr_jax.data.sheets import draw_sheet
 
         write_image(args.sheet, draw_sheet(labels, report, count=args.sheet_count))
     return int(report.count("error") > 0 or (args.strict and report.count("warning") > 0))

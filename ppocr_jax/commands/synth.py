@@ -135,7 +135,7 @@ def _write(args: argparse.Namespace) -> None:
 
 def _augmentation_sheet(drawing: Drawing) -> np.ndarray:
     """Return a (h, w, 3) uint8 sheet of one sample, once for each augmentation of the training."""
-    from ppocr_jax.data.preview import augmentation_sheet, page_augmentation_sheet
+    from ppocr_jax.data.sheets import augmentation_sheet, page_augmentation_sheet
     from ppocr_jax.synth.page import PageGenerator
 
     if isinstance(drawing.generator, PageGenerator):

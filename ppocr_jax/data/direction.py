@@ -9,10 +9,10 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION
+from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
-from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.preprocess import line_windows, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator, LineSample
 

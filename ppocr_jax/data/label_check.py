@@ -16,9 +16,58 @@ import numpy as np
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record, Region
 from ppocr_jax.data.labels.lmdb import is_database_path
-from ppocr_jax.data.outline_check import Size, outline_problems
 from ppocr_jax.data.pictures import load_picture
+from ppocr_jax.geometry import bounding_box, convex_hull, is_valid_polygon, polygon_area, signed_area
 from ppocr_jax.images import ImageError
+
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
+
+_MIN_SIDE = 1.0
+_SLACK = 1.0  # pixels that an outline may reach out of its picture: rounding, and corners given as pixel edges
+
+
+def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
+    """Kinds of problems of an outline (n, 2), n >= 4.
+
+    Args:
+        points: In pixels.
+        size: (height, width) of the picture; None where it is not known.
+    """
+    shape, place = _shape_problem(points), None if size is None else _place_problem(points, size)
+    return [kind for kind in (shape, place) if kind is not None]
+
+
+def _shape_problem(points: np.ndarray) -> str | None:
+    if polygon_area(convex_hull(points)) < _MIN_SIDE or _is_thin(points):
+        return "degenerate"
+    if not is_valid_polygon(points):
+        return "self-intersecting"
+    if signed_area(points) < 0:
+        return "counter-clockwise"
+    return "turned" if len(points) == 4 and _is_turned(points) else None
+
+
+def _is_thin(points: np.ndarray) -> bool:
+    """Whether no crop of at least one pixel's width and height can be cut along a quad."""
+    sides = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
+    return len(points) == 4 and min(max(sides[0], sides[2]), max(sides[1], sides[3])) < _MIN_SIDE
+
+
+def _is_turned(quad: np.ndarray) -> bool:
+    """Whether a quad's text, by the order of its corners, runs more than 45 degrees off the horizontal."""
+    x, y = (quad[1] - quad[0]) + (quad[2] - quad[3])
+    return bool(x < abs(y))
+
+
+def _place_problem(points: np.ndarray, size: Size) -> str | None:
+    height, width = size
+    left, top, right, bottom = bounding_box(points)
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        return "outside"
+    inside = min(left, top) >= -_SLACK and right <= width + _SLACK and bottom <= height + _SLACK
+    return None if inside else "partly-outside"
+
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
@@ -75,7 +124,7 @@ class LabelReport:
     """What `check_labels` found.
 
     Attributes:
-        pictures: Number of pictures.
+        pictures: Number of pictures, those listed twice counted twice.
         regions: Number of regions; of recognition labels, of lines.
         ignored: Those marked as "do not care".
         empty: Those neither ignored nor transcribed.
@@ -115,14 +164,14 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     """
     problems = [Problem("bad-entry", str(entry)) for entry in labels.bad_entries]
     problems += _listed_twice(labels.records)
-    for index, (record, sizes) in enumerate(_with_sizes(labels.records, workers)):
-        found = [*_picture_problems(sizes), *_record_problems(record, sizes, charset, max_length)]
+    for index, (record, size) in enumerate(_with_sizes(labels.records, workers)):
+        found = [*_picture_problems(record.image_path, size), *_record_problems(record, size, charset, max_length)]
         problems += [Problem(kind, where, detail, index) for kind, where, detail in found]
     texts = [_charset_form(text, charset) for record in labels.records for text in _texts(record)]
     characters = Counter("".join(texts))
     regions = [region for record in labels.records for region in _regions(record)]
     return LabelReport(
-        pictures=sum(1 + len(record.other_paths) for record in labels.records),
+        pictures=len(labels.records),
         regions=len(regions) if labels.task == "det" else len(labels.records),
         ignored=sum(region.ignore for region in regions),
         empty=sum(not text.strip() for text in texts),
@@ -135,11 +184,10 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
 def _listed_twice(records: Sequence[Record]) -> Iterator[Problem]:
     seen: dict[Path, int] = {}
     for index, record in enumerate(records):
-        label = _label_hash(record)
-        for path in (record.image_path, *record.other_paths):
-            if path in seen:
-                yield Problem("duplicate" if seen[path] == label else "contradiction", str(path), record=index)
-            seen.setdefault(path, label)
+        label, path = _label_hash(record), record.image_path
+        if path in seen:
+            yield Problem("duplicate" if seen[path] == label else "contradiction", str(path), record=index)
+        seen.setdefault(path, label)
 
 
 def _label_hash(record: Record) -> int:
@@ -148,13 +196,12 @@ def _label_hash(record: Record) -> int:
     return hash(tuple((region.text, region.ignore, region.points.tobytes()) for region in record.regions))
 
 
-def _with_sizes(records: Iterable[Record], workers: int) -> Iterator[tuple[Record, dict[Path, Size | ImageError]]]:
-    """Each record with the sizes of its pictures, or why there is none."""
+def _with_sizes(records: Iterable[Record], workers: int) -> Iterator[tuple[Record, Size | ImageError]]:
+    """Yield each record with the size of its picture, or why there is none."""
     rest = iter(records)
     with ThreadPoolExecutor(workers) as pool:
         while chunk := list(islice(rest, _PICTURES_AT_ONCE)):
-            paths = [(record.image_path, *record.other_paths) for record in chunk]
-            sizes = pool.map(lambda several: {path: _picture_size(path) for path in several}, paths)
+            sizes = pool.map(_picture_size, [record.image_path for record in chunk])
             yield from zip(chunk, sizes, strict=True)
 
 
@@ -170,23 +217,19 @@ _Found: TypeAlias = tuple[str, str, str]
 """Kind, where, and detail of a problem."""
 
 
-def _picture_problems(sizes: Mapping[Path, Size | ImageError]) -> Iterator[_Found]:
-    for path, size in sizes.items():
-        if isinstance(size, ImageError):
-            there = is_database_path(path) or path.is_file()
-            yield ("unreadable-picture", str(size), "") if there else ("missing-picture", str(path), "")
+def _picture_problems(path: Path, size: Size | ImageError) -> Iterator[_Found]:
+    if isinstance(size, ImageError):
+        there = is_database_path(path) or path.is_file()
+        yield ("unreadable-picture", str(size), "") if there else ("missing-picture", str(path), "")
 
 
-def _record_problems(
-    record: Record, sizes: Mapping[Path, Size | ImageError], charset: Charset, max_length: int
-) -> Iterator[_Found]:
+def _record_problems(record: Record, size: Size | ImageError, charset: Charset, max_length: int) -> Iterator[_Found]:
     if isinstance(record, RecognitionRecord):
         where = str(record.image_path)
         if not record.text.strip():
             yield "empty-text", where, ""
         yield from _text_problems(record.text, where, charset, max_length)
         return
-    size = sizes[record.image_path]
     for number, region in enumerate(record.regions, start=1):
         where = f"{record.image_path} region {number}"
         for kind in outline_problems(region.points, None if isinstance(size, ImageError) else size):

@@ -50,7 +50,7 @@ class RandAugment:
     probability: float = 0.5
     count: int = 2
     magnitude: int = 5
-    operations: tuple[str, ...] = field(default_factory=lambda: PAPER_OPERATIONS)
+    operations: tuple[str, ...] = field(default_factory=lambda: tuple(OPERATIONS))
 
     def __post_init__(self) -> None:
         unknown = set(self.operations) - set(OPERATIONS)
@@ -155,24 +155,6 @@ def _shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, 
     return 1, 0, 0, slope, 1, 0
 
 
-def _gentle_rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    limit = np.rad2deg(_gentle_slope(size))
-    return _rotation(np.clip(degrees, -limit, limit), size)
-
-
-def _gentle_shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    """Fixed in the middle."""
-    limit = _gentle_slope(size)
-    slope = np.clip(slope, -limit, limit)
-    return 1, 0, 0, slope, 1, -slope * size[0] / 2
-
-
-def _gentle_slope(size: tuple[int, int]) -> float:
-    """Of a line whose ends are a quarter of its height above and below its middle."""
-    width, height = size
-    return 0.5 * height / width
-
-
 def _enhanced(name: str) -> Operation:
     """One of Pillow's enhancers, by up to 0.9 more or less than the picture has."""
 
@@ -211,17 +193,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "autocontrast": _mapped("autocontrast"),
     "equalize": _mapped("equalize"),
     "invert": _mapped("invert"),
-    "gentle_shear_y": _geometric(0.3, _gentle_shear_y),
-    "gentle_rotate": _geometric(30.0, _gentle_rotation),
 }
-"""By name, with the strength at magnitude 10: shears are slopes, translations parts of the size, rotation degrees,
-enhancers factors, posterizing bits, solarizing a gray level. The sign is random, but for "rotate".
-
-"shear_y" and "rotate" move most of a long line out of the picture; the gentle ones, which are not PaddleOCR's, move its
-ends by a quarter of its height at most.
+"""PaddleOCR's fourteen by name, with the strength at magnitude 10: shears are slopes, translations parts of the size,
+rotation degrees, enhancers factors, posterizing bits, solarizing a gray level. The sign is random, but for "rotate".
 """
-
-PAPER_OPERATIONS = tuple(name for name in OPERATIONS if not name.startswith("gentle"))
-"""PaddleOCR's fourteen."""
-GENTLE_OPERATIONS = tuple(f"gentle_{name}" if f"gentle_{name}" in OPERATIONS else name for name in PAPER_OPERATIONS)
-"""The same, with the gentle ones in their places."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
+from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.crops import CropBank
-from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.preprocess import line_width, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ppocr_jax.config import MeshConfig
-from ppocr_jax.data.sharding import ProcessShare
+from ppocr_jax.data.batches import ProcessShare
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.learners import STUDENT_AXIS
 from ppocr_jax.training.state import TrainState

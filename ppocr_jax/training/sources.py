@@ -11,11 +11,11 @@ import jax
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, ClsDataConfig, DetConfig, LabelSource, RecConfig, SyntheticConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches
 from ppocr_jax.data.rand_augment import Chain, LineAugmentationLike, RandAugment
 from ppocr_jax.data.recognition import RecognitionBatches
-from ppocr_jax.data.sharding import WHOLE_BATCH, ProcessShare
 from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import find_fonts

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.data import augment_rec
-from ppocr_jax.data.augment_rec import RECIPES, LineAugmentation
-from ppocr_jax.data.line_changes import CHANGES
+from ppocr_jax.data.augment_rec import CHANGES, RECIPES, LineAugmentation
 
 SEEDS = st.integers(0, 2**32 - 1)
 NOWHERE = np.empty(0)

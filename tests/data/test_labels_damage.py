@@ -103,8 +103,12 @@ def test_lines_that_come_twice_are_read_twice(tmp_path: Path) -> None:
 def test_a_line_may_name_several_pictures(tmp_path: Path) -> None:
     path = tmp_path / "rec.txt"
     path.write_text('["a.jpg", "b c.jpg"]\tone\n', encoding="utf-8")
-    (record,) = read_recognition_labels(path)
-    assert (record.image_path, record.other_paths) == (tmp_path / "a.jpg", (tmp_path / "b c.jpg",))
+    records = read_recognition_labels(path)
+    assert [(record.image_path, record.text) for record in records] == [
+        (tmp_path / "a.jpg", "one"),
+        (tmp_path / "b c.jpg", "one"),
+    ]
     path.write_text(f'["a.jpg", "b.jpg"]\t{regions()}\n', encoding="utf-8")
-    (page,) = read_detection_labels(path, image_root="/p")
-    assert (page.image_path, page.other_paths) == (Path("/p/a.jpg"), (Path("/p/b.jpg"),))
+    pages = read_detection_labels(path, image_root="/p")
+    assert [page.image_path for page in pages] == [Path("/p/a.jpg"), Path("/p/b.jpg")]
+    assert pages[0].regions == pages[1].regions != ()

@@ -93,15 +93,6 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, forma
     assert all(record.image_path.is_file() for record in back.records)
 
 
-@pytest.mark.parametrize("format", ["ppocr-det", "ppocr-rec"])
-def test_several_pictures_of_one_label_are_written(tmp_path: Path, format: str) -> None:
-    label: Any = () if format == "ppocr-det" else "a"
-    make: Any = DetectionRecord if format == "ppocr-det" else RecognitionRecord
-    write_labels(tmp_path / "l.txt", [make(tmp_path / "1 ä.jpg", label, (tmp_path / "2.jpg",))], format)
-    (record,) = read_labels(tmp_path / "l.txt", format).records
-    assert (record.image_path, record.other_paths) == (tmp_path / "1 ä.jpg", (tmp_path / "2.jpg",))
-
-
 @pytest.mark.parametrize("name", ["a\tb.jpg", "a\nb.jpg", " a.jpg", "a.jpg "])
 def test_paths_that_a_line_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "l.txt"

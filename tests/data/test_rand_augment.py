@@ -13,13 +13,13 @@ from PIL import Image, ImageOps
 
 from ppocr_jax.data import rand_augment
 from ppocr_jax.data.augment_rec import LineAugmentation
-from ppocr_jax.data.rand_augment import GENTLE_OPERATIONS, OPERATIONS, PAPER_OPERATIONS, Chain, RandAugment
+from ppocr_jax.data.rand_augment import OPERATIONS, Chain, RandAugment
 
 SEEDS = st.integers(0, 2**32 - 1)
 NOWHERE = np.empty((0, 2))
 LINE = np.random.default_rng(0).integers(0, 256, (48, 192, 3), np.uint8)
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(4, axis=0)
-GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate", "gentle_shear_y", "gentle_rotate")
+GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 
 
 def changed(name: str, image: np.ndarray, seed: int = 0, magnitude: int = 5) -> np.ndarray:
@@ -27,8 +27,7 @@ def changed(name: str, image: np.ndarray, seed: int = 0, magnitude: int = 5) -> 
 
 
 def test_the_paper_has_fourteen_operations() -> None:
-    assert len(PAPER_OPERATIONS) == len(GENTLE_OPERATIONS) == 14
-    assert {*GENTLE_OPERATIONS} - {*PAPER_OPERATIONS} == {"gentle_shear_y", "gentle_rotate"}
+    assert len(OPERATIONS) == 14
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -111,14 +110,6 @@ def test_points_follow_the_pixels(name: str, seed: int) -> None:
     assert found >= 6
 
 
-def test_gentle_operations_keep_the_ends_of_long_lines() -> None:
-    ends = np.array([(0.0, 11.5), (479, 11.5)])
-    line = np.zeros((24, 480, 3), np.uint8)
-    for name, most in (("shear_y", 72.5), ("rotate", 64), ("gentle_shear_y", 6.1), ("gentle_rotate", 6.1)):
-        _, moved = OPERATIONS[name](np.random.default_rng(0), line, ends, 5)
-        assert most - 4 < np.abs(moved - ends)[:, 1].max() < most
-
-
 def test_characters_that_leave_the_picture_are_nan() -> None:
     centers = np.linspace(5, 186, 40)
     augmentation = RandAugment(probability=1.0, count=1, operations=("translate_x",))
@@ -149,7 +140,7 @@ def test_operations_are_drawn_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {len(run) for run in runs} == {0, 2}
     assert np.mean([bool(run) for run in runs]) == pytest.approx(0.5, abs=0.03)
     counts = Counter(name for run in runs for name in run)
-    assert set(counts) == set(PAPER_OPERATIONS)
+    assert set(counts) == set(OPERATIONS)
     np.testing.assert_allclose([count / 3000 for count in counts.values()], 1 / 14, atol=0.02)
     assert repeats > 50
 

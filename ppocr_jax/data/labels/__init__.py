@@ -3,7 +3,6 @@
 from ppocr_jax.data.labels.bad_entries import BadEntry
 from ppocr_jax.data.labels.coco_text import read_coco_text_labels
 from ppocr_jax.data.labels.formats import FORMATS, LabelFormat, LabelSet, read_labels, write_labels
-from ppocr_jax.data.labels.mixture import LabelMixture
 from ppocr_jax.data.labels.ppocr import (
     read_detection_labels,
     read_recognition_labels,
@@ -26,7 +25,6 @@ __all__ = [
     "DetectionRecord",
     "LabelError",
     "LabelFormat",
-    "LabelMixture",
     "LabelSet",
     "RecognitionRecord",
     "Record",

@@ -17,8 +17,16 @@ import numpy as np
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
 from ppocr_jax.data.labels.json_members import JsonFile, Member
-from ppocr_jax.data.labels.records import DetectionRecord, LabelError, Region, ignore_region, text_region
-from ppocr_jax.data.labels.values import box_points, parse_flat_points, parse_text
+from ppocr_jax.data.labels.records import (
+    DetectionRecord,
+    LabelError,
+    Region,
+    box_points,
+    ignore_region,
+    parse_flat_points,
+    parse_text,
+    text_region,
+)
 
 PICTURES = ("imgs", "images")
 ANNOTATIONS = ("anns", "annotations")

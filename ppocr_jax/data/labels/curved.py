@@ -18,8 +18,15 @@ from xml.etree import ElementTree
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines
 from ppocr_jax.data.labels.folders import read_by_line, read_label_folder
-from ppocr_jax.data.labels.records import DetectionRecord, Region, ignore_region, text_region
-from ppocr_jax.data.labels.values import parse_flat_points, parse_points, parse_text
+from ppocr_jax.data.labels.records import (
+    DetectionRecord,
+    Region,
+    ignore_region,
+    parse_flat_points,
+    parse_points,
+    parse_text,
+    text_region,
+)
 
 _TOTAL_TEXT = re.compile(
     r"x:\s*\[\[(?P<x>[^\]]*)\]\],\s*y:\s*\[\[(?P<y>[^\]]*)\]\](?:,\s*ornt:\s*\[(?P<orientation>.*?)\])?"

@@ -16,8 +16,15 @@ import numpy as np
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, warn_of_skipped
 from ppocr_jax.data.labels.json_members import JsonFile
-from ppocr_jax.data.labels.records import DetectionRecord, LabelError, RecognitionRecord, Region
-from ppocr_jax.data.labels.values import parse_points, parse_text, plain_numbers
+from ppocr_jax.data.labels.records import (
+    DetectionRecord,
+    LabelError,
+    RecognitionRecord,
+    Region,
+    parse_points,
+    parse_text,
+    plain_numbers,
+)
 from ppocr_jax.geometry import is_valid_polygon, order_corners_by_x, signed_area
 
 SomeRecord = TypeVar("SomeRecord", DetectionRecord, RecognitionRecord)

@@ -21,10 +21,12 @@ from ppocr_jax.data.labels.records import (
     LabelError,
     RecognitionRecord,
     Region,
+    box_points,
+    parse_flat_points,
+    plain_numbers,
     text_region,
     written_text,
 )
-from ppocr_jax.data.labels.values import box_points, parse_flat_points, plain_numbers
 
 SCRIPTS = frozenset({"Arabic", "Bangla", "Chinese", "Hindi", "Japanese", "Korean", "Latin", "Mixed", "None", "Symbols"})
 """Scripts that the multi-lingual sets name."""

@@ -98,7 +98,7 @@ def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord
 
     Args:
         path: Folder of the database; empty or not there yet.
-        records: What to write; of pictures that share a label each becomes a record of its own.
+        records: What to write.
         strict: Raise at the first picture that cannot be read. Otherwise leave it out with a warning.
 
     Returns:
@@ -190,16 +190,15 @@ def _import_lmdb():
 def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEntries) -> Iterator[tuple[bytes, bytes]]:
     """Picture and label of each record, once the picture has been decoded."""
     for record in records:
-        for picture in (record.image_path, *record.other_paths):
-            pair = None
-            with bad.guard(path, None, skipped="picture"):
-                if not record.text:
-                    raise ValueError(f"{picture}: the text is empty")
-                # Decode it, so that what training could not read is not stored.
-                load_image(picture_bytes(picture) if is_database_path(picture) else picture)
-                pair = picture_bytes(picture), record.text.encode()
-            if pair is not None:
-                yield pair
+        picture, pair = record.image_path, None
+        with bad.guard(path, None, skipped="picture"):
+            if not record.text:
+                raise ValueError(f"{picture}: the text is empty")
+            # Decode it, so that what training could not read is not stored.
+            load_image(picture_bytes(picture) if is_database_path(picture) else picture)
+            pair = picture_bytes(picture), record.text.encode()
+        if pair is not None:
+            yield pair
 
 
 def _picture_key(number: int) -> bytes:

@@ -1,8 +1,8 @@
 """Label files of PPOCRLabel and PaddleOCR: one picture per line, `path<TAB>label`, UTF-8.
 
 Detection labels are a JSON list of `{"transcription": str, "points": [[x, y], ...]}`, points clockwise from the corner
-where reading starts. Recognition labels are the text itself. In place of a path there may be a JSON list of paths:
-pictures that share the label.
+where reading starts. Recognition labels are the text itself. In place of a path there may be a JSON list of paths,
+pictures that share the label: each becomes a record (PaddleOCR trains on one of them, drawn anew every epoch).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from ppocr_jax.data.labels.records import (
     DetectionRecord,
     LabelError,
     RecognitionRecord,
-    Record,
     Region,
+    parse_points,
+    parse_text,
+    plain_numbers,
     text_region,
     written_text,
 )
-from ppocr_jax.data.labels.values import parse_points, parse_text, plain_numbers
 
 SomeRecord = TypeVar("SomeRecord", DetectionRecord, RecognitionRecord)
 
@@ -112,8 +113,9 @@ def write_recognition_labels(
 def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
     """As `read_detection_labels`, with bad lines given to `bad`."""
 
-    def parse(pictures: list[Path], label: str) -> DetectionRecord:
-        return DetectionRecord(pictures[0], _parse_regions(label), tuple(pictures[1:]))
+    def parse(pictures: list[Path], label: str) -> list[DetectionRecord]:
+        regions = _parse_regions(label)
+        return [DetectionRecord(picture, regions) for picture in pictures]
 
     return _read_lines(path, image_root, bad, parse)
 
@@ -121,10 +123,10 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
 def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
     """As `read_recognition_labels`, with bad lines given to `bad`."""
 
-    def parse(pictures: list[Path], label: str) -> RecognitionRecord:
+    def parse(pictures: list[Path], label: str) -> list[RecognitionRecord]:
         if not label:
             raise ValueError("the text is empty")
-        return RecognitionRecord(pictures[0], label, tuple(pictures[1:]))
+        return [RecognitionRecord(picture, label) for picture in pictures]
 
     return _read_lines(path, image_root, bad, parse)
 
@@ -134,7 +136,7 @@ def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _read_lines(
-    path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[list[Path], str], SomeRecord]
+    path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[list[Path], str], list[SomeRecord]]
 ) -> list[SomeRecord]:
     locate = _picture_locator(path, image_root)
     records: list[SomeRecord] = []
@@ -144,7 +146,7 @@ def _read_lines(
             if not tab:
                 raise ValueError("no tab between the picture's path and its label")
             pictures = [locate(picture) for picture in _picture_names(name.strip())]
-            records.append(parse(pictures, label))
+            records += parse(pictures, label)
     warn_of_skipped(path, len(bad.found), len(records), unit="lines")
     return records
 
@@ -207,21 +209,14 @@ def _write_lines(
 ) -> None:
     root = path.parent if image_root is None else image_root
     # All lines before the file is opened: a record that cannot be written leaves an older file as it was.
-    lines = [f"{_names_field(record, root)}\t{label(record)}\n" for record in records]
+    lines = [f"{_relative(record.image_path, root)}\t{label(record)}\n" for record in records]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
-
-
-def _names_field(record: Record, root: Path) -> str:
-    names = [_relative(p, root) for p in (record.image_path, *record.other_paths)]
-    if len(names) > 1:
-        return json.dumps(names, ensure_ascii=False)
-    # "./" keeps a file that is called like a list from being read as one.
-    return f"./{names[0]}" if names[0].startswith("[") else names[0]
 
 
 def _relative(image_path: Path, root: Path) -> str:
     name = Path(os.path.relpath(image_path, root)).as_posix()
     if name != name.strip() or not set(name).isdisjoint("\t\r\n"):
         raise LabelError(f"{name!r} cannot be written as a path: it holds a tab or line break, or a space at an end")
-    return name
+    # "./" keeps a file that is called like a list from being read as one.
+    return f"./{name}" if name.startswith("[") else name

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.charset import load_charset
+from ppocr_jax.data.augment_rec import CHANGES, RECIPES
 from ppocr_jax.data.label_check import check_labels
-from ppocr_jax.data.label_sheet import draw_sheet
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
+from ppocr_jax.data.rand_augment import OPERATIONS
+from ppocr_jax.data.sheets import augmentation_sheet, draw_sheet, page_augmentation_sheet
 
 EN = load_charset("en")
 RED, GREEN, GRAY, ORANGE = (220, 0, 0), (0, 110, 60), (120, 120, 120), (190, 110, 0)
@@ -119,3 +121,35 @@ def test_half_of_the_sample_are_problems_if_there_are_any(tmp_path: Path) -> Non
 def test_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no labels to draw"):
         sheet_of(LabelSet(tmp_path, "ppocr-rec", ()))
+
+
+@pytest.mark.parametrize("size", [(32, 200), (90, 30), (20, 900)])
+def test_a_row_for_each_name_and_the_line_itself_first(size: tuple[int, int]) -> None:
+    line = np.full((*size, 3), (200, 30, 40), np.uint8)
+    sheet = augmentation_sheet(line, 0)
+    rows = 1 + len(CHANGES) + len(RECIPES) + len(OPERATIONS) + 1
+    height, left_over = divmod(len(sheet), rows)
+    assert left_over == 0
+    assert sheet.dtype == np.uint8
+    cells = sheet.reshape(rows, height, -1, 3)
+    assert (cells[0, 2, 202:] == (200, 30, 40)).all(axis=1).sum() >= 4 * min(40 * size[1] // size[0] - 1, 380)
+    inverted = cells[1 + list(CHANGES).index("invert"), 2, 202:]
+    assert (inverted == (55, 225, 215)).all(axis=1).any()
+    assert all((row[:, :200] == 255).all(axis=2).any() for row in cells)  # labels
+
+
+def test_the_seed_decides() -> None:
+    line = np.random.default_rng(0).integers(0, 256, (32, 120, 3), np.uint8)
+    np.testing.assert_array_equal(augmentation_sheet(line, 1), augmentation_sheet(line, 1))
+    assert not np.array_equal(augmentation_sheet(line, 1), augmentation_sheet(line, 2))
+
+
+def test_pages_are_shown_with_their_outlines() -> None:
+    page = np.full((300, 400, 3), 255, np.uint8)
+    quad = np.float32([(50, 60), (200, 60), (200, 90), (50, 90)])
+    page[60:90, 50:200] = 0
+    regions = [Region(quad, "a"), Region(quad + np.float32([0, 100]), "", ignore=True)]
+    sheet = page_augmentation_sheet(page, regions, 0)
+    for row in np.split(sheet, 7):
+        assert (row[..., 0] > row[..., 1].astype(int) + 80).sum() > 500
+    assert len(page_augmentation_sheet(page, [], 0)) == len(sheet) // 7 * 6  # nothing to paste

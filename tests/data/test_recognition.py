@@ -9,11 +9,11 @@ import pytest
 
 from ppocr_jax.charset import english_charset, load_charset
 from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.batches import ProcessShare
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 from ppocr_jax.data.recognition import RecognitionBatches, frame_labels
-from ppocr_jax.data.sharding import ProcessShare
 from ppocr_jax.synth.line import LineSample
 
 CHARSET = english_charset()
