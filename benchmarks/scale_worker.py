@@ -69,7 +69,7 @@ def with_random_teacher(config: Any, mesh: Any) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     from ppocr_jax.models import build_model
-    from ppocr_jax.models.precision import training_ops
+    from ppocr_jax.models.ops import training_ops
     from ppocr_jax.training.cml import TEACHER, detection_objective
 
     ops = training_ops(config.train.compute)

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+# For functions that run once or twice: compiling them well takes far longer than running them badly.
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+
 
 def golden_tensor(tag: str, entry: Mapping[str, Any], gain: Mapping[str, float]) -> np.ndarray:
     """Values of one tensor by the deterministic rule that the golden outputs were made with."""

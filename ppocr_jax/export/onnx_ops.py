@@ -17,8 +17,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
-from ppocr_jax.models.lstm import LSTMWeights
-from ppocr_jax.models.ops import Strides, native_ops
+from ppocr_jax.models.ops import LSTMWeights, Strides, native_ops
 
 _GATES = (0, 3, 1, 2)  # ours: input, forget, cell, output; ONNX's: input, output, forget, cell
 
@@ -41,7 +40,7 @@ def pool(x: jax.Array, *, node: str, window: Strides, strides: Strides, border: 
 
 
 def average_pool(x: jax.Array, window: Strides) -> jax.Array:
-    """`models.pooling.average_pool`; sizes must be multiples of the window's."""
+    """`models.ops.average_pool`; sizes must be multiples of the window's."""
     return x if window == (1, 1) else pool(x, node="AveragePool", window=window, strides=window)
 
 
@@ -103,7 +102,7 @@ class PoolPlugin(PrimitiveLeafPlugin):
 
 
 def bilstm_native(x: jax.Array, weights: LSTMWeights) -> jax.Array:
-    """`models.lstm.bilstm_scan`, (B, T, C) -> (B, T, 2H), for jax2onnx to trace; it cannot be run."""
+    """`models.ops.bilstm_scan`, (B, T, C) -> (B, T, 2H), for jax2onnx to trace; it cannot be run."""
     kernel, recurrent, bias = (_with_onnx_gates(leaf) for leaf in weights)
     biases = jnp.concatenate([bias, jnp.zeros_like(bias)], axis=-1)  # of the input and of the recurrence
     return _bilstm_p.bind(x, kernel.swapaxes(1, 2), recurrent.swapaxes(1, 2), biases)

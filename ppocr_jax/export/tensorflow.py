@@ -24,8 +24,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export.layer_forms import TENSORFLOW_FORMS, with_forms
 from ppocr_jax.export.onnx import INPUT_NAME, OPSET, OUTPUT_NAME, finish, tidy
 from ppocr_jax.export.parity import ParityRow, check_parity, parity_report
-from ppocr_jax.models.lstm import LSTMWeights
-from ppocr_jax.models.ops import native_ops
+from ppocr_jax.models.ops import LSTMWeights, native_ops
 from ppocr_jax.training.network import TrainedNetwork, input_size
 
 Size = tuple[int, int, int]
@@ -121,7 +120,7 @@ def _rename(graph: onnx.GraphProto) -> None:
 
 
 def bilstm_unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
-    """`models.lstm.bilstm_scan` step by step, (B, T, C) -> (B, T, 2H): a `lax.scan` becomes operations ONNX lacks."""
+    """`models.ops.bilstm_scan` step by step, (B, T, C) -> (B, T, 2H): a `lax.scan` becomes operations ONNX lacks."""
     forward, backward = (LSTMWeights(*(leaf[direction] for leaf in weights)) for direction in (0, 1))
     return jnp.concatenate([_unrolled(x, forward), _unrolled(x[:, ::-1], backward)[:, ::-1]], axis=-1)
 
@@ -140,7 +139,7 @@ def _unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """`models.pooling.max_pool_2x2` as one pooling operation."""
+    """`models.ops.max_pool_2x2` as one pooling operation."""
     return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
 

@@ -64,8 +64,7 @@ class JaxBackend:
     def _build(self) -> Callable[[np.ndarray], Any]:
         import jax
 
-        from ppocr_jax.models import build_model
-        from ppocr_jax.models.apply import outputs_of
+        from ppocr_jax.models import build_model, outputs_of
         from ppocr_jax.models.io import load_safetensors
 
         model = build_model(self.network, **self.options)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any, cast
 
+import jax
 from flax import linen as nn
 
 from ppocr_jax.models.crnn import crnn_lcnet, crnn_mobilenet_v3, crnn_resnet34
 from ppocr_jax.models.db import db_mobilenet_v3, db_resnet18
-from ppocr_jax.models.direction import DirectionClassifier
+from ppocr_jax.models.direction import DirectionNet
 from ppocr_jax.models.ops import Ops, default_ops
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -18,12 +20,13 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "crnn_lcnet": crnn_lcnet,
     "crnn_mobilenet_v3": crnn_mobilenet_v3,
     "crnn_resnet34": crnn_resnet34,
-    "direction_mobilenet_v3": DirectionClassifier,
+    "direction_mobilenet_v3": DirectionNet,
 }
+"""Name -> builder, which takes `ops` and the network's own options as keyword arguments."""
 
 
 def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.Module:
-    """A network by name.
+    """Build a network by name.
 
     Args:
         name: an entry of `MODELS`.
@@ -41,4 +44,9 @@ def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.M
     return MODELS[name](ops=ops or default_ops(), **options)
 
 
-__all__ = ["MODELS", "build_model", "default_ops"]
+def outputs_of(model: nn.Module, variables: Any, images: Any) -> dict[str, jax.Array]:
+    """Return a network's named outputs for images (B, H, W, 3) in evaluation mode (running statistics)."""
+    return cast("dict[str, jax.Array]", model.apply(variables, images, train=False))
+
+
+__all__ = ["MODELS", "build_model", "default_ops", "outputs_of"]

@@ -32,7 +32,7 @@ class CTCHead(nn.Module):
         return features, Linear(self.num_classes, name="fc2")(features)
 
 
-class Recognizer(nn.Module):
+class CRNN(nn.Module):
     """A backbone that leaves one row, the LSTMs and the head.
 
     Attributes:
@@ -70,7 +70,7 @@ class Recognizer(nn.Module):
         return outputs if train else {**outputs, "probabilities": nn.softmax(logits)}
 
 
-def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64) -> Recognizer:
+def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64) -> CRNN:
     """PP-OCRv2's recognizer: PP-LCNet, a head of two layers.
 
     Args:
@@ -79,10 +79,10 @@ def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 
         scale: backbone width multiplier.
         hidden: LSTM width per direction.
     """
-    return Recognizer(num_classes, ops, LCNetRec(ops, scale=scale), hidden, mid_channels=96)
+    return CRNN(num_classes, ops, LCNetRec(ops, scale=scale), hidden, mid_channels=96)
 
 
-def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> Recognizer:
+def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> CRNN:
     """PP-OCR's mobile recognizer, the first row of PP-OCRv2's table 3: MobileNetV3-small.
 
     Args:
@@ -91,10 +91,10 @@ def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden:
         scale: backbone width multiplier.
         hidden: LSTM width per direction.
     """
-    return Recognizer(num_classes, ops, MobileNetV3Text(ops, scale=scale, first_strides=(1, 1)), hidden)
+    return CRNN(num_classes, ops, MobileNetV3Text(ops, scale=scale, first_strides=(1, 1)), hidden)
 
 
-def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> Recognizer:
+def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> CRNN:
     """PP-OCR's server recognizer: ResNet34-vd.
 
     Args:
@@ -102,4 +102,4 @@ def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> Recognize
         ops: the platform's operations.
         hidden: LSTM width per direction.
     """
-    return Recognizer(num_classes, ops, ResNetVdText(ops, depths=RESNET34), hidden)
+    return CRNN(num_classes, ops, ResNetVdText(ops, depths=RESNET34), hidden)

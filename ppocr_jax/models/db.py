@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
-from ppocr_jax.models.fpn import DBFPN
 from ppocr_jax.models.layers import batch_norm, kaiming_normal, kaiming_uniform, uniform
 from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det, backbone_widths
 from ppocr_jax.models.ops import Ops
@@ -18,6 +18,46 @@ from ppocr_jax.models.resnet_vd import RESNET18, ResNetVdDet
 # Steepness of the approximate step function, DB eq. 2.
 DB_K = 50
 _NORM_BIAS = 1e-4
+
+
+class PlainConv(nn.Module):
+    """Convolution without bias, norm or activation, KaimingUniform."""
+
+    features: int
+    ops: Ops
+    kernel: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        weight = self.param("kernel", kaiming_uniform(self.kernel * self.kernel * x.shape[-1]), shape)
+        return self.ops.conv(x, weight, (1, 1))
+
+
+class DBFPN(nn.Module):
+    """Lateral 1x1 -> top-down sums -> 3x3 to a quarter of the channels -> all at stride 4, concatenated coarse to fine.
+
+    Attributes:
+        channels: inner width F; the output has F channels too.
+    """
+
+    ops: Ops
+    channels: int = 96
+
+    @nn.compact
+    def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
+        """Maps at strides 4, 8, 16, 32 -> (B, H/4, W/4, F)."""
+        laterals = [PlainConv(self.channels, self.ops, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
+        sums = [laterals[-1]]
+        for lateral in reversed(laterals[:-1]):
+            sums.append(lateral + self.ops.upsample(sums[-1], 2))
+        quarter = self.channels // 4
+        smooth = [
+            PlainConv(quarter, self.ops, kernel=3, name=f"p{level}")(x)
+            for level, x in zip((5, 4, 3, 2), sums, strict=True)
+        ]
+        full_size = [self.ops.upsample(x, factor) for x, factor in zip(smooth[:3], (8, 4, 2), strict=True)]
+        return jnp.concatenate([*full_size, smooth[3]], axis=-1)
 
 
 class TransposedConv2x2(nn.Module):
@@ -56,7 +96,7 @@ class DBBranch(nn.Module):
         return TransposedConv2x2(1, name="up2")(x).squeeze(-1)
 
 
-class Detector(nn.Module):
+class DBNet(nn.Module):
     """A backbone, the FPN and the head.
 
     Attributes:
@@ -93,7 +133,7 @@ class Detector(nn.Module):
 
 def db_mobilenet_v3(
     *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None
-) -> Detector:
+) -> DBNet:
     """PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
 
     Args:
@@ -106,14 +146,14 @@ def db_mobilenet_v3(
         ValueError: `widths` are not those of such a backbone.
     """
     pruned = None if widths is None else backbone_widths(widths, scale)
-    return Detector(ops, MobileNetV3Det(ops, scale=scale, widths=pruned), channels)
+    return DBNet(ops, MobileNetV3Det(ops, scale=scale, widths=pruned), channels)
 
 
-def db_resnet18(*, ops: Ops, channels: int = 256) -> Detector:
+def db_resnet18(*, ops: Ops, channels: int = 256) -> DBNet:
     """PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
 
     Args:
         ops: the platform's operations.
         channels: width of the neck.
     """
-    return Detector(ops, ResNetVdDet(ops, depths=RESNET18), channels)
+    return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), channels)

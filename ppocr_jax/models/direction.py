@@ -10,7 +10,7 @@ from ppocr_jax.models.mobilenet_v3 import MobileNetV3Text
 from ppocr_jax.models.ops import Ops
 
 
-class DirectionClassifier(nn.Module):
+class DirectionNet(nn.Module):
     """MobileNetV3-small x0.35, global average pooling, one dense layer.
 
     Attributes:

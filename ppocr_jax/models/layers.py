@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ppocr_jax.models.lstm import LSTMWeights
-from ppocr_jax.models.ops import Ops, Strides
+from ppocr_jax.models.ops import LSTMWeights, Ops, Strides
 
 Initializer = Callable[..., jax.Array]
 Activation = Callable[[jax.Array], jax.Array]

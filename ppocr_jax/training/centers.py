@@ -19,8 +19,7 @@ from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import RecognizerSpec
 from ppocr_jax.inference.stages import width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
-from ppocr_jax.models import build_model
-from ppocr_jax.models.apply import outputs_of
+from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
 from ppocr_jax.training.network import TrainedNetwork
 

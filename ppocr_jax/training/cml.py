@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from ppocr_jax.config import DetLossConfig, DetMutualConfig
 from ppocr_jax.losses.cml import cml_share
-from ppocr_jax.models.apply import outputs_of
+from ppocr_jax.models import outputs_of
 from ppocr_jax.training.learners import Context, Share, mutual_objective
 from ppocr_jax.training.objectives import objective_alone, training_forward
 from ppocr_jax.training.step import Batch, Objective

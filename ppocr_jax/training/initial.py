@@ -17,7 +17,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import TrainConfig
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
-from ppocr_jax.models.precision import training_ops
+from ppocr_jax.models.ops import training_ops
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.trained import load_trained
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference.specs import NetworkSpec
-from ppocr_jax.models import build_model
-from ppocr_jax.models.apply import outputs_of
+from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
 
 _OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}

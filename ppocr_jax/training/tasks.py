@@ -15,8 +15,8 @@ from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import save_safetensors
+from ppocr_jax.models.ops import training_ops
 from ppocr_jax.models.options import builder_options
-from ppocr_jax.models.precision import training_ops
 from ppocr_jax.training import sources, validation
 from ppocr_jax.training.cml import TEACHER, detection_objective
 from ppocr_jax.training.fit import Task, fit

@@ -23,7 +23,7 @@ from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.jax_backend import pad_to_bucket
 from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.inference.stages import TextClassifier, TextDetector, TextRecognizer
-from ppocr_jax.models.apply import outputs_of
+from ppocr_jax.models import outputs_of
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.training.sources import make_corpus
 

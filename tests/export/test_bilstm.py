@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ppocr_jax.models.lstm import LSTMWeights, bilstm_scan
+from ppocr_jax.models.ops import LSTMWeights, bilstm_scan
 
 HIDDEN, CHANNELS = 5, 3
 

@@ -10,15 +10,12 @@ import pytest
 from flax import traverse_util
 
 from ppocr_jax.convert.paddle import variables_from_paddle
-from ppocr_jax.models.ops import native_ops
-from ppocr_jax.models.pooling import average_pool
+from ppocr_jax.models.ops import average_pool, native_ops
 from ppocr_jax.models.resnet_vd import ResNetVdDet
-from tests.helpers import golden_tensors
+from tests.helpers import QUICK_COMPILE, golden_tensors
 from tests.models import oracle
 from tests.models.reference import description, model_and_shapes
 
-# Every function runs once or twice, so optimizing would only cost time.
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 RESNET18, RESNET34 = (2, 2, 2, 2), (3, 4, 6, 3)
 RECOGNIZERS = {
     "rec_v1_mobile": oracle.mobilenet_v3_text,

@@ -11,13 +11,18 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppocr_jax.models.lstm import LSTMWeights, bilstm_scan
-from ppocr_jax.models.ops import conv_as_product, conv_native, upsample_nearest
-from ppocr_jax.models.pooling import max_pool_2x2, max_pool_3x3
+from ppocr_jax.models.ops import (
+    LSTMWeights,
+    bilstm_scan,
+    conv_as_product,
+    conv_native,
+    max_pool_2x2,
+    max_pool_3x3,
+    upsample_nearest,
+)
+from tests.helpers import QUICK_COMPILE
 
 TOLERANCE = 2e-5
-# Every case compiles anew and runs once, so optimizing would only cost time.
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
