@@ -21,8 +21,7 @@ from ocrmypdf.exceptions import BadArgsError, InputFileError, MissingDependencyE
 
 from ppocr_jax import __version__
 from ppocr_jax.document import to_hocr
-from ppocr_jax.document.elements import direction
-from ppocr_jax.document.page import Page
+from ppocr_jax.document.page import Page, quad_direction
 from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage, read_pages
@@ -67,7 +66,7 @@ class PpOcrEngine(OcrEngine):
     def get_deskew(input_file: Path, options: Any) -> float:
         """By how many degrees the lines fall to the right: the median, each line counting by its length of text."""
         _, page = _read(input_file, options)
-        angles = [(direction(line.quad) - page.rotation + 180) % 360 - 180 for line in page for _ in line.text]
+        angles = [(quad_direction(line.quad) - page.rotation + 180) % 360 - 180 for line in page for _ in line.text]
         small = [angle for angle in angles if abs(angle) < _LARGEST_SKEW]
         return float(np.median(small)) if small else 0.0
 

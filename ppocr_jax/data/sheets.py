@@ -16,7 +16,7 @@ from ppocr_jax.data.label_check import LabelReport, outline_problems
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
 from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.data.rand_augment import OPERATIONS, RandAugment
-from ppocr_jax.document.label_fonts import drawable, font_for
+from ppocr_jax.document.draw import LABEL_FONTS
 from ppocr_jax.images import ImageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tupl
     x, y = corners[0]
     pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
     at = max(x - 4, 2 * _TAG_SIZE), max(y, _TAG_SIZE)
-    pen.text(at, tag, fill=color, font=font_for(tag, _TAG_SIZE), anchor="rm", stroke_width=2, stroke_fill=_WHITE)
+    LABEL_FONTS.draw(pen, at, tag, _TAG_SIZE, color, anchor="rm", outline=_WHITE)
 
 
 def _entry(number: int, region: Region, kinds: Sequence[str]) -> str:
@@ -172,12 +172,11 @@ def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: floa
 
 def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: tuple[int, int, int], width: int) -> None:
     """Write text that is cut off at `width` pixels."""
-    font, shown = font_for(text, _FONT_SIZE), drawable(text)
-    if font.getlength(shown) > width:
-        while shown and font.getlength(f"{shown}...") > width:
-            shown = shown[:-1]
-        shown += "..."
-    pen.text(at, shown, fill=color, font=font)
+    if LABEL_FONTS.length(text, _FONT_SIZE) > width:
+        while text and LABEL_FONTS.length(f"{text}...", _FONT_SIZE) > width:
+            text = text[:-1]
+        text += "..."
+    LABEL_FONTS.draw(pen, at, text, _FONT_SIZE, color)
 
 
 def _short(path: Path) -> str:

@@ -1,14 +1,43 @@
-"""A page drawn: the picture with its lines outlined, and beside it the texts, each in the place where it was read."""
+"""A page drawn: the picture with its lines outlined, and beside it the texts, each in the place where it was read.
+
+`LabelFonts` writes texts of any language with the fonts of the system, for pictures that people look at.
+"""
 
 from __future__ import annotations
 
 import colorsys
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ppocr_jax.document.label_fonts import drawable, font_for
 from ppocr_jax.document.page import Line, Page
 
+if TYPE_CHECKING:
+    from PIL import ImageDraw, ImageFont
+
+Font: TypeAlias = "ImageFont.FreeTypeFont | ImageFont.ImageFont"
+
+FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial.ttf",
+    "Helvetica.ttc",
+    "NotoSansCJK-Regular.ttc",
+    "wqy-zenhei.ttc",
+    "wqy-microhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "msyh.ttc",
+    "PingFang.ttc",
+)
+"""Names that Pillow looks up in the system's font folders, in order of preference."""
+
+_NO_CHARACTER = "\uffff"
+_TRIAL_SIZE = 16  # pixels, in which it is looked whether a font has a character: the answer is the same in every size
 _TEXT_HEIGHT = 0.78  # font size as a share of the line's height, so that descenders stay inside
 _MARGIN = 0.1  # free space before and after the text, as a share of the line's height
 _MIN_SIZE = 6
@@ -39,7 +68,7 @@ def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:
 
 
 def _outlined(image_rgb: np.ndarray, page: Page, *, fill: float) -> np.ndarray:
-    """A copy with each quad outlined, and tinted by the share `fill`."""
+    """Return a copy with each quad outlined, and tinted by the share `fill`."""
     import cv2
 
     thickness = max(1, round(min(image_rgb.shape[:2]) / 500))
@@ -78,16 +107,130 @@ def _draw_text(panel: np.ndarray, line: Line) -> None:
 
 
 def _text_strip(text: str, width: int, height: int) -> np.ndarray:
-    """Black text on white, as large as fits, (height, width, 3) uint8; characters that no font has as U+XXXX."""
+    """Return black text on white, as large as fits, (height, width, 3) uint8."""
     from PIL import Image, ImageDraw
 
     margin = min(width, height) * _MARGIN
     size = max(_MIN_SIZE, round(height * _TEXT_HEIGHT))
-    shown = drawable(text)
-    length = font_for(text, size).getlength(shown)
+    length = LABEL_FONTS.length(text, size)
     if length > width - 2 * margin:
         size = max(_MIN_SIZE, int(size * (width - 2 * margin) / length))
     strip = Image.new("RGB", (width, height), (255, 255, 255))
-    at, font = (margin, height / 2), font_for(text, size)
-    ImageDraw.Draw(strip).text(at, shown, fill=(0, 0, 0), font=font, anchor="lm")
+    LABEL_FONTS.draw(ImageDraw.Draw(strip), (margin, height / 2), text, size, (0, 0, 0), anchor="lm")
     return np.asarray(strip)
+
+
+class LabelFonts:
+    """Fonts of the system; each character is drawn with the first one that has it.
+
+    Characters that no font has, and such as cannot be seen, are written as U+XXXX. Where the system has none of the
+    fonts, Pillow's own is used.
+    """
+
+    def __init__(self, names: Sequence[str] = FONTS) -> None:
+        """
+        Args:
+            names: of font files that Pillow finds, in order of preference.
+        """
+        self._names = tuple(names)
+        self._face = lru_cache(maxsize=20_000)(self._find_face)
+
+    def length(self, text: str, size: int) -> float:
+        """Return the width of a text in pixels."""
+        return sum(_font(name, size).getlength(part) for name, part in self._runs(text))
+
+    def draw(
+        self,
+        pen: ImageDraw.ImageDraw,
+        at: tuple[float, float],
+        text: str,
+        size: int,
+        color: tuple[int, int, int],
+        *,
+        anchor: str = "la",
+        outline: tuple[int, int, int] | None = None,
+    ) -> None:
+        """Write a text in one row.
+
+        Args:
+            pen: draws on the picture.
+            at: (x, y) of the anchor.
+            text: any.
+            size: of the fonts, pixels.
+            color: of the text.
+            anchor: Pillow's: "l" or "r", for left or right, and "a", "m" or "s", for ascender, middle or baseline of
+                the first font, on which all others stand.
+            outline: color of a two pixels wide outline.
+        """
+        runs = self._runs(text)
+        if not runs:
+            return
+        x, y = at
+        if anchor[0] == "r":
+            x -= self.length(text, size)
+        ascent, descent = _extent(_font(self._face("x"), size))
+        y += {"a": ascent, "m": (ascent - descent) / 2, "s": 0}[anchor[1]]
+        for name, part in runs:
+            font = _font(name, size)
+            stroke = 2 if outline else 0
+            pen.text((x, y), part, fill=color, font=font, anchor="ls", stroke_width=stroke, stroke_fill=outline)
+            x += font.getlength(part)
+
+    def _runs(self, text: str) -> list[tuple[str, str]]:
+        """Return (name of a font, part of the text) pairs; marks and spaces stay with what they follow."""
+        placed: list[tuple[str, str]] = []
+        for character in text:
+            before = placed[-1][0] if placed else None
+            follows = unicodedata.category(character)[0] in "MZ"
+            if before is not None and follows and _has(before, character):
+                placed.append((before, character))
+                continue
+            name = self._face(character)
+            if name is None:
+                placed += [(before or self._face("U") or "", c) for c in f"U+{ord(character):04X} "]
+            else:
+                placed.append((name, character))
+        return [(name, "".join(c for _, c in part)) for name, part in groupby(placed, key=lambda pair: pair[0])]
+
+    def _find_face(self, character: str) -> str | None:
+        """Return the name of the first font that has a character, "" for Pillow's own, None where there is none."""
+        for name in (*self._names, ""):
+            if _is_there(name) and _has(name, character):
+                return name
+        return None
+
+
+@lru_cache
+def _is_there(name: str) -> bool:
+    try:
+        return bool(_font(name, _TRIAL_SIZE))
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def _font(name: str | None, size: int) -> Font:
+    from PIL import ImageFont
+
+    return ImageFont.truetype(name, size) if name else ImageFont.load_default(size)
+
+
+def _extent(font: Font) -> tuple[int, int]:
+    """Return ascent and descent; Pillow's own font has them only where it is a FreeType font."""
+    return font.getmetrics() if hasattr(font, "getmetrics") else (font.getbbox("x")[3], 0)  # type: ignore[union-attr]
+
+
+@lru_cache(maxsize=20_000)
+def _has(name: str, character: str) -> bool:
+    """Return whether a font has a character, and not just the box that stands for missing ones."""
+    kind = unicodedata.category(character)
+    if kind in ("Cc", "Cs", "Zl", "Zp"):  # control characters, halves of surrogate pairs, line breaks
+        return False
+    return kind == "Zs" or _mask(name, character) != _mask(name, _NO_CHARACTER)
+
+
+def _mask(name: str, character: str) -> bytes:
+    return bytes(_font(name, _TRIAL_SIZE).getmask(character))  # type: ignore[arg-type]
+
+
+LABEL_FONTS = LabelFonts()

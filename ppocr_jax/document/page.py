@@ -5,9 +5,10 @@ Coordinates are (x, y) pixels of the upright input picture; a quad runs clockwis
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,6 +18,36 @@ Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
 
 SCHEMA_VERSION = 1
+
+
+def quad_box(*quads: Quad) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the upright box around quads, in whole pixels."""
+    xs, ys = zip(*(point for quad in quads for point in quad), strict=True)
+    return math.floor(min(xs)), math.floor(min(ys)), math.ceil(max(xs)), math.ceil(max(ys))
+
+
+def quad_direction(quad: Quad) -> float:
+    """Return the direction in which a quad is read, degrees clockwise from rightwards, -180..180."""
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = quad
+    return math.degrees(math.atan2(y2 - y1 + y3 - y4, x2 - x1 + x3 - x4))
+
+
+def quad_height(quad: Quad) -> float:
+    """Return the mean length of the two sides across the direction of reading, pixels."""
+    return (math.dist(quad[0], quad[3]) + math.dist(quad[1], quad[2])) / 2
+
+
+def quad_length(quad: Quad) -> float:
+    """Return the mean length of the two sides along the direction of reading, pixels."""
+    return (math.dist(quad[0], quad[1]) + math.dist(quad[3], quad[2])) / 2
+
+
+def turn_back(quad: Quad, rotation: int) -> Quad:
+    """Return a quad as it lies, up to a shift, once its page is turned back by `rotation` degrees clockwise."""
+    for _ in range(rotation // 90 % 4):
+        (a, b), (c, d), (e, f), (g, h) = quad
+        quad = (b, -a), (d, -c), (f, -e), (h, -g)
+    return quad
 
 
 class Char(NamedTuple):
@@ -33,12 +64,12 @@ class Char(NamedTuple):
     confidence: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return {"text": self.text, "quad": _plain_quad(self.quad), "confidence": round(float(self.confidence), 4)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Char:
-        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        """Return what `to_dict` was called on; raises as `Line.from_dict`."""
         return cls(values["text"], _parse_quad(values["quad"]), float(values["confidence"]))
 
 
@@ -65,7 +96,7 @@ class Word:
         return sum(char.confidence for char in self.chars) / len(self.chars)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return {
             "text": self.text,
             "quad": _plain_quad(self.quad),
@@ -75,7 +106,7 @@ class Word:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Word:
-        """Inverse of `to_dict`; raises as `Line.from_dict`."""
+        """Return what `to_dict` was called on; raises as `Line.from_dict`."""
         return cls(tuple(Char.from_dict(char) for char in values["chars"]), _parse_quad(values["quad"]))
 
 
@@ -100,7 +131,7 @@ class Line:
     words: tuple[Word, ...] = ()
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
-        """Plain types, for JSON; with `words` also the words and their characters."""
+        """Return plain types, for JSON; with `words` also the words and their characters."""
         values = {
             "quad": _plain_quad(self.quad),
             "text": self.text,
@@ -112,7 +143,7 @@ class Line:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Line:
-        """Inverse of `to_dict`.
+        """Return what `to_dict` was called on.
 
         Raises:
             ValueError: the quad does not have four (x, y) points.
@@ -168,7 +199,7 @@ class Page:
         return len(self.lines)
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
-        """Plain types, for JSON; with `words` also each line's words and their characters.
+        """Return plain types, for JSON; with `words` also each line's words and their characters.
 
         Coordinates are rounded to hundredths of a pixel, probabilities to four digits.
         """
@@ -187,7 +218,7 @@ class Page:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Page:
-        """Inverse of `to_dict`.
+        """Return what `to_dict` was called on.
 
         Raises:
             ValueError: a schema number newer than this version reads.
@@ -206,8 +237,8 @@ class Page:
             tuple(values.get("warnings", ())),
         )
 
-    def save(self, path: str | Path, *, image: Any = None, words: bool = False) -> None:
-        """Write the page in the format that the path's suffix names; see `document.save.save_page`.
+    def save(self, path: str | os.PathLike[str], *, image: Any = None, words: bool = False) -> None:
+        """Write the page in the format that the path's suffix names; see `save_page`.
 
         Args:
             path: the file.
@@ -219,7 +250,7 @@ class Page:
         save_page(self, path, image=image, words=words)
 
     def draw(self, image: Any = None) -> np.ndarray:
-        """The picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw.draw_page`.
+        """Return the picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw_page`.
 
         Args:
             image: the picture; left out, it is read again from `source`.
@@ -239,3 +270,20 @@ def _parse_quad(points: Any) -> Quad:
     if len(quad) != 4:
         raise ValueError(f"a quad has 4 points, got {len(quad)}")
     return quad
+
+
+@dataclass(frozen=True)
+class WordBox:
+    """A word with its quad (pixels, clockwise from where reading starts) and confidence, 0..1."""
+
+    text: str
+    quad: Quad
+    confidence: float
+    chars: tuple[Char, ...] = ()
+
+
+def line_words(line: Line) -> list[WordBox]:
+    """Return the words of a line; the whole line as one word where its words are not known."""
+    if line.words:
+        return [WordBox(word.text, word.quad, word.confidence, word.chars) for word in line.words]
+    return [WordBox(line.text, line.quad, line.confidence)] if line.text else []

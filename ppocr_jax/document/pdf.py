@@ -1,12 +1,18 @@
 """Searchable PDF: the picture of each page, and over it its text, invisible, to select, copy and find.
 
-The text is set in a font without glyphs, each character half as wide as high, scaled to the width of its word, as
-Tesseract does it, so any language works.
+The text is set in a font without ink, each character half as wide as high, scaled to the width of its word, as
+Tesseract does it, so any language works. pikepdf writes the file. A library with text of its own was tried: fpdf2, with
+OCRmyPDF's font, takes three times as long for a text layer 2.8 times as large.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import io
+import logging
+import math
+import os
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,19 +20,29 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ppocr_jax import __version__
-from ppocr_jax.document.page import Page
-from ppocr_jax.document.pdf_font import InvisibleFont
-from ppocr_jax.document.pdf_picture import encode_picture, own_jpeg
-from ppocr_jax.document.pdf_text import text_operators
+from ppocr_jax.document.output import OutputFile
+from ppocr_jax.document.page import Line, Page, Quad, line_words, quad_height, quad_length
+from ppocr_jax.document.xml import xml_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     import pikepdf
+    from PIL import Image
 
 DEFAULT_DPI = 150.0
 """Dots per inch of a picture that does not say."""
+
 _POINTS_PER_INCH = 72.0
-_LARGEST_SIDE = 14_400.0  # points; viewers refuse larger pages
+_LARGEST_SIDE = 14_400.0  # user units; viewers refuse larger pages
+_LEAST_SIZE = 0.1  # user units; even a word without extent can be found
+_CHAR_WIDTH = 0.5  # advance of every character, em
+_DESCENT = 0.2  # depth of every character below the baseline, em; its height above it is the rest
+_SPARE_CODES = range(0xD800, 0xE000)  # no character's: surrogates
+_BLOCK = 100  # entries of a CMap's block, at most
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_ORIENTATION_TAG = 0x0112
+
+_logger = logging.getLogger("ppocr_jax")
 
 
 class SearchablePdf:
@@ -37,21 +53,24 @@ class SearchablePdf:
             pdf.add(page, image_rgb)
     """
 
-    def __init__(self, path: str | Path | BinaryIO, *, quality: int | None = 85) -> None:
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, *, quality: int | None = 85) -> None:
         """
         Args:
-            path: the file, written to a neighbor first, then renamed; or an open binary file to write to.
+            path: the file, as `OutputFile` takes it: also an open one, or "-" for standard output.
             quality: of JPEG, 1..100, at which pictures are kept; None: lossless, which takes several times the space.
 
         Raises:
             UserError: pikepdf is not installed.
         """
-        self.path = Path(path) if isinstance(path, str | Path) else path
-        self.quality = quality
-        self._pikepdf = _import_pikepdf()
-        self._pdf = self._pikepdf.new()
+        self._output, self.quality = OutputFile(path), quality
+        try:
+            import pikepdf
+        except ImportError as error:
+            raise UserError('writing PDF needs pikepdf: pip install "ppocr-jax[pdf]"') from error
+        self._pikepdf: Any = pikepdf
+        self._pdf = pikepdf.new()
         self._pdf.docinfo["/Producer"] = f"ppocr_jax {__version__}"
-        self._font = InvisibleFont(self._pdf, self._pikepdf)
+        self._font = InvisibleFont(self._pdf, pikepdf)
 
     def add(
         self,
@@ -59,7 +78,8 @@ class SearchablePdf:
         image_rgb: np.ndarray | None,
         *,
         dpi: tuple[float, float] | None = None,
-        original: str | Path | bytes | None = None,
+        user_unit: float = 1.0,
+        original: str | os.PathLike[str] | bytes | None = None,
     ) -> None:
         """Add a page.
 
@@ -67,6 +87,8 @@ class SearchablePdf:
             page: its text.
             image_rgb: (H, W, 3) uint8, the upright picture that was read; None: a page of text alone.
             dpi: (horizontal, vertical) dots per inch; None: `DEFAULT_DPI`.
+            user_unit: in which the page counts, in 1/72 inch; a larger one is taken for a page that viewers would
+                refuse otherwise (more than 14,400 units).
             original: the file that the picture was read from, or its path: a JPEG file is kept as it is where that can
                 be, see `own_jpeg`.
 
@@ -75,19 +97,24 @@ class SearchablePdf:
         """
         if not page.width or not page.height:
             raise ValueError(f"a page without a picture: {page.error}")
-        scale_x, scale_y = _points_per_pixel(page.width, page.height, dpi)
-        wide, high = page.width * scale_x, page.height * scale_y
-        resources = self._pikepdf.Dictionary(Font=self._pikepdf.Dictionary(F1=self._font.object))
+        across, down = dpi or (DEFAULT_DPI, DEFAULT_DPI)
+        wide, high = page.width * _POINTS_PER_INCH / across, page.height * _POINTS_PER_INCH / down
+        unit = max(user_unit, wide / _LARGEST_SIDE, high / _LARGEST_SIDE)
+        wide, high = wide / unit, high / unit
+        resource = self._pikepdf.Dictionary(Font=self._pikepdf.Dictionary(F1=self._font.object))
         content = ""
         if image_rgb is not None:
             stream = self._picture(page, image_rgb, original)
-            resources.XObject = self._pikepdf.Dictionary(Im=stream)
+            resource.XObject = self._pikepdf.Dictionary(Im=stream)
             content = f"q {wide:.3f} 0 0 {high:.3f} 0 0 cm /Im Do Q\n"
-        text = "".join(text_operators(line, self._font, scale_x, scale_y, high) for line in page)
+        scale = wide / page.width, high / page.height
+        text = "".join(_text_operators(line, self._font, *scale, high) for line in page)
         content += f"BT 3 Tr\n{text}ET\n" if text else ""  # 3: neither filled nor stroked
         pdf_page = self._pdf.add_blank_page()
         pdf_page.mediabox = [0, 0, round(wide, 3), round(high, 3)]
-        pdf_page.obj.Resources = resources
+        if unit != 1:
+            pdf_page.obj.UserUnit = round(unit, 6)
+        pdf_page.obj.Resources = resource
         pdf_page.obj.Contents = self._pdf.make_stream(content.encode("ascii"))
 
     def close(self) -> None:
@@ -96,21 +123,18 @@ class SearchablePdf:
         Raises:
             UserError: it cannot be written, or there are no pages.
         """
-        name = self.path if isinstance(self.path, Path) else "the PDF"
-        scratch = self.path.with_name(f".{self.path.name}.part") if isinstance(self.path, Path) else None
         try:
             if not len(self._pdf.pages):
-                raise UserError(f"cannot write {name}: there are no pages")
+                raise UserError(f"cannot write {self._output.name}: there are no pages")
             self._font.finish()
-            self._pdf.save(scratch or self.path, compress_streams=True, deterministic_id=True)
-            if scratch is not None:
-                scratch.replace(self.path)
-        except OSError as error:
-            raise UserError(f"cannot write {name}: {error.strerror or error}") from error
+            with self._output as file:
+                out: Any = (
+                    file if file.seekable() and not self._output.direct else io.BytesIO()
+                )  # qpdf goes back and forth
+                self._pdf.save(out, compress_streams=True, deterministic_id=True)
+                if out is not file:
+                    file.write(out.getvalue())
         finally:
-            if scratch is not None:
-                with suppress(OSError):
-                    scratch.unlink()
             self._pdf.close()
 
     def __enter__(self) -> SearchablePdf:
@@ -122,7 +146,9 @@ class SearchablePdf:
         else:
             self._pdf.close()
 
-    def _picture(self, page: Page, image_rgb: np.ndarray, original: str | Path | bytes | None) -> pikepdf.Object:
+    def _picture(
+        self, page: Page, image_rgb: np.ndarray, original: str | os.PathLike[str] | bytes | None
+    ) -> pikepdf.Object:
         high, wide = image_rgb.shape[:2]
         if (page.width, page.height) != (wide, high):
             raise ValueError(f"the page is of a {page.width}x{page.height} picture, not {wide}x{high}")
@@ -145,17 +171,226 @@ class SearchablePdf:
         return stream
 
 
-def _import_pikepdf() -> Any:
+# Text
+
+
+def _text_operators(line: Line, font: InvisibleFont, scale_x: float, scale_y: float, page_height: float) -> str:
+    """Return what stands between BT and ET for a line: each word in its place, all but the last followed by a space.
+
+    Args:
+        line: in pixels.
+        font: known to the page as /F1.
+        scale_x, scale_y: user units per pixel.
+        page_height: in user units.
+    """
+    words = line_words(line)
+    drawn = []
+    for k, word in enumerate(words, start=1):
+        a, b, c, d = [(x * scale_x, page_height - y * scale_y) for x, y in word.quad]  # y upwards, as PDF has it
+        drawn.append(_word_operators(font.encode(word.text), font.encode(" " * (k < len(words))), (a, b, c, d)))
+    return "".join(drawn)
+
+
+def _word_operators(codes: list[int], after: list[int], quad: Quad) -> str:
+    """Return the operators that fill a quad with characters; those in `after` come behind it."""
+    if not codes:
+        return ""
+    size, wide = max(quad_height(quad), _LEAST_SIZE), max(quad_length(quad), _LEAST_SIZE)
+    (left, top), _, (right, right_bottom), (base, bottom) = quad
+    angle = math.atan2(right_bottom - bottom, right - base)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    up_x, up_y = (left - base) * _DESCENT, (top - bottom) * _DESCENT  # from the quad's lower edge to the baseline
+    stretch = 100 * wide / (len(codes) * _CHAR_WIDTH * size)
+    shown = "".join(f"{code:04x}" for code in codes + after)
+    matrix = f"{cosine:.5f} {sine:.5f} {-sine:.5f} {cosine:.5f} {base + up_x:.3f} {bottom + up_y:.3f}"
+    return f"/F1 {size:.3f} Tf {stretch:.3f} Tz {matrix} Tm <{shown}> Tj\n"
+
+
+class InvisibleFont:
+    """A composite font whose characters all are one glyph without ink, for all of Unicode.
+
+    Codes have two bytes: those of the Basic Multilingual Plane are the characters' own; the others are given spare
+    codes as they come, since some readers do not put surrogate pairs together.
+
+    Its file, invisible.ttf, holds two equal glyphs, a line across their box and back: without an extent PDFium would
+    not find characters that stand alone, or in lines that do not lie. tests/document/test_pdf.py makes it anew.
+
+    Attributes:
+        object: the font in the document.
+    """
+
+    def __init__(self, pdf: pikepdf.Pdf, pikepdf: Any) -> None:
+        self._codes: dict[str, int] = {}
+        self._to_unicode = pdf.make_stream(b"")
+        names, dictionary, em = pikepdf.Name, pikepdf.Dictionary, 1000
+        width, low = round(_CHAR_WIDTH * em), round(-_DESCENT * em)
+        descriptor = dictionary(
+            Type=names.FontDescriptor,
+            FontName=names.GlyphLess,
+            Flags=5,  # of fixed pitch, and with characters beyond Latin
+            FontBBox=[0, low, width, em + low],
+            ItalicAngle=0,
+            Ascent=em + low,
+            Descent=low,
+            CapHeight=em + low,
+            StemV=80,
+            FontFile2=pdf.make_stream(resources.files("ppocr_jax.document").joinpath("invisible.ttf").read_bytes()),
+        )
+        descendant = dictionary(
+            Type=names.Font,
+            Subtype=names.CIDFontType2,
+            BaseFont=names.GlyphLess,
+            CIDSystemInfo=dictionary(Registry=b"Adobe", Ordering=b"Identity", Supplement=0),
+            FontDescriptor=pdf.make_indirect(descriptor),
+            DW=width,
+            CIDToGIDMap=pdf.make_stream(b"\0\1" * 0x10000),  # every character is glyph 1
+        )
+        self.object: pikepdf.Object = pdf.make_indirect(
+            dictionary(
+                Type=names.Font,
+                Subtype=names.Type0,
+                BaseFont=names.GlyphLess,
+                Encoding=names("/Identity-H"),
+                DescendantFonts=[pdf.make_indirect(descendant)],
+                ToUnicode=self._to_unicode,
+            )
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Return the code of each character; control characters and halves of surrogate pairs are U+FFFD."""
+        return [ord(c) if ord(c) < 0x10000 else self._spare_code(c) for c in xml_text(text)]
+
+    def finish(self) -> None:
+        """Say which characters the codes stand for, once all text is encoded."""
+        # Ranges end with their first byte, as PDF wants it (ISO 32000-1, 9.10.3).
+        pages = [page for page in range(0x100) if page << 8 not in _SPARE_CODES]
+        ranges = [f"<{page:02X}00> <{page:02X}FF> <{page:02X}00>" for page in pages]
+        singles = [f"<{code:04X}> <{c.encode('utf-16-be').hex().upper()}>" for c, code in self._codes.items()]
+        blocks = [*_map_blocks("bfrange", ranges), *_map_blocks("bfchar", singles)]
+        self._to_unicode.write(_MAP_HEAD + "".join(blocks).encode("ascii") + _MAP_TAIL)
+
+    def _spare_code(self, character: str) -> int:
+        code = self._codes.get(character)
+        if code is None:
+            if len(self._codes) == len(_SPARE_CODES):
+                _logger.warning("the PDF has too many rare characters: %r cannot be found in it", character)
+                return 0xFFFD
+            code = self._codes[character] = _SPARE_CODES[len(self._codes)]
+        return code
+
+
+_MAP_HEAD = b"""/CIDInit /ProcSet findresource begin
+12 dict begin
+begincmap
+/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def
+/CMapName /Adobe-Identity-UCS def
+/CMapType 2 def
+1 begincodespacerange
+<0000> <FFFF>
+endcodespacerange
+"""
+_MAP_TAIL = b"""endcmap
+CMapName currentdict /CMap defineresource pop
+end
+end
+"""
+
+
+def _map_blocks(kind: str, entries: list[str]) -> list[str]:
+    parts = [entries[k : k + _BLOCK] for k in range(0, len(entries), _BLOCK)]
+    return ["\n".join([f"{len(part)} begin{kind}", *part, f"end{kind}\n"]) for part in parts]
+
+
+# Pictures
+
+
+@dataclass(frozen=True)
+class PdfPicture:
+    """A picture's data, and how to read them.
+
+    Attributes:
+        data: a JPEG file; or the compressed rows of a PNG file, which is what PDF's Flate filter takes.
+        is_jpeg: which of them.
+        colors: 1, gray, or 3, RGB.
+        bits: of each color, 1 or 8.
+    """
+
+    data: bytes
+    is_jpeg: bool
+    colors: int
+    bits: int = 8
+
+
+def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
+    """Compress a picture (H, W, 3) uint8: gray ones as such; those of black and white alone with a bit per pixel.
+
+    Args:
+        image_rgb: the picture.
+        quality: of JPEG, 1..100; None: lossless, as black and white always is.
+    """
+    from PIL import Image
+
+    gray = image_rgb[..., 0]
+    if not (image_rgb[..., 1:] == gray[..., None]).all():
+        image = Image.fromarray(image_rgb)
+    elif ((gray == 0) | (gray == 255)).all():
+        image = Image.fromarray(gray).convert("1", dither=Image.Dither.NONE)
+    else:
+        image = Image.fromarray(gray)
+    colors, bits = (3 if image.mode == "RGB" else 1), (1 if image.mode == "1" else 8)
+    if quality is None or bits == 1:
+        return PdfPicture(_png_rows(image), is_jpeg=False, colors=colors, bits=bits)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, optimize=True)
+    return PdfPicture(out.getvalue(), is_jpeg=True, colors=colors)
+
+
+def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfPicture | None:
+    """Return the file that a picture was read from, if a PDF can hold it as it is.
+
+    That is a JPEG file, whole, of that size, upright, and gray or YCbCr: what every PDF reader decodes alike.
+
+    Args:
+        original: the file, or where it is; what is no file, such as a URL, gives None.
+        width, height: of the upright picture.
+    """
+    from PIL import Image
+
     try:
-        import pikepdf
-    except ImportError as error:
-        raise UserError('writing PDF needs pikepdf: pip install "ppocr-jax[pdf]"') from error
-    return pikepdf
+        data = original if isinstance(original, bytes) else _jpeg_file(Path(original))
+        if not (data.startswith(_JPEG_START) and data.rstrip(b"\0").endswith(_JPEG_END)):
+            return None
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            fits = image.format == "JPEG" and image.size == (width, height) and _decodes_alike(image)
+            return PdfPicture(data, is_jpeg=True, colors=len(image.getbands())) if fits else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+        return None
 
 
-def _points_per_pixel(width: int, height: int, dpi: tuple[float, float] | None) -> tuple[float, float]:
-    """Along x and y; smaller than the resolution says where the page would be larger than viewers take."""
-    across, down = dpi or (DEFAULT_DPI, DEFAULT_DPI)
-    scale_x, scale_y = _POINTS_PER_INCH / across, _POINTS_PER_INCH / down
-    shrink = min(1.0, _LARGEST_SIDE / (width * scale_x), _LARGEST_SIDE / (height * scale_y))
-    return scale_x * shrink, scale_y * shrink
+def _jpeg_file(path: Path) -> bytes:
+    """Return a file's bytes; of one that is not JPEG's only the first."""
+    with path.open("rb") as file:
+        start = file.read(len(_JPEG_START))
+        return start + file.read() if start == _JPEG_START else start
+
+
+def _decodes_alike(image: Image.Image) -> bool:
+    upright = image.getexif().get(_ORIENTATION_TAG, 1) not in range(2, 9)
+    if image.mode == "L":
+        return upright
+    # Three colors that are RGB already are told from YCbCr by an Adobe marker, or by their names.
+    names = bytes(layer[0] for layer in getattr(image, "layer", ()))
+    return upright and image.mode == "RGB" and image.info.get("adobe_transform", 1) == 1 and names != b"RGB"
+
+
+def _png_rows(image: Image.Image) -> bytes:
+    """Return the data of a PNG file's IDAT chunks, each of which is length, name, data and a checksum."""
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    file, position, rows = out.getvalue(), 8, b""
+    while position < len(file):
+        length = int.from_bytes(file[position : position + 4], "big")
+        if file[position + 4 : position + 8] == b"IDAT":
+            rows += file[position + 8 : position + 8 + length]
+        position += 12 + length
+    return rows

@@ -1,10 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
-from ppocr_jax.document import label_fonts
-from ppocr_jax.document.draw import draw_page
-from ppocr_jax.document.label_fonts import drawable, font_for
+from ppocr_jax.document.draw import LabelFonts, draw_page
 from ppocr_jax.document.page import Line, Page
 
 
@@ -96,29 +95,66 @@ def test_quads_beyond_the_border_and_points(image_rgb, corners):
     assert panel_of(image_rgb, Line(corners, "x", 0.9)).shape == (120, 300, 3)
 
 
-def test_without_system_fonts_the_built_in_one_is_used(image_rgb, monkeypatch):
-    monkeypatch.setattr(label_fonts, "FONTS", ("no-such-font.ttf",))
-    label_fonts._face.cache_clear()
+def written(text: str, fonts: LabelFonts, size: int = 24) -> np.ndarray:
+    """Ink (40, 400) of a text, 0 or 255, on a baseline in row 30."""
+    image = Image.new("RGB", (400, 40), "white")
+    fonts.draw(ImageDraw.Draw(image), (4, 30), text, size, (0, 0, 0), anchor="ls")
+    return np.asarray(image)[..., 0] < 128
+
+
+def test_without_system_fonts_the_built_in_one_is_used():
+    fonts = LabelFonts(["no-such-font.ttf"])
+    assert written("Hello", fonts).sum() > 100
+    assert not np.array_equal(written("Hello", fonts), written("Jello", fonts))
+
+
+def test_each_character_has_a_font_that_has_it():
+    """A font is looked for character by character: ideographs beside Latin letters need no font that has both."""
+    fonts = LabelFonts()
+    if np.array_equal(written("字", fonts), written("U+5B57 ", fonts)):
+        pytest.skip("needs a font with ideographs, such as fonts-noto-cjk or fonts-droid-fallback")
+    characters = "aé€Ж字体"
+    pictures = [written(c, fonts) for c in characters]
+    assert all(picture.any() for picture in pictures)
+    different = [not np.array_equal(a, b) for i, a in enumerate(pictures) for b in pictures[:i]]
+    assert all(different), "one of them is the box that stands for what a font lacks"
+    together = written(characters, fonts)
+    assert together.sum() == pytest.approx(sum(picture.sum() for picture in pictures), rel=0.1)
+
+
+def test_fonts_stand_on_one_baseline():
+    """The second font is only there for the sharp; letters of the first stand where they would without it."""
+    if not all(map(can_open, ("DejaVuSans.ttf", "LiberationSans-Regular.ttf"))):
+        pytest.skip("needs fonts-dejavu-core and fonts-liberation")
+    both = LabelFonts(["LiberationSans-Regular.ttf", "DejaVuSans.ttf"])
+    alone = written("HH", both)
+    assert np.array_equal(np.nonzero(alone.any(axis=1)), np.nonzero(written("H\u2588H", both)[:, :20].any(axis=1)))
+    assert both.length("H\u266fH", 24) > both.length("HH", 24)
+
+
+def can_open(name: str) -> bool:
     try:
-        assert ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "Hello", 0.9))).sum() > 100
-    finally:
-        label_fonts._face.cache_clear()
+        return bool(ImageFont.truetype(name, 10))
+    except OSError:
+        return False
 
 
-def test_each_text_has_a_font_that_has_its_characters():
-    """Different characters look different: none is the box that stands for what a font lacks."""
-    if "U+" in drawable("字体"):
-        pytest.skip("needs a font with ideographs, such as fonts-noto-cjk or fonts-wqy-zenhei")
-    for text in ("aé€Ж", "字体", "aé字"):
-        font = font_for(text, 24)
-        assert drawable(text) == text
-        assert len({bytes(font.getmask(c)) for c in text}) == len(text)
+def test_anchors():
+    fonts = LabelFonts()
+    image = Image.new("RGB", (200, 60), "white")
+    pen = ImageDraw.Draw(image)
+    fonts.draw(pen, (100, 30), "xox", 20, (0, 0, 0), anchor="rm")
+    rows, columns = np.nonzero(np.asarray(image)[..., 0] < 128)
+    assert 90 < columns.max() <= 100
+    assert 100 - columns.min() == pytest.approx(fonts.length("xox", 20), abs=4)
+    assert 20 < rows.min() < rows.max() < 45
 
 
 def test_characters_without_a_font_are_spelled_out(image_rgb):
-    assert drawable("a\n\ud800\U0010fffd b") == "aU+000A U+D800 U+10FFFD  b"
-    spelled = ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "\n\0\ud800", 0.9)))
-    assert spelled.sum() > 200
+    fonts = LabelFonts()
+    for text, spelled in (("\n", "U+000A "), ("\ud800", "U+D800 "), ("a\U0010fffd b", "aU+10FFFD  b")):
+        assert np.array_equal(written(text, fonts), written(spelled, fonts))
+    assert ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "\n\0\ud800", 0.9))).sum() > 200
 
 
 def test_page_of_another_picture(image_rgb):

@@ -1,11 +1,13 @@
 """Searchable PDF files, read by PDFium and by Poppler."""
 
 import html
+import importlib
 import io
 import re
 import shutil
 import subprocess
 import unicodedata
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from PIL import Image
 from ppocr_jax.document.page import Line, Page
 from ppocr_jax.document.pdf import DEFAULT_DPI, SearchablePdf
 from ppocr_jax.errors import UserError
+from ppocr_jax.images import read_pages
 from tests.document.pages import EMPTY, FAILED, PAGE, TEXTS, box, line
 
-pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
+pikepdf = pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
 pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
 
 
@@ -228,12 +231,54 @@ def test_strange_texts_do_no_harm(tmp_path: Path):
     assert all(part in text for part in ("lone", "flat", "😀", "beyond"))
 
 
-def test_huge_pages_are_made_smaller(tmp_path: Path):
+def boxes_of(path: Path) -> list[tuple[list[float], float]]:
+    with pikepdf.open(path) as document:
+        return [([float(x) for x in p.mediabox], float(p.obj.get("/UserUnit", 1))) for p in document.pages]
+
+
+def test_huge_pages_count_in_larger_units(tmp_path: Path):
+    """200 inches is the most that viewers take without; with a user unit the page is as large as its picture."""
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
         pdf.add(Page(20000, 10, ()), np.zeros((10, 20000, 3), np.uint8), dpi=(10, 10))
-    width, height = pdfium.PdfDocument(tmp_path / "a.pdf").get_page_size(0)
-    assert width == pytest.approx(14400)
-    assert height == pytest.approx(7.2)
+        pdf.add(EMPTY, None, dpi=(72, 72))
+    assert boxes_of(tmp_path / "a.pdf") == [([0, 0, 14400, 7.2], 10), ([0, 0, 100, 80], 1)]
+
+
+def test_a_user_unit_is_kept(tmp_path: Path):
+    """A page read from a PDF whose unit is 3/72 inch becomes one of that size and unit, its words in their places."""
+    with SearchablePdf(tmp_path / "a.pdf") as pdf:
+        pdf.add(PAGE, picture(PAGE), dpi=(72, 72), user_unit=3)
+    assert boxes_of(tmp_path / "a.pdf") == [([0, 0, 200, pytest.approx(400 / 3, abs=0.001)], 3)]
+    (read,) = read_pages(tmp_path / "a.pdf", dpi=72)
+    assert (read.user_unit, read.dpi) == (3, (72, 72))
+    assert np.abs(read.image_rgb[:400, :600].astype(int) - picture(PAGE)).mean() < 2
+
+
+def test_the_font_is_what_fonttools_makes():
+    """invisible.ttf: two glyphs without ink, each a line across its box and back."""
+    font_tools = pytest.importorskip("fontTools.ttLib")
+    builder = importlib.import_module("fontTools.fontBuilder").FontBuilder(1000, isTTF=True)
+    pen = importlib.import_module("fontTools.pens.ttGlyphPen").TTGlyphPen(None)
+    pen.moveTo((0, -200))
+    pen.lineTo((500, 800))
+    pen.closePath()
+    names = [".notdef", "any"]
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap({})
+    builder.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (500, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    made = io.BytesIO()
+    builder.save(made)
+    shipped = resources.files("ppocr_jax.document").joinpath("invisible.ttf").read_bytes()
+
+    def tables(data: bytes) -> dict[str, bytes]:
+        font = font_tools.TTFont(io.BytesIO(data), lazy=True)
+        read = {tag: font.reader[tag] for tag in font.reader.keys()}  # noqa: SIM118
+        read["head"] = read["head"][:8] + read["head"][16:20] + read["head"][36:]  # without checksum and times
+        return read
+
+    assert tables(shipped) == tables(made.getvalue())
 
 
 def test_other_sizes_and_places_that_cannot_be_written(tmp_path: Path):
@@ -246,6 +291,14 @@ def test_other_sizes_and_places_that_cannot_be_written(tmp_path: Path):
     with pytest.raises(UserError, match="cannot write"), SearchablePdf(tmp_path / "none" / "a.pdf") as pdf:
         pdf.add(EMPTY, picture(EMPTY))
     assert [path.name for path in tmp_path.iterdir()] == ["a.pdf"]
+
+
+def test_standard_output_and_open_files(tmp_path: Path, capfdbinary: pytest.CaptureFixture):
+    file = io.BytesIO()
+    for target in (tmp_path / "a.pdf", file, "-"):
+        with SearchablePdf(target) as pdf:
+            pdf.add(PAGE, picture(PAGE))
+    assert (tmp_path / "a.pdf").read_bytes() == file.getvalue() == capfdbinary.readouterr().out
 
 
 def test_a_document_without_pages_is_refused(tmp_path: Path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppocr_jax.document import WITH_WORDS, WRITERS, write_pages
+from ppocr_jax.document import WITH_WORDS, WRITERS, format_of, write_pages
 from ppocr_jax.document.page import Page
 from ppocr_jax.document.save import TEXT_SUFFIXES
 from ppocr_jax.errors import UserError
@@ -88,6 +88,29 @@ def test_words_where_a_format_can_hold_them(name: str):
     else:
         with pytest.raises(UserError, match="json, jsonl, csv, tsv, hocr, alto only"):
             write_pages([PAGE], name, words=True)
+
+
+def test_the_picture_that_was_read_is_not_overwritten(tmp_path: Path):
+    own = tmp_path / "own.png"
+    Image.fromarray(PICTURE).save(own)
+    before = own.read_bytes()
+    page = replace(PAGE, source=str(own))
+    with pytest.raises(UserError, match=r"own\.png is a file to be read"):
+        page.save(own)
+    with pytest.raises(UserError, match=r"own\.png is a file to be read"):
+        PAGE.save(own, image=own)
+    assert own.read_bytes() == before
+
+
+@pytest.mark.parametrize(("path", "name"), [("a.PDF", "pdf"), ("b/a.html", "hocr"), ("out", "text"), ("-", "text")])
+def test_format_of_a_path(path: str, name: str):
+    assert format_of(path) == name
+
+
+def test_a_suffix_that_names_no_format_of_text():
+    for path in ("x.docx", "x.png"):
+        with pytest.raises(UserError, match=r"names no format; there are \.txt, .*, \.pdf$"):
+            format_of(path)
 
 
 def test_unknown_formats_are_refused():
