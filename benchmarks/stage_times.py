@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ppocr_jax import OCR
-from ppocr_jax.inference import page_reader, pipeline, stages
+from ppocr_jax.inference import classify, detect, page, recognize
+from ppocr_jax.inference import ocr as reading
 
 STAGES = ("open", "det prepare", "det", "boxes", "crop", "cls prepare", "cls", "rec prepare", "rec", "text", "words")
 
@@ -38,20 +39,21 @@ def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
 
         return run
 
-    reader = ocr._reader  # the stages of a benchmark's own object
     wrapped = [
-        (pipeline, "load_image", timed("open", pipeline.load_image)),
-        (stages, "detector_picture", timed("det prepare", stages.detector_picture)),
-        (stages, "boxes_from_map", timed("boxes", stages.boxes_from_map)),
-        (page_reader, "perspective_crop", timed("crop", page_reader.perspective_crop)),
-        (stages, "_line_batch", timed("{} prepare", stages._line_batch)),
-        (stages, "ctc_greedy_decode", timed("text", stages.ctc_greedy_decode)),
-        (page_reader, "line_words", timed("words", page_reader.line_words)),
-        (stages.TextClassifier, "__call__", entering("cls", stages.TextClassifier.__call__)),
-        (stages.TextRecognizer, "__call__", entering("rec", stages.TextRecognizer.__call__)),
+        (reading, "load_image", timed("open", reading.load_image)),
+        (detect, "detector_picture", timed("det prepare", detect.detector_picture)),
+        (detect, "boxes_from_map", timed("boxes", detect.boxes_from_map)),
+        (page, "perspective_crop", timed("crop", page.perspective_crop)),
+        (classify, "line_batch", timed("{} prepare", classify.line_batch)),
+        (recognize, "line_batch", timed("{} prepare", recognize.line_batch)),
+        (recognize, "ctc_greedy_decode", timed("text", recognize.ctc_greedy_decode)),
+        (page, "line_words", timed("words", page.line_words)),
+        (classify.TextClassifier, "__call__", entering("cls", classify.TextClassifier.__call__)),
+        (recognize.TextRecognizer, "__call__", entering("rec", recognize.TextRecognizer.__call__)),
     ]
     before = [(place, name, getattr(place, name)) for place, name, _ in wrapped]
-    parts = {"det": reader.detector, "cls": reader.classifier, "rec": reader.recognizer}
+    stages = ocr.stages
+    parts = {"det": stages.detector, "cls": stages.classifier, "rec": stages.recognizer}
     networks = {name: part.backend for name, part in parts.items() if part is not None}
     for place, name, function in wrapped:
         setattr(place, name, function)

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "OCR": "ppocr_jax.inference.pipeline",
+    "OCR": "ppocr_jax.inference.ocr",
     "Page": "ppocr_jax.document.page",
     "Line": "ppocr_jax.document.page",
     "Word": "ppocr_jax.document.page",

@@ -58,6 +58,20 @@ def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
     return np.roll(quad, 2, axis=-2)
 
 
+def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.ndarray:
+    """Return points (..., 2) of a picture in the pixels of that picture turned counter-clockwise.
+
+    Args:
+        points: in the pixels of the picture as it is.
+        degrees: a multiple of 90; turning by -90 is turning by 270.
+        size: (height, width) of the picture as it is.
+    """
+    last_x, last_y = size[1] - 1, size[0] - 1
+    x, y = points[..., 0], points[..., 1]
+    turned = {0: (x, y), 90: (y, last_x - x), 180: (last_x - x, last_y - y), 270: (last_y - y, x)}[degrees % 360]
+    return np.stack(turned, axis=-1)
+
+
 def signed_area(points: np.ndarray) -> float:
     """Shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
     x, y = np.asarray(points, np.float64).T

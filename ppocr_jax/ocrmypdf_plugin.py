@@ -26,7 +26,7 @@ from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage, read_pages
 from ppocr_jax.inference.model_folder import builtin_models, load_model_folder
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.ocr import OCR
 
 DEFAULT_MODEL = "en"
 _LANGUAGES = {"en": {"eng"}}  # of built-in models, in Tesseract's names

@@ -119,6 +119,13 @@ def resize_pad_line(
     return out
 
 
+def line_batch(
+    pictures: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
+) -> np.ndarray:
+    """Put line pictures through `resize_pad_line`: float32 (N, height, width, 3)."""
+    return np.stack([resize_pad_line(p, height=height, width=width, normalization=normalization) for p in pictures])
+
+
 def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3) -> list[tuple[int, int]]:
     """The parts (left, right) in which a line picture is seen that is too long for `width` at `height`.
 

@@ -15,8 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.model_folder import ModelFolder, write_model_json
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, ModelFolder, RecognizerSpec, write_model_json
 
 CHARSET = Charset(("a", "b", "c"))
 COLORS = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255)}

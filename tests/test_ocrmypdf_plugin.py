@@ -20,7 +20,7 @@ from ocrmypdf.exceptions import BadArgsError, MissingDependencyError  # noqa: E4
 
 from ppocr_jax.document.page import Page  # noqa: E402
 from ppocr_jax.document.pdf import SearchablePdf  # noqa: E402
-from ppocr_jax.inference.pipeline import OCR  # noqa: E402
+from ppocr_jax.inference.ocr import OCR  # noqa: E402
 from ppocr_jax.ocrmypdf_plugin import PpOcrEngine  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -67,7 +67,7 @@ def _try_reading(model: str) -> int:
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    from ppocr_jax.inference.pipeline import OCR
+    from ppocr_jax.inference.ocr import OCR
 
     image = Image.new("RGB", (320, 96), "white")
     ImageDraw.Draw(image).text((30, 30), _WORD, fill="black", font=ImageFont.load_default(32))

@@ -14,7 +14,7 @@ from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppocr_jax.charset import Charset
-    from ppocr_jax.inference.pipeline import OCR
+    from ppocr_jax.inference.ocr import OCR
 
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
     from ppocr_jax.inference.model_folder import load_model_folder
-    from ppocr_jax.inference.pipeline import OCR
+    from ppocr_jax.inference.ocr import OCR
 
     model_folder = load_model_folder(args.model)
     if args.task == "cls":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ppocr_jax.commands.common import positive, share
 
 if TYPE_CHECKING:
-    from ppocr_jax.inference.pipeline import OCR
+    from ppocr_jax.inference.ocr import OCR
 
 _TEXT_FORMATS = ("text", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
 _FORMATS = (*_TEXT_FORMATS, "pdf")
@@ -88,12 +88,22 @@ def run(args: argparse.Namespace) -> int:
             written.
     """
     from ppocr_jax.commands.infer_output import Output
-    from ppocr_jax.commands.infer_pages import read_inputs
     from ppocr_jax.images import find_inputs
 
     inputs = find_inputs(args.image, recursive=args.recursive, allow_url=args.allow_url)
     output = Output(args)
-    results = read_inputs(inputs, lambda: make_ocr(args), args, skip=output.done)
+    results = make_ocr(args).read_with_pictures(
+        inputs,
+        pages=args.pages,
+        password=args.password,
+        frames=args.frames,
+        dpi=args.dpi,
+        allow_url=args.allow_url,
+        on_error="page" if len(inputs) > 1 else "raise",
+        skip=output.done,
+        explain=args.explain,
+        workers=args.threads,
+    )
     return output.write(results)
 
 
@@ -104,7 +114,7 @@ def make_ocr(args: argparse.Namespace) -> OCR:
         UserError: the model cannot be loaded, or a value makes no sense.
     """
     from ppocr_jax.errors import UserError
-    from ppocr_jax.inference.pipeline import OCR
+    from ppocr_jax.inference.ocr import OCR
 
     files = {name: getattr(args, name) for name in ("det", "cls", "rec", "charset") if getattr(args, name)}
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}

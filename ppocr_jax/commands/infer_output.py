@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 from ppocr_jax.commands.common import write_image
-from ppocr_jax.commands.infer_pages import ReadPage, page_name
 from ppocr_jax.commands.progress import Progress
-from ppocr_jax.document import write_pages
+from ppocr_jax.document import pages_in_jsonl, write_pages
 from ppocr_jax.document.page import Page
 from ppocr_jax.document.save import TEXT_SUFFIXES
 from ppocr_jax.errors import UserError
+from ppocr_jax.images import InputPage
+
+ReadPage: TypeAlias = tuple[Page, InputPage | None]
+"""A page with the picture it was read from; without one where it could not be read (`page.error`)."""
 
 
 class Output:
@@ -39,7 +42,7 @@ class Output:
             raise UserError("--resume goes on with --format jsonl and an --output FILE")
         if args.words and self.format == "pdf":
             raise UserError("--words: a PDF always holds them")
-        self.done = _rows_done(args.output) if args.resume and args.output.exists() else set()
+        self.done = pages_in_jsonl(args.output, repair=True) if args.resume and args.output.exists() else set()
         self._failed = False
         self._names: set[Path] = set()
 
@@ -56,36 +59,37 @@ class Output:
             if self.format == "pdf":
                 self._write_pdf(pages)
             else:
-                self._write_text(write_pages((entry.page for entry in pages), self.format, words=self.args.words))
+                self._write_text(write_pages((page for page, _ in pages), self.format, words=self.args.words))
         return int(self._failed)
 
     def _watched(self, results: Iterator[ReadPage], progress: Progress) -> Iterator[ReadPage]:
         """The pages, after all that is done with each beside writing it."""
-        for number, entry in enumerate(results, start=1):
-            progress.count(entry.page.source)
-            if entry.page.error:
+        for number, (page, picture) in enumerate(results, start=1):
+            progress.count(page.source)
+            if page.error:
                 self._failed = True
-                progress.say(f"infer: {entry.page.error}")
-            for warning in entry.page.warnings:
-                progress.say(f"infer: {entry.page.source}: {warning}")
-            if self.args.draw is not None and entry.source is not None:
-                self._draw(entry, number)
-            yield entry
+                progress.say(f"infer: {page.error}")
+            for warning in page.warnings:
+                progress.say(f"infer: {page.source}: {warning}")
+            if self.args.draw is not None and picture is not None:
+                self._draw(page, picture, number)
+            yield page, picture
 
-    def _draw(self, entry: ReadPage, number: int) -> None:
+    def _draw(self, page: Page, picture: InputPage, number: int) -> None:
         from ppocr_jax.document.draw import draw_page
 
-        assert entry.source is not None
         path = self.args.draw
         if not path.suffix or path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
-            path = self._free_name(path, entry.page)
+            path = self._free_name(path, page)
         elif number > 1:
             raise UserError(f"--draw {path} is one picture, but there are several pages: name a folder")
-        write_image(path, draw_page(entry.source.image_rgb, entry.page))
+        write_image(path, draw_page(picture.image_rgb, page))
 
     def _free_name(self, folder: Path, page: Page) -> Path:
         """A picture's name in a folder, with a count where two would be the same."""
+        from ppocr_jax.inference.ocr import page_name
+
         stem = page_name(page)
         name, count = folder / f"{stem}.png", 1
         while name in self._names:
@@ -98,9 +102,9 @@ class Output:
         from ppocr_jax.document.pdf import SearchablePdf
 
         with SearchablePdf(self.args.output) as pdf:
-            for entry in pages:
-                if entry.source is not None:
-                    pdf.add(entry.page, entry.source.image_rgb, dpi=entry.source.dpi)
+            for page, picture in pages:
+                if picture is not None:
+                    pdf.add(page, picture.image_rgb, dpi=picture.dpi)
 
     def _write_text(self, pieces: Iterable[str]) -> None:
         path = self.args.output
@@ -142,27 +146,3 @@ def _write_whole(path: Path, pieces: Iterable[str]) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _rows_done(path: Path) -> set[tuple[str, int]]:
-    """Pages in a JSON Lines file. A last row that was broken off is cut away.
-
-    Raises:
-        UserError: another row is not a page.
-    """
-    try:
-        rows = path.read_bytes().splitlines(keepends=True)
-        if rows and not rows[-1].endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(sum(map(len, rows[:-1])))
-            rows.pop()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    done = set()
-    for number, row in enumerate(rows, start=1):
-        try:
-            page = Page.from_dict(json.loads(row))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}:{number} is not a page written by infer; --resume cannot go on with it") from error
-        done.add((page.source, page.number))
-    return done

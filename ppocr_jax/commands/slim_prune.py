@@ -107,7 +107,7 @@ def _ratios_by_loss(
 
 def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
     from ppocr_jax.config import DetConfig, DetDataConfig, DetReadingConfig, LabelSource
-    from ppocr_jax.inference.specs import DetectorSpec
+    from ppocr_jax.inference.model_folder import DetectorSpec
     from ppocr_jax.models import build_model
     from ppocr_jax.training.validation import detector_evaluation
 

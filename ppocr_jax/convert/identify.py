@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ppocr_jax.convert.paddle import differing_names, learner_names, split_learners, variables_from_paddle
-from ppocr_jax.inference.specs import SPECS, NetworkSpec
+from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
 from ppocr_jax.models.ops import native_ops

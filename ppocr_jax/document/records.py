@@ -6,11 +6,14 @@ import csv
 import io
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ppocr_jax.document.page import Page, Quad, line_words
 from ppocr_jax.document.text import encodable
+from ppocr_jax.errors import UserError
 
 _CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 LINE_COLUMNS = ("image", "page", "line", "text", "confidence", "detection_score", "angle", *_CORNERS)
@@ -65,3 +68,31 @@ def csv_row(values: Iterable[Any], delimiter: str = ",") -> str:
 
 def _corners(quad: Quad) -> list[str]:
     return [f"{value:g}" for point in quad for value in point]
+
+
+def pages_in_jsonl(path: Path, *, repair: bool = False) -> set[tuple[str, int]]:
+    """Return (source, number) of the pages in a JSON Lines file, as `OCR.read` takes them to `skip`.
+
+    Args:
+        path: a file as `to_jsonl` writes it. Its last row does not count where it was broken off.
+        repair: cut such a row off, so that writing can go on.
+
+    Raises:
+        UserError: the file cannot be read, or another row is not a page.
+    """
+    try:
+        rows = path.read_bytes().splitlines(keepends=True)
+        if rows and not rows[-1].endswith(b"\n"):
+            rows.pop()
+            if repair:
+                os.truncate(path, sum(map(len, rows)))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    done = set()
+    for number, row in enumerate(rows, start=1):
+        try:
+            page = Page.from_dict(json.loads(row))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}:{number} is not a page written by infer; --resume cannot go on with it") from error
+        done.add((page.source, page.number))
+    return done

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ppocr_jax import __version__
-from ppocr_jax.inference.specs import NetworkSpec
+from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.training.network import TrainedNetwork
 
 _STORED_ELSEWHERE = {field.name for field in fields(NetworkSpec)} | {"normalization"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ppocr_jax.inference.jax_backend import JaxBackend
+from ppocr_jax.inference.many import in_background
 from ppocr_jax.inference.model_folder import ModelError, ModelFolder
 from ppocr_jax.inference.onnx_session import make_session, providers_of
 from ppocr_jax.onnx_graph.graph import Header, OnnxFileError, Shape, read_header
@@ -160,6 +161,12 @@ def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
     """Images in batches of just `size`, for a network that takes no other; the last image is repeated to fill up."""
     padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
     return [padded[start : start + size] for start in range(0, len(padded), size)]
+
+
+def load_ahead(backend: Backend, workers: int) -> None:
+    """Begin to load a network, if that is to be done and there are cores to do it beside other work."""
+    if workers > 1 and isinstance(backend, OnnxBackend) and not backend.loaded:
+        in_background(backend.load)
 
 
 def first_height(backend: Backend, heights: Sequence[int]) -> int:

@@ -1,48 +1,83 @@
-"""Many pictures: read ahead in threads, given in order."""
+"""Work done at the same time: pieces of one picture on several cores, several pictures, calls that share a device."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from itertools import islice
-from typing import Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ppocr_jax.document.page import Page
-from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageSource, describe_source
+import numpy as np
+
+if TYPE_CHECKING:
+    from ppocr_jax.inference.backends import Backend
 
 T = TypeVar("T")
 R = TypeVar("R")
-OnError: TypeAlias = Literal["raise", "page"]
-_ERRORS_HANDLED = ("raise", "page")
 
 
-def read_many(
-    read: Callable[[ImageSource], Page], sources: Iterable[ImageSource], *, workers: int, on_error: OnError = "raise"
-) -> Iterator[Page]:
-    """`read` every source in `workers` threads.
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    No more than two sources a worker are taken ahead, so that an endless iterator is no problem and memory stays flat.
 
-    Args:
-        read: from a source to its page; a `UserError` says that the source is to blame.
-        sources: the pictures.
-        workers: threads.
-        on_error: "raise" a source's error when its turn comes, or give a `Page` of size 0 x 0 with the message as its
-            `error`.
+def parallel_map(function: Callable[[T], R], items: Sequence[T], *, workers: int) -> list[R]:
+    """`[function(item) for item in items]`, up to `workers` at a time; the calling thread is one of them.
 
-    Yields:
-        pages, in the order of the sources.
-
-    Raises:
-        ValueError: fewer than one worker, or another `on_error`.
+    The others come from a pool shared by the whole process, so that many callers do not make many threads. They need
+    not come at all: the calling thread does what they leave.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}")
-    if on_error not in _ERRORS_HANDLED:
-        raise ValueError(f"on_error must be one of {', '.join(_ERRORS_HANDLED)}, not {on_error!r}")
-    return ordered_map(_recorded(read) if on_error == "page" else read, sources, workers=workers)
+    if workers <= 1 or len(items) <= 1:
+        return [function(item) for item in items]
+    results: dict[int, R] = {}
+    numbered = _Shared(iter(enumerate(items)))
+
+    def work() -> None:
+        for index, item in numbered:
+            results[index] = function(item)
+
+    helpers = [_pool(os.getpid()).submit(work) for _ in range(min(workers, len(items)) - 1)]
+    try:
+        work()
+    finally:
+        numbered.stop()
+        started = [helper for helper in helpers if not helper.cancel()]
+        failures = [error for helper in started if (error := helper.exception()) is not None]
+    if failures:
+        raise failures[0]
+    return [results[index] for index in range(len(items))]
+
+
+def in_background(function: Callable[[], object]) -> None:
+    """Begin to call a function in that pool; its result and its errors are nobody's."""
+    _pool(os.getpid()).submit(function)
+
+
+class _Shared(Iterator[T]):
+    """An iterator that several threads draw from."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items, self._lock = items, threading.Lock()
+
+    def __next__(self) -> T:
+        with self._lock:
+            return next(self._items)
+
+    def stop(self) -> None:
+        """Give nothing more."""
+        with self._lock:
+            self._items = iter(())
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """One for each process: threads do not survive a fork."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix=f"ppocr_jax-{process}")
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
@@ -59,11 +94,118 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _recorded(read: Callable[[ImageSource], Page]) -> Callable[[ImageSource], Page]:
-    def read_or_record(source: ImageSource) -> Page:
-        try:
-            return read(source)
-        except UserError as error:
-            return Page(0, 0, (), describe_source(source), error=str(error))
+@dataclass
+class _Request(Generic[T, R]):
+    items: Sequence[T]
+    results: list[R] | None = None
+    error: BaseException | None = None
 
-    return read_or_record
+
+@dataclass
+class Combined(Generic[T, R]):
+    """A function of lists for many threads: what calls arrive while it runs is done in one next call.
+
+    No call waits for others to come. One that fails is a failure of all that were combined with it.
+
+    Attributes:
+        function: from items to as many results; never called twice at a time.
+        most: items of one call, unless a single caller brings more.
+    """
+
+    function: Callable[[Sequence[T]], Sequence[R]]
+    most: int
+    _waiting: list[_Request[T, R]] = field(default_factory=list)
+    _list: threading.Lock = field(default_factory=threading.Lock)
+    _device: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, items: Sequence[T]) -> list[R]:
+        """Results of `items`, in their order."""
+        request: _Request[T, R] = _Request(items)
+        with self._list:
+            self._waiting.append(request)
+        with self._device:
+            if request.results is None and request.error is None:  # nobody did it while we waited
+                self._run(self._take(request))
+        if request.error is not None:
+            raise request.error
+        assert request.results is not None
+        return request.results
+
+    def _take(self, first: _Request[T, R]) -> list[_Request[T, R]]:
+        """The request and others that wait, as many as go into a call."""
+        with self._list:
+            taken, room = [first], self.most - len(first.items)
+            for request in self._waiting:
+                if request is not first and len(request.items) <= room:
+                    taken.append(request)
+                    room -= len(request.items)
+            chosen = {id(request) for request in taken}
+            self._waiting = [request for request in self._waiting if id(request) not in chosen]
+        return taken
+
+    def _run(self, requests: list[_Request[T, R]]) -> None:
+        try:
+            results = list(self.function([item for request in requests for item in request.items]))
+        except BaseException as error:
+            for request in requests:
+                request.error = error
+            return
+        for request in requests:
+            request.results, results = results[: len(request.items)], results[len(request.items) :]
+
+
+class CombinedStage(Generic[R]):
+    """A direction classifier or recognizer whose calls are combined: lines of several pictures share batches."""
+
+    def __init__(self, stage: Any, most: int) -> None:
+        """
+        Args:
+            stage: from crops, and `batch_size`, to a result for each.
+            most: crops of a call.
+        """
+        self._stage, self._most = stage, most
+        self._by_batch_size: dict[int, Combined[np.ndarray, R]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def spec(self) -> Any:
+        """The stage's."""
+        return self._stage.spec
+
+    @property
+    def backend(self) -> Backend:
+        """The stage's."""
+        return self._stage.backend
+
+    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int) -> list[R]:
+        """As the stage's."""
+        with self._lock:
+            if batch_size not in self._by_batch_size:
+                run = partial(self._stage, batch_size=batch_size)
+                self._by_batch_size[batch_size] = Combined(run, self._most)
+        return self._by_batch_size[batch_size](crops)
+
+
+class CombinedBackend:
+    """A network whose calls are combined where their images are of one size."""
+
+    def __init__(self, backend: Backend, most: int) -> None:
+        """
+        Args:
+            backend: the network.
+            most: images of a call.
+        """
+        self._combined: Combined[np.ndarray, np.ndarray] = Combined(partial(by_size, backend), most)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `Backend`."""
+        return np.stack(self._combined(list(images)))
+
+
+def by_size(backend: Backend, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The network's output for each image (H, W, 3), those of equal size in one batch."""
+    outputs: dict[int, np.ndarray] = {}
+    for shape in dict.fromkeys(image.shape for image in images):
+        alike = [i for i, image in enumerate(images) if image.shape == shape]
+        outputs.update(zip(alike, backend(np.stack([images[i] for i in alike])), strict=True))
+    return [outputs[i] for i in range(len(images))]

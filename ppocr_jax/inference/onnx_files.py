@@ -12,8 +12,16 @@ import numpy as np
 
 from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.inference.backends import OnnxBackend, first_height
-from ppocr_jax.inference.model_folder import ModelError, ModelFolder, parse_spec
-from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import (
+    SPECS,
+    ClassifierSpec,
+    DetectorSpec,
+    ModelError,
+    ModelFolder,
+    NetworkSpec,
+    RecognizerSpec,
+    parse_spec,
+)
 
 _OWN = "ppocr_jax_version"
 # v3 and later read lines of 48 pixels, v1 and v2 of 32.

@@ -9,9 +9,11 @@ import numpy as np
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import Backend, make_backend
+from ppocr_jax.inference.classify import TextClassifier
+from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.model_folder import TASKS, ModelFolder
-from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.stages import TextClassifier, TextDetector, TextRecognizer
+from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.recognize import TextRecognizer
 
 MOST_INPUTS = {"det": 32, "cls": 256, "rec": 256}
 """Inputs that are kept of each network; one of the detector takes 9 MB."""

@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
 from ppocr_jax.inference.model_folder import ModelFolder
+from ppocr_jax.inference.recognize import ctc_greedy_decode
 
 _TURNS = 5
 _TIMED = {"det": 4, "cls": 32, "rec": 32}  # inputs: about as much time for each network

@@ -14,10 +14,9 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
 from ppocr_jax.inference.jax_backend import pad_to_bucket
-from ppocr_jax.inference.specs import RecognizerSpec
-from ppocr_jax.inference.stages import width_sorted_batches
+from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.inference.recognize import ctc_greedy_decode, width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.specs import NetworkSpec
+from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
 

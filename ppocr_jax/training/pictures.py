@@ -12,8 +12,8 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import DetConfig
-from ppocr_jax.inference.ctc_decode import ctc_greedy_decode
 from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
+from ppocr_jax.inference.recognize import ctc_greedy_decode
 from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION
 from ppocr_jax.training.prefetch import BatchFunction

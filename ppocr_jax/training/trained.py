@@ -13,8 +13,16 @@ from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.db_postprocess import DBOptions
-from ppocr_jax.inference.model_folder import METADATA_FILE, load_model_folder, parse_spec
-from ppocr_jax.inference.specs import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import (
+    METADATA_FILE,
+    SPECS,
+    ClassifierSpec,
+    DetectorSpec,
+    NetworkSpec,
+    RecognizerSpec,
+    load_model_folder,
+    parse_spec,
+)
 from ppocr_jax.models.io import check_same_structure, load_safetensors
 from ppocr_jax.models.options import builder_options
 from ppocr_jax.training.network import TrainedNetwork, variable_shapes

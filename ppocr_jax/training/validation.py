@@ -19,10 +19,12 @@ from ppocr_jax.data.labels import read_labels
 from ppocr_jax.evaluation import cls as cls_evaluation
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
+from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.db_postprocess import DBOptions
+from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.jax_backend import pad_to_bucket
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
-from ppocr_jax.inference.stages import TextClassifier, TextDetector, TextRecognizer
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.models import outputs_of
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.training.sources import make_corpus

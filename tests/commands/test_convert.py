@@ -110,7 +110,7 @@ def test_training_starts_from_it(call, tmp_path):
     """What `train.init` does: all arrays fit, and a recognizer's classes go by character."""
     import jax
 
-    from ppocr_jax.inference.specs import RecognizerSpec
+    from ppocr_jax.inference.model_folder import RecognizerSpec
     from ppocr_jax.training.initial import transfer
     from ppocr_jax.training.network import variable_shapes
     from ppocr_jax.training.trained import load_trained

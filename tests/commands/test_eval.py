@@ -52,7 +52,7 @@ class DarkTextReader:
 @pytest.fixture(autouse=True)
 def _made_up_model(monkeypatch):
     model_folder = SimpleNamespace(charset=english_charset(), spec=lambda task: None)
-    monkeypatch.setattr("ppocr_jax.inference.pipeline.OCR", DarkTextReader)
+    monkeypatch.setattr("ppocr_jax.inference.ocr.OCR", DarkTextReader)
     monkeypatch.setattr("ppocr_jax.inference.model_folder.load_model_folder", lambda model: model_folder)
 
 

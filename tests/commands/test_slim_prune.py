@@ -13,8 +13,7 @@ import pytest
 from ppocr_jax.cli import main
 from ppocr_jax.config import DetConfig
 from ppocr_jax.config_io import load_config
-from ppocr_jax.inference.model_folder import BUILTIN_FOLDER
-from ppocr_jax.inference.specs import DetectorSpec
+from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, DetectorSpec
 from ppocr_jax.models.options import builder_options
 from ppocr_jax.training.initial import transfer
 from ppocr_jax.training.network import variable_shapes

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.convert.identify import identify, select_learner
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.network import variable_shapes

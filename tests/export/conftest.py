@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import english_charset
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")
 

@@ -6,8 +6,8 @@ import pytest
 
 from ppocr_jax import __version__
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.specs import RecognizerSpec
+from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.inference.ocr import OCR
 
 
 @pytest.fixture(params=["det", "cls", "rec"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ppocr_jax.charset import english_charset
-from ppocr_jax.inference.specs import DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import DetectorSpec, RecognizerSpec
 from tests.export.conftest import random_variables
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")

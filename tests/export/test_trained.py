@@ -7,7 +7,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import ClsConfig, RecConfig, RecModelConfig, TrainConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.specs import ClassifierSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, RecognizerSpec
 from ppocr_jax.models.io import WeightsError, save_safetensors
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.trained import load_trained

@@ -10,9 +10,8 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.inference import jax_backend
 from ppocr_jax.inference.backends import OnnxBackend, first_height, make_backend
 from ppocr_jax.inference.jax_backend import JaxBackend
-from ppocr_jax.inference.model_folder import ModelError, builtin_models, load_model_folder
-from ppocr_jax.inference.specs import RecognizerSpec
-from ppocr_jax.inference.stages import TextRecognizer
+from ppocr_jax.inference.model_folder import ModelError, RecognizerSpec, builtin_models, load_model_folder
+from ppocr_jax.inference.recognize import TextRecognizer
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ppocr_jax.inference.combined import Combined, CombinedBackend, by_size
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.many import Combined, CombinedBackend, by_size
+from ppocr_jax.inference.ocr import OCR
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -111,7 +111,7 @@ def test_pictures_that_share_calls_are_read_as_alone(stripes_model):
 def test_one_network_alone_can_be_combined_and_warmed_up(stripes_model):
     ocr = OCR(stripes_model, threads=1)
     assert ocr.warm_up() is ocr
-    reader = ocr._reader
+    reader = ocr.stages
     alone = OCR.from_stages(recognizer=reader.recognizer)
     assert alone.warm_up() is alone
     crop = stripes.paint_page((32, 200), [("abc", (100, 16), 0)])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.inference.specs import ClassifierSpec
-from ppocr_jax.inference.stages import TextClassifier
+from ppocr_jax.inference.classify import TextClassifier
+from ppocr_jax.inference.model_folder import ClassifierSpec
 from ppocr_jax.preprocess import line_windows
 
 WINDOWS = ClassifierSpec(long_lines="windows")

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.long_lines import OVERLAP, join_windows, window_starts
-from ppocr_jax.inference.specs import RecognizerSpec
-from ppocr_jax.inference.stages import LONGEST, TextRecognizer
+from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.inference.recognize import LONGEST, OVERLAP, TextRecognizer, join_windows, window_starts
 from ppocr_jax.metrics.recognition import edit_distance
 
 CHARSET = Charset(tuple("abc"))
@@ -99,7 +98,7 @@ def test_a_real_line_reads_the_same_in_windows_and_whole(monkeypatch: pytest.Mon
     from PIL import Image, ImageDraw, ImageFont
 
     from ppocr_jax import OCR
-    from ppocr_jax.inference import stages
+    from ppocr_jax.inference import recognize
 
     if not Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").exists():
         pytest.skip("needs DejaVu Sans")
@@ -111,7 +110,7 @@ def test_a_real_line_reads_the_same_in_windows_and_whole(monkeypatch: pytest.Mon
     ImageDraw.Draw(image).text((8, 4), text * 4, font=font, fill="black")
     ocr = OCR("en", threads=1)
     windows = ocr.recognize([np.asarray(image)])[0].text
-    monkeypatch.setattr(stages, "LONGEST", 1 << 15)
+    monkeypatch.setattr(recognize, "LONGEST", 1 << 15)
     whole = ocr.recognize([np.asarray(image)])[0].text
     assert image.width * 32 / 40 > LONGEST  # so it was read through windows
     assert edit_distance(windows, whole) <= 6

@@ -11,8 +11,10 @@ import pytest
 
 from ppocr_jax.document.page import Page
 from ppocr_jax.images import ImageError
-from ppocr_jax.inference.many import read_many
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.many import ordered_map
+from ppocr_jax.inference.model_folder import DetectorSpec
+from ppocr_jax.inference.ocr import OCR
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -69,7 +71,7 @@ def test_an_endless_iterator_is_read_a_few_pictures_ahead():
             taken.append(len(taken))
             yield f"{taken[-1]}.png"
 
-    pages = read_many(lambda source: Page(1, 1, (), str(source)), endless(), workers=2)
+    pages = ordered_map(lambda source: Page(1, 1, (), str(source)), endless(), workers=2)
     assert [next(pages).source for _ in range(5)] == [f"{i}.png" for i in range(5)]
     assert len(taken) <= 5 + 4
     pages.close()
@@ -83,12 +85,15 @@ def test_workers_read_at_the_same_time():
         return Page(1, 1, (), str(source))
 
     names = [str(i) for i in range(6)]
-    assert [page.source for page in read_many(read, map(Path, names), workers=3)] == names
+    assert [page.source for page in ordered_map(read, map(Path, names), workers=3)] == names
 
 
-def test_what_is_not_the_pictures_fault_is_never_hidden():
-    def broken(source: object) -> Page:
+def test_what_is_not_the_pictures_fault_is_never_hidden(pictures):
+    def broken(images: np.ndarray) -> np.ndarray:
         raise RuntimeError("a defect")
 
+    ocr = OCR.from_stages(TextDetector(broken, DetectorSpec()))
     with pytest.raises(RuntimeError, match="a defect"):
-        list(read_many(broken, ["a.png"], workers=1, on_error="page"))
+        list(ocr.read_many(pictures, on_error="page"))
+    with pytest.raises(RuntimeError, match="a defect"):
+        list(ocr.read(pictures, on_error="page"))

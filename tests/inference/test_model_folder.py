@@ -8,13 +8,16 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.inference import model_folder as module
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.model_folder import (
+    ClassifierSpec,
+    DetectorSpec,
     ModelError,
     ModelFolder,
+    NetworkSpec,
+    RecognizerSpec,
     builtin_models,
     load_model_folder,
     write_model_json,
 )
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.preprocess import Normalization
 
 

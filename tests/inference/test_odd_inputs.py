@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.images import load_image, read_pages
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.ocr import OCR
 from tests.images.odd_inputs import READABLE
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -5,18 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppocr_jax.geometry import polygon_iou
+from ppocr_jax.geometry import polygon_iou, turn_points
 from ppocr_jax.images import load_image
-from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.orientation import (
+from ppocr_jax.inference.classify import (
+    Direction,
     crop_angles,
     may_lie_sideways,
     page_rotation,
     shows_more_text,
-    turned_quads,
 )
-from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.stages import Direction
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.ocr import OCR
 
 RECEIPT = Path(__file__).resolve().parents[2] / "examples" / "receipt.jpg"
 UP, DOWN = Direction(0, 0.99), Direction(180, 0.99)
@@ -40,13 +39,13 @@ def test_points_turn_with_the_picture(turns: int):
         picture = np.zeros(size, bool)
         picture[y, x] = True
         row, column = np.argwhere(np.rot90(picture, turns))[0]
-        assert turned_quads(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
-        assert turned_quads(np.array([column, row]), -90 * turns, np.rot90(picture, turns).shape).tolist() == [x, y]
+        assert turn_points(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
+        assert turn_points(np.array([column, row]), -90 * turns, np.rot90(picture, turns).shape).tolist() == [x, y]
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_lines_vote_for_the_way_the_page_lies(degrees: int):
-    quads = turned_quads(rows(6), -degrees, (200, 200))
+    quads = turn_points(rows(6), -degrees, (200, 200))
     assert page_rotation(quads, [UP] * 6) == degrees
     assert page_rotation(quads, [DOWN] * 6) == (degrees + 180) % 360
     assert page_rotation(quads, [UP] * 5 + [DOWN]) == degrees
@@ -69,7 +68,7 @@ def test_a_doubtful_line_follows_the_page_and_a_certain_one_does_not():
 
 
 def test_a_line_across_the_page_decides_alone():
-    standing = turned_quads(rows(2), 90, (200, 200))
+    standing = turn_points(rows(2), 90, (200, 200))
     directions = [Direction(180, 0.95), Direction(180, 0.6)]
     assert crop_angles(standing, directions, page_known=True, threshold=0.9) == [180, 0]
 
@@ -101,7 +100,7 @@ def test_a_turned_receipt_reads_like_the_upright_one(ocr: OCR, turns: int):
     assert (page.width, page.height) == np.rot90(upright, -turns).shape[1::-1]
     assert page.text == expected.text
     for line, other in zip(page, expected, strict=True):
-        back = turned_quads(np.array(line.quad), 90 * turns, (page.height, page.width))
+        back = turn_points(np.array(line.quad), 90 * turns, (page.height, page.width))
         assert polygon_iou(back, np.array(other.quad)) > 0.9
         np.testing.assert_allclose(back[0], other.quad[0], atol=2)
 

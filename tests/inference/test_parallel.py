@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ppocr_jax.inference.parallel import parallel_map
+from ppocr_jax.inference.many import parallel_map
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

@@ -13,10 +13,11 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.geometry import perspective_crop
 from ppocr_jax.images import ImageError
 from ppocr_jax.inference.backends import make_backend
-from ppocr_jax.inference.model_folder import ModelError, builtin_models, load_model_folder
-from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.specs import DetectorSpec, RecognizerSpec
-from ppocr_jax.inference.stages import Direction, TextClassifier, TextDetector, TextRecognizer, width_sorted_batches
+from ppocr_jax.inference.classify import Direction, TextClassifier
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.model_folder import DetectorSpec, ModelError, RecognizerSpec, builtin_models, load_model_folder
+from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.recognize import TextRecognizer, width_sorted_batches
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -268,7 +269,7 @@ def test_shipped_english_model_reads_clean_print():
 
 def test_networks_of_lines_load_beside_the_detector(stripes_model, tmp_path):
     ocr = OCR(stripes_model, threads=2)
-    detector, recognizer, classifier = ocr._stages()
+    detector, recognizer, classifier = ocr.stages.detector, ocr.stages.recognizer, ocr.stages.classifier
     assert not any(stage.backend.loaded for stage in (detector, recognizer, classifier))
     ocr(np.full((64, 64, 3), 255, np.uint8))
     assert detector.backend.loaded
@@ -277,7 +278,7 @@ def test_networks_of_lines_load_beside_the_detector(stripes_model, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert ocr.single_threaded() is ocr.single_threaded()
-    assert ocr.single_threaded()._stages()[1].backend is recognizer.backend
+    assert ocr.single_threaded().stages.recognizer.backend is recognizer.backend
 
 
 def test_a_network_that_cannot_be_loaded_is_named_when_it_is_needed(stripes_model, tmp_path):

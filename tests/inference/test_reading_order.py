@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.inference.reading_order import ROW_TOLERANCE, reading_order
+from ppocr_jax.inference.layout import ROW_TOLERANCE, paddleocr_order
 
 CASES = json.loads((Path(__file__).parents[1] / "golden" / "pipeline.json").read_text(encoding="utf-8"))["sort"]
 VARIANTS = ["single", "bubble0", "bubble1"]
@@ -22,13 +22,13 @@ def quads_at(*corners: tuple[float, float]) -> np.ndarray:
 @pytest.mark.parametrize(("case", "variant"), ORDERS, ids=[f"{len(c['boxes'])}-{v}" for c, v in ORDERS])
 def test_order_equals_the_reference(case, variant):
     quads = np.array(case["boxes"], np.float32).reshape(-1, 4, 2)
-    assert quads[reading_order(quads, variant=variant)].tolist() == case[variant]
+    assert quads[paddleocr_order(quads, variant=variant)].tolist() == case[variant]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @given(corners=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 100)), max_size=40))
 def test_order_is_a_permutation(variant, corners):
-    order = reading_order(quads_at(*corners), variant=variant)
+    order = paddleocr_order(quads_at(*corners), variant=variant)
     assert sorted(order.tolist()) == list(range(len(corners)))
 
 
@@ -42,32 +42,32 @@ def test_clear_rows_are_read_from_top_to_bottom_and_left_to_right(rows, seed):
     corners = [(x, 30 * row + rng.uniform(0, ROW_TOLERANCE / 2)) for row, xs in enumerate(rows) for x in sorted(xs)]
     quads = quads_at(*corners)
     shuffled = rng.permutation(len(corners))
-    order = reading_order(quads[shuffled])
+    order = paddleocr_order(quads[shuffled])
     assert shuffled[order].tolist() == list(range(len(corners)))
 
 
 @given(corners=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 100)), min_size=2, max_size=40))
 def test_no_neighbors_are_left_to_swap(corners):
     quads = quads_at(*corners)
-    x, y = quads[reading_order(quads), 0].T
+    x, y = quads[paddleocr_order(quads), 0].T
     assert not ((np.abs(np.diff(y)) < ROW_TOLERANCE) & (np.diff(x) < 0)).any()
 
 
 def test_the_tolerance_is_exclusive():
-    assert reading_order(quads_at((50, 0), (0, 9.5))).tolist() == [1, 0]
-    assert reading_order(quads_at((50, 0), (0, 10))).tolist() == [0, 1]
+    assert paddleocr_order(quads_at((50, 0), (0, 9.5))).tolist() == [1, 0]
+    assert paddleocr_order(quads_at((50, 0), (0, 10))).tolist() == [0, 1]
 
 
 def test_the_variants_differ_in_how_far_a_box_moves():
     quads = quads_at((60, 0), (40, 1), (20, 2))
-    assert reading_order(quads, variant="bubble0").tolist() == [2, 1, 0]
-    assert reading_order(quads, variant="bubble1").tolist() == [0, 2, 1]
-    assert reading_order(quads, variant="single").tolist() == [1, 2, 0]
+    assert paddleocr_order(quads, variant="bubble0").tolist() == [2, 1, 0]
+    assert paddleocr_order(quads, variant="bubble1").tolist() == [0, 2, 1]
+    assert paddleocr_order(quads, variant="single").tolist() == [1, 2, 0]
 
 
 def test_bad_input_is_refused():
-    assert reading_order(np.zeros((0, 4, 2))).tolist() == []
+    assert paddleocr_order(np.zeros((0, 4, 2))).tolist() == []
     with pytest.raises(ValueError, match="'bubble'"):
-        reading_order(quads_at((0, 0)), variant="bubble")
+        paddleocr_order(quads_at((0, 0)), variant="bubble")
     with pytest.raises(ValueError, match=r"\(1, 2\)"):
-        reading_order(np.zeros((1, 2)))
+        paddleocr_order(np.zeros((1, 2)))

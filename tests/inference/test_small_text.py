@@ -8,8 +8,8 @@ import pytest
 
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.pipeline import OCR
-from ppocr_jax.inference.small_text import nearer_side, reduction_warning
+from ppocr_jax.inference.detect import nearer_side, reduction_warning
+from ppocr_jax.inference.ocr import OCR
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.backends import make_backend
+from ppocr_jax.inference.detect import tiled_map
 from ppocr_jax.inference.model_folder import load_model_folder
-from ppocr_jax.inference.tiling import tiled_map
 
 OVERLAP = 64
 MARGIN = OVERLAP // 4  # of an overlap, where a tile may be wrong

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from ppocr_jax.inference.read_options import ReadOptions
 
 from ppocr_jax.document.page import Line, Page
-from ppocr_jax.inference.read_options import ReadOptions
 
 QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ppocr_jax.config import ConfigError, DetConfig, DetModelConfig
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.metadata import weights_metadata
-from ppocr_jax.inference.specs import ClassifierSpec, DetectorSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.options import builder_options

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.specs import RecognizerSpec
+from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.training import centers
 from ppocr_jax.training.centers import extract_centers, save_centers
 from ppocr_jax.training.initial import load_centers

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 from ppocr_jax.images import MAX_PIXELS
-from ppocr_jax.inference.reading_order import READING_ORDERS
+
+_READING_ORDERS = ("layout", "paddleocr")
+
+BATCH_SIZE = 2
+"""Lines per call of a network. Small batches waste little on padding, stay in the cache, and keep more cores busy."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """Options of one call, by keyword; `ReadSettings` says what each means and its default."""
+
+    limit_side: int | None
+    limit_type: Literal["max", "min", "resize_long"] | None
+    threshold: float | None
+    box_threshold: float | None
+    unclip_ratio: float | None
+    use_classifier: bool
+    page_direction: bool
+    cls_threshold: float | None
+    drop_score: float
+    reading_order: Literal["layout", "paddleocr"]
+    batch_size: int | None
+    max_pixels: int
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """What may change from one call to the next. None means: what the model folder says.
+class ReadSettings:
+    """`ReadOptions` with every value filled in. None means: what the model folder says.
 
     Attributes:
         limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels. With
@@ -20,10 +41,10 @@ class ReadOptions:
         box_threshold: a box whose mean probability is below it is dropped.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
-        page_direction: let all lines of a page decide together which way it lies (`orientation.page_rotation`).
+        page_direction: let all lines of a page decide together which way it lies (`classify.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
-        reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`reading_order.reading_order`).
+        reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
         batch_size: crops per call of the classifier and the recognizer; by default 2, and 32 where pictures share calls
             (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
@@ -51,26 +72,25 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
-
         if self.unclip_ratio is not None and not self.unclip_ratio > 0:
             raise ValueError(f"unclip_ratio must be positive, not {self.unclip_ratio}")
-        if self.reading_order not in READING_ORDERS:
-            raise ValueError(f"reading_order must be one of {', '.join(READING_ORDERS)}, not {self.reading_order!r}")
+        if self.reading_order not in _READING_ORDERS:
+            raise ValueError(f"reading_order must be one of {', '.join(_READING_ORDERS)}, not {self.reading_order!r}")
 
-    def changed(self, **changes: Any) -> ReadOptions:
-        """A copy with some options changed.
+    def changed(self, **options: Unpack[ReadOptions]) -> ReadSettings:
+        """Return a copy with some options changed.
 
         Raises:
             TypeError: there is no such option.
-            ValueError: a value out of range.
+            ValueError: a value is out of range.
         """
         names = [f.name for f in fields(self)]
-        for name in changes:
+        for name in options:
             if name not in names:
                 raise TypeError(f"OCR has no option {name!r}; there are: {', '.join(names)}")
-        return replace(self, **changes)
+        return replace(self, **options)
 
     def detector_arguments(self) -> dict[str, Any]:
-        """Those for `TextDetector` that are not left to the model folder."""
+        """Return those for `TextDetector` that are not left to the model folder."""
         names = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

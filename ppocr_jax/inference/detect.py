@@ -1,0 +1,221 @@
+"""Finding text lines: the detector on pictures of any size, from nearer where their text is small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.geometry import polygon_area
+from ppocr_jax.inference.backends import Backend
+from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
+from ppocr_jax.inference.model_folder import DetectorSpec
+from ppocr_jax.inference.options import ReadSettings
+from ppocr_jax.preprocess import detector_picture, pad_small
+
+MOST = 720_000
+"""Pixels of one run: a page of 960 x 736. A network's memory grows with its input: a receipt of 1472 x 736 takes 145 MB
+at once and 75 MB in two tiles, for 13 % more work."""
+OVERLAP = 192
+"""Pixels two tiles share. The quarters at both ends are left alone: up to 32 pixels from its border a tile is wrong
+about what is text, and a little less sure up to 96. What lies between is higher than most lines: none is cut."""
+_STRIDE = 32
+# Heights of boxes in pixels as the detector sees them. Measured on documents and receipts: recall falls where the
+# median is below 13 (.70 at 13, .35 at 10, .06 at 7 on A4 pages) and is best at about 20.
+_TOO_LOW, _GOOD = 13.5, 20.0
+_MOST_PIXELS = 16_000_000  # a nearer look is no larger than this
+# So few boxes say little, unless their text is large: on a page reduced to less than this, look that much nearer.
+_FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
+
+
+@dataclass(frozen=True)
+class TextDetector:
+    """Finds text lines."""
+
+    backend: Backend
+    spec: DetectorSpec
+
+    def __call__(
+        self,
+        image_rgb: np.ndarray,
+        *,
+        limit_side: int | None = None,
+        limit_type: str | None = None,
+        **thresholds: Any,
+    ) -> list[TextBox]:
+        """Boxes of the text lines in a picture, in no particular order.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+            limit_side, limit_type: instead of the model's (`preprocess.detector_size`).
+            thresholds: fields of `DBOptions`, instead of the model's.
+        """
+        probability_map = self.probability_map(image_rgb, limit_side=limit_side, limit_type=limit_type)
+        options = replace(self.spec.postprocess, **thresholds)
+        boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
+        # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
+        return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
+
+    def probability_map(
+        self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
+    ) -> np.ndarray:
+        """Where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
+        picture = detector_picture(
+            image_rgb,
+            limit_side=limit_side or self.spec.limit_side,
+            limit_type=limit_type or self.spec.limit_type,
+            size=self.spec.size,
+        )
+        return self._run(picture) if self.spec.size else tiled_map(self._run, picture)
+
+    def _run(self, picture: np.ndarray) -> np.ndarray:
+        return self.backend(self.spec.normalization.planar(picture)[None])[0]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the detector found in a picture: boxes in no particular order, and a warning if some may be missing."""
+
+    boxes: list[TextBox]
+    warning: str = ""
+
+
+def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
+    """Find the lines of a picture (H, W, 3) uint8.
+
+    A page that is reduced until its text is small is looked at again from nearer, twice at most, unless the settings
+    say how near.
+    """
+    arguments = settings.detector_arguments()
+    boxes = detector(image_rgb, **arguments)
+    if detector.spec.size is not None or (settings.limit_type or detector.spec.limit_type) != "max":
+        return Look(boxes)
+    side = settings.limit_side or detector.spec.limit_side
+    for _ in range(2 if settings.limit_side is None else 0):
+        nearer = nearer_side(boxes, image_rgb.shape, side)
+        if nearer is None:
+            break
+        side = nearer
+        boxes = detector(image_rgb, **{**arguments, "limit_side": side})
+    return Look(boxes, reduction_warning(boxes, image_rgb.shape, side))
+
+
+def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> int | None:
+    """The longest side, in pixels, at which a page should be looked at again; None: as it was seen is near enough.
+
+    Args:
+        boxes: what was found, in pixels of the picture.
+        size: (height, width) of the picture.
+        limit_side: the longest side at which it was seen.
+    """
+    longest = max(size[:2])
+    scale = limit_side / longest
+    if scale >= 1 or not _too_small(boxes, scale):
+        return None
+    step = _GOOD / (_median_height(boxes) * scale) if len(boxes) > _FEW else _BLIND_STEP
+    most = longest * math.sqrt(_MOST_PIXELS / (size[0] * size[1]))
+    side = math.ceil(min(longest, most, limit_side * max(step, 1.2)))
+    return side if side > 1.05 * limit_side else None
+
+
+def reduction_warning(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> str:
+    """A line to say that text may be missing, or "".
+
+    Args:
+        boxes, size, limit_side: see `nearer_side`, of the last look.
+    """
+    scale = limit_side / max(size[:2])
+    if scale >= 1 or not _too_small(boxes, scale):
+        return ""
+    return (
+        f"the page was reduced to {scale:.0%} of its {size[1]}x{size[0]} pixels, at which small text is missed; "
+        "a larger limit_side sees more"
+    )
+
+
+def _too_small(boxes: Sequence[TextBox], scale: float) -> bool:
+    seen = _median_height(boxes) * scale if boxes else 0.0
+    return seen < _TOO_LOW if len(boxes) > _FEW else scale < _MUCH_REDUCED and seen < _LARGE
+
+
+def _median_height(boxes: Sequence[TextBox]) -> float:
+    """In pixels of the picture."""
+    quads = np.array([box.points for box in boxes], np.float32)
+    return float(np.median(np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1).min(axis=1)))
+
+
+def tiled_map(
+    run: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, *, most: int = MOST, overlap: int = OVERLAP
+) -> np.ndarray:
+    """The probability map (H, W) of a picture (H, W, 3), both sides multiples of 32.
+
+    Args:
+        run: from a part of the picture (h, w, 3) to its map (h, w).
+        most: pixels of what `run` is given at a time.
+        overlap: least number of pixels neighboring tiles share.
+
+    Raises:
+        ValueError: `most` has no room for a tile beyond the overlap.
+    """
+    height, width = picture.shape[:2]
+    if height * width <= most:
+        return run(picture)
+    tile_height, tile_width = _tile_size(height, width, most, overlap)
+    tops, lefts = _starts(height, tile_height, overlap), _starts(width, tile_width, overlap)
+    bands = [_joined([run(picture[y : y + tile_height, x : x + tile_width]).T for x in lefts], lefts).T for y in tops]
+    return _joined(bands, tops)
+
+
+def _tile_size(height: int, width: int, most: int, overlap: int) -> tuple[int, int]:
+    """Sides of the tiles that make the least work."""
+    sizes = [
+        (rows * h * columns * w, h, w)
+        for (rows, h), (columns, w) in product(_splits(height, overlap), _splits(width, overlap))
+        if h * w <= most
+    ]
+    if not sizes:
+        raise ValueError(f"{most} pixels are too few for tiles that share {overlap}")
+    return min(sizes)[1:]
+
+
+def _splits(length: int, overlap: int) -> list[tuple[int, int]]:
+    """(how many tiles along an axis, their side), from one tile to tiles hardly larger than the overlap."""
+    splits, least = [(1, length)], (overlap // _STRIDE + 1) * _STRIDE
+    for count in range(2, -(-length // _STRIDE) + 1):
+        side = -(-(length + (count - 1) * overlap) // (count * _STRIDE)) * _STRIDE
+        if least <= side < splits[-1][1]:
+            splits.append((count, side))
+        if side <= least:
+            break
+    return splits
+
+
+def _starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin along an axis, evenly spread."""
+    if length <= tile:
+        return [0]
+    count = -(-(length - overlap) // (tile - overlap))
+    return ((np.linspace(0, length - tile, count) / _STRIDE).round().astype(int) * _STRIDE).tolist()
+
+
+def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
+    """The map of a whole picture from those of its tiles, one below the other from the rows `starts` on."""
+    parts, begin = [], 0
+    for k in range(1, len(maps)):
+        seam = _seam(maps[k - 1], maps[k], starts[k - 1], starts[k])
+        parts.append(maps[k - 1][begin - starts[k - 1] : seam - starts[k - 1]])
+        begin = seam
+    parts.append(maps[-1][begin - starts[-1] :])
+    return np.concatenate(parts) if len(parts) > 1 else maps[0]
+
+
+def _seam(above: np.ndarray, below: np.ndarray, top: int, bottom: int) -> int:
+    """The row with the least text in it, and among equals the one nearest to the middle, of what two tiles share."""
+    shared = top + len(above) - bottom
+    text = np.maximum(above[bottom - top :], below[:shared]).sum(axis=1)
+    inner = np.arange(shared // 4, shared - shared // 4)
+    return bottom + int(inner[np.argmin(text[inner] + np.abs(inner - shared / 2) / shared)])

@@ -1,0 +1,512 @@
+"""`OCR`: pictures and documents in, pages of text lines out."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Container, Generator, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+
+import numpy as np
+
+from ppocr_jax.document.page import Page
+from ppocr_jax.errors import UserError
+from ppocr_jax.images import ImageSource, InputPage, describe_source, find_inputs, load_image, read_pages
+from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
+from ppocr_jax.inference.classify import TextClassifier
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.layout import READING_ORDERS
+from ppocr_jax.inference.many import CombinedBackend, CombinedStage, cores, ordered_map
+from ppocr_jax.inference.model_folder import load_model_folder
+from ppocr_jax.inference.onnx_files import with_onnx_files
+from ppocr_jax.inference.onnx_session import on_gpu
+from ppocr_jax.inference.options import ReadOptions, ReadSettings
+from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads, read_page
+from ppocr_jax.inference.recognize import TextRecognizer
+
+if TYPE_CHECKING:
+    from ppocr_jax.inference.classify import Direction
+    from ppocr_jax.inference.db_postprocess import TextBox
+    from ppocr_jax.inference.recognize import Decoded
+
+OnError: TypeAlias = Literal["raise", "page"]
+Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"
+
+_TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
+_BLANK = (64, 256, 3)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far `OCR.read` is.
+
+    Attributes:
+        page: what was read last.
+        done: pages read so far.
+        total: pages to be read, as far as is known: it grows as documents are opened. None for an iterator.
+    """
+
+    page: Page
+    done: int
+    total: int | None
+
+
+class DocumentOptions(ReadOptions, total=False):
+    """Options of `OCR.read`, by keyword.
+
+    Attributes:
+        pages: which of each document, like "1-3,5,8-" or numbers from 1; default: all.
+        password: of encrypted PDF documents.
+        frames: "all" makes the frames of animations pages; default: "first".
+        dpi: at which PDF pages are drawn; default: 200, or the resolution of a page that is a scan, if less.
+        recursive: go into the subfolders of folders.
+        allow_url: fetch what begins with http:// or https://.
+        on_error: what becomes of a page that cannot be read: "raise" (the default) its error when its turn comes, or
+            "page": a `Page` of size 0 x 0 with its `error` set.
+        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output.
+        explain: a folder into which is written how each page was read, see `explain.write_explanation`.
+        progress: called after each page, in the thread that asks for the next.
+        workers: pages read at a time; default: one per core, or 16 that share calls. A single page gets all cores.
+        combine: whether pages share the networks' calls; default: where ONNX Runtime uses a GPU.
+    """
+
+    pages: str | Iterable[int] | None
+    password: str | None
+    frames: Literal["first", "all"]
+    dpi: float | None
+    recursive: bool
+    allow_url: bool
+    on_error: OnError
+    skip: Container[tuple[str, int]]
+    explain: str | Path | None
+    progress: Callable[[Progress], object] | None
+    workers: int | None
+    combine: bool | None
+
+
+class OCR:
+    """Reads text in pictures and documents. Immutable; several threads may call one object at a time.
+
+    Example:
+        ocr = OCR("en")
+        page = ocr("receipt.jpg", box_threshold=0.5)
+        print(page.text)
+        for page in ocr.read("scans/", recursive=True):
+            print(page.source, page.number, page.text)
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "en",
+        *,
+        det: str | Path | None = None,
+        cls: str | Path | None = None,
+        rec: str | Path | None = None,
+        charset: str | Path | None = None,
+        backend: str = "onnx",
+        device: str = "auto",
+        threads: int | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> None:
+        """
+        Args:
+            model: name of a built-in model, or a model folder.
+            det, cls, rec, charset: ONNX files to use instead of the model's, such as PP-OCR's, and the characters of
+                such a recognizer; see `onnx_files.with_onnx_files`.
+            backend: "onnx" (ONNX Runtime) or "jax".
+            device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
+            threads: cores to use for one picture, by ONNX Runtime; None: all.
+            options: `ReadOptions` for every call.
+
+        Raises:
+            ModelError: the model folder is missing, incomplete or contradicts itself.
+            ValueError, TypeError: an option that does not exist, or its value out of range.
+        """
+        self._settings = ReadSettings().changed(**options)
+        folder, opened = load_model_folder(model), {}
+        if det or cls or rec or charset:
+            folder, opened = with_onnx_files(folder, det=det, cls=cls, rec=rec, charset=charset, device=device)
+
+        def make(task: str, threads: int | None) -> Backend:
+            if backend == "onnx" and threads == 1 and task in opened:
+                return opened[task]
+            return make_backend(folder, task, backend, device=device, threads=threads)
+
+        # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
+        workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
+        self.stages = Stages(
+            TextDetector(make("det", threads), folder.det) if folder.det else None,
+            TextRecognizer(make("rec", 1), folder.rec, folder.charset, workers) if folder.rec else None,
+            TextClassifier(make("cls", 1), folder.cls, workers) if folder.cls else None,
+        )
+
+    @classmethod
+    def from_stages(
+        cls,
+        detector: TextDetector | None = None,
+        recognizer: AnyRecognizer | None = None,
+        classifier: AnyClassifier | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> OCR:
+        """Return an `OCR` of ready-made stages, such as networks in training; `options` as for `OCR`."""
+        return cls._of(Stages(detector, recognizer, classifier), ReadSettings().changed(**options))
+
+    @classmethod
+    def _of(cls, stages: Stages, settings: ReadSettings) -> OCR:
+        self = cls.__new__(cls)
+        self.stages, self._settings = stages, settings
+        return self
+
+    @overload
+    def __call__(self, source: ImageSource, **options: Unpack[ReadOptions]) -> Page: ...
+
+    @overload
+    def __call__(self, source: Iterable[ImageSource], **options: Unpack[ReadOptions]) -> Iterator[Page]: ...
+
+    def __call__(
+        self, source: ImageSource | Iterable[ImageSource], **options: Unpack[ReadOptions]
+    ) -> Page | Iterator[Page]:
+        """Read a picture, or each of several.
+
+        Args:
+            source: anything `images.load_image` takes; or a list, tuple, or iterator of such, see `read_many`.
+            options: for this call alone.
+
+        Returns:
+            the lines in reading order, none where the picture holds no text; for several pictures an iterator of such.
+
+        Raises:
+            ImageError: the source is not a picture that can be read. Documents and folders are what `read` is for.
+            ValueError, TypeError: an option that does not exist, or its value out of range.
+        """
+        if _are_several(source):
+            return self.read_many(cast("Iterable[ImageSource]", source), **options)
+        settings = self._settings.changed(**options)
+        image_rgb = load_image(cast("ImageSource", source), max_pixels=settings.max_pixels, partial=True)
+        return self._read_picture(image_rgb, settings, source=describe_source(source))
+
+    def read_many(
+        self,
+        sources: Iterable[ImageSource],
+        *,
+        workers: int | None = None,
+        on_error: OnError = "raise",
+        combine: bool | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> Iterator[Page]:
+        """Read several pictures, each of which gives one page, as many at a time as there are cores.
+
+        Each is read on one core, which is up to twice as fast as one picture after the other on all cores. On a GPU
+        pictures share the networks' calls instead: those of equal size the detector's, lines of like width the
+        recognizer's. As a line's batch then depends on what else is read, so do the last digits of its confidence.
+
+        Args:
+            sources: pictures; an iterator is consumed a few pictures ahead.
+            workers, combine, on_error: see `DocumentOptions`.
+            options: for these pictures alone.
+
+        Yields:
+            pages, in the order of the sources.
+
+        Raises:
+            ValueError, TypeError: an option that does not exist, or its value out of range.
+        """
+        ocr, workers = self._for_many(workers, combine)
+        self._settings.changed(**options)  # complains now, not at the first page
+        keep_errors = _checked(on_error) == "page"
+
+        def read(source: ImageSource) -> Page:
+            try:
+                return ocr(source, **options)
+            except UserError as error:
+                if not keep_errors:
+                    raise
+                return Page(0, 0, (), describe_source(source), error=str(error))
+
+        return ordered_map(read, sources, workers=workers)
+
+    def read(self, sources: Sources, **options: Unpack[DocumentOptions]) -> Iterator[Page]:
+        """Read pictures, documents and folders: every page of each.
+
+        Args:
+            sources: a picture, PDF document, multi-page TIFF file or folder, or several of them; see
+                `images.read_pages`. An iterator is consumed a few documents ahead.
+            options: which pages, how they are read, and what becomes of errors.
+
+        Yields:
+            pages, in the order of the sources; `Page.source` and `Page.number` say which.
+
+        Raises:
+            UserError: a source cannot be read (unless `on_error` is "page"), or an option makes no sense.
+            ValueError, TypeError: an option that does not exist, or its value out of range.
+        """
+        return (page for page, _ in self._read_documents(sources, options, pictures=False))
+
+    def read_with_pictures(
+        self, sources: Sources, **options: Unpack[DocumentOptions]
+    ) -> Iterator[tuple[Page, InputPage | None]]:
+        """Read as `read`; yield each page with the picture it was read from, None where that failed."""
+        return self._read_documents(sources, options, pictures=True)
+
+    async def aread(self, sources: Sources, **options: Unpack[DocumentOptions]) -> AsyncIterator[Page]:
+        """Read as `read`, in threads beside the running event loop.
+
+        Example:
+            async for page in ocr.aread("letter.pdf"):
+                print(page.text)
+        """
+        pages = self.read(sources, **options)
+        try:
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                yield page
+        finally:
+            await asyncio.to_thread(pages.close)  # pyright: ignore[reportAttributeAccessIssue] - a generator
+
+    def single_threaded(self) -> OCR:
+        """Return the same models, each call on one core: for those who make many calls at a time."""
+        return self._single_threaded
+
+    def combined(self) -> OCR:
+        """Return the same models, calls of several threads done together: for many calls at a time on a GPU."""
+        stages, batch_size = self.stages, self._settings.batch_size or _COMBINED_BATCH
+        detector, lines = stages.detector, _TOGETHER * batch_size
+        together = Stages(
+            detector and replace(detector, backend=CombinedBackend(detector.backend, _TOGETHER)),
+            stages.recognizer and CombinedStage(stages.recognizer, lines),
+            stages.classifier and CombinedStage(stages.classifier, lines),
+        )
+        return OCR._of(together, replace(self._settings, batch_size=batch_size))
+
+    def warm_up(self) -> OCR:
+        """Load the networks and run each once, so that the first picture takes no longer than the next.
+
+        Returns:
+            itself.
+
+        Raises:
+            ModelError: a file of the model cannot be loaded.
+        """
+        blank = np.full(_BLANK, 255, np.uint8)
+        if self.stages.detector:
+            self.probability_map(blank)
+        if self.stages.recognizer:
+            self.recognize([blank])
+        if self.stages.classifier:
+            self.classify([blank])
+        return self
+
+    def detect(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> list[TextBox]:
+        """Return the boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
+
+        Raises:
+            ModelError: the model has no detector.
+        """
+        settings = self._settings.changed(**options)
+        boxes = self.stages.look(image_rgb, settings).boxes
+        return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
+
+    def probability_map(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> np.ndarray:
+        """Return the detector's map (h, w) float32, 0..1, of a picture (H, W, 3) uint8, in the size that it sees.
+
+        Raises:
+            ModelError: the model has no detector.
+        """
+        settings = self._settings.changed(**options)
+        return self.stages.present_detector().probability_map(
+            image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
+        )
+
+    def classify(self, crops: Sequence[np.ndarray], **options: Unpack[ReadOptions]) -> list[Direction]:
+        """Return how each line crop (h, w, 3) uint8 lies.
+
+        Raises:
+            ModelError: the model has no direction classifier.
+        """
+        return self.stages.classify(crops, self._settings.changed(**options))
+
+    def recognize(self, crops: Sequence[np.ndarray], **options: Unpack[ReadOptions]) -> list[Decoded]:
+        """Return the text of each line crop (h, w, 3) uint8, however little the confidence.
+
+        Raises:
+            ModelError: the model has no recognizer.
+        """
+        return self.stages.recognize(crops, self._settings.changed(**options))
+
+    @cached_property
+    def _single_threaded(self) -> OCR:
+        detector = self.stages.detector
+        if detector is not None and isinstance(detector.backend, OnnxBackend):
+            detector = replace(detector, backend=detector.backend.with_threads(1))
+        stages = Stages(detector, _one_worker(self.stages.recognizer), _one_worker(self.stages.classifier))
+        return OCR._of(stages, self._settings)
+
+    def _for_many(self, workers: int | None, combine: bool | None) -> tuple[OCR, int]:
+        """Return what reads pages at the same time, and how many at a time.
+
+        Raises:
+            ValueError: fewer than one worker.
+        """
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        stages = (self.stages.detector, self.stages.recognizer, self.stages.classifier)
+        backends = [stage.backend for stage in stages if stage is not None]
+        if combine is None:
+            combine = any(isinstance(backend, OnnxBackend) and on_gpu(backend.device) for backend in backends)
+        return (self.combined(), workers or _TOGETHER) if combine else (self.single_threaded(), workers or cores())
+
+    def _read_picture(
+        self,
+        image_rgb: np.ndarray,
+        settings: ReadSettings,
+        *,
+        source: str,
+        number: int = 1,
+        explain: str | Path | None = None,
+    ) -> Page:
+        reading = read_page(self.stages, image_rgb, settings)
+        height, width = image_rgb.shape[:2]
+        page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
+        if explain is not None:
+            from ppocr_jax.inference.explain import write_explanation
+
+            write_explanation(self.stages, settings, image_rgb, reading, Path(explain) / page_name(page))
+        return page
+
+    def _read_documents(
+        self, sources: Sources, options: DocumentOptions, *, pictures: bool
+    ) -> Iterator[tuple[Page, InputPage | None]]:
+        """Check the options now, and read when asked for pages."""
+        own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
+        of_reading = {name: value for name, value in options.items() if name not in own}
+        settings = self._settings.changed(**cast("ReadOptions", of_reading))
+        return _DocumentReading(self, options, settings, pictures).run(sources)
+
+
+class _DocumentReading:
+    """One call of `OCR.read`: its options, and the pages as they come."""
+
+    def __init__(self, ocr: OCR, options: DocumentOptions, settings: ReadSettings, pictures: bool) -> None:
+        self.alone, self.settings, self.pictures = ocr, settings, pictures
+        self.on_error = _checked(options.get("on_error", "raise"))
+        self.many, self.workers = ocr._for_many(options.get("workers"), options.get("combine"))
+        self.skip: Container[tuple[str, int]] = options.get("skip", ())
+        self.explain, self.progress = options.get("explain"), options.get("progress")
+        self.recursive, self.allow_url = options.get("recursive", False), options.get("allow_url", False)
+        self.open = partial(
+            read_pages,
+            pages=options.get("pages"),
+            password=options.get("password"),
+            frames=options.get("frames", "first"),
+            dpi=options.get("dpi"),
+            max_pixels=settings.max_pixels,
+            allow_url=self.allow_url,
+        )
+        self.total: int | None = None
+
+    def run(self, sources: Sources) -> Iterator[tuple[Page, InputPage | None]]:
+        """Yield the pages of all sources, and tell how far it is."""
+        several = sources if _are_several(sources) else [sources]
+        files = itertools.chain.from_iterable(map(self._files_of, cast("Iterable[ImageSource]", several)))
+        if isinstance(several, Sized):
+            files = list(files)
+            self.total = len(files)
+        for done, (page, picture) in enumerate(self._read_all(iter(files)), start=1):
+            if self.progress is not None:
+                self.progress(Progress(page, done, self.total))
+            yield page, picture
+
+    def _files_of(self, source: ImageSource) -> list[ImageSource]:
+        """Return the files of a folder; another source as it is, also one that does not exist."""
+        if not isinstance(source, str | PathLike) or source == "-" or not Path(source).is_dir():
+            return [source]
+        return cast("list[ImageSource]", find_inputs([source], recursive=self.recursive, allow_url=self.allow_url))
+
+    def _read_all(self, files: Iterator[ImageSource]) -> Iterator[tuple[Page, InputPage | None]]:
+        first = list(itertools.islice(files, 2))
+        if len(first) == 1:  # a document: a single page gets all cores, several are read at a time
+            pages = self._pages_of(first[0])
+            ahead = list(itertools.islice(pages, 2))
+            if len(ahead) == 1:
+                yield self._read(self.alone, ahead[0])
+            else:
+                yield from ordered_map(
+                    partial(self._read, self.many), itertools.chain(ahead, pages), workers=self.workers
+                )
+            return
+        # Each worker opens a document and reads its first page; more pages are gone through when their turn comes.
+        for begun, rest in ordered_map(self._begin, itertools.chain(first, files), workers=self.workers):
+            yield from begun
+            if rest is not None:
+                yield from ordered_map(partial(self._read, self.many), rest, workers=self.workers)
+
+    def _begin(
+        self, file: ImageSource
+    ) -> tuple[list[tuple[Page, InputPage | None]], Iterator[InputPage | Page] | None]:
+        """Read a document up to its first page; return also the pages that follow, None if there are none."""
+        begun, pages = [], self._pages_of(file)
+        for page in pages:
+            begun.append(self._read(self.many, page))
+            if isinstance(page, InputPage):
+                if page.page_count > 1:
+                    return begun, pages
+                break
+        pages.close()
+        return begun, None
+
+    def _pages_of(self, file: ImageSource) -> Generator[InputPage | Page]:
+        """Yield the pages of a document, and those that cannot be loaded as pages with an error."""
+        failed: list[UserError] = []
+        keep = self.on_error == "page"
+        source = describe_source(file)
+
+        def errors() -> Iterator[Page]:
+            while failed:
+                yield Page(0, 0, (), source, error=str(failed.pop(0)))
+
+        try:
+            for page in self.open(file, on_error=failed.append if keep else None):
+                yield from errors()
+                if self.total is not None and page.number == 1:
+                    self.total += page.page_count - 1
+                if (page.source, page.number) not in self.skip:
+                    yield page
+        except UserError as error:
+            if not keep:
+                raise
+            failed.append(error)
+        yield from errors()
+
+    def _read(self, ocr: OCR, page: InputPage | Page) -> tuple[Page, InputPage | None]:
+        if isinstance(page, Page):
+            return page, None
+        read = ocr._read_picture(
+            page.image_rgb, self.settings, source=page.source, number=page.number, explain=self.explain
+        )
+        return read, page if self.pictures else None
+
+
+def page_name(page: Page) -> str:
+    """Return what files about a page are called: its source's name, and its number from 2 on."""
+    stem = Path(page.source).stem.strip("-") or "page"
+    return f"{stem}-page{page.number}" if page.number > 1 else stem
+
+
+def _are_several(sources: object) -> bool:
+    return isinstance(sources, list | tuple | Iterator) and not hasattr(sources, "read")
+
+
+def _checked(on_error: OnError) -> OnError:
+    if on_error not in ("raise", "page"):
+        raise ValueError(f"on_error must be one of raise, page, not {on_error!r}")
+    return on_error
+
+
+_LineStage = TypeVar("_LineStage", AnyClassifier, AnyRecognizer)
+
+
+def _one_worker(stage: _LineStage | None) -> _LineStage | None:
+    return replace(stage, workers=1) if isinstance(stage, TextClassifier | TextRecognizer) else stage

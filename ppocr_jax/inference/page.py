@@ -1,0 +1,193 @@
+"""One picture through the three networks: look, turn, look again, cut, classify, recognize, place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from ppocr_jax.document.page import Line, Quad
+from ppocr_jax.geometry import perspective_crop, rotate_quad_180, turn_points
+from ppocr_jax.inference.classify import (
+    Direction,
+    TextClassifier,
+    crop_angles,
+    may_lie_sideways,
+    page_rotation,
+    shows_more_text,
+)
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.detect import Look, TextDetector, look
+from ppocr_jax.inference.layout import READING_ORDERS
+from ppocr_jax.inference.many import CombinedStage
+from ppocr_jax.inference.model_folder import ModelError
+from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
+from ppocr_jax.inference.recognize import Decoded, TextRecognizer, line_words
+
+AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
+AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The networks of a model with what belongs before and after each; a model may lack any of them."""
+
+    detector: TextDetector | None
+    recognizer: AnyRecognizer | None
+    classifier: AnyClassifier | None
+
+    def load_ahead(self) -> None:
+        """Begin to load the lines' networks, so that they are ready when the detector is done."""
+        for stage in (self.classifier, self.recognizer):
+            if isinstance(stage, TextClassifier | TextRecognizer):
+                stage.load_ahead()
+
+    def look(self, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
+        """Return the boxes of a picture; see `detect.look`.
+
+        Raises:
+            ModelError: the model has no detector.
+        """
+        return look(self.present_detector(), image_rgb, settings)
+
+    def present_detector(self) -> TextDetector:
+        """Return the detector.
+
+        Raises:
+            ModelError: the model has none.
+        """
+        if self.detector is None:
+            raise ModelError("this model has no detector")
+        return self.detector
+
+    def classify(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Direction]:
+        """Return how each crop lies.
+
+        Raises:
+            ModelError: the model has no direction classifier.
+        """
+        if self.classifier is None:
+            raise ModelError("this model has no direction classifier")
+        return self.classifier(crops, batch_size=settings.batch_size or BATCH_SIZE)
+
+    def recognize(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Decoded]:
+        """Return the text of each crop.
+
+        Raises:
+            ModelError: the model has no recognizer.
+        """
+        if self.recognizer is None:
+            raise ModelError("this model has no recognizer")
+        return self.recognizer(crops, batch_size=settings.batch_size or BATCH_SIZE)
+
+
+@dataclass(frozen=True)
+class LineReading:
+    """One found line: the picture that the recognizer saw of it, and whether it was kept."""
+
+    line: Line
+    crop: np.ndarray
+    kept: bool
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """What was read in a picture.
+
+    Attributes:
+        found: every line that was found, in reading order, also those read with too little confidence.
+        rotation: degrees clockwise, 0, 90, 180 or 270, by which the picture's text was turned.
+        warnings: what may be missing.
+    """
+
+    found: tuple[LineReading, ...]
+    rotation: int
+    warnings: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines that were kept."""
+        return tuple(reading.line for reading in self.found if reading.kept)
+
+
+def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> PageReading:
+    """Read the lines of a picture (H, W, 3) uint8.
+
+    Raises:
+        ModelError: the model lacks a detector or a recognizer.
+    """
+    stages.load_ahead()
+    upright, seen = image_rgb, stages.look(image_rgb, settings)
+    classifier = stages.classifier if settings.use_classifier else None
+    quarter_turns = 0  # counter-clockwise, that made the picture upright
+
+    # A page on its side shows fragments: where that may be so, look at it turned and keep what shows more text.
+    if classifier is not None and settings.page_direction and may_lie_sideways(seen.boxes):
+        sideways = np.ascontiguousarray(np.rot90(image_rgb))
+        seen_sideways = stages.look(sideways, settings)
+        if shows_more_text(seen_sideways.boxes, seen.boxes):
+            quarter_turns, upright, seen = 1, sideways, seen_sideways
+    quads, crops = cut_lines(upright, seen.boxes)
+    directions = stages.classify(crops, settings) if classifier is not None else []
+
+    # All lines decide which way the page lies. A turned one is looked at again, for networks find and frame upright
+    # lines best; the directions of its lines are asked anew, as some may be against the others.
+    rotation = page_rotation(quads, directions) if classifier is not None and settings.page_direction else None
+    if rotation:
+        quarter_turns += rotation // 90
+        upright = np.ascontiguousarray(np.rot90(upright, rotation // 90))
+        seen = stages.look(upright, settings)
+        quads, crops = cut_lines(upright, seen.boxes)
+        directions = stages.classify(crops, settings)
+
+    angles = [0] * len(crops)
+    if classifier is not None:
+        threshold = classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
+        angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
+    crops = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(crops, angles, strict=True)]
+    texts = stages.recognize(crops, settings)
+
+    degrees = 90 * quarter_turns % 360
+    starts = [rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)]
+    placed = turn_points(as_quads(starts), -degrees, upright.shape)
+    found = tuple(
+        LineReading(
+            _line(placed[i], texts[i], seen.boxes[i].score, angles[i]),
+            crops[i],
+            texts[i].confidence >= settings.drop_score,
+        )
+        for i in READING_ORDERS[settings.reading_order](quads).tolist()
+    )
+    return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
+
+
+def cut_lines(image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Cut the lines out of a picture.
+
+    Returns:
+        quads (n, 4, 2), each from the corner that became its crop's top-left, and the crops (h, w, 3).
+    """
+    crops = [perspective_crop(image_rgb, box.points) for box in boxes]
+    return as_quads([_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)]), crops
+
+
+def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:
+    """Return quads as (n, 4, 2) float32, also where there are none."""
+    return np.array(quads, np.float32).reshape(-1, 4, 2)
+
+
+def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """Return the quad (4, 2) from the corner that became the crop's top-left.
+
+    `perspective_crop` turns tall crops counter-clockwise, which brings the quad's second corner there; such a crop,
+    and no other, is wider than the quad.
+    """
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
+
+
+def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
+    corners = tuple((float(x), float(y)) for x, y in quad)
+    return Line(cast(Quad, corners), text.text, text.confidence, score, angle, line_words(text, quad))

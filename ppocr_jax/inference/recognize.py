@@ -1,0 +1,247 @@
+"""Reading text lines: batches of like width, long lines through windows, greedy CTC decoding, places of the words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from ppocr_jax.charset import BLANK, Charset
+from ppocr_jax.document.page import Char, Quad, Word
+from ppocr_jax.geometry import split_quad
+from ppocr_jax.inference.backends import Backend, first_height, load_ahead
+from ppocr_jax.inference.many import parallel_map
+from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.inference.options import BATCH_SIZE
+from ppocr_jax.preprocess import crop_batch_width, line_batch, line_width, resize_pad_line
+
+LONGEST = 2560
+"""Pixels, at the network's height, up to which a line is read in one piece: longer ones would make batches, and the
+memory kept for them, as wide as they are."""
+MAX_SCALED_WIDTH = 1 << 16
+OVERLAP = 160
+"""Pixels two windows share at least: a few characters at a height of 32 or 48, and what they need around them."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The text of one line.
+
+    Attributes:
+        text: its characters.
+        confidence: mean of `char_confidences`; 0 where there is no text.
+        positions: the frame, 0..T-1, at which each character begins.
+        char_confidences: probability of each character at that frame, 0..1.
+        ends: the frame after each character's last one.
+        extent: frames that the line's picture fills, the others being padding; all T, unless the caller knows better.
+    """
+
+    text: str
+    confidence: float
+    positions: tuple[int, ...]
+    char_confidences: tuple[float, ...]
+    ends: tuple[int, ...] = ()
+    extent: float = 0.0
+
+
+@dataclass(frozen=True)
+class TextRecognizer:
+    """Reads text lines. Up to `workers` batches run at a time."""
+
+    backend: Backend
+    spec: RecognizerSpec
+    charset: Charset
+    workers: int = 1
+
+    @cached_property
+    def height(self) -> int:
+        """At which the network reads lines, pixels.
+
+        Raises:
+            ModelError: it takes none of those that it may have.
+        """
+        return first_height(self.backend, self.spec.heights) if self.spec.heights else self.spec.height
+
+    def load_ahead(self) -> None:
+        """Begin to load the network, if that is to be done and may be beside other work."""
+        load_ahead(self.backend, self.workers)
+
+    def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
+        """Text of each line crop (h, w, 3) uint8 RGB.
+
+        Lines of like width share a batch, as wide as its widest line but at least the model's least width. Lines longer
+        than the network takes, or than `LONGEST` pixels, are read through windows.
+        """
+        longest = self.spec.width or LONGEST
+        widths = [line_width(crop.shape, height=self.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
+        long = [i for i, width in enumerate(widths) if width > longest]
+        short = [i for i, width in enumerate(widths) if width <= longest]
+        texts = {i: self._read_long(crops[i], widths[i], longest, batch_size) for i in long}
+        batches = [[short[k] for k in batch] for batch in width_sorted_batches([crops[i] for i in short], batch_size)]
+        batches.reverse()  # the longest first: what remains at the end is quickly done
+        found = parallel_map(lambda batch: self._read_batch([crops[i] for i in batch]), batches, workers=self.workers)
+        for indices, decoded in zip(batches, found, strict=True):
+            texts.update(zip(indices, decoded, strict=True))
+        return [texts[i] for i in range(len(crops))]
+
+    def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
+        sizes = [crop.shape[:2] for crop in crops]
+        height, least, margin = self.height, self.spec.min_width, self.spec.margin
+        width = self.spec.width or max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
+        probabilities = self.backend(
+            line_batch(crops, height=height, width=width, normalization=self.spec.normalization)
+        )
+        frame = width / probabilities.shape[1]
+        filled = [line_width(crop.shape, height=height, max_width=width) for crop in crops]
+        decoded = ctc_greedy_decode(probabilities, self.charset)
+        return [replace(line, extent=pixels / frame) for line, pixels in zip(decoded, filled, strict=True)]
+
+    def _read_long(self, crop: np.ndarray, length: int, width: int, batch_size: int) -> Decoded:
+        starts = window_starts(length, width=width)
+        line = resize_pad_line(
+            crop, height=self.height, width=max(length, starts[-1] + width), normalization=self.spec.normalization
+        )
+        windows = [line[:, start : start + width] for start in starts]
+        batches = [np.stack(windows[k : k + batch_size]) for k in range(0, len(windows), batch_size)]
+        rows = list(itertools.chain.from_iterable(parallel_map(self.backend, batches, workers=self.workers)))
+        joined = join_windows(rows, starts, width=width)
+        return replace(ctc_greedy_decode(joined[None], self.charset)[0], extent=length * len(rows[0]) / width)
+
+
+def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
+    """Indices of the crops in batches, from the least width / height to the greatest."""
+    order = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decoded]:
+    """Decode a batch: the likeliest class of every frame, runs of one class merged, blanks left out.
+
+    Args:
+        probabilities: softmax output (N, T, K), class 0 the blank.
+        charset: the K - 1 characters.
+
+    Raises:
+        ValueError: not three axes, or K is not the charset's number of classes.
+    """
+    if probabilities.ndim != 3:
+        raise ValueError(f"probabilities must be (lines, frames, classes), got shape {probabilities.shape}")
+    if probabilities.shape[2] != charset.num_classes:
+        raise ValueError(
+            f"the recognizer gives {probabilities.shape[2]} classes, the charset has {charset.num_classes} "
+            "(characters and the blank); use the charset the model was trained with"
+        )
+    ids = probabilities.argmax(axis=2)
+    kept = ids != BLANK
+    kept[:, 1:] &= ids[:, 1:] != ids[:, :-1]
+    best = np.take_along_axis(probabilities, ids[..., None], axis=2)[..., 0]
+    return [_line(ids[i], best[i], np.flatnonzero(kept[i]), charset) for i in range(len(ids))]
+
+
+def _line(ids: np.ndarray, best: np.ndarray, frames: np.ndarray, charset: Charset) -> Decoded:
+    confidences = best[frames]
+    changes = np.append(np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids))
+    ends = changes[np.searchsorted(changes, frames, side="right")]
+    return Decoded(
+        charset.decode(ids[frames].tolist()),
+        float(confidences.mean()) if len(frames) else 0.0,
+        tuple(frames.tolist()),
+        tuple(confidences.tolist()),
+        tuple(ends.tolist()),
+        float(len(ids)),
+    )
+
+
+def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[int]:
+    """Where windows of `width` pixels begin that cover `length` pixels.
+
+    All but the last are as far apart as their overlap allows; the last one ends with the line. Every start is a
+    multiple of 32 pixels, of which any recognizer makes a whole number of frames.
+
+    Raises:
+        ValueError: windows that narrow cannot overlap so far.
+    """
+    step = (width - overlap) // 32 * 32
+    if step < 32:
+        raise ValueError(f"windows of {width} pixels are too narrow to overlap by {overlap}")
+    last = max(0, -(-(length - width) // 32) * 32)
+    return [*range(0, last, step), last]
+
+
+def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, width: int) -> np.ndarray:
+    """Probabilities (T, K) of a whole line from those of its windows.
+
+    Between two windows the seam is where both are surest that no character is seen: there CTC starts anew, so that none
+    is split or read twice. Among equals it is the frame nearest to the middle of what they share.
+
+    Args:
+        probabilities: (T', K) of each window.
+        starts: their left ends, pixels.
+        width: of each window, pixels.
+    """
+    frame = width / len(probabilities[0])
+    firsts = [round(start / frame) for start in starts]
+    parts, begin = [], 0
+    for k in range(1, len(probabilities)):
+        left, right = probabilities[k - 1], probabilities[k]
+        shared = firsts[k - 1] + len(left) - firsts[k]
+        blank = left[len(left) - shared :, BLANK] * right[:shared, BLANK]
+        # Frames near an end of a window lack their surroundings on one side: the quarters at both ends do not count.
+        inner = np.arange(shared // 4, max(shared - shared // 4, shared // 4 + 1))
+        distance = np.abs(inner - shared / 2) / shared
+        seam = firsts[k] + int(inner[np.argmax(blank[inner] - 0.01 * distance)])
+        parts.append(left[begin - firsts[k - 1] : seam - firsts[k - 1]])
+        begin = seam
+    parts.append(probabilities[-1][begin - firsts[-1] :])
+    return np.concatenate(parts)
+
+
+def line_words(decoded: Decoded, quad: np.ndarray) -> tuple[Word, ...]:
+    """The words of a line with a quad each, and of each of their characters.
+
+    CTC says at which frames a character was seen, not where it begins and ends. A character therefore reaches to the
+    middle between its frames and those of its neighbors, spaces being neighbors too; the first and the last one reach
+    as far outwards as inwards.
+
+    Args:
+        decoded: the text with its frames.
+        quad: (4, 2) corners of the line, clockwise from where reading starts.
+    """
+    if not decoded.text:
+        return ()
+    quads = _quads(split_quad(quad, _cuts(decoded)))
+    words: list[Word] = []
+    start = 0
+    for part in decoded.text.split(" "):
+        end = start + len(part)
+        if part:
+            scores = decoded.char_confidences[start:end]
+            chars = tuple(map(Char, part, quads[start:end], scores))
+            words.append(Word(chars, _around(quads[start], quads[end - 1])))
+        start = end + 1
+    return tuple(words)
+
+
+def _cuts(decoded: Decoded) -> np.ndarray:
+    """(characters + 1,) bounds of the characters as fractions of the line, rising."""
+    centers = (np.array(decoded.positions) + np.array(decoded.ends)) / 2 / decoded.extent
+    between = (centers[1:] + centers[:-1]) / 2
+    if len(centers) == 1:
+        return np.array([0.0, 1.0])
+    first, last = 2 * centers[0] - between[0], 2 * centers[-1] - between[-1]
+    return np.clip(np.concatenate([[first], between, [last]]), 0, 1)
+
+
+def _quads(sides: np.ndarray) -> list[Quad]:
+    """Quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
+    points = [tuple(map(tuple, side)) for side in sides.tolist()]
+    return [(left[0], right[0], right[1], left[1]) for left, right in pairwise(points)]
+
+
+def _around(first: Quad, last: Quad) -> Quad:
+    return first[0], last[1], last[2], first[3]
