@@ -24,7 +24,7 @@ from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images.pages import PageNumbers
 from ppocr_jax.images.sources import ImageError, PasswordError, TooLargeError, UnknownFormatError, printable
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.serve import answers
 from ppocr_jax.serve.engine import Engine, Job, ReadPage
 from ppocr_jax.serve.observe import Metrics, Observed

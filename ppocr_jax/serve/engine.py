@@ -19,8 +19,8 @@ from typing import Any
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage, read_pages
-from ppocr_jax.inference.parallel import cores
-from ppocr_jax.inference.pipeline import OCR
+from ppocr_jax.inference.many import cores
+from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.serve.settings import ServerSettings
 
 _TOGETHER = 16  # pages that share the calls of a GPU's networks, as in `OCR.read_many`

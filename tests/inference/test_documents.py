@@ -139,7 +139,7 @@ def test_how_a_page_was_read_is_written_on_request(ocr, folder, tmp_path):
 
 def test_a_password_reaches_the_document(ocr, tmp_path):
     pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
-    from tests.odd_pictures import LOCKED_PDF, PASSWORD
+    from tests.images.odd_pictures import LOCKED_PDF, PASSWORD
 
     path = tmp_path / "locked.pdf"
     path.write_bytes(LOCKED_PDF() if callable(LOCKED_PDF) else LOCKED_PDF)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from ppocr_jax.inference.read_options import ReadOptions
 
 from ppocr_jax.document.page import Line, Page
+from ppocr_jax.inference.options import ReadSettings
 
 QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
 
@@ -31,7 +31,7 @@ class ShadeReader:
         self.gate.set()
 
     def __call__(self, image_rgb: np.ndarray, **options: Any) -> Page:
-        chosen = ReadOptions().changed(**options)
+        chosen = ReadSettings().changed(**options)
         shade = int(image_rgb[0, 0, 0])
         self.read.append(shade)
         assert self.gate.wait(20)
