@@ -1,4 +1,4 @@
-"""Polygons in the picture plane: corner order, area, growing and shrinking, overlap, rectified crops.
+"""Polygons in the picture plane: corner order, area, growing and shrinking, rectified crops.
 
 Points are (x, y) in pixels with y pointing down; a quad is (4, 2), clockwise from its top-left corner. NumPy only;
 OpenCV, pyclipper and shapely are imported on use.
@@ -54,7 +54,7 @@ def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
 
 
 def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
-    """The same quad (4, 2) read upside down: its first corner becomes the third."""
+    """Return the same quad (4, 2) read upside down: its first corner becomes the third."""
     return np.roll(quad, 2, axis=-2)
 
 
@@ -73,25 +73,25 @@ def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.nda
 
 
 def signed_area(points: np.ndarray) -> float:
-    """Shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
+    """Return the shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
     x, y = np.asarray(points, np.float64).T
     return float(x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]) / 2
 
 
 def polygon_area(points: np.ndarray) -> float:
-    """Area of a polygon (n, 2) in square pixels, whatever its direction."""
+    """Return the area of a polygon (n, 2) in square pixels, whatever its direction."""
     return abs(signed_area(points))
 
 
 def polygon_perimeter(points: np.ndarray) -> float:
-    """Length of the closed outline of a polygon (n, 2)."""
+    """Return the length of the closed outline of a polygon (n, 2)."""
     points = np.asarray(points, np.float64)
     edges = points - points[np.arange(len(points)) - 1]
     return float(np.hypot(edges[:, 0], edges[:, 1]).sum())
 
 
 def bounding_box(points: np.ndarray) -> tuple[float, float, float, float]:
-    """Smallest upright box around points (n, 2): (left, top, right, bottom)."""
+    """Return the smallest upright box around points (n, 2): (left, top, right, bottom)."""
     (left, top), (right, bottom) = np.min(points, axis=0), np.max(points, axis=0)
     return float(left), float(top), float(right), float(bottom)
 
@@ -117,7 +117,7 @@ def offset_polygon(points: np.ndarray, distance: float) -> list[np.ndarray]:
 
 
 def min_area_quads(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest rotated rectangles around polygons, each (n, 2) int32 or float32.
+    """Return the smallest rotated rectangles around polygons, each (n, 2) int32 or float32.
 
     Returns:
         their corners (len(polygons), 4, 2) float32, ordered by x, and the lengths of their short sides.
@@ -131,7 +131,7 @@ def min_area_quads(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarr
 
 
 def min_area_quad(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smallest rotated rectangle around points (n, 2): its corners (4, 2), ordered by x, and its short side."""
+    """Return the corners (4, 2), ordered by x, and the short side of the smallest rotated rectangle around points."""
     quads, short_sides = min_area_quads([points])
     return quads[0], float(short_sides[0])
 
@@ -167,7 +167,7 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:
 
 
 def split_quad(quad: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """Lines across a quad, as if it were cut when flattened to a rectangle by `perspective_crop`.
+    """Return lines across a quad, as if it were cut when flattened to a rectangle by `perspective_crop`.
 
     Args:
         quad: (4, 2) corners, clockwise from the rectangle's top-left.
@@ -186,7 +186,7 @@ def split_quad(quad: np.ndarray, cuts: np.ndarray) -> np.ndarray:
 
 
 def is_valid_polygon(points: np.ndarray) -> bool:
-    """Whether a polygon (n, 2) has at least three vertices, an area, and no edges that cross."""
+    """Return whether a polygon (n, 2) has at least three vertices, an area, and no edges that cross."""
     import shapely
 
     points = np.asarray(points, np.float64)
@@ -194,21 +194,7 @@ def is_valid_polygon(points: np.ndarray) -> bool:
 
 
 def convex_hull(points: np.ndarray) -> np.ndarray:
-    """Vertices (m, 2) float32 of the smallest convex polygon around points (n, 2)."""
+    """Return the vertices (m, 2) float32 of the smallest convex polygon around points (n, 2)."""
     import cv2
 
     return cv2.convexHull(np.asarray(points, np.float32)).reshape(-1, 2)
-
-
-def intersection_area(a: np.ndarray, b: np.ndarray) -> float:
-    """Area that two valid polygons (n, 2) and (m, 2) have in common, in square pixels."""
-    import shapely
-
-    return float(shapely.Polygon(np.asarray(a)).intersection(shapely.Polygon(np.asarray(b))).area)
-
-
-def polygon_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two valid polygons (n, 2) and (m, 2); 0 where both have no area."""
-    common = intersection_area(a, b)
-    union = polygon_area(a) + polygon_area(b) - common
-    return common / union if union > 0 else 0.0

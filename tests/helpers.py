@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import shapely
 
 # For functions that run once or twice: compiling them well takes far longer than running them badly.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
@@ -31,3 +32,9 @@ def golden_tensor(tag: str, entry: Mapping[str, Any], gain: Mapping[str, float])
 def golden_tensors(description: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """All tensors of a network, by their Paddle names."""
     return {e["name"]: golden_tensor(description["tag"], e, description["gain"]) for e in description["entries"]}
+
+
+def iou(first: Any, second: Any) -> float:
+    """Intersection over union of two quads."""
+    a, b = shapely.Polygon(first), shapely.Polygon(second)
+    return a.intersection(b).area / a.union(b).area

@@ -196,12 +196,3 @@ def test_convex_hull_equals_shapelys(points):
     hull = geometry.convex_hull(np.array(points))
     assume(len(hull) >= 3)
     assert geometry.polygon_area(hull) == pytest.approx(shapely.MultiPoint(points).convex_hull.area)
-
-
-def test_overlap_of_two_boxes():
-    shifted = RECTANGLE + np.array([10, 5])
-    assert geometry.intersection_area(RECTANGLE, shifted) == pytest.approx(100)
-    assert geometry.polygon_iou(RECTANGLE, shifted) == pytest.approx(100 / 500)
-    assert geometry.polygon_iou(RECTANGLE, RECTANGLE[::-1]) == pytest.approx(1)
-    assert geometry.polygon_iou(RECTANGLE, RECTANGLE + 100) == 0
-    assert geometry.polygon_iou(np.zeros((4, 2)), np.zeros((4, 2))) == 0

@@ -11,11 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ppocr_jax"
 
-# Unit (top-level module or package) -> (level, rank). Modules of level 0 may import each other; units of levels 1 and 2
-# only lower levels; units of levels 3 and 4 lower levels and units of a lower rank.
+# Unit (top-level module or package) -> (level, rank). Units of levels 1 and 2 may import lower levels only; units of
+# levels 0, 3 and 4 also those of a lower rank in their own level, and single modules of level 0 each other.
 UNITS = {
-    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "images", "document"], (0, 0)),
+    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry"], (0, 0)),
     **dict.fromkeys(["preprocess"], (0, 0)),
+    "images": (0, 1),
+    "document": (0, 2),
     **dict.fromkeys(["models", "losses", "metrics", "onnx_graph", "synth", "data"], (1, 0)),
     "inference": (2, 0),
     **{name: (3, rank) for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim"])},
@@ -83,7 +85,7 @@ def allowed(importer: str, imported: str) -> bool:
         return True
     (level, rank), (other_level, other_rank) = UNITS[importer], UNITS[imported]
     if level == other_level:
-        return level == 0 or other_rank < rank
+        return other_rank < rank or level == rank == other_rank == 0
     return other_level < level
 
 
@@ -99,6 +101,8 @@ def allowed(importer: str, imported: str) -> bool:
         ("synth", "data.labelsheets", False),
         ("geometry", "metrics", False),
         ("geometry", "charset", True),
+        ("document", "images", True),
+        ("images", "document", False),
         ("inference", "training", False),
         ("training", "evaluation", True),
         ("evaluation", "training", False),

@@ -19,17 +19,6 @@ ReadPage = Callable[[np.ndarray], Page]
 """`image_rgb` (H, W, 3) uint8 -> page."""
 
 
-def evaluate_end_to_end(
-    ocr: ReadPage, records: Sequence[DetectionRecord], *, ignore_case: bool = False, ignore_space: bool = False
-) -> dict[str, float]:
-    """Read labeled pictures and score the lines; see `score_pages`.
-
-    Raises:
-        ImageError: a picture that cannot be read.
-    """
-    return score_pages(records, read_pages(ocr, records), ignore_case=ignore_case, ignore_space=ignore_space)
-
-
 def read_pages(ocr: ReadPage, records: Iterable[DetectionRecord]) -> list[Page]:
     """What is read in each picture.
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import shapely
 
-from ppocr_jax.metrics.polygons import (
-    Outline,
-    Polygons,
-    intersection_areas,
-    iou_matrix,
-    to_polygons,
-    to_sound_polygons,
-)
+Outline: TypeAlias = np.ndarray | Sequence[Sequence[float]]
+"""Corners of a polygon: (N, 2), N >= 3, as (x, y) pixels, in either winding."""
+
+Polygons: TypeAlias = np.ndarray
+"""1-D object array of Shapely geometries."""
 
 IOU_THRESHOLD = 0.5
 IGNORED_SHARE = 0.5  # a detection with more than this share of its area in an ignored region does not count
@@ -70,7 +67,7 @@ class DetectionCounts:
 
 
 def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
-    """One-to-one matches of one picture (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
+    """Count one-to-one matches of one picture (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
 
     Outlines that cross themselves are left out. A detection is ignored when more than half of its area lies in one
     ignored region. Going through the ground truth in order, each box takes the first free detection with
@@ -96,7 +93,7 @@ def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Ou
 
 
 def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
-    """Matches of one picture by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
+    """Count matches of one picture by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
 
     A ground-truth box and a detection are tied when they share at least half of the smaller one. A box is recalled
     when the detections tied to it cover at least 0.8 of its area; a detection is precise when the boxes tied to it fill
@@ -122,7 +119,7 @@ def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline
 
 
 def detection_score(counts: DetectionCounts) -> dict[str, float]:
-    """`precision`, `recall` and their harmonic mean `hmean`, 0..1; 0 where there is nothing to divide by."""
+    """Return `precision`, `recall` and their harmonic mean `hmean`, 0..1; 0 where there is nothing to divide by."""
     precision = counts.precise / counts.detections if counts.detections else 0.0
     recall = counts.recalled / counts.targets if counts.targets else 0.0
     both = precision + recall
@@ -130,7 +127,7 @@ def detection_score(counts: DetectionCounts) -> dict[str, float]:
 
 
 def tied(first: Polygons, second: Polygons, shared: np.ndarray) -> np.ndarray:
-    """Pairs that share at least half of the smaller one's area: bool (len(first), len(second)).
+    """Return which pairs share at least half of the smaller one's area: bool (len(first), len(second)).
 
     Args:
         first, second: polygons.
@@ -141,15 +138,79 @@ def tied(first: Polygons, second: Polygons, shared: np.ndarray) -> np.ndarray:
 
 
 def _shares_inside(inner: Polygons, outer: Polygons) -> np.ndarray:
-    """Share of `inner[i]`'s area that lies in `outer[j]`: (len(inner), len(outer)), 0 for an empty area."""
+    """Return the share of `inner[i]`'s area that lies in `outer[j]`: (len(inner), len(outer)), 0 for an empty area."""
     shared, areas = intersection_areas(inner, outer), shapely.area(inner)[:, None]
     return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
 
 
 def _count_in_order(allowed: np.ndarray) -> int:
-    """Matches when each row in turn takes its first free column."""
+    """Count matches when each row in turn takes its first free column."""
     free = np.ones(allowed.shape[1], bool)
     for row in allowed:
         candidates = np.flatnonzero(row & free)
         free[candidates[:1]] = False
     return int((~free).sum())
+
+
+# Areas and overlaps of outlines, all pairs at once (Shapely's vectorized calls)
+
+
+def to_polygons(outlines: Sequence[Outline]) -> Polygons:
+    """Return Shapely polygons of `outlines`, valid or not.
+
+    Raises:
+        ValueError: an outline does not have at least three (x, y) corners.
+    """
+    return _as_array([shapely.Polygon(_corners(outline)) for outline in outlines])
+
+
+def to_convex_hulls(outlines: Sequence[Outline]) -> Polygons:
+    """Return convex hulls of the outlines' corners; a line or a point where the corners span no area.
+
+    Raises:
+        ValueError: an outline does not have at least three (x, y) corners.
+    """
+    return shapely.convex_hull(_as_array([shapely.MultiPoint(_corners(outline)) for outline in outlines]))
+
+
+def to_sound_polygons(outlines: Sequence[Outline]) -> Polygons:
+    """Return what `to_polygons` does, with the convex hull in place of an outline that crosses itself.
+
+    Raises:
+        ValueError: an outline does not have at least three (x, y) corners.
+    """
+    polygons = to_polygons(outlines)
+    return np.where(shapely.is_valid(polygons), polygons, shapely.convex_hull(polygons))
+
+
+def intersection_areas(first: Polygons, second: Polygons) -> np.ndarray:
+    """Return the area that `first[i]` and `second[j]` share: float64 (len(first), len(second)), square pixels.
+
+    Only pairs whose bounding boxes meet are intersected: on a page of text, a few per box.
+    """
+    areas = np.zeros((len(first), len(second)))
+    a, b = shapely.bounds(first)[:, None], shapely.bounds(second)[None]
+    apart = (a[..., :2] >= b[..., 2:]) | (b[..., :2] >= a[..., 2:])
+    i, j = np.nonzero(~apart.any(axis=-1))
+    areas[i, j] = shapely.area(shapely.intersection(first[i], second[j]))
+    return areas
+
+
+def iou_matrix(first: Polygons, second: Polygons) -> np.ndarray:
+    """Return intersection over union of every pair: float64 (len(first), len(second)); 0 where both areas are 0."""
+    shared = intersection_areas(first, second)
+    union = shapely.area(first)[:, None] + shapely.area(second)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _corners(outline: Outline) -> np.ndarray:
+    corners = np.asarray(outline, np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise ValueError(f"an outline is at least three (x, y) corners, got an array of shape {corners.shape}")
+    return corners
+
+
+def _as_array(geometries: list[shapely.Geometry]) -> Polygons:
+    array = np.empty(len(geometries), object)
+    array[:] = geometries
+    return array

@@ -8,9 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ppocr_jax.metrics.detection import RegionLike
-from ppocr_jax.metrics.edit_distance import edit_distance
-from ppocr_jax.metrics.polygons import Outline, iou_matrix, to_convex_hulls
+from ppocr_jax.metrics.detection import Outline, RegionLike, iou_matrix, to_convex_hulls
+from ppocr_jax.metrics.recognition import edit_distance
 
 IOU_THRESHOLD = 0.5
 _EPSILON = 1e-9  # in PaddleOCR's denominators: nothing to divide by scores 0
@@ -57,7 +56,7 @@ def end_to_end_counts(
     ignore_case: bool = False,
     ignore_space: bool = False,
 ) -> EndToEndCounts:
-    """Counts of one picture (PaddleOCR release/2.6, `tools/end2end/eval_end2end.py`).
+    """Count lines of one picture that are found and read right (PaddleOCR release/2.6, `end2end/eval_end2end.py`).
 
     Pairs are made one to one by falling IoU, from 0.5 on, over all regions; a pair with an ignored region counts for
     nothing. Full-width characters of pairs equal their half-width forms. Case and spaces are ignored within pairs only:
@@ -91,7 +90,7 @@ def end_to_end_counts(
 
 
 def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
-    """Scores of `counts`.
+    """Return scores of `counts`.
 
     Returns:
         `precision`, `recall`, `hmean` 0..1; `character_accuracy` = 1 - edits / characters (negative where edits
@@ -110,7 +109,7 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
 
 
 def _pairs_by_iou(targets: Sequence[Outline], predictions: Sequence[Outline]) -> dict[int, int]:
-    """Target index -> prediction index, the best IoU first; among equals, the lower indices first."""
+    """Pair targets with predictions (index -> index), the best IoU first; among equals, the lower indices first."""
     ious = iou_matrix(to_convex_hulls(targets), to_convex_hulls(predictions))
     pairs: dict[int, int] = {}
     taken: set[int] = set()

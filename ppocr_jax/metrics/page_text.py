@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from ppocr_jax.metrics.detection import IGNORED_SHARE, tied
-from ppocr_jax.metrics.edit_distance import edit_distance
+from ppocr_jax.metrics.detection import IGNORED_SHARE, Outline, Polygons, intersection_areas, tied, to_sound_polygons
 from ppocr_jax.metrics.end_to_end import TextRegionLike
-from ppocr_jax.metrics.polygons import Outline, Polygons, intersection_areas, to_sound_polygons
+from ppocr_jax.metrics.recognition import edit_distance
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def page_text_counts(
     *,
     ignore_case: bool = False,
 ) -> PageTextCounts:
-    """Edits between what a picture says and what was read, spaces left out.
+    """Count edits between what a picture says and what was read, spaces left out.
 
     Texts are compared after Unicode's NFKC (full width to half width). A prediction with more than half of its area
     inside ignored regions is left out.
@@ -63,7 +62,7 @@ def page_text_counts(
 
 
 def page_text_score(counts: PageTextCounts) -> dict[str, float]:
-    """`cer_without_spaces`: edits over target characters; 0 where the targets hold no characters."""
+    """Return `cer_without_spaces`: edits over target characters; 0 where the targets hold no characters."""
     return {"cer_without_spaces": counts.edits / counts.characters if counts.characters else 0.0}
 
 
@@ -73,7 +72,7 @@ def _comparable(text: str, ignore_case: bool) -> str:
 
 
 def _groups(ties: np.ndarray) -> list[tuple[list[int], list[int]]]:
-    """Connected components of a bipartite graph: (row indices, column indices) each; single nodes too."""
+    """Return connected components of a bipartite graph: (row indices, column indices) each; single nodes too."""
     groups: list[tuple[list[int], list[int]]] = []
     rows_left, columns_left = set(range(ties.shape[0])), set(range(ties.shape[1]))
     while rows_left:
@@ -92,7 +91,7 @@ def _groups(ties: np.ndarray) -> list[tuple[list[int], list[int]]]:
 
 
 def _read(polygons: Polygons, texts: Sequence[str], chosen: Sequence[int]) -> str:
-    """The chosen boxes' texts, rows from top to bottom, each row from left to right."""
+    """Return the chosen boxes' texts, rows from top to bottom, each row from left to right."""
     left, top, _, bottom = shapely.bounds(polygons).T
     middle, height = (top + bottom) / 2, bottom - top
     rows: list[list[int]] = []

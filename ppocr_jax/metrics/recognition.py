@@ -1,10 +1,8 @@
-"""Accuracy, normalized edit similarity and character error rate of recognized lines."""
+"""Accuracy, normalized edit similarity and character error rate of recognized lines; edit distance of two texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from ppocr_jax.metrics.edit_distance import edit_distance, normalized_edit_distance
 
 _EPSILON = 1e-5  # in PaddleOCR's denominators: no lines score 0, and n perfect lines score n / (n + 1e-5)
 
@@ -17,7 +15,7 @@ def recognition_score(
     ignore_space: bool = False,
     alphanumeric_only: bool = False,
 ) -> dict[str, float]:
-    """Scores of recognized lines (PaddleOCR release/2.6, `RecMetric`).
+    """Return scores of recognized lines (PaddleOCR release/2.6, `RecMetric`).
 
         accuracy = equal / (n + 1e-5)
         one_minus_ned = 1 - sum(distance / longer length) / (n + 1e-5)
@@ -60,6 +58,43 @@ def recognition_score(
 
 
 def character_error_rate(pairs: Sequence[tuple[str, str]]) -> float:
-    """Edits over target characters of (prediction, target) pairs; 0 where the targets hold no characters."""
+    """Return edits over target characters of (prediction, target) pairs; 0 where the targets hold no characters."""
     characters = sum(len(target) for _, target in pairs)
     return sum(edit_distance(prediction, target) for prediction, target in pairs) / characters if characters else 0.0
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Return the Levenshtein distance of two texts: the fewest insertions, deletions and substitutions between them.
+
+    Myers' bit-vector recurrence (Hyyrö 2003): bit i of `rises` (`falls`) says that the distance grows (shrinks) by one
+    from row i to row i + 1 of the current column, so a column costs a few operations on one Python integer.
+    """
+    if not first or not second:
+        return len(first) + len(second)
+    positions: dict[str, int] = {}
+    for row, character in enumerate(first):
+        positions[character] = positions.get(character, 0) | 1 << row
+    all_rows = (1 << len(first)) - 1
+    last_row = 1 << (len(first) - 1)
+
+    rises, falls, distance = all_rows, 0, len(first)
+    for character in second:
+        equal = positions.get(character, 0)
+        diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
+        rises_across = falls | (all_rows & ~(diagonal | rises))
+        falls_across = rises & diagonal
+        if rises_across & last_row:
+            distance += 1
+        elif falls_across & last_row:
+            distance -= 1
+        rises_across = rises_across << 1 | 1  # row 0 is the empty prefix: it rises with every column
+        falls_across <<= 1
+        rises = all_rows & (falls_across | ~(diagonal | rises_across))
+        falls = all_rows & rises_across & diagonal
+    return distance
+
+
+def normalized_edit_distance(first: str, second: str) -> float:
+    """Return the edit distance over the longer text's length, 0..1; 0 for two empty texts."""
+    longer = max(len(first), len(second))
+    return edit_distance(first, second) / longer if longer else 0.0

@@ -14,7 +14,7 @@ from ppocr_jax.data.labels import read_detection_labels, read_labels
 from ppocr_jax.document.page import Line, Page
 from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
 from ppocr_jax.evaluation.det import evaluate_detection
-from ppocr_jax.evaluation.end_to_end import evaluate_end_to_end
+from ppocr_jax.evaluation.end_to_end import read_pages, score_pages
 from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples
 from ppocr_jax.images import ImageError
 from ppocr_jax.synth.corpus import Corpus
@@ -136,7 +136,8 @@ def read_page(image):
 
 
 def test_end_to_end_ignores_lines_without_a_known_text_and_unsure_ones(labels):
-    score = evaluate_end_to_end(read_page, read_detection_labels(labels))
+    records = read_detection_labels(labels)
+    score = score_pages(records, read_pages(read_page, records))
     assert score["hmean"] == pytest.approx(1)
     assert score["cer_without_spaces"] == 0
 
@@ -146,8 +147,9 @@ def test_end_to_end_options(labels):
         120, 100, tuple(Line(line.quad, line.text.upper(), 0.9) for line in read_page(np.zeros((100, 120, 3))))
     )
     records = read_detection_labels(labels)
-    assert evaluate_end_to_end(lambda _: upper, records)["recall"] == 0
-    score = evaluate_end_to_end(lambda _: upper, records, ignore_case=True)
+    pages = [upper] * len(records)
+    assert score_pages(records, pages)["recall"] == 0
+    score = score_pages(records, pages, ignore_case=True)
     assert score["recall"] == pytest.approx(1)
     assert score["precision"] == pytest.approx(2 / 3)  # the false line is sure here
 

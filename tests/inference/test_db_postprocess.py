@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppocr_jax.geometry import polygon_area, polygon_iou, signed_area
+from ppocr_jax.geometry import polygon_area, signed_area
 from ppocr_jax.inference.db_postprocess import DBOptions, TextBox, boxes_from_map, filter_boxes
+from tests.helpers import iou
 
 FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN = json.loads((FOLDER / "pipeline.json").read_text(encoding="utf-8"))
@@ -67,7 +68,7 @@ def test_unclipping_undoes_the_shrinking_of_a_targets_text(center, width, height
     growth = 1.5 * width * height / (width + height)
     expected = cv2.boxPoints((center, (width + growth, height + growth), angle))
     inside = np.clip(expected, 0, (200, 160))
-    assert polygon_iou(found.points, inside) > 0.75
+    assert iou(found.points, inside) > 0.75
     assert found.score > 0.7
     assert signed_area(found.points) > 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppocr_jax.geometry import polygon_iou, turn_points
+from ppocr_jax.geometry import turn_points
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.classify import (
     Direction,
@@ -16,6 +16,7 @@ from ppocr_jax.inference.classify import (
 )
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.ocr import OCR
+from tests.helpers import iou
 
 RECEIPT = Path(__file__).resolve().parents[2] / "examples" / "receipt.jpg"
 UP, DOWN = Direction(0, 0.99), Direction(180, 0.99)
@@ -101,7 +102,7 @@ def test_a_turned_receipt_reads_like_the_upright_one(ocr: OCR, turns: int):
     assert page.text == expected.text
     for line, other in zip(page, expected, strict=True):
         back = turn_points(np.array(line.quad), 90 * turns, (page.height, page.width))
-        assert polygon_iou(back, np.array(other.quad)) > 0.9
+        assert iou(back, np.array(other.quad)) > 0.9
         np.testing.assert_allclose(back[0], other.quad[0], atol=2)
 
 

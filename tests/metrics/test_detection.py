@@ -12,8 +12,10 @@ from ppocr_jax.metrics.detection import (
     area_counts,
     detection_counts,
     detection_score,
+    iou_matrix,
+    to_polygons,
+    to_sound_polygons,
 )
-from ppocr_jax.metrics.polygons import iou_matrix, to_polygons, to_sound_polygons
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text(encoding="utf-8"))["detection"]
 

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.metrics.edit_distance import edit_distance, normalized_edit_distance
-from ppocr_jax.metrics.recognition import character_error_rate, recognition_score
+from ppocr_jax.metrics.recognition import (
+    character_error_rate,
+    edit_distance,
+    normalized_edit_distance,
+    recognition_score,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text(encoding="utf-8"))["recognition"]
 OPTIONS = {
