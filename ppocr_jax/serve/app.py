@@ -65,7 +65,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
     )
     app.add_middleware(Observed, metrics=metrics)
     _answer_problems(app)
-    guard = [Depends(_token_check(settings.token))]
+    guard = [Depends(_token_check(settings.token))] if settings.token else []
     _add_operations(app, engine, metrics, guard)
 
     def admit() -> None:
@@ -119,15 +119,15 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.openapi = lambda: _openapi(app)
+    app.openapi = lambda: _openapi(app, settings)
     return app
 
 
 def _token_check(token: str) -> Callable[..., None]:
-    """A dependency that lets those through who bear the token; everyone where it is empty."""
+    """A dependency that lets those through who bear the token."""
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-        if token and not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
+        if not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
             raise Problem(401, "this server needs a token: Authorization: Bearer TOKEN")
 
     return check
@@ -334,12 +334,15 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": Problem(status, "").to_dict()["title"], "content": content} for status in statuses}
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the schema that `_problems` names."""
+def _openapi(app: FastAPI, settings: ServerSettings) -> dict[str, Any]:
+    """The OpenAPI document, with the schema that `_problems` names, and the models of this server."""
     if not app.openapi_schema:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, openapi_version="3.1.0"
         )
         document["components"]["schemas"]["Problem"] = ProblemModel.model_json_schema()
+        for parameter in document["paths"]["/ocr"]["post"]["parameters"]:
+            if parameter["name"] == "model":
+                parameter["schema"] = {"type": "string", "enum": list(settings.models), "default": settings.models[0]}
         app.openapi_schema = document
     return app.openapi_schema

@@ -11,6 +11,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 # Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
 _READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
 _READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order")
+_PAGES = r"^(all|\d{1,9}(-(\d{1,9})?)?( ?, ?\d{1,9}(-(\d{1,9})?)?)*)$"  # as `images.pages.PageNumbers` reads it
 _INPUT_OPTIONS = ("pages", "dpi", "frames")
 
 
@@ -25,14 +26,16 @@ class ReadQuery(BaseModel):
     )
     words: bool = Field(False, description="words and characters too, in json, jsonl, csv, tsv, hocr and alto")
     preview: int = Field(0, ge=0, le=4096, description="longest side of a JPEG of each page, in json and jsonl; 0: no")
-    pages: str | None = Field(None, max_length=1000, description="of a document, like 1-3,5,8-; all if left out")
+    pages: str | None = Field(
+        None, pattern=_PAGES, max_length=1000, description="of a document, like 1-3,5,8-; all if left out"
+    )
     dpi: float | None = Field(None, ge=10, le=1200, description="at which PDF pages are drawn; 200, or their scan's")
     frames: Literal["first", "all"] = Field("first", description="of an animation")
     limit_side: int | None = Field(None, ge=32, le=8192, description="longest side that the detector sees, pixels")
     limit_type: Literal["min", "max"] | None = Field(None, description="which side limit_side limits")
     threshold: _Share | None = Field(None, description="a pixel of the probability map above it is text")
     box_threshold: _Share | None = Field(None, description="boxes with a lower score are left out")
-    unclip_ratio: float | None = Field(None, gt=0, le=10, description="how far boxes grow beyond their kernels")
+    unclip_ratio: float | None = Field(None, ge=0.1, le=10, description="how far boxes grow beyond their kernels")
     use_classifier: bool | None = Field(None, description="turn lines that stand on their head")
     page_direction: bool | None = Field(None, description="turn whole pages")
     cls_threshold: _Share | None = Field(None, description="how sure the classifier must be to turn a line")

@@ -96,9 +96,12 @@ def test_schemathesis_finds_no_fault():
     program = shutil.which("schemathesis")
     if program is None:
         pytest.skip("needs the program schemathesis")
-    with serving("--max-pixels", "1000000", "--read-seconds", "20") as (address, process):
+    # Not `positive_data_acceptance`: bytes made from "format: binary" are no pictures, and are rightly refused.
+    checks = ["--checks", "all", "--exclude-checks", "positive_data_acceptance"]
+    limits = ["--max-pixels", "1000000", "--read-seconds", "20"]
+    with serving(*limits, PPOCR_JAX_TOKEN="sesame") as (address, process):
         run = subprocess.run(
-            [program, "run", f"{address}/openapi.json", "--max-examples", "50", "--checks", "all", "--no-color"],
+            [program, "run", f"{address}/openapi.json", "-H", "Authorization: Bearer sesame", *checks, "--no-color"],
             capture_output=True,
             check=False,
             text=True,
