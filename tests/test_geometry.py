@@ -167,6 +167,38 @@ def test_a_tall_crop_is_turned_counter_clockwise():
     assert crop[:, 25:].min() == 255
 
 
+GROWTH = geometry.CropGrowth(left=0.1, above=0.2, right=0.3, below=0.4)
+
+
+def test_a_quad_grows_by_parts_of_its_lines_height():
+    grown = geometry.grow_quad(RECTANGLE, GROWTH)  # 30 x 10
+    np.testing.assert_allclose(grown, [[-1, -2], [33, -2], [33, 14], [-1, 14]], atol=1e-5)
+
+
+def test_a_column_grows_as_its_crop_is_turned():
+    """The crop of a grown column is the crop of a grown line: its beginning, the top, is the crop's left side."""
+    column = np.array([[0, 0], [10, 0], [10, 30], [0, 30]], np.float32)
+    grown = geometry.grow_quad(column, GROWTH)
+    np.testing.assert_allclose(grown, [[-4, -1], [12, -1], [12, 33], [-4, 33]], atol=1e-5)
+    picture = np.zeros((60, 40, 3), np.uint8)
+    picture[10:40, 10:20] = 255
+    crop = geometry.perspective_crop(picture, geometry.grow_quad(column + 10, GROWTH))
+    ys, xs = np.nonzero(crop[..., 0] > 128)
+    height, width = crop.shape[:2]
+    assert (xs.min(), width - 1 - xs.max()) == (1, 3)
+    assert (ys.min(), height - 1 - ys.max()) == (2, 4)
+
+
+@given(turned_boxes(), st.floats(-math.pi, math.pi))
+def test_growing_turns_with_the_quad(quad, angle):
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    assume(abs(sides[1] / sides[0] - 1.5) > 1e-3)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    np.testing.assert_allclose(
+        geometry.grow_quad(quad @ turn, GROWTH), geometry.grow_quad(quad, GROWTH) @ turn, atol=1e-2
+    )
+
+
 @pytest.mark.parametrize(
     "quad",
     [

@@ -1,6 +1,7 @@
 """`ppocr-jax check-labels`: look for what is wrong with labels, and draw a sheet of them.
 
-Exit code 0: no errors; 1: errors (with --strict also warnings), or the labels could not be read at all.
+Exit code 0: no errors; 1: errors (with --strict also warnings), a recognizer could train on less than half of the
+lines, or the labels could not be read at all.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("labels", type=Path, metavar="FILE", help="label file, folder of label files, or LMDB database")
     add("--format", default="auto", metavar="NAME", help="of the labels, e.g. ppocr-det, icdar2015; default: auto")
     add("--images", type=Path, metavar="DIR", help="folder of the pictures; default: where the format keeps them")
-    add("--charset", default="en", metavar="NAME", help="built-in charset or file; default: en")
+    add("--config", metavar="FILE", help="a recognizer's configuration: its charset and longest text")
+    add("--charset", metavar="NAME", help="built-in charset or file; default: that of --config, or en")
     add("--space", action="store_true", help="add a space to a charset file, PaddleOCR's use_space_char")
-    add("--max-length", type=positive, default=25, metavar="N", help="longest text to train on; default: 25")
+    add("--max-length", type=positive, metavar="N", help="longest text to train on; default: that of --config, or 25")
     add("--examples", type=positive, default=5, metavar="N", help="of each problem; default: 5")
     add("--sheet", type=Path, metavar="SHEET.png", help="draw a sample of the labels into this picture")
     add("--sheet-count", type=positive, metavar="N", help="pictures on the sheet; default: 6 pages or 48 lines")
@@ -38,22 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check labels and print what was found; gives 1 where there are errors.
+    """Check labels and print what was found; return 1 where there are errors or most lines cannot be used.
 
     Raises:
         UserError: the labels, the format or the charset cannot be read, or the sheet not be written.
     """
+    from ppocr_jax.config import RecConfig
+    from ppocr_jax.config_io import load_config
     from ppocr_jax.data.label_check import check_labels
 
-    charset = _charset(args)
+    config = RecConfig() if args.config is None else load_config(RecConfig, args.config)
+    name = config.model.charset if args.charset is None else args.charset
+    max_length = config.data.max_label_length if args.max_length is None else args.max_length
+    charset = _charset(name, space=args.space)
     labels = _read(args)
-    report = check_labels(labels, charset, max_length=args.max_length)
-    print("\n".join(report_lines(labels, report, charset_name=args.charset, examples=args.examples)))
+    report = check_labels(labels, charset, max_length=max_length)
+    print("\n".join(report_lines(labels, report, charset_name=name, examples=args.examples)))
     if args.sheet is not None:
         from ppocr_jax.data.sheets import draw_sheet
 
         write_image(args.sheet, draw_sheet(labels, report, count=args.sheet_count))
-    return int(report.count("error") > 0 or (args.strict and report.count("warning") > 0))
+    warnings_count = args.strict and report.count("warning") > 0
+    return int(report.count("error") > 0 or warnings_count or _mostly_unusable(report))
+
+
+def _mostly_unusable(report: LabelReport) -> bool:
+    return 2 * report.trainable < report.texts
 
 
 def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, examples: int) -> Iterator[str]:
@@ -73,6 +85,9 @@ def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, ex
         yield from (f"  {problem}" for problem in found[:examples])
         if len(found) > examples:
             yield f"  ... and {len(found) - examples} more"
+    if report.trainable < report.texts:
+        found = f"a recognizer can train on {report.trainable:,} of {report.texts:,} lines"
+        yield f"error: {found}; name its --charset or --config" if _mostly_unusable(report) else found
     yield f"{report.count('error')} errors, {report.count('warning')} warnings"
 
 
@@ -100,11 +115,11 @@ def _described(character: str) -> str:
     )
 
 
-def _charset(args: argparse.Namespace) -> Charset:
+def _charset(name: str, *, space: bool) -> Charset:
     from ppocr_jax.charset import load_charset
 
     try:
-        return load_charset(args.charset, space=args.space)
+        return load_charset(name, space=space)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
 

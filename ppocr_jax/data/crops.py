@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from ppocr_jax.data.labels import DetectionRecord, Region, read_labels
-from ppocr_jax.data.pictures import load_picture
-from ppocr_jax.geometry import min_area_quad, perspective_crop
+from ppocr_jax.data.batches import LabelUse
+from ppocr_jax.data.labels import DetectionRecord, LabelSet, Record, Region, read_labels
+from ppocr_jax.data.pictures import has_picture, load_picture
+from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, min_area_quad, perspective_crop
+from ppocr_jax.images import ImageError
 
-# Room around a cut line, as a fraction of its height: each use trims it by a random part, as a detector's boxes vary.
-_MARGIN = 0.15
+logger = logging.getLogger("ppocr_jax")
+
+# By how much each side of a crop differs at random from where reading cuts (`CROP_GROWTH`), as a fraction of the line's
+# height: detected boxes differ about so much from labeled ones.
+_SPREAD = 0.1
+_WIDEST_GROWTH = CropGrowth(*(side + _SPREAD for side in CROP_GROWTH))
 # Thinner lines cannot be read, pixels.
 _MIN_SIDE = 5
+_CHARACTERS_SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,26 +33,27 @@ class Crop:
     """One line picture.
 
     Attributes:
-        pixels: (h, w, 3) uint8 RGB, with a margin of `margin` pixels on each side.
-        text: the label.
+        pixels: (h, w, 3) uint8 RGB; of a line cut from a page, with the widest growth that is trained on.
+        text: the label, in lower case for a charset without capitals.
         case_blind: the label does not tell small letters from capitals.
-        margin: pixels around the labeled quad.
+        slack: pixels by which each side is trimmed at most: twice the spread of the growth; 0 for a picture that was
+            cut already.
     """
 
     pixels: np.ndarray
     text: str
     case_blind: bool
-    margin: int = 0
+    slack: int = 0
 
     @property
     def aspect(self) -> float:
-        """Width / height of the labeled quad."""
-        height, width = (side - 2 * self.margin for side in self.pixels.shape[:2])
+        """Width / height as reading cuts it, in the middle of what is trained on."""
+        height, width = (side - self.slack for side in self.pixels.shape[:2])
         return max(1, width) / max(1, height)
 
     def image(self, rng: np.random.Generator) -> np.ndarray:
-        """The picture with its margins trimmed at random: `image_rgb`."""
-        top, bottom, left, right = rng.integers(0, 2 * self.margin + 1, 4) if self.margin else (0, 0, 0, 0)
+        """Return the picture (h, w, 3) with its sides trimmed at random, as if its box had been detected."""
+        top, bottom, left, right = rng.integers(0, self.slack + 1, 4) if self.slack else (0, 0, 0, 0)
         height, width = self.pixels.shape[:2]
         top, bottom = min(top, height // 4), min(bottom, height // 4)
         left, right = min(left, width // 4), min(right, width // 4)
@@ -65,7 +76,7 @@ class CropBank:
 
     Attributes:
         sources: the label files.
-        characters: lines with any other character are left out.
+        characters: lines with any other character are left out; a set without capitals takes them as small letters.
         max_length: longer lines are left out.
     """
 
@@ -76,12 +87,20 @@ class CropBank:
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "_crops"}
 
+    def uses(self) -> tuple[LabelUse, ...]:
+        """Return what is used of each source. Pictures are looked for, not opened.
+
+        Raises:
+            LabelError: labels cannot be read at all.
+        """
+        return tuple(self._use(source) for source in self.sources)
+
     @cached_property
     def _crops(self) -> tuple[list[Crop], np.ndarray, np.ndarray]:
         """Crops ordered by aspect, their aspects, and the running sum of their weights."""
         crops, weights = [], []
         for source in self.sources:
-            found = [c for c in _cut(source) if self._usable(c.text)]
+            found = list(self._cut(source))
             crops += found
             weights += [source.weight / max(1, len(found))] * len(found)
         if not crops:
@@ -90,14 +109,11 @@ class CropBank:
         ordered = [crops[i] for i in order]
         return ordered, np.array([c.aspect for c in ordered]), np.cumsum(np.array(weights)[order])
 
-    def _usable(self, text: str) -> bool:
-        return 0 < len(text) <= self.max_length and set(text) <= self.characters
-
     def __len__(self) -> int:
         return len(self._crops[0])
 
     def draw(self, rng: np.random.Generator, aspect: tuple[float, float]) -> Crop:
-        """A crop with an aspect between the limits, by weight; the nearest in aspect where none has."""
+        """Return a crop with an aspect between the limits, by weight; the nearest in aspect where none has."""
         crops, aspects, running = self._crops
         first, last = np.searchsorted(aspects, aspect)
         if first >= last:
@@ -107,42 +123,95 @@ class CropBank:
         return crops[int(np.clip(at, first, last - 1))]
 
     def bucket_shares(self, widths: Sequence[int], height: int) -> np.ndarray:
-        """Share of the total weight that falls to each width bucket; wider crops count to the last."""
+        """Return the share of the total weight that falls to each width bucket; wider crops count to the last."""
         _, aspects, running = self._crops
         weights = np.diff(running, prepend=0.0)
         bucket = np.minimum(np.searchsorted(np.asarray(widths) / height, aspects), len(widths) - 1)
         shares = np.bincount(bucket, weights, minlength=len(widths))
         return shares / shares.sum()
 
+    def _form(self, text: str) -> str:
+        return text if any(c.isupper() for c in self.characters) else text.lower()
 
-def _cut(source: CropSource) -> Iterable[Crop]:
-    for record in read_labels(source.path, source.format, strict=False).records:
-        if not isinstance(record, DetectionRecord):
-            yield Crop(load_picture(record.image_path), record.text, source.case_blind)
-            continue
-        regions = [region for region in record.regions if region.text and not region.ignore]
-        image_rgb = load_picture(record.image_path) if regions else np.empty(0)
-        for region in regions:
-            crop = _cut_with_margin(image_rgb, _quad(region))
-            if crop is not None:
-                yield Crop(crop[0], region.text, source.case_blind, crop[1])
+    def _refusal(self, text: str, region: Region | None) -> str:
+        """Return why a line cannot be trained on, "" where it can."""
+        if region is not None and region.ignore:
+            return "marked as ignored"
+        if not text:
+            return "without a text"
+        if len(text) > self.max_length:
+            return f"longer than {self.max_length}"
+        if not set(self._form(text)) <= self.characters:
+            return "outside the charset"
+        if region is not None and min(_sides(_quad(region))) < _MIN_SIDE:
+            return f"smaller than {_MIN_SIDE} pixels"
+        return ""
+
+    def _use(self, source: CropSource) -> LabelUse:
+        labels = read_labels(source.path, source.format, strict=False)
+        reasons: Counter[str] = Counter({"in entries that cannot be used": len(labels.bad_entries)})
+        unknown: Counter[str] = Counter()
+        total, there = len(labels.bad_entries), dict[Path, bool]()
+        for record, text, region in _lines(labels):
+            total += 1
+            reason = self._refusal(text, region)
+            if reason == "outside the charset":
+                unknown.update(set(self._form(text)) - self.characters)
+            path = record.image_path
+            if not reason and not there.setdefault(path, there.get(path) or has_picture(path)):
+                reason = "whose picture is missing"
+            reasons[reason] += 1
+        del reasons[""]
+        if unknown:
+            shown = ", ".join(c for c, _ in unknown.most_common(_CHARACTERS_SHOWN))
+            reasons[f"outside the charset ({shown})"] = reasons.pop("outside the charset")
+        return LabelUse(source.path, "lines", total, {reason: n for reason, n in reasons.most_common() if n})
+
+    def _cut(self, source: CropSource) -> Iterator[Crop]:
+        """Yield the usable lines; pictures that cannot be read are skipped and counted in a warning."""
+        labels = read_labels(source.path, source.format, strict=False)
+        unreadable: dict[Path, ImageError] = {}
+        for record in labels.records:
+            lines = [(t, region) for _, t, region in _lines_of(record) if not self._refusal(t, region)]
+            if not lines:
+                continue
+            try:
+                image_rgb = load_picture(record.image_path)
+            except ImageError as error:
+                unreadable[record.image_path] = error
+                continue
+            for text, region in lines:
+                if region is None:
+                    yield Crop(image_rgb, self._form(text), source.case_blind)
+                    continue
+                quad = _quad(region)
+                try:
+                    pixels = perspective_crop(image_rgb, grow_quad(quad, _WIDEST_GROWTH))
+                except ValueError:  # too thin in one place
+                    continue
+                yield Crop(pixels, self._form(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
+        if unreadable:
+            first = next(iter(unreadable.values()))
+            logger.warning("%s: %d pictures skipped, e.g. %s", source.path, len(unreadable), first)
+
+
+def _lines(labels: LabelSet) -> Iterator[tuple[Record, str, Region | None]]:
+    for record in labels.records:
+        yield from _lines_of(record)
+
+
+def _lines_of(record: Record) -> Iterable[tuple[Record, str, Region | None]]:
+    """Return the lines of a record as (record, text, region); no region where the picture is the line."""
+    if isinstance(record, DetectionRecord):
+        return [(record, region.text, region) for region in record.regions]
+    return [(record, record.text, None)]
 
 
 def _quad(region: Region) -> np.ndarray:
     return region.points if len(region.points) == 4 else min_area_quad(region.points)[0]
 
 
-def _cut_with_margin(image_rgb: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """The quad's picture with a margin around it, and the margin in pixels; None for a quad too small to read."""
-    across = (quad[1] - quad[0] + quad[2] - quad[3]) / 2
-    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2
-    width, height = np.linalg.norm(across), np.linalg.norm(down)
-    if min(width, height) < _MIN_SIDE:
-        return None
-    margin = round(_MARGIN * min(width, height))
-    out_x, out_y = margin * across / width, margin * down / height
-    grown = quad + np.stack([-out_x - out_y, out_x - out_y, out_x + out_y, -out_x + out_y])
-    try:
-        return perspective_crop(image_rgb, grown), margin
-    except ValueError:
-        return None
+def _sides(quad: np.ndarray) -> tuple[float, float]:
+    """Return (height, width) of a quad: the mean lengths of its opposite sides."""
+    across, down = (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    return float(np.linalg.norm(down)), float(np.linalg.norm(across))

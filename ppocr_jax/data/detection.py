@@ -19,15 +19,18 @@ import numpy as np
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data import augment_det as augment
 from ppocr_jax.data.augment_det import jitter_photometric
-from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
-from ppocr_jax.data.labels import DetectionRecord, LabelError, Region, read_labels
-from ppocr_jax.data.pictures import ImageCache
+from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, read_labels
+from ppocr_jax.data.pictures import ImageCache, has_picture
 from ppocr_jax.data.targets import detection_targets
+from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
 # Pictures looked at for one that can give regions to CopyPaste.
 _DONOR_TRIES = 8
+# Pictures looked at for one that can be read: many are damaged where so many in a row are.
+_READ_TRIES = 32
 
 Batch = dict[str, np.ndarray]
 Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
@@ -61,32 +64,45 @@ class DetectionSource:
 
     records: tuple[DetectionRecord, ...]
     weight: float = 1.0
+    use: LabelUse | None = None
 
     @classmethod
-    def read(cls, source: LabelSource, *, strict: bool = True) -> DetectionSource:
-        """Read a label file; where it labels words, they are merged into text lines.
+    def read(cls, source: LabelSource, *, strict: bool = False) -> DetectionSource:
+        """Read a label file; where it labels words, merge them into text lines.
+
+        Entries that cannot be used and pictures that are not there are left out and counted in `use`.
 
         Raises:
             LabelError: A bad entry, when `strict`; labels without regions.
             OSError: The file cannot be read.
         """
-        records = detection_records(source, strict=strict)
+        labels = _detection_labels(source, strict=strict)
+        records = [record for record in labels.records if isinstance(record, DetectionRecord)]
+        there = [record for record in records if has_picture(record.image_path)]
+        bad, missing = len(labels.bad_entries), len(records) - len(there)
+        left_out = {"in entries that cannot be used": bad, "missing": missing}
+        use = LabelUse(str(source.path), "pictures", len(records) + bad, left_out)
         if source.granularity == "word":
-            records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
-        return cls(tuple(records), source.weight)
+            there = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in there]
+        return cls(tuple(there), source.weight, use)
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
-    """The labeled pictures of a file.
+    """Return the labeled pictures of a file.
 
     Raises:
         LabelError: a bad entry, when `strict`; labels without regions.
         OSError: the file cannot be read.
     """
+    records = _detection_labels(source, strict=strict).records
+    return [record for record in records if isinstance(record, DetectionRecord)]
+
+
+def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:
     labels = read_labels(source.path, source.format, strict=strict)
     if labels.task != "det":
         raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
-    return [record for record in labels.records if isinstance(record, DetectionRecord)]
+    return labels
 
 
 class _WeightedRecords:
@@ -177,10 +193,14 @@ class DetectionBatches:
             (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`.
 
         Raises:
-            ImageError: A picture is missing or damaged.
+            ImageError: Hardly any picture can be read.
         """
         samples = [self._sample(step, i) for i in self.process.rows(self.batch_size)]
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def uses(self) -> tuple[LabelUse, ...]:
+        """Return what is used of each source that was read from labels."""
+        return tuple(source.use for source in self.sources if source.use is not None)
 
     def _sample(self, step: int, i: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, i))
@@ -202,11 +222,11 @@ class DetectionBatches:
         return augment.render(page.image_rgb, view, self.crop_size), kept, ignore
 
     def _draw_record(self, rng: np.random.Generator) -> Sample:
-        record = self._records.draw(rng)
-        image, regions = self._load(record.image_path), record.regions
+        record, image = self._readable(rng)
+        regions = record.regions
         donor = self._donor(rng) if self.copy_paste else None
         if donor is not None:
-            image, regions = copy_paste(rng, image, regions, self._load(donor.image_path), donor.regions)
+            image, regions = copy_paste(rng, image, regions, donor[1], donor[0].regions)
         polygons = [region.points.astype(np.float64) for region in regions]
         ignore = [region.ignore for region in regions]
         guides = [polygon for polygon, ignored in zip(polygons, ignore, strict=True) if not ignored]
@@ -226,10 +246,25 @@ class DetectionBatches:
             rendered = jitter_photometric(rng, rendered, kept)
         return rendered, kept, ignore
 
-    def _donor(self, rng: np.random.Generator) -> DetectionRecord | None:
-        """A picture with regions to give away; None where few pictures have such."""
+    def _readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:
+        """Return a record and its picture; unreadable ones are passed over (the cache warns of each once)."""
+        for attempt in range(_READ_TRIES):
+            record = self._records.draw(rng)
+            try:
+                return record, self._load(record.image_path)
+            except ImageError:
+                if attempt == _READ_TRIES - 1:
+                    raise
+        raise AssertionError
+
+    def _donor(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray] | None:
+        """Return a record with regions to give away, and its picture; None where few pictures have such."""
         tries = (self._records.draw(rng) for _ in range(_DONOR_TRIES))
-        return next((record for record in tries if can_donate(record.regions)), None)
+        record = next((record for record in tries if can_donate(record.regions)), None)
+        try:
+            return None if record is None else (record, self._load(record.image_path))
+        except ImageError:
+            return None
 
     def _flip_and_rotate(self, rng: np.random.Generator, view: augment.View) -> augment.View:
         view = augment.random_flip(rng, view, probability=self.flip_probability)

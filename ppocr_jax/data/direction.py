@@ -9,7 +9,7 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION
-from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
@@ -18,6 +18,8 @@ from ppocr_jax.synth.line import LineGenerator, LineSample
 
 # Numbers of drawn lines kept for each step, more than a batch holds.
 _INDEX_STRIDE = 4096
+# Real lines tried until one shows its direction.
+_ATTEMPTS = 1000
 # Characters that look the same upside down, and pairs of which one, turned, is the other.
 SYMMETRIC_CHARACTERS = frozenset("0OoIlHNSsXxZz8.-=:|+*%/\\_~#' ")
 _TURNED_PAIRS = frozenset("69dpbqnumwMW()[]{}<>")
@@ -85,6 +87,10 @@ class DirectionBatches:
         stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         return stacked | {"labels": labels[own.start : own.stop]}
 
+    def uses(self) -> tuple[LabelUse, ...]:
+        """Return what is used of each label source; see `CropBank.uses`."""
+        return () if self.bank is None else self.bank.uses()
+
     def _drawn_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
         sample = self._drawn(index)
         rng = np.random.default_rng((self.seed, index, 1))
@@ -130,8 +136,12 @@ class DirectionBatches:
 
     def _real(self, rng: np.random.Generator) -> np.ndarray:
         assert self.bank is not None
-        while True:
+        for _ in range(_ATTEMPTS):
             center = float(np.exp(rng.normal(1.4, 0.8)))
             crop = self.bank.draw(rng, (center * 0.8, center * 1.25))
             if has_direction(crop.text):
                 return self.augmentation(rng, crop.image(rng))
+        raise ValueError(
+            f"hardly any line of {[source.path for source in self.bank.sources]} looks different upside down; "
+            "label lines with words, or set data.synthetic_share to 1"
+        )

@@ -91,6 +91,8 @@ PROBLEMS: Mapping[str, tuple[Severity, str]] = {
 """Kind of problem -> how bad it is, and what it means. Errors spoil training or are lost to it; warnings cost some of
 the data; a note is right for turned text and wrong for upright text."""
 
+# What costs a recognizer a line, see `data.crops`; the rest it trains on, for better or worse.
+_LEFT_OUT = frozenset({"degenerate", "unknown-characters", "too-long"})
 _PICTURES_AT_ONCE = 256
 
 
@@ -128,6 +130,8 @@ class LabelReport:
         regions: Number of regions; of recognition labels, of lines.
         ignored: Those marked as "do not care".
         empty: Those neither ignored nor transcribed.
+        texts: Those with a text that is not ignored.
+        trainable: Those of them that a recognizer can train on.
         characters: Characters of the texts that are not ignored, with counts.
         unknown: Those of them outside the charset.
         problems: In the order of the labels, those of reading first.
@@ -137,6 +141,8 @@ class LabelReport:
     regions: int
     ignored: int
     empty: int
+    texts: int = 0
+    trainable: int = 0
     characters: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     problems: tuple[Problem, ...] = ()
@@ -164,10 +170,14 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     """
     problems = [Problem("bad-entry", str(entry)) for entry in labels.bad_entries]
     problems += _listed_twice(labels.records)
+    trainable = 0
     for index, (record, size) in enumerate(_with_sizes(labels.records, workers)):
         found = [*_picture_problems(record.image_path, size), *_record_problems(record, size, charset, max_length)]
         problems += [Problem(kind, where, detail, index) for kind, where, detail in found]
-    texts = [_charset_form(text, charset) for record in labels.records for text in _texts(record)]
+        if not isinstance(size, ImageError):
+            left_out = {where for kind, where, _ in found if kind in _LEFT_OUT}
+            trainable += sum(bool(text.strip()) and where not in left_out for where, text in _named_texts(record))
+    texts = [_charset_form(text, charset) for record in labels.records for _, text in _named_texts(record)]
     characters = Counter("".join(texts))
     regions = [region for record in labels.records for region in _regions(record)]
     return LabelReport(
@@ -175,6 +185,8 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
         regions=len(regions) if labels.task == "det" else len(labels.records),
         ignored=sum(region.ignore for region in regions),
         empty=sum(not text.strip() for text in texts),
+        texts=sum(bool(text.strip()) for text in texts),
+        trainable=trainable,
         characters=characters,
         unknown=Counter({c: n for c, n in characters.items() if c not in charset}),
         problems=tuple(problems),
@@ -231,7 +243,7 @@ def _record_problems(record: Record, size: Size | ImageError, charset: Charset, 
         yield from _text_problems(record.text, where, charset, max_length)
         return
     for number, region in enumerate(record.regions, start=1):
-        where = f"{record.image_path} region {number}"
+        where = _place(record, number)
         for kind in outline_problems(region.points, None if isinstance(size, ImageError) else size):
             yield kind, where, str(np.round(region.points).astype(int).tolist())
         if not region.ignore:
@@ -257,8 +269,13 @@ def _regions(record: Record) -> tuple[Region, ...]:
     return record.regions if isinstance(record, DetectionRecord) else ()
 
 
-def _texts(record: Record) -> list[str]:
-    """Texts that are not ignored."""
+def _place(record: DetectionRecord, number: int) -> str:
+    return f"{record.image_path} region {number}"
+
+
+def _named_texts(record: Record) -> list[tuple[str, str]]:
+    """Return (where, text) of the texts that are not ignored."""
     if isinstance(record, RecognitionRecord):
-        return [record.text]
-    return [region.text for region in record.regions if not region.ignore]
+        return [(str(record.image_path), record.text)]
+    regions = enumerate(record.regions, start=1)
+    return [(_place(record, number), region.text) for number, region in regions if not region.ignore]

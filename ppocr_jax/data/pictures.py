@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from ppocr_jax.data.labels.lmdb import is_database_path, picture_bytes
 from ppocr_jax.images import ImageError, load_image
+
+logger = logging.getLogger("ppocr_jax")
 
 
 def load_picture(path: Path) -> np.ndarray:
@@ -29,8 +32,13 @@ def load_picture(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: {error}") from error
 
 
+def has_picture(path: Path) -> bool:
+    """Return whether the picture of a record is there, without opening it."""
+    return path.is_file() or is_database_path(path)
+
+
 class ImageCache:
-    """`load_picture` that keeps the pictures used last, up to `max_bytes` of pixels.
+    """`load_picture` that keeps the pictures used last, up to `max_bytes` of pixels, and warns once of unreadable ones.
 
     Safe to share between threads. A pickled copy starts empty, so that each worker process fills its own.
     """
@@ -39,10 +47,11 @@ class ImageCache:
         self.max_bytes = max_bytes
         self._images: OrderedDict[Path, np.ndarray] = OrderedDict()
         self._bytes = 0
+        self._unreadable: dict[Path, str] = {}
         self._lock = threading.Lock()
 
     def __call__(self, path: Path) -> np.ndarray:
-        """The upright picture (H, W, 3) uint8 RGB, not to be written to.
+        """Return the upright picture (H, W, 3) uint8 RGB, not to be written to.
 
         Raises:
             ImageError: See `load_picture`.
@@ -51,7 +60,15 @@ class ImageCache:
             if path in self._images:
                 self._images.move_to_end(path)
                 return self._images[path]
-        image = load_picture(path)  # outside of the lock: other threads decode at the same time
+            if path in self._unreadable:
+                raise ImageError(self._unreadable[path])
+        try:
+            image = load_picture(path)  # outside of the lock: other threads decode at the same time
+        except ImageError as error:
+            with self._lock:
+                self._unreadable[path] = str(error)
+            logger.warning("%s; picture skipped", error)
+            raise
         image.flags.writeable = False
         with self._lock:
             if path not in self._images and image.nbytes <= self.max_bytes:

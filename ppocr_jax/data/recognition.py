@@ -9,7 +9,7 @@ import numpy as np
 
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
-from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.preprocess import line_width, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator
@@ -81,6 +81,10 @@ class RecognitionBatches:
         ]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
+    def uses(self) -> tuple[LabelUse, ...]:
+        """Return what is used of each label source; see `CropBank.uses`."""
+        return () if self.bank is None else self.bank.uses()
+
     def _lines_of(self, width: int) -> int:
         """Lines in a batch of this bucket."""
         if self.reference_width is None:
@@ -131,7 +135,8 @@ class RecognitionBatches:
     def _row(
         self, image_rgb: np.ndarray, text: str, width: int, *, frames: np.ndarray | None, case_blind: bool
     ) -> dict[str, np.ndarray]:
-        ids = self.charset.encode(text.upper() if case_blind else text)
+        # A label that does not tell the case is written in capitals; a charset without capitals has it as it is.
+        ids = self.charset.encode(text.upper() if case_blind and not self.charset.lowercase_only else text)
         labels = np.zeros(self._label_length(width), np.int32)
         labels[: len(ids)] = ids
         return {

@@ -36,6 +36,7 @@ def test_the_report_of_a_damaged_set(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     found = [re.fullmatch(r"(error|warning|note): (\d+) .*\((\S+)\)", line) for line in lines]
     assert {match[3]: int(match[2]) for match in found if match} == EXPECTED_COUNTS
+    assert lines[-2].startswith("error: a recognizer can train on 5 of 11 lines; ")
     assert lines[-1] == "8 errors, 7 warnings"
     assert f"  {tmp_path / 'missing.png'}" in lines
 
@@ -54,6 +55,25 @@ def test_warnings_fail_only_a_strict_check(clean: Path, capsys: pytest.CaptureFi
     assert check(clean, "--max-length", 4) == 0
     assert check(clean, "--max-length", 4, "--strict") == 1
     assert "warning: 1 texts that are too long" in capsys.readouterr().out
+
+
+def test_most_lines_lost_is_an_error(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (60, 20)).save(tmp_path / "2.png")
+    clean.write_text("räk 1.png\tTotal\n2.png\tTotal amount\n", encoding="utf-8")
+    assert check(clean, "--max-length", 5) == 0  # one of two is left
+    assert "a recognizer can train on 1 of 2 lines" in capsys.readouterr().out
+    assert check(clean, "--max-length", 4) == 1
+    assert "error: a recognizer can train on 0 of 2 lines; name its --charset" in capsys.readouterr().out
+
+
+def test_limits_of_a_configuration(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "rec.toml"
+    config.write_text('[model]\ncharset = "alphanumeric"\n[data]\nmax_label_length = 4\n')
+    assert check(clean, "--config", config) == 1
+    assert "in charset alphanumeric 5" in (shown := capsys.readouterr().out)
+    assert "texts that are too long" in shown
+    assert check(clean, "--config", config, "--max-length", 9) == 0
+    assert check(clean, "--config", tmp_path / "none.toml") == 1
 
 
 def test_notes_fail_nothing(tmp_path: Path) -> None:

@@ -182,10 +182,30 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         batches(**options)
 
 
-def test_missing_picture_is_named(tmp_path: Path) -> None:
-    missing = DetectionSource((DetectionRecord(tmp_path / "gone.jpg", ()),))
+def test_where_no_picture_can_be_read_one_is_named(tmp_path: Path) -> None:
+    gone = DetectionSource((DetectionRecord(tmp_path / "gone.jpg", ()),))
     with pytest.raises(ImageError, match=r"gone\.jpg"):
-        batches(sources=[missing])(0)
+        batches(sources=[gone])(0)
+
+
+def test_missing_and_broken_pictures_are_skipped_and_counted(
+    tmp_path: Path, source: DetectionSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    more = [DetectionRecord(tmp_path / name, source.records[0].regions) for name in ("gone.png", "broken.png")]
+    write_detection_labels(tmp_path / "label.txt", [*source.records, *more])
+    with (tmp_path / "label.txt").open("a", encoding="utf-8") as file:
+        file.write("no tab here\n")
+    read = DetectionSource.read(LabelSource(str(tmp_path / "label.txt")))
+    assert len(read.records) == 4
+    made = batches(sources=[read], copy_paste=True)
+    (use,) = made.uses()
+    assert (use.used, use.total) == (4, 6)
+    assert use.left_out == {"in entries that cannot be used": 1, "missing": 1}
+    caplog.clear()
+    for step in range(6):
+        assert (made(step)["images"] != 0).any(axis=(1, 2, 3)).all()
+    assert caplog.text.count("broken.png") == 1  # said once, not at every step
 
 
 def test_cache_keeps_the_last_used_within_its_limit(source: DetectionSource) -> None:

@@ -153,3 +153,34 @@ def test_wrong_calls(tmp_path: Path) -> None:
         read_labels(tmp_path / "label.txt", "coco")
     with pytest.raises(ValueError, match="total-text is only read"):
         write_labels(tmp_path / "x", [], "total-text")
+
+
+@pytest.mark.parametrize("format", ["ppocr-det", "icdar2015", "doctr-det"])
+def test_copied_pictures_make_a_set_whole(tmp_path: Path, format: str) -> None:
+    sources = [tmp_path / folder / "1.png" for folder in ("a", "b")]
+    for number, source in enumerate(sources):
+        source.parent.mkdir()
+        source.write_bytes(b"picture %d" % number)
+    quad = np.array([(1, 2), (3, 2), (3, 4), (1, 4)], np.float32)
+    records = [DetectionRecord(source, (Region(quad, "x"),)) for source in sources]
+    labels = tmp_path / "new" / ("gt" if format == "icdar2015" else "label.txt")
+    labels.parent.mkdir()
+    write_labels(labels, records, format, copy_pictures=True)
+    for source in sources:
+        source.unlink()
+    back = read_labels(labels, format).records
+    assert sorted(record.image_path.read_bytes() for record in back) == [b"picture 0", b"picture 1"]
+    assert all((tmp_path / "new") in record.image_path.parents for record in back)
+
+
+def test_pictures_of_a_database_become_files(tmp_path: Path) -> None:
+    pytest.importorskip("lmdb")
+    Image.new("RGB", (9, 9)).save(tmp_path / "1.png")
+    write_labels(tmp_path / "db", [RecognitionRecord(tmp_path / "1.png", "a")], "lmdb")
+    records = read_labels(tmp_path / "db").records
+    write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_pictures=True)
+    (record,) = read_labels(tmp_path / "rec.txt").records
+    assert record.image_path.suffix == ".png"
+    assert record.image_path.read_bytes() == (tmp_path / "1.png").read_bytes()
+    with pytest.raises(ValueError, match="image_root"):
+        write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_pictures=True, image_root=tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -219,6 +219,7 @@ def write_labels(
     format: str,
     *,
     image_root: str | os.PathLike[str] | None = None,
+    copy_pictures: bool = False,
 ) -> None:
     """Write records of a format's kind (detection or recognition), for `read_labels` to read back.
 
@@ -227,16 +228,45 @@ def write_labels(
         records: What to write.
         format: One of `FORMATS` that is written.
         image_root: Folder the pictures' paths are relative to; default: where the format keeps them.
+        copy_pictures: Copy the pictures, byte for byte, into the folder `images` beside the label file (in the folder,
+            for "icdar2015"), so that the data set is whole by itself. A database holds its pictures anyway.
 
     Raises:
+        ImageError: A picture to be copied is not in its database.
         LabelError: The format cannot hold a record.
-        ValueError: There is no such format, or it is only read.
-        OSError: A file cannot be written.
+        ValueError: There is no such format, or it is only read; `copy_pictures` together with `image_root`.
+        OSError: A file cannot be read or written.
     """
-    write = _format(format).write
+    write, path = _format(format).write, Path(path)
     if write is None:
         raise ValueError(f"{format} is only read; written are {[n for n, f in FORMATS.items() if f.write]}")
-    write(Path(path), records, None if image_root is None else Path(image_root))
+    if copy_pictures and image_root is not None:
+        raise ValueError("copy_pictures copies into a folder of its own: leave out image_root")
+    if copy_pictures and format != "lmdb":
+        records = _with_copies(records, (path if format == "icdar2015" else path.parent) / "images")
+    write(path, records, None if image_root is None else Path(image_root))
+
+
+def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
+    """Copy the pictures of records into a folder, under names of their own, and return records of the copies."""
+    copies: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for record in (records := list(records)):
+        source = record.image_path
+        if source in copies:
+            continue
+        data = lmdb.picture_bytes(source)
+        # A picture of a database has no suffix; all but PNG is called .jpg, as readers look at the contents.
+        suffix = source.suffix or (".png" if data.startswith(b"\x89PNG") else ".jpg")
+        stem, number = source.stem, 1
+        while stem in taken:
+            number += 1
+            stem = f"{source.stem}_{number}"
+        taken.add(stem)
+        folder.mkdir(parents=True, exist_ok=True)
+        copies[source] = folder / f"{stem}{suffix}"
+        copies[source].write_bytes(data)
+    return [replace(record, image_path=copies[record.image_path]) for record in records]
 
 
 def _format(name: str) -> LabelFormat:
