@@ -52,6 +52,8 @@ def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_warnings_fail_only_a_strict_check(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (60, 20)).save(clean.parent / "2.png")
+    clean.write_text("räk 1.png\tTotal\n2.png\tSum\n", encoding="utf-8")
     assert check(clean, "--max-length", 4) == 0
     assert check(clean, "--max-length", 4, "--strict") == 1
     assert "warning: 1 texts that are too long" in capsys.readouterr().out
