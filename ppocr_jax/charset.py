@@ -7,6 +7,7 @@ comes last (PaddleOCR's convention for `use_space_char`).
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,14 +32,15 @@ class UnknownCharacterError(ValueError):
 
 @dataclass(frozen=True)
 class Charset:
-    """An ordered set of characters: `characters[i]` has class id `i + 1`."""
+    """Characters in order: `characters[i]` has class id `i + 1`.
+
+    A recognizer may have several classes for one character: PaddleOCR's English and Japanese ones have two spaces. Then
+    all are read as it, and labels are given the last one.
+    """
 
     characters: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(set(self.characters)) != len(self.characters):
-            twice = sorted({c for c in self.characters if self.characters.count(c) > 1})
-            raise ValueError(f"charset lists characters more than once: {twice[:10]}")
         bad = [c for c in self.characters if not c or c in "\r\n"]
         if bad:
             raise ValueError(f"charset holds empty entries or line breaks: {bad[:10]!r}")
@@ -92,7 +94,7 @@ class Charset:
 
     @classmethod
     def load(cls, path: str | Path, *, space: bool = False) -> Charset:
-        """Read a file with one character per line (PaddleOCR's dictionary format).
+        """Read a file with one character per line, to train with (for a trained recognizer: `read_dictionary`).
 
         Args:
             path: the file.
@@ -102,18 +104,68 @@ class Charset:
             FileNotFoundError: no such file.
             ValueError: the file is not UTF-8, is empty, or lists a character twice.
         """
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"charset file {path} is not UTF-8: {error}") from error
-        characters = [line.rstrip("\r") for line in lines]
-        characters = [c for c in characters if c]
-        if not characters:
-            raise ValueError(f"charset file {path} is empty")
+        characters = [line for line in read_dictionary(path) if line]
+        twice = sorted(c for c, count in Counter(characters).items() if count > 1)
+        if twice:
+            raise ValueError(f"charset file {path}: charset lists characters more than once: {twice[:10]}")
         try:
             return cls(_with_space(characters) if space else tuple(characters))
         except ValueError as error:
             raise ValueError(f"charset file {path}: {error}") from error
+
+
+def read_dictionary(path: str | Path) -> list[str]:
+    """Return the lines of a file with one character per line, as PaddleOCR counts them: empty and repeated ones too.
+
+    Only line feeds end a line: U+2028 and U+0085 are characters of some dictionaries. A byte order mark and carriage
+    returns, which editors add, are left out.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not UTF-8, or is empty.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no charset {str(path)!r}: neither a file nor one of the built-in sets {sorted(BUILTIN_CHARSETS)}"
+        )
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"charset file {path} is not UTF-8: {error}; save it as UTF-8") from error
+    if not text.strip("\r\n"):
+        raise ValueError(f"charset file {path} is empty")
+    return [line.strip("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def fit_dictionary(lines: Sequence[str], num_classes: int, source: str | Path) -> tuple[Charset, tuple[str, ...]]:
+    """Return what the classes of a trained recognizer stand for, and what of its dictionary had to be repaired.
+
+    PaddleOCR counts the blank, every line, and a space more where `use_space_char` is set, also behind a file that ends
+    with a space: `en_dict.txt` has 95 lines, its recognizer 97 classes. Editors like to lose that last line.
+
+    Args:
+        lines: of the dictionary, as `read_dictionary` has them.
+        num_classes: of the recognizer, with the blank.
+        source: where the lines are from, for messages.
+
+    Raises:
+        ValueError: the dictionary is another recognizer's.
+    """
+    repairs = []
+    while lines and not lines[-1] and len(lines) + 1 > num_classes:
+        lines = lines[:-1]  # empty lines at the end that are no classes
+    missing = num_classes - 1 - len(lines)
+    if missing == 2 and " " not in lines:
+        repairs.append(f"{source} has lost its last line, a space: added")
+    elif missing not in (0, 1):
+        raise ValueError(
+            f"{source} has {len(lines)} characters for {num_classes} classes, which are the blank, the characters and "
+            "perhaps a space: it is another model's dictionary; name the right one with --charset"
+        )
+    empty = [number for number, line in enumerate(lines, start=1) if not line]
+    if empty:
+        repairs.append(f"{source} has empty lines ({', '.join(map(str, empty[:5]))}): taken as spaces")
+    return Charset((*(line or " " for line in lines), *[" "] * missing)), tuple(repairs)
 
 
 def _with_space(characters: Sequence[str]) -> tuple[str, ...]:
@@ -197,8 +249,4 @@ def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
     builder = BUILTIN_CHARSETS.get(str(name_or_path))
     if builder is not None:
         return builder()
-    if not Path(name_or_path).is_file():
-        raise FileNotFoundError(
-            f"no charset {str(name_or_path)!r}: neither a file nor one of the built-in sets {sorted(BUILTIN_CHARSETS)}"
-        )
     return Charset.load(name_or_path, space=space)

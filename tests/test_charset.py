@@ -12,7 +12,9 @@ from ppocr_jax.charset import (
     Charset,
     UnknownCharacterError,
     encode_label,
+    fit_dictionary,
     load_charset,
+    read_dictionary,
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "pipeline.json").read_text(encoding="utf-8"))
@@ -172,8 +174,6 @@ def test_a_space_is_not_added_twice(tmp_path):
 
 
 def test_bad_sets_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="more than once"):
-        Charset(("a", "b", "a"))
     with pytest.raises(ValueError, match="line breaks"):
         Charset(("a", "\n"))
     with pytest.raises(FileNotFoundError, match="alphanumeric"):
@@ -187,3 +187,40 @@ def test_bad_sets_are_refused(tmp_path):
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match=r"empty\.txt"):
         Charset.load(tmp_path / "empty.txt")
+
+
+# Characters of the file -> those of 6 classes, the blank among them, as PaddleOCR counts them.
+@pytest.mark.parametrize(
+    ("content", "expected", "repaired"),
+    [
+        ("a\nb\nc\nd\n", "abcd ", False),  # use_space_char
+        ("a\nb\nc\nd\ne\n", "abcde", False),
+        ("a\nb\nc\n \n", "abc  ", False),  # a space in the file, and one more
+        ("a\r\nb\r\nc\r\n \r\n", "abc  ", False),
+        ("\ufeffa\nb\nc\n ", "abc  ", False),
+        ("a\nb\nc\n", "abc  ", True),  # an editor took the lone space at the end for nothing
+        ("a\nb\nc\n\n", "abc  ", True),
+        ("a\nb\nc\nd\n\n\n", "abcd ", True),
+        ("a\n\u2028\n\u0085\nd\n", "a\u2028\u0085d ", False),
+        ("a\nb\na\nd\n", "abad ", False),
+    ],
+)
+def test_dictionaries_are_counted_as_paddleocr_counts_them(content, expected, repaired, tmp_path):
+    path = tmp_path / "dict.txt"
+    path.write_bytes(content.encode())
+    charset, repairs = fit_dictionary(read_dictionary(path), 6, path)
+    assert "".join(charset.characters) == expected
+    assert charset.num_classes == 6
+    assert bool(repairs) is repaired
+
+
+def test_of_a_character_with_two_classes_both_are_read_and_the_last_is_trained():
+    charset, _ = fit_dictionary(["a", " "], 4, "dict.txt")
+    assert charset.decode([2, 1, 3]) == " a "
+    assert charset.encode("a ") == [1, 3]
+
+
+@pytest.mark.parametrize("lines", [["a"], list("abcdef"), [" "]])
+def test_another_models_dictionary_is_refused_in_one_line(lines):
+    with pytest.raises(ValueError, match=r"dict\.txt has \d characters for 6 classes.*--charset"):
+        fit_dictionary(lines, 6, "dict.txt")

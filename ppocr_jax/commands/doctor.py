@@ -58,8 +58,16 @@ def _providers() -> list[str]:
 
 def _models() -> list[str]:
     from ppocr_jax.inference.model_folder import builtin_models
+    from ppocr_jax.inference.released import RELEASES, ReleaseError, find_release
 
-    return list(builtin_models())
+    found = list(builtin_models())
+    for name in RELEASES:
+        try:
+            find_release(name)
+        except ReleaseError:
+            continue
+        found.append(name)
+    return found
 
 
 def _try_reading(model: str) -> int:
@@ -72,7 +80,10 @@ def _try_reading(model: str) -> int:
     image = Image.new("RGB", (320, 96), "white")
     ImageDraw.Draw(image).text((30, 30), _WORD, fill="black", font=ImageFont.load_default(32))
     start = time.perf_counter()
-    page = OCR(model)(np.asarray(image))
+    ocr = OCR(model)
+    page = ocr(np.asarray(image))
+    for repair in ocr.stages.repairs():
+        print(f"mended:      {repair}")
     print(f"read {page.text!r} where {_WORD!r} was drawn, in {time.perf_counter() - start:.2f} s from loading {model}")
     if page.text.replace(" ", "") == _WORD.replace(" ", ""):
         return 0

@@ -61,13 +61,23 @@ def _add_outputs(group: Any) -> None:
 
 def _add_reading(group: Any) -> None:
     group.add_argument(
-        "--model", "--lang", default="en", metavar="NAME_OR_DIR", help="built-in model or model folder; default: en"
+        "--model",
+        "--lang",
+        default="en",
+        metavar="NAME_OR_DIR",
+        help="built-in model, model folder, or PP-OCR's own (ppocr-v2, -v3, -v4, -v6); default: en",
     )
     group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
     group.add_argument("--rec", metavar="FILE.onnx", help="this recognizer")
     group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
     group.add_argument(
         "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"
+    )
+    group.add_argument(
+        "--rec-height",
+        type=positive,
+        metavar="PIXELS",
+        help="of the lines of --rec, where the file does not say",
     )
     group.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
@@ -116,7 +126,9 @@ def make_ocr(args: argparse.Namespace) -> OCR:
     from ppocr_jax.errors import UserError
     from ppocr_jax.inference.ocr import OCR
 
-    files = {name: getattr(args, name) for name in ("det", "cls", "rec", "charset") if getattr(args, name)}
+    files = {
+        name: getattr(args, name) for name in ("det", "cls", "rec", "charset", "rec_height") if getattr(args, name)
+    }
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
     try:
         return OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **files, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("onnx", "jax")
 DEVICES = ("auto", "cpu", "cuda")
-_PROBE_WIDTH = 64
+_PROBE_WIDTH = 320
 
 
 class Backend(Protocol):
@@ -169,19 +168,30 @@ def load_ahead(backend: Backend, workers: int) -> None:
         in_background(backend.load)
 
 
-def first_height(backend: Backend, heights: Sequence[int]) -> int:
-    """The first of the heights, pixels, of which a network takes lines.
+def line_height(backend: Backend, width: int | None = None) -> int:
+    """Return the height of the lines, in pixels, that a recognizer of PP-OCR was trained with.
+
+    Recognizers of v1 and v2 run with 48 pixels too, and then read garbage. What tells is the number of output steps: a
+    quarter of the width where lines are 32 pixels high, an eighth from v3 on, where they are 48.
+
+    Args:
+        backend: of a recognizer whose file does not fix the height.
+        width: of its input, where the file fixes that.
 
     Raises:
-        ModelError: it takes none.
+        ModelError: it runs with neither height, or has another number of steps.
     """
-    for height in heights:
+    width = width or _PROBE_WIDTH
+    for height in (48, 32):
         try:
-            backend(np.zeros((1, height, _PROBE_WIDTH, 3), np.float32))
+            steps = backend(np.zeros((1, height, width, 3), np.float32)).shape[1]
         except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
             continue
-        return height
-    raise ModelError(f"{backend} reads lines of neither {' nor '.join(map(str, heights))} pixels' height")
+        told = {4: 32, 8: 48}.get(round(width / max(steps, 1)))
+        if told is not None:
+            return told
+        raise ModelError(f"{backend} has {steps} steps for {width} pixels, as no PP-OCR has: give --rec-height")
+    raise ModelError(f"{backend} reads lines of neither 48 nor 32 pixels' height: give --rec-height")
 
 
 def make_backend(

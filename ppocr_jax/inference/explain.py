@@ -22,6 +22,7 @@ def write_explanation(
     - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the picture;
     - boxes.png: lines that were read, green and numbered, and red the boxes that came to nothing;
     - line-001.png ...: what the recognizer saw of each line, upright;
+    - repairs.txt: what of the networks' files is mended when they are opened, where there is such a thing;
     - lines.csv: number, text, confidence, detection score and angle of each; lines that were dropped have no number.
 
     Args:
@@ -52,8 +53,11 @@ def write_explanation(
             corner = int(quad[0, 0]), max(10, int(quad[0, 1]) - 2)
             cv2.putText(boxes, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _KEPT, 1, cv2.LINE_AA)
             pictures[f"line-{number:03}"] = found.crop
+    repairs = stages.repairs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if repairs:
+            (folder / "repairs.txt").write_text("".join(f"{line}\n" for line in repairs), encoding="utf-8")
         with (folder / "lines.csv").open("w", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows([("line", "text", "confidence", "detection_score", "angle"), *rows])
         for name, picture in {**pictures, "boxes": boxes}.items():

@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from ppocr_jax.charset import Charset
+from ppocr_jax.charset import Charset, fit_dictionary, read_dictionary
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.db_postprocess import DBOptions
+from ppocr_jax.inference.released import RELEASES, find_release
+from ppocr_jax.onnx_graph.graph import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1
@@ -86,7 +88,8 @@ class RecognizerSpec(NetworkSpec):
     """The recognizer: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
 
     `width`: of a network that takes no other; longer lines are read through windows.
-    `heights`: instead of `height`, the first of these that the network takes, where its file does not say.
+    `heights`: instead of `height`, that of these which its output tells (`backends.line_height`), where its file does
+    not say.
     """
 
     task: ClassVar[str] = "rec"
@@ -185,11 +188,14 @@ def builtin_models() -> tuple[str, ...]:
 
 
 def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
-    """Read a built-in model by its name, or a model folder by its path.
+    """Read a built-in model by its name, one that PP-OCR has released ("ppocr-v4"), or a model folder by its path.
 
     Raises:
         ModelError: there is no such model, `model.json` is not valid, or a file it names is missing.
+        ReleaseError: the files of the released model are not installed.
     """
+    if str(name_or_folder) in RELEASES:
+        return _released(str(name_or_folder))
     folder = _find(name_or_folder)
     path = folder / METADATA_FILE
     try:
@@ -200,6 +206,39 @@ def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
     for task in TASKS:
         _check_files(model, task)
     return model
+
+
+def _released(name: str) -> ModelFolder:
+    """Return a description of networks in the files of others.
+
+    Raises:
+        ReleaseError: they are not installed.
+    """
+    release, files = RELEASES[name], find_release(name)
+    if "dictionary" in files:
+        lines = read_dictionary(files["dictionary"])
+    else:
+        lines = read_header(files["rec"]).metadata["character"].split("\n")
+    charset, _ = fit_dictionary(lines, release.num_classes, files.get("dictionary", files["rec"]))
+    return ModelFolder(
+        files["rec"].parent,
+        name,
+        release.rec.package.partition("==")[2],
+        charset,
+        det=DetectorSpec(onnx=str(files["det"]), postprocess=DBOptions(**release.thresholds)),
+        cls=ClassifierSpec(onnx=str(files["cls"])) if "cls" in files else None,
+        rec=foreign_recognizer(files["rec"], height=release.height),
+        provenance={role: {"from": file.package, "sha256": file.sha256} for role, file in release.files.items()},
+    )
+
+
+def foreign_recognizer(path: Path, **options: Any) -> RecognizerSpec:
+    """Return the description of a recognizer in an ONNX file of others, with the widths that PP-OCR's need.
+
+    PaddleOCR pads every line to 320 pixels. Measured with PP-OCRv4 on 510 lines of receipts, a margin of 32 reads as
+    well (.818 against .812) with a fifth less to compute; without any, .79.
+    """
+    return RecognizerSpec(onnx=str(path), min_width=64, margin=32, **options)
 
 
 def write_model_json(model: ModelFolder) -> Path:
@@ -219,7 +258,10 @@ def _find(name_or_folder: str | Path) -> Path:
     if folder.is_dir():
         raise ModelError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
     names = ", ".join(builtin_models()) or "none"
-    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names})")
+    raise ModelError(
+        f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names}; of others: "
+        f"{', '.join(RELEASES)})"
+    )
 
 
 def _parse(folder: Path, values: Any, path: Path) -> ModelFolder:

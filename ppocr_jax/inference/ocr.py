@@ -107,6 +107,7 @@ class OCR:
         cls: str | Path | None = None,
         rec: str | Path | None = None,
         charset: str | Path | None = None,
+        rec_height: int | None = None,
         backend: str = "onnx",
         device: str = "auto",
         threads: int | None = None,
@@ -114,9 +115,11 @@ class OCR:
     ) -> None:
         """
         Args:
-            model: name of a built-in model, or a model folder.
-            det, cls, rec, charset: ONNX files to use instead of the model's, such as PP-OCR's, and the characters of
-                such a recognizer; see `onnx_files.with_onnx_files`.
+            model: name of a built-in model, of one that PP-OCR has released ("ppocr-v4", see `released.RELEASES`), or a
+                model folder.
+            det, cls, rec, charset, rec_height: ONNX files to use instead of the model's, such as PP-OCR's, the
+                characters of such a recognizer, and the height of its lines in pixels where neither its file nor its
+                output tells that; see `onnx_files.with_onnx_files`.
             backend: "onnx" (ONNX Runtime) or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
             threads: cores to use for one picture, by ONNX Runtime; None: all.
@@ -128,8 +131,10 @@ class OCR:
         """
         self._settings = ReadSettings().changed(**options)
         folder, opened = load_model_folder(model), {}
-        if det or cls or rec or charset:
-            folder, opened = with_onnx_files(folder, det=det, cls=cls, rec=rec, charset=charset, device=device)
+        if det or cls or rec or charset or rec_height:
+            folder, opened = with_onnx_files(
+                folder, det=det, cls=cls, rec=rec, charset=charset, rec_height=rec_height, device=device
+            )
 
         def make(task: str, threads: int | None) -> Backend:
             if backend == "onnx" and threads == 1 and task in opened:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ppocr_jax.charset import Charset, load_charset
-from ppocr_jax.inference.backends import OnnxBackend, first_height
+from ppocr_jax.charset import BUILTIN_CHARSETS, Charset, fit_dictionary, load_charset, read_dictionary
+from ppocr_jax.inference.backends import OnnxBackend, line_height
 from ppocr_jax.inference.model_folder import (
     SPECS,
     ClassifierSpec,
@@ -20,16 +20,15 @@ from ppocr_jax.inference.model_folder import (
     ModelFolder,
     NetworkSpec,
     RecognizerSpec,
+    foreign_recognizer,
     parse_spec,
 )
 
+_logger = logging.getLogger(__name__)
 _OWN = "ppocr_jax_version"
-# v3 and later read lines of 48 pixels, v1 and v2 of 32.
+# v3 and later read lines of 48 pixels, v1 and v2 of 32: told by `backends.line_height`.
 _HEIGHTS = (48, 32)
 _PROBE_WIDTH = 320
-# PaddleOCR pads every line to 320 pixels. Measured with PP-OCRv4 on 510 lines of receipts, a margin of 32 reads as well
-# (.818 against .812) with a fifth less to compute; without any, .79.
-_LEAST_WIDTH, _MARGIN = 64, 32
 
 
 def with_onnx_files(
@@ -39,6 +38,7 @@ def with_onnx_files(
     cls: str | Path | None = None,
     rec: str | Path | None = None,
     charset: str | Path | None = None,
+    rec_height: int | None = None,
     device: str = "auto",
 ) -> tuple[ModelFolder, dict[str, OnnxBackend]]:
     """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
@@ -51,7 +51,10 @@ def with_onnx_files(
         base: what is not replaced.
         det, cls, rec: the files.
         charset: of the recognizer, a built-in set or a file with one character a line; left out where the file
-            carries it (as `charset` or RapidOCR's `character`). A space is added where the classes have room for it.
+            carries it (as `charset` or RapidOCR's `character`). Its characters are counted as PaddleOCR counts them
+            (`charset.fit_dictionary`).
+        rec_height: of the recognizer's lines, pixels; left out where the file fixes it, or is one of PP-OCR's, whose
+            output tells it (`backends.line_height`).
         device: of the opened networks, see `OnnxBackend`; they run on one thread.
 
     Raises:
@@ -67,10 +70,11 @@ def with_onnx_files(
     if cls is not None:
         changes["cls"] = _classifier(opened["cls"])
     if rec is not None:
-        changes["rec"] = _recognizer(opened["rec"])
-        changes["charset"] = _charset(opened["rec"], charset)
-    elif charset is not None:
-        raise ModelError("a charset belongs to a recognizer: give `rec` too")
+        changes["rec"] = _recognizer(opened["rec"], rec_height)
+        changes["charset"] = _charset(opened["rec"], changes["rec"], charset)
+    elif charset is not None or rec_height is not None:
+        given = "a charset" if charset is not None else "a height"
+        raise ModelError(f"{given} belongs to a recognizer: give `rec` too")
     return replace(base, **changes), opened
 
 
@@ -125,16 +129,14 @@ def _classifier(backend: OnnxBackend) -> NetworkSpec:
     )
 
 
-def _recognizer(backend: OnnxBackend) -> NetworkSpec:
+def _recognizer(backend: OnnxBackend, given_height: int | None) -> NetworkSpec:
     _check_rank(backend, "recognizer", (3,))
     height, width = _fixed(backend)
-    return _own(backend, "rec") or RecognizerSpec(
-        onnx=str(backend.path),
-        height=height or _HEIGHTS[0],
-        heights=() if height else _HEIGHTS,
-        width=width,
-        min_width=_LEAST_WIDTH,
-        margin=_MARGIN,
+    if given_height is not None and height not in (None, given_height):
+        raise ModelError(f"{backend.path} reads lines of {height} pixels' height, not {given_height}")
+    height = height or given_height
+    return _own(backend, "rec") or foreign_recognizer(
+        backend.path, height=height or _HEIGHTS[0], heights=() if height else _HEIGHTS, width=width
     )
 
 
@@ -143,33 +145,33 @@ def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None
         raise ModelError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
 
 
-def _charset(backend: OnnxBackend, given: str | Path | None) -> Charset:
+def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | None) -> Charset:
+    """Return the recognizer's characters, and say what of their file had to be repaired."""
+    metadata = backend.header.metadata
     try:
-        charset = load_charset(given) if given is not None else _embedded_charset(backend.header.metadata)
+        if given is None and "charset" in metadata:
+            return Charset(tuple(json.loads(metadata["charset"])))
+        classes = backend.num_classes or _counted_classes(backend, spec)
+        if str(given) in BUILTIN_CHARSETS:
+            lines = load_charset(str(given)).characters
+        elif given is not None:
+            lines = read_dictionary(given)
+        elif "character" in metadata:
+            # RapidOCR joins with line feeds; a dictionary that holds other line breaks has them as characters.
+            lines = metadata["character"].removesuffix("\n").split("\n")
+        else:
+            raise ModelError(
+                f"{backend.path} does not carry its charset: name the file of its characters (`charset`, --charset)"
+            )
+        charset, repairs = fit_dictionary(lines, classes, given or f"the list of characters in {backend.path}")
     except (FileNotFoundError, ValueError) as error:
-        raise ModelError(str(error)) from error
-    if charset is None:
-        raise ModelError(f"{backend.path} does not carry its charset: name the file of its characters (`charset`)")
-    classes = backend.num_classes or _counted_classes(backend)
-    if classes == charset.num_classes + 1 and " " not in charset:
-        charset = Charset((*charset.characters, " "))
-    if classes != charset.num_classes:
-        raise ModelError(
-            f"{backend.path} has {classes} classes, its charset {charset.num_classes} (characters and the blank): "
-            "it is another model's"
-        )
+        raise error if isinstance(error, ModelError) else ModelError(str(error)) from error
+    for repair in repairs:
+        _logger.warning("%s", repair)
     return charset
 
 
-def _counted_classes(backend: OnnxBackend) -> int:
-    height, width = _fixed(backend)
-    height = height or first_height(backend, _HEIGHTS)
-    return backend(np.zeros((1, height, width or _PROBE_WIDTH, 3), np.float32)).shape[-1]
-
-
-def _embedded_charset(metadata: Mapping[str, str]) -> Charset | None:
-    if "charset" in metadata:
-        return Charset(tuple(json.loads(metadata["charset"])))
-    if "character" in metadata:
-        return Charset(tuple(metadata["character"].splitlines()))
-    return None
+def _counted_classes(backend: OnnxBackend, spec: RecognizerSpec) -> int:
+    """Return the number of classes, which the file does not say, from a run."""
+    height = line_height(backend, spec.width) if spec.heights else spec.height
+    return backend(np.zeros((1, height, spec.width or _PROBE_WIDTH, 3), np.float32)).shape[-1]

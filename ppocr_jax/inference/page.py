@@ -10,6 +10,7 @@ import numpy as np
 
 from ppocr_jax.document.page import Line, Quad
 from ppocr_jax.geometry import perspective_crop, rotate_quad_180, turn_points
+from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.classify import (
     Direction,
     TextClassifier,
@@ -37,6 +38,13 @@ class Stages:
     detector: TextDetector | None
     recognizer: AnyRecognizer | None
     classifier: AnyClassifier | None
+
+    def repairs(self) -> list[str]:
+        """Return what is mended in the networks' files when they are opened, a line each."""
+        stages = (self.detector, self.recognizer, self.classifier)
+        backends = [getattr(stage, "backend", None) for stage in stages]
+        opened = [backend for backend in backends if isinstance(backend, OnnxBackend)]
+        return [f"{backend.path.name}: {repair}" for backend in opened for repair in backend.repairs]
 
     def load_ahead(self) -> None:
         """Begin to load the lines' networks, so that they are ready when the detector is done."""

@@ -13,7 +13,7 @@ import numpy as np
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.document.page import Char, Quad, Word
 from ppocr_jax.geometry import split_quad
-from ppocr_jax.inference.backends import Backend, first_height, load_ahead
+from ppocr_jax.inference.backends import Backend, line_height, load_ahead
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.options import BATCH_SIZE
@@ -64,7 +64,7 @@ class TextRecognizer:
         Raises:
             ModelError: it takes none of those that it may have.
         """
-        return first_height(self.backend, self.spec.heights) if self.spec.heights else self.spec.height
+        return line_height(self.backend, self.spec.width) if self.spec.heights else self.spec.height
 
     def load_ahead(self) -> None:
         """Begin to load the network, if that is to be done and may be beside other work."""

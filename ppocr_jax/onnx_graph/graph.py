@@ -219,8 +219,13 @@ class Graph:
             return None
         dtype = np.dtype(_NAMES[tensor.data_type]).newbyteorder("<")
         raw = self._weights[tensor.taken] if tensor.HasField("taken") else tensor.raw_data
-        listed = tensor.float_data if tensor.data_type == FLOAT else tensor.int64_data
-        flat = np.frombuffer(raw, dtype) if raw else np.array(listed, dtype)
+        if raw:
+            flat = np.frombuffer(raw, dtype)
+        elif dtype == np.float16:
+            flat = np.array(tensor.int32_data, np.uint16).view(np.float16)  # their bits
+        else:
+            places = {"float32": tensor.float_data, "int64": tensor.int64_data}
+            flat = np.array(places.get(dtype.name, tensor.int32_data), dtype)
         return flat.reshape(tuple(tensor.dims))
 
     def constant(self, value: str) -> np.ndarray | None:
@@ -283,6 +288,16 @@ class Graph:
                 self._forget(node)
         self.nodes = [node for node in self.nodes if any(uses[output] for output in node.output)]
 
+    def fold_constants(self) -> None:
+        """Work out what is made of constants by moving numbers about, as converters spell out the LSTM's weights."""
+        for node in list(self.nodes):
+            operands = [self.array(name) for name in node.input if name]
+            if node.op_type not in _FOLDED or not operands or any(operand is None for operand in operands):
+                continue
+            self._tensors[node.output[0]] = np.asarray(_FOLDED[node.op_type](operands, attributes(node)))
+            self._forget(node)
+            self.nodes = [other for other in self.nodes if other is not node]
+
     def _note(self, node: Node) -> None:
         self._makers.update(dict.fromkeys(node.output, node))
         for value in dict.fromkeys(node.input):
@@ -293,6 +308,34 @@ class Graph:
             del self._makers[value]
         for value in dict.fromkeys(node.input):
             self._users[value] = [user for user in self._users[value] if user is not node]
+
+
+def _slice(operands: list[np.ndarray], given: dict[str, Any]) -> np.ndarray:
+    """Slice as of version 10, or before, with attributes."""
+    data, *rest = operands
+    starts, ends = rest[:2] if rest else (given["starts"], given["ends"])
+    axes = rest[2] if len(rest) > 2 else given.get("axes", range(len(starts)))
+    steps = rest[3] if len(rest) > 3 else [1] * len(starts)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        data = data[(slice(None),) * int(axis) + (slice(int(start), int(end), int(step)),)]
+    return data
+
+
+def _axes(operands: list[np.ndarray], given: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(axis) for axis in (operands[1] if len(operands) > 1 else given["axes"]))
+
+
+_FOLDED = {
+    "Identity": lambda operands, given: operands[0],
+    "Concat": lambda operands, given: np.concatenate(operands, axis=given["axis"]),
+    "Reshape": lambda operands, given: operands[0].reshape(
+        [size or operands[0].shape[axis] for axis, size in enumerate(operands[1].tolist())]
+    ),
+    "Slice": _slice,
+    "Squeeze": lambda operands, given: np.squeeze(operands[0], _axes(operands, given)),
+    "Transpose": lambda operands, given: operands[0].transpose(given["perm"]),
+    "Unsqueeze": lambda operands, given: np.expand_dims(operands[0], _axes(operands, given)),
+}
 
 
 def _is_array(tensor: Any) -> bool:

@@ -48,6 +48,7 @@ _MESSAGES = {
         "dims": (1, "[int64]"),
         "data_type": (2, "int32"),
         "float_data": (4, "[float]"),
+        "int32_data": (5, "[int32]"),
         "int64_data": (7, "[int64]"),
         "name": (8, "string"),
         "raw_data": (9, "bytes"),
@@ -63,7 +64,7 @@ _MESSAGES = {
 }
 FLOAT, INT, STRING, INTS = 1, 2, 3, 7
 """Values of `Attribute.type`."""
-TENSOR_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10, "float64": 11}
+TENSOR_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10}
 """NumPy's names of the numbers -> a tensor's `data_type`."""
 
 

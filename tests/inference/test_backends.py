@@ -8,7 +8,7 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference import jax_backend
-from ppocr_jax.inference.backends import OnnxBackend, first_height, make_backend
+from ppocr_jax.inference.backends import OnnxBackend, line_height, make_backend
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.model_folder import ModelError, RecognizerSpec, builtin_models, load_model_folder
 from ppocr_jax.inference.recognize import TextRecognizer
@@ -218,19 +218,22 @@ def test_sessions_are_made_when_needed_and_shared(stripes_model, images):
     assert backend.with_threads(2) is not backend
 
 
-def test_the_first_height_that_a_network_takes():
-    def takes(*heights: int):
+def test_the_height_that_the_output_steps_of_a_recognizer_tell():
+    def takes(*heights: int, share: int):
         def backend(images: np.ndarray) -> np.ndarray:
             if images.shape[1] not in heights:
                 raise RuntimeError("ONNX Runtime's")
-            return np.zeros((1, 8, 4), np.float32)
+            return np.zeros((1, images.shape[2] // share, 4), np.float32)
 
         return backend
 
-    assert first_height(takes(32, 48), (48, 32)) == 48
-    assert first_height(takes(32), (48, 32)) == 32
-    with pytest.raises(ModelError, match="neither 48 nor 32 pixels"):
-        first_height(takes(64), (48, 32))
-    recognizer = TextRecognizer(takes(32), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
+    assert line_height(takes(32, 48, share=8)) == 48
+    assert line_height(takes(32, 48, share=4)) == 32  # PP-OCRv2's runs with 48 too
+    assert line_height(takes(32, share=4), 100) == 32
+    with pytest.raises(ModelError, match="neither 48 nor 32 pixels' height: give --rec-height"):
+        line_height(takes(64, share=4))
+    with pytest.raises(ModelError, match=r"160 steps for 320 pixels.* give --rec-height"):
+        line_height(takes(48, share=2))
+    recognizer = TextRecognizer(takes(32, share=4), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
     assert recognizer.height == 32
     assert len(recognizer([np.zeros((20, 50, 3), np.uint8)])) == 1

@@ -1,0 +1,344 @@
+"""Weights of an inference file of others (ONNX) -> our variables, told by kinds, shapes and order of its layers.
+
+Such a file has lost the names of a checkpoint, some exporters fold BatchNorm into convolutions, and what only training
+needs is not in it. But its layers come in the order in which the network calls them, and so do ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
+
+from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
+from ppocr_jax.models import build_model
+from ppocr_jax.models.io import WeightsError
+from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
+from ppocr_jax.models.ops import native_ops
+from ppocr_jax.models.pp_lcnet import BLOCKS
+from ppocr_jax.onnx_graph.graph import Graph, Node, attributes
+
+# Of the gates in ONNX's order (input, output, forget, cell) those of ours: input, forget, cell, output.
+_GATES = (0, 2, 3, 1)
+_EPSILON = 1e-5  # of our BatchNorm and of Paddle's
+FRESH = {"threshold": "the threshold branch, which only training needs"}
+"""Parts of a network that its inference file does not hold."""
+
+
+class Layer(NamedTuple):
+    """A layer with weights, of a file or of our network.
+
+    Attributes:
+        kind: "conv", "transposed", "linear" or "lstm".
+        shape: of its weights as ONNX has them; of an LSTM its input's width and its own.
+        name: of the weights, for messages; the path of a module of ours.
+        weights: the arrays: one, or of an LSTM input's, recurrent and biases. None for a layer of ours.
+        bias: (outputs,), if any.
+        norm: scale, offset, mean and variance of the BatchNorm behind it, if any; True for a layer of ours.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    name: str
+    weights: tuple[np.ndarray, ...] = ()
+    bias: np.ndarray | bool | None = None
+    norm: Any = None
+
+
+class Converted(NamedTuple):
+    """A network of ours with a file's weights.
+
+    Attributes:
+        spec: its builder and options; input size, normalization and thresholds are PP-OCR's.
+        variables: "params" and "batch_stats", as float32 NumPy arrays.
+        fresh: parts that the file does not hold, which have random weights.
+        tensors: of the file that were taken over.
+    """
+
+    spec: NetworkSpec
+    variables: dict[str, Any]
+    fresh: tuple[str, ...]
+    tensors: int
+
+
+def convert_inference_file(data: bytes) -> Converted:
+    """Return the network of ours that a file holds, with its weights.
+
+    Args:
+        data: an ONNX file.
+
+    Raises:
+        OnnxFileError: it is no ONNX file, or not all of one.
+        WeightsError: it holds no network of ours.
+    """
+    graph = Graph(data)
+    graph.fold_constants()
+    found = layers_of_file(graph)
+    reasons = []
+    for network, (task, options) in _NETWORKS.items():
+        told = options(found)
+        if told is None:
+            continue
+        spec = SPECS[task](network=network, options=told)
+        problem = _difference(_layers_of_network(spec)[0], found)
+        if problem is None:
+            return _filled(spec, found)
+        reasons.append((problem[0], f"{network}: {problem[1]}"))
+    nearest = f"; nearest is {min(reasons)[1]}" if reasons else ""
+    raise WeightsError(
+        f"{len(found)} layers of no network here{nearest} (it can be read with as it is: --det, --rec, --cls)"
+    )
+
+
+def layers_of_file(graph: Graph) -> list[Layer]:
+    """Return the layers with weights in the order of the file, each with its bias and BatchNorm."""
+    layers = []
+    for node in graph.nodes:
+        if node.op_type == "LSTM":
+            weights = tuple(graph.constant(name) for name in node.input[1:4])
+            if any(array is None for array in weights) or attributes(node).get("direction") != "bidirectional":
+                raise WeightsError(f"the LSTM {node.output[0]!r} is not one of constant weights in both directions")
+            layers.append(Layer("lstm", (weights[0].shape[2], weights[1].shape[2]), node.input[1], weights))
+            continue
+        kind = {"Conv": "conv", "ConvTranspose": "transposed", "MatMul": "linear", "Gemm": "linear"}.get(node.op_type)
+        kernel = graph.constant(node.input[1]) if kind is not None and len(node.input) > 1 else None
+        if kernel is None:
+            continue
+        if node.op_type == "Gemm" and attributes(node).get("transB", 0):
+            kernel = kernel.T
+        bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
+        channels = kernel.shape[0] if kind == "conv" else kernel.shape[1]
+        last = graph.only_user(node.output[0])
+        if bias is None and last is not None and last.op_type == "Add":
+            bias = _bias(graph, last, channels)
+            last = last if bias is None else graph.only_user(last.output[0])
+        norm = None
+        if last is not None and last.op_type == "BatchNormalization":
+            norm = tuple(graph.constant(name) for name in last.input[1:5])
+            if any(array is None for array in norm):
+                raise WeightsError(f"the BatchNorm {last.output[0]!r} has parameters that are no constants")
+        layers.append(Layer(str(kind), kernel.shape, node.input[1], (kernel,), bias, norm))
+    return layers
+
+
+def _bias(graph: Graph, node: Node, channels: int) -> np.ndarray | None:
+    """Return the constant of an addition, where it is one number for each of the channels."""
+    for name in node.input:
+        array = graph.constant(name)
+        if array is not None and array.size == channels:
+            return array.ravel()
+    return None
+
+
+def _layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]]:
+    """Return the layers of a network of ours in the order of their calls, and all its variables' shapes."""
+    model = build_model(spec.network, ops=native_ops, **spec.options)
+    called: list[str] = []
+
+    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        if context.method_name == "__call__":
+            called.append("/".join(context.module.path))
+        return call(*args, **kwargs)
+
+    # Recognizers of 48 pixels' height take those of 32 too, but not the other way round.
+    image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
+    with nn.intercept_methods(note):
+        shapes = jax.eval_shape(lambda key: model.init(key, image, train=False), jax.random.key(0))
+    flat: dict[str, Any] = traverse_util.flatten_dict(shapes["params"], sep="/")
+    own: dict[str, dict[str, tuple[int, ...]]] = {}
+    for path, array in flat.items():
+        place, _, leaf = path.rpartition("/")
+        own.setdefault(place, {})[leaf] = array.shape
+    layers: list[Layer] = []
+    for place in called:
+        leaves = own.get(place, {})
+        if place.split("/")[0] in FRESH:
+            continue
+        if "scale" in leaves:
+            layers[-1] = layers[-1]._replace(norm=place)
+        elif "input_kernel" in leaves:
+            _, inputs, gates = leaves["input_kernel"]
+            layers.append(Layer("lstm", (inputs, gates // 4), place))
+        elif "kernel" in leaves:
+            kind, shape = _onnx_layout(leaves["kernel"], place)
+            layers.append(Layer(kind, shape, place, bias="bias" in leaves))
+    return layers, shapes
+
+
+def _onnx_layout(shape: Sequence[int], place: str) -> tuple[str, tuple[int, ...]]:
+    """Return kind and ONNX's shape of a kernel of ours."""
+    if len(shape) == 2:
+        return "linear", tuple(shape)
+    if len(shape) == 3:  # depthwise: rows, columns, channels
+        return "conv", (shape[2], 1, *shape[:2])
+    if place.rpartition("/")[2] in ("up1", "up2"):  # inputs, rows, columns, outputs
+        return "transposed", (shape[0], shape[3], *shape[1:3])
+    return "conv", (shape[3], shape[2], *shape[:2])
+
+
+def _our_layout(layer: Layer, kernel: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return a kernel of ONNX in our layout."""
+    if layer.kind == "linear":
+        return kernel
+    if layer.kind == "transposed":
+        return kernel.transpose(0, 2, 3, 1)
+    return kernel[:, 0].transpose(1, 2, 0) if len(shape) == 3 else kernel.transpose(2, 3, 1, 0)
+
+
+def _difference(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, str] | None:
+    """Return how many layers differ and which first; None where all have their place."""
+    left = list(found)
+    missing = []
+    for layer in ours:
+        match = next((other for other in left if _same(layer, other)), None)
+        if match is None:
+            missing.append(layer)
+        else:
+            left = [other for other in left if other is not match]
+    if not missing and not left:
+        return None
+    parts = (
+        [f"{len(missing)} of its layers are missing, such as {missing[0].name} {missing[0].shape}"] if missing else []
+    )
+    parts += [f"{len(left)} layers have no place, such as {left[0].name!r} {left[0].shape}"] if left else []
+    return len(missing) + len(left), " and ".join(parts)
+
+
+def _same(ours: Layer, other: Layer) -> bool:
+    return (ours.kind, ours.shape) == (other.kind, other.shape)
+
+
+def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
+    """Return our variables: the first layer left of the same kind and shape is a layer's own.
+
+    Raises:
+        WeightsError: a file's layer has what ours has not.
+    """
+    ours, shapes = _layers_of_network(spec)
+    flat = {
+        f"{collection}/{path}": array.shape
+        for collection, tree in shapes.items()
+        for path, array in traverse_util.flatten_dict(tree, sep="/").items()
+    }
+    values: dict[str, np.ndarray] = {}
+    left, tensors = list(found), 0
+    for layer in ours:
+        other = next(other for other in left if _same(layer, other))
+        left = [rest for rest in left if rest is not other]
+        place = f"params/{layer.name}"
+        if layer.kind == "lstm":
+            tensors += 3
+            values |= {f"{place}/{name}": array for name, array in _lstm(other).items()}
+            continue
+        values[f"{place}/kernel"] = _our_layout(layer, other.weights[0], flat[f"{place}/kernel"])
+        tensors += 1 + (other.bias is not None) + 4 * (other.norm is not None)
+        channels = values[f"{place}/kernel"].shape[-1]
+        bias = np.zeros(channels, np.float32) if other.bias is None else other.bias
+        if layer.norm is not None:
+            scale, offset, mean, variance = other.norm or _identity(channels, bias)
+            if other.norm is not None and not layer.bias:
+                mean = mean - bias
+            for name, array in (("params/{}/scale", scale), ("params/{}/bias", offset)):
+                values[name.format(layer.norm)] = array
+            values[f"batch_stats/{layer.norm}/mean"] = mean
+            values[f"batch_stats/{layer.norm}/var"] = variance
+        elif other.norm is not None:
+            raise WeightsError(f"the file has a BatchNorm behind {other.name!r}, {spec.network} none at {layer.name}")
+        if layer.bias:
+            values[f"{place}/bias"] = bias if layer.norm is None or other.norm is not None else np.zeros_like(bias)
+        elif layer.norm is None and bias.any():
+            raise WeightsError(f"the file has a bias at {other.name!r}, {spec.network} none at {layer.name}")
+    fresh = sorted({path.split("/")[1] for path in flat.keys() - values.keys()})
+    unknown = [part for part in fresh if part not in FRESH]
+    if unknown:
+        raise WeightsError(f"the file does not hold {', '.join(unknown)} of {spec.network}")
+    if fresh:
+        values |= {path: array for path, array in _random(spec).items() if path not in values}
+    arrays = {tuple(path.split("/")): np.ascontiguousarray(array, np.float32) for path, array in values.items()}
+    return Converted(spec, traverse_util.unflatten_dict(arrays), tuple(FRESH[part] for part in fresh), tensors)
+
+
+def _identity(channels: int, bias: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return a BatchNorm that adds a bias, for a convolution into which its own was folded."""
+    ones = np.ones(channels, np.float32)
+    return ones * np.float32(np.sqrt(1 + _EPSILON)), bias, np.zeros(channels, np.float32), ones
+
+
+def _lstm(layer: Layer) -> dict[str, np.ndarray]:
+    """Return our arrays of a bidirectional LSTM layer, the directions stacked."""
+
+    def ours(array: np.ndarray) -> np.ndarray:
+        """(2, 4H, ...) -> (2, 4H, ...) in our gate order."""
+        gates = np.split(array, 4, axis=1)
+        return np.concatenate([gates[k] for k in _GATES], axis=1)
+
+    kernel, recurrent, biases = layer.weights
+    input_bias, recurrent_bias = np.split(biases, 2, axis=1)
+    return {
+        "input_kernel": ours(kernel).transpose(0, 2, 1),
+        "recurrent_kernel": ours(recurrent).transpose(0, 2, 1),
+        "input_bias": ours(input_bias),
+        "recurrent_bias": ours(recurrent_bias),
+    }
+
+
+def _random(spec: NetworkSpec) -> dict[str, np.ndarray]:
+    """Return variables as training starts with."""
+    model = build_model(spec.network, ops=native_ops, **spec.options)
+    image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
+    variables = jax.jit(lambda key: model.init(key, image, train=False))(jax.random.key(0))
+    return {path: np.asarray(array) for path, array in traverse_util.flatten_dict(variables, sep="/").items()}
+
+
+def _widest(found: Sequence[Layer]) -> int:
+    """Return the most outputs of a 1x1 convolution: of the backbone's last one."""
+    return max((layer.shape[0] for layer in found if layer.kind == "conv" and layer.shape[2:] == (1, 1)), default=0)
+
+
+def _of_kind(found: Sequence[Layer], kind: str) -> list[Layer]:
+    return [layer for layer in found if layer.kind == kind]
+
+
+def _detector(found: Sequence[Layer], full: int | None = None) -> dict[str, Any] | None:
+    """Return options of a detector; `full`: width of the backbone's last layer at width multiplier 1."""
+    upsampling = _of_kind(found, "transposed")
+    if len(upsampling) != 2 or _of_kind(found, "linear"):
+        return None
+    # Levels have a quarter of the neck's channels, the head a quarter of their sum.
+    return {
+        "channels": 4 * upsampling[0].shape[0],
+        **({} if full is None else {"scale": round(_widest(found) / full, 2)}),
+    }
+
+
+def _recognizer(found: Sequence[Layer], full: int | None = None) -> dict[str, Any] | None:
+    """Return options of a recognizer."""
+    lstm, linear = _of_kind(found, "lstm"), _of_kind(found, "linear")
+    if not lstm or not linear:
+        return None
+    scale = {} if full is None else {"scale": round(_widest(found) / full, 2)}
+    return {"num_classes": linear[-1].shape[1], "hidden": lstm[0].shape[1], **scale}
+
+
+def _classifier(found: Sequence[Layer]) -> dict[str, Any] | None:
+    """Return options of a direction classifier."""
+    linear = _of_kind(found, "linear")
+    if len(linear) != 1 or linear[0].shape[1] != 2 or _of_kind(found, "lstm"):
+        return None
+    return {"scale": round(linear[0].shape[0] / SMALL_LAST, 2)}
+
+
+# Network -> its task, and how its options are told from a file's layers (None: it is no such network).
+_NETWORKS: dict[str, tuple[str, Any]] = {
+    "db_mobilenet_v3": ("det", lambda found: _detector(found, LARGE_LAST)),
+    "db_resnet18": ("det", _detector),
+    "crnn_lcnet": ("rec", lambda found: _recognizer(found, BLOCKS[-1].width)),
+    "crnn_mobilenet_v3": ("rec", lambda found: _recognizer(found, SMALL_LAST)),
+    "crnn_resnet34": ("rec", _recognizer),
+    "direction_mobilenet_v3": ("cls", _classifier),
+}
