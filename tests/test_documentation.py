@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("infer.py", "train_det.py", "train_rec.py", "ppocr-jax")
 # Those that only need the built-in model and the example pictures.
-RUNNABLE = [ROOT / "README.md", ROOT / "docs" / "python.md"]
+RUNNABLE = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "formats.md"]
 
 
 def blocks(page: Path, *languages: str) -> list[str]:

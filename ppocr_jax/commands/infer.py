@@ -12,7 +12,7 @@ from ppocr_jax.commands.common import positive, share
 if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
 
-_TEXT_FORMATS = ("text", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
+_TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
 _FORMATS = (*_TEXT_FORMATS, "pdf")
 _READ_OPTIONS = ("limit_side", "threshold", "box_threshold", "unclip_ratio", "drop_score", "max_pixels", "batch_size")
 
@@ -47,6 +47,9 @@ def _add_outputs(group: Any) -> None:
     group.add_argument("--format", choices=_FORMATS, help="of the result; default: that of --output's suffix, or text")
     group.add_argument("--output", type=Path, metavar="FILE", help="write the result here instead of standard output")
     group.add_argument("--words", action="store_true", help="words with their places, in json, jsonl, csv and tsv")
+    group.add_argument("--join-rows", action="store_true", help="lines beside one another become one")
+    group.add_argument("--min-word-confidence", type=share, metavar="P", help="leave out words read with less")
+    group.add_argument("--tables", type=Path, metavar="FILE", help="also write tables: .md, .csv or .tsv")
     group.add_argument(
         "--draw", type=Path, metavar="OUT.png", help="also draw boxes and texts; of several pages into a folder"
     )

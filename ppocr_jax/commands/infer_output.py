@@ -11,9 +11,10 @@ from typing import TypeAlias
 
 from ppocr_jax.commands.common import write_image
 from ppocr_jax.commands.progress import Progress
-from ppocr_jax.document import pages_in_jsonl, write_pages
+from ppocr_jax.document import Table, pages_in_jsonl, write_pages, write_text
 from ppocr_jax.document.page import Page
 from ppocr_jax.document.save import TEXT_SUFFIXES
+from ppocr_jax.document.tables import TABLE_SUFFIXES
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage
 
@@ -42,6 +43,9 @@ class Output:
             raise UserError("--resume goes on with --format jsonl and an --output FILE")
         if args.words and self.format == "pdf":
             raise UserError("--words: a PDF always holds them")
+        if args.tables is not None and args.tables.suffix.lower() not in TABLE_SUFFIXES:
+            raise UserError(f"--tables {args.tables}: the suffix must be one of {', '.join(TABLE_SUFFIXES)}")
+        self._tables: list[Table] = []
         self.done = pages_in_jsonl(args.output, repair=True) if args.resume and args.output.exists() else set()
         self._failed = False
         self._names: set[Path] = set()
@@ -60,11 +64,14 @@ class Output:
                 self._write_pdf(pages)
             else:
                 self._write_text(write_pages((page for page, _ in pages), self.format, words=self.args.words))
+        if self.args.tables is not None:
+            write_text([TABLE_SUFFIXES[self.args.tables.suffix.lower()](self._tables)], self.args.tables)
         return int(self._failed)
 
     def _watched(self, results: Iterator[ReadPage], progress: Progress) -> Iterator[ReadPage]:
         """The pages, after all that is done with each beside writing it."""
-        for number, (page, picture) in enumerate(results, start=1):
+        for number, (read, picture) in enumerate(results, start=1):
+            page = read
             progress.count(page.source)
             if page.error:
                 self._failed = True
@@ -73,7 +80,11 @@ class Output:
                 progress.say(f"infer: {page.source}: {warning}")
             if self.args.draw is not None and picture is not None:
                 self._draw(page, picture, number)
-            yield page, picture
+            if self.args.min_word_confidence is not None:
+                page = page.confident(self.args.min_word_confidence)
+            if self.args.tables is not None and picture is not None:
+                self._tables += page.tables(picture.image_rgb)
+            yield page.join_rows() if self.args.join_rows else page, picture
 
     def _draw(self, page: Page, picture: InputPage, number: int) -> None:
         from ppocr_jax.document.draw import draw_page

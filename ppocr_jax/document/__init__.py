@@ -1,10 +1,12 @@
 """What reading gives, and every way out of it: `Page`s of `Line`s of `Word`s of `Char`s, written as text, JSON, CSV,
 Markdown, hOCR, ALTO, searchable PDF, or drawn."""
 
+from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text
 from ppocr_jax.document.page import Char, Line, Page, Word
 from ppocr_jax.document.records import pages_in_jsonl, to_json, to_jsonl, to_table
 from ppocr_jax.document.save import WITH_WORDS, WRITERS, format_of, save_page, save_picture, write_pages
+from ppocr_jax.document.tables import Table, find_tables, tables_to_csv, tables_to_markdown
 from ppocr_jax.document.text import to_markdown, to_text
 from ppocr_jax.document.xml import to_alto, to_hocr
 
@@ -15,16 +17,21 @@ __all__ = [
     "Line",
     "OutputFile",
     "Page",
+    "Table",
     "Word",
+    "find_tables",
     "format_of",
     "pages_in_jsonl",
     "refuse_to_overwrite",
     "save_page",
     "save_picture",
+    "tables_to_csv",
+    "tables_to_markdown",
     "to_alto",
     "to_hocr",
     "to_json",
     "to_jsonl",
+    "to_layout",
     "to_markdown",
     "to_table",
     "to_text",

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ppocr_jax.document.tables import Table
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
@@ -192,6 +194,58 @@ class Page:
         """The words of all lines, in reading order."""
         return tuple(word for line in self.lines for word in line.words)
 
+    def rows(self) -> tuple[tuple[Line, ...], ...]:
+        """Return the lines in reading order, those that stand beside one another in a row together.
+
+        Columns of running text stay columns: only lines that follow each other are joined.
+        """
+        from ppocr_jax.document.layout import page_rows
+
+        return page_rows(self)
+
+    def join_rows(self, separator: str = " ") -> Page:
+        """Return the page with each of its `rows` as one line, such as an item of a receipt with its price.
+
+        Args:
+            separator: between the texts of lines that become one.
+        """
+        from ppocr_jax.document.layout import joined_line
+
+        return replace(self, lines=tuple(joined_line(row, separator) for row in self.rows()))
+
+    def layout(self) -> str:
+        """Return the text in its place: columns and rows aligned in a grid of monospaced characters."""
+        from ppocr_jax.document.layout import to_layout
+
+        return "".join(to_layout([self])).rstrip("\n")
+
+    def tables(self, image: Any = None) -> list[Table]:
+        """Return the tables of the page, see `find_tables`.
+
+        Args:
+            image: the picture, in which ruling lines are looked for; left out, tables are found by their columns alone.
+        """
+        from ppocr_jax.document.save import picture_of
+        from ppocr_jax.document.tables import find_tables
+
+        return find_tables(self, None if image is None else picture_of(self, image))
+
+    def confident(self, minimum: float, *, by: Literal["word", "line"] = "word") -> Page:
+        """Return the page without what was read with less confidence.
+
+        Args:
+            minimum: confidence, 0..1, of what stays.
+            by: "word": words are left out, and lines of which none stays; "line": whole lines. A line whose words are
+                not known stays or goes as a whole.
+
+        Raises:
+            ValueError: `by` is neither of them.
+        """
+        if by not in ("word", "line"):
+            raise ValueError(f'by must be "word" or "line", not {by!r}')
+        lines = [_confident_line(line, minimum) if by == "word" else line for line in self.lines]
+        return replace(self, lines=tuple(line for line in lines if line.text and line.confidence >= minimum))
+
     def __iter__(self) -> Iterator[Line]:
         return iter(self.lines)
 
@@ -259,6 +313,16 @@ class Page:
         from ppocr_jax.document.save import picture_of
 
         return draw_page(picture_of(self, image), self)
+
+
+def _confident_line(line: Line, minimum: float) -> Line:
+    """Return a line with those of its words alone that were read with a confidence of `minimum` at least."""
+    words = tuple(word for word in line.words if word.confidence >= minimum)
+    if len(words) == len(line.words):
+        return line
+    chars = [char for word in words for char in word.chars]
+    confidence = sum(char.confidence for char in chars) / len(chars) if chars else 0.0
+    return replace(line, text=" ".join(word.text for word in words), confidence=confidence, words=words)
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:

@@ -111,7 +111,7 @@ class SearchablePdf:
         text = "".join(_text_operators(line, self._font, *scale, high) for line in page)
         content += f"BT 3 Tr\n{text}ET\n" if text else ""  # 3: neither filled nor stroked
         pdf_page = self._pdf.add_blank_page()
-        pdf_page.mediabox = [0, 0, round(wide, 3), round(high, 3)]
+        pdf_page.obj.MediaBox = [0, 0, round(wide, 3), round(high, 3)]
         if unit != 1:
             pdf_page.obj.UserUnit = round(unit, 6)
         pdf_page.obj.Resources = resource

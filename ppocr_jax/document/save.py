@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text
 from ppocr_jax.document.page import Page
 from ppocr_jax.document.records import to_json, to_jsonl, to_table
@@ -27,6 +28,7 @@ Writer = Callable[..., Iterator[str]]
 
 WRITERS: dict[str, Writer] = {
     "text": to_text,
+    "layout": to_layout,
     "json": to_json,
     "jsonl": to_jsonl,
     "csv": to_table,

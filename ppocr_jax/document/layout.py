@@ -1,0 +1,314 @@
+"""Text in its place: which parts of a page stand in a row, and the page as a grid of monospaced characters.
+
+A page is looked at as its text is read: turned back upright, its skew removed. A line is cut into segments at gaps that
+are wide for its own letters, so that an item and its price are two even where the detector took them for one line.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+
+from ppocr_jax.document.page import Line, Page, Quad, line_words, quad_direction, turn_back
+from ppocr_jax.document.text import encodable
+
+_ROW_OVERLAP = 0.5  # share of the lower one's height that two things in a row have in common
+_BESIDE = 0.3  # share of the narrower one's width that two things in a row may have in common
+_SEGMENT_GAP = 2.5  # a gap between words of this many letters' widths begins a new segment
+_MOST_SKEW = 20.0  # degrees; lines that are turned further do not say how the page lies
+_VERTICAL = 2.0  # a segment this many times as high as wide runs downwards
+_ALIGNED = 0.75  # cells: edges nearer than this are aligned
+_WIDE_GAP = 1.5  # cells: what is further apart keeps two spaces between it
+_MOST_BLANK = 2  # blank rows in a gap, however high
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a line that stands alone, in pixels of the page laid straight (up to a shift).
+
+    Attributes:
+        text: its words, with single spaces between them.
+        left, top, right, bottom: its box.
+        confidence: mean of its characters' confidences, 0..1.
+        line: number of its line in the page, from 0.
+    """
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    confidence: float = 1.0
+    line: int = 0
+
+    @property
+    def height(self) -> float:
+        """Height of the box; of text that runs downwards the height of one letter."""
+        high = self.bottom - self.top
+        return self.right - self.left if self.runs_down else high
+
+    @property
+    def runs_down(self) -> bool:
+        """Whether the text stands on its side or its letters below each other."""
+        return len(self.text) > 1 and self.bottom - self.top > _VERTICAL * (self.right - self.left)
+
+    @property
+    def middle(self) -> float:
+        """y of the middle of its first row."""
+        return self.top + self.height / 2
+
+
+def display_width(text: str) -> int:
+    """Return how many cells of a terminal a text takes: ideographs two, marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def page_skew(page: Page) -> float:
+    """Return by how many degrees the lines of a page fall to the right once it is turned back by its rotation.
+
+    The median of the lines that lie, each counting by its length of text; 0 where they are not the greater part.
+    """
+    angles = [quad_direction(turn_back(line.quad, page.rotation)) for line in page for _ in line.text]
+    lying = [angle for angle in angles if abs(angle) < _MOST_SKEW]
+    return median(lying) if len(lying) > len(angles) / 2 else 0.0
+
+
+def page_segments(page: Page, *, cut: bool = True) -> list[Segment]:
+    """Return the segments of all lines of a page, laid straight about the picture's origin, in reading order.
+
+    Args:
+        page: what was read.
+        cut: cut lines at wide gaps; False: at every space, a segment for each word.
+    """
+    skew = -math.radians(page_skew(page))
+    cosine, sine = math.cos(skew), math.sin(skew)
+
+    def box(quads: Sequence[Quad]) -> tuple[float, float, float, float]:
+        points = [point for quad in quads for point in turn_back(quad, page.rotation)]
+        xs = [x * cosine - y * sine for x, y in points]
+        ys = [x * sine + y * cosine for x, y in points]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    segments = []
+    for number, line in enumerate(page):
+        for words in _parts(line) if cut else [[word] for word in line_words(line)]:
+            text = " ".join(word.text for word in words).translate(_CONTROL)
+            count = sum(len(word.text) for word in words) or 1
+            confidence = sum(word.confidence * len(word.text) for word in words) / count
+            segments.append(Segment(text, *box([word.quad for word in words]), confidence, number))
+    return [segment for segment in segments if segment.text.strip()]
+
+
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160), 8232, 8233), " ")
+
+
+def _parts(line: Line) -> list[list]:
+    """Return the words of a line, cut at wide gaps."""
+    words = line_words(line)
+    if not words:
+        return []
+    letters = sum(display_width(word.text) for word in words)
+    letter = sum(math.dist(word.quad[0], word.quad[1]) for word in words) / max(letters, 1)
+    parts = [[words[0]]]
+    for before, word in pairwise(words):
+        if math.dist(before.quad[1], word.quad[0]) > _SEGMENT_GAP * letter:
+            parts.append([])
+        parts[-1].append(word)
+    return parts
+
+
+def share_row(first: Segment, second: Segment) -> bool:
+    """Return whether two segments stand beside one another in a row."""
+    common = min(first.top + first.height, second.top + second.height) - max(first.top, second.top)
+    across = min(first.right, second.right) - max(first.left, second.left)
+    narrower = min(first.right - first.left, second.right - second.left)
+    return common >= _ROW_OVERLAP * min(first.height, second.height) and across <= _BESIDE * narrower
+
+
+def segment_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Return segments in rows from top to bottom, each from left to right.
+
+    A segment joins the row in which it shares a row with the nearest neighbor, so that rows of a page that is bent are
+    followed across it.
+    """
+    rows: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda segment: segment.middle):
+        best, least = None, math.inf
+        for row in rows[-8:]:  # earlier ones are far above
+            nearest = min(row, key=lambda other: max(other.left - segment.right, segment.left - other.right, 0.0))
+            beside = all(
+                min(other.right, segment.right) - max(other.left, segment.left)
+                <= _BESIDE * min(other.right - other.left, segment.right - segment.left)
+                for other in row
+            )
+            if beside and share_row(nearest, segment) and abs(nearest.middle - segment.middle) < least:
+                best, least = row, abs(nearest.middle - segment.middle)
+        if best is None:
+            rows.append([segment])
+        else:
+            best.append(segment)
+    rows = [sorted(row, key=lambda segment: segment.left) for row in rows]
+    return sorted(rows, key=lambda row: median(segment.middle for segment in row))
+
+
+def page_rows(page: Page) -> tuple[tuple[Line, ...], ...]:
+    """Return the lines of a page, in reading order, those beside one another in a row together.
+
+    Only lines that follow each other are joined, so columns of running text stay columns.
+    """
+    whole = replace(page, lines=tuple(replace(line, words=()) for line in page))
+    boxes = {segment.line: segment for segment in page_segments(whole)}
+    rows: list[list[Line]] = []
+    above: list[Segment] = []
+    for number, line in enumerate(page):
+        segment = boxes.get(number)
+        if above and segment and share_row(above[-1], segment) and segment.left >= above[-1].left:
+            rows[-1].append(line)
+            above.append(segment)
+            continue
+        rows.append([line])
+        above = [segment] if segment else []
+    return tuple(map(tuple, rows))
+
+
+def joined_line(lines: Sequence[Line], separator: str = " ") -> Line:
+    """Return lines that stand in a row as one line, its quad from the first one's left side to the last one's right."""
+    if len(lines) == 1:
+        return lines[0]
+    first, last = lines[0], lines[-1]
+    count = sum(len(line.text) for line in lines) or 1
+    return Line(
+        quad=(first.quad[0], last.quad[1], last.quad[2], first.quad[3]),
+        text=separator.join(line.text for line in lines),
+        confidence=sum(line.confidence * len(line.text) for line in lines) / count,
+        detection_score=min(line.detection_score for line in lines),
+        angle=first.angle,
+        words=tuple(word for line in lines for word in line.words),
+    )
+
+
+def to_layout(pages: Iterable[Page]) -> Iterator[str]:
+    """Yield each page as a grid of characters: columns aligned, and what stands in a row in one; form feeds between.
+
+    Edges that are aligned on the page are aligned in the grid: left ones, or right ones, as in columns of amounts. A
+    column moves to the right as far as the text before it needs. Gaps between rows become at most two blank rows.
+    """
+    for number, page in enumerate(pages):
+        rows = _grid(segment_rows(page_segments(page)))
+        yield encodable("\f" * (number > 0) + "".join(row + "\n" for row in rows))
+
+
+def _grid(rows: list[list[Segment]]) -> list[str]:
+    if not rows:
+        return []
+    columns = _Columns(rows)
+    margin = min(columns.start(row[0]) for row in rows)
+    pitch = _pitch(rows)
+    written: list[str] = []
+    above = 0.0
+    for number, row in enumerate(rows):
+        middle = median(segment.middle for segment in row)
+        if number:
+            written += [""] * min(_MOST_BLANK, max(0, round((middle - above) / pitch) - 1))
+        above = middle
+        text, width = "", 0
+        for segment in row:
+            start = max(columns.start(segment) - margin, width + (1 if text else 0))
+            text += " " * (start - width) + segment.text
+            width = start + display_width(segment.text)
+        written.append(text.rstrip())
+    return written
+
+
+def _pitch(rows: Sequence[Sequence[Segment]]) -> float:
+    """Return the usual distance from one row to the next, in pixels, and at least the height of the text."""
+    middles = [median(segment.middle for segment in row) for row in rows]
+    height = median(segment.height for row in rows for segment in row)
+    near = [b - a for a, b in pairwise(middles) if b - a < 2.5 * height]
+    return max(median(near) if near else 0.0, height, 1.0)
+
+
+class _Columns:
+    """Columns of the grid in which segments start.
+
+    Each segment hangs on the edge that more segments of other rows are aligned with, its left or its right one; edges
+    that are aligned are one variable, a column. Text alone in its row may hang on its middle, as headings do. A column
+    stands where it is on the page, or further to the right where a row asks for it: the least solution of "this edge
+    lies so many cells behind that one" is found by raising columns until all fit.
+    """
+
+    def __init__(self, rows: list[list[Segment]]) -> None:
+        segments = [segment for row in rows for segment in row]
+        widths = [
+            (s.right - s.left) / max(display_width(s.text), 1)
+            for s in segments
+            for _ in range(0 if s.runs_down else len(s.text))
+        ]
+        self._cell = max(median(widths) if widths else 1.0, 1.0)
+        self._origin = min(segment.left for segment in segments)
+        lefts = {id(s): self._cells(s.left) for s in segments}
+        rights = {id(s): self._cells(s.right) for s in segments}
+        middles = {id(s): (lefts[id(s)] + rights[id(s)]) / 2 for s in segments}
+        self._by_right = {id(s): False for s in segments}
+        self._centered: dict[int, int] = {}
+        for row in rows:
+            others = [other for other_row in rows if other_row is not row for other in other_row]
+            alone = [other_row[0] for other_row in rows if other_row is not row and len(other_row) == 1]
+            for s in row:
+                left = sum(abs(lefts[id(other)] - lefts[id(s)]) < _ALIGNED for other in others)
+                right = sum(abs(rights[id(other)] - rights[id(s)]) < _ALIGNED for other in others)
+                middle = sum(abs(middles[id(other)] - middles[id(s)]) < _ALIGNED for other in alone)
+                self._by_right[id(s)] = right > left
+                if len(row) == 1 and (middle > max(left, right) or left == right == 0):
+                    self._centered[id(s)] = max(0, round(middles[id(s)] - display_width(s.text) / 2))
+        edges = {id(s): (True, rights[id(s)]) if self._by_right[id(s)] else (False, lefts[id(s)]) for s in segments}
+        self._column: dict[int, int] = {}
+        self._at: list[int] = []
+        for side in (False, True):
+            self._cluster(sorted((edge, key) for key, (is_right, edge) in edges.items() if is_right is side))
+        for segment in segments:
+            if self._by_right[id(segment)]:
+                column = self._column[id(segment)]
+                self._at[column] = max(self._at[column], display_width(segment.text))
+        for _ in range(len(rows) + len(self._at)):  # enough for any chain; contradictions are settled when written
+            if not sum(self._raise(row) for row in rows):
+                break
+
+    def start(self, segment: Segment) -> int:
+        """Return the cell in which a segment starts."""
+        if id(segment) in self._centered:
+            return self._centered[id(segment)]
+        at = self._at[self._column[id(segment)]]
+        return at - display_width(segment.text) if self._by_right[id(segment)] else at
+
+    def _cells(self, x: float) -> float:
+        return (x - self._origin) / self._cell
+
+    def _cluster(self, edges: list[tuple[float, int]]) -> None:
+        """Give each run of edges, sorted, that lie near each other a column at their mean."""
+        group: list[tuple[float, int]] = []
+        for edge in [*edges, (math.inf, 0)]:
+            if group and edge[0] - group[0][0] > 2 * _ALIGNED:
+                for _, key in group:
+                    self._column[key] = len(self._at)
+                self._at.append(max(0, round(sum(value for value, _ in group) / len(group))))
+                group = []
+            group.append(edge)
+
+    def _raise(self, row: list[Segment]) -> bool:
+        """Move columns of a row to the right until its segments fit; return whether one was moved."""
+        moved = False
+        for before, segment in pairwise(row):
+            gap = 2 if segment.left - before.right > _WIDE_GAP * self._cell else 1
+            lacking = self.start(before) + display_width(before.text) + gap - self.start(segment)
+            if lacking > 0 and self._column[id(segment)] != self._column[id(before)]:
+                self._at[self._column[id(segment)]] += lacking
+                moved = True
+        return moved
