@@ -20,6 +20,7 @@ COMMANDS = {
     "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
     "serve": ("an HTTP server with a web page", "ppocr_jax.commands.serve"),
+    "bulk": ("read very many documents, here or on a cluster", "ppocr_jax.commands.bulk"),
     "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
     "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),
     "convert": ("weights of PaddleOCR as weights of ppocr_jax", "ppocr_jax.commands.convert"),

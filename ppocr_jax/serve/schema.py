@@ -32,7 +32,7 @@ class ReadQuery(BaseModel):
     dpi: float | None = Field(None, ge=10, le=1200, description="at which PDF pages are drawn; 200, or their scan's")
     frames: Literal["first", "all"] = Field("first", description="of an animation")
     limit_side: int | None = Field(None, ge=32, le=8192, description="longest side that the detector sees, pixels")
-    limit_type: Literal["min", "max"] | None = Field(None, description="which side limit_side limits")
+    limit_type: Literal["max", "min", "resize_long"] | None = Field(None, description="which side limit_side limits")
     threshold: _Share | None = Field(None, description="a pixel of the probability map above it is text")
     box_threshold: _Share | None = Field(None, description="boxes with a lower score are left out")
     unclip_ratio: float | None = Field(None, ge=0.1, le=10, description="how far boxes grow beyond their kernels")

@@ -1,0 +1,96 @@
+"""`ppocr-jax bulk` beside the plain loop: pictures/s, and CPU seconds that a page costs, all processes together.
+
+    python benchmarks/bulk.py [--pages 40] [--picture examples/sign.jpg] [--engines local ray]
+
+Each contender reads copies of one picture in processes of its own, once a few and once all of them: what starting costs
+is the difference that is left. CPU seconds are what counts on a machine that does other things at the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+FEW = 4
+LOOP = """
+import sys
+from ppocr_jax import OCR
+ocr = OCR("en", threads=1)
+for path in sys.argv[1:]:
+    ocr(path).text
+"""
+
+
+def measured(command: Sequence[str]) -> tuple[float, float]:
+    """Wall and CPU seconds of a command and of all processes that it starts, daemons too."""
+    begun, spent = time.perf_counter(), {}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    known = {process.pid: psutil.Process(process.pid)}
+    while process.poll() is None:
+        for child in [child for parent in list(known.values()) for child in _children(parent)]:
+            known.setdefault(child.pid, child)
+        for pid, one in known.items():
+            try:
+                times = one.cpu_times()
+                spent[pid] = times.user + times.system
+            except psutil.Error:
+                continue
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[:8])} failed with {process.returncode}")
+    return time.perf_counter() - begun, sum(spent.values())
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=40)
+    parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "sign.jpg")
+    parser.add_argument("--engines", nargs="+", default=["local", "ray"])
+    args = parser.parse_args()
+    load = psutil.getloadavg()[0]
+    print(f"{args.pages} copies of {args.picture.name}, {psutil.cpu_count()} cores, load {load:.1f} from others\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {}
+        for count in (FEW, args.pages + FEW):
+            folders[count] = Path(scratch) / str(count)
+            folders[count].mkdir()
+            for number in range(count):
+                (folders[count] / f"{number}.jpg").write_bytes(args.picture.read_bytes() + bytes(number))
+
+        def contender(name: str, count: int) -> list[str]:
+            if name == "loop":
+                return [sys.executable, "-c", LOOP, *map(str, sorted(folders[count].iterdir()))]
+            engine, workers = name.split()
+            output = Path(scratch) / f"{engine}{workers}-{count}"
+            bulk = [sys.executable, "-m", "ppocr_jax", "bulk", str(folders[count]), "--output", str(output)]
+            return [*bulk, "--engine", engine, "--num-cpus", workers]
+
+        names = ["loop", *(f"{engine} {workers}" for engine in args.engines for workers in (1, 2))]
+        print("| | start, s | pictures/s | CPU s/picture | CPU beside the loop |\n|---|---:|---:|---:|---:|")
+        base = 0.0
+        for name in names:
+            few, every = (measured(contender(name, count)) for count in folders)
+            wall, cpu = ((every[i] - few[i]) / args.pages for i in (0, 1))
+            base = base or cpu
+            start = few[0] - FEW * wall
+            print(f"| {name} | {start:.1f} | {1 / wall:.2f} | {cpu:.3f} | {cpu / base:.2f}x |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The server under load and under fault, beside the bare library in the same run.
+
+    python benchmarks/load.py [--seconds 60] [--clients 1 8 64] [--requests 5000] [--picture examples/receipt.jpg]
+
+Load: clients that send one picture after the other on connections that stay open; throughput is compared with
+`OCR.read_many` on the same pictures, as many at a time, measured before and after. Faults: slow clients, uploads that
+are broken off, bad inputs, a worker that is killed; after each the server must still answer, and rightly. Memory:
+resident megabytes while many small pictures are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+from ppocr_jax import OCR
+
+ROOT = Path(__file__).resolve().parents[1]
+SLOW_BYTES, SLOW_PAUSE = 256, 0.05  # what a slow client sends at a time, and how long it rests then
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[tuple[str, int, psutil.Process]]:
+    """`ppocr-jax serve` in processes of its own: host, port and the process."""
+    command = [sys.executable, "-m", "ppocr_jax", "serve", "--port", "0", "--queue", "256", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.match(r"http://([\d.]+):(\d+)", process.stdout.readline())
+        if found is None:
+            raise SystemExit("the server did not start")
+        host, port = found[1], int(found[2])
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield host, port, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> tuple[int, bytes]:
+    """One POST /ocr on an open connection: status and body."""
+    head = f"POST /ocr HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
+    writer.write(head.encode() + data)
+    await writer.drain()
+    answer = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", answer)
+    return int(answer.split(b" ", 2)[1]), await reader.readexactly(int(length[1]) if length else 0)
+
+
+async def load(host: str, port: int, data: bytes, clients: int, seconds: float, expected: bytes) -> dict[str, float]:
+    """Clients that ask as fast as they are answered: pages/s, milliseconds, errors."""
+    times: list[float] = []
+    errors = 0
+    end = time.perf_counter() + seconds
+
+    async def client() -> None:
+        nonlocal errors
+        reader, writer = await asyncio.open_connection(host, port)
+        while (begun := time.perf_counter()) < end:
+            status, body = await ask(reader, writer, data)
+            if status != 200 or body != expected:
+                errors += 1
+            times.append(time.perf_counter() - begun)
+        writer.close()
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    times.sort()
+    return {
+        "pages/s": len(times) / (time.perf_counter() - begun),
+        "p50 ms": 1000 * times[len(times) // 2],
+        "p99 ms": 1000 * times[min(len(times) - 1, len(times) * 99 // 100)],
+        "requests": len(times),
+        "errors": errors,
+    }
+
+
+def bare(ocr: OCR, data: bytes, seconds: float, threads: int) -> float:
+    """Pages/s of the library's own batch loop."""
+    begun, count = time.perf_counter(), 0
+    for _ in ocr.read_many(itertools.repeat(data), workers=threads):
+        count += 1
+        if time.perf_counter() - begun >= seconds:
+            break
+    return count / (time.perf_counter() - begun)
+
+
+async def slow_clients(host: str, port: int, data: bytes, count: int, seconds: float) -> None:
+    """Clients that dribble; at the end they go away in the middle of their uploads."""
+
+    async def dribble() -> None:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(f"POST /ocr HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+        end = time.perf_counter() + seconds
+        for start in range(0, len(data) - SLOW_BYTES, SLOW_BYTES):
+            if time.perf_counter() > end:
+                break
+            writer.write(data[start : start + SLOW_BYTES])
+            await writer.drain()
+            await asyncio.sleep(SLOW_PAUSE)
+        writer.close()
+
+    await asyncio.gather(*(dribble() for _ in range(count)))
+
+
+async def faults(host: str, port: int, data: bytes, expected: bytes, bad: int) -> None:
+    """What goes wrong on the client's side; prints what came of it."""
+
+    async def good() -> bool:
+        reader, writer = await asyncio.open_connection(host, port)
+        answer = await ask(reader, writer, data)
+        writer.close()
+        return answer == (200, expected)
+
+    slow = asyncio.create_task(slow_clients(host, port, data, 100, 10))
+    await asyncio.sleep(1)
+    answers = [await good() for _ in range(5)]
+    await slow
+    print(f"| beside 100 slow clients | 5 requests: {answers.count(True)} right |")
+
+    for _ in range(200):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(f"POST /ocr HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data[:5000])
+        await writer.drain()
+        writer.transport.abort()
+    print(f"| after 200 uploads that were broken off | {'right' if await good() else 'WRONG'} |")
+
+    generator, statuses = random.Random(0), Counter()
+    reader, writer = await asyncio.open_connection(host, port)
+    for number in range(bad):
+        damaged = bytearray(data)
+        kind = number % 4
+        if kind == 0:
+            damaged = bytearray(generator.randbytes(generator.randrange(1, 5000)))
+        elif kind == 1:
+            damaged = damaged[: generator.randrange(1, len(damaged) // 3)]
+        elif kind == 2:
+            damaged[:4] = generator.randbytes(4)
+        else:
+            damaged = bytearray(b"%PDF-1.7\n") + bytearray(generator.randbytes(2000))
+        status, _ = await ask(reader, writer, bytes(damaged))
+        statuses[status] += 1
+    writer.close()
+    said = ", ".join(f"{count} times {status}" for status, count in sorted(statuses.items()))
+    print(f"| {bad} bad inputs: {said} | then {'right' if await good() else 'WRONG'} |", flush=True)
+
+
+async def killed_worker(host: str, port: int, process: psutil.Process, data: bytes, expected: bytes) -> None:
+    """One of two workers is killed while eight clients ask; prints what they got."""
+    outcomes: Counter[str] = Counter()
+    end = time.perf_counter() + 20
+
+    async def client() -> None:
+        while time.perf_counter() < end:
+            try:
+                reader, writer = await asyncio.open_connection(host, port)
+                answer = await ask(reader, writer, data)
+                outcomes["right" if answer == (200, expected) else f"wrong ({answer[0]})"] += 1
+                writer.close()
+            except (OSError, asyncio.IncompleteReadError):
+                outcomes["connection lost"] += 1
+
+    def workers() -> list[psutil.Process]:
+        return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
+
+    before = workers()
+    tasks = [asyncio.create_task(client()) for _ in range(8)]
+    await asyncio.sleep(3)
+    os.kill(before[0].pid, signal.SIGKILL)
+    await asyncio.gather(*tasks)
+    said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    print(f"| a worker killed under 8 clients | {said}; {len(workers())} workers afterwards |", flush=True)
+
+
+async def memory(host: str, port: int, process: psutil.Process, requests: int) -> None:
+    """Resident megabytes while many small pictures, of many sizes, are read."""
+    generator = random.Random(0)
+    with Image.open(ROOT / "examples" / "sign.jpg") as image:
+        pictures = []
+        for _ in range(50):
+            wide, high = generator.randrange(60, 240), generator.randrange(40, 120)
+            left, top = generator.randrange(image.width - wide), generator.randrange(image.height - high)
+            out = io.BytesIO()
+            image.crop((left, top, left + wide, top + high)).save(out, "JPEG")
+            pictures.append(out.getvalue())
+    counted, failed, figures = itertools.count(), 0, []
+
+    async def client() -> None:
+        nonlocal failed
+        reader, writer = await asyncio.open_connection(host, port)
+        while (number := next(counted)) < requests:
+            status, _ = await ask(reader, writer, pictures[number % 50])
+            failed += status != 200
+            if number % max(1, requests // 5) == 0:
+                figures.append((number, process.memory_info().rss / 2**20))
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(8)))
+    figures.append((requests, process.memory_info().rss / 2**20))
+    print(
+        "| " + ", ".join(f"after {number}: {size:.0f}" for number, size in figures) + f" | {failed} failed |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--bad", type=int, default=1000)
+    parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "receipt.jpg")
+    args = parser.parse_args()
+    data, threads = args.picture.read_bytes(), len(os.sched_getaffinity(0))
+    ocr = OCR("en").warm_up()
+    expected = (ocr.single_threaded()(data).text + "\n").encode()
+    print(f"{args.picture.name}, {threads} cores, load {psutil.getloadavg()[0]:.1f} from others\n")
+    print(
+        "| | pages/s | beside the library | p50 ms | p99 ms | requests | errors |\n|---|---:|---:|---:|---:|---:|---:|"
+    )
+    with server() as (host, port, process):
+        for clients in args.clients:
+            before = bare(ocr, data, args.seconds / 2, threads)
+            found = asyncio.run(load(host, port, data, clients, args.seconds, expected))
+            library = (before + bare(ocr, data, args.seconds / 2, threads)) / 2
+            print(
+                f"| {clients} clients | {found['pages/s']:.2f} | {found['pages/s'] / library:.2f} "
+                f"| {found['p50 ms']:.0f} | {found['p99 ms']:.0f} | {found['requests']} | {found['errors']} |",
+                flush=True,
+            )
+        print("\n| fault | |\n|---|---|")
+        asyncio.run(faults(host, port, data, expected, args.bad))
+        with server("--workers", "2", "--threads", "1") as (other, other_port, other_process):
+            asyncio.run(killed_worker(other, other_port, other_process, data, expected))
+        print("\n| resident MiB | |\n|---|---|")
+        asyncio.run(memory(host, port, process, args.requests))
+        with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=10) as answer:
+            assert json.load(answer)["status"] == "ok"
+
+
+if __name__ == "__main__":
+    main()

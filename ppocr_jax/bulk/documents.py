@@ -1,0 +1,182 @@
+"""What a user names -> the documents to read, wherever fsspec reaches: disks, S3, Google's and Azure's stores, HTTP.
+
+A document is named by where it is, and stamped with what its store says of its state (size, time or ETag), so that a
+later run need not fetch what has not changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from ppocr_jax.errors import UserError
+from ppocr_jax.images import SUFFIXES
+from ppocr_jax.images.sources import first_line, printable
+
+_STATES = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+class Document(NamedTuple):
+    """A file to read, or the bytes in a row of a Parquet file.
+
+    Attributes:
+        source: its path or URL; of a row, the file's with #ROW.
+        stamp: changes when the file does.
+        row: in the Parquet file; -1 for a file of its own.
+        key: of the content that the output has of it; "" for none.
+    """
+
+    source: str
+    stamp: str
+    row: int = -1
+    key: str = ""
+
+
+class Unreachable(Exception):
+    """A document's bytes cannot be had now; a later run may get them."""
+
+
+def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Iterator[Document]:
+    """The documents that `inputs` stand for, each once, those of a folder sorted by name.
+
+    Args:
+        inputs: files, folders with all below them, patterns such as scans/**/*.tif, Parquet files; paths or URLs.
+        column: of Parquet files, with the documents' bytes; None: the one that is binary, or holds `bytes`, as images
+            in data sets of Hugging Face do.
+
+    Raises:
+        UserError: there is nothing, or it cannot be listed.
+    """
+    seen: set[bytes] = set()
+    for name in inputs:
+        for document in _find(name, column):
+            # Their digests, not their names: there may be millions.
+            place = f"{document.source}#{document.row}".encode("utf-8", "surrogateescape")
+            digest = hashlib.blake2b(place, digest_size=16).digest()
+            if digest not in seen:
+                seen.add(digest)
+                yield document
+
+
+def _find(name: str, column: str | None) -> Iterator[Document]:
+    try:
+        fs, path = url_to_fs(name)
+        if any(sign in path for sign in "*?[") and not fs.exists(path):
+            found = fs.glob(path, detail=True)
+            files = {file: info for file, info in found.items() if info["type"] == "file" and "/." not in file}
+        elif fs.isdir(path):
+            found = fs.find(path, detail=True)
+            files = {file: info for file, info in found.items() if _is_wanted(file, path)}
+        else:
+            files = {path: fs.info(path)}
+    except FileNotFoundError as error:
+        raise UserError(f"no such file or folder: {printable(name)}") from error
+    except ImportError as error:  # the store's package
+        raise UserError(f"cannot read {printable(name)}: {first_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot list {printable(name)}: {first_line(error)}") from error
+    if not files:
+        raise UserError(f"{printable(name)} holds no pictures, PDF or Parquet files")
+    for file in sorted(files):
+        source = file if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(file)
+        stamp = _stamp(files[file])
+        if file.endswith(".parquet"):
+            yield from (Document(source, stamp, row) for row in range(_parquet_rows(source, column)))
+        else:
+            yield Document(source, stamp)
+
+
+def _is_wanted(file: str, folder: str) -> bool:
+    """Whether a file in a folder is read: by its suffix, and if neither it nor a folder between is hidden."""
+    below = file[len(folder) :].strip("/").split("/")
+    suffix = "." + below[-1].rpartition(".")[2].lower()
+    return (suffix in SUFFIXES or suffix == ".parquet") and not any(part.startswith(".") for part in below)
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    state = next((info[name] for name in _STATES if info.get(name)), "")
+    return hashlib.blake2b(f"{info.get('size')} {state}".encode(), digest_size=8).hexdigest()
+
+
+def open_bytes(document: Document, column: str | None) -> bytes:
+    """A document's bytes.
+
+    Raises:
+        Unreachable: its store does not give them.
+        UserError: a Parquet file without such a column.
+    """
+    try:
+        if document.row >= 0:
+            return _parquet_bytes(document, column)
+        with fsspec.open(document.source, "rb") as file:
+            return file.read()
+    except UserError:
+        raise
+    except Exception as error:  # each store has its own
+        raise Unreachable(f"cannot read {printable(document.source)}: {first_line(error)}") from error
+
+
+def _parquet_rows(source: str, column: str | None) -> int:
+    with fsspec.open(source, "rb") as file:
+        parquet = _parquet(file, source)
+        _column(parquet, source, column)
+        return parquet.metadata.num_rows
+
+
+def _parquet_bytes(document: Document, column: str | None) -> bytes:
+    row = document.row
+    for group, count in enumerate(_group_sizes(document.source, document.stamp)):
+        if row < count:
+            value = _row_group(document.source, document.stamp, group, column)[row].as_py()
+            return (value["bytes"] if isinstance(value, dict) else value) or b""
+        row -= count
+    raise Unreachable(f"{printable(document.source)} has no row {document.row} any more")
+
+
+@lru_cache(maxsize=16)
+def _group_sizes(source: str, stamp: str) -> list[int]:
+    with fsspec.open(source, "rb") as file:
+        metadata = _parquet(file, source).metadata
+        return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+@lru_cache(maxsize=1)  # a chunk's rows are neighbors
+def _row_group(source: str, stamp: str, group: int, column: str | None) -> Any:
+    with fsspec.open(source, "rb") as file:
+        parquet = _parquet(file, source)
+        name = _column(parquet, source, column)
+        return parquet.read_row_group(group, columns=[name])[name]
+
+
+def _parquet(file: Any, source: str) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(file)
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{printable(source)} is not a Parquet file: {first_line(error)}") from error
+
+
+def _column(parquet: Any, source: str, column: str | None) -> str:
+    import pyarrow
+
+    def holds_bytes(kind: Any) -> bool:
+        if pyarrow.types.is_struct(kind):
+            return any(kind[i].name == "bytes" and holds_bytes(kind[i].type) for i in range(kind.num_fields))
+        return pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
+
+    fitting = [field.name for field in parquet.schema_arrow if holds_bytes(field.type)]
+    if column is not None and column in fitting:
+        return column
+    if column is None and len(fitting) == 1:
+        return fitting[0]
+    said = f"no column {column!r} of bytes" if column is not None else f"{len(fitting) or 'no'} columns of bytes"
+    choose = f"; choose one of {', '.join(fitting)} (--column)" if fitting else ""
+    raise UserError(f"{printable(source)} has {said}{choose}")

@@ -1,0 +1,185 @@
+"""The files of a bulk run's output. A part holds the pages of a few documents, and is there whole or not at all.
+
+A part's name follows from the documents in it, so that a chunk that is read twice, because the worker that had it died,
+gives one file. Rows are those of `Page.to_dict` (`Page.from_dict` takes them back) and say of which content they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from ppocr_jax.bulk.documents import Document
+from ppocr_jax.document.page import Page
+from ppocr_jax.errors import UserError
+from ppocr_jax.images.sources import first_line, printable
+
+FORMATS = ("parquet", "jsonl")
+_SETTINGS = "bulk.json"
+_DONE, _FAILED = "part-", "failed-"  # what could not be fetched is tried again by the next run
+
+
+class Output:
+    """A folder of parts, on a disk or in an object store. It can be sent to other processes."""
+
+    def __init__(self, url: str, file_format: str, *, words: bool) -> None:
+        """
+        Args:
+            url: path or URL of the folder.
+            file_format: one of `FORMATS`.
+            words: whether lines have their words.
+        """
+        self.url, self.file_format, self.words = url.rstrip("/"), file_format, words
+
+    def prepare(self, settings: dict[str, Any]) -> None:
+        """Make the folder, note with what it is made, and take away what a last run failed to fetch.
+
+        Raises:
+            UserError: it was made with other settings, or cannot be written.
+        """
+        fs, folder = self._fs()
+        path = f"{folder}/{_SETTINGS}"
+        try:
+            fs.makedirs(folder, exist_ok=True)
+            if fs.exists(path):
+                before = json.loads(fs.cat_file(path))
+                differing = [name for name in settings if before.get(name) != settings[name]]
+                if differing:
+                    raise UserError(
+                        f"{self.url} was made with another {' and '.join(differing)}; name another folder, or the same"
+                    )
+            else:
+                _write_whole(fs, path, json.dumps(settings, indent=1).encode())
+            for name in self._names(_FAILED):
+                fs.rm_file(f"{folder}/{name}")
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot write {printable(self.url)}: {first_line(error)}") from error
+
+    def done(self) -> dict[str, tuple[str, str]]:
+        """Of each document in the output its stamp and its content's key, by source (and row)."""
+        done = {}
+        for name in self._names(_DONE):
+            for row in self._rows(name, ["image", "stamp", "key"]):
+                done[row["image"]] = (row["stamp"], row["key"])
+        return done
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows, also those of documents that could not be fetched."""
+        for kind in (_DONE, _FAILED):
+            for name in self._names(kind):
+                yield from self._rows(name, None)
+
+    def has(self, chunk: Sequence[Document]) -> bool:
+        """Whether the part of these documents is there."""
+        fs, folder = self._fs()
+        return fs.exists(f"{folder}/{self._name(_DONE, chunk)}")
+
+    def write(self, chunk: Sequence[Document], rows: Sequence[dict[str, Any]], *, failed: bool = False) -> None:
+        """Write the rows of documents as a part, or as what could not be fetched."""
+        fs, folder = self._fs()
+        data = _parquet(rows, self.words) if self.file_format == "parquet" else _jsonl(rows)
+        _write_whole(fs, f"{folder}/{self._name(_FAILED if failed else _DONE, chunk)}", data)
+
+    def _fs(self) -> tuple[Any, str]:
+        fs, folder = url_to_fs(self.url)
+        return fs, folder.rstrip("/")
+
+    def _name(self, kind: str, chunk: Sequence[Document]) -> str:
+        text = "\n".join(f"{document.source}\t{document.row}\t{document.stamp}" for document in chunk)
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return f"{kind}{digest}.{self.file_format}"
+
+    def _names(self, kind: str) -> list[str]:
+        fs, folder = self._fs()
+        fs.invalidate_cache(folder)
+        names = [path.rpartition("/")[2] for path in fs.ls(folder, detail=False)]
+        return sorted(name for name in names if name.startswith(kind) and name.endswith(f".{self.file_format}"))
+
+    def _rows(self, name: str, columns: list[str] | None) -> Iterable[dict[str, Any]]:
+        fs, folder = self._fs()
+        if self.file_format == "jsonl":
+            return (json.loads(row) for row in fs.cat_file(f"{folder}/{name}").splitlines())
+        import pyarrow.parquet
+
+        with fs.open(f"{folder}/{name}", "rb") as file:
+            return pyarrow.parquet.read_table(file, columns=columns).to_pylist()
+
+
+def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, words: bool = False) -> dict[str, Any]:
+    """A page's row.
+
+    Args:
+        key: of the document's content; "" where it could not be fetched.
+        page_count: of the document.
+        words: with the lines' words.
+    """
+    values = page.to_dict(words=words)
+    return {
+        **values,
+        "image": name_of(document),
+        "page_count": page_count,
+        "text": page.text,
+        "warnings": list(page.warnings),
+        "error": page.error,
+        "key": key,
+        "stamp": document.stamp,
+    }
+
+
+def name_of(document: Document) -> str:
+    """What the rows of a document call it: a name that is not UTF-8 has its odd bytes escaped."""
+    name = document.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if document.row < 0 else f"{name}#{document.row}"
+
+
+def _jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _parquet(rows: Sequence[dict[str, Any]], words: bool) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    quad = ("quad", pa.list_(pa.list_(pa.float32())))
+    char = pa.struct([("text", pa.string()), quad, ("confidence", pa.float32())])
+    word = pa.struct([("text", pa.string()), quad, ("confidence", pa.float32()), ("chars", pa.list_(char))])
+    line = [("text", pa.string()), quad, ("confidence", pa.float32())]
+    line += [("detection_score", pa.float32()), ("angle", pa.int16())]
+    if words:
+        line.append(("words", pa.list_(word)))
+    schema = pa.schema(
+        [
+            ("schema", pa.int16()),
+            *((name, pa.string()) for name in ("image", "key", "stamp", "text", "error")),
+            *((name, pa.int32()) for name in ("page", "page_count", "width", "height", "rotation")),
+            ("warnings", pa.list_(pa.string())),
+            ("lines", pa.list_(pa.struct(line))),
+        ]
+    )
+    out = io.BytesIO()
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    pyarrow.parquet.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def _write_whole(fs: Any, path: str, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(path, data)  # object stores show a file once it is whole
+        return
+    scratch = Path(path).with_name(f".{uuid.uuid4().hex}")  # two attempts at one part do not share it
+    try:
+        scratch.write_bytes(data)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

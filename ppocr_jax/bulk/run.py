@@ -1,0 +1,248 @@
+"""Documents in chunks -> parts: by threads of this process, or by actors of a Ray cluster.
+
+A chunk is the unit of work. It is read by one worker, on one core, and its part is written when all of it is read. A
+worker that dies costs the chunk it was at, which another one reads again; a run that dies costs the chunks it was at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ppocr_jax import __version__
+from ppocr_jax.bulk.documents import Document, Unreachable, find_documents, open_bytes
+from ppocr_jax.bulk.parts import Output, name_of, row_of
+from ppocr_jax.document.page import Page
+from ppocr_jax.errors import UserError
+from ppocr_jax.inference.many import cores, ordered_map
+from ppocr_jax.inference.model_folder import load_model_folder
+from ppocr_jax.inference.ocr import OCR
+
+ENGINES = ("local", "ray")
+_CHUNK = 64  # documents of a part at most: a part of that many pages has about a megabyte
+_CHUNKS_PER_WORKER = 8  # at least, where there are enough documents: or the last chunk is waited for
+_MOST_BLOCKS = 10_000
+_TRIES, _PAUSE_SECONDS = 3, 1.0  # for stores that do not answer at once
+
+_logger = logging.getLogger("ppocr_jax")
+
+
+@dataclass(frozen=True)
+class BulkSettings:
+    """How documents are read; an output folder holds pages read with one such only.
+
+    Attributes:
+        model: built-in model or model folder; with Ray it must be there on every node.
+        options: `ReadOptions`.
+        dpi, password: see `images.read_pages`.
+        words: write lines' words too.
+        column: see `find_documents`.
+    """
+
+    model: str = "en"
+    options: dict[str, Any] = field(default_factory=dict)
+    dpi: float | None = None
+    password: str | None = None
+    words: bool = False
+    column: str | None = None
+
+    def noted(self) -> dict[str, Any]:
+        """Plain types, for the output's note: the model by what is in its files, no password."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("password", "column")}
+        folder = load_model_folder(self.model).path
+        digest = hashlib.blake2b(digest_size=8)
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".onnx", ".json", ".txt"):
+                digest.update(path.name.encode() + path.read_bytes())
+        return {**values, "model": f"{folder.name} {digest.hexdigest()}", "version": __version__}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of some documents.
+
+    Attributes:
+        documents, pages: that were read.
+        errors: pages, or whole documents, that could not be.
+        skipped: documents that were in the output already.
+        seconds: that workers were busy, all together.
+    """
+
+    documents: int = 0
+    pages: int = 0
+    errors: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(mine + its for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+def run_bulk(
+    inputs: Iterable[str],
+    output: str,
+    *,
+    settings: BulkSettings,
+    engine: str = "local",
+    file_format: str = "parquet",
+    workers: int | None = None,
+    address: str | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Tally:
+    """Read all documents that are not in the output yet.
+
+    Args:
+        inputs: see `find_documents`.
+        output: folder to write to, a path or URL.
+        settings: how to read.
+        engine: "local" or "ray".
+        file_format: "parquet" or "jsonl".
+        workers: chunks read at a time, one core each; None: as many as there are cores, in Ray's cluster or here.
+        address: of a Ray cluster; None: the one that RAY_ADDRESS names, or one made of this machine.
+        progress: called after each chunk with all that is done so far.
+
+    Raises:
+        UserError: an input or the output cannot be had, or the output was made with other settings.
+    """
+    parts = Output(output, file_format, words=settings.words)
+    parts.prepare(settings.noted())
+    done, documents, skipped = parts.done(), [], 0
+    for document in find_documents(inputs, column=settings.column):
+        stamp, key = done.get(name_of(document), ("", ""))
+        if stamp == document.stamp:
+            skipped += 1
+        else:
+            documents.append(document._replace(key=key))
+    total = Tally(skipped=skipped)
+    if not documents:
+        return total
+    engines = {"local": _run_local, "ray": partial(_run_ray, address=address)}
+    for tally in engines[engine](ChunkReader(settings, parts), documents, workers):
+        total += tally
+        if progress is not None:
+            progress(total)
+    return total
+
+
+class ChunkReader:
+    """Reads chunks into parts. Sent to a worker, it loads the model there, at the first chunk."""
+
+    def __init__(self, settings: BulkSettings, output: Output) -> None:
+        """
+        Args:
+            settings: how to read.
+            output: where to write.
+        """
+        self.settings, self.output = settings, output
+        self._ocr: OCR | None = None
+
+    def __call__(self, chunk: Sequence[Document]) -> Tally:
+        """Read the documents of a chunk and write its part, unless it is there."""
+        begun = time.perf_counter()
+        if self.output.has(chunk):
+            return Tally(skipped=len(chunk))
+        rows: list[dict[str, Any]] = []
+        missing: list[dict[str, Any]] = []
+        skipped = 0
+        for document in chunk:
+            try:
+                data = _patiently(document, self.settings.column)
+            except (Unreachable, UserError) as error:
+                missing.append(row_of(Page(0, 0, (), error=str(error)), document, key=""))
+                continue
+            key = hashlib.blake2b(data, digest_size=16).hexdigest()
+            if document.key == key:  # it was touched, not changed
+                skipped += 1
+                continue
+            rows.extend(self._read(document, data, key))
+        if rows:
+            self.output.write(chunk, rows)
+        if missing:
+            self.output.write(chunk, missing, failed=True)
+        errors = sum(1 for row in rows if row["error"]) + len(missing)
+        read = len(chunk) - skipped - len(missing)
+        return Tally(read, len(rows), errors, skipped, time.perf_counter() - begun)
+
+    def _read(self, document: Document, data: bytes, key: str) -> Iterator[dict[str, Any]]:
+        """Rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
+        settings, number, count = self.settings, 0, 1
+        if self._ocr is None:
+            self._ocr = OCR(settings.model, threads=1)
+        inputs = {"password": settings.password, "dpi": settings.dpi}
+        read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
+        for page, picture in read:
+            number = page.number if picture is not None else number + 1
+            count = picture.page_count if picture is not None else count
+            yield row_of(replace(page, number=number), document, key=key, page_count=count, words=settings.words)
+
+
+def _patiently(document: Document, column: str | None) -> bytes:
+    for left in range(_TRIES - 1, 0, -1):
+        try:
+            return open_bytes(document, column)
+        except Unreachable:
+            time.sleep(_PAUSE_SECONDS * (_TRIES - left))
+    return open_bytes(document, column)
+
+
+def _chunks(documents: Sequence[Document], workers: int) -> list[tuple[Document, ...]]:
+    size = max(1, min(_CHUNK, len(documents) // (workers * _CHUNKS_PER_WORKER)))
+    return [tuple(documents[start : start + size]) for start in range(0, len(documents), size)]
+
+
+def _run_local(read: ChunkReader, documents: Sequence[Document], workers: int | None) -> Iterator[Tally]:
+    """In threads of this process, which share the model: ONNX Runtime leaves Python to others while it computes."""
+    workers = workers or cores()
+    return ordered_map(read, _chunks(documents, workers), workers=workers)
+
+
+def _run_ray(
+    read: ChunkReader, documents: Sequence[Document], workers: int | None, *, address: str | None
+) -> Iterator[Tally]:
+    """By a pool of Ray Data's actors, each on one core with a model of its own; Ray replaces those that die."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError('the engine ray needs Ray: pip install "ppocr-jax[bulk]"') from error
+    begun_here = not ray.is_initialized()
+    if begun_here:
+        address = address or os.environ.get("RAY_ADDRESS")
+        limits = {} if address else {"num_cpus": workers}
+        ray.init(address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **limits)
+    for name in ("ray.data", "ray._private"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    rows = [{"chunk": json.dumps(chunk)} for chunk in _chunks(documents, workers)]
+    # A block is what Ray does again when a worker dies.
+    results = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)).map(
+        _RayReader,
+        fn_constructor_args=(read.settings, read.output),
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+    )
+    try:
+        for row in results.iter_rows():
+            yield Tally(**row)
+    finally:
+        if begun_here:
+            ray.shutdown()
+
+
+class _RayReader:
+    """A `ChunkReader` as Ray Data wants it: from a row to a row."""
+
+    def __init__(self, settings: BulkSettings, output: Output) -> None:
+        self._read = ChunkReader(settings, output)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return asdict(self._read([Document(*values) for values in json.loads(row["chunk"])]))

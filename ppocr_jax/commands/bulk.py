@@ -1,0 +1,103 @@
+"""`ppocr-jax bulk`: very many documents, on this machine or a Ray cluster, into Parquet or JSON Lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppocr_jax.commands.common import positive, share
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.bulk.run import Tally
+
+_READ_OPTIONS = ("limit_side", "box_threshold", "drop_score", "max_pixels")
+_PROGRESS_SECONDS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bulk`."""
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="files, folders, patterns, Parquet files of bytes; paths or URLs"
+    )
+    parser.add_argument("--list", type=Path, metavar="FILE", help="with an INPUT in each row; -: standard input")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the parts; path or URL")
+    parser.add_argument("--format", choices=["parquet", "jsonl"], default="parquet", help="of the parts")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="who reads; default: this process")
+    parser.add_argument("--num-cpus", type=positive, metavar="N", help="cores to use; default: all, of all nodes")
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="of a cluster; default: RAY_ADDRESS, or this machine")
+    group = parser.add_argument_group("how to read")
+    group.add_argument("--model", "--lang", default="en", metavar="NAME_OR_DIR", help="default: en")
+    group.add_argument("--words", action="store_true", help="write words and characters, too")
+    group.add_argument("--column", metavar="NAME", help="of Parquet files, with the bytes")
+    group.add_argument("--password", help="of encrypted PDF files")
+    group.add_argument("--dpi", type=float, metavar="N", help="at which PDF pages are drawn; 200, or their scan's")
+    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
+    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
+    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
+    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read what is not in the output yet; gives 1 if something could not be read.
+
+    Raises:
+        UserError: an input or the output cannot be had, or a package is missing.
+    """
+    try:
+        from ppocr_jax.bulk.run import BulkSettings, run_bulk
+    except ImportError as error:
+        raise UserError(f'bulk needs {error.name}: pip install "ppocr-jax[bulk]"') from error
+    inputs = [*args.inputs, *(_listed(args.list) if args.list is not None else [])]
+    if not inputs:
+        raise UserError("nothing to read: name files or folders, or a --list")
+    given: dict[str, Any] = {
+        name: getattr(args, name) for name in ("dpi", "password", "column") if getattr(args, name) is not None
+    }
+    options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
+    settings = BulkSettings(model=args.model, words=args.words, options=options, **given)
+    begun = time.perf_counter()
+    tally = run_bulk(
+        inputs,
+        args.output,
+        settings=settings,
+        engine=args.engine,
+        file_format=args.format,
+        workers=args.num_cpus,
+        address=args.ray_address,
+        progress=_Progress(begun),
+    )
+    seconds = time.perf_counter() - begun
+    print(
+        f"{tally.documents} documents, {tally.pages} pages in {seconds:.1f} s "
+        f"({tally.pages / seconds:.2f} pages/s); {tally.errors} errors; {tally.skipped} documents were there already"
+    )
+    return int(tally.errors > 0)
+
+
+def _listed(path: Path) -> Iterator[str]:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return (row for row in text.splitlines() if row.strip())
+
+
+class _Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self, begun: float) -> None:
+        self._begun, self._said = begun, begun
+
+    def __call__(self, tally: Tally) -> None:
+        now = time.perf_counter()
+        if now - self._said >= _PROGRESS_SECONDS:
+            self._said = now
+            sys.stderr.write(
+                f"bulk: {tally.documents} documents, {tally.pages} pages, "
+                f"{tally.pages / (now - self._begun):.2f} pages/s, {tally.errors} errors\n"
+            )
