@@ -39,13 +39,13 @@ def measure_step(job: dict[str, Any]) -> dict[str, float]:
     prepare_cpu()
     import jax
 
-    from ppocr_jax.training import tasks
     from ppocr_jax.training.optimizer import make_optimizer
+    from ppocr_jax.training.run import prepare
     from ppocr_jax.training.state import create_state
     from ppocr_jax.training.step import make_train_step
 
     config = configuration(job)
-    task = (tasks.recognition_task if job["task"] == "rec" else tasks.detection_task)(config)
+    task = prepare(config)
     placement, frozen, objective = task.placement, task.frozen, task.objective
     if job["objective"] == "cml":
         objective, frozen = with_random_teacher(config, placement.mesh)
@@ -70,26 +70,22 @@ def with_random_teacher(config: Any, mesh: Any) -> tuple[Any, Any]:
 
     from ppocr_jax.models import build_model
     from ppocr_jax.models.ops import training_ops
-    from ppocr_jax.training.cml import TEACHER, detection_objective
+    from ppocr_jax.training import detection
 
     ops = training_ops(config.train.compute)
     student, teacher = build_model("db_mobilenet_v3", ops=ops), build_model("db_resnet18", ops=ops)
     variables = jax.jit(lambda key: teacher.init(key, jnp.zeros((1, 64, 64, 3)), train=False))(jax.random.key(1))
-    objective = detection_objective(student, config.loss, config.mutual, teacher=teacher, mesh=mesh)
-    return objective, {TEACHER: variables}
+    return detection.objective(student, config, teacher=teacher, mesh=mesh), {detection.TEACHER: variables}
 
 
 def measure_input(job: dict[str, Any], batches: int = 8) -> dict[str, float]:
     """Samples a second that the input pipeline draws with its workers, once they run."""
     from ppocr_jax.charset import load_charset
-    from ppocr_jax.training import sources
     from ppocr_jax.training.prefetch import prefetched
+    from ppocr_jax.training.tasks import kind_of
 
     config = configuration(job)
-    if job["task"] == "rec":
-        make = sources.recognition_batches(config, load_charset("en"))
-    else:
-        make = sources.detection_batches(config)
+    make = kind_of(config).batches(config, load_charset("en"))
     warm = 2 * job["workers"] * 3  # what was prepared while the first one was waited for
     with prefetched(make, 0, warm + batches, workers=job["workers"]) as prepared:
         for _ in range(warm):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ppocr_jax.config import ConfigError
+from ppocr_jax.config import ConfigError, TaskConfig
 
 T = TypeVar("T")
 
@@ -31,12 +31,18 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
     Raises:
         ConfigError: an unknown key, a missing one that has no default, or a value of the wrong type.
     """
+    if issubclass(schema, TaskConfig) and isinstance(values, Mapping) and "task" in values:
+        values = dict(values)
+        task = values.pop("task")
+        if task != schema.task:
+            raise ConfigError(f'{source} configures the task "{task}", not "{schema.task}"')
     return _build(schema, None, values, prefix="", source=source)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The configuration as plain types, for JSON; inverse of `from_dict`."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """The configuration as plain types, for JSON; inverse of `from_dict`. A task's configuration names its task."""
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    return {"task": config.task, **values} if isinstance(config, TaskConfig) else values
 
 
 def load_config(schema: type[T], path: str | Path) -> T:
@@ -44,6 +50,15 @@ def load_config(schema: type[T], path: str | Path) -> T:
 
     Raises:
         ConfigError: no such file, broken syntax, or contents that do not fit the schema.
+    """
+    return from_dict(schema, read_values(path), source=str(path))
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """The contents of a configuration file as plain types, whatever they describe.
+
+    Raises:
+        ConfigError: no such file, or broken syntax.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,7 +68,21 @@ def load_config(schema: type[T], path: str | Path) -> T:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is not valid {path.suffix.lstrip('.') or 'TOML'}: {error}") from error
-    return from_dict(schema, values, source=str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a table of options")
+    return values
+
+
+def unknown_keys(schema: type, values: Mapping[str, Any]) -> int:
+    """How many keys of nested `values` the dataclass `schema` does not have: 0 for one of its own configurations."""
+    count, hints = 0, get_type_hints(schema)
+    names = {field.name for field in dataclasses.fields(schema)}
+    for key, value in values.items():
+        if key not in names:
+            count += 1
+        elif isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
+            count += unknown_keys(hints[key], value)
+    return count
 
 
 def save_config(config: Any, path: str | Path) -> None:

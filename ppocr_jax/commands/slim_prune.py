@@ -109,7 +109,7 @@ def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
     from ppocr_jax.config import DetConfig, DetDataConfig, DetReadingConfig, LabelSource
     from ppocr_jax.inference.model_folder import DetectorSpec
     from ppocr_jax.models import build_model
-    from ppocr_jax.training.validation import detector_evaluation
+    from ppocr_jax.training import detection
 
     assert isinstance(network.spec, DetectorSpec)
     reading = network.spec.postprocess
@@ -117,7 +117,7 @@ def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
         data=DetDataConfig(val_labels=tuple(LabelSource(str(path)) for path in args.labels), val_limit=args.limit),
         reading=DetReadingConfig(reading.threshold, reading.box_threshold, reading.unclip_ratio),
     )
-    evaluate = detector_evaluation(build_model(network.spec.network, **network.spec.options), config)
+    evaluate = detection.evaluation(build_model(network.spec.network, **network.spec.options), config)
     return lambda variables: evaluate(variables)["hmean"]
 
 

@@ -24,7 +24,7 @@ def train_command(schema: type, description: str, arguments: Sequence[str] | Non
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns at each checkpoint that was not evaluated
     try:
         config = parse_command_line(schema, description, arguments)
-        from ppocr_jax.training.tasks import run
+        from ppocr_jax.training.run import run
 
         run(config)
     except UserError as error:

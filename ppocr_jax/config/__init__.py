@@ -6,7 +6,15 @@ Steps are optimizer steps (one batch each); paths are relative to the folder the
 """
 
 from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsLossConfig, ClsModelConfig
-from ppocr_jax.config.common import ConfigError, LabelSource, MeshConfig, OptimizerConfig, SyntheticConfig, TrainConfig
+from ppocr_jax.config.common import (
+    ConfigError,
+    LabelSource,
+    MeshConfig,
+    OptimizerConfig,
+    SyntheticConfig,
+    TaskConfig,
+    TrainConfig,
+)
 from ppocr_jax.config.det import (
     DetConfig,
     DetDataConfig,
@@ -38,5 +46,6 @@ __all__ = [
     "RecModelConfig",
     "RecMutualConfig",
     "SyntheticConfig",
+    "TaskConfig",
     "TrainConfig",
 ]

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ppocr_jax.config.common import LabelSource, OptimizerConfig, Recipe, SyntheticConfig, TrainConfig, check_share
+from ppocr_jax.config.common import (
+    LabelSource,
+    OptimizerConfig,
+    Recipe,
+    SyntheticConfig,
+    TaskConfig,
+    TrainConfig,
+    check_share,
+)
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,21 @@ class ClsLossConfig:
 
 
 @dataclass(frozen=True)
-class ClsConfig:
+class ClsConfig(TaskConfig):
     """Training of the direction classifier. Cosine from 0.001 without warm-up, batch 512: PaddleOCR release/2.6.
 
     Attributes:
         name: name of the experiment and of the model it makes.
     """
 
+    task: ClassVar[str] = "cls"
     name: str = "cls"
     model: ClsModelConfig = field(default_factory=ClsModelConfig)
     data: ClsDataConfig = field(default_factory=ClsDataConfig)
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=20_000, batch_size=512, work_dir="runs/cls"))
+
+    @property
+    def charset_name(self) -> str:
+        return self.data.charset

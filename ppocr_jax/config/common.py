@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from ppocr_jax.errors import UserError
 
@@ -186,6 +186,38 @@ class SyntheticConfig:
 
     def __post_init__(self) -> None:
         check_share("data.synthetic.vertical", self.vertical)
+
+
+class TaskConfig:
+    """What the configurations of all tasks have alike.
+
+    Attributes:
+        task: "det", "rec" or "cls", the key of `training.tasks.TASKS`; saved with a run, and may stand in a file.
+        name: name of the experiment and of the model it makes.
+        model: the network: `name`, an entry of `ppocr_jax.models.MODELS`, and its options.
+        optimizer, train: how it learns.
+    """
+
+    task: ClassVar[str]
+    name: str
+    model: Any
+    optimizer: OptimizerConfig
+    train: TrainConfig
+
+    @property
+    def students(self) -> int:
+        """Networks that learn from each other; 1 for a network alone."""
+        return 1
+
+    @property
+    def teacher(self) -> str | None:
+        """Where the frozen teacher is; None without one."""
+        return None
+
+    @property
+    def charset_name(self) -> str | None:
+        """The charset, by name or file, that the network depends on; None where it depends on none."""
+        return None
 
 
 def check_share(name: str, share: float) -> None:

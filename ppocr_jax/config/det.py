@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ppocr_jax.config.common import (
     ConfigError,
     LabelSource,
     OptimizerConfig,
     SyntheticConfig,
+    TaskConfig,
     TrainConfig,
     check_share,
     check_students,
@@ -138,13 +139,14 @@ class DetReadingConfig:
 
 
 @dataclass(frozen=True)
-class DetConfig:
+class DetConfig(TaskConfig):
     """Training of a text detector. Batch 8, cosine from 0.001 after two epochs' warm-up: PP-OCRv2, section 3.1.
 
     Attributes:
         name: name of the experiment and of the model it makes.
     """
 
+    task: ClassVar[str] = "det"
     name: str = "det"
     model: DetModelConfig = field(default_factory=DetModelConfig)
     data: DetDataConfig = field(default_factory=DetDataConfig)
@@ -155,3 +157,11 @@ class DetConfig:
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=8, key_metric="hmean", work_dir="runs/det")
     )
+
+    @property
+    def students(self) -> int:
+        return self.mutual.students
+
+    @property
+    def teacher(self) -> str | None:
+        return self.mutual.teacher

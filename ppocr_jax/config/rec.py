@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ppocr_jax.config.common import (
     ConfigError,
@@ -10,6 +11,7 @@ from ppocr_jax.config.common import (
     OptimizerConfig,
     Recipe,
     SyntheticConfig,
+    TaskConfig,
     TrainConfig,
     check_share,
     check_students,
@@ -130,7 +132,7 @@ class RecMutualConfig:
 
 
 @dataclass(frozen=True)
-class RecConfig:
+class RecConfig(TaskConfig):
     """Training of a text recognizer. 0.001 for 700 of 800 epochs, then 0.0001, batch 128: PP-OCRv2, section 3.1.
 
     The defaults count 100 steps an epoch; L2 2e-5 is PaddleOCR release/2.6's.
@@ -139,6 +141,7 @@ class RecConfig:
         name: name of the experiment and of the model it makes.
     """
 
+    task: ClassVar[str] = "rec"
     name: str = "rec"
     model: RecModelConfig = field(default_factory=RecModelConfig)
     data: RecDataConfig = field(default_factory=RecDataConfig)
@@ -150,3 +153,11 @@ class RecConfig:
         )
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80_500, work_dir="runs/rec"))
+
+    @property
+    def students(self) -> int:
+        return self.mutual.students
+
+    @property
+    def charset_name(self) -> str:
+        return self.model.charset

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ppocr_jax.inference.model_folder import ModelError
+from ppocr_jax.inference.model_folder import SPECS, ModelError
 
-_OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
 # XLA compiles once per input shape, so sizes are rounded up to multiples of these (height, width). The recognizer was
 # trained on lines padded with zeros on the right; the detector sees the mean color beyond the picture's border.
 _BUCKETS = {"det": (128, 128), "cls": (1, 1), "rec": (1, 64)}
@@ -39,8 +38,8 @@ class JaxBackend:
             ValueError: another task.
             ModelError: JAX is not installed.
         """
-        if task not in _OUTPUT:
-            raise ValueError(f"task must be one of {', '.join(_OUTPUT)}, not {task!r}")
+        if task not in SPECS:
+            raise ValueError(f"task must be one of {', '.join(SPECS)}, not {task!r}")
         _require_jax()
         self.task = task
         self.weights = Path(weights)
@@ -69,7 +68,7 @@ class JaxBackend:
 
         model = build_model(self.network, **self.options)
         variables = jax.device_put(load_safetensors(self.weights))
-        output = _OUTPUT[self.task]
+        output = SPECS[self.task].output
         return partial(jax.jit(lambda variables, images: outputs_of(model, variables, images)[output]), variables)
 
     def __getstate__(self) -> dict[str, Any]:

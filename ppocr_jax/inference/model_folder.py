@@ -39,12 +39,14 @@ class NetworkSpec:
     """Files of one network, relative to the folder, and how `ppocr_jax.models.build_model` rebuilds it.
 
     Attributes:
+        task: "det", "cls" or "rec"; output: which of the Flax network's outputs reading takes.
         onnx: file for ONNX Runtime, or None.
         safetensors: file of weights for the JAX backend and fine-tuning, or None.
         network: builder name, such as "db_mobilenet_v3"; options: its keyword arguments.
     """
 
     task: ClassVar[str]
+    output: ClassVar[str]
     onnx: str | None = None
     safetensors: str | None = None
     network: str = ""
@@ -59,6 +61,7 @@ class DetectorSpec(NetworkSpec):
     """
 
     task: ClassVar[str] = "det"
+    output: ClassVar[str] = "probability"
     normalization: Normalization = DETECTOR_NORMALIZATION
     limit_side: int = 960
     limit_type: str = "max"
@@ -75,6 +78,7 @@ class ClassifierSpec(NetworkSpec):
     """
 
     task: ClassVar[str] = "cls"
+    output: ClassVar[str] = "probabilities"
     normalization: Normalization = LINE_NORMALIZATION
     height: int = 48
     width: int = 192
@@ -93,6 +97,7 @@ class RecognizerSpec(NetworkSpec):
     """
 
     task: ClassVar[str] = "rec"
+    output: ClassVar[str] = "probabilities"
     normalization: Normalization = LINE_NORMALIZATION
     height: int = 32
     min_width: int = 320

@@ -19,6 +19,7 @@ from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import ctc_greedy_decode, width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
 from ppocr_jax.models import build_model, outputs_of
+from ppocr_jax.models.io import WeightsError
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
 from ppocr_jax.training.network import TrainedNetwork
 
@@ -77,7 +78,7 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, s
 
 
 def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
-    """Write what `initial.load_centers` reads: the centers and the characters they belong to."""
+    """Write what `load_centers` reads: the centers and the characters they belong to."""
     from safetensors.numpy import save_file
 
     save_file(
@@ -85,6 +86,26 @@ def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
         str(path),
         metadata={"charset": "".join(charset.characters)},
     )
+
+
+def load_centers(path: str, charset: Charset) -> jax.Array:
+    """(K, D) centers of the center loss.
+
+    Raises:
+        WeightsError: there are none at `path`, or they are of other characters.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            centers, characters = file.get_tensor("centers"), (file.metadata() or {}).get("charset")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read centers from {path}: {error}") from error
+    if characters != "".join(charset.characters):
+        raise WeightsError(
+            f"{path} holds centers of other characters: extract them anew with ppocr-jax extract-centers"
+        )
+    return jnp.asarray(centers)
 
 
 def _batches(samples: Iterable[LineSample], spec: RecognizerSpec) -> Iterator[tuple[np.ndarray, list[str]]]:

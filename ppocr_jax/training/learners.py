@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
@@ -104,5 +105,27 @@ def mutual_objective(
         (shares, terms), batch_stats = of_group(params, batch_stats, dict(batch), dict(shared), step)
         named = {f"{name}_{i}": values[i] for name, values in terms.items() for i in range(students)}
         return shares.sum(), (batch_stats, named)
+
+    return objective
+
+
+def training_forward(model: nn.Module) -> Forward:
+    """`model` in training mode, as a function of its two collections and the images."""
+
+    def forward(params: Any, batch_stats: Any, images: jax.Array):
+        variables = {"params": params, "batch_stats": batch_stats}
+        outputs, changed = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        return outputs, changed["batch_stats"]
+
+    return forward
+
+
+def objective_alone(forward: Forward, share: Share, context: Context = lambda frozen, batch: {}) -> Objective:
+    """A network without peers: the same share that a mutual learner has, of arrays without a student axis."""
+
+    def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
+        outputs, batch_stats = forward(params, batch_stats, batch["images"])
+        loss, terms = share(outputs, (), batch, context(frozen, batch), step)
+        return loss, (batch_stats, terms)
 
     return objective

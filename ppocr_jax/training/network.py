@@ -1,4 +1,4 @@
-"""A trained network as the exporters take it."""
+"""A network and what is needed to run it: trained, as the exporters take it, or in training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.model_folder import NetworkSpec
+from ppocr_jax.inference.backends import Backend
+from ppocr_jax.inference.jax_backend import pad_to_bucket
+from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
 
-_OUTPUT = {"det": "probability", "cls": "probabilities", "rec": "probabilities"}
 _QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 _ANY_SIDE = 64  # pixels, where the network takes any
 
@@ -44,8 +46,7 @@ class TrainedNetwork:
     def function(self, ops: Ops | None = None) -> Callable[[jax.Array], jax.Array]:
         """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""
         model = build_model(self.spec.network, ops=ops, **self.spec.options)
-
-        return lambda images: outputs_of(model, self.variables, images)[_OUTPUT[self.task]]
+        return lambda images: outputs_of(model, self.variables, images)[self.spec.output]
 
     def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
         """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""
@@ -53,13 +54,36 @@ class TrainedNetwork:
         return lambda images: np.asarray(apply(images))
 
 
+class NetworkInTraining:
+    """A network whose weights change, to be read with; compiled once for all weights."""
+
+    def __init__(self, model: nn.Module, task: str) -> None:
+        self._task, output = task, SPECS[task].output
+        self._predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)[output])
+
+    def with_variables(self, variables: Mapping[str, Any]) -> Backend:
+        """Return a backend that runs the network with these weights."""
+
+        def run(images: np.ndarray) -> np.ndarray:
+            count, height, width, _ = images.shape
+            result = np.asarray(self._predict(variables, pad_to_bucket(images, self._task)))[:count]
+            return result[:, :height, :width] if self._task == "det" else result
+
+        return run
+
+
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
     """Height and width of a network's input in pixels; None where they may vary."""
     return getattr(spec, "height", None), getattr(spec, "width", None)
 
 
+def initialize(model: nn.Module, spec: NetworkSpec, key: jax.Array) -> Any:
+    """Random variables of a network, from a picture of any size that `spec` allows: they do not depend on it."""
+    height, width = (size or _ANY_SIDE for size in input_size(spec))
+    return model.init(key, jnp.zeros((1, height, width, 3)), train=False)
+
+
 def variable_shapes(spec: NetworkSpec, ops: Ops | None = None) -> Any:
     """Shapes and types of a network's variables, the same for all `ops`: the native ones are the quickest to trace."""
     model = build_model(spec.network, ops=ops, **spec.options)
-    height, width = (size or _ANY_SIDE for size in input_size(spec))
-    return jax.eval_shape(lambda key: model.init(key, jnp.zeros((1, height, width, 3)), train=False), jax.random.key(0))
+    return jax.eval_shape(lambda key: initialize(model, spec, key), jax.random.key(0))

@@ -1,124 +1,91 @@
-"""From a configuration to a run: the network, the objective, the batches and the evaluation of each task."""
+"""The three tasks, as a table: all that differs between a detector, a recognizer and a direction classifier."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import jax
-from flax import linen as nn
-from jax.sharding import Mesh
-
-from ppocr_jax.charset import load_charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
-from ppocr_jax.models import build_model
-from ppocr_jax.models.io import save_safetensors
-from ppocr_jax.models.ops import training_ops
-from ppocr_jax.models.options import builder_options
-from ppocr_jax.training import sources, validation
-from ppocr_jax.training.cml import TEACHER, detection_objective
-from ppocr_jax.training.fit import Task, fit
-from ppocr_jax.training.initial import initial_variables, load_centers, load_teacher
-from ppocr_jax.training.objectives import direction_objective
-from ppocr_jax.training.pictures import detection_pictures, recognition_pictures
-from ppocr_jax.training.platform import prepare_cpu
-from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
-from ppocr_jax.training.udml import CENTERS, recognition_objective
-
-_logger = logging.getLogger("ppocr_jax")
-Config = DetConfig | RecConfig | ClsConfig
-_PICTURES = 4
-WEIGHTS_FILE = {"det": "det.safetensors", "rec": "rec.safetensors", "cls": "cls.safetensors"}
+from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, TaskConfig
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+from ppocr_jax.training import detection, direction, recognition
+from ppocr_jax.training.material import Evaluate, Pictures
+from ppocr_jax.training.prefetch import BatchFunction
+from ppocr_jax.training.step import Objective
 
 
-def run(config: Config) -> Path:
-    """Train as `config` says; returns the safetensors file with the best weights.
+@dataclass(frozen=True, kw_only=True)
+class TaskKind:
+    """What training, export and evaluation ask of a task.
 
-    Raises:
-        UserError: something the configuration names is missing or wrong.
+    `config` stands for a configuration of the task, `charset` for the one it names (None for a detector), `model` for
+    one network.
+
+    Attributes:
+        config: class of its configurations.
+        spec: class of its networks' descriptions in `model.json`; knows input size and output.
+        model_options: (config, charset) -> keyword arguments of `models.build_model`.
+        network_spec: (config, charset) -> what `model.json` will say.
+        batches: (config, charset, process) -> function of the step.
+        objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
+        evaluation: (model, config, charset) -> scores of the network's variables.
+        pictures: (model, config, charset, batches) -> pictures for TensorBoard.
+        constants: (config, charset) -> arrays that the objective reads beside the weights.
+        writes_text: whether the classes of its network are the charset's characters.
+        is_exempt_from_l2, is_head: (config, path) -> see `optimizer.make_optimizer`.
     """
-    prepare_cpu()
-    connect(config.train.mesh)
-    builders: dict[type, tuple[str, Callable[[Any], Task]]] = {
-        DetConfig: ("det", detection_task),
-        RecConfig: ("rec", recognition_task),
-        ClsConfig: ("cls", direction_task),
-    }
-    name, build = builders[type(config)]
-    variables = fit(config, build(config))
-    path = Path(config.train.work_dir) / WEIGHTS_FILE[name]
-    if jax.process_index() == 0:
-        save_safetensors(path, variables)
-        _logger.info("best weights: %s", path)
-    return path
+
+    config: type[Any]
+    spec: type[NetworkSpec]
+    model_options: Callable[..., dict[str, Any]]
+    network_spec: Callable[..., NetworkSpec]
+    batches: Callable[..., BatchFunction]
+    objective: Callable[..., Objective]
+    evaluation: Callable[..., Evaluate]
+    pictures: Callable[..., Pictures] = lambda model, config, charset, batches: lambda variables: {}
+    constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
+    writes_text: bool = False
+    is_exempt_from_l2: Callable[[Any, str], bool] = lambda config, path: False
+    is_head: Callable[[Any, str], bool] = lambda config, path: False
 
 
-def detection_task(config: DetConfig) -> Task:
-    """Detectors: one alone, or students with or without a teacher."""
-    mutual, mesh = config.mutual, _mesh(config)
-    build = _builder(config, builder_options(config))
-    batches = sources.detection_batches(config, process_share(mesh))
-    teacher, teacher_variables = load_teacher(mutual.teacher, config.train.compute) if mutual.teacher else (None, None)
-    return Task(
-        variables=initial_variables(build(), "det", config.train, students=mutual.students),
-        objective=detection_objective(build(training=True), config.loss, mutual, teacher=teacher, mesh=mesh),
-        batches=batches,
-        pictures=detection_pictures(build(), config, batches, count=_PICTURES),
-        evaluate=validation.detector_evaluation(build(), config),
-        frozen=None if teacher is None else {TEACHER: teacher_variables},
-        placement=Placement(mesh, mutual.students),
-    )
+TASKS: dict[str, TaskKind] = {
+    "det": TaskKind(
+        config=DetConfig,
+        spec=DetectorSpec,
+        model_options=detection.model_options,
+        network_spec=detection.network_spec,
+        batches=detection.batches,
+        objective=detection.objective,
+        evaluation=detection.evaluation,
+        pictures=detection.pictures,
+    ),
+    "rec": TaskKind(
+        config=RecConfig,
+        spec=RecognizerSpec,
+        model_options=recognition.model_options,
+        network_spec=recognition.network_spec,
+        batches=recognition.batches,
+        objective=recognition.objective,
+        evaluation=recognition.evaluation,
+        pictures=recognition.pictures,
+        constants=recognition.constants,
+        writes_text=True,
+        is_exempt_from_l2=recognition.is_exempt_from_l2,
+        is_head=lambda config, path: path.startswith("head/"),
+    ),
+    "cls": TaskKind(
+        config=ClsConfig,
+        spec=ClassifierSpec,
+        model_options=direction.model_options,
+        network_spec=direction.network_spec,
+        batches=direction.batches,
+        objective=direction.objective,
+        evaluation=direction.evaluation,
+    ),
+}
 
 
-def recognition_task(config: RecConfig) -> Task:
-    """Recognizers: one alone, or several that learn from each other."""
-    charset = load_charset(config.model.charset)
-    mutual, mesh = config.mutual, _mesh(config)
-    build = _builder(config, builder_options(config, charset))
-    batches = sources.recognition_batches(config, charset, process_share(mesh))
-    return Task(
-        variables=initial_variables(build(), "rec", config.train, students=mutual.students, charset=charset),
-        objective=recognition_objective(build(training=True), config.loss, charset, mutual, mesh=mesh),
-        batches=batches,
-        pictures=recognition_pictures(build(), charset, batches, count=_PICTURES),
-        evaluate=validation.recognizer_evaluation(build(), config, charset),
-        frozen=None if config.loss.centers is None else {CENTERS: load_centers(config.loss.centers, charset)},
-        placement=Placement(mesh, mutual.students),
-        charset=charset.characters,
-        l2_exempt=_is_norm if config.model.name == "crnn_lcnet" else lambda path: False,
-        is_head=lambda path: path.startswith("head/"),
-    )
-
-
-def direction_task(config: ClsConfig) -> Task:
-    """The direction classifier."""
-    charset, mesh = load_charset(config.data.charset), _mesh(config)
-    build = _builder(config, builder_options(config, charset))
-    return Task(
-        variables=initial_variables(build(), "cls", config.train),
-        objective=direction_objective(build(training=True), config.loss),
-        batches=sources.direction_batches(config, charset, process_share(mesh)),
-        evaluate=validation.classifier_evaluation(build(), config, charset),
-        placement=Placement(mesh),
-    )
-
-
-def _mesh(config: Config) -> Mesh | None:
-    return make_mesh(config.train.mesh, config.train.batch_size // config.train.accumulate)
-
-
-def _builder(config: Config, options: dict[str, Any]) -> Callable[..., nn.Module]:
-    """The configured network, with `training=True` in the configured precision."""
-
-    def build(training: bool = False) -> nn.Module:
-        ops = training_ops(config.train.compute) if training else None
-        return build_model(config.model.name, ops=ops, **options)
-
-    return build
-
-
-def _is_norm(path: str) -> bool:
-    """BatchNorm of the PP-LCNet recognizer gets no L2 (PaddleOCR release/2.6)."""
-    return path.endswith(("bn/scale", "bn/bias"))
+def kind_of(config: TaskConfig) -> TaskKind:
+    """Return the task that `config` configures."""
+    return TASKS[config.task]

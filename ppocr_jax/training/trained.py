@@ -1,36 +1,35 @@
-"""Finding a trained network: a training run's folder, or a file of weights."""
+"""Networks from files: what a training run or a file of weights holds, and how a new run starts from it."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
 
 from ppocr_jax.charset import Charset, load_charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
-from ppocr_jax.config_io import load_config
+from ppocr_jax.config import ConfigError, TaskConfig, TrainConfig
+from ppocr_jax.config_io import from_dict, read_values, unknown_keys
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.db_postprocess import DBOptions
-from ppocr_jax.inference.model_folder import (
-    METADATA_FILE,
-    SPECS,
-    ClassifierSpec,
-    DetectorSpec,
-    NetworkSpec,
-    RecognizerSpec,
-    load_model_folder,
-    parse_spec,
-)
-from ppocr_jax.models.io import check_same_structure, load_safetensors
-from ppocr_jax.models.options import builder_options
-from ppocr_jax.training.network import TrainedNetwork, variable_shapes
+from ppocr_jax.inference.model_folder import METADATA_FILE, NetworkSpec, load_model_folder, parse_spec
+from ppocr_jax.models import MODELS
+from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors
+from ppocr_jax.training.learners import stack
+from ppocr_jax.training.network import TrainedNetwork, initialize, variable_shapes
+from ppocr_jax.training.tasks import TASKS, kind_of
 
-Config = DetConfig | RecConfig | ClsConfig
-
-_CONFIGS: dict[str, type[Config]] = {"det": DetConfig, "rec": RecConfig, "cls": ClsConfig}
+_logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
+_LISTED = 8
+
+Flat = dict[str, np.ndarray]
 
 
 def load_trained(path: str | Path, *, task: str | None = None, charset: str | Path | None = None) -> TrainedNetwork:
@@ -56,6 +55,11 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
         raise UserError(f"no training run or weights file {path}")
     if task is not None and task != network.task:
         raise UserError(f"{path} holds a {network.task!r} network, not {task!r}")
+    if network.spec.network not in MODELS:
+        raise UserError(
+            f"{path} holds a network {network.spec.network!r}, which this version does not know; networks of your own "
+            f"are entered into ppocr_jax.models.MODELS first"
+        )
     check_same_structure(network.variables, variable_shapes(network.spec), path)
     return network
 
@@ -64,7 +68,7 @@ def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
     config = _read_config(folder / _CONFIG_FILE)
     if any(folder.glob("checkpoints/*")):
         return _from_checkpoint(folder, config, charset)
-    file = folder / f"{_task(config)}.safetensors"
+    file = folder / f"{config.task}.safetensors"
     if not file.is_file():
         raise UserError(f"{folder} holds neither checkpoints nor {file.name}: train first")
     return _from_config(config, load_safetensors(file), charset, file)
@@ -80,11 +84,11 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
     if "spec" in description:
         return _from_description(path, description, variables)
     task = task or path.stem
-    if task not in _CONFIGS:
+    if task not in TASKS:
         raise UserError(f"{path} does not say what network it holds: add --task det, cls or rec")
     if task == "rec" and charset is None:
         raise UserError(f"{path} does not say what its characters are: add --charset NAME_OR_FILE")
-    return _from_config(_CONFIGS[task](), variables, charset, path)
+    return _from_config(TASKS[task].config(), variables, charset, path)
 
 
 def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwork:
@@ -98,7 +102,7 @@ def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwo
 
 def _from_description(path: Path, description: Mapping[str, str], variables: Mapping[str, Any]) -> TrainedNetwork:
     try:
-        spec = parse_spec(SPECS[description["task"]], json.loads(description["spec"]))
+        spec = parse_spec(TASKS[description["task"]].spec, json.loads(description["spec"]))
         charset = Charset(tuple(json.loads(description["charset"]))) if "charset" in description else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"the description inside {path} is broken: {error!r}") from error
@@ -106,13 +110,13 @@ def _from_description(path: Path, description: Mapping[str, str], variables: Map
 
 
 def _from_config(
-    config: Config, variables: Mapping[str, Any], charset: str | Path | None, path: Path
+    config: TaskConfig, variables: Mapping[str, Any], charset: str | Path | None, path: Path
 ) -> TrainedNetwork:
     characters = _charset(config, charset)
     return _network(config, variables, characters, {"from": path.name})
 
 
-def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -> TrainedNetwork:
+def _from_checkpoint(folder: Path, config: TaskConfig, charset: str | Path | None) -> TrainedNetwork:
     from ppocr_jax.training.best_student import best_network
     from ppocr_jax.training.checkpoint import Checkpointer
 
@@ -124,58 +128,41 @@ def _from_checkpoint(folder: Path, config: Config, charset: str | Path | None) -
 
 
 def _network(
-    config: Config, variables: Mapping[str, Any], charset: Charset | None, provenance: Mapping[str, Any]
+    config: TaskConfig, variables: Mapping[str, Any], charset: Charset | None, provenance: Mapping[str, Any]
 ) -> TrainedNetwork:
-    reads = charset if isinstance(config, RecConfig) else None
-    return TrainedNetwork(_spec(config, charset), variables, reads, provenance)
+    kind = kind_of(config)
+    spec = kind.network_spec(config, charset)
+    return TrainedNetwork(spec, variables, charset if kind.writes_text else None, provenance)
 
 
-def _spec(config: Config, charset: Charset | None) -> NetworkSpec:
-    """What `model.json` will say of a network trained with `config`."""
-    model, options = config.model, builder_options(config, charset)
-    if isinstance(config, DetConfig):
-        return DetectorSpec(
-            network=model.name,
-            options=options,
-            postprocess=DBOptions(**asdict(config.reading)),
-        )
-    if isinstance(config, ClsConfig):
-        data = config.data
-        size = {"height": data.height, "width": data.width, "long_lines": data.long_lines}
-        return ClassifierSpec(network=model.name, options=options, **size)
-    # Lines narrower than any in training would be padded to a width the network never saw.
-    return RecognizerSpec(
-        network=model.name, options=options, height=config.data.height, min_width=min(320, config.data.widths[0])
-    )
-
-
-def _charset(config: Config, charset: str | Path | None) -> Charset | None:
+def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
     """The characters of the recognizer's classes, or of the lines that the classifier was trained on."""
-    if isinstance(config, DetConfig):
+    if config.charset_name is None:
         return None
-    own = config.model.charset if isinstance(config, RecConfig) else config.data.charset
     try:
-        return load_charset(charset or own)
+        return load_charset(charset or config.charset_name)
     except (OSError, ValueError) as error:
         raise UserError(f"{error}; name the characters of the recognizer with --charset") from error
 
 
-def _task(config: Config) -> str:
-    return next(task for task, kind in _CONFIGS.items() if isinstance(config, kind))
-
-
-def _read_config(path: Path) -> Config:
-    """A run's configuration, of whichever task its network is."""
+def _read_config(path: Path) -> TaskConfig:
+    """A run's configuration, of whichever task it is."""
     try:
-        name = json.loads(path.read_text(encoding="utf-8"))["model"]["name"]
-    except OSError as error:
-        raise UserError(f"{path.parent} is not a training run: it holds no {path.name}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not the configuration of a training run: {error!r}") from error
-    for kind in _CONFIGS.values():
-        if kind().model.name == name:
-            return load_config(kind, path)
-    raise UserError(f"{path} names the network {name!r}, which this version does not know")
+        values = read_values(path)
+    except ConfigError as error:
+        problem = f"it holds no {path.name}" if not path.is_file() else str(error)
+        raise UserError(f"{path.parent} is not a training run: {problem}") from error
+    task = values.get("task", _task_of(values))
+    if task not in TASKS:
+        raise UserError(f'{path} does not say of which task the run is: add "task": "det", "rec" or "cls"')
+    return from_dict(TASKS[task].config, values, source=str(path))
+
+
+def _task_of(values: Mapping[str, Any]) -> str | None:
+    """The task whose options these are, for runs of versions that did not write it down; None if that is not clear."""
+    unknown = {task: unknown_keys(kind.config, values) for task, kind in TASKS.items()}
+    nearest = min(unknown, key=lambda task: unknown[task])
+    return nearest if list(unknown.values()).count(unknown[nearest]) == 1 else None
 
 
 def _description(path: Path) -> dict[str, str]:
@@ -183,3 +170,104 @@ def _description(path: Path) -> dict[str, str]:
 
     with safe_open(path, framework="np") as file:
         return file.metadata() or {}
+
+
+def initial_variables(
+    model: nn.Module, spec: NetworkSpec, config: TrainConfig, *, students: int = 1, charset: Charset | None = None
+) -> Mapping[str, Any]:
+    """Random weights, with those of `config.init` put over them.
+
+    Of mutual learners the first takes all of `config.init`, its peers the backbone alone: students that start equal
+    would stay equal, and learn nothing from each other.
+
+    Args:
+        model: one network.
+        spec: its description.
+        config: `seed` and `init` are read.
+        students: with more than one, arrays get a leading student axis.
+        charset: of a recognizer.
+
+    Raises:
+        UserError: `config.init` is missing, or nothing in it fits.
+    """
+    random = jax.jit(partial(initialize, model, spec))
+    keys = [jax.random.key(config.seed)] + [
+        jax.random.fold_in(jax.random.key(config.seed), i) for i in range(1, students)
+    ]
+    each = [random(key) for key in keys]
+    if config.init is not None:
+        source = load_trained(config.init, task=spec.task)
+        each[0] = transfer(source.variables, each[0], config.init, source.charset, charset)
+        backbone = {name: {"backbone": tree["backbone"]} for name, tree in source.variables.items()}
+        each[1:] = [transfer(backbone, peer, config.init, None, None, quiet=True) for peer in each[1:]]
+    return each[0] if students == 1 else stack(each)
+
+
+def transfer(
+    source: Mapping[str, Any],
+    like: Mapping[str, Any],
+    origin: str | Path,
+    source_charset: Charset | None,
+    charset: Charset | None,
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """`like` with every array replaced that `source` has in the same shape; a recognizer's classes go by character.
+
+    What is kept, new, dropped or not loaded is logged.
+
+    Args:
+        source, like: variables of networks.
+        origin: where `source` comes from, for messages.
+        source_charset, charset: of recognizers; where they differ, a character keeps its class's weights, a new one
+            stays random.
+        quiet: do not log.
+
+    Raises:
+        WeightsError: nothing fits.
+    """
+    have: Flat = cast("Flat", traverse_util.flatten_dict(dict(source), sep="/"))
+    wanted: dict[str, Any] = traverse_util.flatten_dict(dict(like), sep="/")
+    want: Flat = {name: np.asarray(value) for name, value in wanted.items()}
+    if source_charset is not None and charset is not None and source_charset != charset:
+        have = _map_classes(have, want, source_charset, charset)
+        if not quiet:
+            _log_charsets(source_charset, charset)
+    fitting = {name: value for name, value in have.items() if name in want and np.shape(value) == want[name].shape}
+    if not fitting:
+        raise WeightsError(f"nothing in {origin} fits this network")
+    if not quiet:
+        _log_names(f"not in {origin}, or of another shape; stay random", sorted(want.keys() - fitting.keys()))
+        _log_names(f"in {origin}, but not used", sorted(have.keys() - fitting.keys()))
+    return traverse_util.unflatten_dict({**want, **fitting}, sep="/")
+
+
+def _map_classes(have: Flat, want: Flat, old: Charset, new: Charset) -> Flat:
+    """`have` with the head's last layer rearranged to the new classes, over the random values of `want`."""
+    pairs = [(0, 0)] + [(old.ids[c], i) for c, i in new.ids.items() if c in old.ids]
+    old_ids, new_ids = (np.array(ids) for ids in zip(*pairs, strict=True))
+    mapped = dict(have)
+    for name, value in have.items():
+        is_class_layer = name.startswith("params/head/") and value.shape[-1] == old.num_classes
+        if is_class_layer and name in want and want[name].shape == (*value.shape[:-1], new.num_classes):
+            mapped[name] = want[name].copy()
+            mapped[name][..., new_ids] = value[..., old_ids]
+    return mapped
+
+
+def _log_charsets(old: Charset, new: Charset) -> None:
+    kept = [c for c in new.characters if c in old]
+    added = [c for c in new.characters if c not in old]
+    dropped = [c for c in old.characters if c not in new]
+    _logger.info("characters: %d kept, %s new, %s dropped", len(kept), _some(added), _some(dropped))
+
+
+def _some(characters: list[str]) -> str:
+    shown = "".join(characters[:40]) + ("..." if len(characters) > 40 else "")
+    return f"{len(characters)} ({shown})" if characters else "0"
+
+
+def _log_names(what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        _logger.warning("%s: %s%s", what, ", ".join(names[:_LISTED]), more)

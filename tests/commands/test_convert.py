@@ -111,9 +111,8 @@ def test_training_starts_from_it(call, tmp_path):
     import jax
 
     from ppocr_jax.inference.model_folder import RecognizerSpec
-    from ppocr_jax.training.initial import transfer
     from ppocr_jax.training.network import variable_shapes
-    from ppocr_jax.training.trained import load_trained
+    from ppocr_jax.training.trained import load_trained, transfer
 
     assert call("rec_v2_c97", "--charset", dictionary(tmp_path)) == 0
     source = load_trained(tmp_path / "out.safetensors", task="rec")

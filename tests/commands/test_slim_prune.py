@@ -14,10 +14,9 @@ from ppocr_jax.cli import main
 from ppocr_jax.config import DetConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, DetectorSpec
-from ppocr_jax.models.options import builder_options
-from ppocr_jax.training.initial import transfer
+from ppocr_jax.training.detection import model_options
 from ppocr_jax.training.network import variable_shapes
-from ppocr_jax.training.trained import load_trained
+from ppocr_jax.training.trained import load_trained, transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = BUILTIN_FOLDER / "en" / "det.safetensors"
@@ -37,7 +36,7 @@ def test_a_detector_pruned_by_a_share_is_where_training_starts(tmp_path, capsys)
         assert f"--model.{name} {flag}" in printed
     config = load_config(DetConfig, ROOT / "configs/det/tiny.toml")
     model = replace(config.model, **{name: tuple(v) if isinstance(v, list) else v for name, v in widths.items()})
-    options = builder_options(replace(config, model=model))
+    options = model_options(replace(config, model=model))
     shapes = variable_shapes(DetectorSpec(network=model.name, options=options))
     start = transfer(
         load_trained(output).variables, jax.tree.map(lambda like: np.zeros(like.shape), shapes), output, None, None

@@ -1,15 +1,20 @@
 import json
+from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
-from ppocr_jax.charset import Charset
-from ppocr_jax.config import ClsConfig, RecConfig, RecModelConfig, TrainConfig
+from ppocr_jax.charset import Charset, load_charset
+from ppocr_jax.config import ClsConfig, ClsModelConfig, RecConfig, RecModelConfig, TrainConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import ClassifierSpec, RecognizerSpec
+from ppocr_jax.models import MODELS
 from ppocr_jax.models.io import WeightsError, save_safetensors
+from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.network import variable_shapes
+from ppocr_jax.training.tasks import TASKS
 from ppocr_jax.training.trained import load_trained
 from tests.export.conftest import random_variables
 
@@ -37,8 +42,6 @@ def test_folder_without_checkpoints(run_folder, variables):
 
 
 def test_best_checkpoint(tmp_path, variables):
-    import jax
-
     from ppocr_jax.training.checkpoint import Checkpointer
     from ppocr_jax.training.optimizer import make_optimizer
     from ppocr_jax.training.state import create_state
@@ -102,10 +105,12 @@ def test_lone_recognizer_needs_a_charset(tmp_path):
     ("config", "message"),
     [
         (None, "is not a training run"),
-        ("{", "is not the configuration of a training run"),
-        ("[]", "is not the configuration of a training run"),
-        ('{"model": {"name": "resnet"}}', "'resnet', which this version does not know"),
-        ('{"model": {"name": "direction_mobilenet_v3", "scal": 1}}', 'did you mean "scale"'),
+        ("{", "is not a training run: .*is not valid json"),
+        ("[]", "is not a training run: .*is not a table"),
+        ('{"task": "seg"}', "does not say of which task the run is"),
+        ('{"model": {"name": "db_mobilenet_v3"}}', "does not say of which task the run is"),
+        ('{"task": "cls", "model": {"name": "direction_mobilenet_v3", "scal": 1}}', 'did you mean "scale"'),
+        ('{"task": "cls", "model": {"name": "resnet"}}', "neither checkpoints nor cls.safetensors"),
         (json.dumps(to_dict(ClsConfig())), "neither checkpoints nor cls.safetensors"),
     ],
 )
@@ -115,6 +120,40 @@ def test_folders_that_are_no_runs(tmp_path, config, message):
     with pytest.raises(UserError, match=message) as error:
         load_trained(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", TASKS.values(), ids=TASKS)
+def test_runs_that_do_not_name_their_task(tmp_path, kind):
+    """Those of versions before 1.1, whatever the network: told by their options."""
+    for network in MODELS:
+        config = kind.config()
+        values = to_dict(replace(config, model=replace(config.model, name=network)))
+        assert values.pop("task") == config.task
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        with pytest.raises(UserError, match=f"neither checkpoints nor {config.task}.safetensors"):
+            load_trained(tmp_path)
+
+
+def test_networks_that_are_not_there(run_folder):
+    config = ClsConfig(model=ClsModelConfig(name="resnet"))
+    save_config(config, run_folder / "config.json")
+    with pytest.raises(UserError, match=r"a network 'resnet', which this version does not know.*MODELS"):
+        load_trained(run_folder)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_registered_network_is_found_again(tmp_path, name):
+    """As a teacher, a start, an export: what a run of any network leaves is that network with its own options."""
+    task = {"db": "det", "crnn": "rec", "direction": "cls"}[name.split("_")[0]]
+    kind = TASKS[task]
+    config = kind.config()
+    config = replace(config, model=replace(config.model, name=name))
+    charset = load_charset(config.charset_name) if config.charset_name else None
+    spec = kind.network_spec(config, charset)
+    save_config(config, tmp_path / "config.json")
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(spec, native_ops))
+    save_safetensors(tmp_path / f"{task}.safetensors", zeros)
+    assert load_trained(tmp_path, task=task).spec == spec
 
 
 def test_files_that_are_no_weights(tmp_path, run_folder):

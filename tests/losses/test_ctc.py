@@ -15,7 +15,7 @@ from ppocr_jax.charset import Charset, english_charset
 from ppocr_jax.losses.alignment import IGNORED_FRAME, frame_loss
 from ppocr_jax.losses.classification import direction_loss
 from ppocr_jax.losses.ctc import ctc_loss, ctc_loss_per_line, fold_case, is_feasible
-from ppocr_jax.training.udml import case_partners
+from ppocr_jax.training.recognition import case_partners
 
 PER_LINE = [87.90469360351562, 105.04802703857422, 94.22299194335938, 88.13427734375]
 MEAN, EASY_MEAN, CLASSIFIER = 93.82749938964844, 1.3358043432235718, 1.2193694114685059

@@ -17,7 +17,6 @@ from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import save_safetensors
-from ppocr_jax.models.options import builder_options
 from ppocr_jax.slim.prune import (
     choose_channels,
     detector_groups,
@@ -30,6 +29,7 @@ from ppocr_jax.slim.prune import (
     prune,
     sensitivity,
 )
+from ppocr_jax.training.detection import model_options
 from ppocr_jax.training.network import TrainedNetwork, variable_shapes
 from ppocr_jax.training.trained import load_trained
 
@@ -187,7 +187,7 @@ def test_ratios_between_those_tried():
 
 def test_widths_belong_to_the_configuration():
     model = DetModelConfig(expansions=tuple([8] * 15), features=(8, 8, 8, 8, 8, 8), last=16)
-    options = builder_options(DetConfig(model=model))
+    options = model_options(DetConfig(model=model))
     shapes = variable_shapes(DetectorSpec(network="db_mobilenet_v3", options=options))
     assert shapes["params"]["neck"]["in5"]["kernel"].shape == (1, 1, 16, 96)
     with pytest.raises(ConfigError, match="go together"):

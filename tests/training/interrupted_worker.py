@@ -9,7 +9,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
-from ppocr_jax.training.fit import Task, fit
+from ppocr_jax.training.run import Task, fit
 from tests.training import toy
 
 STEPS = 400

@@ -15,20 +15,21 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import (
+    DetConfig,
     DetLossConfig,
     DetMutualConfig,
     MeshConfig,
     OptimizerConfig,
+    RecConfig,
     RecLossConfig,
     RecMutualConfig,
 )
-from ppocr_jax.training.cml import detection_objective
+from ppocr_jax.training import detection, recognition
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.sharding import Placement, make_mesh
 from ppocr_jax.training.state import create_state
 from ppocr_jax.training.step import make_train_step
-from ppocr_jax.training.udml import recognition_objective
 from tests.training.tiny_networks import TinyDetector, TinyRecognizer
 
 STEPS = 5
@@ -61,7 +62,9 @@ def udml(mesh, students: int):
     model = TinyRecognizer(CHARSET.num_classes)
     loss = RecLossConfig(center_weight=0.05, centers="given", align_steps=2, ctc_weight=0.3)
     centers = jnp.asarray(np.random.default_rng(5).normal(size=(CHARSET.num_classes, 4)), jnp.float32)
-    objective = recognition_objective(model, loss, CHARSET, RecMutualConfig(students=students), mesh=mesh)
+    objective = recognition.objective(
+        model, RecConfig(loss=loss, mutual=RecMutualConfig(students=students)), CHARSET, mesh=mesh
+    )
     return model, objective, rec_batch, {"centers": centers}
 
 
@@ -69,7 +72,8 @@ def cml(mesh, students: int):
     model, teacher = TinyDetector(), TinyDetector(width=6)
     frozen = {"teacher": teacher.init(jax.random.key(9), det_batch(0)["images"], train=False)}
     mutual = DetMutualConfig(students=students, teacher="given")
-    objective = detection_objective(model, DetLossConfig(main="bce"), mutual, teacher=teacher, mesh=mesh)
+    config = DetConfig(loss=DetLossConfig(main="bce"), mutual=mutual)
+    objective = detection.objective(model, config, teacher=teacher, mesh=mesh)
     return model, objective, det_batch, frozen
 
 

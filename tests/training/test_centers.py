@@ -10,9 +10,8 @@ from flax import linen as nn
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import RecognizerSpec
-from ppocr_jax.training import centers
-from ppocr_jax.training.centers import extract_centers, save_centers
-from ppocr_jax.training.initial import load_centers
+from ppocr_jax.models import MODELS
+from ppocr_jax.training.centers import extract_centers, load_centers, save_centers
 from ppocr_jax.training.network import TrainedNetwork
 
 CHARSET = Charset(("a", "b", "c"))
@@ -40,7 +39,7 @@ def _line(text: str) -> np.ndarray:
 
 @pytest.fixture
 def network(monkeypatch):
-    monkeypatch.setattr(centers, "build_model", lambda name, **options: Reader())
+    monkeypatch.setitem(MODELS, "reader", lambda ops: Reader())
     return TrainedNetwork(RecognizerSpec(network="reader", min_width=64), {}, CHARSET)
 
 

@@ -15,16 +15,15 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import load_charset
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, common
+from ppocr_jax.config import DetConfig, RecConfig, common
 from ppocr_jax.config_io import load_config
 from ppocr_jax.data.augment_rec import RECIPES
 from ppocr_jax.data.labels import FORMATS
 from ppocr_jax.models import build_model
-from ppocr_jax.models.options import builder_options
+from ppocr_jax.training.tasks import TASKS
 from ppocr_jax.training.trained import load_trained
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = {"det": DetConfig, "rec": RecConfig, "cls": ClsConfig}
 FILES = sorted((ROOT / "configs").glob("*/*.toml"))
 # Compiled in a hurry: two steps are run.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -34,9 +33,9 @@ COMMANDS = {"det": ["train_det.py"], "rec": ["train_rec.py"], "cls": ["-m", "ppo
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_config_describes_a_network_that_can_be_built(path):
     task = path.parent.name
-    config = load_config(SCHEMAS[task], path)
+    config = load_config(TASKS[task].config, path)
     charset = None if task == "det" else load_charset("en")
-    model = build_model(config.model.name, **builder_options(config, charset))
+    model = build_model(config.model.name, **TASKS[task].model_options(config, charset))
     shape = {"det": (1, 64, 64, 3), "rec": (1, 32, 64, 3), "cls": (1, 48, 192, 3)}[task]
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(shape), train=False))
     assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"])) > 100_000

@@ -12,7 +12,7 @@ from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
-from ppocr_jax.training.fit import Task, fit
+from ppocr_jax.training.run import Task, fit
 from tests.training import toy
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
 from ppocr_jax.errors import UserError
-from ppocr_jax.training.fit import Task, fit
+from ppocr_jax.training.run import Task, fit
 from tests.training import toy
 
 VARIABLES = {

@@ -12,12 +12,15 @@ from safetensors.numpy import save_file
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import TrainConfig
+from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.models.io import WeightsError
-from ppocr_jax.training import initial
-from ppocr_jax.training.initial import initial_variables, load_centers, transfer
+from ppocr_jax.training import trained
+from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.network import TrainedNetwork
+from ppocr_jax.training.trained import initial_variables, transfer
 from tests.training.tiny_networks import TinyRecognizer
 
+SPEC = RecognizerSpec()
 OLD, NEW = Charset(("a", "b", "c")), Charset(("c", "x", "a", " "))
 
 
@@ -67,8 +70,8 @@ def test_nothing_that_fits_is_an_error():
 
 def test_students_start_apart_and_only_the_first_takes_the_head(monkeypatch):
     model = TinyRecognizer(4)
-    random = initial_variables(model, "rec", TrainConfig(seed=3), students=2)
-    alone = initial_variables(model, "rec", TrainConfig(seed=3))
+    random = initial_variables(model, SPEC, TrainConfig(seed=3), students=2)
+    alone = initial_variables(model, SPEC, TrainConfig(seed=3))
     for ours, stacked in zip(jax.tree.leaves(alone), jax.tree.leaves(random), strict=True):
         np.testing.assert_array_equal(ours, stacked[0])
     kernel = random["params"]["fc2"]["kernel"]
@@ -77,14 +80,14 @@ def test_students_start_apart_and_only_the_first_takes_the_head(monkeypatch):
     source = jax.tree.map(lambda x: jnp.full_like(x, 7.0), dict(alone))
     source = {name: {"backbone": tree, **tree} for name, tree in source.items()}
     network = TrainedNetwork(spec=None, variables=source, charset=OLD)  # type: ignore[arg-type]
-    monkeypatch.setattr(initial, "load_trained", lambda path, task: network)
+    monkeypatch.setattr(trained, "load_trained", lambda path, task: network)
 
     class WithBackbone:
         def init(self, key, images, *, train):
             variables = model.init(key, images, train=train)
             return {name: {"backbone": tree, **tree} for name, tree in variables.items()}
 
-    start = initial_variables(WithBackbone(), "rec", TrainConfig(init="x"), students=2, charset=OLD)
+    start = initial_variables(WithBackbone(), SPEC, TrainConfig(init="x"), students=2, charset=OLD)
     assert (start["params"]["backbone"]["conv"]["kernel"] == 7).all()
     head = np.asarray(start["params"]["fc2"]["kernel"])
     assert (head[0] == 7).all()

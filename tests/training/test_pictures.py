@@ -7,9 +7,9 @@ import numpy as np
 from flax import linen as nn
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import DetConfig
+from ppocr_jax.config import DetConfig, RecConfig
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION
-from ppocr_jax.training.pictures import detection_pictures, recognition_pictures
+from ppocr_jax.training import detection, recognition
 
 
 class SeesTheDark(nn.Module):
@@ -44,7 +44,7 @@ def test_boxes_and_maps_stand_side_by_side():
         "shrink_map": target,
         "threshold_map": np.full((1, 64, 64), 0.5, np.float32),
     }
-    show = detection_pictures(SeesTheDark(), DetConfig(), lambda step: batch, count=4)
+    show = detection.pictures(SeesTheDark(), DetConfig(), None, lambda step: batch, count=4)
     (sheet,) = show({}).values()
     assert sheet.shape == (64, 4 * 64, 3)
     red = (sheet[:, :64, 0] > 200) & (sheet[:, :64, 1] < 120)
@@ -64,7 +64,7 @@ def test_lines_have_their_label_and_reading_below():
         "labels": np.array([[1, 2], [2, 0]], np.int32),
         "lengths": np.array([2, 1], np.int32),
     }
-    show = recognition_pictures(ReadsA(), Charset(("a", "b")), lambda step: batch, count=4)
+    show = recognition.pictures(ReadsA(), RecConfig(), Charset(("a", "b")), lambda step: batch, count=4)
     (sheet,) = show({}).values()
     assert sheet.shape == (2 * (32 + 14 + 14), 96, 3)
     label, read = sheet[32:46], sheet[46:60]

@@ -6,7 +6,7 @@ import pytest
 
 from ppocr_jax.config import DetConfig, LabelSource
 from ppocr_jax.data.labels import LabelError
-from ppocr_jax.training.validation import detector_evaluation
+from ppocr_jax.training import detection
 
 
 def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
@@ -15,4 +15,4 @@ def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
     config = DetConfig()
     config = replace(config, data=replace(config.data, val_labels=(LabelSource(path=str(labels)),)))
     with pytest.raises(LabelError, match="a detector needs pictures with regions"):
-        detector_evaluation(None, config)
+        detection.evaluation(None, config)

@@ -1,4 +1,4 @@
-"""A whole run: from initial weights and a configuration to the best weights."""
+"""A whole run: from a configuration to the best weights."""
 
 from __future__ import annotations
 
@@ -9,35 +9,45 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
+from ppocr_jax.charset import load_charset
+from ppocr_jax.config import TaskConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
+from ppocr_jax.models import build_model
+from ppocr_jax.models.io import save_safetensors
+from ppocr_jax.models.ops import training_ops
 from ppocr_jax.training.best_student import best_network, evaluate_students, first_student
 from ppocr_jax.training.checkpoint import Checkpointer
+from ppocr_jax.training.detection import TEACHER
 from ppocr_jax.training.freezing import freeze_statistics, freeze_updates, matcher
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
+from ppocr_jax.training.material import Evaluate, Pictures
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.pictures import Pictures
+from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
-from ppocr_jax.training.sharding import Placement
+from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
 from ppocr_jax.training.state import TrainState, create_state
 from ppocr_jax.training.step import Objective, make_train_step
+from ppocr_jax.training.tasks import kind_of
+from ppocr_jax.training.trained import initial_variables, load_trained
 
 _logger = logging.getLogger("ppocr_jax")
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a run learns; built by `tasks` from a configuration.
+    """What a run learns; built by `prepare` from a configuration; any part may be replaced.
 
     Attributes:
         variables: initial "params" and "batch_stats", with a leading student axis for mutual learners.
         objective, batches: see `step` and `prefetch`.
         evaluate: metrics of one network's variables.
-        pictures: of one network's variables, for TensorBoard; see `pictures`.
+        pictures: of one network's variables, for TensorBoard; see `material`.
         frozen: see `step.make_train_step`.
         placement: of all arrays.
         charset: the recognizer's characters, recorded in the checkpoints.
@@ -47,7 +57,7 @@ class Task:
     variables: Mapping[str, Any]
     objective: Objective
     batches: BatchFunction
-    evaluate: Callable[[Mapping[str, Any]], Mapping[str, float]]
+    evaluate: Evaluate
     pictures: Pictures = lambda variables: {}
     frozen: Any = None
     placement: Placement = field(default_factory=Placement)
@@ -56,7 +66,55 @@ class Task:
     is_head: Callable[[str], bool] = lambda path: False
 
 
-def fit(config: DetConfig | RecConfig | ClsConfig, task: Task) -> dict[str, Any]:
+def run(config: TaskConfig) -> Path:
+    """Train as `config` says; return the safetensors file with the best weights.
+
+    Raises:
+        UserError: something the configuration names is missing or wrong.
+    """
+    prepare_cpu()
+    connect(config.train.mesh)
+    variables = fit(config, prepare(config))
+    path = Path(config.train.work_dir) / f"{config.task}.safetensors"
+    if jax.process_index() == 0:
+        save_safetensors(path, variables)
+        _logger.info("best weights: %s", path)
+    return path
+
+
+def prepare(config: TaskConfig) -> Task:
+    """Return all that a run needs, as `config` says.
+
+    Raises:
+        UserError: something the configuration names is missing or wrong.
+    """
+    kind, options = kind_of(config), config.train
+    charset = None if config.charset_name is None else load_charset(config.charset_name)
+    mesh = make_mesh(options.mesh, options.batch_size // options.accumulate)
+    build = partial(build_model, config.model.name, **kind.model_options(config, charset))
+    model, ops = build(), training_ops(options.compute)
+    spec = kind.network_spec(config, charset)
+    batches = kind.batches(config, charset, process_share(mesh))
+    frozen, teacher = dict(kind.constants(config, charset)), None
+    if config.teacher is not None:
+        trained = load_trained(config.teacher, task=config.task)
+        teacher = build_model(trained.spec.network, ops=ops, **trained.spec.options)
+        frozen[TEACHER] = jax.tree.map(jnp.asarray, dict(trained.variables))
+    return Task(
+        variables=initial_variables(model, spec, options, students=config.students, charset=charset),
+        objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),
+        batches=batches,
+        pictures=kind.pictures(model, config, charset, batches),
+        evaluate=kind.evaluation(model, config, charset),
+        frozen=frozen or None,
+        placement=Placement(mesh, config.students),
+        charset=charset.characters if charset is not None and kind.writes_text else None,
+        l2_exempt=partial(kind.is_exempt_from_l2, config),
+        is_head=partial(kind.is_head, config),
+    )
+
+
+def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
     """Train as `config` says, or go on with the run in its `work_dir`, and return the best variables.
 
     The folder then holds `config.json` (resolved), `checkpoints/`, `log.jsonl` and `tensorboard/`. Of mutual learners

@@ -1,0 +1,191 @@
+"""Training a text detector, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
+
+The objective is DB alone, DML between students, or Collaborative Mutual Learning with a teacher (PP-OCRv2 section 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from ppocr_jax.charset import Charset, load_charset
+from ppocr_jax.config import DetConfig
+from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
+from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
+from ppocr_jax.evaluation.det import evaluate_detection
+from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.model_folder import DetectorSpec
+from ppocr_jax.losses.cml import cml_share
+from ppocr_jax.models import outputs_of
+from ppocr_jax.preprocess import DETECTOR_NORMALIZATION
+from ppocr_jax.synth.fonts import find_fonts
+from ppocr_jax.synth.page import PageGenerator
+from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, make_corpus, spread
+from ppocr_jax.training.network import NetworkInTraining
+from ppocr_jax.training.prefetch import BatchFunction
+from ppocr_jax.training.step import Batch, Objective
+
+TEACHER = "teacher"
+_BOX_COLOR = (255, 40, 40)
+
+
+def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str, Any]:
+    """Return the options of the network's builder that are not left to the builder."""
+    model, widths = config.model, None
+    if model.expansions:
+        widths = {"expansions": list(model.expansions), "features": list(model.features), "last": model.last}
+    options = {"scale": model.scale, "channels": model.neck_channels, "widths": widths}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def network_spec(config: DetConfig, charset: Charset | None = None) -> DetectorSpec:
+    """Return what `model.json` will say of the network."""
+    return DetectorSpec(
+        network=config.model.name, options=model_options(config), postprocess=DBOptions(**asdict(config.reading))
+    )
+
+
+def batches(config: DetConfig, charset: Charset | None = None, process: ProcessShare = WHOLE_BATCH) -> DetectionBatches:
+    """Return the batches: pictures with the four target maps.
+
+    Args:
+        config: `data` and `train` are read.
+        charset: a detector needs none; its drawn pages have `data.synthetic_charset`.
+        process: which rows to make.
+    """
+    data, pages = config.data, None
+    if data.synthetic_share > 0:
+        pages = PageGenerator(
+            charset=load_charset(data.synthetic_charset),
+            fonts=find_fonts(data.synthetic.fonts or None, exclude=HELD_OUT_FONTS),
+            corpus=make_corpus(data.synthetic),
+            backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),
+        )
+    return DetectionBatches(
+        seed=config.train.seed,
+        batch_size=config.train.batch_size,
+        crop_size=data.crop_size,
+        scale_range=data.scale_range,
+        crop=data.crop,
+        sources=tuple(DetectionSource.read(source) for source in data.train_labels),
+        page_generator=pages,
+        synthetic_share=data.synthetic_share,
+        photometric=data.photometric,
+        copy_paste=data.copy_paste,
+        process=process,
+    )
+
+
+def objective(
+    model: nn.Module,
+    config: DetConfig,
+    charset: Charset | None = None,
+    *,
+    teacher: nn.Module | None = None,
+    mesh: Mesh | None = None,
+) -> Objective:
+    """Return the losses on a batch of `images` and the four target maps; see `losses.cml`.
+
+    Args:
+        model: one student.
+        config: `loss`, of each student against the labels; `mutual`, what the students learn from each other.
+        charset: a detector needs none.
+        teacher: its variables are `frozen["teacher"]`.
+        mesh: see `learners.mutual_objective`.
+    """
+    loss, mutual = config.loss, config.mutual
+
+    def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
+        return cml_share(
+            own,
+            [peer["probability"] for peer in peers],
+            context.get(TEACHER),
+            batch,
+            teacher_weight=mutual.teacher_weight,
+            dml_weight=mutual.dml_weight,
+            alpha=loss.alpha,
+            beta=loss.beta,
+            main=loss.main,
+            negative_ratio=loss.negative_ratio,
+            binarize=mutual.binarize_teacher,
+            dml_form=mutual.dml_form,
+        )
+
+    def teacher_map(frozen: Any, batch: Batch) -> dict[str, jax.Array]:
+        if teacher is None:
+            return {}
+        variables = frozen[TEACHER]
+        if mutual.teacher_mode == "eval":
+            return {TEACHER: outputs_of(teacher, variables, batch["images"])["probability"]}
+        # BatchNorm by the batch's statistics; that PaddleOCR's running statistics then move as well changes nothing
+        # that a student sees.
+        outputs, _ = teacher.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
+        return {TEACHER: outputs["probability"]}
+
+    forward = training_forward(model)
+    if mutual.students == 1:
+        return objective_alone(forward, share, teacher_map)
+    return mutual_objective(
+        forward, share, exchanged=["probability"], students=mutual.students, mesh=mesh, context=teacher_map
+    )
+
+
+def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = None) -> Evaluate:
+    """Return a function that gives precision, recall and Hmean on `data.val_labels`, pooled, of a network's variables.
+
+    Raises:
+        LabelError: a label file is broken, or labels lines instead of pictures with regions.
+    """
+    records = [
+        record
+        for source in config.data.val_labels
+        for record in spread(detection_records(source), config.data.val_limit)
+    ]
+    network, spec = NetworkInTraining(model, "det"), network_spec(config)
+
+    def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        return evaluate_detection(TextDetector(network.with_variables(variables), spec), records)
+
+    return evaluate
+
+
+def pictures(
+    model: nn.Module, config: DetConfig, charset: Charset | None, batches: BatchFunction, *, count: int = 4
+) -> Pictures:
+    """Return a function that draws rows of picture with boxes found, target, probability map, threshold target."""
+    options = DBOptions(**asdict(config.reading))
+    predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
+
+    def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        batch = {name: values[:count] for name, values in batches(SAMPLE_STEP).items()}
+        maps = np.asarray(predict(variables, batch["images"]))
+        rows = []
+        for i, probability in enumerate(maps):
+            drawn = _with_boxes(DETECTOR_NORMALIZATION.picture(batch["images"][i]), probability, options)
+            rest = (batch["shrink_map"][i], probability, batch["threshold_map"][i])
+            rows.append(np.hstack([drawn, *(_gray(values) for values in rest)]))
+        return {"found, target, probability, threshold target": np.vstack(rows)}
+
+    return draw
+
+
+def _with_boxes(image_rgb: np.ndarray, probability: np.ndarray, options: DBOptions) -> np.ndarray:
+    import cv2
+
+    boxes = boxes_from_map(probability, source_size=image_rgb.shape[:2], options=options)
+    quads = [np.round(box.points).astype(np.int32) for box in boxes]
+    return cv2.polylines(np.ascontiguousarray(image_rgb), quads, True, _BOX_COLOR, 1, cv2.LINE_AA)
+
+
+def _gray(values: np.ndarray) -> np.ndarray:
+    """A map of 0..1 as a picture."""
+    return np.repeat((np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)

@@ -1,0 +1,54 @@
+"""What batches are made of, from a configuration: drawn text, and the lines of labeled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.config import LabelSource, SyntheticConfig
+from ppocr_jax.data.crops import CropBank, CropSource
+from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
+from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.fonts import find_fonts
+from ppocr_jax.synth.line import LineGenerator
+
+Item = TypeVar("Item")
+Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
+"""From a network's variables to its scores."""
+Pictures = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
+"""From a network's variables to (H, W, 3) uint8 RGB pictures of how it does, for TensorBoard."""
+SAMPLE_STEP = 2**31
+"""Number of the batch that `Pictures` show: no training step reaches it."""
+
+
+def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
+    """Return the generator of text lines that `config` describes; fonts held out for evaluation are not used."""
+    return LineGenerator(
+        charset=charset,
+        fonts=find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS),
+        corpus=make_corpus(config),
+        backgrounds=(config.backgrounds,) if config.backgrounds else (),
+        vertical=config.vertical,
+    )
+
+
+def make_corpus(config: SyntheticConfig) -> Corpus:
+    """Return the texts: the configured files, or invented ones where there are none."""
+    return Corpus.from_files([Path(p) for p in config.corpus]) if config.corpus else Corpus.from_faker()
+
+
+def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:
+    """Return the real lines of `labels`; None where there are none."""
+    used = tuple(CropSource(s.path, s.format, s.case == "blind", s.weight) for s in labels if s.weight > 0)
+    return CropBank(used, frozenset(charset.characters), max_length) if used else None
+
+
+def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """Return `limit` items evenly spread over the sequence; all of them where there is no limit."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]

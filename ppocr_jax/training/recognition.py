@@ -1,0 +1,233 @@
+"""Training a text recognizer, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
+
+The objective is CTC alone, Unified Deep Mutual Learning, Enhanced CTC (PP-OCRv2 section 2.2), and the warm start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from ppocr_jax.charset import Charset
+from ppocr_jax.config import LabelSource, RecConfig, RecLossConfig, TrainConfig
+from ppocr_jax.data.augment_rec import LineAugmentation
+from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.labels import read_labels
+from ppocr_jax.data.recognition import RecognitionBatches
+from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
+from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
+from ppocr_jax.losses.ace import ace_loss
+from ppocr_jax.losses.alignment import frame_loss
+from ppocr_jax.losses.ctc import ctc_loss, fold_case
+from ppocr_jax.losses.udml import udml_share
+from ppocr_jax.models import outputs_of
+from ppocr_jax.preprocess import LINE_NORMALIZATION
+from ppocr_jax.training.centers import load_centers
+from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, crop_bank, line_generator, spread
+from ppocr_jax.training.network import NetworkInTraining
+from ppocr_jax.training.prefetch import BatchFunction
+from ppocr_jax.training.step import Batch, Objective, Terms
+
+CENTERS = "centers"
+_PADDED_WIDTH = 320  # PaddleOCR's input: narrower lines are padded to it, unless training saw narrower ones
+_LINES_AT_ONCE = 32  # shapes are padded to few sizes, so large batches cost little padding
+_CAPTION_HEIGHT = 14
+
+
+def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
+    """Return the options of the network's builder that are not left to the builder."""
+    options = {"num_classes": charset.num_classes, "scale": config.model.scale, "hidden": config.model.hidden}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
+    """Return what `model.json` will say of the network."""
+    return RecognizerSpec(
+        network=config.model.name,
+        options=model_options(config, charset),
+        height=config.data.height,
+        # Lines narrower than any in training would be padded to a width the network never saw.
+        min_width=min(_PADDED_WIDTH, config.data.widths[0]),
+    )
+
+
+def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> RecognitionBatches:
+    """Return the batches: lines with their labels; `process`: which rows to make."""
+    data = config.data
+    return RecognitionBatches(
+        charset=charset,
+        generator=line_generator(data.synthetic, charset),
+        bank=crop_bank(data.train_labels, charset, data.max_label_length),
+        widths=data.widths,
+        batch_size=config.train.batch_size,
+        synthetic_share=data.synthetic_share,
+        synthetic_warm_steps=data.synthetic_warm_steps,
+        max_label_length=data.max_label_length,
+        augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
+        drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
+        seed=config.train.seed,
+        height=data.height,
+        reference_width=data.reference_width,
+        multiple_of=_batch_unit(config.train),
+        process=process,
+    )
+
+
+def _batch_unit(config: TrainConfig) -> int:
+    """Batches of this many lines, or a multiple, can be split over devices and accumulated parts."""
+    devices = config.mesh.data or max(1, jax.device_count() // config.mesh.student)
+    return math.lcm(8, config.accumulate * devices)
+
+
+def constants(config: RecConfig, charset: Charset) -> dict[str, jax.Array]:
+    """Return the arrays beside the weights that the objective reads: the centers of Enhanced CTC."""
+    return {CENTERS: load_centers(config.loss.centers, charset)} if config.loss.centers else {}
+
+
+def is_exempt_from_l2(config: RecConfig, path: str) -> bool:
+    """BatchNorm of the PP-LCNet recognizer gets no L2, that of MobileNetV3 does (PaddleOCR release/2.6)."""
+    return config.model.name == "crnn_lcnet" and path.endswith(("bn/scale", "bn/bias"))
+
+
+def objective(
+    model: nn.Module,
+    config: RecConfig,
+    charset: Charset,
+    *,
+    teacher: nn.Module | None = None,
+    mesh: Mesh | None = None,
+) -> Objective:
+    """Return CTC and what `loss` and `mutual` add; lines marked `case_blind` count without case. See `losses.udml`.
+
+    Args:
+        model: one student.
+        config: `loss`, of each student against the labels (the center loss reads `frozen["centers"]`); `mutual`, what
+            the students learn from each other.
+        charset: of the labels.
+        teacher: a recognizer has none.
+        mesh: see `learners.mutual_objective`.
+    """
+    loss, mutual = config.loss, config.mutual
+    partner, is_lower = case_partners(charset)
+
+    def label_terms(logits: jax.Array, batch: Batch) -> Terms:
+        folded = fold_case(logits, partner, is_lower)
+        scored = jnp.where(batch["case_blind"][:, None, None], folded, jax.nn.log_softmax(logits))
+        terms = {"ctc": ctc_loss(scored, batch["labels"], batch["lengths"], focal=loss.focal)}
+        if loss.ace_weight > 0:
+            terms["ace"] = ace_loss(scored, batch["labels"], batch["lengths"])
+        if loss.align_steps:
+            terms["alignment"] = frame_loss(logits, batch["frames"])
+        return terms
+
+    def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
+        labeled = label_terms(own["logits"], batch)
+        weights = _weights(loss, step)
+        weighted = sum((weights[name] * term for name, term in labeled.items()), jnp.zeros(()))
+        total, terms = udml_share(
+            own,
+            peers,
+            weighted,
+            dml_weight=mutual.dml_weight,
+            feature_weight=mutual.feature_weight,
+            center_weight=loss.center_weight,
+            centers=context.get(CENTERS),
+        )
+        return total, {**terms, **labeled}
+
+    def context(frozen: Any, batch: Batch) -> dict[str, jax.Array]:
+        return {CENTERS: frozen[CENTERS]} if loss.center_weight > 0 else {}
+
+    forward = training_forward(model)
+    if mutual.students == 1:
+        return objective_alone(forward, share, context)
+    return mutual_objective(
+        forward, share, exchanged=["logits", "backbone"], students=mutual.students, mesh=mesh, context=context
+    )
+
+
+def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
+    """Weights at `step`: during the warm start CTC joins late and with a weight of its own."""
+    aligning = step < config.align_steps
+    while_aligning = jnp.where(step < config.ctc_from_step, 0.0, config.ctc_weight)
+    ctc = jnp.where(aligning, while_aligning, 1.0)
+    return {"ctc": ctc, "ace": ctc * config.ace_weight, "alignment": jnp.where(aligning, config.align_weight, 0.0)}
+
+
+def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
+    """For each class the id of the same letter in the other case (or its own id), and whether it is the small one.
+
+    Returns:
+        (K,) int32 and (K,) bool.
+    """
+    partner = np.arange(charset.num_classes, dtype=np.int32)
+    is_lower = np.zeros(charset.num_classes, bool)
+    for character, index in charset.ids.items():
+        other = charset.ids.get(character.swapcase())
+        if other is not None and other != index:
+            partner[index] = other
+            is_lower[index] = character.islower()
+    return jnp.asarray(partner), jnp.asarray(is_lower)
+
+
+def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluate:
+    """Return a function that gives line accuracy and edit distance on `data.val_labels`, pooled, of variables."""
+    samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
+    network = NetworkInTraining(model, "rec")
+    spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])
+
+    def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        recognizer = TextRecognizer(network.with_variables(variables), spec, charset)
+        return evaluate_recognition(
+            partial(recognizer, batch_size=_LINES_AT_ONCE),
+            samples,
+            ignore_case=config.data.val_ignore_case,
+            ignore_space=config.data.val_ignore_space,
+        )
+
+    return evaluate
+
+
+def _lines(source: LabelSource, limit: int | None) -> list[LineSample]:
+    records = read_labels(source.path, source.format).records
+    return spread(list(line_samples(records)), limit)
+
+
+def pictures(
+    model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4
+) -> Pictures:
+    """Return a function that draws line pictures, below each its label and what is read."""
+    predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probabilities"])
+
+    def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        batch = {name: values[:count] for name, values in batches(SAMPLE_STEP).items()}
+        read = ctc_greedy_decode(np.asarray(predict(variables, batch["images"])), charset)
+        rows: list[np.ndarray] = []
+        for image, label, length, line in zip(batch["images"], batch["labels"], batch["lengths"], read, strict=True):
+            label_text = charset.decode(label[:length].tolist())
+            rows += [LINE_NORMALIZATION.picture(image), *_captions((label_text, line.text), image.shape[1])]
+        return {"line, label, read": np.vstack(rows)}
+
+    return draw
+
+
+def _captions(texts: Sequence[str], width: int) -> list[np.ndarray]:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_CAPTION_HEIGHT - 3)
+    captions = []
+    for text in texts:
+        image = Image.new("RGB", (width, _CAPTION_HEIGHT), "white")
+        ImageDraw.Draw(image).text((1, 0), text, "black", font)
+        captions.append(np.asarray(image))
+    return captions
