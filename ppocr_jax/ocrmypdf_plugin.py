@@ -82,7 +82,7 @@ class PpOcrEngine(OcrEngine):
         """Read a page's picture; write what was read as a PDF page of invisible text, and as text."""
         picture, page = _read(input_file, options)
         with SearchablePdf(output_pdf) as pdf:
-            pdf.add(page, None, dpi=picture.dpi)
+            pdf.add(page, None, dpi=picture.dpi, user_unit=picture.user_unit)
         output_text.write_text(page.text, encoding="utf-8")
 
 

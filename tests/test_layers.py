@@ -22,7 +22,10 @@ UNITS = {
     "inference": (2, 0),
     **{name: (3, rank) for rank, name in enumerate(["evaluation", "training", "export", "convert", "slim"])},
     **{
-        name: (4, rank) for rank, name in enumerate(["bulk", "serve", "ocrmypdf_plugin", "commands", "cli", "__main__"])
+        name: (4, rank)
+        for rank, name in enumerate(
+            ["__pyinstaller", "bulk", "serve", "ocrmypdf_plugin", "commands", "cli", "__main__"]
+        )
     },
 }
 # Batches hold drawn text beside labeled pictures, and drawn data sets are written in the formats of labels.

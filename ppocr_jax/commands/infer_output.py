@@ -115,7 +115,7 @@ class Output:
         with SearchablePdf(self.args.output) as pdf:
             for page, picture in pages:
                 if picture is not None:
-                    pdf.add(page, picture.image_rgb, dpi=picture.dpi)
+                    pdf.add(page, picture.image_rgb, dpi=picture.dpi, user_unit=picture.user_unit)
 
     def _write_text(self, pieces: Iterable[str]) -> None:
         path = self.args.output

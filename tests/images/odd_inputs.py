@@ -34,7 +34,7 @@ class OddInput:
         options: of `read_pages`.
         pages: how many it gives.
         needs: a module without which the case is skipped.
-        warns: a phrase that is logged.
+        warns: phrases of the warnings that are logged, in order; nothing else may be.
     """
 
     name: str
@@ -47,7 +47,7 @@ class OddInput:
     options: dict[str, Any] = field(default_factory=dict)
     pages: int = 1
     needs: str = "PIL"
-    warns: str = ""
+    warns: tuple[str, ...] = ()
 
 
 def writes(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
@@ -147,7 +147,7 @@ READABLE = [
     reads("12000 x 12000", "a.png", lambda: odd_files.bomb_png(12_000), words=(), picture=None, shape=(12_000, 12_000)),
     reads(
         "JPEG cut off below the text", "a.jpg", lambda: pic.cut_jpeg(0.8), words=WORDS, picture=None,
-        shape=(240, 360), warns="is cut off",
+        shape=(240, 360), warns=("is cut off",),
     ),
     reads("PDF", "a.pdf", PDF, picture=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
     reads("PDF named picture", "a.jpg", PDF, picture=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
