@@ -10,16 +10,20 @@ import jax
 from flax import linen as nn
 
 from ppocr_jax.models.crnn import crnn_lcnet, crnn_mobilenet_v3, crnn_resnet34
-from ppocr_jax.models.db import db_mobilenet_v3, db_resnet18
+from ppocr_jax.models.db import db_lk_pan, db_mobilenet_v3, db_resnet18, db_rse_fpn
 from ppocr_jax.models.direction import DirectionNet
 from ppocr_jax.models.ops import Ops, default_ops
+from ppocr_jax.models.svtr import SVTRLCNet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "db_mobilenet_v3": db_mobilenet_v3,
     "db_resnet18": db_resnet18,
+    "db_rse_fpn": db_rse_fpn,
+    "db_lk_pan": db_lk_pan,
     "crnn_lcnet": crnn_lcnet,
     "crnn_mobilenet_v3": crnn_mobilenet_v3,
     "crnn_resnet34": crnn_resnet34,
+    "svtr_lcnet": SVTRLCNet,
     "direction_mobilenet_v3": DirectionNet,
 }
 """Name -> builder, which takes `ops` and the network's own options as keyword arguments."""

@@ -1,63 +1,114 @@
-"""The detector: backbone -> FPN -> differentiable binarization head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
+"""The detectors: backbone -> neck -> differentiable binarization head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ppocr_jax.models.layers import batch_norm, kaiming_normal, kaiming_uniform, uniform
-from ppocr_jax.models.mobilenet_v3 import MobileNetV3Det, backbone_widths
-from ppocr_jax.models.ops import Ops
-from ppocr_jax.models.resnet_vd import RESNET18, ResNetVdDet
+from ppocr_jax.models.layers import SqueezeExcite, batch_norm, kaiming_normal, kaiming_uniform, uniform
+from ppocr_jax.models.mobilenet_v3 import MOBILENET_SLOPE, MobileNetV3Det, backbone_widths
+from ppocr_jax.models.ops import Ops, Strides
+from ppocr_jax.models.resnet_vd import RESNET18, RESNET50, ResNetVdDet
 
 # Steepness of the approximate step function, DB eq. 2.
 DB_K = 50
 _NORM_BIAS = 1e-4
 
 
-class PlainConv(nn.Module):
-    """Convolution without bias, norm or activation, KaimingUniform."""
+class NeckConv(nn.Module):
+    """Convolution without bias, norm or activation, KaimingUniform; with `excite` plus its squeeze-and-excite.
+
+    The latter is PP-OCRv3's RSE layer, y + SE(y): a plain squeeze-and-excite would switch off some of the few channels
+    that a slim neck has.
+    """
 
     features: int
     ops: Ops
     kernel: int = 1
+    strides: Strides = (1, 1)
+    excite: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         weight = self.param("kernel", kaiming_uniform(self.kernel * self.kernel * x.shape[-1]), shape)
-        return self.ops.conv(x, weight, (1, 1))
+        y = self.ops.conv(x, weight, self.strides)
+        return y + SqueezeExcite(self.ops, slope=MOBILENET_SLOPE, name="se")(y) if self.excite else y
 
 
 class DBFPN(nn.Module):
-    """Lateral 1x1 -> top-down sums -> 3x3 to a quarter of the channels -> all at stride 4, concatenated coarse to fine.
+    """Feature pyramid: lateral 1x1 -> top-down sums -> 3x3 to a quarter of the channels -> one map at stride 4.
+
+    DB (arXiv 1911.08947), as slimmed by PP-OCR; with `excite` the RSE-FPN of PP-OCRv3 (arXiv 2206.03001).
 
     Attributes:
-        channels: inner width F; the output has F channels too.
+        channels: inner width F; the output has F channels too, coarse to fine.
+        excite: every convolution gets a residual squeeze-and-excite.
     """
 
     ops: Ops
     channels: int = 96
+    excite: bool = False
 
     @nn.compact
     def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
         """Maps at strides 4, 8, 16, 32 -> (B, H/4, W/4, F)."""
-        laterals = [PlainConv(self.channels, self.ops, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
-        sums = [laterals[-1]]
-        for lateral in reversed(laterals[:-1]):
-            sums.append(lateral + self.ops.upsample(sums[-1], 2))
-        quarter = self.channels // 4
+        conv = partial(NeckConv, ops=self.ops, excite=self.excite)
+        laterals = [conv(self.channels, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
         smooth = [
-            PlainConv(quarter, self.ops, kernel=3, name=f"p{level}")(x)
-            for level, x in zip((5, 4, 3, 2), sums, strict=True)
+            conv(self.channels // 4, kernel=3, name=f"p{level}")(x)
+            for level, x in zip((5, 4, 3, 2), _top_down(laterals, self.ops), strict=True)
         ]
-        full_size = [self.ops.upsample(x, factor) for x, factor in zip(smooth[:3], (8, 4, 2), strict=True)]
-        return jnp.concatenate([*full_size, smooth[3]], axis=-1)
+        return _at_stride_4(smooth, self.ops)
+
+
+class LargeKernelPAN(nn.Module):
+    """Path aggregation with 9x9 convolutions: the neck of PP-OCRv3's teacher, LK-PAN (arXiv 2206.03001).
+
+    As `DBFPN`, but after the top-down sums a second, bottom-up way, so that large text sees small detail as well.
+
+    Attributes:
+        channels: inner width F; the output has F channels too, coarse to fine.
+    """
+
+    ops: Ops
+    channels: int = 256
+
+    @nn.compact
+    def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
+        """Maps at strides 4, 8, 16, 32 -> (B, H/4, W/4, F)."""
+        conv = partial(NeckConv, ops=self.ops)
+        quarter = self.channels // 4
+        laterals = [conv(self.channels, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
+        reduced = [
+            conv(quarter, kernel=9, name=f"p{level}")(x)
+            for level, x in zip((5, 4, 3, 2), _top_down(laterals, self.ops), strict=True)
+        ]
+        sums = [reduced[-1]]
+        for level, x in zip((3, 4, 5), reduced[-2::-1], strict=True):
+            sums.append(x + conv(quarter, kernel=3, strides=(2, 2), name=f"down{level}")(sums[-1]))
+        smooth = [conv(quarter, kernel=9, name=f"out{level}")(x) for level, x in enumerate(sums, start=2)]
+        return _at_stride_4(smooth[::-1], self.ops)
+
+
+def _top_down(laterals: Sequence[jax.Array], ops: Ops) -> list[jax.Array]:
+    """Add to each map, fine to coarse, what is coarser; return them coarse to fine."""
+    sums = [laterals[-1]]
+    for lateral in reversed(laterals[:-1]):
+        sums.append(lateral + ops.upsample(sums[-1], 2))
+    return sums
+
+
+def _at_stride_4(maps: Sequence[jax.Array], ops: Ops) -> jax.Array:
+    """Bring maps at strides 32, 16, 8 and 4 to stride 4 and concatenate their channels."""
+    larger = [ops.upsample(x, factor) for x, factor in zip(maps[:3], (8, 4, 2), strict=True)]
+    return jnp.concatenate([*larger, maps[3]], axis=-1)
 
 
 class TransposedConv2x2(nn.Module):
@@ -79,15 +130,21 @@ class TransposedConv2x2(nn.Module):
 
 
 class DBBranch(nn.Module):
-    """3x3 convolution, then two transposed convolutions to the input's resolution; logits of one map."""
+    """A convolution, then two transposed ones to the input's resolution; logits of one map.
+
+    Attributes:
+        kernel: side of the first convolution's kernel.
+    """
 
     ops: Ops
+    kernel: int = 3
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, H/4, W/4, F) -> (B, H, W)."""
         quarter = x.shape[-1] // 4
-        weight = self.param("kernel", kaiming_normal(9 * x.shape[-1]), (3, 3, x.shape[-1], quarter))
+        shape = (self.kernel, self.kernel, x.shape[-1], quarter)
+        weight = self.param("kernel", kaiming_normal(self.kernel * self.kernel * x.shape[-1]), shape)
         x = self.ops.conv(x, weight, (1, 1))
         norm_bias = nn.initializers.constant(_NORM_BIAS)
         x = nn.relu(batch_norm("bn1", train=train, bias_init=norm_bias)(x))
@@ -97,17 +154,19 @@ class DBBranch(nn.Module):
 
 
 class DBNet(nn.Module):
-    """A backbone, the FPN and the head.
+    """A backbone, a neck and the head.
 
     Attributes:
         ops: the platform's operations.
         backbone: from images to feature maps at strides 4, 8, 16 and 32.
-        channels: width of the neck.
+        neck: from those to one map at stride 4.
+        head_kernel: side of the head's first convolutions.
     """
 
     ops: Ops
     backbone: nn.Module
-    channels: int
+    neck: nn.Module
+    head_kernel: int = 3
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -121,12 +180,12 @@ class DBNet(nn.Module):
             `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarization
             1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
         """
-        maps = self.backbone(images, train=train)
-        fused = DBFPN(self.ops, channels=self.channels, name="neck")(maps)
-        probability = nn.sigmoid(DBBranch(self.ops, name="probability")(fused, train=train))
+        fused = self.neck(self.backbone(images, train=train))
+        branch = partial(DBBranch, self.ops, kernel=self.head_kernel)
+        probability = nn.sigmoid(branch(name="probability")(fused, train=train))
         if not train and not self.is_initializing():
             return {"probability": probability}
-        threshold = nn.sigmoid(DBBranch(self.ops, name="threshold")(fused, train=train))
+        threshold = nn.sigmoid(branch(name="threshold")(fused, train=train))
         binary = nn.sigmoid(DB_K * (probability - threshold))
         return {"probability": probability, "threshold": threshold, "binary": binary}
 
@@ -134,7 +193,7 @@ class DBNet(nn.Module):
 def db_mobilenet_v3(
     *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None
 ) -> DBNet:
-    """PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
+    """Build PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
 
     Args:
         ops: the platform's operations.
@@ -145,15 +204,45 @@ def db_mobilenet_v3(
     Raises:
         ValueError: `widths` are not those of such a backbone.
     """
-    pruned = None if widths is None else backbone_widths(widths, scale)
-    return DBNet(ops, MobileNetV3Det(ops, scale=scale, widths=pruned), channels)
+    return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels))
+
+
+def db_rse_fpn(*, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None) -> DBNet:
+    """Build PP-OCRv3's student: the mobile detector with RSE-FPN; its arrays but the new ones are named as there.
+
+    Args:
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        channels: width of the neck.
+        widths: channels of a pruned backbone, as in `db_mobilenet_v3`.
+
+    Raises:
+        ValueError: `widths` are not those of such a backbone.
+    """
+    return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels, excite=True))
+
+
+def _mobile_backbone(ops: Ops, scale: float, widths: Mapping[str, Any] | None) -> MobileNetV3Det:
+    return MobileNetV3Det(ops, scale=scale, widths=None if widths is None else backbone_widths(widths, scale))
 
 
 def db_resnet18(*, ops: Ops, channels: int = 256) -> DBNet:
-    """PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
+    """Build PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
 
     Args:
         ops: the platform's operations.
         channels: width of the neck.
     """
-    return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), channels)
+    return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), DBFPN(ops, channels=channels))
+
+
+def db_lk_pan(*, ops: Ops, channels: int = 256, depths: Sequence[int] = RESNET50) -> DBNet:
+    """Build PP-OCRv3's teacher: ResNet50-vd, LK-PAN, and a head that starts with 7x7 convolutions.
+
+    Args:
+        ops: the platform's operations.
+        channels: width of the neck.
+        depths: blocks in each of the backbone's four stages.
+    """
+    backbone = ResNetVdDet(ops, depths=tuple(depths), bottleneck=True)
+    return DBNet(ops, backbone, LargeKernelPAN(ops, channels=channels), head_kernel=7)

@@ -80,6 +80,7 @@ class ConvBN(nn.Module):
         strides: (vertical, horizontal).
         depthwise: one filter per channel; `features` must equal the input channels.
         activation: applied last.
+        init: from the kernel's fan to its initializer.
         grouped_fan: initialize a depthwise kernel by its own fan (k * k), not by the total input channels. Paddle's
             default initializer ignores groups; the LCNet networks name theirs, which does not.
     """
@@ -90,13 +91,14 @@ class ConvBN(nn.Module):
     strides: Strides = (1, 1)
     depthwise: bool = False
     activation: Activation = identity
+    init: Callable[[int], Initializer] = kaiming_normal
     grouped_fan: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         channels = x.shape[-1]
         fan_channels = 1 if self.depthwise and self.grouped_fan else channels
-        init = kaiming_normal(self.kernel * self.kernel * fan_channels)
+        init = self.init(self.kernel * self.kernel * fan_channels)
         if self.depthwise:
             weight = self.param("kernel", init, (self.kernel, self.kernel, channels))
             x = self.ops.depthwise_conv(x, weight, self.strides)
@@ -138,15 +140,23 @@ class Conv1x1Bias(nn.Module):
 
 
 class Linear(nn.Module):
-    """Fully connected layer; weights and biases Uniform(+-1 / sqrt(fan_in)), as PP-OCR's heads."""
+    """Fully connected layer.
+
+    Attributes:
+        features: output channels.
+        init: of the weights, biases then start at zero; by default both are Uniform(+-1 / sqrt(fan_in)), as PP-OCR's
+            heads.
+    """
 
     features: int
+    init: Initializer | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        init = uniform(1 / math.sqrt(x.shape[-1]))
+        init = self.init or uniform(1 / math.sqrt(x.shape[-1]))
         kernel = self.param("kernel", init, (x.shape[-1], self.features))
-        return x @ kernel + self.param("bias", init, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros if self.init else init, (self.features,))
+        return x @ kernel + bias
 
 
 class BiLSTMLayer(nn.Module):

@@ -1,4 +1,4 @@
-"""PP-LCNet as the recognizer's backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
+"""PP-LCNet as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
 
 from __future__ import annotations
 
@@ -62,21 +62,27 @@ class DepthwiseSeparable(nn.Module):
 
 
 class LCNetRec(nn.Module):
-    """The recognizer's backbone: only the height is reduced after the stem.
+    """The recognizers' backbone: after the stem the height is reduced, and the width by the last pooling alone.
 
     Attributes:
         ops: the platform's operations.
         scale: width multiplier; widths are truncated to `int(base * scale)`.
+        tall: for lines 48 pixels high (PP-OCRv3): the last block halves the width, and the last pooling averages.
     """
 
     ops: Ops
     scale: float = 0.5
+    tall: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 32, W, 3) -> (B, 1, W // 4, 512) at scale 0.5."""
+        """(B, 32, W, 3) -> (B, 1, W // 4, 512) at scale 0.5; with `tall` (B, 48, W, 3) -> (B, 1, W // 8, 512)."""
         stem = int(STEM_WIDTH * self.scale)
         x = ConvBN(stem, self.ops, kernel=3, strides=(2, 2), activation=hard_swish, name="conv1")(images, train=train)
-        for i, block in enumerate(BLOCKS):
+        last = BLOCKS[-1]._replace(strides=(1, 2)) if self.tall else BLOCKS[-1]
+        for i, block in enumerate((*BLOCKS[:-1], last)):
             x = DepthwiseSeparable(block, int(block.width * self.scale), self.ops, name=f"block_{i}")(x, train=train)
-        return self.ops.max_pool(x)
+        if not self.tall:
+            return self.ops.max_pool(x)
+        height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2  # of three rows the last is not looked at
+        return self.ops.average_pool(x[:, :height, :width], (2, 2))

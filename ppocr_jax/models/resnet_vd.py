@@ -1,4 +1,4 @@
-"""ResNet-vd with basic blocks: the backbones of PP-OCR's server models and of PP-OCRv2's teacher (arXiv 1812.01187).
+"""ResNet-vd: the backbones of PP-OCR's server models and of the teachers of PP-OCRv2 and v3 (arXiv 1812.01187).
 
 Two things set the "vd" form apart: a stem of three 3x3 convolutions instead of one 7x7, and shortcuts that reduce by
 averaging, where a strided 1x1 convolution would skip three cells of four.
@@ -18,6 +18,8 @@ STEM_WIDTHS = (32, 32, 64)
 WIDTHS = (64, 128, 256, 512)
 RESNET18 = (2, 2, 2, 2)
 RESNET34 = (3, 4, 6, 3)
+RESNET50 = (3, 4, 6, 3)  # bottlenecks
+_WIDENING = 4  # from a bottleneck's inner width to its output
 
 
 class BasicBlock(nn.Module):
@@ -46,22 +48,53 @@ class BasicBlock(nn.Module):
         return nn.relu(x + y)
 
 
+class Bottleneck(nn.Module):
+    """1x1 convolution, ReLU, 3x3, ReLU, 1x1 to four times the width, plus the shortcut, ReLU; each has BN.
+
+    Attributes:
+        features: inner width.
+        ops: the platform's operations.
+        strides: of the 3x3 convolution; the shortcut averages windows of this size.
+        project: the shortcut has a 1x1 convolution, as in the first block of every stage; else it is the input itself.
+    """
+
+    features: int
+    ops: Ops
+    strides: Strides = (1, 1)
+    project: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, C) -> (B, ceil(H / sh), ceil(W / sw), 4 features)."""
+        conv = partial(ConvBN, ops=self.ops)
+        y = conv(self.features, activation=nn.relu, name="conv0")(x, train=train)
+        y = conv(self.features, kernel=3, strides=self.strides, activation=nn.relu, name="conv1")(y, train=train)
+        y = conv(_WIDENING * self.features, name="conv2")(y, train=train)
+        if self.project:
+            x = self.ops.average_pool(x, self.strides)
+            x = conv(_WIDENING * self.features, name="short")(x, train=train)
+        return nn.relu(x + y)
+
+
 class ResNetVdDet(nn.Module):
     """The detector's backbone.
 
     Attributes:
         ops: the platform's operations.
         depths: blocks in each of the four stages.
+        bottleneck: of 1x1, 3x3 and 1x1 convolutions, four times as wide.
     """
 
     ops: Ops
     depths: tuple[int, ...] = RESNET18
+    bottleneck: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32, of 64, 128, 256 and 512 channels."""
+        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32, of 64 to 512 channels, or four times so."""
         x = _stem(images, self.ops, strides=(2, 2), train=train)
-        return _stages(x, self.ops, depths=self.depths, strides=(2, 2), train=train)
+        block = Bottleneck if self.bottleneck else BasicBlock
+        return _stages(x, self.ops, depths=self.depths, strides=(2, 2), block=block, train=train)
 
 
 class ResNetVdText(nn.Module):
@@ -83,7 +116,7 @@ class ResNetVdText(nn.Module):
 
 
 def _stem(images: jax.Array, ops: Ops, *, strides: Strides, train: bool) -> jax.Array:
-    """Three convolutions, the first with `strides`, and 3x3 max pooling of stride 2; called inside a backbone."""
+    """Apply three convolutions, the first with `strides`, and 3x3 max pooling of stride 2; called inside a backbone."""
     x = images
     for i, width in enumerate(STEM_WIDTHS, start=1):
         reduce = strides if i == 1 else (1, 1)
@@ -91,12 +124,20 @@ def _stem(images: jax.Array, ops: Ops, *, strides: Strides, train: bool) -> jax.
     return ops.max_pool_3x3(x)
 
 
-def _stages(x: jax.Array, ops: Ops, *, depths: tuple[int, ...], strides: Strides, train: bool) -> tuple[jax.Array, ...]:
-    """Every stage's output; all stages but the first reduce by `strides`. Called inside a backbone."""
+def _stages(
+    x: jax.Array,
+    ops: Ops,
+    *,
+    depths: tuple[int, ...],
+    strides: Strides,
+    train: bool,
+    block: type[BasicBlock] | type[Bottleneck] = BasicBlock,
+) -> tuple[jax.Array, ...]:
+    """Return every stage's output; all stages but the first reduce by `strides`. Called inside a backbone."""
     maps = []
     for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
         for i in range(depth):
             reduce = strides if stage > 0 and i == 0 else (1, 1)
-            x = BasicBlock(width, ops, strides=reduce, project=i == 0, name=f"block_{stage}_{i}")(x, train=train)
+            x = block(width, ops, strides=reduce, project=i == 0, name=f"block_{stage}_{i}")(x, train=train)
         maps.append(x)
     return tuple(maps)

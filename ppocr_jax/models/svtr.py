@@ -1,0 +1,246 @@
+"""PP-OCRv3's recognizer, SVTR-LCNet, and the attention head that guides its training (arXiv 2206.03001, section 3).
+
+The lines are 48 pixels high and a frame stands for 8 columns. Backbone -> a few global self-attention blocks -> CTC
+head. In guided training of CTC (GTC) the backbone learns from the attention head alone, whose gradients are better
+behaved; the CTC branch learns from what the backbone gives it. At inference the attention head is not there.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from ppocr_jax.models.crnn import CTCHead
+from ppocr_jax.models.layers import ConvBN, Linear, kaiming_uniform, uniform
+from ppocr_jax.models.ops import Ops
+from ppocr_jax.models.pp_lcnet import LCNetRec
+
+_DROPOUT = 0.1  # of attention weights, projections, MLPs and the guide's predictions: PaddleOCR release/2.6
+_small_normal = nn.initializers.truncated_normal(0.02)
+
+
+class Dropout(nn.Module):
+    """Zero a share of the values in training, where `apply` is given a random key named "dropout"; else do nothing."""
+
+    rate: float = _DROPOUT
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return nn.Dropout(self.rate, deterministic=not (train and self.has_rng("dropout")))(x)
+
+
+class GlobalMixing(nn.Module):
+    """Multi-head self-attention over all frames.
+
+    Attributes:
+        heads: of equal width.
+    """
+
+    heads: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, T, C) -> (B, T, C)."""
+        batch, frames, channels = x.shape
+        width = channels // self.heads
+        qkv = Linear(3 * channels, init=_small_normal, name="qkv")(x)
+        # (B, T, 3 heads width) -> three of (B, heads, T, width)
+        query, key, value = qkv.reshape(batch, frames, 3, self.heads, width).transpose(2, 0, 3, 1, 4)
+        weights = nn.softmax(query / math.sqrt(width) @ key.swapaxes(2, 3), axis=-1)
+        mixed = Dropout()(weights, train=train) @ value
+        joined = mixed.transpose(0, 2, 1, 3).reshape(batch, frames, channels)
+        return Dropout()(Linear(channels, init=_small_normal, name="proj")(joined), train=train)
+
+
+class MixingBlock(nn.Module):
+    """Transformer block: x + attention(norm(x)), then x + MLP(norm(x)), the MLP twice as wide inside."""
+
+    heads: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, T, C) -> (B, T, C)."""
+        norm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)
+        x = x + GlobalMixing(self.heads, name="mixer")(norm(name="norm1")(x), train=train)
+        y = nn.swish(Linear(2 * x.shape[-1], init=_small_normal, name="fc1")(norm(name="norm2")(x)))
+        y = Linear(x.shape[-1], init=_small_normal, name="fc2")(Dropout()(y, train=train))
+        return x + Dropout()(y, train=train)
+
+
+class SVTREncoder(nn.Module):
+    """Convolutions to a few channels, mixing blocks, back, and the input beside the result: PP-OCRv3's light SVTR.
+
+    Attributes:
+        ops: the platform's operations.
+        hidden: channels inside the blocks.
+        depth: blocks.
+        heads: of each block's attention.
+        features: output channels.
+    """
+
+    ops: Ops
+    hidden: int = 120
+    depth: int = 2
+    heads: int = 8
+    features: int = 64
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, 1, T, C) -> (B, T, features)."""
+        channels = x.shape[-1]
+        conv = partial(ConvBN, ops=self.ops, activation=nn.swish, init=kaiming_uniform)
+        y = conv(channels // 8, kernel=3, name="conv1")(x, train=train)
+        y = conv(self.hidden, name="conv2")(y, train=train).squeeze(1)
+        for i in range(self.depth):
+            y = MixingBlock(self.heads, name=f"block_{i}")(y, train=train)
+        y = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name="norm")(y)[:, None]
+        y = conv(channels, name="conv3")(y, train=train)
+        y = conv(channels // 8, kernel=3, name="conv4")(jnp.concatenate([x, y], axis=-1), train=train)
+        return conv(self.features, name="conv5")(y, train=train).squeeze(1)
+
+
+class ForwardLSTM(nn.Module):
+    """Two LSTM layers from left to right, from zero states; gates and initialization as in `BiLSTMLayer`.
+
+    Attributes:
+        hidden: width.
+        dropout: between the layers.
+    """
+
+    hidden: int
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """(B, T, C) -> (B, T, hidden)."""
+        init = uniform(1 / math.sqrt(self.hidden))
+        for i in range(2):
+            kernel = self.param(f"input_kernel_{i}", init, (x.shape[-1], 4 * self.hidden))
+            recurrent = self.param(f"recurrent_kernel_{i}", init, (self.hidden, 4 * self.hidden))
+            input_bias, recurrent_bias = (
+                self.param(f"{name}_bias_{i}", init, (4 * self.hidden,)) for name in ("input", "recurrent")
+            )
+            x = _lstm(x @ kernel + input_bias + recurrent_bias, recurrent)
+            x = Dropout(self.dropout)(x, train=train) if i == 0 else x
+        return x
+
+
+def _lstm(gates: jax.Array, recurrent: jax.Array) -> jax.Array:
+    """Run one layer over what the inputs give its gates: (B, T, 4H) -> (B, T, H)."""
+
+    def step(carry: tuple[jax.Array, jax.Array], gate: jax.Array):
+        h, c = carry
+        i, f, g, o = jnp.split(gate + h @ recurrent, 4, axis=-1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        h = nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    zero = jnp.zeros((gates.shape[0], recurrent.shape[0]), gates.dtype)
+    _, outputs = lax.scan(step, (zero, zero), gates.swapaxes(0, 1))
+    return outputs.swapaxes(0, 1)
+
+
+class AttentionGuide(nn.Module):
+    """The attention head of SAR (arXiv 1811.00751), with the true text as the decoder's input: for training alone.
+
+    An LSTM reads the frames from left to right and gives one vector for the whole line; a decoder LSTM starts from it
+    and, before each character, looks at the frames by additive attention.
+
+    Classes are the K of CTC without the blank (so one less than CTC's numbers), then unknown, begin-or-end, padding.
+
+    Attributes:
+        num_classes: K, blank included.
+        ops: the platform's operations.
+        width: of the LSTMs, the embedding and the attention.
+    """
+
+    num_classes: int
+    ops: Ops
+    width: int = 512
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
+        """Say at each place of a label which character comes next.
+
+        Args:
+            x: (B, 1, T, C), the backbone's output.
+            labels: (B, L) of CTC classes, padded with 0.
+            train: drop some of what the predictions are made of.
+
+        Returns:
+            Logits (B, L + 1, K + 1); the last class ends the text.
+        """
+        sequence = x.squeeze(1)
+        whole = ForwardLSTM(self.width, dropout=_DROPOUT, name="encoder")(sequence, train=train)[:, -1]
+        whole = Linear(self.width, name="whole")(whole)
+
+        begin, padding = self.num_classes, self.num_classes + 1
+        given = jnp.where(labels > 0, labels - 1, padding)
+        given = jnp.concatenate([jnp.full_like(given[:, :1], begin), given], axis=1)
+        table = self.param("embedding", nn.initializers.xavier_uniform(), (self.num_classes + 2, self.width))
+        inputs = jnp.concatenate([whole[:, None], table[given] * (given != padding)[..., None]], axis=1)
+        decoded = ForwardLSTM(self.width, name="decoder")(inputs, train=train)[:, 1:]
+
+        kernel_shape = (3, 3, x.shape[-1], self.width)
+        kernel = self.param("key_kernel", kaiming_uniform(9 * x.shape[-1]), kernel_shape)
+        key = self.ops.conv(x, kernel, (1, 1)).squeeze(1) + self.param("key_bias", nn.initializers.zeros, (self.width,))
+        query = Linear(self.width, name="query")(decoded)
+        scores = Linear(1, name="score")(jnp.tanh(query[:, :, None] + key[:, None])).squeeze(-1)
+        seen = nn.softmax(scores, axis=-1) @ sequence
+        every = jnp.broadcast_to(whole[:, None], decoded.shape)
+        joined = jnp.concatenate([decoded, seen, every], axis=-1)
+        return Dropout()(Linear(self.num_classes + 1, name="prediction")(joined), train=train)
+
+
+class SVTRLCNet(nn.Module):
+    """PP-OCRv3's recognizer.
+
+    Attributes:
+        num_classes: K, blank included.
+        ops: the platform's operations.
+        scale: backbone width multiplier.
+        hidden: channels of the encoder's blocks.
+        guided: train the backbone by an attention head, and let none of CTC's gradient into it.
+    """
+
+    num_classes: int
+    ops: Ops
+    scale: float = 0.5
+    hidden: int = 120
+    guided: bool = False
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool, labels: jax.Array | None = None) -> dict[str, jax.Array]:
+        """Read a batch of line pictures.
+
+        Args:
+            images: (B, 48, W, 3) float32, normalized; W a multiple of 8.
+            train: use batch statistics, and dropout where there is a random key named "dropout".
+            labels: (B, L) CTC classes, padded with 0: what a guided network is told in training.
+
+        Returns:
+            `logits` (B, W/8, K); `backbone` (B, W/8, C); `neck` and `features`, both what the head's layer takes
+            (B, W/8, 64); in eval mode `probabilities` (B, W/8, K); in guided training `guide_logits`, see
+            `AttentionGuide`.
+
+        Raises:
+            ValueError: a guided network is trained without labels.
+        """
+        maps = LCNetRec(self.ops, scale=self.scale, tall=True, name="backbone")(images, train=train)
+        outputs = {"backbone": maps.squeeze(1)}
+        if self.guided and (train or self.is_initializing()):
+            if labels is None and not self.is_initializing():
+                raise ValueError("guided training needs the labels: model.apply(..., labels=labels)")
+            told = jnp.zeros((maps.shape[0], 1), jnp.int32) if labels is None else labels
+            guide = AttentionGuide(self.num_classes, self.ops, name="guide")
+            outputs["guide_logits"] = guide(maps, told, train=train)
+            maps = lax.stop_gradient(maps)
+        neck = SVTREncoder(self.ops, hidden=self.hidden, name="neck")(maps, train=train)
+        features, logits = CTCHead(self.num_classes, name="head")(neck)
+        outputs |= {"logits": logits, "features": features, "neck": neck}
+        return outputs if train else {**outputs, "probabilities": nn.softmax(logits)}
