@@ -14,7 +14,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.export.onnx import export_onnx
-from ppocr_jax.export.parity import PARITY_SHAPES, ParityRow, check_parity, parity_report
+from ppocr_jax.export.parity import ParityRow, check_parity, parity_report, parity_shapes
 from ppocr_jax.inference.model_folder import METADATA_FILE, ModelFolder, load_model_folder, write_model_json
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.training.network import TrainedNetwork
@@ -49,7 +49,7 @@ def export_to_folder(
     model = _model_folder(folder, name)
     reports: dict[str, list[ParityRow]] = {}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
-        for network in networks:
+        for network in (network.for_reading() for network in networks):
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
@@ -68,7 +68,7 @@ def _model_folder(folder: Path, name: str | None) -> ModelFolder:
 def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
     path = folder / f"{network.task}.onnx"
     export_onnx(network, path)
-    rows = parity_report(path, network.compiled(), PARITY_SHAPES[network.task])
+    rows = parity_report(path, network.compiled(), parity_shapes(network.spec))
     check_parity(rows, path.name)
     weights = path.with_suffix(".safetensors")
     save_safetensors(weights, network.variables, metadata=weights_metadata(network))

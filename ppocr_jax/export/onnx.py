@@ -21,9 +21,9 @@ INPUT_NAME = "images"
 OUTPUT_NAME = "probability"
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
-# The detector halves its input five times, the recognizer the width twice: with sizes that are only known to be
-# multiples, every shape inside is exact.
-_TRACED_SIZE = {"det": ("32*h", "32*w"), "rec": (None, "4*w"), "cls": (None, None)}
+# The detector halves its input five times, the recognizer the width two or three times: with sizes that are only known
+# to be multiples, every shape inside is exact.
+_TRACED_SIZE = {"det": ("32*h", "32*w"), "rec": (None, "8*w"), "cls": (None, None)}
 _DIMENSIONS = {
     "det": (("batch", 3, "height", "width"), ("batch", "height", "width")),
     "rec": (("batch", 3, None, "width"), ("batch", "time", None)),
@@ -35,7 +35,7 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file.
 
     Input "images": float32 (batch, 3, height, width), normalized as the file's metadata says. Output "probability":
-    (batch, height, width) for a detector, (batch, width / 4, classes) for a recognizer, (batch, 2) for a classifier.
+    (batch, height, width) for a detector, (batch, frames, classes) for a recognizer, (batch, 2) for a classifier.
 
     Args:
         network: the network.

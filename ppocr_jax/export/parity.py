@@ -10,6 +10,7 @@ import numpy as np
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.model_folder import NetworkSpec
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that is allowed."""
@@ -21,6 +22,12 @@ PARITY_SHAPES: dict[str, tuple[Shape, ...]] = {
     "cls": ((1, 48, 192, 3), (3, 48, 192, 3), (6, 48, 192, 3)),
     "rec": ((1, 32, 320, 3), (2, 32, 100, 3), (3, 32, 160, 3)),
 }
+
+
+def parity_shapes(spec: NetworkSpec) -> tuple[Shape, ...]:
+    """Return the shapes of `PARITY_SHAPES` at the height that a network of lines reads."""
+    height = getattr(spec, "height", None)
+    return tuple((batch, height or rows, width, 3) for batch, rows, width, _ in PARITY_SHAPES[spec.task])
 
 
 class ParityError(UserError):

@@ -161,7 +161,7 @@ class AttentionGuide(nn.Module):
 
     num_classes: int
     ops: Ops
-    width: int = 512
+    width: int
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
@@ -206,6 +206,7 @@ class SVTRLCNet(nn.Module):
         scale: backbone width multiplier.
         hidden: channels of the encoder's blocks.
         guided: train the backbone by an attention head, and let none of CTC's gradient into it.
+        guide_width: of that head's LSTMs, embedding and attention.
     """
 
     num_classes: int
@@ -213,6 +214,7 @@ class SVTRLCNet(nn.Module):
     scale: float = 0.5
     hidden: int = 120
     guided: bool = False
+    guide_width: int = 512
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool, labels: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -237,7 +239,7 @@ class SVTRLCNet(nn.Module):
             if labels is None and not self.is_initializing():
                 raise ValueError("guided training needs the labels: model.apply(..., labels=labels)")
             told = jnp.zeros((maps.shape[0], 1), jnp.int32) if labels is None else labels
-            guide = AttentionGuide(self.num_classes, self.ops, name="guide")
+            guide = AttentionGuide(self.num_classes, self.ops, self.guide_width, name="guide")
             outputs["guide_logits"] = guide(maps, told, train=train)
             maps = lax.stop_gradient(maps)
         neck = SVTREncoder(self.ops, hidden=self.hidden, name="neck")(maps, train=train)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -42,6 +42,15 @@ class TrainedNetwork:
     def task(self) -> str:
         """The task: "det", "cls" or "rec"."""
         return self.spec.task
+
+    def for_reading(self) -> TrainedNetwork:
+        """Return it without the head that guides a recognizer's training, which is many times the rest's size."""
+        if not self.spec.options.get("guided"):
+            return self
+        params = {name: tree for name, tree in self.variables["params"].items() if name != "guide"}
+        options = {name: value for name, value in self.spec.options.items() if name not in ("guided", "guide_width")}
+        spec = replace(self.spec, options=options)
+        return replace(self, spec=spec, variables={**self.variables, "params": params})
 
     def function(self, ops: Ops | None = None) -> Callable[[jax.Array], jax.Array]:
         """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""

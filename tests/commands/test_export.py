@@ -17,7 +17,9 @@ def weights(tmp_path_factory):
 
 
 def test_exports_and_reports(weights, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(model_folder, "PARITY_SHAPES", {"cls": [(1, 48, 192, 3)]})  # each shape is compiled: seconds
+    monkeypatch.setattr(
+        model_folder, "parity_shapes", lambda spec: [(1, 48, 192, 3)]
+    )  # each shape is compiled: seconds
     folder = tmp_path / "new" / "model"
     assert main(["export", str(weights), "--output", str(folder), "--name", "mine"]) == 0
     lines = capsys.readouterr().out.splitlines()

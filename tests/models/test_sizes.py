@@ -8,6 +8,7 @@ from flax import traverse_util
 
 from ppocr_jax.models import MODELS, build_model
 from ppocr_jax.models.ops import native_ops
+from ppocr_jax.models.size import network_size
 from tests.models.reference import NETWORKS, description, model_and_shapes
 
 # Trainable values of backbone, neck and head; batch norm statistics.
@@ -49,6 +50,40 @@ def test_recognizers_give_a_frame_every_four_pixels(name):
         ("logits", "features", "backbone", "neck", "probabilities"), (2, 18)
     )
     assert outputs["logits"].shape[2] == 11
+
+
+# Options, picture, parameters and multiplications with addition, from running the reference implementation.
+READING = {
+    "db_mobilenet_v3": ({}, (640, 640), 559_977, 1.912e9),
+    "db_resnet18": ({}, (960, 960), 12_199_969, 60.49e9),
+    "crnn_lcnet": ({"num_classes": 6625}, (32, 320), 2_066_433, 521.8e6),
+    "crnn_mobilenet_v3": ({"num_classes": 6625}, (32, 320), 1_081_377, 123.8e6),
+    "crnn_resnet34": ({"num_classes": 6625}, (32, 320), 27_860_673, 11.37e9),
+    "direction_mobilenet_v3": ({}, (48, 192), 129_356, 16.3e6),
+}
+
+
+@pytest.mark.parametrize("name", READING)
+def test_cost_of_a_picture(name):
+    options, size, parameters, macs = READING[name]
+    found = network_size(build_model(name, ops=native_ops, **options), size)
+    assert found.parameters == parameters
+    assert found.macs == pytest.approx(macs, rel=1e-3)
+
+
+def test_sizes_of_pp_ocr_v3():
+    """Its published files: 12.4 MB with the program for the recognizer, 124 MB for the teacher."""
+    teacher = network_size(build_model("db_lk_pan", ops=native_ops), (960, 960))
+    assert 4 * (teacher.parameters + teacher.statistics) / 2**20 == pytest.approx(124, rel=0.02)
+    plain, guided = (
+        network_size(build_model("svtr_lcnet", num_classes=6625, ops=native_ops, guided=guided), (48, 320))
+        for guided in (False, True)
+    )
+    assert plain._replace(training_only=0) == guided._replace(training_only=0)
+    assert plain.training_only == 0
+    # A product by hand, as a check of the counter: FC of 64 to 6625 for each of 40 frames.
+    other = network_size(build_model("svtr_lcnet", num_classes=6626, ops=native_ops), (48, 320))
+    assert other.macs - plain.macs == 64 * 40
 
 
 def test_widths_are_options():
