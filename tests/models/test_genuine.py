@@ -18,8 +18,8 @@ from PIL import Image
 
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import cpu_ops
-from tests.genuine import genuine_file
 from tests.helpers import QUICK_COMPILE
+from tests.released import release_or_skip
 
 onnx = pytest.importorskip("onnx")
 
@@ -107,9 +107,9 @@ def placed(kind, name, leaf, array):
 
 
 @cache
-def model_and_variables(network, file, **options):
+def model_and_variables(network, file):
     layers = DETECTOR if network == "db_rse_fpn" else RECOGNIZER
-    found = arrays_by_kind(genuine_file(file))
+    found = arrays_by_kind(file)
     assert {kind: len(rows) for kind, rows in found.items()} == {kind: len(names) for kind, names in layers.items()}
     variables: dict[str, dict[str, np.ndarray]] = {"params": {}, "batch_stats": {}}
     for kind, names in layers.items():
@@ -117,8 +117,7 @@ def model_and_variables(network, file, **options):
             for leaf, array in row.items():
                 collection, path, value = placed(kind, name, leaf, array)
                 variables[collection][path] = value
-    if network == "svtr_lcnet":
-        options["num_classes"] = variables["params"]["head/fc/bias"].size
+    options = {"num_classes": variables["params"]["head/fc/bias"].size} if network == "svtr_lcnet" else {}
     model = build_model(network, ops=cpu_ops, **options)
     nested = {name: traverse_util.unflatten_dict(flat, sep="/") for name, flat in variables.items()}
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 32, 64, 3), np.float32), train=False))
@@ -134,22 +133,22 @@ def both(network, file, images):
     import onnxruntime
 
     model, variables = model_and_variables(network, file)
-    session = onnxruntime.InferenceSession(genuine_file(file), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (theirs,) = session.run(None, {session.get_inputs()[0].name: images.transpose(0, 3, 1, 2)})
     ours = jax.jit(lambda v, x: outputs_of(model, v, x), compiler_options=QUICK_COMPILE)(variables, images)
     return ours, theirs
 
 
-@pytest.mark.parametrize("language", ["ch", "en"])
-def test_detector(language):
-    ours, theirs = both("db_rse_fpn", f"{language}_PP-OCRv3_det_infer.onnx", PAGE)
+@pytest.mark.parametrize("release", ["ppocr-v3", "ppocr-v3-en"])
+def test_detector(release):
+    ours, theirs = both("db_rse_fpn", release_or_skip(release)["det"], PAGE)
     assert (theirs > 0.3).mean() > 0.02, "a map without text would show nothing"
     np.testing.assert_allclose(ours["probability"], theirs[:, 0], atol=1e-4)
 
 
-@pytest.mark.parametrize("language", ["ch", "en", "japan"])
-def test_recognizer(language):
-    ours, theirs = both("svtr_lcnet", f"{language}_PP-OCRv3_rec_infer.onnx", LINE)
+@pytest.mark.parametrize("release", ["ppocr-v3", "ppocr-v3-en", "ppocr-v3-japan"])
+def test_recognizer(release):
+    ours, theirs = both("svtr_lcnet", release_or_skip(release)["rec"], LINE)
     assert theirs.shape[1] == 320 // 8
     assert (theirs.argmax(-1) > 0).sum() > 5, "a line of blanks would show nothing"
     np.testing.assert_allclose(ours["probabilities"], theirs, atol=1e-4)
