@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ppocr_jax.synth import background, composer, degrade
-from ppocr_jax.synth.canvas import PageCanvas, View
+from ppocr_jax.synth.canvas import CanvasView, PageCanvas
 from ppocr_jax.synth.fonts import FontFace, find_fonts
 from ppocr_jax.synth.glyphs import Lettering
 
@@ -104,7 +104,7 @@ def form(faces: Sequence[FontFace]) -> np.ndarray:
     rng = np.random.default_rng(11)
     size = (860, 1130)
     turn = cv2.getRotationMatrix2D((430, 565), 0.7, 1.0)
-    view = View(np.vstack([turn, [0, 0, 1]]), size)
+    view = CanvasView(np.vstack([turn, [0, 0, 1]]), size[::-1])
     canvas = PageCanvas(background.paper(rng, np.full(3, 246.0), size[1], size[0]), np.full(3, 28.0), view)
     printed, typed = (
         _choose(faces, "liberation sans$|arimo regular|dejavu sans$"),
@@ -208,13 +208,13 @@ def _choose(faces: Sequence[FontFace], pattern: str) -> FontFace:
     return faces[0]
 
 
-def _view(sheet: tuple[int, int], corners: list[tuple[int, int]], size: tuple[int, int]) -> View:
+def _view(sheet: tuple[int, int], corners: list[tuple[int, int]], size: tuple[int, int]) -> CanvasView:
     """The view in which the corners of a (width, height) `sheet` are seen at `corners`."""
     import cv2
 
     width, height = sheet
     flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    return View(cv2.getPerspectiveTransform(flat, np.array(corners, np.float32)), size)
+    return CanvasView(cv2.getPerspectiveTransform(flat, np.array(corners, np.float32)), size[::-1])
 
 
 def _shadowed(ground: np.ndarray, corners: list[tuple[int, int]]) -> np.ndarray:

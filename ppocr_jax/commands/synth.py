@@ -159,7 +159,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
         materials = {
             "charset": charset,
             "fonts": _fonts(args.fonts, charset),
-            "corpus": _corpus(args.corpus, args.seed),
+            "corpus": _corpus(args.corpus, charset, args.seed),
             "backgrounds": _backgrounds(args.backgrounds),
         }
         if args.kind == "det":
@@ -203,13 +203,13 @@ def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
     return photos
 
 
-def _corpus(paths: Sequence[Path], seed: int) -> Corpus:
+def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
     """The texts of files and of the .txt files in folders; invented ones where no path is given."""
     from ppocr_jax.synth.corpus import Corpus
 
     if not paths:
         try:
-            return Corpus.from_faker(seed=seed)
+            return Corpus.invented(charset, seed=seed)
         except ModuleNotFoundError as error:
             raise UserError("name text files with --corpus, or `pip install faker` for invented texts") from error
     files: list[Path] = []

@@ -1,4 +1,4 @@
-"""A page being drawn."""
+"""A page being drawn: ground, ink, and the text lines with their quads and those of their words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ppocr_jax.synth.glyphs import Lettering, advances, column_advances, draw_column, draw_text, extent_of
+from ppocr_jax.synth.glyphs import (
+    Lettering,
+    advances,
+    column_advances,
+    draw_column,
+    draw_segments,
+    draw_text,
+    extent_of,
+)
 from ppocr_jax.synth.warp import Placement, Tilt, project, shape_matrix, wave_of
 
 Box = tuple[float, float, float, float]
+Color = tuple[int, int, int]
 # Room between the ink and the quad, relative to the text's height: hand-drawn boxes hug the text like that.
 _QUAD_MARGIN = 0.06
 _WORD = re.compile(r"\S+")
@@ -36,7 +45,7 @@ class LineSetting:
     """How a line was drawn, in pixels of the layer that it was drawn on.
 
     Attributes:
-        lettering: how it is set.
+        lettering: how it is set; None for the digits of a display, which are one word.
         x: where the advance of its first character begins.
         baseline: y of the base line.
         box: what holds the whole line; no word's box leaves it.
@@ -45,7 +54,7 @@ class LineSetting:
         column: whether it is a column of upright characters, which lies on its side in the layer; see `draw_column`.
     """
 
-    lettering: Lettering
+    lettering: Lettering | None
     x: float
     baseline: float
     box: Box
@@ -99,8 +108,10 @@ def corners_of(box: Box) -> np.ndarray:
 def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
     """(box, text) of every word, on the layer; a bent word's box holds its crests."""
     lettering, baseline, line = setting.lettering, setting.baseline, setting.box
+    if lettering is None:
+        return [(line, text)]
     if setting.column:
-        return _column_word_boxes(text, setting)
+        return _column_word_boxes(text, lettering, setting)
     font = lettering.face.at(lettering.size)
     starts, _ = advances(text, lettering)
     boxes = []
@@ -115,9 +126,9 @@ def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
     return boxes
 
 
-def _column_word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
+def _column_word_boxes(text: str, lettering: Lettering, setting: LineSetting) -> list[tuple[Box, str]]:
     left, top, right, bottom = setting.box
-    starts, ends = column_advances(text, setting.lettering)
+    starts, ends = column_advances(text, lettering)
     boxes = []
     for match in _WORD.finditer(text):
         begin, end = setting.x + float(starts[match.start()]), setting.x + float(ends[match.end() - 1])
@@ -135,12 +146,12 @@ def _wave_range(wave: tuple[float, float, float], x0: float, x1: float) -> tuple
 
 
 @dataclass(frozen=True)
-class View:
+class CanvasView:
     """How a canvas is seen.
 
     Attributes:
         homography: (3, 3) canvas pixels (x, y, 1) to picture pixels.
-        size: (width, height) of the picture.
+        size: (height, width) of the picture.
     """
 
     homography: np.ndarray
@@ -148,20 +159,21 @@ class View:
 
     def visible_part(self, width: float, height: float) -> Box:
         """An upright box of a canvas of `width` x `height` all of which is seen, up to a small turn and perspective."""
-        frame = np.array([(0, 0), (self.size[0], 0), self.size, (0, self.size[1])], np.float64)
+        height_seen, width_seen = self.size
+        frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
         return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
 
     def sees(self, corners: np.ndarray) -> bool:
         """Whether all `corners` (n, 2), of the canvas, are inside the picture."""
         seen = project(self.homography, corners)
-        return bool((seen >= 1).all() and (seen <= np.array(self.size) - 2).all())
+        return bool((seen >= 1).all() and (seen <= (self.size[1] - 2, self.size[0] - 2)).all())
 
 
 class PageCanvas:
     """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
 
-    def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: View):
+    def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: CanvasView):
         """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a color of its own."""
         from PIL import Image, ImageDraw
 
@@ -251,7 +263,7 @@ class PageCanvas:
             return None
         (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
         box = (float(x0), float(y0), float(x1), float(y1))
-        layer = Placement(move, wave, (self.width, self.height)).mask(ink.mask)
+        layer = Placement(move, wave, (self.height, self.width)).mask(ink.mask)
         if outline is not None:
             thick = max(2, lettering.size // 12)
             self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))
@@ -262,6 +274,31 @@ class PageCanvas:
         to_picture = self.view.homography @ move
         self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave, column))
         return box
+
+    def segments(
+        self, x: float, baseline: float, text: str, size: int, *, color: Color, thickness: float
+    ) -> Box | None:
+        """Draw what a display of seven segments shows, from `x` on, if there is room for all of it.
+
+        Returns:
+            The box of the line on the canvas, or None where nothing was drawn.
+        """
+        from PIL import Image
+
+        ink = draw_segments(text, size, thickness=thickness, ghost=0, margin=1)
+        left, top = round(x), round(baseline - ink.baseline)
+        height, width = ink.mask.shape
+        box = (left + ink.box[0] - 1, top + ink.box[1] - 1, left + ink.box[2] + 1, top + ink.box[3] + 1)
+        if not self.is_free(box):
+            return None
+        self.tint(box, color)
+        self._ink.paste(255, (left, top, left + width, top + height), Image.fromarray(ink.mask))
+        self._note(box, text, LineSetting(None, x, baseline, box, self.view.homography))
+        return box
+
+    def tint(self, box: Box, color: Color) -> None:
+        """Give the ink in `box` another color."""
+        self._draw_tint.rectangle(box, fill=color)
 
     def is_free(self, box: Box) -> bool:
         """Whether `box` is visible and on no other text line."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.synth.canvas import PageCanvas, fitting, scaled
+from ppocr_jax.synth.canvas import Color, PageCanvas, fitting, scaled
 from ppocr_jax.synth.corpus import Corpus, in_charset
 from ppocr_jax.synth.glyphs import Lettering, measure
 from ppocr_jax.synth.languages import Language
@@ -27,6 +27,7 @@ class Composer:
         left, right: the column's sides on the canvas.
         y: base line of the next line.
         leading: from one base line to the next.
+        ruled: share of texts that are underlined or struck through.
     """
 
     rng: np.random.Generator
@@ -39,6 +40,7 @@ class Composer:
     right: float
     y: float
     leading: float
+    ruled: float = 0.0
 
     @property
     def width(self) -> float:
@@ -62,7 +64,17 @@ class Composer:
         lettering = self.lettering if scale == 1 else scaled(self.lettering, scale)
         text = "".join([c for c in in_charset(text, self.charset) if c in lettering.face.characters])
         text = fitting(text, lettering, self.width if room is None else room)
-        self.canvas.text(x, self.y, text.strip(), lettering, anchor=anchor, color=color)
+        box = self.canvas.text(x, self.y, text.strip(), lettering, anchor=anchor, color=color)
+        if box is not None and self.ruled and self.rng.random() < self.ruled:
+            # Below the letters, or through the middle of the small ones.
+            y = self.y + lettering.size * (0.13 if self.rng.random() < 0.65 else -0.26)
+            self.canvas.mark("line", [box[0], y, box[2], y], width=max(1, lettering.size // 16))
+
+    def near_ground(self, reach: float) -> Color:
+        """Return a color at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
+        ground, _ = self.canvas.ground_color((0, 0, self.canvas.width, self.canvas.height))
+        values = np.clip(ground + self.rng.uniform(-reach, reach), 0, 255)
+        return tuple(int(v) for v in values)  # type: ignore[return-value]
 
     def next(self, lines: float = 1.0) -> None:
         self.y += lines * self.leading

@@ -15,6 +15,17 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.synth.phrases import amount, digits, phrase, pick
 
 _LONGEST_ENTRY_BYTES = 2048
+# Faker's, of the languages that the charset `latin` has all letters of.
+_LATIN_LOCALES = (
+    *("en_US", "en_GB", "de_DE", "de_AT", "fr_FR", "fr_CH", "es_ES", "es_MX", "it_IT", "pt_PT", "pt_BR", "nl_NL"),
+    *("sv_SE", "da_DK", "no_NO", "fi_FI", "pl_PL", "cs_CZ", "sk_SK", "hu_HU", "hr_HR", "sl_SI", "ro_RO", "et_EE"),
+    *("lv_LV", "lt_LT", "tr_TR", "sq_AL", "ga_IE", "es_CA"),
+)
+_LATIN_WORD_LISTS = (
+    *("ngerman", "french", "spanish", "italian", "portuguese", "dutch", "swedish", "danish", "polish", "catalan"),
+    *("norsk", "brazilian", "american-english"),
+)
+_MOST_WORD_LISTS = 6
 _FIRST_CJK = "\u2e80"
 _HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
@@ -59,6 +70,20 @@ class Corpus:
         fake.seed_instance(seed)
         makers = (fake.name, fake.company, fake.street_address, fake.city, fake.job, fake.word, fake.sentence)
         return cls(entries=tuple(makers[i % len(makers)]() for i in range(count)))
+
+    @classmethod
+    def invented(cls, charset: Charset, *, seed: int = 0) -> Corpus:
+        """Return texts for a charset: of the languages of Europe where it has their letters, else English.
+
+        Entries of Faker's locales, 600 of each, and word lists of this machine (Debian's wgerman, wfrench ...).
+        """
+        if not writes_latin(charset):
+            return cls.from_faker(seed=seed)
+        entries = [text for locale in _LATIN_LOCALES for text in cls.from_faker([locale], seed=seed, count=600).entries]
+        folder, names = Path("/usr/share/dict"), _LATIN_WORD_LISTS
+        # A list counts as much as all the entries, so only part of the draws may go to lists.
+        lists = tuple(str(folder / name) for name in names if (folder / name).is_file())
+        return cls(files=lists[:_MOST_WORD_LISTS], entries=tuple(entries))
 
     def entry(self, rng: np.random.Generator) -> str:
         """One entry as it stands; an invented string when the corpus has none."""
@@ -108,6 +133,11 @@ class Corpus:
         if rng.random() < 0.06:
             text = _with_punctuation(rng, text)
         return in_charset(text, charset)
+
+
+def writes_latin(charset: Charset) -> bool:
+    """Return whether Europe's languages can be written with it; German, Spanish, Polish and Turkish stand for all."""
+    return all(c in charset for c in "ßñłğ")
 
 
 def writes_chinese(charset: Charset) -> bool:

@@ -1,4 +1,4 @@
-"""Receipts."""
+"""Receipts, forms, tables, letters and articles, as a `Composer` writes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def form(page: Composer) -> None:
     page.line(page.words(6, 36).upper(), anchor=pick(rng, "lmm"), scale=float(rng.uniform(1.1, 2.0)))
     page.next(0.6)
     while page.has_room:
-        (_fields, _fields, _table, _table, paragraph, check_boxes_section)[int(rng.integers(6))](page)
+        (_fields, _fields, _small_table, _small_table, paragraph, check_boxes_section)[int(rng.integers(6))](page)
         page.next(float(rng.uniform(0.4, 1.6)))
 
 
@@ -53,32 +53,57 @@ def _fields(page: Composer) -> None:
         page.next(float(rng.uniform(1.0, 1.5)))
 
 
-def _table(page: Composer) -> None:
-    """A table with all, some or no rules."""
+def tables(page: Composer) -> None:
+    """Write large tables one below the other: price lists, timetables, statements, most of them ruled all over."""
+    rng = page.rng
+    while page.has_room:
+        page.line(page.words(6, 36), anchor=pick(rng, "llm"), scale=float(rng.choice((1.0, 1.2, 1.5))))
+        page.next(0.4)
+        rows, columns = int(rng.integers(5, 26)), int(rng.integers(3, 8))
+        _table(page, rows, columns, ruled=rng.random() < 0.75, shaded=rng.random() < 0.4)
+        page.next(float(rng.uniform(0.4, 1.6)))
+
+
+def _small_table(page: Composer) -> None:
+    """Write a table with all, some or no rules."""
+    rng = page.rng
+    _table(page, int(rng.integers(2, 9)), int(rng.integers(2, 6)), ruled=False, shaded=rng.random() < 0.15)
+
+
+def _table(page: Composer, rows: int, columns: int, *, ruled: bool, shaded: bool) -> None:
+    """Write a table; `ruled` on all sides of all cells, else as it comes; `shaded` in its head or every other row."""
     rng, size = page.rng, page.lettering.size
-    rows, columns = int(rng.integers(2, 9)), int(rng.integers(2, 6))
     weights = rng.uniform(0.6, 2.0, columns)
     edges = page.left + np.concatenate([[0], np.cumsum(weights)]) / weights.sum() * page.width
     height, top = page.leading * float(rng.uniform(1.0, 1.6)), page.y - page.leading * 0.8
-    vertical, horizontal, level = rng.random() < 0.6, rng.random() < 0.75, int(rng.integers(120, 256))
-    makers = (lambda _: page.words(2, 20), phrases.amount, phrases.number, page.language.date, phrases.code)
+    vertical, horizontal = ruled or rng.random() < 0.6, ruled or rng.random() < 0.75
+    level, rule = int(rng.integers(120, 256)), max(1, round(size * float(rng.choice((0.04, 0.07, 0.12)))))
+    makers = (
+        *(lambda _: page.words(2, 20), phrases.amount, phrases.number, page.language.date, phrases.code),
+        *(phrases.comma_amount, phrases.time, page.language.goods),
+    )
+    if shaded:
+        color, every = page.near_ground(45), rng.random() < 0.5
+        for row in range(0, rows if every else 1, 2):
+            y = top + row * height
+            page.canvas.mark("rectangle", [page.left, y, page.right, y + height], width=0, color=color)
     kinds = [int(rng.integers(len(makers))) for _ in range(columns)]
     for row in range(rows):
         page.y = top + height * (row + 0.5) + 0.35 * size
         for column in range(columns):
             room = edges[column + 1] - edges[column] - size
             text = page.choice(page.language.words["form_words"], room) if row == 0 else makers[kinds[column]](rng)
-            if kinds[column] in (1, 2):
+            if kinds[column] in (1, 2, 5):
                 page.at(edges[column + 1] - 0.4 * size, text, anchor="r", room=room)
             else:
                 page.at(edges[column] + 0.4 * size, text, room=room)
         if horizontal:
             y = top + row * height
-            page.canvas.mark("line", [page.left, y, page.right, y], level=level)
+            page.canvas.mark("line", [page.left, y, page.right, y], width=rule, level=level)
     bottom = top + rows * height
-    page.canvas.mark("line", [page.left, bottom, page.right, bottom], level=level)
+    page.canvas.mark("line", [page.left, bottom, page.right, bottom], width=rule, level=level)
     for x in edges if vertical else []:
-        page.canvas.mark("line", [x, top, x, bottom], level=level)
+        page.canvas.mark("line", [x, top, x, bottom], width=rule, level=level)
     page.y = bottom + page.leading
 
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ppocr_jax.synth.fonts import FontFace
 from ppocr_jax.synth.glyphs import InkedText
+from ppocr_jax.synth.phrases import pick, word_lists
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
+_WATERMARK_EM = 48
 # Between colors that have to be told apart.
 _MIN_GAP = 70.0
 
@@ -41,6 +44,21 @@ def outline(
     color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
     around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
     return _laid(_laid(ground, around, color), opacity, ink)
+
+
+def black_edge(
+    rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
+) -> np.ndarray:
+    """Light letters with a black edge, as subtitles have them; sometimes a soft one, sometimes with a shadow."""
+    import cv2
+
+    reach = text_height * rng.uniform(0.05, 0.12)
+    edge = _grown(opacity, reach)
+    if rng.random() < 0.4:
+        edge = cv2.GaussianBlur(edge, (0, 0), max(0.5, 0.4 * reach))
+    if rng.random() < 0.3:
+        edge = np.maximum(edge, _shifted(edge, reach, reach))
+    return _laid(_laid(ground, edge, np.full(3, rng.uniform(0, 25), np.float32)), opacity, ink)
 
 
 def hollow(
@@ -86,6 +104,7 @@ Finish = Callable[[np.random.Generator, np.ndarray, np.ndarray, np.ndarray, floa
 FINISHES: dict[str, Finish] = {
     "plain": plain,
     "outline": outline,
+    "black edge": black_edge,
     "hollow": hollow,
     "emboss": emboss,
     "engrave": engrave,
@@ -170,7 +189,8 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
 
     Args:
         rng: chooses widths and distances.
-        kind: "underline", "box", "side" (an upright rule) or "band" (a printed bar that leaves the text blank).
+        kind: "underline", "strike" (one or two rules through the text), "box", "side" (an upright rule) or "band" (a
+            printed bar that leaves the text blank).
         ink: the drawn line.
     """
     import cv2
@@ -187,12 +207,36 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
         y = max(int(ink.baseline), bottom - height // 6) + gap // 2 + width
         ends = left - int(rng.integers(0, gap + 1)), right + int(rng.integers(0, gap + 1))
         cv2.line(mask, (ends[0], y), (ends[1], y), level, width)
+    elif kind == "strike":
+        # Thin enough to be read under: through the middle of small letters, or two rules.
+        width = max(1, round(height * float(rng.uniform(0.03, 0.07))))
+        middle = ink.baseline - height * float(rng.uniform(0.25, 0.4))
+        for y in (middle,) if rng.random() < 0.8 else (middle - 1.5 * width, middle + 1.5 * width):
+            cv2.line(mask, (left - gap // 2, round(y)), (right + gap // 2, round(y)), level, width)
     elif kind == "box":
         cv2.rectangle(mask, (left - gap - width, top - gap), (right + gap + width, bottom + gap), level, width)
     else:
         x = left - gap - width if rng.random() < 0.5 else right + gap + width
         cv2.line(mask, (x, 0), (x, mask.shape[0]), level, width)
     return mask
+
+
+def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width: int, size: float) -> np.ndarray:
+    """Return (height, width) uint8: a word of a watermark in large letters, turned, over and over."""
+    import cv2
+    from PIL import Image, ImageDraw
+
+    words = [w for name in ("chinese", "english") for w in word_lists(name)["watermarks"] if face.covers(w)]
+    font = face.at(_WATERMARK_EM)
+    text = pick(rng, words) if words else "0"
+    tile = Image.new("L", (int(font.getlength(text)) + 2 * _WATERMARK_EM, 3 * _WATERMARK_EM))
+    ImageDraw.Draw(tile).text((_WATERMARK_EM, 2 * _WATERMARK_EM), text, 255, font, "ls")
+    angle = float(np.deg2rad(rng.choice((rng.uniform(-50, 50), rng.normal(0, 4)))))
+    scale = size / _WATERMARK_EM
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    move = np.array([[cos, -sin, rng.uniform(-0.5, 1) * width], [sin, cos, rng.uniform(-0.5, 1) * height]])
+    # The tile repeats, so the word is seen wherever the picture is.
+    return cv2.warpAffine(np.asarray(tile), move, (width, height), borderMode=cv2.BORDER_WRAP)
 
 
 def _band(rng: np.random.Generator, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

@@ -268,7 +268,7 @@ def digest_of(module_file: str) -> str:
 
 
 # Share of typewriter faces and of common families; the rest comes from all families alike.
-_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35)}
+_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35), "code": (0.85, 0.1)}
 # What most printers, offices and shops use, and metric or visual twins of it.
 _COMMON = re.compile(
     r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
@@ -300,7 +300,10 @@ class FontPicker:
         return bool(self._wide)
 
     def pick(self, rng: np.random.Generator, kind: str, *, wide: bool = False) -> FontFace:
-        """A face for a line of `kind`; with `wide` one that has ideographs, if there is any."""
+        """Return a face for a line of `kind`, "receipt", "document", "scene" or "code".
+
+        With `wide` it is one that has ideographs, if there is any.
+        """
         if wide and self._wide:
             return self._wide[int(rng.integers(len(self._wide)))]
         monospaced, common = _FAMILY_SHARES[kind]

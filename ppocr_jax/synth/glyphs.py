@@ -286,6 +286,77 @@ _SPACE_EM = 0.5
 _NARROW_EM = 0.95
 
 
+# Segments of a display, clockwise from the upper one, the middle one last: which of them each character lights.
+_SEGMENTS = {
+    **{"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc"},
+    **{"8": "abcdefg", "9": "abcdfg", "-": "g"},
+}
+# Ends of the segments in a cell of width 1 and height 2.
+_SEGMENT_ENDS = {
+    "a": ((0, 0), (1, 0)),
+    "b": ((1, 0), (1, 1)),
+    "c": ((1, 1), (1, 2)),
+    "d": ((0, 2), (1, 2)),
+    "e": ((0, 1), (0, 2)),
+    "f": ((0, 0), (0, 1)),
+    "g": ((0, 1), (1, 1)),
+}
+SEGMENT_CHARACTERS = frozenset("0123456789-.:")
+
+
+def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin: int) -> InkedText:
+    """Draw `text`, digits with "-", "." and ":", as a display of seven segments shows it.
+
+    Args:
+        text: characters of `SEGMENT_CHARACTERS`.
+        size: height of a digit in pixels.
+        thickness: of a segment, relative to `size`.
+        ghost: opacity of the segments that are not lit, 0 to 255.
+        margin: pixels of room on each side.
+
+    Raises:
+        ValueError: `text` is blank or holds another character.
+    """
+    import cv2
+
+    if not text or not SEGMENT_CHARACTERS.issuperset(text):
+        raise ValueError(f"a display of seven segments cannot show {text!r}")
+    half, width, gap = thickness * size / 2, 0.5 * size, 0.2 * size
+    advance = [width + gap if c in _SEGMENTS else 0.22 * size for c in text]
+    starts = margin + np.concatenate([[0.0], np.cumsum(advance)])
+    mask = np.zeros((size + 2 * margin, int(starts[-1]) + margin + 1), np.uint8)
+
+    def fill(points: list[tuple[float, float]], level: int) -> None:
+        # OpenCV takes the last bits of integers as fractions: 1/16 pixel.
+        cv2.fillPoly(mask, [np.round(np.array(points) * 16).astype(np.int32)], level, cv2.LINE_AA, 4)
+
+    for character, x in zip(text, starts, strict=False):
+        if character not in _SEGMENTS:
+            for y in (0.3, 0.7) if character == ":" else (1 - thickness / 2,):
+                left, top = x + half, margin + y * size - half
+                fill(
+                    [(left, top), (left + 2 * half, top), (left + 2 * half, top + 2 * half), (left, top + 2 * half)],
+                    255,
+                )
+            continue
+        for lit in (False, True):
+            for name, ((x0, y0), (x1, y1)) in _SEGMENT_ENDS.items():
+                if (name in _SEGMENTS[character]) is not lit or not (lit or ghost):
+                    continue
+                ends = np.array([(x0, y0), (x1, y1)]) * (width - 2 * half, size / 2 - half) + (x + half, margin + half)
+                along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+                across = along[::-1] * half
+                # A hexagon that ends in points, a little apart from its neighbors.
+                inner = [ends[0] + along * 1.2 * half, ends[1] - along * 1.2 * half]
+                tips = [ends[0] + along * 0.2 * half, ends[1] - along * 0.2 * half]
+                points = [tips[0], inner[0] + across, inner[1] + across, tips[1], inner[1] - across, inner[0] - across]
+                fill([(float(px), float(py)) for px, py in points], 255 if lit else ghost)
+    lit_columns = np.flatnonzero((mask > ghost).any(axis=0))
+    box = (float(lit_columns[0]), float(margin), float(lit_columns[-1] + 1), float(margin + size))
+    middles = [x + (width / 2 if c in _SEGMENTS else 2 * half) for c, x in zip(text, starts, strict=False)]
+    return InkedText(mask, box, np.array(middles, np.float32), float(margin + size))
+
+
 def can_be_column(text: str) -> bool:
     """Whether a line is ever written from top to bottom: two characters or more, most of them ideographs."""
     return len(text) > 1 and wide_share(text) >= 0.5

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from ppocr_jax.charset import Charset
 from ppocr_jax.synth import phrases
+from ppocr_jax.synth.corpus import writes_chinese, writes_latin
 from ppocr_jax.synth.phrases import Phrase, amount, code, digits, pick, word_lists
 
 
@@ -35,6 +38,11 @@ class Language:
     currencies: tuple[str, ...]
     between: str = " "
     wide: bool = False
+
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """Characters of its words, which a face for it should have; none for a language of thousands."""
+        return frozenset() if self.wide else frozenset("".join(w for words in self.words.values() for w in words))
 
 
 def _pick(rng: np.random.Generator, name: str) -> str:
@@ -141,3 +149,88 @@ CHINESE = Language(
     between="",
     wide=True,
 )
+
+
+def _european(name: str, *, day_first: str, street_first: bool = True) -> Language:
+    """Return a language of Europe from `resources/<name>.txt`.
+
+    Args:
+        name: of the file.
+        day_first: how a date in words is written, with {day}, {month} and {year}.
+        street_first: whether a street's name comes before the house number.
+    """
+    words = word_lists(name)
+
+    def address(rng: np.random.Generator) -> str:
+        street, house = pick(rng, words["streets"]), str(int(rng.integers(1, 200)))
+        city = pick(rng, words["cities"])
+        return (
+            f"{street} {house}" if street_first else f"{house}, {street}",
+            f"{digits(rng, 4, 5)} {city}",
+            f"{city}, {street} {house}",
+            f"{pick(rng, words['goods'])} & {pick(rng, words['goods'])}",
+        )[int(rng.integers(4))]
+
+    def goods(rng: np.random.Generator) -> str:
+        article = " ".join(pick(rng, words["goods"]) for _ in range(int(rng.integers(1, 3))))
+        size = f"{digits(rng, 1, 3).lstrip('0') or '5'} {pick(rng, ('g', 'kg', 'ml', 'l', 'cl', 'cm'))}"
+        return (article, article, f"{article} {size}", f"{digits(rng, 3, 6)} {article}")[int(rng.integers(4))]
+
+    def date(rng: np.random.Generator) -> str:
+        day, month, year = int(rng.integers(1, 29)), int(rng.integers(12)), int(rng.integers(1970, 2031))
+        return (
+            day_first.format(day=day, month=words["months"][month], year=year),
+            f"{day:02}.{month + 1:02}.{year}",
+            f"{day}.{month + 1}.{year}",
+            f"{day:02}/{month + 1:02}/{year}",
+            f"{year}-{month + 1:02}-{day:02}",
+        )[int(rng.integers(5))]
+
+    def labeled_code(rng: np.random.Generator) -> str:
+        return pick(rng, words["receipt_fields"]) + pick(rng, (": ", " ", " : ")) + code(rng)
+
+    def phrase(rng: np.random.Generator) -> str:
+        lists = ("receipt_sums", "form_words", "sign_words", "receipt_closings")
+        makers = (date, goods, address, labeled_code, phrases.comma_amount)
+        if rng.random() < 0.3:
+            return phrases.phrase(rng)
+        if rng.random() < 0.4:
+            return pick(rng, words[lists[int(rng.integers(len(lists)))]])
+        return makers[int(rng.integers(len(makers)))](rng)
+
+    heads = tuple((words["form_words"][i], words["receipt_fields"][i], words["receipt_sums"][i]) for i in range(4))
+    return Language(address, goods, date, labeled_code, phrase, words, heads, ("", "", "", "€", "€ "))
+
+
+EUROPEAN = (
+    _european("german", day_first="{day}. {month} {year}"),
+    _european("french", day_first="{day} {month} {year}", street_first=False),
+    _european("spanish", day_first="{day} de {month} de {year}"),
+    _european("italian", day_first="{day} {month} {year}"),
+    _european("portuguese", day_first="{day} de {month} de {year}"),
+    _european("dutch", day_first="{day} {month} {year}"),
+    _european("swedish", day_first="{day} {month} {year}"),
+    _european("danish", day_first="{day}. {month} {year}"),
+    _european("finnish", day_first="{day}. {month}ta {year}"),
+    _european("polish", day_first="{day} {month} {year}"),
+    _european("czech", day_first="{day}. {month} {year}"),
+    _european("hungarian", day_first="{year}. {month} {day}."),
+    _european("romanian", day_first="{day} {month} {year}"),
+    _european("turkish", day_first="{day} {month} {year}"),
+    _european("baltic", day_first="{year} m. {month} {day} d."),
+    _european("balkan", day_first="{day}. {month} {year}."),
+)
+"""Languages in Latin letters; "baltic" and "balkan" hold those of several countries, Norwegian is with Danish."""
+
+# Of the pages that are drawn for a charset with their characters.
+_CHINESE_PAGES = 0.85
+_EUROPEAN_PAGES = 0.75
+
+
+def page_language(rng: np.random.Generator, charset: Charset, *, wide: bool) -> Language:
+    """Return the language of a page; Chinese only where there are faces with ideographs, as `wide` says."""
+    if wide and writes_chinese(charset) and rng.random() < _CHINESE_PAGES:
+        return CHINESE
+    if writes_latin(charset) and rng.random() < _EUROPEAN_PAGES:
+        return EUROPEAN[int(rng.integers(len(EUROPEAN)))]
+    return ENGLISH

@@ -1,4 +1,4 @@
-"""Text lines."""
+"""Pictures of single text lines, as a detector cuts them out of receipts, forms, photographs and screens."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.synth import background
-from ppocr_jax.synth.corpus import Corpus
+from ppocr_jax.synth.corpus import Corpus, in_charset
 from ppocr_jax.synth.degrade import degrade, degrade_ink
-from ppocr_jax.synth.effects import draw_rules, finished, two_color_ink
+from ppocr_jax.synth.effects import LUMINANCE, draw_rules, finished, two_color_ink, watermark_mask
 from ppocr_jax.synth.fonts import FontFace, FontPicker, is_wide
 from ppocr_jax.synth.glyphs import (
+    SEGMENT_CHARACTERS,
     InkedText,
     Lettering,
     can_be_column,
     draw_column,
+    draw_segments,
     draw_text,
     enlarge_dots,
     mean_advance,
     planned_size,
     wide_share,
 )
-from ppocr_jax.synth.style import LineStyle, random_style
+from ppocr_jax.synth.phrases import display_text, source_code
+from ppocr_jax.synth.style import KINDS, LineStyle, random_style
 from ppocr_jax.synth.warp import Tilt, extent, place
 
 INK_HEIGHT_EM = 0.78
@@ -37,21 +40,25 @@ _GOOD_RATIO = (0.75, 1.36)
 # Few sizes, so that few fonts are loaded; the placement scales what lies between.
 _FONT_SIZES = (13, 17, 22, 29, 39, 52, 70, 88)
 _MIN_IDEOGRAPH_DOTS = 20
+# Of lines on screens, those that are of a program, a command or a path.
+_CODE_ON_SCREENS = 0.5
 
 
 class LineTexts:
     """Texts of a corpus in the characters of a charset, with faces that draw them. Immutable and picklable."""
 
     def __init__(self, *, charset: Charset, fonts: Sequence[FontFace], corpus: Corpus):
-        """Raises ValueError: no font is given, or the charset has nothing that the fonts can draw."""
+        """Raise ValueError if no font is given, or the charset has nothing that the fonts can draw."""
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
         self.ideographs = any(is_wide(c) for c in charset.characters)
+        self.displays = all(c in charset for c in SEGMENT_CHARACTERS)
 
     def choose(self, rng: np.random.Generator, style: LineStyle, wanted: float) -> tuple[str, Lettering]:
-        """A text and its lettering whose natural width / height comes near `wanted`."""
-        face = self._fonts.pick(rng, style.kind)
+        """Return a text and its lettering whose natural width / height comes near `wanted`."""
+        code = style.kind == "screen" and rng.random() < _CODE_ON_SCREENS
+        face = self._fonts.pick(rng, "code" if code else KINDS[style.kind].fonts)
         lettering = Lettering(face, _font_size(style), style.tracking, style.space_scale, 0.0, bool(style.dots))
         if not style.dots:
             lettering = replace(lettering, stroke=style.stroke * lettering.size)
@@ -59,7 +66,8 @@ class LineTexts:
         count = INK_HEIGHT_EM * lettering.size * wanted / pitch
         for _ in range(_ATTEMPTS):
             most = min(max(round(count), 1), _MAX_CHARACTERS)
-            text = self._corpus.sample(rng, self._charset, (round(0.8 * most), round(1.2 * most)))
+            text = in_charset(source_code(rng), self._charset) if code else ""
+            text = text or self._corpus.sample(rng, self._charset, (round(0.8 * most), round(1.2 * most)))
             text, face = self._fonts.drawable(rng, text, face)
             lettering = _for_script(text, replace(lettering, face=face))
             text, ratio = _shortened(text, lettering, wanted)
@@ -68,8 +76,22 @@ class LineTexts:
             count = len(text) * ratio
         return text, lettering
 
+    def digits(self, rng: np.random.Generator, style: LineStyle, wanted: float) -> tuple[str, InkedText]:
+        """Return what a display of seven segments shows, in about the `wanted` width / height, and the drawn line."""
+        size = _font_size(style)
+        texts = [display_text(rng) for _ in range(6)]
+        # A digit is about .7 of its height wide, see `draw_segments`.
+        text = min(texts, key=lambda t: abs(0.7 * sum(c.isdigit() for c in t) - wanted))
+        ghost = int(rng.uniform(8, 40)) if rng.random() < 0.3 else 0
+        thickness = float(rng.uniform(0.1, 0.17))
+        return text, draw_segments(text, size, thickness=thickness, ghost=ghost, margin=size // 2)
+
+    def face(self, rng: np.random.Generator) -> FontFace:
+        """Return any face, for what is not text."""
+        return self._fonts.pick(rng, "document")
+
     def neighbor(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
-        """A line beside one of `text`, about as long; "" when the face lacks one of its characters."""
+        """Return a line beside one of `text`, about as long; "" when the face lacks one of its characters."""
         other = self._corpus.sample(rng, self._charset, (min(3, len(text)), max(3, len(text))))
         return other if face.covers(other) else ""
 
@@ -181,21 +203,27 @@ class LineGenerator:
         """The line, as by a call, and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
         rng = np.random.default_rng((seed, index))
         style = random_style(rng, ideographs=self._texts.ideographs)
+        if style.kind == "display" and not self._texts.displays:
+            style = replace(style, kind="screen")
         target = min(max(math.exp(rng.normal(1.4, 0.85)), 0.5), 25.0) if aspect is None else _log_uniform(rng, aspect)
         style = _leveled(style, target)
-        text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
-        column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
-        ink = self._ink(rng, style, text, lettering, column=column)
+        column = False
+        if style.kind == "display":
+            text, ink = self._texts.digits(rng, style, _text_aspect(style, target))
+        else:
+            text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
+            column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
+            ink = self._ink(rng, style, text, lettering, column=column)
         tilt, margins = _fitted(style, ink, target, least=COLUMN_ASPECT + _ROUNDING if column else 0.0)
         placement = place(ink, tilt, height=style.height, fill=style.fill, margins=margins, lift=style.lift)
         text_height = style.fill * style.height
         detail = text_height * (1 - (1 - _IDEOGRAPH_DETAIL) * wide_share(text))
-        opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=style.kind)
+        opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=KINDS[style.kind].seen_as)
         picture = self._paint(rng, style, opacity)
         middle = (ink.box[1] + ink.box[3]) / 2
         centers = placement.points(np.stack([ink.centers, np.full(len(text), middle)], axis=1))[:, 0]
         centers = np.clip(centers, 0, picture.shape[1] - 1).astype(np.float32)
-        return LineSample(degrade(rng, picture, detail, kind=style.kind), text, centers), opacity
+        return LineSample(degrade(rng, picture, detail, kind=KINDS[style.kind].seen_as), text, centers), opacity
 
     def _ink(
         self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering, *, column: bool
@@ -216,7 +244,12 @@ class LineGenerator:
             ink = two_color_ink(rng, ink, style.paper_color, height, width)
         alpha = opacity * np.float32(style.opacity / 255)
         text_height = style.fill * style.height
-        return finished(rng, style.finish, self._ground(rng, style, height, width), alpha, ink, text_height)
+        ground = self._ground(rng, style, height, width)
+        if style.watermark:
+            gap = float((style.ink_color - style.paper_color) @ LUMINANCE)
+            mark = watermark_mask(rng, self._texts.face(rng), height, width, float(rng.uniform(1.2, 4)) * text_height)
+            ground += (mark * np.float32(rng.uniform(0.06, 0.25) * gap / 255))[..., None]
+        return finished(rng, style.finish, ground, alpha, ink, text_height)
 
     def _ground(self, rng: np.random.Generator, style: LineStyle, height: int, width: int) -> np.ndarray:
         """(height, width, 3) float32."""

@@ -1,35 +1,76 @@
-"""Pages."""
+"""Whole pictures with text and the quads of their lines: receipts, forms, letters, screenshots, signs and others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.synth import background, composer, documents, scenes, screens
-from ppocr_jax.synth.canvas import PageCanvas, PageLine, View
-from ppocr_jax.synth.composer import Composer
-from ppocr_jax.synth.corpus import Corpus, writes_chinese
+from ppocr_jax.synth import background, documents, scenes, screens
+from ppocr_jax.synth.canvas import CanvasView, PageCanvas, PageLine
+from ppocr_jax.synth.composer import Composer, paper_holes, pen_stroke, stamp
+from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.degrade import degrade, degrade_ink
+from ppocr_jax.synth.effects import LUMINANCE, watermark_mask
 from ppocr_jax.synth.fonts import FontFace, FontPicker
 from ppocr_jax.synth.glyphs import Lettering
-from ppocr_jax.synth.languages import CHINESE, ENGLISH
-from ppocr_jax.synth.style import muted_color, random_colors
+from ppocr_jax.synth.languages import Language, page_language
+from ppocr_jax.synth.style import KINDS, muted_color, random_colors
 
-PAGE_KINDS = ("receipt", "form", "letter", "screenshot", "sign")
-_KIND_PROBABILITIES = (0.44, 0.18, 0.1, 0.08, 0.2)
-_LINE_KIND = {"receipt": "receipt", "form": "document", "letter": "document", "screenshot": "document", "sign": "scene"}
-# A screen is no paper: what happens to its pictures is what happens to photographs of signs.
-_SEEN_AS = _LINE_KIND | {"screenshot": "scene"}
-# Median and spread (of the logarithm) of the pixels per em of ordinary lines, in a picture of 640 pixels.
-_EM = {"receipt": (19, 0.3), "form": (16, 0.3), "letter": (16, 0.3), "screenshot": (15, 0.25), "sign": (20, 0.3)}
+Writer = Callable[[Composer, FontPicker], None]
+
+
+@dataclass(frozen=True)
+class _PageKind:
+    """How pages of a kind are drawn.
+
+    Attributes:
+        share: of all pages.
+        look: key of `style.KINDS`: colors, and what happens to the picture.
+        fonts: whose faces it is set in, see `FontPicker.pick`.
+        em: median and spread (of the logarithm) of the pixels per em of ordinary lines, in a picture of 640 pixels.
+        write: fills the page.
+        on_paper: it is a sheet that lies somewhere; others fill the picture.
+        watermark: share with large faint letters under the text, which are no text of the page.
+    """
+
+    share: float
+    look: str
+    fonts: str
+    em: tuple[float, float]
+    write: Writer
+    on_paper: bool = False
+    watermark: float = 0.0
+
+
+def _alone(write: Callable[[Composer], None]) -> Writer:
+    """A writer that needs no faces but the page's own."""
+    return lambda page, fonts: write(page)
+
+
+_KINDS = {
+    "receipt": _PageKind(0.34, "receipt", "receipt", (19, 0.3), _alone(documents.receipt), True, 0.02),
+    "form": _PageKind(0.14, "document", "document", (16, 0.3), _alone(documents.form), True, 0.1),
+    "table": _PageKind(0.07, "document", "document", (14, 0.25), _alone(documents.tables), True, 0.06),
+    "letter": _PageKind(0.1, "document", "document", (16, 0.3), _alone(documents.letter), True, 0.1),
+    "screenshot": _PageKind(0.07, "screen", "document", (15, 0.25), _alone(screens.screenshot), watermark=0.05),
+    "code": _PageKind(0.04, "screen", "code", (15, 0.2), _alone(screens.editor)),
+    "sign": _PageKind(0.14, "scene", "scene", (20, 0.3), scenes.signs),
+    "poster": _PageKind(0.05, "scene", "scene", (20, 0.3), scenes.posters),
+    "subtitle": _PageKind(0.03, "subtitle", "document", (27, 0.3), scenes.subtitles),
+    "display": _PageKind(0.02, "scene", "document", (18, 0.3), _alone(scenes.displays)),
+}
+PAGE_KINDS = tuple(_KINDS)
 _SMALLEST_EM = 10
-_DARK_SCREENS = 0.3
-_CHINESE_PAGES = 0.85  # of those drawn for a charset with Chinese
+# Faces tried until one has all letters of the page's language.
+_FACE_TRIES = 8
+# Sheets of paper that lie in the picture at a slant, up to half a quarter turn, and how large they are then: sheets
+# whose diagonal fits are seen whole.
+_SLANTED = 0.05
+_SLANTED_SIZE = 0.68
 
 
 @dataclass(frozen=True)
@@ -55,18 +96,17 @@ class PageGenerator:
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
-        self._chinese = writes_chinese(charset) and self._fonts.has_wide
         self._photos = background.photo_paths(backgrounds)
 
     def __call__(
         self, seed: int, index: int, *, size: tuple[int, int] = (640, 640), kind: str | None = None
     ) -> PageSample:
-        """Picture number `index` of `seed`.
+        """Draw picture number `index` of `seed`.
 
         Args:
             seed: number of the series.
             index: number in the series.
-            size: (width, height) of the picture in pixels.
+            size: (height, width) of the picture in pixels.
             kind: one of `PAGE_KINDS`; random when None.
 
         Raises:
@@ -75,39 +115,55 @@ class PageGenerator:
         if kind is not None and kind not in PAGE_KINDS:
             raise ValueError(f"kind must be one of {PAGE_KINDS}, not {kind!r}")
         rng = np.random.default_rng((seed, index))
-        drawn = PAGE_KINDS[int(rng.choice(len(PAGE_KINDS), p=_KIND_PROBABILITIES))]
+        drawn = PAGE_KINDS[int(rng.choice(len(PAGE_KINDS), p=_PROBABILITIES))]
         kind = kind or drawn
-        em = self._em(rng, kind, size)
-        on_paper = kind in ("receipt", "form", "letter")
-        view, (width, height) = paper_view(rng, size, narrow=kind == "receipt") if on_paper else (_straight(size), size)
-        paper, ink_color = random_colors(rng, _LINE_KIND[kind])
-        if kind == "screenshot" and rng.random() < _DARK_SCREENS:
-            paper, ink_color = ink_color, paper
-        canvas = PageCanvas(self._ground(rng, kind, paper, height, width), ink_color, view)
-        self._fill(rng, kind, canvas, em)
-        picture = self._seen(rng, canvas, em, on_paper)
-        return PageSample(degrade(rng, picture, float(em), kind=_SEEN_AS[kind]), tuple(canvas.lines))
+        entry = _KINDS[kind]
+        median, spread = entry.em
+        em = max(_SMALLEST_EM, round(median * min(size) / 640 * float(np.exp(rng.normal(0, spread)))))
+        if entry.on_paper:
+            view, (height, width) = paper_view(rng, size, narrow=kind == "receipt")
+        else:
+            view, (height, width) = CanvasView(np.eye(3), size), size
+        paper, ink_color = random_colors(rng, entry.look)
+        language = page_language(rng, self._charset, wide=self._fonts.has_wide)
+        face = self._face(rng, entry.fonts, language)
+        ground = self._ground(rng, kind, paper, height, width)
+        if rng.random() < entry.watermark:
+            gap = float((ink_color - paper) @ LUMINANCE)
+            mark = watermark_mask(rng, face, height, width, float(rng.uniform(1.5, 8)) * em)
+            ground += (mark * np.float32(rng.uniform(0.06, 0.22) * gap / 255))[..., None]
+        canvas = PageCanvas(ground, ink_color, view)
+        self._fill(rng, entry, canvas, Lettering(face, em), language)
+        picture = self._seen(rng, canvas, em, entry.on_paper)
+        return PageSample(degrade(rng, picture, float(em), kind=KINDS[entry.look].seen_as), tuple(canvas.lines))
 
-    def _em(self, rng: np.random.Generator, kind: str, size: tuple[int, int]) -> int:
-        median, spread = _EM[kind]
-        scale = min(size) / 640
-        return max(_SMALLEST_EM, round(median * scale * float(np.exp(rng.normal(0, spread)))))
+    def _face(self, rng: np.random.Generator, fonts: str, language: Language) -> FontFace:
+        """Return a face for the page, one with all letters of its language if a few draws find one."""
+        letters = language.letters & set(self._charset.characters)
+        for _ in range(_FACE_TRIES):
+            face = self._fonts.pick(rng, fonts, wide=language.wide)
+            if letters <= face.characters:
+                break
+        return face
 
     def _ground(self, rng: np.random.Generator, kind: str, color: np.ndarray, height: int, width: int) -> np.ndarray:
-        if kind == "screenshot":
+        """Return (height, width, 3) float32."""
+        if kind in ("screenshot", "code"):
             return background.flat(color, height, width)
-        if kind == "sign":
-            if self._photos and rng.random() < 0.75:
+        if kind in ("sign", "subtitle", "poster", "display"):
+            photos = {"sign": 0.75, "subtitle": 0.8, "poster": 0.25, "display": 0.2}[kind]
+            if self._photos and rng.random() < photos:
                 return background.photo_crop(rng, self._photos, height, width)
-            if rng.random() < 0.2:
+            if kind == "sign" and rng.random() < 0.2:
                 return background.bricks(rng, height, width)
-            return background.gradient(rng, color, height, width)
+            draw = (background.gradient, background.plaster)[int(kind != "sign" and rng.random() < 0.4)]
+            return draw(rng, color, height, width)
         return background.paper(rng, color, height, width)
 
-    def _fill(self, rng: np.random.Generator, kind: str, canvas: PageCanvas, em: int) -> None:
-        language = CHINESE if self._chinese and rng.random() < _CHINESE_PAGES else ENGLISH
-        face = self._fonts.pick(rng, _LINE_KIND[kind], wide=language.wide)
-        dots = kind == "receipt" and rng.random() < 0.3
+    def _fill(
+        self, rng: np.random.Generator, entry: _PageKind, canvas: PageCanvas, lettering: Lettering, language: Language
+    ) -> None:
+        em, dots = lettering.size, entry.look == "receipt" and rng.random() < 0.3
         stroke = em * float(rng.uniform(0.01, 0.03)) if rng.random() < 0.15 else 0.0
         margin = float(rng.uniform(0.3, 3)) * em
         left, top, right, _ = canvas.view.visible_part(canvas.width, canvas.height)
@@ -117,39 +173,35 @@ class PageGenerator:
             charset=self._charset,
             corpus=self._corpus,
             language=language,
-            lettering=Lettering(face, em, stroke=stroke, pixelated=dots),
+            lettering=Lettering(lettering.face, em, stroke=stroke, pixelated=dots),
             left=left + margin,
             right=right - margin,
             y=top + float(rng.uniform(1.2, 4)) * em,
             leading=float(rng.uniform(1.1, 1.7)) * em,
+            ruled=float(rng.uniform(0.02, 0.12)) if rng.random() < 0.25 else 0.0,
         )
-        writers: dict[str, Callable[[Composer], None]] = {
-            "receipt": documents.receipt,
-            "form": documents.form,
-            "letter": documents.letter,
-            "screenshot": screens.screenshot,
-            "sign": partial(scenes.signs, fonts=self._fonts),
-        }
-        writers[kind](page)
-        if kind in ("receipt", "form", "letter"):
-            _add_marks(rng, canvas, em)
+        entry.write(page, self._fonts)
+        if entry.on_paper:
+            for draw, probability in ((pen_stroke, 0.25), (stamp, 0.08), (paper_holes, 0.06)):
+                if rng.random() < probability:
+                    draw(rng, canvas, em)
 
     def _seen(self, rng: np.random.Generator, canvas: PageCanvas, em: int, on_paper: bool) -> np.ndarray:
-        """The canvas joined, and seen through its view on a table or in a scanner."""
+        """Return the canvas joined, and seen through its view on a table or in a scanner."""
         import cv2
 
         ink = degrade_ink(rng, canvas.ink(), float(em)) if on_paper else canvas.ink()
         sheet = canvas.joined(ink, float(rng.uniform(0.75, 1.0)))
         if not on_paper:
             return sheet
-        width, height = canvas.view.size
+        height, width = canvas.view.size
         picture = np.clip(self._table(rng, height, width), 0, 255).astype(np.uint8)
         return cv2.warpPerspective(
             sheet, canvas.view.homography, (width, height), picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
         )
 
     def _table(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-        """What a sheet of paper lies on."""
+        """Return what a sheet of paper lies on, (height, width, 3)."""
         kind = rng.random()
         if kind < 0.3 and self._photos:
             return background.photo_crop(rng, self._photos, height, width)
@@ -160,33 +212,30 @@ class PageGenerator:
         return background.paper(rng, muted_color(rng), height, width)
 
 
-def _straight(size: tuple[int, int]) -> View:
-    return View(np.eye(3), size)
+_PROBABILITIES = np.array([entry.share for entry in _KINDS.values()]) / sum(entry.share for entry in _KINDS.values())
 
 
-def _add_marks(rng: np.random.Generator, canvas: PageCanvas, em: int) -> None:
-    for draw, probability in ((composer.pen_stroke, 0.25), (composer.stamp, 0.08), (composer.paper_holes, 0.06)):
-        if rng.random() < probability:
-            draw(rng, canvas, em)
-
-
-def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool) -> tuple[View, tuple[int, int]]:
-    """A view of a sheet and the (width, height) of the sheet in canvas pixels.
+def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool) -> tuple[CanvasView, tuple[int, int]]:
+    """Return a view of a sheet of paper and the sheet's (height, width) in canvas pixels.
 
     Most sheets fill the picture or stick out of it; the others show what they lie on. Scale is about 1.
 
     Args:
         rng: random generator.
-        size: (width, height) of the picture.
+        size: (height, width) of the picture.
         narrow: a strip like a receipt rather than a page.
     """
-    width, height = size
+    height, width = size
     share = rng.uniform(0.5, 1.0) if narrow else rng.uniform(0.85, 1.05)
-    sheet_w, sheet_h = round(width * share), round(height * rng.uniform(0.9, 1.15))
+    sheet_h, sheet_w = round(height * rng.uniform(0.9, 1.15)), round(width * share)
     if rng.random() < 0.35:
-        sheet_w, sheet_h = round(width * 1.04), round(height * 1.04)
-    turn = rng.normal(0, 1.2) if rng.random() < 0.85 else rng.normal(0, 6)
-    angle = np.deg2rad(np.clip(turn, -14, 14))
+        sheet_h, sheet_w = round(height * 1.04), round(width * 1.04)
+    if rng.random() < _SLANTED:
+        sheet_h, sheet_w = round(_SLANTED_SIZE * height), round(_SLANTED_SIZE * width * share)
+        angle = np.deg2rad(rng.uniform(-45, 45))
+    else:
+        turn = rng.normal(0, 1.2) if rng.random() < 0.85 else rng.normal(0, 6)
+        angle = np.deg2rad(np.clip(turn, -14, 14))
     cos, sin = np.cos(angle), np.sin(angle)
     rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
     to_center = np.array([[1, 0, -sheet_w / 2], [0, 1, -sheet_h / 2], [0, 0, 1.0]])
@@ -194,7 +243,7 @@ def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool)
     x = width / 2 + rng.uniform(-0.9, 0.9) * abs(slack_x)
     y = height / 2 + rng.uniform(-0.9, 0.9) * abs(slack_y)
     to_picture = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
-    view = np.eye(3)
+    perspective = np.eye(3)
     if rng.random() < 0.35:
-        view[2, :2] = rng.normal(0, 0.05, 2) / (width, height)
-    return View(to_picture @ view @ rotation @ to_center, size), (sheet_w, sheet_h)
+        perspective[2, :2] = rng.normal(0, 0.05, 2) / (width, height)
+    return CanvasView(to_picture @ perspective @ rotation @ to_center, size), (sheet_h, sheet_w)

@@ -184,6 +184,97 @@ def labeled_code(rng: np.random.Generator) -> str:
     return label + colon + value
 
 
+def comma_amount(rng: np.random.Generator) -> str:
+    """Return a sum with a decimal comma, as most of Europe writes it: 9,00, 1.204,55 €, EUR 12,50."""
+    cents = int(10 ** rng.uniform(0, 6))
+    text = f"{cents / 100:,.2f}".translate(str.maketrans(",.", pick(rng, (".,", ".,", " ,"))))
+    sign = pick(rng, ("", "", "", "", "€", "EUR", "CHF", "kr", "-"))
+    if sign == "-":
+        return f"-{text}"
+    return (text, f"{text} {sign}", f"{text}{sign}", f"{sign} {text}")[int(rng.integers(4)) if sign else 0]
+
+
+def mixed_code(rng: np.random.Generator) -> str:
+    """Return a code whose letters and digits are easily taken for each other: O and 0, I, 1 and l, S and 5, B and 8."""
+
+    def some(characters: str, low: int, high: int | None = None) -> str:
+        count = low if high is None else int(rng.integers(low, high + 1))
+        return "".join(characters[i] for i in rng.integers(0, len(characters), count))
+
+    upper, alike = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "O0I1S5B8Z2G6QD"
+    groups = int(rng.integers(2, 5))
+    return (
+        some(alike, 4, 10),
+        some(upper, 6, 17),
+        some("O0oI1L7T", 4, 10),
+        "-".join(some(upper, 4) for _ in range(groups)),
+        "-".join(some(alike, 3, 5) for _ in range(groups)),
+        f"S/N: {some(upper, 8, 14)}",
+        f"{some(upper, 2)}{digits(rng, 2)} {' '.join(digits(rng, 4) for _ in range(groups))}",
+        f"{some('ABCDEFGHIKLMOPSTUVZ', 1, 3)}-{some('BDIOSZQ', 1, 2)} {digits(rng, 1, 4)}",
+        f"0x{some('0123456789ABCDEF', 4, 8)}",
+        some("abcdef0123456789", 8, 16),
+        f"{digits(rng, 2)}{some('OIDSBZ', 1)}{digits(rng, 3)}{some('OIDSBZ', 1, 2)}",
+        some("abdl01o5gqz2xyze", 6, 12),
+    )[int(rng.integers(12))]
+
+
+def source_code(rng: np.random.Generator) -> str:
+    """Return a line of a program, a command, a path or a setting: text with underscores, brackets and operators."""
+    words = _english("code_words")
+    a, b, c = (pick(rng, words) for _ in range(3))
+    n, m = digits(rng, 1, 3).lstrip("0") or "0", digits(rng, 1, 2)
+    return (
+        f"{a}_{b} = {c}[{n}]",
+        f"def {a}_{b}({c}, {b}=None):",
+        f"if ({a} != {b}) {{",
+        f"return {a}.{b}({c});",
+        f"for (int i = 0; i < {a}_{b}; i++)",
+        f"from {a}.{b} import {c}_{a}",
+        f"#include <{a}/{b}.h>",
+        f"{a.upper()}_{b.upper()} = {n}",
+        f'"{a}": [{n}, {m}],',
+        f'<{a} id="{b}_{n}">',
+        f"$ {a} --{b} {c}/{a}_{n}.py",
+        f"/usr/{a}/{b}_{n}.txt",
+        f"C:\\{a.title()}\\{b}_{n}.exe",
+        f"{a}->{b}[{n}] |= ~{c};",
+        f"std::vector<{a.title()}> {b}_;",
+        f"print(f'{{{a}}} {{{b}:.{m[0]}f}}')",
+        f"@{a}_{b}",
+        f"__{a}__",
+        f"self._{a}[{b}] += {n}",
+        f"SELECT {a}_id FROM {b} WHERE {c} >= {n};",
+        f"{a}({b}[{c}], **{a}_args)",
+        f"{{'{a}': '{b}', '{c}': {n}}}",
+        f"// TODO({a}): {b} {c}",
+        f"const {a} = ({b}) => {{ {c}(); }}",
+        f"[{a}.{b}]",
+        f"${{{a.upper()}}}/{b}.{c}",
+        f"{a}.{b}?{c}={n}&{a}={m}#{b}",
+        f"}} else if (!{a}.{b}()) {{",
+    )[int(rng.integers(28))]
+
+
+def display_text(rng: np.random.Generator) -> str:
+    """Return what a display of seven segments shows: a time, a measured value, a counter."""
+    hour, minute = int(rng.integers(24)), int(rng.integers(60))
+    return (
+        f"{hour:02}:{minute:02}",
+        f"{hour}:{minute:02}",
+        f"{hour:02}:{minute:02}:{int(rng.integers(60)):02}",
+        f"{rng.uniform(0, 100):.1f}",
+        f"{rng.uniform(-40, 40):.1f}",
+        f"{rng.uniform(0, 10):.2f}",
+        f"{rng.uniform(0, 1000):.2f}",
+        digits(rng, 1, 8),
+        str(int(rng.integers(1000))),
+        f"-{int(rng.integers(100))}",
+        f"{hour:02}-{minute:02}",
+        digits(rng, 6),
+    )[int(rng.integers(12))]
+
+
 def quantity_line(rng: np.random.Generator) -> str:
     """A row of a receipt: "2 X 4.50", "3 pcs @ RM1.20 9.00 SR"."""
     count = digits(rng, 1, 2).lstrip("0") or "1"
@@ -242,6 +333,9 @@ def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
         quantity_line: 0.08,
         goods: 0.06,
         address: 0.07,
+        comma_amount: 0.05,
+        mixed_code: 0.06,
+        source_code: 0.04,
         _word_of(_english("receipt_words")): 0.08,
         _word_of(_english("form_words")): 0.04,
         _word_of(_english("sign_words")): 0.03,

@@ -1,20 +1,20 @@
-"""Signs on photographs or walls."""
+"""Text in pictures: signs and boards, posters with large letters, subtitles, displays of instruments."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ppocr_jax.synth.canvas import PageCanvas, corners_of, fitting
+from ppocr_jax.synth.canvas import Color, PageCanvas, corners_of, fitting
 from ppocr_jax.synth.composer import Composer
 from ppocr_jax.synth.corpus import in_charset
 from ppocr_jax.synth.effects import LUMINANCE
 from ppocr_jax.synth.fonts import FontFace, FontPicker
 from ppocr_jax.synth.glyphs import Lettering, column_advances, measure
-from ppocr_jax.synth.phrases import pick
-from ppocr_jax.synth.style import muted_color
+from ppocr_jax.synth.phrases import digits, display_text, pick
+from ppocr_jax.synth.style import display_colors, muted_color
 from ppocr_jax.synth.warp import Tilt, project, shape_matrix
-
-Color = tuple[int, int, int]
 
 
 def signs(page: Composer, fonts: FontPicker) -> None:
@@ -72,8 +72,10 @@ def _sign_tilt(rng: np.random.Generator, column: bool) -> Tilt:
     along, across = rng.normal(0, 0.12 if strong else 0.03, 2)
     # A column of upright characters is a line turned by a quarter; a few rows run upwards or downwards as well.
     turned = np.pi / 2 if column else float(rng.choice((-np.pi / 2, np.pi / 2))) if rng.random() < 0.06 else 0.0
+    # Text painted or photographed at a slant is read along its slant, up to half a quarter turn.
+    degrees = rng.uniform(-45, 45) if rng.random() < 0.1 and not turned else rng.normal(0, 14 if strong else 2.5)
     return Tilt(
-        angle=turned + float(np.deg2rad(rng.normal(0, 14 if strong else 2.5))),
+        angle=turned + float(np.deg2rad(degrees)),
         shear=float(rng.normal(0, 0.12)) if strong else 0.0,
         perspective=(float(along), float(across)),
         bend=float(rng.uniform(-0.15, 0.15)) if rng.random() < 0.1 and not column else 0.0,
@@ -84,7 +86,7 @@ def _draw_board(
     rng: np.random.Generator, canvas: PageCanvas, frame: np.ndarray, color: np.ndarray, edge: Color | None
 ) -> None:
     corners = [(float(x), float(y)) for x, y in frame]
-    canvas.mark("polygon", corners, color=tuple(int(v) for v in np.clip(color, 0, 255)))
+    canvas.mark("polygon", corners, color=_rgb(color))
     if edge is not None:
         canvas.mark("line", [*corners, corners[0]], width=int(rng.integers(1, 6)), color=edge)
 
@@ -111,9 +113,98 @@ def _sign_text(page: Composer, lettering: Lettering, column: bool) -> str:
         text = page.words(2, 22)
     if rng.random() < 0.4 or (column and not page.language.wide):
         text = text.upper()
-    text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
+    text = _drawable(page, text, lettering.face)
     if not column:
         return fitting(text, lettering, 0.8 * page.canvas.width)
     # One word of at least two characters, no longer than the picture is high.
     words = [word[: int(0.7 * page.canvas.height / lettering.size)] for word in text.split()]
     return next((word for word in words if len(word) > 1), "")
+
+
+def posters(page: Composer, fonts: FontPicker) -> None:
+    """Write up to three lines in letters as large as the picture allows, or single characters, and small print."""
+    rng, canvas = page.rng, page.canvas
+    top = float(rng.uniform(0.02, 0.1)) * canvas.height
+    for _ in range(int(rng.integers(1, 4))):
+        face = fonts.pick(rng, "scene", wide=page.language.wide)
+        text = _poster_text(page, face)
+        room = (canvas.height * 0.97 - top, canvas.width * float(rng.uniform(0.35, 0.92)))
+        if not text or room[0] < 30:
+            break
+        # Measured at one size: text grows with it.
+        width, height = measure(text, Lettering(face, 100))
+        size = min(100 * room[1] / width, 85 * room[0] / height, float(rng.uniform(0.2, 0.9)) * canvas.height)
+        lettering = Lettering(face, 4 * max(3, int(size / 4)))  # steps of 4, so that few fonts are loaded
+        width, height = measure(text, lettering)
+        x, y = rng.uniform(0.52 * width, canvas.width - 0.52 * width), top + 0.58 * height
+        tilt = Tilt(angle=float(np.deg2rad(rng.normal(0, 1.5))))
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        if canvas.is_free(box):
+            ink = _ink_on(rng, canvas.ground_color(box)[0])
+            canvas.tilted_text(float(x), float(y), text, lettering, tilt, color=ink)
+        top += 1.2 * height
+    page.y = max(top + page.leading, 0.8 * canvas.height)
+    while page.has_room and rng.random() < 0.8:
+        page.line(page.words(4, 40), anchor=pick(rng, "lmm"))
+
+
+def _poster_text(page: Composer, face: FontFace) -> str:
+    """Return one to four characters, or a word or two of a sign."""
+    rng, kind = page.rng, page.rng.random()
+    if kind < 0.35:
+        visible = [c for c in (page.words(1, 12) or "A") if not c.isspace()]
+        text = pick(rng, visible)
+    elif kind < 0.55:
+        text = digits(rng, 1, 4)
+    else:
+        text = pick(rng, page.language.words["sign_words"])
+    if rng.random() < 0.5:
+        text = text.upper()
+    return _drawable(page, text, face).strip()
+
+
+def subtitles(page: Composer, fonts: FontPicker) -> None:
+    """Write a line or two with a black edge in the lower or upper part, and now and then a sign in the scene."""
+    rng, canvas = page.rng, page.canvas
+    face = fonts.pick(rng, "document", wide=page.language.wide)
+    lettering = replace(page.lettering, face=face, stroke=page.lettering.size * float(rng.choice((0.0, 0.015))))
+    white = rng.random() < 0.75
+    ink: Color = (255, 255, 255) if white else (250, 225, int(rng.integers(30, 120)))
+    y = canvas.height * float(rng.uniform(0.8, 0.92) if rng.random() < 0.85 else rng.uniform(0.08, 0.2))
+    for _ in range(int(rng.integers(1, 4))):
+        text = fitting(_drawable(page, page.words(6, 60), face), lettering, 0.9 * canvas.width)
+        x = canvas.width * float(rng.normal(0.5, 0.01))
+        if text and canvas.tilted_text(x, y, text, lettering, Tilt(), color=ink, outline=(0, 0, 0)) is None:
+            break
+        y -= 1.35 * lettering.size
+    for _ in range(int(rng.integers(0, 3))):
+        _sign(page, face)
+
+
+def displays(page: Composer) -> None:
+    """Draw the windows of an instrument, one below the other, with their digits and what they stand for."""
+    rng, canvas = page.rng, page.canvas
+    y = canvas.height * float(rng.uniform(0.05, 0.2))
+    while y < 0.9 * canvas.height:
+        text, size = display_text(rng), int(canvas.height * rng.uniform(0.05, 0.28))
+        width = 0.72 * size * len(text)
+        if any(c not in page.charset for c in text) or width > 0.8 * canvas.width:
+            y += 0.1 * canvas.height
+            continue
+        x = float(rng.uniform(0.05 * canvas.width, 0.93 * canvas.width - width))
+        ground, ink = display_colors(rng)
+        frame = [x - 0.4 * size, y, x + width + 0.4 * size, y + 1.6 * size]
+        canvas.mark("rounded" if rng.random() < 0.4 else "rectangle", frame, width=0, color=_rgb(ground))
+        canvas.segments(x, y + 1.3 * size, text, size, color=_rgb(ink), thickness=float(rng.uniform(0.1, 0.17)))
+        page.y = y + 1.6 * size + 1.3 * page.lettering.size
+        if rng.random() < 0.7:
+            page.at(max(0.0, frame[0]), page.words(2, 14), room=0.8 * canvas.width)
+        y += (1.9 + float(rng.uniform(0.2, 1))) * size + 1.5 * page.lettering.size
+
+
+def _rgb(color: np.ndarray) -> Color:
+    return tuple(int(v) for v in np.clip(color, 0, 255))  # type: ignore[return-value]
+
+
+def _drawable(page: Composer, text: str, face: FontFace) -> str:
+    return "".join([c for c in in_charset(text, page.charset) if c in face.characters])

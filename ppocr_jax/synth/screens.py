@@ -1,15 +1,17 @@
-"""Pictures of screens: windows with lists, buttons and text, and conversations in bubbles."""
+"""Pictures of screens: windows with lists, buttons and text, conversations in bubbles, programs in an editor."""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from ppocr_jax.synth.canvas import PageCanvas, fitting
+from ppocr_jax.synth.canvas import Color, fitting
 from ppocr_jax.synth.composer import Composer
+from ppocr_jax.synth.corpus import in_charset
 from ppocr_jax.synth.effects import LUMINANCE
-from ppocr_jax.synth.phrases import pick, time
+from ppocr_jax.synth.phrases import pick, source_code, time
 
-Color = tuple[int, int, int]
 # Of buttons, bars and bubbles, as user interfaces have them.
 _ACCENTS: tuple[Color, ...] = (
     *((26, 115, 232), (52, 168, 83), (234, 67, 53), (7, 193, 96), (98, 0, 238), (255, 152, 0), (0, 122, 255)),
@@ -31,7 +33,7 @@ def screenshot(page: Composer) -> None:
 def _title_bar(page: Composer, accent: Color) -> None:
     rng, canvas = page.rng, page.canvas
     colored = rng.random() < 0.4
-    color = accent if colored else _near_ground(canvas, rng, 40)
+    color = accent if colored else page.near_ground(40)
     canvas.mark("rectangle", [0, 0, canvas.width, page.leading * 1.8], width=0, color=color)
     page.y = page.leading * 1.2
     x = page.left
@@ -98,7 +100,7 @@ def _buttons(page: Composer, accent: Color) -> None:
             break
         box = [x, page.y - 1.4 * size, x + width, page.y + 0.7 * size]
         colored = rng.random() < 0.4
-        page.canvas.mark(shape, box, width=0, color=accent if colored else _near_ground(page.canvas, rng, 35))
+        page.canvas.mark(shape, box, width=0, color=accent if colored else page.near_ground(35))
         if not colored:
             page.canvas.mark(shape, box, width=1, level=int(rng.integers(60, 256)))
         ink = _ink_on(accent) if colored else None
@@ -110,7 +112,7 @@ def _buttons(page: Composer, accent: Color) -> None:
 def _conversation(page: Composer, accent: Color) -> None:
     """Bubbles of text, one side's at the left and the other's at the right."""
     rng, size = page.rng, page.lettering.size
-    other = _near_ground(page.canvas, rng, 30)
+    other = page.near_ground(30)
     while page.has_room:
         if rng.random() < 0.2:
             page.at((page.left + page.right) / 2, time(rng), anchor="m", scale=0.8)
@@ -144,8 +146,50 @@ def _ink_on(color: Color) -> Color:
     return (255, 255, 255) if float(np.array(color) @ LUMINANCE) < 150 else (20, 20, 20)
 
 
-def _near_ground(canvas: PageCanvas, rng: np.random.Generator, reach: float) -> Color:
-    """A color at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
-    ground, _ = canvas.ground_color((0, 0, canvas.width, canvas.height))
-    values = np.clip(ground + rng.uniform(-reach, reach), 0, 255)
+def editor(page: Composer) -> None:
+    """Write a program with numbered lines and colored words, or the prompts and answers of a terminal."""
+    rng, size = page.rng, page.lettering.size
+    numbered, number = rng.random() < 0.6, int(rng.integers(1, 400))
+    ground, _ = page.canvas.ground_color((0, 0, page.canvas.width, page.canvas.height))
+    dark = float(ground @ LUMINANCE) < 128
+    colors = [_syntax_color(rng, dark) for _ in range(4)]
+    if rng.random() < 0.4:
+        _title_bar(page, pick(rng, _ACCENTS))
+    indent, first = 0, page.left + (3.0 * size if numbered else 0.0)
+    while page.has_room:
+        if numbered:
+            page.at(page.left + 2.2 * size, str(number), anchor="r", color=_faded(ground, dark))
+        kind = rng.random()
+        if kind < 0.88:
+            text = source_code(rng) if kind < 0.75 else f"# {page.words(4, 40)}"
+            x = first + 1.2 * indent * size
+            _colored_line(page, x, text, colors)
+        indent = max(0, min(5, indent + int(rng.integers(-1, 2))))
+        number += 1
+        page.next()
+
+
+def _colored_line(page: Composer, x: float, text: str, colors: list[Color]) -> None:
+    """Write one line whose words have colors of their own."""
+    rng, lettering = page.rng, page.lettering
+    text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
+    text = fitting(text, lettering, page.right - x)
+    box = page.canvas.text(x, page.y, text, lettering)
+    if box is None:
+        return
+    font = lettering.face.at(lettering.size)
+    for match in re.finditer(r"\w+|\W+", text):
+        left = round(x) + font.getlength(text[: match.start()])
+        right = round(x) + font.getlength(text[: match.end()])
+        if rng.random() < 0.5:
+            page.canvas.tint((max(box[0], left), box[1], min(box[2], right), box[3]), pick(rng, colors))
+
+
+def _syntax_color(rng: np.random.Generator, dark: bool) -> Color:
+    values = 0.55 * rng.uniform(0, 255, 3) + (115 if dark else 0)
     return tuple(int(v) for v in values)  # type: ignore[return-value]
+
+
+def _faded(ground: np.ndarray, dark: bool) -> Color:
+    """Return the gray of line numbers: nearer to the ground than the text, but legible."""
+    return tuple(int(np.clip(v + (95 if dark else -95), 0, 255)) for v in ground)  # type: ignore[return-value]

@@ -1,49 +1,25 @@
-"""Random looks of a text line."""
+"""Random looks of a text line: its size, colors, tilt, what it stands on and what stands around it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from ppocr_jax.geometry import CROP_GROWTH
 from ppocr_jax.synth.effects import LUMINANCE
 from ppocr_jax.synth.warp import Tilt
 
 _Shares = tuple[tuple[str, float], ...]
-# What the words occur with; shares are divided by their sum.
-_KINDS: _Shares = (("receipt", 0.58), ("document", 0.24), ("scene", 0.18))
-_GROUNDS: dict[str, _Shares] = {
-    "receipt": (("flat", 0.3), ("gradient", 0.1), ("paper", 0.55), ("pattern", 0.03), ("photo", 0.02)),
-    "document": (("flat", 0.39), ("gradient", 0.05), ("paper", 0.52), ("pattern", 0.04)),
-    "scene": (
-        ("flat", 0.21),
-        ("gradient", 0.2),
-        ("paper", 0.07),
-        ("plaster", 0.14),
-        ("photo", 0.36),
-        ("pattern", 0.02),
-    ),
-}
-_FINISHES: dict[str, _Shares] = {
-    "receipt": (("plain", 1.0),),
-    "document": (("plain", 0.95), ("outline", 0.02), ("shadow", 0.02), ("emboss", 0.01)),
-    "scene": (
-        ("plain", 0.65),
-        ("outline", 0.12),
-        ("shadow", 0.12),
-        ("hollow", 0.03),
-        ("emboss", 0.05),
-        ("engrave", 0.03),
-    ),
-}
-_TWO_COLORS = {"receipt": 0.0, "document": 0.01, "scene": 0.13}
-_RULES: _Shares = (("", 0.895), ("underline", 0.035), ("box", 0.035), ("side", 0.035))
-_BAND = {"receipt": 0.02, "document": 0.025, "scene": 0.0}
+
+# Extra strokes around the text; shares are divided by their sum.
+_PAPER_RULES: _Shares = (("", 0.87), ("underline", 0.04), ("strike", 0.02), ("box", 0.035), ("side", 0.035))
 # Smaller letters have no room for two edges of every stroke.
 _MIN_EDGED_HEIGHT = 20
+_MIN_SUBTITLE_HEIGHT = 26
 _TWO_EDGED = ("hollow", "emboss", "engrave")
-_MIN_CONTRAST = {"receipt": 75, "document": 100, "scene": 70}
 _MIN_TEXT_HEIGHT = 8.5
 _MIN_IDEOGRAPH_HEIGHT = 14.0
 
@@ -53,7 +29,7 @@ class LineStyle:
     """All random choices about the look of one line; lengths are relative to the picture's height.
 
     Attributes:
-        kind: "receipt", "document" or "scene".
+        kind: a key of `KINDS`.
         height: of the picture, in pixels.
         fill: height of the text.
         margins: (left, right) room; slightly negative where a crop cuts into the text.
@@ -69,6 +45,7 @@ class LineStyle:
         rules: "", or a kind of `draw_rules`.
         finish: what is done to the lettering, one of `effects.FINISHES`.
         two_colors: whether the ink's color changes along or across the line.
+        watermark: whether faint large letters lie under the text.
     """
 
     kind: str
@@ -90,41 +67,202 @@ class LineStyle:
     rules: str
     finish: str
     two_colors: bool
+    watermark: bool
+
+
+@dataclass(frozen=True)
+class LineKind:
+    """Where lines of a kind occur and how they look.
+
+    Attributes:
+        share: of all lines.
+        fonts: "receipt", "document" or "scene": whose faces it is set in, see `FontPicker.pick`.
+        colors: (rng) -> (paper, ink), (3,) RGB each, before their contrast is ensured.
+        min_contrast: between them, in levels of gray.
+        grounds, finishes, rules: shares of the entries of `LineStyle`.
+        two_colors, watermark: shares of lines that have them.
+        seen_as: "receipt", "document" or "scene": what happens to their pictures, see `degrade`.
+    """
+
+    share: float
+    fonts: str
+    colors: Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+    min_contrast: float
+    grounds: _Shares
+    finishes: _Shares = (("plain", 1.0),)
+    rules: _Shares = _PAPER_RULES
+    two_colors: float = 0.0
+    watermark: float = 0.0
+    seen_as: str = "scene"
+
+
+def muted_color(rng: np.random.Generator) -> np.ndarray:
+    """Return a (3,) RGB color, mostly of low saturation."""
+    color = rng.uniform(0, 255, 3)
+    return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2
+
+
+def _print_colors(rng: np.random.Generator, *, white: float) -> tuple[np.ndarray, np.ndarray]:
+    """Dark ink on paper that is white with the probability `white`, else grayish; rarely the other way round."""
+    paper = np.full(3, rng.uniform(228, 256) if rng.random() < white else rng.uniform(165, 235))
+    ink = np.full(3, rng.uniform(0, 110))
+    if rng.random() < 0.3:
+        paper, ink = paper + rng.normal(0, 5, 3), ink + rng.normal(0, 14, 3)
+    return (ink, paper) if rng.random() < 0.04 else (paper, ink)
+
+
+def _scene_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    paper, ink = muted_color(rng), muted_color(rng)
+    if rng.random() < 0.5:
+        ink = np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(215, 255))))
+    return paper, ink
+
+
+def screen_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return (paper, ink) of a user interface or an editor, dark themes as often as light ones; (3,) RGB each."""
+    dark = rng.random() < 0.55
+    paper = np.full(3, rng.uniform(12, 60) if dark else rng.uniform(225, 256)) + rng.normal(0, 6, 3)
+    gray = np.full(3, rng.uniform(170, 250) if dark else rng.uniform(0, 90))
+    if rng.random() < 0.5:
+        return paper, gray
+    # The colors of syntax highlighting and of links: light on dark ground, deep on white.
+    hue = rng.uniform(0, 255, 3)
+    return paper, 0.5 * hue + (127.5 if dark else 0)
+
+
+def _subtitle_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """White or yellow on anything: the black edge of the letters keeps them apart."""
+    ink = np.array([255.0, 255, 255]) if rng.random() < 0.75 else np.array([250.0, 225, rng.uniform(30, 120)])
+    return 0.75 * muted_color(rng), ink - rng.uniform(0, 25)
+
+
+def display_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return (paper, ink) of glowing digits on black, or of dark digits on a gray-green crystal display."""
+    if rng.random() < 0.55:
+        glow = np.array(((255, 40, 30), (60, 255, 90), (255, 150, 20), (70, 220, 255), (240, 240, 255)))
+        return rng.uniform(0, 35, 3), glow[int(rng.integers(len(glow)))] * rng.uniform(0.7, 1)
+    return np.array([165.0, 178, 150]) + rng.normal(0, 18, 3), rng.uniform(15, 70, 3)
+
+
+KINDS: dict[str, LineKind] = {
+    "receipt": LineKind(
+        share=0.49,
+        fonts="receipt",
+        colors=lambda rng: _print_colors(rng, white=0.6),
+        min_contrast=75,
+        grounds=(("flat", 0.3), ("gradient", 0.1), ("paper", 0.55), ("pattern", 0.03), ("photo", 0.02)),
+        rules=(*_PAPER_RULES, ("band", 0.02)),
+        watermark=0.01,
+        seen_as="receipt",
+    ),
+    "document": LineKind(
+        share=0.22,
+        fonts="document",
+        colors=lambda rng: _print_colors(rng, white=1.0),
+        min_contrast=100,
+        grounds=(("flat", 0.39), ("gradient", 0.05), ("paper", 0.52), ("pattern", 0.04)),
+        finishes=(("plain", 0.95), ("outline", 0.02), ("shadow", 0.02), ("emboss", 0.01)),
+        rules=(*_PAPER_RULES, ("band", 0.025)),
+        two_colors=0.01,
+        watermark=0.06,
+        seen_as="document",
+    ),
+    "scene": LineKind(
+        share=0.165,
+        fonts="scene",
+        colors=_scene_colors,
+        min_contrast=70,
+        grounds=(
+            *(("flat", 0.21), ("gradient", 0.2), ("paper", 0.07)),
+            *(("plaster", 0.14), ("photo", 0.36), ("pattern", 0.02)),
+        ),
+        finishes=(
+            *(("plain", 0.65), ("outline", 0.12), ("shadow", 0.12)),
+            *(("hollow", 0.03), ("emboss", 0.05), ("engrave", 0.03)),
+        ),
+        rules=(("", 0.9), ("underline", 0.03), ("strike", 0.01), ("box", 0.03), ("side", 0.03)),
+        two_colors=0.13,
+    ),
+    "screen": LineKind(
+        share=0.07,
+        fonts="document",
+        colors=screen_colors,
+        min_contrast=65,
+        grounds=(("flat", 0.85), ("gradient", 0.15)),
+        rules=(("", 0.88), ("underline", 0.05), ("strike", 0.02), ("box", 0.05)),
+    ),
+    "subtitle": LineKind(
+        share=0.035,
+        fonts="document",
+        colors=_subtitle_colors,
+        min_contrast=30,
+        grounds=(("photo", 0.7), ("gradient", 0.15), ("plaster", 0.15)),
+        finishes=(("black edge", 1.0),),
+        rules=(("", 1.0),),
+    ),
+    "display": LineKind(
+        share=0.02,
+        fonts="receipt",
+        colors=display_colors,
+        min_contrast=70,
+        grounds=(("flat", 0.6), ("gradient", 0.4)),
+        rules=(("", 1.0),),
+    ),
+}
+"""What lines occur with. "screen": user interfaces and programs, dark themes among them; "subtitle": light letters with
+a black edge on pictures; "display": digits of seven segments."""
 
 
 def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineStyle:
-    """The look of one line; `ideographs`: whether such may occur, which need more pixels than letters."""
-    kind = _weighted(rng, _KINDS)
+    """Return the look of one line; `ideographs`: whether such may occur, which need more pixels than letters."""
+    kind = _weighted(rng, tuple((name, entry.share) for name, entry in KINDS.items()))
+    look = KINDS[kind]
     least = _MIN_IDEOGRAPH_HEIGHT if ideographs else _MIN_TEXT_HEIGHT
     median = 29 if ideographs else 24
     height = int(min(max(median * math.exp(rng.normal(0, 0.42)), 1.18 * least), 60))
+    if kind == "subtitle":
+        height = max(height, _MIN_SUBTITLE_HEIGHT)
     fill = max(float(rng.uniform(0.55, 0.97)), min(0.97, least / height))
     paper_color, ink_color = random_colors(rng, kind)
     dots, needles = _printer(rng) if kind == "receipt" else (0, False)
-    finish = _weighted(rng, _FINISHES[kind])
+    finish = _weighted(rng, look.finishes)
     if finish in _TWO_EDGED and fill * height < (1.7 if ideographs else 1) * _MIN_EDGED_HEIGHT:
         finish = "outline" if finish == "hollow" else "shadow"
     return LineStyle(
         kind=kind,
         height=height,
         fill=fill,
-        margins=(_margin(rng), _margin(rng)),
+        margins=(_margin(rng, CROP_GROWTH.left), _margin(rng, CROP_GROWTH.right)),
         lift=float(rng.uniform(0.15, 0.85)),
         tracking=float(rng.uniform(-0.03, 0.22)) if rng.random() < 0.25 else 0.0,
         space_scale=float(rng.uniform(0.6, 2.2)) if rng.random() < 0.35 else 1.0,
         stroke=_stroke(rng, finish),
         dots=dots,
         round_dots=needles,
-        tilt=_random_tilt(rng, kind),
-        ground=_weighted(rng, _GROUNDS[kind]),
+        tilt=_random_tilt(rng, strong=look.seen_as == "scene" and kind != "screen"),
+        ground=_weighted(rng, look.grounds),
         paper_color=paper_color,
         ink_color=ink_color,
         opacity=float(rng.uniform(0.7, 1.0)),
         neighbors=(bool(rng.random() < 0.1), bool(rng.random() < 0.1)),
-        rules="band" if rng.random() < _BAND[kind] else _weighted(rng, _RULES),
+        rules=_weighted(rng, look.rules),
         finish=finish,
-        two_colors=bool(rng.random() < _TWO_COLORS[kind]),
+        two_colors=bool(rng.random() < look.two_colors),
+        watermark=bool(rng.random() < look.watermark),
     )
+
+
+def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (paper, ink), (3,) float32 each, with enough contrast for a line of `kind`."""
+    look = KINDS[kind]
+    paper, ink = look.colors(rng)
+    gap = float((paper - ink) @ LUMINANCE)
+    if abs(gap) < look.min_contrast:
+        push = np.copysign(look.min_contrast - abs(gap), gap)
+        # Both move apart, and the one with more room to its limit of 0 or 255 moves more.
+        room = float(ink @ LUMINANCE) / 255 if gap > 0 else 1 - float(ink @ LUMINANCE) / 255
+        ink, paper = ink - 1.3 * room * push, paper + 1.3 * (1 - room) * push
+    return np.clip(paper, 0, 255).astype(np.float32), np.clip(ink, 0, 255).astype(np.float32)
 
 
 def _weighted(rng: np.random.Generator, shares: _Shares) -> str:
@@ -137,26 +275,26 @@ def _weighted(rng: np.random.Generator, shares: _Shares) -> str:
 
 
 def _printer(rng: np.random.Generator) -> tuple[int, bool]:
-    """(dots per em, whether they are needles') of a receipt's printer; 0 dots for one whose letters are smooth."""
+    """Return (dots per em, whether they are needles') of a receipt's printer; 0 dots for smooth letters."""
     value = rng.random()
     if value < 0.08:
         return int(rng.integers(11, 15)), True
     return (int(rng.integers(14, 27)) if value < 0.3 else 0), False
 
 
-def _margin(rng: np.random.Generator) -> float:
-    return float(rng.uniform(0.1, 0.45) if rng.random() < 0.3 else rng.uniform(-0.03, 0.12))
+def _margin(rng: np.random.Generator, usual: float) -> float:
+    """Return the room beside a line: about the `usual`, as reading cuts, sometimes much."""
+    return float(rng.uniform(0.1, 0.45) if rng.random() < 0.25 else usual + rng.uniform(-0.13, 0.1))
 
 
 def _stroke(rng: np.random.Generator, finish: str) -> float:
-    """Extra width; what is raised, cut or drawn around needs strokes with some body."""
+    """Return extra width; what is raised, cut or drawn around needs strokes with some body."""
     if finish in _TWO_EDGED:
         return float(rng.uniform(0.015, 0.035))
     return float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0
 
 
-def _random_tilt(rng: np.random.Generator, kind: str) -> Tilt:
-    strong = kind == "scene"
+def _random_tilt(rng: np.random.Generator, *, strong: bool) -> Tilt:
     angle = rng.normal(0, 1.4 if strong else 0.6) if rng.random() < 0.6 else 0.0
     along, across = rng.normal(0, 0.06 if strong else 0.015, 2) if rng.random() < 0.4 else (0.0, 0.0)
     curved = 0.13 if strong else 0.08
@@ -168,32 +306,3 @@ def _random_tilt(rng: np.random.Generator, kind: str) -> Tilt:
         bend=float(rng.uniform(-0.28, 0.28) if strong else rng.uniform(-0.12, 0.12)) if rng.random() < curved else 0.0,
         phase=float(rng.uniform(0, 2 * math.pi)),
     )
-
-
-def random_colors(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """(paper, ink), (3,) float32 each, with enough contrast for a line of `kind`; mostly dark on light."""
-    if kind == "scene":
-        paper, ink = muted_color(rng), muted_color(rng)
-        if rng.random() < 0.5:
-            ink = np.full(3, rng.choice((rng.uniform(0, 40), rng.uniform(215, 255))))
-    else:
-        white = kind == "document" or rng.random() < 0.6
-        paper = np.full(3, rng.uniform(228, 256) if white else rng.uniform(165, 235))
-        ink = np.full(3, rng.uniform(0, 110))
-        if rng.random() < 0.3:
-            paper, ink = paper + rng.normal(0, 5, 3), ink + rng.normal(0, 14, 3)
-        if rng.random() < 0.04:
-            paper, ink = ink, paper
-    gap = float((paper - ink) @ LUMINANCE)
-    if abs(gap) < _MIN_CONTRAST[kind]:
-        push = np.copysign(_MIN_CONTRAST[kind] - abs(gap), gap)
-        # Both move apart, and the one with more room to its limit of 0 or 255 moves more.
-        room = float(ink @ LUMINANCE) / 255 if gap > 0 else 1 - float(ink @ LUMINANCE) / 255
-        ink, paper = ink - 1.3 * room * push, paper + 1.3 * (1 - room) * push
-    return np.clip(paper, 0, 255).astype(np.float32), np.clip(ink, 0, 255).astype(np.float32)
-
-
-def muted_color(rng: np.random.Generator) -> np.ndarray:
-    """(3,) RGB color, mostly of low saturation."""
-    color = rng.uniform(0, 255, 3)
-    return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2

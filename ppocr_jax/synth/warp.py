@@ -38,7 +38,7 @@ class Placement:
     Attributes:
         homography: (3, 3) float64, mask pixels (x, y, 1) to picture pixels.
         wave: (amplitude, angular frequency, phase): a point at x moves down by amplitude * sin(frequency x + phase).
-        size: (width, height) of the picture.
+        size: (height, width) of the picture.
     """
 
     homography: np.ndarray
@@ -54,10 +54,10 @@ class Placement:
         import cv2
 
         if not self.wave[0] and not self.homography[2, :2].any():
-            return cv2.warpAffine(mask, self.homography[:2], self.size, flags=cv2.INTER_LINEAR)
+            return cv2.warpAffine(mask, self.homography[:2], self.size[::-1], flags=cv2.INTER_LINEAR)
         if not self.wave[0]:
-            return cv2.warpPerspective(mask, self.homography, self.size, flags=cv2.INTER_LINEAR)
-        width, height = self.size
+            return cv2.warpPerspective(mask, self.homography, self.size[::-1], flags=cv2.INTER_LINEAR)
+        height, width = self.size
         inverse = np.linalg.inv(self.homography)
         xs, ys = np.arange(width), np.arange(height)[:, None]
         depth = inverse[2, 0] * xs + inverse[2, 1] * ys + inverse[2, 2]
@@ -89,7 +89,7 @@ def place(
     top = lift * (1 - fill) * height - scale * low[1]
     to_picture = np.array([[scale, 0, left], [0, scale, top], [0, 0, 1.0]])
     width = round(scale * (high[0] - low[0]) + sum(margins) * height)
-    return Placement(to_picture @ shape, wave, (max(2, width), height))
+    return Placement(to_picture @ shape, wave, (height, max(2, width)))
 
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:

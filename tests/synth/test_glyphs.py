@@ -9,6 +9,7 @@ from ppocr_jax.synth.glyphs import (
     advances,
     can_be_column,
     draw_column,
+    draw_segments,
     draw_text,
     enlarge_dots,
     mean_advance,
@@ -113,7 +114,7 @@ def test_placed_points_lie_on_the_bars_they_belong_to(faces, tilt):
     ink = draw_text(text, Lettering(faces[0], 48), margin=40)
     placement = place(ink, tilt, height=48, fill=0.8, margins=(0.3, 0.3), lift=0.5)
     mask = placement.mask(ink.mask)
-    assert mask.shape == placement.size[::-1]
+    assert mask.shape == placement.size
     original = bar_middles(ink.mask)
     middle_y = (ink.box[1] + ink.baseline) / 2
     points = placement.points(np.array([(x, middle_y) for x in original]))
@@ -264,3 +265,26 @@ def test_aspects_of_ideographs_are_mostly_respected(wide_faces, aspect):
 def test_a_wrong_share_is_refused(wide_faces):
     with pytest.raises(ValueError, match="vertical"):
         lines(wide_faces, 1.5)
+
+
+def test_displays_show_their_digits():
+    """Every digit lights other segments: no two are drawn alike, and "8" is all of them."""
+    drawn = {c: draw_segments(c, 40, thickness=0.14, ghost=0, margin=4) for c in "0123456789-"}
+    masks = {c: ink.mask > 128 for c, ink in drawn.items()}
+    assert all((masks[a] != masks[b]).any() for a in masks for b in masks if a < b)
+    assert all((masks["8"] | masks[c] == masks["8"]).all() for c in masks)
+    ghosts = draw_segments("1", 40, thickness=0.14, ghost=30, margin=4).mask
+    assert (ghosts[masks["8"]] > 12).all()
+    assert {30, 255} <= set(np.unique(ghosts).tolist())
+
+
+def test_display_centers_lie_on_their_characters():
+    ink = draw_segments("8:8.8", 40, thickness=0.14, ghost=0, margin=4)
+    assert (np.diff(ink.centers) > 0).all()
+    assert all(ink.mask[:, int(x) - 3 : int(x) + 4].any() for x in ink.centers)
+    left, top, right, bottom = (int(v) for v in ink.box)
+    assert not ink.mask[:, :left].any()
+    assert not ink.mask[:, right + 1 :].any()
+    assert bottom - top == 40
+    with pytest.raises(ValueError, match="seven segments"):
+        draw_segments("8a", 40, thickness=0.14, ghost=0, margin=4)

@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ppocr_jax.synth.canvas import PageCanvas, View, fitting
+from ppocr_jax.synth.canvas import CanvasView, PageCanvas, fitting
+from ppocr_jax.synth.effects import watermark_mask
 from ppocr_jax.synth.glyphs import Lettering
-from ppocr_jax.synth.page import PAGE_KINDS, PageGenerator
-from ppocr_jax.synth.warp import Tilt
+from ppocr_jax.synth.page import PAGE_KINDS, PageGenerator, paper_view
+from ppocr_jax.synth.warp import Tilt, project
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +56,14 @@ def test_lines_of_a_page_do_not_overlap(pages):
 
 
 @pytest.mark.parametrize("size", [(640, 640), (960, 480), (320, 512)])
-def test_size_is_width_and_height(generator, size):
+def test_size_is_height_and_width(generator, size):
     for kind in PAGE_KINDS:
-        assert generator(0, 0, size=size, kind=kind).image_rgb.shape == (size[1], size[0], 3)
+        assert generator(0, 0, size=size, kind=kind).image_rgb.shape == (*size, 3)
 
 
 def test_unknown_kind_is_refused(generator):
     with pytest.raises(ValueError, match="receipt"):
-        generator(0, 0, kind="poster")
+        generator(0, 0, kind="scroll")
 
 
 def test_labels_are_in_the_charset(pages, charset):
@@ -74,7 +75,7 @@ def test_labels_are_in_the_charset(pages, charset):
 def canvas():
     turn = np.deg2rad(7)
     homography = np.array([[np.cos(turn), -np.sin(turn), 60], [np.sin(turn), np.cos(turn), 20], [2e-4, -1e-4, 1.0]])
-    return PageCanvas(np.full((400, 400, 3), 255.0), np.zeros(3), View(homography, (500, 500)))
+    return PageCanvas(np.full((400, 400, 3), 255.0), np.zeros(3), CanvasView(homography, (500, 500)))
 
 
 def seen_ink(canvas):
@@ -143,7 +144,7 @@ TEXT = "Hug (860) mpb Bend"
 def tilted():
     turn = np.deg2rad(7)
     homography = np.array([[np.cos(turn), -np.sin(turn), 60], [np.sin(turn), np.cos(turn), 20], [1e-4, -1e-4, 1.0]])
-    return PageCanvas(np.full((600, 700, 3), 255.0), np.zeros(3), View(homography, (800, 700)))
+    return PageCanvas(np.full((600, 700, 3), 255.0), np.zeros(3), CanvasView(homography, (700, 800)))
 
 
 @pytest.fixture(params=["upright", "slanted"])
@@ -245,3 +246,51 @@ def test_words_of_pages_are_those_of_the_lines_and_lie_in_them(faces, charset, c
         assert " ".join(word.text for word in line.words) == line.text
         for word in line.words:
             assert all(cv2.pointPolygonTest(line.quad, corner.tolist(), True) > -0.01 for corner in word.quad)
+
+
+def test_kinds_hold_what_they_are_for(generator):
+    def pages(kind, count=12):
+        return [generator(5, index, kind=kind, size=(400, 400)) for index in range(count)]
+
+    def heights(page):
+        return [float(np.linalg.norm(line.quad[3] - line.quad[0])) for line in page.lines]
+
+    posters = pages("poster")
+    assert np.mean([max(heights(page), default=0) > 80 for page in posters]) > 0.5
+    assert any(len(line.text) == 1 for page in posters for line in page.lines)
+    shown = [line.text for page in pages("display") for line in page.lines]
+    assert sum(set(text) <= set("0123456789-.:") for text in shown) > 10
+    assert np.mean([len(page.lines) > 40 for page in pages("table", 6)]) > 0.5
+    programs = [line.text for page in pages("code", 6) for line in page.lines]
+    assert sum(not set("_[](){}<>").isdisjoint(text) for text in programs) > 60
+
+
+def test_subtitles_are_light_with_a_dark_edge(generator):
+    for index in range(6):
+        page = generator(6, index, kind="subtitle", size=(480, 480))
+        line = max(page.lines, key=lambda line: line.quad[:, 1].min() if len(line.text) > 5 else 0, default=None)
+        if line is None:
+            continue
+        left, top = line.quad.min(axis=0).astype(int)
+        right, bottom = line.quad.max(axis=0).astype(int)
+        gray = page.image_rgb[top:bottom, left:right].max(axis=2)
+        assert np.percentile(gray, 99) - np.percentile(gray, 2) > 70
+
+
+def test_some_sheets_lie_at_a_slant_and_are_seen_whole():
+    angles, seen = [], []
+    for seed in range(400):
+        view, (height, width) = paper_view(np.random.default_rng(seed), (480, 640), narrow=False)
+        (x0, y0), (x1, y1) = project(view.homography, np.array([(0, 0), (width, 0)]))
+        angles.append(abs(np.degrees(np.arctan2(y1 - y0, x1 - x0))))
+        seen.append(view.sees(np.array([(width / 2, 0.05 * height), (width / 2, 0.95 * height)])))
+    slanted = np.array(angles) > 20
+    assert 0.005 < slanted.mean() < 0.06
+    assert max(angles) < 50
+    assert np.array(seen)[slanted].all()
+
+
+def test_a_watermark_is_faint_and_no_line(faces):
+    masks = [watermark_mask(np.random.default_rng(i), faces[0], 100, 300, 40.0) for i in range(10)]
+    assert all(mask.shape == (100, 300) and mask.dtype == np.uint8 for mask in masks)
+    assert np.mean([mask.max() > 200 for mask in masks]) > 0.7
