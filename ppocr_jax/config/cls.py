@@ -37,6 +37,7 @@ class ClsDataConfig:
         train_labels: real lines; empty with synthetic lines alone.
         val_labels: real lines for the evaluation.
         charset: characters of the lines: a built-in set ("en") or a file with one character a line.
+        charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
         synthetic: material of synthetic lines.
         synthetic_share: fraction of synthetic lines.
         height: of a line picture, pixels.
@@ -53,6 +54,7 @@ class ClsDataConfig:
     train_labels: tuple[LabelSource, ...] = ()
     val_labels: tuple[LabelSource, ...] = ()
     charset: str = "en"
+    charset_space: bool = False
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     synthetic_share: float = 0.5
     height: int = 48
@@ -101,3 +103,7 @@ class ClsConfig(TaskConfig):
     @property
     def charset_name(self) -> str:
         return self.data.charset
+
+    @property
+    def charset_space(self) -> bool:
+        return self.data.charset_space

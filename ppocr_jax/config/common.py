@@ -219,6 +219,11 @@ class TaskConfig:
         """The charset, by name or file, that the network depends on; None where it depends on none."""
         return None
 
+    @property
+    def charset_space(self) -> bool:
+        """Whether a space is added to a charset file, as PaddleOCR's `use_space_char` does."""
+        return False
+
 
 def check_share(name: str, share: float) -> None:
     """Raise `ConfigError` unless `share` is a fraction."""

@@ -25,12 +25,14 @@ class RecModelConfig:
     Attributes:
         name: "crnn_lcnet", or of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server).
         charset: a built-in set ("en") or a file with one character a line.
+        charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
         scale: width multiplier of the backbone; the network's own (0.5) if left out.
         hidden: LSTM units per direction; the network's own (64, 48 and 256) if left out.
     """
 
     name: str = "crnn_lcnet"
     charset: str = "en"
+    charset_space: bool = False
     scale: float | None = None
     hidden: int | None = None
 
@@ -161,3 +163,7 @@ class RecConfig(TaskConfig):
     @property
     def charset_name(self) -> str:
         return self.model.charset
+
+    @property
+    def charset_space(self) -> bool:
+        return self.model.charset_space

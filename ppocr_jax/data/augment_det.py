@@ -37,15 +37,15 @@ class View:
 
     @classmethod
     def of(cls, image_rgb: np.ndarray) -> View:
-        """The picture as it is."""
+        """Return the picture as it is."""
         return cls(np.eye(3), *image_rgb.shape[:2])
 
     def then(self, matrix: np.ndarray, height: int | None = None, width: int | None = None) -> View:
-        """This view seen through another map."""
+        """Return this view seen through another map."""
         return View(matrix @ self.matrix, height or self.height, width or self.width)
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """Where points (..., 2) of the source picture are in the view."""
+        """Return where points (..., 2) of the source picture are in the view."""
         return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
 
@@ -147,7 +147,7 @@ def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
 
 
 def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
-    """Polygons in the view, without those whose bounding box lies outside of it; not clipped, as in PaddleOCR."""
+    """Return polygons in the view, without those whose box lies outside of it; not clipped, as in PaddleOCR."""
     moved = [view.points(polygon) for polygon in polygons]
     limits = (view.width, view.height)
     kept = [bool((p.max(axis=0) >= 0).all() and (p.min(axis=0) <= limits).all()) for p in moved]
@@ -159,7 +159,7 @@ def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> 
 def clipped_polygons(
     view: View, polygons: Polygons, ignore: Sequence[bool], *, min_visible: float = 0.6
 ) -> tuple[list[np.ndarray], list[bool]]:
-    """Polygons in the view, cut at its borders.
+    """Return polygons in the view, cut at its borders.
 
     Moving the vertices of a cut region onto the border, which the shrink map does, would tilt its long sides away
     from the text; cutting keeps them. A region of which no legible part is left, because the short side of that part
@@ -183,7 +183,7 @@ def _short_side(polygon: np.ndarray) -> float:
 
 
 def _clip(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
-    """The part of a polygon inside [0, width] x [0, height] (Sutherland-Hodgman); the same object if that is all."""
+    """Return a polygon's part in [0, width] x [0, height] (Sutherland-Hodgman); the same object if that is all."""
     for axis, limit in ((0, width), (1, height)):
         for inward, bound in ((1, 0), (-1, limit)):
             depth = (polygon[:, axis] - bound) * inward
@@ -203,13 +203,13 @@ def _clip(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
 
 
 def _integer_boxes(view: View, polygons: Polygons) -> np.ndarray:
-    """(n, 4) int: left, top, right, bottom of each polygon in the view, rounded."""
+    """Return (n, 4) int: left, top, right, bottom of each polygon in the view, rounded."""
     moved = [np.round(view.points(polygon)) for polygon in polygons]
     return np.array([(*p.min(axis=0), *p.max(axis=0)) for p in moved], int).reshape(-1, 4)
 
 
 def _free_runs(starts: np.ndarray, ends: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Runs (first, last) of the coordinates below `length` that no [start, end) covers."""
+    """Return runs (first, last) of the coordinates below `length` that no [start, end) covers."""
     covered = np.zeros(length + 2, bool)
     covered[[0, -1]] = True
     for start, end in zip(np.maximum(starts, 0), np.maximum(ends, 0), strict=True):
@@ -219,7 +219,7 @@ def _free_runs(starts: np.ndarray, ends: np.ndarray, length: int) -> list[tuple[
 
 
 def _two_coordinates(rng: np.random.Generator, runs: list[tuple[int, int]]) -> tuple[int, int]:
-    """Two random coordinates in increasing order, each from a random run."""
+    """Return two random coordinates in increasing order, each from a random run."""
     picks = rng.integers(len(runs), size=2)
     low, high = sorted(int(rng.integers(runs[i][0], runs[i][1] + 1)) for i in picks)
     return low, high
@@ -230,7 +230,7 @@ _DEFAULT_TEXT_HEIGHT = 20.0
 
 
 def jitter_photometric(rng: np.random.Generator, image_rgb: np.ndarray, polygons: Sequence[np.ndarray]) -> np.ndarray:
-    """A few of the steps, each with its own probability, mild enough that the smallest text stays legible.
+    """Apply some of the steps, each with its own probability, so mild that the smallest text stays legible.
 
     Args:
         rng: Source of the choices.

@@ -28,12 +28,12 @@ _BOUND = 0.2
 
 
 def _still(change: Callable[[Rng, np.ndarray], np.ndarray]) -> Change:
-    """A change of the pixels alone."""
+    """Return a change of the pixels alone."""
     return lambda rng, image_rgb, centers: (change(rng, image_rgb), centers)
 
 
 def _degraded(change: degrade.Degradation) -> Change:
-    """What befalls drawn lines, on any line."""
+    """Return a change that does to any line what is done to drawn ones."""
     return _still(lambda rng, image_rgb: change(rng, image_rgb, _TEXT_HEIGHT * image_rgb.shape[0]))
 
 
@@ -41,7 +41,7 @@ def _degraded(change: degrade.Degradation) -> Change:
 
 
 def _warped(draw: Callable[[Rng, tuple[int, int]], tia.Warp], *, least_side: int = 1) -> Change:
-    """A warp that `draw` draws; none for pictures with a side below `least_side`."""
+    """Return a warp that `draw` draws; none for pictures with a side below `least_side`."""
 
     def change(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         height, width = image_rgb.shape[:2]
@@ -114,7 +114,7 @@ def _jitter(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
 
 
 def _blur(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """A Gaussian of 5 x 5 pixels, deviation 1."""
+    """Blur by a Gaussian of 5 x 5 pixels, deviation 1."""
     import cv2
 
     small = min(image_rgb.shape[:2]) < _LEAST_BLURRED_SIDE
@@ -127,7 +127,7 @@ def _hsv(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _colors(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Other hues, saturation and brightness."""
+    """Change hue, saturation and brightness."""
     saturation, value = np.exp(rng.uniform(-0.5, 0.5)), np.exp(rng.uniform(-0.3, 0.3))
     return _colored(image_rgb, hue=int(rng.integers(180)), saturation=saturation, value=value)
 
@@ -143,7 +143,7 @@ def _colored(image_rgb: np.ndarray, *, hue: int, saturation: float, value: float
 
 
 def _noise(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Half of a Gaussian noise of variance 0.1, in gray levels: PaddleOCR's number, hardly visible."""
+    """Add half of a Gaussian noise of variance 0.1, in gray levels: PaddleOCR's number, hardly visible."""
     noise = rng.standard_normal(image_rgb.shape, np.float32) * np.float32(0.5 * np.sqrt(0.1))
     return np.clip(image_rgb + noise, 0, 255).astype(np.uint8)
 
@@ -161,7 +161,7 @@ def _contrast(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _soft_blur(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """A Gaussian whose deviation depends on the height."""
+    """Blur by a Gaussian whose deviation depends on the height."""
     import cv2
 
     return cv2.GaussianBlur(image_rgb, (0, 0), rng.uniform(0.3, 0.03 * image_rgb.shape[0] + 0.35))
@@ -178,13 +178,13 @@ def _resample(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _grain(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Noise of 2 to 14 gray levels, the same in all channels."""
+    """Add noise of 2 to 14 gray levels, the same in all channels."""
     noise = rng.standard_normal(image_rgb.shape[:2], np.float32)[..., None] * rng.uniform(2, 14)
     return np.clip(image_rgb + noise, 0, 255).astype(np.uint8)
 
 
 def _invert(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """255 - x, which makes dark text light."""
+    """Invert: 255 - x, which makes dark text light."""
     return 255 - image_rgb
 
 
@@ -290,7 +290,7 @@ class LineAugmentation:
 
     @classmethod
     def from_recipe(cls, recipe: str, probability: float = 0.4) -> LineAugmentation:
-        """The recipe of that name.
+        """Return the recipe of that name.
 
         Raises:
             ValueError: there is no such recipe.
@@ -298,7 +298,7 @@ class LineAugmentation:
         return cls(probability, recipe=recipe)
 
     def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """A changed copy of `image_rgb` (h, w, 3) uint8, or the picture itself where nothing happens.
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the picture itself where nothing happens.
 
         Its size may differ: the width by a fifth in "mild", the height by up to 8 rows or a quarter in the others.
         """
@@ -307,7 +307,7 @@ class LineAugmentation:
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same picture that a call makes, and where the characters are in it.
+        """Return the same picture that a call makes, and where the characters are in it.
 
         Args:
             rng: source of the choices.

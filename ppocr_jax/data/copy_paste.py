@@ -66,7 +66,7 @@ def copy_paste(
 
 
 def _chosen(rng: np.random.Generator, regions: Sequence[Region]) -> list[int]:
-    """Which regions of the donor are pasted: their number is a share of all, they are drawn from the legible ones."""
+    """Return which regions of the donor are pasted: a share of the number of all, drawn from the legible ones."""
     count = max(1, min(int(_SHARE * len(regions)), _MOST))
     legible = [i for i, region in enumerate(regions) if not region.ignore]
     return [legible[i] for i in rng.permutation(len(legible))[:count]]
@@ -107,7 +107,7 @@ def _free_place(
     quad: np.ndarray,
     regions: Sequence[Region],
 ) -> np.ndarray | None:
-    """(x, y) int at which the canvas of `quad` lies in the picture and the quad's bounding box touches no region's."""
+    """Return (x, y) int at which the canvas of `quad` touches no region's bounding box; None where none is found."""
     room = np.subtract(size, pasted_size)[::-1]
     if (room < 0).any():
         return None

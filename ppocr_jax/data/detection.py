@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
+if TYPE_CHECKING:
+    from ppocr_jax.synth.page import PageGenerator
+
 # Pictures looked at for one that can give regions to CopyPaste.
 _DONOR_TRIES = 8
 # Pictures looked at for one that can be read: many are damaged where so many in a row are.
@@ -34,28 +37,6 @@ _READ_TRIES = 32
 
 Batch = dict[str, np.ndarray]
 Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
-
-
-class PageLine(Protocol):
-    """One line of a synthetic page."""
-
-    @property
-    def quad(self) -> np.ndarray: ...
-
-
-class Page(Protocol):
-    """A synthetic page and where its lines are."""
-
-    @property
-    def image_rgb(self) -> np.ndarray: ...
-    @property
-    def lines(self) -> Sequence[PageLine]: ...
-
-
-class PageGenerator(Protocol):
-    """Draws page number `index` of a seed's endless book, `size` = (height, width) pixels."""
-
-    def __call__(self, seed: int, index: int, *, size: tuple[int, int]) -> Page: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +298,7 @@ class _Frames:
         self.heights = np.linalg.norm(down, axis=1) / 2
 
     def neighbors(self, max_gap: float, min_overlap: float, min_height_ratio: float, max_angle: float) -> np.ndarray:
-        """(n, n) bool: whether word b follows word a; see `merge_words_into_lines`."""
+        """Return (n, n) bool: whether word b follows word a; see `merge_words_into_lines`."""
         normal = self.direction[:, ::-1] * (-1, 1)
         # [a, b, corner]: the corners of b in the frame of a.
         offsets = self.quads[None] - self.centers[:, None, None]

@@ -31,7 +31,7 @@ def has_direction(text: str) -> bool:
 
 
 def direction_ids(text: str, charset: Charset, *, turned: bool) -> list[int]:
-    """Class of each character as it stands: `charset.num_classes - 1` more for one that is seen to be turned."""
+    """Return the class of each character: `charset.num_classes - 1` more for one that is seen to be turned."""
     shift = charset.num_classes - 1 if turned else 0
     return [i + (0 if c in SYMMETRIC_CHARACTERS else shift) for c, i in zip(text, charset.encode(text), strict=True)]
 
@@ -68,7 +68,7 @@ class DirectionBatches:
     process: ProcessShare = WHOLE_BATCH
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
-        """The batch of `step`.
+        """Return the batch of `step`.
 
         Returns:
             `images` (B, height, width, 3) float32 normalized; `labels` (B,) int32, 0 upright, 1 turned; with a charset
@@ -124,7 +124,7 @@ class DirectionBatches:
         return row | {"frames": frame_labels(ids, places[seen], size=size, height=self.height, width=self.width)}
 
     def _seen(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:
-        """Left and right end of what the network sees of a line."""
+        """Return the left and right end of what the network sees of a line."""
         if self.long_lines == "squeeze":
             return 0, line.shape[1]
         windows = line_windows(line.shape, height=self.height, width=self.width)

@@ -28,7 +28,7 @@ _SLACK = 1.0  # pixels that an outline may reach out of its picture: rounding, a
 
 
 def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
-    """Kinds of problems of an outline (n, 2), n >= 4.
+    """Return the kinds of problems of an outline (n, 2), n >= 4.
 
     Args:
         points: In pixels.
@@ -148,11 +148,11 @@ class LabelReport:
     problems: tuple[Problem, ...] = ()
 
     def of_kind(self, kind: str) -> list[Problem]:
-        """All problems of one kind."""
+        """Return all problems of one kind."""
         return [problem for problem in self.problems if problem.kind == kind]
 
     def count(self, severity: Severity) -> int:
-        """Number of problems of one severity."""
+        """Return the number of problems of one severity."""
         return sum(problem.severity == severity for problem in self.problems)
 
 
@@ -261,7 +261,7 @@ def _text_problems(text: str, where: str, charset: Charset, max_length: int) -> 
 
 
 def _charset_form(text: str, charset: Charset) -> str:
-    """The text as it is encoded: in lower case for a set without capitals."""
+    """Return the text as it is encoded: in lower case for a set without capitals."""
     return text.lower() if charset.lowercase_only else text
 
 

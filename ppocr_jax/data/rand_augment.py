@@ -60,13 +60,13 @@ class RandAugment:
             raise ValueError(f"magnitude must be 1 to {_GREATEST_MAGNITUDE}, not {self.magnitude}")
 
     def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """A changed copy of `image_rgb` (h, w, 3) uint8, of the same size, or the picture itself."""
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8, of the same size, or the picture itself."""
         return self.with_points(rng, image_rgb, np.empty(0))[0]
 
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same picture that a call makes, and where points of it are.
+        """Return the same picture that a call makes, and where points of it are.
 
         Args:
             rng: source of the choices.
@@ -92,13 +92,13 @@ class Chain:
     parts: tuple[LineAugmentationLike, ...]
 
     def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """A changed copy of `image_rgb` (h, w, 3) uint8."""
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8."""
         return self.with_points(rng, image_rgb, np.empty(0))[0]
 
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same picture, and the centers (n,) in it, NaN where a part says so."""
+        """Return the same picture, and the centers (n,) in it, NaN where a part says so."""
         for part in self.parts:
             image_rgb, centers = part.with_points(rng, image_rgb, centers)
         return image_rgb, centers
@@ -109,7 +109,7 @@ Operation = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], tuple[n
 
 
 def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True) -> Operation:
-    """An operation that moves pixels, cubic interpolation on gray."""
+    """Return an operation that moves pixels, cubic interpolation on gray."""
 
     def operation(
         rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
@@ -130,7 +130,7 @@ def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True)
 
 
 def _pixelwise(full_strength: float, change: Pixels, *, signed: bool = False) -> Operation:
-    """An operation that leaves everything where it is."""
+    """Return an operation that leaves everything where it is."""
 
     def operation(
         rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
@@ -144,19 +144,19 @@ def _pixelwise(full_strength: float, change: Pixels, *, signed: bool = False) ->
 
 
 def _rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    """Counter-clockwise about the center."""
+    """Return the map of a counter-clockwise rotation about the center."""
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     x, y = size[0] / 2, size[1] / 2
     return cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y
 
 
 def _shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    """Fixed at the left edge."""
+    """Return the map of a vertical shear that is fixed at the left edge."""
     return 1, 0, 0, slope, 1, 0
 
 
 def _enhanced(name: str) -> Operation:
-    """One of Pillow's enhancers, by up to 0.9 more or less than the picture has."""
+    """Return one of Pillow's enhancers, by up to 0.9 more or less than the picture has."""
 
     def change(picture: Image, strength: float) -> Image:
         from PIL import ImageEnhance
@@ -167,7 +167,7 @@ def _enhanced(name: str) -> Operation:
 
 
 def _mapped(name: str, full_strength: float | None = None) -> Operation:
-    """One of Pillow's functions of gray levels, with an integer argument if it has one."""
+    """Return one of Pillow's functions of gray levels, with an integer argument if it has one."""
 
     def change(picture: Image, strength: float) -> Image:
         from PIL import ImageOps

@@ -62,7 +62,7 @@ class RecognitionBatches:
     process: ProcessShare = WHOLE_BATCH
 
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
-        """The batch of `step`.
+        """Return the batch of `step`.
 
         Returns:
             `images` (B, height, W, 3) float32 normalized; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
@@ -86,14 +86,14 @@ class RecognitionBatches:
         return () if self.bank is None else self.bank.uses()
 
     def _lines_of(self, width: int) -> int:
-        """Lines in a batch of this bucket."""
+        """Return the lines in a batch of this bucket."""
         if self.reference_width is None:
             return self.batch_size
         unit = self.multiple_of
         return max(unit, round(self.batch_size * self.reference_width / width / unit) * unit)
 
     def _bucket_shares(self) -> np.ndarray:
-        """How often each bucket is drawn: half evenly, half as the real lines are spread."""
+        """Return how often each bucket is drawn: half evenly, half as the real lines are spread."""
         even = np.full(len(self.widths), 1 / len(self.widths))
         return even if self.bank is None else 0.5 * even + 0.5 * self.bank.bucket_shares(self.widths, self.height)
 
@@ -148,20 +148,20 @@ class RecognitionBatches:
         }
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:
-        """An empty line: mid-gray, no text. Stands in where no line of the bucket's size was found."""
+        """Return an empty line, mid-gray without text, in place of a line that was not found."""
         gray = np.full((self.height, width, 3), 128, np.uint8)
         return self._row(gray, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
 
 
 def unknown_frames(width: int) -> np.ndarray:
-    """(width / 4,) int32: labels of a line whose characters' positions are not known, see `frame_labels`."""
+    """Return (width / 4,) int32: labels of a line whose characters' places are unknown, see `frame_labels`."""
     return np.full(width // FRAME_WIDTH, _UNLABELED, np.int32)
 
 
 def frame_labels(
     ids: Sequence[int], centers: np.ndarray, *, size: Sequence[int], height: int, width: int
 ) -> np.ndarray:
-    """Class of every output frame of a line whose characters' positions are known.
+    """Return the class of every output frame of a line whose characters' positions are known.
 
     The frame under a character's center is that character, its two neighbors are unknown (-1), all others blank.
 

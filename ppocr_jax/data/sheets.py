@@ -61,7 +61,7 @@ def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = Non
 
 
 def _sample(total: int, wrong: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
-    """Numbers of `count` records, half of them `wrong` if there are so many."""
+    """Return the numbers of `count` records, half of them `wrong` if there are so many."""
     order = rng.permutation(total).tolist()
     preferred = rng.permutation(np.array(wrong, int)).tolist()[: (count + 1) // 2]
     return sorted(list(dict.fromkeys([*preferred, *order]))[:count])
@@ -91,7 +91,7 @@ def _cell(record: DetectionRecord | RecognitionRecord, *, broken: bool) -> Image
 
 
 def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.Image:
-    """The picture with numbered outlines, and the list of texts."""
+    """Return the picture with numbered outlines, and the list of texts."""
     from PIL import Image, ImageDraw
 
     picture, scale = _scaled(image_rgb, _PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE)
@@ -120,7 +120,7 @@ def _color(region: Region, kinds: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tuple[int, int, int]) -> None:
-    """An outline with a dot at its first corner, and the tag to the left of that."""
+    """Draw an outline with a dot at its first corner, and the tag to the left of that."""
     corners = [(float(x), float(y)) for x, y in points]
     pen.line([*corners, corners[0]], fill=color, width=3 if color == _BROKEN else 1)
     x, y = corners[0]
@@ -137,7 +137,7 @@ def _entry(number: int, region: Region, kinds: Sequence[str]) -> str:
 def _list(
     pen: ImageDraw.ImageDraw, entries: list[str], colors: Sequence[tuple[int, int, int]], *, left: int, bottom: int
 ) -> None:
-    """Texts in columns beside the picture; the last line says how many did not fit."""
+    """Write texts in columns beside the picture; the last line says how many did not fit."""
     per_column = (bottom - _CAPTION) // _LIST_STEP
     room = per_column * ((_PAGE_WIDTH - left) // _COLUMN_WIDTH)
     if len(entries) > room:
@@ -160,7 +160,7 @@ def _line_cell(record: RecognitionRecord, image_rgb: np.ndarray | None, *, broke
 
 
 def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: float) -> tuple[Image.Image, float]:
-    """A picture that fits, and its scale; a gray box where there is no picture."""
+    """Return a picture that fits, and its scale; a gray box where there is no picture."""
     from PIL import Image
 
     if image_rgb is None:
@@ -196,7 +196,7 @@ Draw = Callable[[np.random.Generator], np.ndarray]
 
 
 def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
-    """One labeled row for each change of a line, each recipe made of them and each operation of RandAugment.
+    """Draw one labeled row for each change of a line, each recipe and each operation of RandAugment.
 
     Args:
         image_rgb: (h, w, 3) uint8, a text line.
@@ -215,7 +215,7 @@ def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
 
 
 def page_augmentation_sheet(image_rgb: np.ndarray, regions: Sequence[Region], seed: int) -> np.ndarray:
-    """One labeled row for each change of a page but its scale, with the outlines of its regions.
+    """Draw one labeled row for each change of a page but its scale, with the outlines of its regions.
 
     CopyPaste takes from the page itself.
 
@@ -295,7 +295,7 @@ def _label(name: str, height: int) -> np.ndarray:
 
 
 def _fitted(image_rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The picture, scaled to fit a cell, on gray."""
+    """Return the picture, scaled to fit a cell, on gray."""
     import cv2
 
     scale = min(height / image_rgb.shape[0], width / image_rgb.shape[1])

@@ -26,7 +26,7 @@ def detection_targets(
     high: float = 0.7,
     min_text_size: float = 8,
 ) -> dict[str, np.ndarray]:
-    """All targets of one picture, in PaddleOCR's order: the threshold map sees the polygons before they are clipped,
+    """Return all targets of one picture, in PaddleOCR's order: the threshold map sees the polygons before clipping,
     and still holds the small ones that the shrink map ignores.
 
     Args:
@@ -47,7 +47,7 @@ def detection_targets(
 
 
 def offset_distance(polygon: np.ndarray, ratio: float) -> float:
-    """Distance by which DB shrinks (and grows) a polygon of area A and perimeter L: `A (1 - ratio^2) / L`.
+    """Return the distance by which DB shrinks (and grows) a polygon of area A and perimeter L: `A (1 - ratio^2) / L`.
 
     DB paper eq. 10.
     """
@@ -63,8 +63,8 @@ def threshold_map(
     low: float = 0.3,
     high: float = 0.7,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Threshold map: `high` on the border of each text region, falling to `low` at the offset distance inside and
-    outside of it; where regions meet, the larger value.
+    """Return the threshold map: `high` on the borders of text regions, falling to `low` at the offset distance inside
+    and outside of them; where regions meet, the larger value.
 
     Args: see `detection_targets`.
 
@@ -87,7 +87,7 @@ def shrink_map(
     shrink_ratio: float = 0.4,
     min_text_size: float = 8,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
-    """Shrink map: 1 inside each text region shrunk by its offset distance.
+    """Return the shrink map: 1 inside each text region shrunk by its offset distance.
 
     Polygons are clipped to the picture vertex by vertex first. Where shrinking splits a region, or leaves nothing,
     half of the reduction is given back (`shrink_ratio` twice as large) before all remaining pieces are drawn.
@@ -158,7 +158,7 @@ def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray, s
 
 
 def _distance_to_edges(polygon: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """Distance of every pixel (ys, xs) to the nearest edge of `polygon`, in the sense of DB's reference code.
+    """Return the distance of every pixel (ys, xs) to the nearest edge of `polygon`, as DB's code measures it.
 
     Perpendicular to an edge's line where the pixel sees the edge under 90 degrees or more, to the nearer end of
     the edge elsewhere. That is not the distance to the segment: beside the middle of a long edge it jumps to the

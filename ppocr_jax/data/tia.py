@@ -34,7 +34,7 @@ class Warp:
 
     @classmethod
     def between(cls, start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> Warp:
-        """The warp of a picture of `size` (height, width) that moves control points from `start` to `end`.
+        """Return the warp of a picture of `size` (height, width) that moves control points from `start` to `end`.
 
         Args:
             start: (n, 2) control points in the source, n >= 2.
@@ -54,13 +54,13 @@ class Warp:
         return cls(np.real(source).astype(np.float32), np.imag(source).astype(np.float32))
 
     def image(self, image_rgb: np.ndarray) -> np.ndarray:
-        """The picture (height, width, 3) uint8, warped; what would come from outside of it repeats its border."""
+        """Return the picture (height, width, 3) uint8, warped; its border repeats where nothing comes from."""
         import cv2
 
         return cv2.remap(image_rgb, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def columns(self, x: np.ndarray) -> np.ndarray:
-        """x in the warped picture of points at `x` (n,) halfway up the source; points outside go to the border."""
+        """Return x in the warped picture of points at `x` (n,) halfway up the source; outside go to the border."""
         height, width = self.y.shape
         middle = np.abs(self.y - (height - 1) / 2).argmin(axis=0)
         across = np.maximum.accumulate(self.x[middle, np.arange(width)])
@@ -119,7 +119,7 @@ def _corners(size: tuple[int, int]) -> np.ndarray:
 
 
 def _cuts(rng: np.random.Generator, width: int, segments: int | None) -> tuple[np.ndarray, int]:
-    """x of the cuts between the parts of a line, and the width of a part."""
+    """Return x of the cuts between the parts of a line, and the width of a part."""
     count = int(rng.integers(3, 7)) if segments is None else segments
     part = width // count
     return part * np.arange(1.0, count), part
@@ -127,7 +127,7 @@ def _cuts(rng: np.random.Generator, width: int, segments: int | None) -> tuple[n
 
 @lru_cache(maxsize=256)
 def _interpolation(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The grid's nodes along an axis, and the (length, nodes) matrix that interpolates between them.
+    """Return the grid's nodes along an axis, and the (length, nodes) matrix that interpolates between them.
 
     The last cell ends at the last pixel but counts one pixel more than there is between its nodes, as in PaddleOCR.
     """
@@ -147,7 +147,7 @@ def _complex(points: np.ndarray) -> np.ndarray:
 
 
 def _similarity(at: np.ndarray, anchors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    r"""Moving least squares: the similarity that takes `anchors` nearest to `targets`, weighted by closeness to `at`.
+    r"""Return moving least squares: the similarity that takes `anchors` nearest to `targets`, by closeness to `at`.
 
     With weights w_i = 1 / |v - p_i|^2, anchors p_i, targets q_i and weighted means p*, q*, in complex numbers
 

@@ -12,7 +12,7 @@ _SIDE = 1024
 
 
 def normal_window(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(height, width) float32 of standard normal values, not to be written to.
+    """Return (height, width) float32 of standard normal values, not to be written to.
 
     Windows of up to 1024 x 1024 are cut out of a fixed field at a place that `rng` chooses, so that equal generators
     give equal windows in every process; larger ones are drawn.
@@ -35,7 +35,7 @@ _LONGEST_PHOTO = 640
 
 
 def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
-    """The pictures named by `backgrounds`, folders searched with all below them, in a fixed order.
+    """Return the pictures named by `backgrounds`, folders searched with all below them, in a fixed order.
 
     Raises:
         FileNotFoundError: an entry does not exist.
@@ -50,7 +50,7 @@ def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:
-    """(height, width) float32 noise of mean about 0 and size about 1 whose spots are `cell` pixels wide."""
+    """Return (height, width) float32 noise of mean about 0 and size about 1 whose spots are `cell` pixels wide."""
     import cv2
 
     rows, columns = max(2, int(height / cell) + 2), max(2, int(width / cell) + 2)
@@ -60,12 +60,12 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
 
 
 def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width, 3) float32 of one color."""
+    """Return (height, width, 3) float32 of one color."""
     return np.broadcast_to(np.asarray(color, np.float32), (height, width, 3)).copy()
 
 
 def colored(texture: np.ndarray, color: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-    """(h, w, 3) float32: `color` + `texture` (h, w) float32 times `scale`, both (3,); the scale is 1 when None."""
+    """Return (h, w, 3) float32: `color` + `texture` (h, w) float32 times `scale`, both (3,); no scale is 1."""
     import cv2
 
     if scale is None:
@@ -74,13 +74,13 @@ def colored(texture: np.ndarray, color: np.ndarray, scale: np.ndarray | None = N
 
 
 def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`color` that changes evenly in a random direction by up to 45 levels."""
+    """Return `color` that changes evenly in a random direction by up to 45 levels."""
     change = rng.uniform(-45, 45, 3).astype(np.float32)
     return colored(ramp(rng, height, width), color, change)
 
 
 def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(height, width) float32 that grows evenly in a random direction, from about -1/2 to 1/2."""
+    """Return (height, width) float32 that grows evenly in a random direction, from about -1/2 to 1/2."""
     angle = rng.uniform(0, 2 * np.pi)
     ys = np.arange(height, dtype=np.float32)[:, None] * np.float32(np.sin(angle) / height)
     xs = np.arange(width, dtype=np.float32) * np.float32(np.cos(angle) / width)
@@ -88,7 +88,7 @@ def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Paper of `color`: fine grain, soft spots, sometimes a crease."""
+    """Return paper of `color`: fine grain, soft spots, sometimes a crease."""
     texture = smooth_noise(rng, height, width, 1.5) * np.float32(rng.uniform(0, 5))
     spots = smooth_noise(rng, height, width, rng.uniform(0.1, 1) * max(height, 80))
     texture += spots * np.float32(rng.uniform(0, 6))
@@ -101,7 +101,7 @@ def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) 
 
 
 def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A rough painted surface of `color`: wall, cardboard or cloth, lit from the side; sometimes brushed one way."""
+    """Return a rough painted surface of `color`: wall, cardboard or cloth, lit from the side, sometimes brushed."""
     import cv2
 
     cell = rng.uniform(1.5, 5)
@@ -117,7 +117,7 @@ def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int
 
 
 def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Paper of `color` with a faint printed pattern: stripes, ruled paper, a grid, waves or halftone dots."""
+    """Return paper of `color` with a faint printed pattern: stripes, ruled paper, a grid, waves or halftone dots."""
     pitch = rng.uniform(3, 8) if rng.random() < 0.5 else rng.uniform(0.3, 0.9) * max(height, 12)
     ys = np.arange(height, dtype=np.float32)[:, None] / np.float32(pitch) + np.float32(rng.random())
     xs = np.arange(width, dtype=np.float32) / np.float32(pitch)
@@ -139,7 +139,7 @@ def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, widt
 
 
 def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A table of upright planks; (height, width, 3) float32."""
+    """Return a table of upright planks; (height, width, 3) float32."""
     import cv2
 
     grain = rng.standard_normal((height // 60 + 2, width // 2 + 1)).astype(np.float32)
@@ -152,7 +152,7 @@ def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A brick wall; (height, width, 3) float32."""
+    """Return a brick wall; (height, width, 3) float32."""
     wall = np.full((height, width, 3), (168.0, 160.0, 150.0), np.float32)
     for row in range(height // 36 + 1):
         for column in range(-1, width // 92 + 1):
@@ -163,7 +163,7 @@ def bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, width: int) -> np.ndarray:
-    """A random piece of a random picture of `paths`, scaled to (height, width, 3) float32."""
+    """Return a random piece of a random picture of `paths`, scaled to (height, width, 3) float32."""
     import cv2
 
     picture = _photo(paths[int(rng.integers(len(paths)))])
@@ -177,7 +177,7 @@ def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, widt
 
 @lru_cache(maxsize=128)
 def _photo(path: str) -> np.ndarray:
-    """The picture, reduced to at most 640 pixels; up to 1 MB each."""
+    """Return the picture, reduced to at most 640 pixels; up to 1 MB each."""
     import cv2
 
     picture = cv2.imread(path, cv2.IMREAD_COLOR)

@@ -63,7 +63,7 @@ class LineSetting:
     column: bool = False
 
     def quad(self, box: Box) -> np.ndarray:
-        """(4, 2) float32, in the picture, of a box in the layer."""
+        """Return (4, 2) float32, in the picture, of a box in the layer."""
         corners = project(self.to_picture, corners_of(box)).astype(np.float32)
         # The layer has a column's top at the left: its upper left corner is where the column ends at the right.
         return np.roll(corners, 1, axis=0) if self.column else corners
@@ -92,7 +92,7 @@ class PageLine:
 
 
 def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
-    """The ink's box, at least as tall as a capital, with a narrow margin."""
+    """Return the ink's box, at least as tall as a capital, with a narrow margin."""
     top = min(ink[1], baseline + extent_of(lettering.face, lettering.size, "H")[0])
     bottom = max(ink[3], baseline)
     margin = max(1.0, _QUAD_MARGIN * (bottom - top))
@@ -100,13 +100,13 @@ def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
 
 
 def corners_of(box: Box) -> np.ndarray:
-    """(4, 2) corners of an upright box, clockwise from the top left."""
+    """Return (4, 2) corners of an upright box, clockwise from the top left."""
     x0, y0, x1, y1 = box
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
 
 
 def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
-    """(box, text) of every word, on the layer; a bent word's box holds its crests."""
+    """Return (box, text) of every word, on the layer; a bent word's box holds its crests."""
     lettering, baseline, line = setting.lettering, setting.baseline, setting.box
     if lettering is None:
         return [(line, text)]
@@ -137,7 +137,7 @@ def _column_word_boxes(text: str, lettering: Lettering, setting: LineSetting) ->
 
 
 def _wave_range(wave: tuple[float, float, float], x0: float, x1: float) -> tuple[float, float]:
-    """(least, greatest) shift in y between two x."""
+    """Return (least, greatest) shift in y between two x."""
     amplitude, frequency, phase = wave
     if not amplitude:
         return 0.0, 0.0
@@ -158,7 +158,7 @@ class CanvasView:
     size: tuple[int, int]
 
     def visible_part(self, width: float, height: float) -> Box:
-        """An upright box of a canvas of `width` x `height` all of which is seen, up to a small turn and perspective."""
+        """Return an upright box of a canvas all of which is seen, up to a small turn and perspective."""
         height_seen, width_seen = self.size
         frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
@@ -174,7 +174,7 @@ class PageCanvas:
     """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
 
     def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: CanvasView):
-        """`ground`: (h, w, 3), values 0..255; `ink_color`: (3,), of everything drawn without a color of its own."""
+        """Start a page on `ground` (h, w, 3), values 0..255, with ink of `ink_color` (3,) where no other is given."""
         from PIL import Image, ImageDraw
 
         self.view = view
@@ -312,7 +312,7 @@ class PageCanvas:
         self._boxes.append(box)
 
     def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
-        """Ink that is not text, or ground of `color`; areas are filled where `width` is 0.
+        """Draw ink that is not text, or ground of `color`; fill areas where `width` is 0.
 
         `shape` is "line", "rectangle", "rounded" (a rectangle with round corners), "ellipse" or "polygon".
         """
@@ -330,24 +330,24 @@ class PageCanvas:
                 (draw.rectangle if shape == "rectangle" else draw.ellipse)(xy, **look)
 
     def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
-        """A row of one repeated character: drawn, but not a text line, as those who label receipts leave it out."""
+        """Draw a row of one repeated character, which is not a text line: those who label receipts leave it out."""
         font = lettering.face.at(lettering.size)
         count = int((x1 - x0) / max(1.0, font.getlength(character)))
         if count > 4 and lettering.face.covers(character):
             self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
 
     def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
-        """((3,) mean color, standard deviation of the gray level) of the ground under `box`."""
+        """Return ((3,) mean color, standard deviation of the gray level) of the ground under `box`."""
         x0, y0, x1, y1 = (int(v) for v in box)
         pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)
         return pixels.mean(axis=0), float(pixels.mean(axis=1).std())
 
     def ink(self) -> np.ndarray:
-        """(h, w) uint8 opacity of what was drawn."""
+        """Return (h, w) uint8 opacity of what was drawn."""
         return np.asarray(self._ink)
 
     def joined(self, ink: np.ndarray, opacity: float) -> np.ndarray:
-        """(h, w, 3) uint8: the ground under `ink`, which is `ink()` or what became of it."""
+        """Return (h, w, 3) uint8: the ground under `ink`, which is `ink()` or what became of it."""
         ground = np.asarray(self._ground)
         ys, xs = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         if not len(ys):
@@ -366,7 +366,7 @@ class PageCanvas:
 
 
 def fitting(text: str, lettering: Lettering, width: float) -> str:
-    """The first words, or else characters, of `text` that are at most `width` pixels wide."""
+    """Return the first words, or else characters, of `text` that are at most `width` pixels wide."""
     font = lettering.face.at(lettering.size)
     # No ordinary text has characters narrower than a fifth of an em on average: do not measure what cannot fit.
     most = max(1, int(5 * width / lettering.size))
@@ -379,5 +379,5 @@ def fitting(text: str, lettering: Lettering, width: float) -> str:
 
 
 def scaled(lettering: Lettering, factor: float) -> Lettering:
-    """The same lettering `factor` times as large."""
+    """Return the same lettering `factor` times as large."""
     return replace(lettering, size=max(6, round(lettering.size * factor)), stroke=lettering.stroke * factor)

@@ -80,7 +80,7 @@ class Composer:
         self.y += lines * self.leading
 
     def line(self, text: str, *, anchor: str = "l", scale: float = 1.0) -> None:
-        """One line of the column, centered for anchor "m"."""
+        """Write one line of the column, centered for anchor "m"."""
         if scale > 1:
             self.next(scale - 1)
         x = {"l": self.left, "m": (self.left + self.right) / 2, "r": self.right}[anchor]
@@ -88,7 +88,7 @@ class Composer:
         self.next()
 
     def cells(self, texts: list[str], edges: list[tuple[float, str]]) -> None:
-        """Texts at (relative x, anchor) of one line, each kept clear of its neighbors."""
+        """Write texts at (relative x, anchor) of one line, each kept clear of its neighbors."""
         anchors = [self.left + e * self.width for e, _ in edges]
         for i, (text, (_, anchor)) in enumerate(zip(texts, edges, strict=True)):
             if anchor == "l":
@@ -101,7 +101,7 @@ class Composer:
         self.next()
 
     def separator(self) -> None:
-        """A rule, a row of dashes, or nothing but room."""
+        """Draw a rule or a row of dashes, or leave some room."""
         kind = int(self.rng.integers(6))
         if kind < 3:
             self.canvas.dashes(self.left, self.right, self.y, pick(self.rng, "---=*_."), self.lettering)
@@ -112,7 +112,7 @@ class Composer:
         self.next(1.0 if kind < 4 else self.rng.uniform(0.3, 1.2))
 
     def choice(self, entries: tuple[str, ...], room: float) -> str:
-        """One of `entries` that fits into `room` pixels, if a few draws find one."""
+        """Return one of `entries` that fits into `room` pixels, if a few draws find one."""
         for _ in range(5):
             entry = pick(self.rng, entries)
             if measure(entry, self.lettering)[0] <= room:
@@ -120,21 +120,21 @@ class Composer:
         return entry
 
     def prose(self, longest: int) -> str:
-        """Entries of the corpus as they stand, one after the other, `longest` characters at least."""
+        """Return entries of the corpus as they stand, one after the other, `longest` characters at least."""
         text = ""
         while len(text) < longest:
             text += in_charset(self.corpus.entry(self.rng), self.charset) + " "
         return text
 
     def words(self, low: int, high: int) -> str:
-        """A text of the corpus of `low` to `high` characters; an invented one where the face cannot draw it."""
+        """Return a text of the corpus of `low` to `high` characters; an invented one where the face cannot draw it."""
         text = self.corpus.sample(self.rng, self.charset, (low, high))
         drawable = sum(c in self.lettering.face.characters for c in text)
         return text if drawable > 0.8 * len(text) else self.language.phrase(self.rng)
 
 
 def logo(rng: np.random.Generator, canvas: PageCanvas, x: float, top: float, height: float) -> float:
-    """A few simple shapes about `x`; returns the y below them."""
+    """Draw a few simple shapes about `x`; return the y below them."""
     for _ in range(int(rng.integers(1, 5))):
         half_w, half_h = height * rng.uniform(0.1, 0.9), height * rng.uniform(0.1, 0.5)
         cx, cy = x + height * rng.uniform(-0.6, 0.6), top + height / 2
@@ -155,7 +155,7 @@ def logo(rng: np.random.Generator, canvas: PageCanvas, x: float, top: float, hei
 def barcode(
     rng: np.random.Generator, canvas: PageCanvas, corner: tuple[float, float], *, width: float, height: float
 ) -> float:
-    """Upright bars, or the cells of a square code, from `corner` (left, top) on; returns the y below them."""
+    """Draw upright bars, or the cells of a square code, from `corner` (left, top) on; return the y below them."""
     left, top = corner
     if rng.random() < 0.25:
         side, cells = height * 1.5, 21
@@ -176,7 +176,7 @@ def barcode(
 def check_boxes(
     rng: np.random.Generator, canvas: PageCanvas, sides: tuple[float, float], *, baseline: float, size: int
 ) -> list[float]:
-    """Empty and ticked boxes along a line; returns where the words behind them begin."""
+    """Draw empty and ticked boxes along a line; return where the words behind them begin."""
     count = int(rng.integers(2, 5))
     left, right = sides
     starts = [left + i * (right - left) / count for i in range(count)]
@@ -190,7 +190,7 @@ def check_boxes(
 
 
 def pen_stroke(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """A tick, a ring or a scribble of a pen, anywhere."""
+    """Draw a tick, a ring or a scribble of a pen, anywhere."""
     x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
     color = tuple(int(v) for v in ((20, 30, 150), (30, 30, 30), (170, 30, 40))[int(rng.integers(3))])
     width = max(1, round(size * rng.uniform(0.06, 0.14)))
@@ -208,7 +208,7 @@ def pen_stroke(rng: np.random.Generator, canvas: PageCanvas, size: float) -> Non
 
 
 def stamp(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """A round or square frame of a rubber stamp."""
+    """Draw a round or square frame of a rubber stamp."""
     x, y, half = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height), size * rng.uniform(2, 4)
     color = ((60, 70, 170), (180, 60, 70), (120, 60, 140))[int(rng.integers(3))]
     shape = "ellipse" if rng.random() < 0.6 else "rectangle"
@@ -218,7 +218,7 @@ def stamp(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
 
 
 def paper_holes(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """Punched holes at the left side, seen dark or gray."""
+    """Draw punched holes at the left side, seen dark or gray."""
     gray = int(rng.integers(0, 160))
     for share in (0.3, 0.7):
         x, y, radius = 0.03 * canvas.width, share * canvas.height, 0.8 * size

@@ -46,7 +46,7 @@ class Corpus:
 
     @classmethod
     def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
-        """A corpus of text files, each as likely as the others.
+        """Return a corpus of text files, each as likely as the others.
 
         Raises:
             FileNotFoundError: a path is not a file.
@@ -63,7 +63,7 @@ class Corpus:
 
     @classmethod
     def from_faker(cls, locales: Sequence[str] = ("en_US",), *, seed: int = 0, count: int = 6000) -> Corpus:
-        """`count` entries invented by the Faker package: names, companies, addresses, jobs, sentences."""
+        """Return `count` entries invented by the Faker package: names, companies, addresses, jobs, sentences."""
         from faker import Faker
 
         fake = Faker(list(locales))
@@ -86,7 +86,7 @@ class Corpus:
         return cls(files=lists[:_MOST_WORD_LISTS], entries=tuple(entries))
 
     def entry(self, rng: np.random.Generator) -> str:
-        """One entry as it stands; an invented string when the corpus has none."""
+        """Return one entry as it stands; an invented string when the corpus has none."""
         sources = len(self.files) + bool(self.entries)
         if not sources:
             return phrase(rng)
@@ -96,7 +96,7 @@ class Corpus:
         return _line_at(self.files[number], float(rng.random()))
 
     def sample(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
-        """A text of `length` = (fewest, most) characters, all in `charset`, words apart by single spaces.
+        """Return a text of `length` = (fewest, most) characters, all in `charset`, words apart by single spaces.
 
         The fewest may be missed by a character or two where a word would have to be broken.
         """
@@ -120,7 +120,7 @@ class Corpus:
         return _piece(rng, text, low, high) or _rare_text(rng, charset, high)
 
     def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
-        """A phrase in random letter case, without what the charset lacks."""
+        """Return a phrase in random letter case, without what the charset lacks."""
         chinese = writes_chinese(charset)
         if rng.random() < (0.15 if chinese else 0.45) or not (self.files or self.entries):
             text = phrase(rng)
@@ -146,7 +146,7 @@ def writes_chinese(charset: Charset) -> bool:
 
 
 def in_charset(text: str, charset: Charset) -> str:
-    """`text` in the characters of `charset`; runs of white space become one space (none, if it has no space).
+    """Return `text` in the characters of `charset`; white space becomes one space (none, if it has no space).
 
     Full-width letters and signs that the charset lacks become those of ASCII.
     """
@@ -165,7 +165,7 @@ def _mapped(path: str) -> mmap.mmap:
 
 
 def _line_at(path: str, position: float) -> str:
-    """The entry that begins behind the relative `position` (0..1); the first one when that is the last."""
+    """Return the entry that begins behind the relative `position` (0..1); the first one when that is the last."""
     data = _mapped(path)
     start = data.find(b"\n", int(position * len(data))) + 1
     if start >= len(data):
@@ -185,7 +185,7 @@ def _joint(left: str, right: str, charset: Charset) -> str:
 
 
 def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """Whole neighboring words of `text`, or of Chinese neighboring characters, `low` to `high` characters long.
+    """Return whole neighboring words of `text`, or of Chinese neighboring characters, `low` to `high` characters long.
 
     "" when there are none.
     """
@@ -200,7 +200,7 @@ def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
 
 
 def _breaks(text: str) -> tuple[list[int], list[int]]:
-    """Where a part of `text` may start, and where it may end: at spaces, and beside Chinese characters."""
+    """Return where a part of `text` may start, and where it may end: at spaces, and beside Chinese characters."""
     starts, ends = [0], []
     for i in range(1, len(text)):
         if text[i] == " ":
@@ -214,7 +214,7 @@ def _breaks(text: str) -> tuple[list[int], list[int]]:
 
 
 def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """A run of words of `text` with at most `high` characters; characters of a word when none fits."""
+    """Return a run of words of `text` with at most `high` characters; characters of a word when none fits."""
     if len(text) <= high:
         return text
     starts = [0] + [i + 1 for i, c in enumerate(text) if c == " "]
@@ -228,7 +228,7 @@ def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:
 
 
 def _short_text(rng: np.random.Generator, charset: Charset, most: int) -> str:
-    """What stands alone in narrow boxes: "1", "RM", "9.00", single characters."""
+    """Return what stands alone in narrow boxes: "1", "RM", "9.00", single characters."""
     kind = rng.random()
     if kind < 0.3:
         text = pick(rng, _SHORT)
@@ -243,7 +243,7 @@ def _short_text(rng: np.random.Generator, charset: Charset, most: int) -> str:
 
 
 def _rare_text(rng: np.random.Generator, charset: Charset, length: int) -> str:
-    """Characters of the whole charset, each as likely as any other, in groups."""
+    """Return characters of the whole charset, each as likely as any other, in groups."""
     characters = [charset.characters[i] for i in rng.integers(0, len(charset), length)]
     text = in_charset("".join(characters).strip(), charset)
     visible = text or next(c for c in charset.characters if not c.isspace())

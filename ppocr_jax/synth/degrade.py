@@ -10,7 +10,7 @@ from ppocr_jax.synth.background import normal_window, ramp, smooth_noise
 
 
 def uneven_light(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Light that falls off to one side, or with the distance from a lamp, by up to half; sometimes warm or cold."""
+    """Let light fall off to one side, or with the distance from a lamp, by up to half; sometimes warm or cold."""
     height, width = image_rgb.shape[:2]
     if rng.random() < 0.5:
         light = 1 + ramp(rng, height, width) * np.float32(rng.uniform(0.2, 0.6))
@@ -25,7 +25,7 @@ def uneven_light(rng: np.random.Generator, image_rgb: np.ndarray, text_height: f
 
 
 def cast_shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A soft-edged shadow over part of the picture, open to one side or a strip as of an arm or a cable."""
+    """Cast a soft-edged shadow over a part open to one side, or a strip as of an arm or a cable."""
     height, width = image_rgb.shape[:2]
     angle = rng.uniform(0, 2 * np.pi)
     ys = (np.arange(height, dtype=np.float32)[:, None] - np.float32(rng.uniform(0, height))) * np.float32(np.sin(angle))
@@ -39,7 +39,7 @@ def cast_shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def glare(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A lamp mirrored by a glossy surface: one or two soft bright spots that veil the text without hiding it."""
+    """Mirror a lamp: one or two soft bright spots that veil the text without hiding it."""
     height, width = image_rgb.shape[:2]
     veil = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(1, 3))):
@@ -54,7 +54,7 @@ def glare(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
 
 
 def _distance(height: int, width: int, center: tuple[float, float]) -> np.ndarray:
-    """(height, width) float32 distance from `center` (x, y), as a share of that of the farthest corner."""
+    """Return (height, width) float32 distance from `center` (x, y), as a share of that of the farthest corner."""
     ys = np.arange(height, dtype=np.float32)[:, None] - np.float32(center[1])
     xs = np.arange(width, dtype=np.float32) - np.float32(center[0])
     distance = np.sqrt(ys * ys + xs * xs)
@@ -66,7 +66,7 @@ def _scaled(image_rgb: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 
 def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Thermal paper that has lost part of its print: in soft spots, to one side, or under a worn print head."""
+    """Fade part of the print, as on thermal paper: in soft spots, to one side, or under a worn print head."""
     keep = smooth_noise(rng, *ink.shape, cell=max(2.0, text_height * rng.uniform(0.3, 3)))
     keep *= np.float32(rng.uniform(0.05, 0.25))
     keep += np.float32(rng.uniform(0.6, 0.95))
@@ -79,7 +79,7 @@ def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> n
 
 
 def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Small holes, and now and then a dead row of a print head, in the strokes."""
+    """Break the strokes by small holes, and now and then by a dead row of a print head."""
     holes = smooth_noise(rng, *ink.shape, cell=max(1.0, text_height * rng.uniform(0.03, 0.1)))
     ink = np.where(holes > np.float32(rng.uniform(0.9, 1.8)), ink // 4, ink)
     if rng.random() < 0.3 and text_height > 14:
@@ -90,7 +90,7 @@ def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> 
 
 
 def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Thicker strokes, as on fax copies and cheap prints, or thinner ones when the text is large."""
+    """Thicken strokes, as fax copies and cheap prints do, or thin them where the text is large."""
     import cv2
 
     if text_height > 24 and rng.random() < 0.35:
@@ -100,7 +100,7 @@ def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) ->
 
 
 def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A picture slightly out of focus, or a soft scanner."""
+    """Blur a little, as a soft scanner does."""
     import cv2
 
     sigma = rng.uniform(0.015, 0.05) * text_height
@@ -108,7 +108,7 @@ def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: 
 
 
 def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A camera moved while the shutter was open."""
+    """Blur along a line, as a camera that moved."""
     import cv2
 
     length = max(2.0, text_height * rng.uniform(0.05, 0.13))
@@ -124,7 +124,7 @@ def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A lens out of focus: every point becomes a disc."""
+    """Blur every point to a disc, as a lens out of focus."""
     import cv2
 
     radius = max(0.7, text_height * rng.uniform(0.02, 0.05))
@@ -135,7 +135,7 @@ def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: f
 
 
 def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A small picture that was enlarged; letters keep at least about 9 pixels."""
+    """Reduce and enlarge again; letters keep at least about 9 pixels."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -148,7 +148,7 @@ def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height:
 
 
 def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Sensor noise, mostly the same in all channels."""
+    """Add sensor noise, mostly the same in all channels."""
     height, width = image_rgb.shape[:2]
     channels = 3 if rng.random() < 0.3 else 1
     grain = np.stack([normal_window(rng, height, width) for _ in range(channels)], axis=-1)
@@ -156,7 +156,7 @@ def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
 
 
 def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Dirt on a scan: a few dark or light specks smaller than a full stop."""
+    """Add dirt of a scan: a few dark or light specks smaller than a full stop."""
     height, width = image_rgb.shape[:2]
     count = int(rng.integers(1, max(2, height * width // 400) + 1))
     ys, xs = rng.integers(0, height, count), rng.integers(0, width, count)
@@ -166,7 +166,7 @@ def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float
 
 
 def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """JPEG compression, quality 35 to 90."""
+    """Compress as JPEG of quality 35 to 90."""
     import cv2
 
     _, data = cv2.imencode(".jpg", image_rgb, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 91))))
@@ -174,14 +174,14 @@ def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) ->
 
 
 def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Other contrast, brightness and gamma, by a table of the 256 levels."""
+    """Change contrast, brightness and gamma, by a table of the 256 levels."""
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
     levels = (levels - 0.5) * rng.uniform(0.6, 1.25) + 0.5 + rng.uniform(-0.12, 0.12)
     return _mapped(image_rgb, levels * 255)
 
 
 def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A scanner's levels: paper becomes nearly white and print nearly black, as far as their contrast goes."""
+    """Make paper nearly white and print nearly black, as scanners do, as far as their contrast goes."""
     dark, bright = _dark_and_bright(image_rgb)
     if bright - dark < 60:
         return image_rgb
@@ -190,7 +190,7 @@ def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """A fax or photocopy: nearly two levels, ragged edges.
+    """Leave nearly two levels and ragged edges, as a fax or photocopy.
 
     The level between them is Bernsen's: the middle of the darkest and brightest pixels about, so that print stays
     print wherever on the page it is, and one level for the whole picture where nothing is about.
@@ -214,7 +214,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
 
 
 def _surroundings(gray: np.ndarray, text_height: float) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w) float32 each: the darkest and the brightest level within about a text height, smoothly joined."""
+    """Return (h, w) float32 each: the darkest and brightest level within about a text height, joined smoothly."""
     import cv2
 
     reach = 2 * max(2, round(0.6 * text_height)) + 1
@@ -224,7 +224,7 @@ def _surroundings(gray: np.ndarray, text_height: float) -> tuple[np.ndarray, np.
 
 
 def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """The print of the other side shines through, mirrored and soft."""
+    """Let the print of the other side shine through, mirrored and soft."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -237,14 +237,14 @@ def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: 
 
 
 def _dark_and_bright(image: np.ndarray) -> tuple[int, int]:
-    """The levels below which 2 and 90 percent of the pixels lie."""
+    """Return the levels below which 2 and 90 percent of the pixels lie."""
     shares = np.cumsum(np.bincount(image[::2, ::2].ravel(), minlength=256))
     dark, bright = np.searchsorted(shares, (0.02 * shares[-1], 0.9 * shares[-1]))
     return int(dark), int(bright)
 
 
 def _mapped(image_rgb: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """The picture with every level replaced by that of a table."""
+    """Return the picture with every level replaced by that of a table."""
     import cv2
 
     return cv2.LUT(image_rgb, np.clip(levels, 0, 255).astype(np.uint8))
@@ -282,14 +282,14 @@ PICTURE_EVENTS: dict[str, _Events] = {
 
 
 def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float, *, kind: str = "receipt") -> np.ndarray:
-    """None, one or two of the ink functions; `kind`: "receipt", "document" or "scene"."""
-    return _happen(INK_EVENTS[kind], rng, ink, text_height)
+    """Apply none, one or two of the ink functions; `kind`: "receipt", "document" or "scene"."""
+    return _apply(INK_EVENTS[kind], rng, ink, text_height)
 
 
 def degrade(
     rng: np.random.Generator, image_rgb: np.ndarray, text_height: float, *, kind: str = "receipt"
 ) -> np.ndarray:
-    """A few of the picture functions, in the order in which light, lens, sensor and file act; sometimes none.
+    """Apply a few of the picture functions, in the order in which light, lens, sensor and file act, or none.
 
     Args:
         rng: chooses.
@@ -297,10 +297,10 @@ def degrade(
         text_height: of the text, in pixels: strengths are relative to it.
         kind: "receipt" or "document" for what is scanned or photographed on paper, "scene" for signs and screens.
     """
-    return _happen(PICTURE_EVENTS[kind], rng, image_rgb, text_height)
+    return _apply(PICTURE_EVENTS[kind], rng, image_rgb, text_height)
 
 
-def _happen(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
+def _apply(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
     for (probability, functions), value in zip(events, rng.random(len(events)), strict=True):
         if value < probability:
             # The value left of the draw is uniform again: it chooses the function.

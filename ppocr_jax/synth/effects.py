@@ -25,7 +25,7 @@ def finished(
     ink: np.ndarray,
     text_height: float,
 ) -> np.ndarray:
-    """The picture (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
+    """Return the picture (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
     picture = FINISHES[finish](rng, ground, opacity, ink, text_height)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
@@ -33,14 +33,14 @@ def finished(
 def plain(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Ink as it is."""
+    """Lay the ink as it is."""
     return _laid(ground, opacity, ink)
 
 
 def outline(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Letters with an edge in another color: light around dark letters and the other way round."""
+    """Draw an edge in another color: light around dark letters and the other way round."""
     color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
     around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
     return _laid(_laid(ground, around, color), opacity, ink)
@@ -49,7 +49,7 @@ def outline(
 def black_edge(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Light letters with a black edge, as subtitles have them; sometimes a soft one, sometimes with a shadow."""
+    """Draw a black edge, as subtitles have it; sometimes a soft one, sometimes with a shadow."""
     import cv2
 
     reach = text_height * rng.uniform(0.05, 0.12)
@@ -64,7 +64,7 @@ def black_edge(
 def hollow(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Only the edges of the letters are drawn; the ground is seen within, sometimes a little lighter or darker."""
+    """Draw the edges of the letters alone; the ground is seen within, sometimes a little lighter or darker."""
     edge = _grown(opacity, text_height * rng.uniform(0.03, 0.05)) * (1 - opacity)
     inside = opacity * np.float32(rng.uniform(0, 0.25) if rng.random() < 0.5 else 0)
     return _laid(_laid(ground, inside, ink), edge, ink)
@@ -73,21 +73,21 @@ def hollow(
 def emboss(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Raised letters: edges toward the light are bright, those away from it dark; a trace of ink on their faces."""
+    """Raise the letters: edges toward the light are bright, those away from it dark; their faces keep some ink."""
     return _relief(rng, ground, opacity, ink, text_height)
 
 
 def engrave(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Letters cut into the ground: as raised ones, lit from the other side."""
+    """Cut the letters into the ground: as raised ones, lit from the other side."""
     return _relief(rng, ground, opacity, ink, -text_height)
 
 
 def drop_shadow(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """A dark copy of the letters behind them, moved aside, sharp or soft."""
+    """Lay a dark copy of the letters behind them, moved aside, sharp or soft."""
     import cv2
 
     angle, distance = rng.uniform(0, 2 * math.pi), text_height * rng.uniform(0.04, 0.12)
@@ -113,7 +113,7 @@ FINISHES: dict[str, Finish] = {
 
 
 def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width, 3) float32: ink whose color changes evenly down, along or across the picture.
+    """Return (height, width, 3) float32: ink whose color changes evenly down, along or across the picture.
 
     The second color, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
     """
@@ -129,7 +129,7 @@ def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, 
 
 
 def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
-    """(3,) float32 RGB whose luminance is far from that of `color`, (3,); often black or white."""
+    """Return (3,) float32 RGB whose luminance is far from that of `color`, (3,); often black or white."""
     bright = float(color @ LUMINANCE) > 128
     if rng.random() < 0.5:
         return np.full(3, rng.uniform(0, 35) if bright else rng.uniform(225, 255), np.float32)
@@ -137,7 +137,7 @@ def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray
 
 
 def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarray:
-    """`color` mixed with as much white or black as it needs to be `_MIN_GAP` brighter or darker than `other`."""
+    """Return `color` mixed with as much white or black as it needs to be `_MIN_GAP` brighter or darker than `other`."""
     end = 255.0 if brighter else 0.0
     luminance, limit = float(color @ LUMINANCE), float(other @ LUMINANCE) + (_MIN_GAP if brighter else -_MIN_GAP)
     if (luminance >= limit) == brighter:
@@ -159,7 +159,7 @@ def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarra
 def _relief(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Lit edges; for a negative height they are those of a hollow."""
+    """Light the edges; for a negative height as those of a hollow."""
     angle, reach = rng.uniform(0, 2 * math.pi), max(0.5, abs(text_height) * rng.uniform(0.02, 0.045))
     x, y = reach * math.cos(angle), reach * math.sin(angle)
     slope = _shifted(opacity, x, y) - _shifted(opacity, -x, -y)
@@ -168,7 +168,7 @@ def _relief(
 
 
 def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
-    """The same picture moved by (x, y) pixels; the border repeats."""
+    """Return the same picture moved by (x, y) pixels; the border repeats."""
     import cv2
 
     move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
@@ -176,7 +176,7 @@ def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
-    """Letters `reach` pixels wider on every side, by at least one."""
+    """Return letters `reach` pixels wider on every side, by at least one."""
     import cv2
 
     radius = max(1, round(reach))
@@ -185,7 +185,7 @@ def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
 
 
 def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarray:
-    """The mask of `ink` with something around the text.
+    """Return the mask of `ink` with something around the text.
 
     Args:
         rng: chooses widths and distances.
@@ -240,7 +240,7 @@ def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width:
 
 
 def _band(rng: np.random.Generator, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """A bar over `box` and some room around it, mostly to the mask's sides, with the text cut out."""
+    """Return a bar over `box` and some room around it, mostly to the mask's sides, with the text cut out."""
     import cv2
 
     left, top, right, bottom = box

@@ -93,14 +93,14 @@ class FontFace:
         return self.characters.issuperset(text)
 
     def at(self, size: int) -> ImageFont.FreeTypeFont:
-        """The Pillow font of `size` pixels per em, without ligatures; loaded once per process."""
+        """Return the Pillow font of `size` pixels per em, without ligatures; loaded once per process."""
         return _load(self.path, self.index, size)
 
 
 def find_fonts(
     folders: Sequence[str | Path] | None = None, *, required: str = LETTERS_AND_DIGITS, exclude: Iterable[str] = ()
 ) -> list[FontFace]:
-    """Fonts that can draw `required`, ordered by path, so that equal folders give equal lists.
+    """Return fonts that can draw `required`, ordered by path, so that equal folders give equal lists.
 
     Left out: symbol fonts, small capitals, fonts whose small letters are drawn as capitals, broken files.
 
@@ -123,7 +123,7 @@ def find_fonts(
 
 
 def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[list[FontFace], list[FontFace]]:
-    """(others, held out): a face whose name holds one of the words `held_out` (case aside) is held out."""
+    """Return (others, held out): a face whose name holds a word of `held_out` (case aside) is held out."""
     words = [w.lower() for w in held_out]
     flags = [any(w in face.name.lower() for w in words) for face in faces]
     return (
@@ -151,7 +151,7 @@ def _faces(path: str) -> tuple[FontFace, ...]:
 
 
 def _plain(face: FontFace) -> list[object]:
-    """All but the path, as JSON can hold it."""
+    """Return all but the path, as JSON can hold it."""
     *values, characters = (getattr(face, f.name) for f in fields(face) if f.name != "path")
     return [*values, "".join(sorted(characters))]
 
@@ -216,13 +216,13 @@ def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
 
 
 def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """(h, w) uint8 drawing of a character; h and w may be 0."""
+    """Return (h, w) uint8 drawing of a character; h and w may be 0."""
     mask = font.getmask(character)
     return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]
 
 
 def remembered(path: str, rules: str, look: Callable[[str], Any]) -> Any:
-    """`look(path)`, or what it gave for the same file before.
+    """Return `look(path)`, or what it gave for the same file before.
 
     Kept in the user's cache folder, one small file for each; where that cannot be written, nothing is kept.
 
@@ -263,7 +263,7 @@ def _folder() -> Path:
 
 @cache
 def digest_of(module_file: str) -> str:
-    """A word that changes with a module's code."""
+    """Return a word that changes with a module's code."""
     return hashlib.sha256(Path(module_file).read_bytes()).hexdigest()[:16]
 
 
@@ -281,7 +281,7 @@ class FontPicker:
     """Chooses faces: families alike, typewriter faces often on receipts, only faces that have the text's characters."""
 
     def __init__(self, fonts: Sequence[FontFace], charset: Charset):
-        """Raises ValueError: no fonts, or none of them draws any character of the charset."""
+        """Raise ValueError if there are no fonts, or none of them draws any character of the charset."""
         visible = [c for c in charset.characters if not c.isspace()]
         self._faces = tuple(f for f in fonts if any(c in f.characters for c in visible))
         if not self._faces:
@@ -320,7 +320,7 @@ class FontPicker:
         return faces[int(rng.integers(len(faces)))]
 
     def drawable(self, rng: np.random.Generator, text: str, face: FontFace) -> tuple[str, FontFace]:
-        """`text` and a face that has all of it, `face` if possible; else what of `text` the best face tried has."""
+        """Return `text` and a face that has all of it, `face` if possible; else what of it the best face tried has."""
         if face.covers(text):
             return text, face
         # Faces with ideographs are few: every one of them is as likely to be the first tried.

@@ -23,13 +23,13 @@ REFERENCE_IDEOGRAPH = "国"
 
 
 def wide_share(text: str) -> float:
-    """Share of wide characters among the visible ones of `text`; 0 for a blank text."""
+    """Return the share of wide characters among the visible ones of `text`; 0 for a blank text."""
     visible = [is_wide(c) for c in text if c != " "]
     return sum(visible) / len(visible) if visible else 0.0
 
 
 def reference_character(text: str, face: FontFace) -> str:
-    """The character over whose height a line of `text` reaches at least: an ideograph in wide text, else "x"."""
+    """Return the character that a line is at least as high as: an ideograph in wide text, else "x"."""
     if REFERENCE_IDEOGRAPH in face.characters and any(map(is_wide, text)):
         return REFERENCE_IDEOGRAPH
     return "x"
@@ -45,7 +45,7 @@ class Spacing:
         self._kerning: dict[str, float] = {}
 
     def width(self, character: str) -> float:
-        """Advance of a character, in pixels."""
+        """Return the advance of a character, in pixels."""
         width = self._widths.get(character)
         if width is None:
             if len(self._widths) >= _MOST_KEPT:
@@ -54,7 +54,7 @@ class Spacing:
         return width
 
     def kerning(self, pair: str) -> float:
-        """By how much the second of two characters moves, in pixels."""
+        """Return by how much the second of two characters moves, in pixels."""
         if not self._kerned:
             return 0.0
         shift = self._kerning.get(pair)
@@ -68,19 +68,19 @@ class Spacing:
 
 @lru_cache(maxsize=1024)
 def spacing(face: FontFace, size: int) -> Spacing:
-    """The advances of `face` at `size`; one object per process."""
+    """Return the advances of `face` at `size`; one object per process."""
     return Spacing(face, size)
 
 
 @lru_cache(maxsize=8192)
 def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
-    """(top, bottom) of a character's ink relative to the base line; y points down."""
+    """Return (top, bottom) of a character's ink relative to the base line; y points down."""
     _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
     return top, bottom
 
 
 def planned_extent(text: str, face: FontFace, size: int) -> tuple[float, float]:
-    """About the (top, bottom) of the ink of `text` relative to the base line, without looking at all its characters.
+    """Return about the (top, bottom) of the ink of `text` from the base line, without looking at all characters.
 
     An ideograph, "x", "p", "H" and "(" stand for the others.
     """
@@ -91,7 +91,7 @@ def planned_extent(text: str, face: FontFace, size: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=65536)
 def _shape(character: str) -> str:
-    """The reference character that is about as high and as deep as `character`."""
+    """Return the reference character that is about as high and as deep as `character`."""
     if is_wide(character):
         return REFERENCE_IDEOGRAPH
     if character in " .-+~:=<>*acemnorsuvwxz":
@@ -154,7 +154,7 @@ class InkedText:
 
 
 def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, ends): x of both sides of every character, kerning respected, the line starting at 0."""
+    """Return (starts, ends): x of both sides of every character, kerning respected, the line starting at 0."""
     letters = spacing(lettering.face, lettering.size)
     tracking = lettering.tracking * lettering.size
     wider_space = (lettering.space_scale - 1) * letters.width(" ") if " " in text else 0.0
@@ -172,7 +172,7 @@ def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(text: str, lettering: Lettering) -> tuple[float, float]:
-    """(width, height) in pixels of the ink box that `draw_text` reports, without drawing."""
+    """Return (width, height) in pixels of the ink box that `draw_text` reports, without drawing."""
     font = lettering.face.at(lettering.size)
     left, top, right, bottom = font.getbbox(text, anchor="ls")
     least_top, least_bottom = extent_of(lettering.face, lettering.size, reference_character(text, lettering.face))
@@ -184,7 +184,7 @@ def measure(text: str, lettering: Lettering) -> tuple[float, float]:
 
 
 def planned_size(text: str, lettering: Lettering) -> tuple[float, float]:
-    """About what `measure` gives, much faster: heights to a fifth, widths to the white beside the outer characters."""
+    """Return about what `measure` gives, much faster: heights to a fifth, widths to the outer characters' white."""
     letters = spacing(lettering.face, lettering.size)
     width = sum([letters.width(c) for c in text]) + lettering.tracking * lettering.size * (len(text) - 1)
     if lettering.space_scale != 1:
@@ -195,7 +195,7 @@ def planned_size(text: str, lettering: Lettering) -> tuple[float, float]:
 
 
 def mean_advance(face: FontFace, size: int, text: str = "") -> float:
-    """Mean width of a character in ordinary text of the script of `text` (Latin for ""), in pixels."""
+    """Return the mean width of a character in ordinary text of the script of `text` (Latin for ""), in pixels."""
     share = wide_share(text)
     letters = spacing(face, size)
     wide = _mean([letters.width(c) for c in _WIDE_SAMPLE if c in face.characters], size) if share else 0.0
@@ -208,7 +208,7 @@ def _mean(values: list[float], default: float) -> float:
 
 
 def check_drawable(text: str, face: FontFace) -> None:
-    """Raises ValueError: the face lacks a character of `text`, or `text` is blank."""
+    """Raise ValueError if the face lacks a character of `text`, or `text` is blank."""
     if not text.strip() or not face.covers(text):
         raise ValueError(f"font {face.name!r} cannot draw {text!r}")
 
@@ -250,7 +250,7 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
 
 
 def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
-    """Parts of the text that can be drawn in one call: all of it, words, or characters."""
+    """Return parts of the text that can be drawn in one call: all of it, words, or characters."""
     if lettering.tracking:
         return [(i, i + 1) for i, c in enumerate(text) if c != " "]
     if lettering.space_scale == 1:
@@ -264,7 +264,7 @@ def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
 
 
 def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
-    """`factor` times as large, every pixel a square dot of a thermal printer or a round one of a needle printer."""
+    """Return the line `factor` times as large, its pixels square dots of a thermal printer or needles' round ones."""
     import cv2
 
     height, width = ink.mask.shape
@@ -399,13 +399,13 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
 
 
 def column_advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, ends): both sides of the room of every character, the column starting at 0; see `advances`."""
+    """Return (starts, ends): both sides of the room of every character, the column starting at 0; see `advances`."""
     cells = np.array(list(_cells(text, lettering)))
     return cells[:, 0], cells[:, 1]
 
 
 def _cells(text: str, lettering: Lettering) -> Iterator[tuple[float, float]]:
-    """(top, bottom) of the room of each character, from 0 on."""
+    """Yield (top, bottom) of the room of each character, from 0 on."""
     y, tracking = 0.0, lettering.tracking * lettering.size
     for character in text:
         em = _SPACE_EM * lettering.space_scale if character == " " else 1.0 if is_wide(character) else _NARROW_EM

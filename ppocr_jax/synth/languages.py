@@ -54,7 +54,7 @@ def _brand(rng: np.random.Generator) -> str:
 
 
 def _chinese_date(rng: np.random.Generator) -> str:
-    """A date as it is written in Chinese, sometimes followed by the time."""
+    """Return a date as it is written in Chinese, sometimes followed by the time."""
     year, month, day = int(rng.integers(1990, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
     text = (
         f"{year}年{month}月{day}日",
@@ -68,14 +68,14 @@ def _chinese_date(rng: np.random.Generator) -> str:
 
 
 def _chinese_goods(rng: np.random.Generator) -> str:
-    """The name of an article, with or without its size."""
+    """Return the name of an article, with or without its size."""
     name = _brand(rng) + _pick(rng, "goods") if rng.random() < 0.5 else _pick(rng, "goods")
     size = f"{digits(rng, 1, 3).lstrip('0') or '5'}{_pick(rng, 'sizes')}"
     return (name, name, name + size, f"{name}({size})", f"{digits(rng, 3, 6)} {name}")[int(rng.integers(5))]
 
 
 def _chinese_address(rng: np.random.Generator) -> str:
-    """One line of a postal address or a firm's name."""
+    """Return one line of a postal address or a firm's name."""
     street = f"{_pick(rng, 'streets')}{digits(rng, 1, 3).lstrip('0') or '8'}号"
     place = _pick(rng, "cities") + _pick(rng, "districts")
     return (
@@ -89,7 +89,7 @@ def _chinese_address(rng: np.random.Generator) -> str:
 
 
 def _chinese_labeled_code(rng: np.random.Generator) -> str:
-    """A field name and its value."""
+    """Return a field name and its value."""
     colon = pick(rng, ("：", ":", ": ", " "))
     form = int(rng.integers(5))
     if form == 3:
@@ -100,14 +100,14 @@ def _chinese_labeled_code(rng: np.random.Generator) -> str:
 
 
 def _chinese_price(rng: np.random.Generator) -> str:
-    """A sum of money."""
+    """Return a sum of money."""
     return (f"¥{amount(rng).strip('-()')}", f"{amount(rng).strip('-()')}元", f"￥{amount(rng).strip('-()')}")[
         int(rng.integers(3))
     ]
 
 
 def _chinese_phrase(rng: np.random.Generator) -> str:
-    """A string of a random kind; every third is one without Chinese."""
+    """Return a string of a random kind; every third is one without Chinese."""
     makers = (_chinese_price, _chinese_date, _chinese_goods, _chinese_address, _chinese_labeled_code)
     if rng.random() < 0.33:
         return phrases.phrase(rng)

@@ -97,21 +97,21 @@ class LineTexts:
 
 
 def _font_size(style: LineStyle) -> int:
-    """The smallest of few sizes at which nothing has to be enlarged."""
+    """Return the smallest of few sizes at which nothing has to be enlarged."""
     needed = style.fill * style.height / INK_HEIGHT_EM
     size = next((s for s in _FONT_SIZES if s >= needed), _FONT_SIZES[-1])
     return min(size, style.dots) if style.dots else size
 
 
 def _for_script(text: str, lettering: Lettering) -> Lettering:
-    """Ideographs printed in dots need more of them than letters do."""
+    """Return more dots per em where ideographs are printed in dots: they need more than letters do."""
     if lettering.pixelated and lettering.size < _MIN_IDEOGRAPH_DOTS and any(map(is_wide, text)):
         return replace(lettering, size=_MIN_IDEOGRAPH_DOTS)
     return lettering
 
 
 def _shortened(text: str, lettering: Lettering, wanted: float) -> tuple[str, float]:
-    """`text`, or a beginning of it, and the ratio of the wanted to its planned width / height.
+    """Return `text`, or a beginning of it, and the ratio of the wanted to its planned width / height.
 
     It is cut where it is far too long, between ideographs or between words; never to less than one word.
     """
@@ -166,7 +166,7 @@ class LineGenerator:
         backgrounds: Sequence[str | Path] = (),
         vertical: float = 0.0,
     ):
-        """Lines of `corpus` in the characters of `charset`.
+        """Draw lines of `corpus` in the characters of `charset`.
 
         Args:
             charset: the characters that may occur.
@@ -187,7 +187,7 @@ class LineGenerator:
         self._vertical = vertical
 
     def __call__(self, seed: int, index: int, *, aspect: tuple[float, float] | None = None) -> LineSample:
-        """Line number `index` of `seed`.
+        """Draw line number `index` of `seed`.
 
         Args:
             seed: number of the series.
@@ -200,7 +200,7 @@ class LineGenerator:
     def drawn(
         self, seed: int, index: int, *, aspect: tuple[float, float] | None = None
     ) -> tuple[LineSample, np.ndarray]:
-        """The line, as by a call, and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
+        """Return the line of a call and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
         rng = np.random.default_rng((seed, index))
         style = random_style(rng, ideographs=self._texts.ideographs)
         if style.kind == "display" and not self._texts.displays:
@@ -237,7 +237,7 @@ class LineGenerator:
         return replace(ink, mask=draw_rules(rng, style.rules, ink)) if style.rules else ink
 
     def _paint(self, rng: np.random.Generator, style: LineStyle, opacity: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8: ground with ink on it."""
+        """Return (h, w, 3) uint8: ground with ink on it."""
         height, width = opacity.shape
         ink = style.ink_color
         if style.two_colors:
@@ -252,7 +252,7 @@ class LineGenerator:
         return finished(rng, style.finish, ground, alpha, ink, text_height)
 
     def _ground(self, rng: np.random.Generator, style: LineStyle, height: int, width: int) -> np.ndarray:
-        """(height, width, 3) float32."""
+        """Return (height, width, 3) float32."""
         if style.ground == "photo" and self._photos:
             photo = background.photo_crop(rng, self._photos, height, width)
             # The paper color was drawn for contrast with the ink: move the photograph toward it.
@@ -283,7 +283,7 @@ def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float
 
 
 def _leveled(style: LineStyle, target: float) -> LineStyle:
-    """The style with long lines turned less: the corners of a turned line take height that its letters lack."""
+    """Return the style with long lines turned less: a turned line's corners take height that its letters lack."""
     most = _MOST_RISE / target
     if abs(style.tilt.angle) <= most:
         return style
@@ -291,7 +291,7 @@ def _leveled(style: LineStyle, target: float) -> LineStyle:
 
 
 def _text_aspect(style: LineStyle, target: float) -> float:
-    """Width / height that upright text needs, so that the picture of the tilted text gets that of `target`."""
+    """Return the width / height that upright text needs, so that the tilted text's picture gets `target`."""
     wanted = max(0.25, target - sum(style.margins)) / style.fill
     low, high = extent((0.0, 0.0, wanted, 1.0), style.tilt)
     tilted = (high[0] - low[0]) / (high[1] - low[1])
@@ -299,7 +299,7 @@ def _text_aspect(style: LineStyle, target: float) -> float:
 
 
 def _fitted(style: LineStyle, ink: InkedText, target: float, *, least: float) -> tuple[Tilt, tuple[float, float]]:
-    """(tilt, margins): letters stretched, and margins widened a little, toward the target aspect.
+    """Return (tilt, margins): letters stretched, and margins widened a little, toward the target aspect.
 
     Margins become as wide as it takes to get to an aspect of `least`.
     """

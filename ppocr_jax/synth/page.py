@@ -47,7 +47,7 @@ class _PageKind:
 
 
 def _alone(write: Callable[[Composer], None]) -> Writer:
-    """A writer that needs no faces but the page's own."""
+    """Return a writer that needs no faces but the page's own."""
     return lambda page, fonts: write(page)
 
 
@@ -92,7 +92,7 @@ class PageGenerator:
     def __init__(
         self, *, charset: Charset, fonts: Sequence[FontFace], corpus: Corpus, backgrounds: Sequence[str | Path] = ()
     ):
-        """See `LineGenerator`: the same arguments and errors."""
+        """Take the arguments of `LineGenerator`; raise its errors."""
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)

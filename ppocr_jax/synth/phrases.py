@@ -43,18 +43,18 @@ def _english(name: str) -> tuple[str, ...]:
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    """One of `items`, all equally likely."""
+    """Return one of `items`, all equally likely."""
     return items[int(rng.integers(len(items)))]
 
 
 def digits(rng: np.random.Generator, low: int, high: int | None = None) -> str:
-    """`low`..`high` random digits."""
+    """Return `low`..`high` random digits."""
     count = low if high is None else int(rng.integers(low, high + 1))
     return str(int(rng.integers(10 ** min(count, 18)))).zfill(count)
 
 
 def number(rng: np.random.Generator) -> str:
-    """A whole number or a decimal, small ones most often."""
+    """Return a whole number or a decimal, small ones most often."""
     value = float(10 ** rng.uniform(0, 5))
     form = int(rng.integers(6))
     if form < 3:
@@ -63,7 +63,7 @@ def number(rng: np.random.Generator) -> str:
 
 
 def amount(rng: np.random.Generator) -> str:
-    """A sum with two decimals and no currency: 9.00, 1,204.55, -0.02."""
+    """Return a sum with two decimals and no currency: 9.00, 1,204.55, -0.02."""
     cents = int(10 ** rng.uniform(0, 5.3))
     if rng.random() < 0.5:
         cents -= cents % int(pick(rng, ("5", "10", "50", "100")))
@@ -73,7 +73,7 @@ def amount(rng: np.random.Generator) -> str:
 
 
 def price(rng: np.random.Generator) -> str:
-    """An amount with a currency sign before or, rarely, after it."""
+    """Return an amount with a currency sign before or, rarely, after it."""
     sign, text = pick(rng, _CURRENCIES), amount(rng).strip("-()")
     if sign == "¢":
         return digits(rng, 1, 2) + sign
@@ -86,7 +86,7 @@ def price(rng: np.random.Generator) -> str:
 
 
 def date(rng: np.random.Generator) -> str:
-    """A date in one of many notations, sometimes followed by the time."""
+    """Return a date in one of many notations, sometimes followed by the time."""
     year, month, day = int(rng.integers(1970, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
     name, separator = _english("months")[month - 1], pick(rng, "///--.. ")
     text = (
@@ -104,7 +104,7 @@ def date(rng: np.random.Generator) -> str:
 
 
 def time(rng: np.random.Generator) -> str:
-    """A time of day."""
+    """Return a time of day."""
     hour, minute, second = int(rng.integers(24)), int(rng.integers(60)), int(rng.integers(60))
     half = "AM" if hour < 12 else "PM"
     return (
@@ -118,7 +118,7 @@ def time(rng: np.random.Generator) -> str:
 
 
 def phone(rng: np.random.Generator) -> str:
-    """A telephone number, sometimes with "Tel:" before it."""
+    """Return a telephone number, sometimes with "Tel:" before it."""
     text = (
         f"{digits(rng, 2)}-{digits(rng, 8)}",
         f"+{digits(rng, 2)} {digits(rng, 2)}-{digits(rng, 4)} {digits(rng, 4)}",
@@ -135,7 +135,7 @@ def _name(rng: np.random.Generator) -> str:
 
 
 def mail_or_url(rng: np.random.Generator) -> str:
-    """An e-mail address, a URL or a social media handle."""
+    """Return an e-mail address, a URL or a social media handle."""
     host = f"{_name(rng)}{pick(rng, ('', '-', '', ''))}{_name(rng)}.{pick(rng, _TLDS)}"
     return (
         f"{_name(rng)}{pick(rng, '._-')}{_name(rng)}@{host}",
@@ -150,7 +150,7 @@ def mail_or_url(rng: np.random.Generator) -> str:
 
 
 def code(rng: np.random.Generator) -> str:
-    """A document, article or registration number."""
+    """Return a document, article or registration number."""
 
     def letters(count: int) -> str:
         return "".join(pick(rng, _CODE_LETTERS) for _ in range(count))
@@ -172,7 +172,7 @@ def code(rng: np.random.Generator) -> str:
 
 
 def labeled_code(rng: np.random.Generator) -> str:
-    """A field name and its value: "GST ID No: 000123456789", "Date : 01/02/2019"."""
+    """Return a field name and its value: "GST ID No: 000123456789", "Date : 01/02/2019"."""
     label = pick(rng, ("GST ID No", "GST REG NO", "Invoice No", "BILL NO", "Doc No.", "Receipt #", "Ref", "Cashier"))
     colon = pick(rng, (": ", " : ", ":", " ", " # ", "."))
     value = digits(rng, 12) if label.startswith("GST") else code(rng)
@@ -276,7 +276,7 @@ def display_text(rng: np.random.Generator) -> str:
 
 
 def quantity_line(rng: np.random.Generator) -> str:
-    """A row of a receipt: "2 X 4.50", "3 pcs @ RM1.20 9.00 SR"."""
+    """Return a row of a receipt: "2 X 4.50", "3 pcs @ RM1.20 9.00 SR"."""
     count = digits(rng, 1, 2).lstrip("0") or "1"
     return (
         f"{count} X {amount(rng)}",
@@ -292,14 +292,14 @@ def quantity_line(rng: np.random.Generator) -> str:
 
 
 def goods(rng: np.random.Generator) -> str:
-    """The name of an article, with or without its number or size."""
+    """Return the name of an article, with or without its number or size."""
     words = " ".join(pick(rng, _english("goods")) for _ in range(int(rng.integers(1, 4))))
     size = f"{digits(rng, 1, 3).lstrip('0') or '5'}{pick(rng, _SIZES)}"
     return (words, words, f"{words} {size}", f"{digits(rng, 3, 6)} {words}", f"{words} ({size})")[int(rng.integers(5))]
 
 
 def address(rng: np.random.Generator) -> str:
-    """One line of a postal address or a company's name."""
+    """Return one line of a postal address or a company's name."""
     words = [pick(rng, _english("street_words")) for _ in range(int(rng.integers(1, 4)))]
     name = " ".join(words)
     return (
@@ -319,7 +319,7 @@ def _word_of(words: Sequence[str]) -> Phrase:
 
 @cache
 def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
-    """All kinds of phrases and their cumulated probabilities."""
+    """Return all kinds of phrases and their cumulated probabilities."""
     weights = {
         amount: 0.13,
         price: 0.09,
@@ -344,6 +344,6 @@ def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
 
 
 def phrase(rng: np.random.Generator) -> str:
-    """A string of a random kind."""
+    """Return a string of a random kind."""
     kinds, cumulated = weighted_phrases()
     return kinds[int(np.searchsorted(cumulated, rng.random()))](rng)

@@ -18,7 +18,7 @@ from ppocr_jax.synth.warp import Tilt, project, shape_matrix
 
 
 def signs(page: Composer, fonts: FontPicker) -> None:
-    """A few signs apart from each other, each in a face of its own."""
+    """Draw a few signs apart from each other, each in a face of its own."""
     wanted = int(page.rng.integers(1, 8))
     for _ in range(4 * wanted):
         wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.language.wide))
@@ -27,7 +27,7 @@ def signs(page: Composer, fonts: FontPicker) -> None:
 
 
 def _sign(page: Composer, face: FontFace) -> bool:
-    """One to three tilted lines under each other, on a board or straight on the ground; False if there was no room."""
+    """Draw up to three tilted lines on a board or straight on the ground; return False if there was no room."""
     rng, canvas = page.rng, page.canvas
     size = int(np.clip(np.exp(rng.normal(np.log(38), 0.55)), 14, 0.25 * canvas.height))
     lettering = Lettering(face, size, stroke=size * 0.02 if rng.random() < 0.2 else 0.0)
@@ -59,7 +59,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
 
 
 def _lines_of_sign(rng: np.random.Generator, page: Composer, column: bool) -> int:
-    """Letters that stand one below the other make one word; ideographs also columns beside each other."""
+    """Return how many lines: letters one below the other make one word, ideographs also several columns."""
     return int(rng.integers(1, 3 if page.language.wide else 2)) if column else int(rng.integers(1, 4))
 
 
@@ -92,7 +92,7 @@ def _draw_board(
 
 
 def _ink_on(rng: np.random.Generator, ground: np.ndarray) -> Color:
-    """A color that stands out from `ground`."""
+    """Return a color that stands out from `ground`."""
     light = float(ground @ LUMINANCE) < 128
     ink = rng.uniform(190, 256, 3) if light else rng.uniform(0, 70, 3)
     if rng.random() < 0.4:

@@ -20,7 +20,7 @@ _ACCENTS: tuple[Color, ...] = (
 
 
 def screenshot(page: Composer) -> None:
-    """A window or a conversation, from the title bar down."""
+    """Draw a window or a conversation, from the title bar down."""
     accent = pick(page.rng, _ACCENTS)
     if page.rng.random() < 0.7:
         _title_bar(page, accent)
@@ -44,7 +44,7 @@ def _title_bar(page: Composer, accent: Color) -> None:
 
 
 def _icons(page: Composer, x: float, count: int) -> float:
-    """A few round or square icons from `x` on; returns where they end."""
+    """Draw a few round or square icons from `x` on; return where they end."""
     rng, size = page.rng, page.lettering.size
     shape = pick(rng, ("ellipse", "rounded", "rectangle"))
     for _ in range(count):
@@ -56,7 +56,7 @@ def _icons(page: Composer, x: float, count: int) -> float:
 
 
 def _window(page: Composer, accent: Color) -> None:
-    """Rows of a list or text and buttons, sometimes a column of entries at the left."""
+    """Draw rows of a list or text and buttons, sometimes a column of entries at the left."""
     rng, canvas, size = page.rng, page.canvas, page.lettering.size
     if rng.random() < 0.4:
         split = page.left + page.width * rng.uniform(0.2, 0.35)
@@ -80,7 +80,7 @@ def _window(page: Composer, accent: Color) -> None:
 
 
 def _row(page: Composer) -> None:
-    """A row of a list: icon, name, and at the right a value."""
+    """Draw a row of a list: icon, name, and at the right a value."""
     x = _icons(page, page.left, 1)
     page.at(x, page.words(4, 24), room=0.6 * page.width)
     page.at(page.right, page.language.phrase(page.rng), anchor="r", room=0.25 * page.width)
@@ -110,7 +110,7 @@ def _buttons(page: Composer, accent: Color) -> None:
 
 
 def _conversation(page: Composer, accent: Color) -> None:
-    """Bubbles of text, one side's at the left and the other's at the right."""
+    """Draw bubbles of text, one side's at the left and the other's at the right."""
     rng, size = page.rng, page.lettering.size
     other = page.near_ground(30)
     while page.has_room:
@@ -133,7 +133,7 @@ def _conversation(page: Composer, accent: Color) -> None:
 
 
 def _wrapped(page: Composer, text: str, width: float) -> list[str]:
-    """At most five lines that are no wider than `width`."""
+    """Return at most five lines that are no wider than `width`."""
     lines = []
     while text.strip() and len(lines) < 5:
         line = fitting(text, page.lettering, width) or text[:1]

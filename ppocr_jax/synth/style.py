@@ -103,7 +103,7 @@ def muted_color(rng: np.random.Generator) -> np.ndarray:
 
 
 def _print_colors(rng: np.random.Generator, *, white: float) -> tuple[np.ndarray, np.ndarray]:
-    """Dark ink on paper that is white with the probability `white`, else grayish; rarely the other way round."""
+    """Return dark ink on paper, white with the probability `white`, else grayish; rarely the other way round."""
     paper = np.full(3, rng.uniform(228, 256) if rng.random() < white else rng.uniform(165, 235))
     ink = np.full(3, rng.uniform(0, 110))
     if rng.random() < 0.3:
@@ -131,7 +131,7 @@ def screen_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subtitle_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """White or yellow on anything: the black edge of the letters keeps them apart."""
+    """Return white or yellow on anything: the black edge of the letters keeps them apart."""
     ink = np.array([255.0, 255, 255]) if rng.random() < 0.75 else np.array([250.0, 225, rng.uniform(30, 120)])
     return 0.75 * muted_color(rng), ink - rng.uniform(0, 25)
 

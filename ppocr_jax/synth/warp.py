@@ -46,11 +46,11 @@ class Placement:
     size: tuple[int, int]
 
     def points(self, xy: np.ndarray) -> np.ndarray:
-        """(n, 2) positions in the picture of mask positions `xy`, (n, 2)."""
+        """Return (n, 2) positions in the picture of mask positions `xy`, (n, 2)."""
         return project(self.homography, _bent(xy, self.wave))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """The picture's (height, width) ink mask of a drawn line's mask."""
+        """Return the picture's (height, width) ink mask of a drawn line's mask."""
         import cv2
 
         if not self.wave[0] and not self.homography[2, :2].any():
@@ -93,7 +93,7 @@ def place(
 
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(lowest, highest), each (x, y), of the tilted box, in the units of the mask."""
+    """Return (lowest, highest), each (x, y), of the tilted box, in the units of the mask."""
     left, top, right, bottom = box
     steps = 8 if tilt.bend else 1
     amplitude, frequency, phase = wave_of(box, tilt)
@@ -111,7 +111,7 @@ def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[fl
 
 
 def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarray:
-    """(3, 3) homography of the tilt, about the middle of `box`: perspective after rotation after stretch and lean."""
+    """Return the (3, 3) homography of the tilt about the middle of `box`: stretch and lean, rotation, perspective."""
     left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
     cos, sin = math.cos(tilt.angle), math.sin(tilt.angle)
@@ -130,7 +130,7 @@ def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarr
 
 
 def wave_of(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[float, float, float]:
-    """(amplitude, angular frequency, phase) of the tilt's wave: half a period along `box`."""
+    """Return (amplitude, angular frequency, phase) of the tilt's wave: half a period along `box`."""
     left, top, right, bottom = box
     return tilt.bend * (bottom - top), np.pi / max(right - left, 1.0), tilt.phase
 
@@ -143,6 +143,6 @@ def _bent(xy: np.ndarray, wave: tuple[float, float, float]) -> np.ndarray:
 
 
 def project(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """(n, 2) float64 images of the points `xy`, (n, 2), under a (3, 3) homography."""
+    """Return (n, 2) float64 images of the points `xy`, (n, 2), under a (3, 3) homography."""
     mapped = np.asarray(xy, np.float64) @ homography[:, :2].T + homography[:, 2]
     return mapped[:, :2] / mapped[:, 2:]

@@ -64,10 +64,11 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
     """
     data, pages = config.data, None
     if data.synthetic_share > 0:
+        drawn = load_charset(data.synthetic_charset)
         pages = PageGenerator(
-            charset=load_charset(data.synthetic_charset),
+            charset=drawn,
             fonts=find_fonts(data.synthetic.fonts or None, exclude=HELD_OUT_FONTS),
-            corpus=make_corpus(data.synthetic),
+            corpus=make_corpus(data.synthetic, drawn),
             backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),
         )
     return DetectionBatches(

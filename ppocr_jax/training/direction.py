@@ -102,7 +102,8 @@ def objective(
 
 def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluate:
     """Return a function that gives the accuracy on drawn lines in held-out fonts, every second one turned."""
-    lines = held_out_lines(config.data.val_synthetic, charset=charset, corpus=make_corpus(config.data.synthetic))
+    corpus = make_corpus(config.data.synthetic, charset)
+    lines = held_out_lines(config.data.val_synthetic, charset=charset, corpus=corpus)
     samples = list(islice(turn_every_second(lines), config.data.val_synthetic))
     network, spec = NetworkInTraining(model, "cls"), network_spec(config, charset)
 

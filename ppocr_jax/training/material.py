@@ -30,15 +30,15 @@ def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
     return LineGenerator(
         charset=charset,
         fonts=find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS),
-        corpus=make_corpus(config),
+        corpus=make_corpus(config, charset),
         backgrounds=(config.backgrounds,) if config.backgrounds else (),
         vertical=config.vertical,
     )
 
 
-def make_corpus(config: SyntheticConfig) -> Corpus:
-    """Return the texts: the configured files, or invented ones where there are none."""
-    return Corpus.from_files([Path(p) for p in config.corpus]) if config.corpus else Corpus.from_faker()
+def make_corpus(config: SyntheticConfig, charset: Charset) -> Corpus:
+    """Return the texts: the configured files, or invented ones in the languages of the charset where there are none."""
+    return Corpus.from_files([Path(p) for p in config.corpus]) if config.corpus else Corpus.invented(charset)
 
 
 def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:

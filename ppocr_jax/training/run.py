@@ -89,7 +89,8 @@ def prepare(config: TaskConfig) -> Task:
         UserError: something the configuration names is missing or wrong.
     """
     kind, options = kind_of(config), config.train
-    charset = None if config.charset_name is None else load_charset(config.charset_name)
+    name = config.charset_name
+    charset = None if name is None else load_charset(name, space=config.charset_space)
     mesh = make_mesh(options.mesh, options.batch_size // options.accumulate)
     build = partial(build_model, config.model.name, **kind.model_options(config, charset))
     model, ops = build(), training_ops(options.compute)

@@ -140,7 +140,7 @@ def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
     if config.charset_name is None:
         return None
     try:
-        return load_charset(charset or config.charset_name)
+        return load_charset(charset or config.charset_name, space=config.charset_space)
     except (OSError, ValueError) as error:
         raise UserError(f"{error}; name the characters of the recognizer with --charset") from error
 

@@ -78,6 +78,15 @@ def test_limits_of_a_configuration(clean: Path, tmp_path: Path, capsys: pytest.C
     assert check(clean, "--config", tmp_path / "none.toml") == 1
 
 
+def test_a_configuration_says_whether_its_charset_file_gets_a_space(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "dict.txt").write_text("T\no\nt\na\nl\n")
+    clean.write_text("räk 1.png\tTot al\n", encoding="utf-8")
+    for space, code in (("false", 1), ("true", 0)):
+        config = tmp_path / "rec.toml"
+        config.write_text(f'[model]\ncharset = "{tmp_path / "dict.txt"}"\ncharset_space = {space}\n')
+        assert check(clean, "--config", config, "--strict") == code
+
+
 def test_notes_fail_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (60, 60)).save(tmp_path / "1.png")
     turned = [{"transcription": "a", "points": [[50, 10], [50, 50], [40, 50], [40, 10]]}]

@@ -66,13 +66,13 @@ class BadEntries:
 
 
 def warn_of_skipped(path: Path, skipped: int, kept: int, *, unit: str) -> None:
-    """One more warning that counts what was skipped, if anything was."""
+    """Warn once more with the number of what was skipped, if anything was."""
     if skipped:
         logger.warning("%s: %d of %d %s skipped", path, skipped, skipped + kept, unit)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines of a text file that are not blank, without their ends (LF, CRLF or CR), numbered from 1.
+    """Yield lines that are not blank, without their ends (LF, CRLF or CR), numbered from 1.
 
     They come undecoded, so that one line in another encoding costs one line, and split as bytes, because
     `str.splitlines` would also split at U+2028 inside a text.
@@ -94,7 +94,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def decode_line(line: bytes) -> str:
-    """The text of a line.
+    """Return the text of a line.
 
     Raises:
         ValueError: It is not UTF-8.
@@ -108,7 +108,7 @@ def decode_line(line: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file, without a byte order mark.
+    """Return the whole of a UTF-8 file, without a byte order mark.
 
     Raises:
         LabelError: The file is in another encoding.

@@ -58,7 +58,7 @@ def read_coco_text_labels(
 
 
 def read(path: Path, image_root: Path | None, bad: BadEntries, *, subset: str | None = None) -> list[DetectionRecord]:
-    """As `read_coco_text_labels`, with bad annotations given to `bad`."""
+    """Read as `read_coco_text_labels` does, with bad annotations given to `bad`."""
     file = JsonFile(path)
     sections = {member.key: member for member in file.members()}
     pictures = _pictures(file, _section(file, sections, PICTURES), bad)
@@ -91,7 +91,7 @@ def _section(file: JsonFile, sections: dict[str, Member], names: tuple[str, ...]
 
 
 def _pictures(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dict[str, Any]]:
-    """Pictures by id."""
+    """Return pictures by id."""
     pictures: dict[str, dict[str, Any]] = {}
     for member in file.members(section.start):
         with bad.guard(file.path, member.line, skipped="picture"):

@@ -50,7 +50,7 @@ def read_ctw1500(path: Path, image_root: Path | None, bad: BadEntries) -> list[D
 
 
 def parse_total_text_entry(entry: str) -> Region:
-    """A region from an entry of Total-Text.
+    """Return a region from an entry of Total-Text.
 
     Raises:
         ValueError: It is not in that format.
@@ -69,7 +69,7 @@ def parse_total_text_entry(entry: str) -> Region:
 
 
 def parse_ctw_line(line: str) -> Region:
-    """A region from a line of CTW1500's text files.
+    """Return a region from a line of CTW1500's text files.
 
     Raises:
         ValueError: It is not in that format.
@@ -93,7 +93,7 @@ def _read_total_text_file(path: Path, bad: BadEntries) -> list[Region]:
 
 
 def _total_text_entries(path: Path, bad: BadEntries) -> Iterator[tuple[int, str]]:
-    """Entries with the numbers of their first lines; lines that do not begin one go on with the one before."""
+    """Yield entries with the numbers of their first lines; a line that begins none goes on with the one before."""
     start, parts = 0, list[str]()
     for number, raw in numbered_lines(path):
         line = ""
@@ -109,7 +109,7 @@ def _total_text_entries(path: Path, bad: BadEntries) -> Iterator[tuple[int, str]
 
 
 def _python_texts(literal: str) -> str:
-    """The texts of a Python list such as [u'TEXT'], joined by spaces; an empty list stands for "do not care"."""
+    """Return the texts of a list such as [u'TEXT'], joined by spaces; an empty one stands for "do not care"."""
     try:
         texts = ast.literal_eval(literal)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

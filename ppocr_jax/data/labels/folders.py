@@ -20,7 +20,7 @@ _ENDING_IF_UNKNOWN = ".jpg"
 
 
 def label_files(path: Path, suffix: str) -> list[Path]:
-    """Label files of a folder, by name: those that begin with `gt_` or `poly_gt_` where there are such, else all.
+    """Return the label files of a folder by name: those named `gt_` or `poly_gt_` where there are such, else all.
 
     Args:
         path: The folder; or one label file, which is then the only one.
@@ -39,7 +39,7 @@ def label_files(path: Path, suffix: str) -> list[Path]:
 
 
 def picture_stem(label_path: Path) -> str:
-    """Name of the picture without its ending, from that of its label file."""
+    """Return the name of the picture without its ending, from that of its label file."""
     stem = label_path.stem
     for prefix in _LABEL_PREFIXES:
         stem = stem.removeprefix(prefix)
@@ -61,7 +61,7 @@ class PictureFolder:
         return stem in self._names
 
     def path(self, stem: str) -> Path:
-        """Path of a picture; one that is not there gets the usual ending, and opening it will say so."""
+        """Return the path of a picture; one that is not there gets the usual ending, and opening it will say so."""
         return self.folder / self._names.get(stem, stem + _ENDING_IF_UNKNOWN)
 
     def warn_of_unlabeled(self, stems: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class PictureFolder:
 
 
 def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -> PictureFolder:
-    """The folder that holds the pictures of label files.
+    """Return the folder that holds the pictures of label files.
 
     Without `image_root` these are searched for the first of them: the label files' folder, the folder `images` in it or
     beside it, the folder above; then all folders beside it.
@@ -149,7 +149,7 @@ def read_label_folder(
 
 
 def read_by_line(parse: Callable[[str], Region]) -> Callable[[Path, BadEntries], list[Region]]:
-    """What reads a label file with one region per line, for `read_label_folder`.
+    """Return what reads a label file with one region per line, for `read_label_folder`.
 
     Args:
         parse: Makes a region of a line; raises ValueError where it cannot.

@@ -32,7 +32,7 @@ _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def detect_format(path: Path) -> str:
-    """Name of the format of a label file, of a folder of label files, or of databases.
+    """Return the name of the format of a label file, of a folder of label files, or of databases.
 
     Raises:
         LabelError: The file is empty, or it cannot be told; the message says what to do.
@@ -67,7 +67,7 @@ def _format_of_file(path: Path) -> str | None:
 
 
 def _head(path: Path) -> list[str]:
-    """The first lines that are UTF-8."""
+    """Return the first lines that are UTF-8."""
     lines: list[str] = []
     for _, raw in islice(numbered_lines(path), _LINES_LOOKED_AT):
         try:
@@ -78,14 +78,14 @@ def _head(path: Path) -> list[str]:
 
 
 def _format_of_tab_lines(lines: list[str]) -> str:
-    """Detection where most labels are lists of objects; a line's text may well be "[3]", and some may be damaged."""
+    """Return detection where most labels are lists of objects: a text may well be "[3]", and some be damaged."""
     listed = [line.partition("\t")[2].strip() for line in lines]
     regions = [label for label in listed if label.startswith("[{") or label == "[]"]
     return "ppocr-det" if 2 * len(regions) > len(lines) else "ppocr-rec"
 
 
 def _format_of_lines(lines: list[str]) -> str | None:
-    """The format that most lines are in; the stricter of two that fit alike."""
+    """Return the format that most lines are in; the stricter of two that fit alike."""
 
     def fits(parse: Callable[[str], Any], line: str) -> bool:
         try:

@@ -38,7 +38,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def parse_box_line(line: str) -> Region:
-    """A region of the 2013 format.
+    """Return a region of the 2013 format.
 
     Raises:
         ValueError: The line is not in that format.
@@ -50,7 +50,7 @@ def parse_box_line(line: str) -> Region:
 
 
 def parse_quad_line(line: str) -> Region:
-    """A region of the 2015 format.
+    """Return a region of the 2015 format.
 
     Raises:
         ValueError: The line is not in that format.
@@ -60,7 +60,7 @@ def parse_quad_line(line: str) -> Region:
 
 
 def parse_script_line(line: str) -> Region:
-    """A region of the multi-lingual format; the script's name is left out.
+    """Return a region of the multi-lingual format; the script's name is left out.
 
     Raises:
         ValueError: The line is not in that format.
@@ -98,7 +98,7 @@ def read_words(path: Path, image_root: Path | None, bad: BadEntries) -> list[Rec
 
 
 def parse_word_line(line: str) -> tuple[str, str]:
-    """Name of the picture and text of a cropped word.
+    """Return the name of the picture and text of a cropped word.
 
     Raises:
         ValueError: The line is not in that format, or the text is empty.

@@ -12,6 +12,8 @@ from typing import Any
 from ppocr_jax.data.labels.bad_entries import read_text
 from ppocr_jax.data.labels.records import LabelError
 
+# The standard library reads every value, at its speed. No library was found that also tells lines and repeated
+# keys: json.loads takes the last of equal keys, and streaming parsers such as ijson give values without positions.
 _decoder = json.JSONDecoder()
 _space = re.compile(r"[ \t\n\r]*")
 
@@ -46,7 +48,7 @@ class JsonFile:
         self.text = read_text(path)
 
     def members(self, start: int = 0) -> Iterator[Member]:
-        """Members of the object, or items of the array, whose text begins at `start`; in the order of the file.
+        """Yield members of the object, or items of the array, whose text begins at `start`, in the file's order.
 
         Raises:
             LabelError: The text is not JSON.
@@ -70,7 +72,7 @@ class JsonFile:
             at = self._skip_space(self._expect(",", at))
 
     def _key(self, at: int) -> tuple[str, int]:
-        """A key and where its value begins."""
+        """Return a key and where its value begins."""
         self._expect('"', at)
         key, end = self._value(at)
         return key, self._skip_space(self._expect(":", self._skip_space(end)))

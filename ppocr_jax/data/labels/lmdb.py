@@ -38,7 +38,7 @@ _open_lock = threading.Lock()
 
 
 def find_databases(path: Path) -> list[Path]:
-    """Folders of the databases at or below a folder, by name."""
+    """Return the folders of the databases at or below a folder, by name."""
     return sorted(file.parent for file in path.rglob(DATA_FILE))
 
 
@@ -64,7 +64,7 @@ def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[Recogniti
 
 
 def picture_bytes(path: Path) -> bytes:
-    """The bytes of a record's picture file, from the folder or database where it lies.
+    """Return the bytes of a record's picture file, from the folder or database where it lies.
 
     Raises:
         ImageError: There is no such picture.
@@ -165,7 +165,7 @@ def _record(path: Path, number: int, transaction: lmdb.Transaction) -> Recogniti
 
 
 def _database(path: Path) -> lmdb.Environment:
-    """The open database of a folder; LMDB forbids to open one twice in a process, or to use it after a fork."""
+    """Return the open database of a folder; LMDB forbids to open one twice in a process or after a fork."""
     lmdb = _import_lmdb()
     key = (os.getpid(), path.resolve())
     with _open_lock:
@@ -188,7 +188,7 @@ def _import_lmdb():
 
 
 def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEntries) -> Iterator[tuple[bytes, bytes]]:
-    """Picture and label of each record, once the picture has been decoded."""
+    """Yield picture and label of each record, once the picture has been decoded."""
     for record in records:
         picture, pair = record.image_path, None
         with bad.guard(path, None, skipped="picture"):

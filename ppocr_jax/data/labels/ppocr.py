@@ -111,7 +111,7 @@ def write_recognition_labels(
 
 
 def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
-    """As `read_detection_labels`, with bad lines given to `bad`."""
+    """Read as `read_detection_labels` does, with bad lines given to `bad`."""
 
     def parse(pictures: list[Path], label: str) -> list[DetectionRecord]:
         regions = _parse_regions(label)
@@ -121,7 +121,7 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
 
 
 def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """As `read_recognition_labels`, with bad lines given to `bad`."""
+    """Read as `read_recognition_labels` does, with bad lines given to `bad`."""
 
     def parse(pictures: list[Path], label: str) -> list[RecognitionRecord]:
         if not label:
@@ -152,7 +152,7 @@ def _read_lines(
 
 
 def _picture_names(name: str) -> list[str]:
-    """The picture's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
+    """Return the picture's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
     if not name:
         raise ValueError("the picture's path is empty")
     if not name.startswith("["):
@@ -167,7 +167,7 @@ def _picture_names(name: str) -> list[str]:
 
 
 def _picture_locator(label_path: Path, image_root: Path | None) -> Callable[[str], Path]:
-    """What makes a path of a picture's name."""
+    """Return what makes a path of a picture's name."""
     folder = label_path.parent
     prefix = f"{folder.resolve().name}/"
     above = folder.resolve().parent if folder.name in ("", "..") else folder.parent

@@ -64,22 +64,22 @@ Record: TypeAlias = DetectionRecord | RecognitionRecord
 
 
 def ignore_region(points: np.ndarray) -> Region:
-    """A region that is neither text nor background."""
+    """Return a region that is neither text nor background."""
     return Region(points, IGNORE_TEXTS[0], ignore=True)
 
 
 def text_region(points: np.ndarray, text: str) -> Region:
-    """A region with this text, ignored where the text is one of `IGNORE_TEXTS`."""
+    """Return a region with this text, ignored where the text is one of `IGNORE_TEXTS`."""
     return Region(points, text, text in IGNORE_TEXTS)
 
 
 def written_text(region: Region) -> str:
-    """The text that a label file holds for a region: `###` for an ignored one."""
+    """Return the text that a label file holds for a region: `###` for an ignored one."""
     return IGNORE_TEXTS[0] if region.ignore and region.text not in IGNORE_TEXTS else region.text
 
 
 def parse_text(value: Any, name: str) -> str:
-    """The text that a JSON label holds.
+    """Return the text that a JSON label holds.
 
     Args:
         value: What the label holds.
@@ -96,7 +96,7 @@ def parse_text(value: Any, name: str) -> str:
 
 
 def parse_points(values: Any, name: str = '"points"') -> np.ndarray:
-    """The outline (n, 2) float32 that a label gives as a list of [x, y].
+    """Return the outline (n, 2) float32 that a label gives as a list of [x, y].
 
     Args:
         values: What the label holds.
@@ -117,7 +117,7 @@ def parse_points(values: Any, name: str = '"points"') -> np.ndarray:
 
 
 def parse_flat_points(values: Sequence[Any], name: str) -> np.ndarray:
-    """The outline (n, 2) that a label gives as x1, y1, x2, y2, ...
+    """Return the outline (n, 2) that a label gives as x1, y1, x2, y2, ...
 
     Raises:
         ValueError: See `parse_points`; or a number is left over.
@@ -128,7 +128,7 @@ def parse_flat_points(values: Sequence[Any], name: str) -> np.ndarray:
 
 
 def box_points(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Corners (4, 2) float32 of an upright box, clockwise from top-left.
+    """Return corners (4, 2) float32 of an upright box, clockwise from top-left.
 
     Raises:
         ValueError: A coordinate is not finite.
@@ -137,7 +137,7 @@ def box_points(left: float, top: float, right: float, bottom: float) -> np.ndarr
 
 
 def plain_numbers(points: np.ndarray) -> list[list[float]]:
-    """An outline for a label file: whole numbers as integers, which PPOCRLabel writes and some readers expect."""
+    """Return an outline for a label file, whole numbers as integers, which PPOCRLabel writes and readers expect."""
     return [[int(v) if v == int(v) else round(v, 3) for v in pair] for pair in np.asarray(points, float).tolist()]
 
 
