@@ -5,29 +5,22 @@ Names load on first use, so that `import ppocr_jax` costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ppocr_jax.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ppocr_jax.charset import Charset as Charset
+    from ppocr_jax.charset import load_charset as load_charset
+    from ppocr_jax.document.page import Char as Char
+    from ppocr_jax.document.page import Line as Line
+    from ppocr_jax.document.page import Page as Page
+    from ppocr_jax.document.page import Word as Word
+    from ppocr_jax.inference.ocr import OCR as OCR
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "OCR": "ppocr_jax.inference.ocr",
-    "Page": "ppocr_jax.document.page",
-    "Line": "ppocr_jax.document.page",
-    "Word": "ppocr_jax.document.page",
-    "Char": "ppocr_jax.document.page",
-    "Charset": "ppocr_jax.charset",
-    "load_charset": "ppocr_jax.charset",
-}
-
-__all__ = [*_LAZY, "__version__"]  # noqa: PLE0604
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'ppocr_jax' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, {"charset": "Charset load_charset", "document.page": "Char Line Page Word", "inference.ocr": "OCR"}
+)
+__all__ += ["__version__"]

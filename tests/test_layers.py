@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ppocr_jax"
 # Unit (top-level module or package) -> (level, rank). Units of levels 1 and 2 may import lower levels only; units of
 # levels 0, 3 and 4 also those of a lower rank in their own level, and single modules of level 0 each other.
 UNITS = {
-    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry"], (0, 0)),
+    **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "lazy"], (0, 0)),
     **dict.fromkeys(["preprocess"], (0, 0)),
     "images": (0, 1),
     "document": (0, 2),
