@@ -1,8 +1,9 @@
-"""`ppocr-jax convert`: weights of PaddleOCR as weights of ppocr_jax."""
+"""`ppocr-jax convert`: weights of PaddleOCR, from checkpoints or inference files, as weights of ppocr_jax."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppocr_jax.convert.identify import Identified
+    from ppocr_jax.convert.inference_file import Converted
     from ppocr_jax.training.network import TrainedNetwork
 
 _NEEDED = ("jax", "flax", "safetensors")
@@ -21,10 +23,9 @@ _DESCRIPTIONS = ("model.json", "config.json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `convert`."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="FILE.pdparams", help="checkpoint of a PaddleOCR training")
+    add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference file (.onnx) of PaddleOCR's")
     add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file, which says what it holds")
     add("--charset", metavar="FILE_OR_NAME", help="of a recognizer: PaddleOCR's dictionary, one character a line")
-    add("--no-space", action="store_true", help="no space follows the dictionary's characters (use_space_char: False)")
     add("--learner", metavar="NAME", help="of a checkpoint of several networks; default: Student, where there is one")
     add("--network", metavar="NAME", help="such as crnn_lcnet; default: what names and shapes of the tensors say")
 
@@ -33,25 +34,56 @@ def run(args: argparse.Namespace) -> int:
     """Convert, and say what was found.
 
     Raises:
-        UserError: the checkpoint cannot be read or holds no network of ours, its characters are missing or others, or
-            the file cannot be written.
+        UserError: the file cannot be read or holds no network of ours, its characters are missing or others, it does
+            not compute the same as the network it became, or the result cannot be written.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(f"needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+    _check_output(args.output)
+    is_inference_file = args.weights.suffix == ".onnx"
+    found, characters, notes, remarks = (_inference_file if is_inference_file else _checkpoint)(args)
+    network, more = _with_characters(found, characters, args)
+    _save(args.output, network)
+    print("\n".join([_summary(network, [*more, *notes], args.output), *remarks]))
+    return 0
+
+
+def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None, list[str], list[str]]:
+    """Return the network in a checkpoint; that files hold no characters; notes and remarks."""
     from ppocr_jax.convert.identify import identify, select_learner
     from ppocr_jax.convert.paddle import learner_names
     from ppocr_jax.convert.pdparams import load_pdparams
 
-    _check_output(args.output)
     checkpoint = load_pdparams(args.weights)
     learner, tensors = select_learner(checkpoint, args.learner)
-    network, notes = _with_characters(identify(tensors, args.network), args)
-    if learner is not None:
-        notes.append(f"learner {learner} of {', '.join(learner_names(checkpoint))}")
-    _save(args.output, network)
-    print(_summary(network, notes, args.output))
-    return 0
+    notes = [f"learner {learner} of {', '.join(learner_names(checkpoint))}"] if learner is not None else []
+    return identify(tensors, args.network), None, notes, []
+
+
+def _inference_file(args: argparse.Namespace) -> tuple[Converted, list[str] | None, list[str], list[str]]:
+    """Return the network in an inference file, the characters it carries, notes and remarks.
+
+    Raises:
+        UserError: it is no such file, or computes something else.
+    """
+    from ppocr_jax.convert.inference_file import convert_inference_file, parity
+    from ppocr_jax.onnx_graph.graph import Graph, OnnxFileError
+
+    if args.learner is not None:
+        raise UserError(f"{args.weights} is an inference file, which holds a single network: no --learner")
+    try:
+        data = args.weights.read_bytes()
+        converted = convert_inference_file(data, args.network)
+        characters = Graph(data).metadata.get("character")
+        difference = parity(data, converted)
+    except OSError as error:
+        raise UserError(f"cannot read {args.weights}: {error.strerror or error}") from error
+    except OnnxFileError as error:
+        raise UserError(f"{args.weights} cannot be converted: {error}") from error
+    remarks = [f"{converted.tensors} tensors of the file, none left; differs from it by {difference:.1e} on a picture"]
+    remarks += [f"not in the file, random until it is trained: {part}" for part in converted.fresh]
+    return converted, characters.removesuffix("\n").split("\n") if characters else None, [], remarks
 
 
 def _check_output(path: Path) -> None:
@@ -63,11 +95,14 @@ def _check_output(path: Path) -> None:
             raise UserError(f"{path.parent} holds {name}, which says what its weights are: choose another folder")
 
 
-def _with_characters(found: Identified, args: argparse.Namespace) -> tuple[TrainedNetwork, list[str]]:
-    """The network, a recognizer with its characters; and what else there is to say."""
+def _with_characters(
+    found: Identified | Converted, lines: Sequence[str] | None, args: argparse.Namespace
+) -> tuple[TrainedNetwork, list[str]]:
+    """Return the network, a recognizer with its characters; and what else there is to say."""
     from dataclasses import replace
 
-    from ppocr_jax.convert.dictionary import check_classes, read_classes, without_unused_classes
+    from ppocr_jax.charset import BUILTIN_CHARSETS, fit_dictionary, read_dictionary
+    from ppocr_jax.convert.identify import without_unused_classes
     from ppocr_jax.training.network import TrainedNetwork
 
     spec = found.spec
@@ -76,14 +111,21 @@ def _with_characters(found: Identified, args: argparse.Namespace) -> tuple[Train
             raise UserError(f"{args.weights} holds a network that reads no characters ({spec.network}): no --charset")
         return TrainedNetwork(spec, found.variables), []
     num_classes = spec.options["num_classes"]
-    if args.charset is None:
-        raise UserError(f"a recognizer of {num_classes} classes: add --charset FILE, the dictionary of its characters")
-    classes = read_classes(args.charset, space=not args.no_space)
-    check_classes(num_classes, classes, args.charset, space=not args.no_space)
-    variables, charset, unused = without_unused_classes(found.variables, classes)
+    try:
+        if args.charset in BUILTIN_CHARSETS:
+            lines = BUILTIN_CHARSETS[args.charset]().characters
+        elif args.charset is not None:
+            lines = read_dictionary(args.charset)
+        if lines is None:
+            message = f"a recognizer of {num_classes} classes: add --charset FILE, the dictionary of its characters"
+            raise UserError(message)
+        classes, notes = fit_dictionary(lines, num_classes, args.charset or args.weights)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(str(error)) from error
+    variables, charset, unused = without_unused_classes(found.variables, classes.characters)
     spec = replace(spec, options={**spec.options, "num_classes": charset.num_classes})
-    notes = [f"without the unused classes {', '.join(map(str, unused))}"] if unused else []
-    return TrainedNetwork(spec, variables, charset), notes
+    left_out = [f"without the unused classes {', '.join(map(str, unused))}"] if unused else []
+    return TrainedNetwork(spec, variables, charset), [*notes, *left_out]
 
 
 def _save(path: Path, network: TrainedNetwork) -> None:

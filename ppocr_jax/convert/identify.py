@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ppocr_jax.charset import Charset
 from ppocr_jax.convert.paddle import differing_names, learner_names, split_learners, variables_from_paddle
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models.io import WeightsError
@@ -167,3 +168,30 @@ def _difference(missing: set[str], left: set[str]) -> str:
     if left:
         parts.append(f"in which {len(left)} have no place, such as {min(left)!r}")
     return " and ".join(parts)
+
+
+def without_unused_classes(
+    variables: Mapping[str, Any], classes: Sequence[str]
+) -> tuple[dict[str, Any], Charset, tuple[int, ...]]:
+    """A recognizer without the classes that PaddleOCR's training never asks for, and its charset.
+
+    Of a character that a dictionary lists twice PaddleOCR trains the last class: all that the others have learned is to
+    stay improbable, so that leaving them out changes probabilities by next to nothing.
+
+    Args:
+        variables: of a recognizer of K classes.
+        classes: what 1 to K - 1 stand for.
+
+    Returns:
+        The variables; the characters of the classes that are left; the classes left out.
+    """
+    last = {character: i for i, character in enumerate(classes, start=1)}
+    kept = [i for i, character in enumerate(classes, start=1) if last[character] == i]
+    charset = Charset(tuple(classes[i - 1] for i in kept))
+    head = variables["params"]["head"]
+    layer = "fc2" if "fc2" in head else "fc"
+    columns = np.array([0, *kept])
+    smaller = {name: value[..., columns] for name, value in head[layer].items()}
+    params = {**variables["params"], "head": {**head, layer: smaller}}
+    unused = tuple(sorted(set(range(1, len(classes) + 1)) - set(kept)))
+    return {**variables, "params": params}, charset, unused

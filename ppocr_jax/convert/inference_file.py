@@ -6,7 +6,9 @@ needs is not in it. But its layers come in the order in which the network calls 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,17 +17,25 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
-from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
+from ppocr_jax.export.parity import TOLERANCE, ParityError
+from ppocr_jax.images import load_image
+from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.model_folder import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.models.pp_lcnet import BLOCKS
 from ppocr_jax.onnx_graph.graph import Graph, Node, attributes
+from ppocr_jax.onnx_graph.simplify import prepare
+from ppocr_jax.preprocess import line_batch
+from ppocr_jax.training.network import TrainedNetwork
 
 # Of the gates in ONNX's order (input, output, forget, cell) those of ours: input, forget, cell, output.
 _GATES = (0, 2, 3, 1)
 _EPSILON = 1e-5  # of our BatchNorm and of Paddle's
+_PICTURE = Path(__file__).parent / "receipt.jpg"
+_LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # its first two: top, bottom, left, right
 FRESH = {"threshold": "the threshold branch, which only training needs"}
 """Parts of a network that its inference file does not hold."""
 
@@ -66,11 +76,12 @@ class Converted(NamedTuple):
     tensors: int
 
 
-def convert_inference_file(data: bytes) -> Converted:
+def convert_inference_file(data: bytes, network: str | None = None) -> Converted:
     """Return the network of ours that a file holds, with its weights.
 
     Args:
         data: an ONNX file.
+        network: a builder of `ppocr_jax.models`, where it is known.
 
     Raises:
         OnnxFileError: it is no ONNX file, or not all of one.
@@ -79,20 +90,62 @@ def convert_inference_file(data: bytes) -> Converted:
     graph = Graph(data)
     graph.fold_constants()
     found = layers_of_file(graph)
+    if network is not None and network not in _NETWORKS:
+        raise WeightsError(f"no network {network!r} that inference files hold: there are {', '.join(_NETWORKS)}")
     reasons = []
-    for network, (task, options) in _NETWORKS.items():
+    for name in _NETWORKS if network is None else [network]:
+        task, options = _NETWORKS[name]
         told = options(found)
         if told is None:
             continue
-        spec = SPECS[task](network=network, options=told)
+        spec = SPECS[task](network=name, options=told)
         problem = _difference(_layers_of_network(spec)[0], found)
         if problem is None:
             return _filled(spec, found)
-        reasons.append((problem[0], f"{network}: {problem[1]}"))
+        reasons.append((problem[0], f"{name}: {problem[1]}"))
     nearest = f"; nearest is {min(reasons)[1]}" if reasons else ""
     raise WeightsError(
-        f"{len(found)} layers of no network here{nearest} (it can be read with as it is: --det, --rec, --cls)"
+        f"its {len(found)} layers are those of no network here{nearest}; "
+        "it can be read with as it is (--det, --rec, --cls)"
     )
+
+
+def parity(data: bytes, converted: Converted) -> float:
+    """Return the largest difference of probabilities between a file and the network it became, on a real picture.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the file.
+        ParityError: the difference is above `TOLERANCE`, or shapes differ.
+    """
+    images = _pictures(converted.spec)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{converted.spec.task}.onnx"
+        path.write_bytes(prepare(data, faster=False).model)  # without its faults: our networks have none
+        try:
+            expected = OnnxBackend(path, threads=1, device="cpu", as_is=True)(images)
+        except RuntimeError as error:  # of ONNX Runtime
+            raise ParityError(f"the file cannot be run: {str(error).splitlines()[0]}") from error
+    got = TrainedNetwork(converted.spec, converted.variables).compiled()(images)
+    if got.shape != expected.shape:
+        raise ParityError(f"the file gives {expected.shape} for a picture of {images.shape}, the network {got.shape}")
+    difference = float(np.abs(got - expected).max())
+    if not difference <= TOLERANCE:
+        raise ParityError(
+            f"the file's network is none of ours: as {converted.spec.network} it differs by {difference:.1e} on a "
+            f"picture, more than {TOLERANCE:.0e}; nothing was written"
+        )
+    return difference
+
+
+def _pictures(spec: NetworkSpec) -> np.ndarray:
+    """Return a receipt, or two of its lines, as the network takes it."""
+    picture = load_image(_PICTURE)
+    if isinstance(spec, RecognizerSpec | ClassifierSpec):
+        lines = [picture[top:bottom, left:right] for top, bottom, left, right in _LINES]
+        width = getattr(spec, "width", None) or 320
+        return line_batch(lines, height=spec.height, width=width, normalization=spec.normalization)
+    assert isinstance(spec, DetectorSpec)
+    return spec.normalization(picture)[None]
 
 
 def layers_of_file(graph: Graph) -> list[Layer]:
@@ -258,7 +311,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
     if unknown:
         raise WeightsError(f"the file does not hold {', '.join(unknown)} of {spec.network}")
     if fresh:
-        values |= {path: array for path, array in _random(spec).items() if path not in values}
+        values |= _random(spec, fresh)
     arrays = {tuple(path.split("/")): np.ascontiguousarray(array, np.float32) for path, array in values.items()}
     return Converted(spec, traverse_util.unflatten_dict(arrays), tuple(FRESH[part] for part in fresh), tensors)
 
@@ -287,11 +340,16 @@ def _lstm(layer: Layer) -> dict[str, np.ndarray]:
     }
 
 
-def _random(spec: NetworkSpec) -> dict[str, np.ndarray]:
-    """Return variables as training starts with."""
+def _random(spec: NetworkSpec, parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the variables of some parts of a network as training starts with."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
-    variables = jax.jit(lambda key: model.init(key, image, train=False))(jax.random.key(0))
+
+    def initial(key: jax.Array) -> dict[str, Any]:  # only these parts: the rest is not even compiled
+        variables = model.init(key, image, train=False)
+        return {name: {part: tree[part] for part in parts if part in tree} for name, tree in variables.items()}
+
+    variables = jax.jit(initial)(jax.random.key(0))
     return {path: np.asarray(array) for path, array in traverse_util.flatten_dict(variables, sep="/").items()}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ppocr_jax.charset import BUILTIN_CHARSETS, Charset, fit_dictionary, load_charset, read_dictionary
 from ppocr_jax.inference.backends import OnnxBackend, line_height
 from ppocr_jax.inference.model_folder import (
+    FOREIGN_WIDTHS,
     SPECS,
     ClassifierSpec,
     DetectorSpec,
@@ -20,7 +21,6 @@ from ppocr_jax.inference.model_folder import (
     ModelFolder,
     NetworkSpec,
     RecognizerSpec,
-    foreign_recognizer,
     parse_spec,
 )
 
@@ -135,8 +135,12 @@ def _recognizer(backend: OnnxBackend, given_height: int | None) -> NetworkSpec:
     if given_height is not None and height not in (None, given_height):
         raise ModelError(f"{backend.path} reads lines of {height} pixels' height, not {given_height}")
     height = height or given_height
-    return _own(backend, "rec") or foreign_recognizer(
-        backend.path, height=height or _HEIGHTS[0], heights=() if height else _HEIGHTS, width=width
+    return _own(backend, "rec") or RecognizerSpec(
+        onnx=str(backend.path),
+        height=height or _HEIGHTS[0],
+        heights=() if height else _HEIGHTS,
+        width=width,
+        **FOREIGN_WIDTHS,
     )
 
 
