@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,14 @@ from flax import traverse_util
 from ppocr_jax.export.parity import TOLERANCE, ParityError
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.inference.model_folder import SPECS, ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import (
+    FOREIGN_WIDTHS,
+    SPECS,
+    ClassifierSpec,
+    DetectorSpec,
+    NetworkSpec,
+    RecognizerSpec,
+)
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
@@ -36,6 +44,7 @@ _GATES = (0, 2, 3, 1)
 _EPSILON = 1e-5  # of our BatchNorm and of Paddle's
 _PICTURE = Path(__file__).parent / "receipt.jpg"
 _LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # its first two: top, bottom, left, right
+_HEIGHTS = {"svtr_lcnet": 48}  # of lines, pixels; others: 32
 FRESH = {"threshold": "the threshold branch, which only training needs"}
 """Parts of a network that its inference file does not hold."""
 
@@ -44,7 +53,7 @@ class Layer(NamedTuple):
     """A layer with weights, of a file or of our network.
 
     Attributes:
-        kind: "conv", "transposed", "linear" or "lstm".
+        kind: "conv", "transposed", "linear", "lstm" or "layer norm".
         shape: of its weights as ONNX has them; of an LSTM its input's width and its own.
         name: of the weights, for messages; the path of a module of ours.
         weights: the arrays: one, or of an LSTM input's, recurrent and biases. None for a layer of ours.
@@ -99,6 +108,8 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
         if told is None:
             continue
         spec = SPECS[task](network=name, options=told)
+        if isinstance(spec, RecognizerSpec):
+            spec = replace(spec, height=_HEIGHTS.get(name, spec.height), **FOREIGN_WIDTHS)
         problem = _difference(_layers_of_network(spec)[0], found)
         if problem is None:
             return _filled(spec, found)
@@ -158,6 +169,9 @@ def layers_of_file(graph: Graph) -> list[Layer]:
                 raise WeightsError(f"the LSTM {node.output[0]!r} is not one of constant weights in both directions")
             layers.append(Layer("lstm", (weights[0].shape[2], weights[1].shape[2]), node.input[1], weights))
             continue
+        if (scaled := _layer_norm(graph, node)) is not None:
+            layers.append(scaled)
+            continue
         kind = {"Conv": "conv", "ConvTranspose": "transposed", "MatMul": "linear", "Gemm": "linear"}.get(node.op_type)
         kernel = graph.constant(node.input[1]) if kind is not None and len(node.input) > 1 else None
         if kernel is None:
@@ -177,6 +191,27 @@ def layers_of_file(graph: Graph) -> list[Layer]:
                 raise WeightsError(f"the BatchNorm {last.output[0]!r} has parameters that are no constants")
         layers.append(Layer(str(kind), kernel.shape, node.input[1], (kernel,), bias, norm))
     return layers
+
+
+def _layer_norm(graph: Graph, node: Node) -> Layer | None:
+    """Return a layer normalization, which most exporters spell out: it ends with a division, a scale and an offset."""
+    if node.op_type == "LayerNormalization" and len(node.input) == 3:
+        scale, offset = (graph.constant(name) for name in node.input[1:])
+    else:
+        last = graph.only_user(node.output[0]) if node.op_type == "Div" else None
+        added = graph.only_user(last.output[0]) if last is not None and last.op_type == "Mul" else None
+        if last is None or added is None or added.op_type != "Add":
+            return None
+        scale, offset = (next(iter(_vectors(graph, each)), None) for each in (last, added))
+    if scale is None or offset is None:
+        return None
+    return Layer("layer norm", scale.shape, node.output[0], (scale,), offset)
+
+
+def _vectors(graph: Graph, node: Node) -> list[np.ndarray]:
+    """Return the operands of a node that are constants of one axis and more than one number."""
+    arrays = [graph.constant(name) for name in node.input]
+    return [array for array in arrays if array is not None and array.ndim == 1 and array.size > 1]
 
 
 def _bias(graph: Graph, node: Node, channels: int) -> np.ndarray | None:
@@ -203,6 +238,7 @@ def _layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any
     with nn.intercept_methods(note):
         shapes = jax.eval_shape(lambda key: model.init(key, image, train=False), jax.random.key(0))
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes["params"], sep="/")
+    statistics = traverse_util.flatten_dict(shapes["batch_stats"], sep="/")
     own: dict[str, dict[str, tuple[int, ...]]] = {}
     for path, array in flat.items():
         place, _, leaf = path.rpartition("/")
@@ -212,8 +248,10 @@ def _layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any
         leaves = own.get(place, {})
         if place.split("/")[0] in FRESH:
             continue
-        if "scale" in leaves:
+        if "scale" in leaves and f"{place}/mean" in statistics:
             layers[-1] = layers[-1]._replace(norm=place)
+        elif "scale" in leaves:
+            layers.append(Layer("layer norm", leaves["scale"], place))
         elif "input_kernel" in leaves:
             _, inputs, gates = leaves["input_kernel"]
             layers.append(Layer("lstm", (inputs, gates // 4), place))
@@ -263,11 +301,18 @@ def _difference(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, str
 
 
 def _same(ours: Layer, other: Layer) -> bool:
-    return (ours.kind, ours.shape) == (other.kind, other.shape)
+    """Whether a layer of a file can be one of ours; a bias may be what is left of a BatchNorm."""
+    like = (ours.kind, ours.shape) == (other.kind, other.shape)
+    return like and (
+        ours.norm is not None or ours.kind not in ("conv", "linear") or ours.bias == (other.bias is not None)
+    )
 
 
 def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
-    """Return our variables: the first layer left of the same kind and shape is a layer's own.
+    """Return our variables.
+
+    A layer's own is the next one of its kind and shape after that of the layer before it, or else the first that is
+    left: both sides call layers one after another, but the levels of a pyramid in an order of their own.
 
     Raises:
         WeightsError: a file's layer has what ours has not.
@@ -279,11 +324,16 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
         for path, array in traverse_util.flatten_dict(tree, sep="/").items()
     }
     values: dict[str, np.ndarray] = {}
-    left, tensors = list(found), 0
+    left, at, tensors = dict(enumerate(found)), 0, 0
     for layer in ours:
-        other = next(other for other in left if _same(layer, other))
-        left = [rest for rest in left if rest is not other]
+        same = [k for k, other in left.items() if _same(layer, other)]
+        at = next((k for k in same if k > at), same[0])
+        other = left.pop(at)
         place = f"params/{layer.name}"
+        if layer.kind == "layer norm":
+            tensors += 2
+            values |= {f"{place}/scale": other.weights[0], f"{place}/bias": np.asarray(other.bias)}
+            continue
         if layer.kind == "lstm":
             tensors += 3
             values |= {f"{place}/{name}": array for name, array in _lstm(other).items()}
@@ -304,8 +354,6 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
             raise WeightsError(f"the file has a BatchNorm behind {other.name!r}, {spec.network} none at {layer.name}")
         if layer.bias:
             values[f"{place}/bias"] = bias if layer.norm is None or other.norm is not None else np.zeros_like(bias)
-        elif layer.norm is None and bias.any():
-            raise WeightsError(f"the file has a bias at {other.name!r}, {spec.network} none at {layer.name}")
     fresh = sorted({path.split("/")[1] for path in flat.keys() - values.keys()})
     unknown = [part for part in fresh if part not in FRESH]
     if unknown:
@@ -383,6 +431,15 @@ def _recognizer(found: Sequence[Layer], full: int | None = None) -> dict[str, An
     return {"num_classes": linear[-1].shape[1], "hidden": lstm[0].shape[1], **scale}
 
 
+def _attending_recognizer(found: Sequence[Layer]) -> dict[str, Any] | None:
+    """Return options of PP-OCRv3's recognizer, which has self-attention and no LSTM."""
+    linear = _of_kind(found, "linear")
+    if len(linear) < 2 or _of_kind(found, "lstm"):
+        return None
+    scale = round(_widest(found) / BLOCKS[-1].width, 2)
+    return {"num_classes": linear[-1].shape[1], "hidden": linear[0].shape[0], "scale": scale}
+
+
 def _classifier(found: Sequence[Layer]) -> dict[str, Any] | None:
     """Return options of a direction classifier."""
     linear = _of_kind(found, "linear")
@@ -394,9 +451,11 @@ def _classifier(found: Sequence[Layer]) -> dict[str, Any] | None:
 # Network -> its task, and how its options are told from a file's layers (None: it is no such network).
 _NETWORKS: dict[str, tuple[str, Any]] = {
     "db_mobilenet_v3": ("det", lambda found: _detector(found, LARGE_LAST)),
+    "db_rse_fpn": ("det", lambda found: _detector(found, LARGE_LAST)),
     "db_resnet18": ("det", _detector),
     "crnn_lcnet": ("rec", lambda found: _recognizer(found, BLOCKS[-1].width)),
     "crnn_mobilenet_v3": ("rec", lambda found: _recognizer(found, SMALL_LAST)),
     "crnn_resnet34": ("rec", _recognizer),
+    "svtr_lcnet": ("rec", _attending_recognizer),
     "direction_mobilenet_v3": ("cls", _classifier),
 }

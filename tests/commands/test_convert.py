@@ -14,6 +14,7 @@ from ppocr_jax.commands import convert
 from tests.convert.checkpoints import write_pdparams
 from tests.helpers import golden_tensors
 from tests.models.reference import GOLDEN, description
+from tests.released import release_or_skip
 
 CHARACTERS = [chr(code) for code in range(0x21, 0x21 + 95)]  # and a space and the blank: 97 classes
 
@@ -138,9 +139,12 @@ def test_learner_and_network_reach_where_they_must(call, tmp_path, capsys):
     ("name", "arguments", "message"),
     [
         ("rec_v2_c97", [], "a recognizer of 97 classes: add --charset FILE"),
-        ("rec_v2_c97", ["--charset", "{dict}", "--no-space"], "make 96; without --no-space they would fit"),
-        ("rec_v2_c97", ["--charset", "en"], "97 classes, but the characters of en and the blank make 101"),
-        ("rec_v2_c97", ["--charset", "missing.txt"], "cannot read missing.txt"),
+        ("rec_v2_c97", ["--charset", "en"], "en has 100 characters for 97 classes"),
+        (
+            "rec_v2_c97",
+            ["--charset", "missing.txt"],
+            "no charset 'missing.txt': neither a file nor",
+        ),
         ("cls", ["--charset", "en"], "reads no characters (direction_mobilenet_v3): no --charset"),
     ],
 )
@@ -183,3 +187,33 @@ def test_missing_packages_are_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(convert, "find_spec", lambda name: None if name == "flax" else object())
     error = error_of(capsys, tmp_path / "any", "--output", tmp_path / "out.safetensors")
     assert "needs flax: pip install 'ppocr-jax[train]'" in error
+
+
+def test_an_inference_file_says_what_became_of_it(tmp_path, capsys):
+    """PaddleOCR's classifier as released, to training and to reading with JAX."""
+    source = release_or_skip("ppocr-v2")["cls"]
+    out = tmp_path / "cls.safetensors"
+    assert main(["convert", str(source), "--output", str(out)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("direction_mobilenet_v3 (scale 0.35): ")
+    assert second.startswith("213 tensors of the file, none left; differs from it by ")
+    from ppocr_jax.inference.backends import OnnxBackend
+    from ppocr_jax.inference.jax_backend import JaxBackend
+    from ppocr_jax.training.trained import load_trained
+
+    network = load_trained(out)
+    images = golden("cls")["x"].transpose(0, 2, 3, 1)
+    jax_backend = JaxBackend("cls", out, network=network.spec.network, options=network.spec.options)
+    expected = OnnxBackend(source, threads=1)(images)
+    np.testing.assert_allclose(jax_backend(images), expected, atol=1e-5)
+
+
+def test_inference_files_that_cannot_be_converted(tmp_path, capsys):
+    out = tmp_path / "out.safetensors"
+    assert "cannot read" in error_of(capsys, tmp_path / "missing.onnx", "--output", out)
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07" + b"\xff" * 40)
+    assert "broken.onnx cannot be converted: not an ONNX model" in error_of(
+        capsys, tmp_path / "broken.onnx", "--output", out
+    )
+    assert "no --learner" in error_of(capsys, tmp_path / "broken.onnx", "--output", out, "--learner", "Student")
+    assert not out.exists()

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ppocr_jax.convert.identify import identify, select_learner
+from ppocr_jax.convert.identify import identify, select_learner, without_unused_classes
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.ops import native_ops
@@ -133,3 +133,25 @@ def test_learners_that_are_not_there_or_not_clear():
 def test_a_backbone_inside_a_backbone_is_no_learner():
     tensors = {"backbone.backbone.conv.weight": np.zeros(1)}
     assert select_learner(tensors) == (None, tensors)
+
+
+@pytest.mark.parametrize("layer", ["fc", "fc2"])
+def test_unused_classes(layer):
+    """Spaces three times, as of a file with an empty line: the last one stays, of which PaddleOCR's labels are made."""
+    classes = ("a", " ", " ", "b", " ")
+    arrays = {"kernel": np.arange(12.0).reshape(2, 6), "bias": np.arange(6.0)}
+    other = {"kernel": np.zeros((3, 2))}
+    variables = {"params": {"head": {"fc1": other, layer: arrays}, "lstm_0": other}, "batch_stats": {}}
+    smaller, charset, unused = without_unused_classes(variables, classes)
+    assert (charset.characters, unused) == (("a", "b", " "), (2, 3))
+    np.testing.assert_array_equal(smaller["params"]["head"][layer]["bias"], [0, 1, 4, 5])
+    np.testing.assert_array_equal(smaller["params"]["head"][layer]["kernel"], [[0, 1, 4, 5], [6, 7, 10, 11]])
+    assert smaller["params"]["head"]["fc1"] is other
+    assert smaller["params"]["lstm_0"] is other
+
+
+def test_nothing_is_left_out_of_an_ordinary_dictionary():
+    arrays = {"kernel": np.ones((2, 4)), "bias": np.ones(4)}
+    smaller, charset, unused = without_unused_classes({"params": {"head": {"fc": arrays}}}, tuple("ab "))
+    assert (charset.characters, unused) == (tuple("ab "), ())
+    np.testing.assert_equal(smaller["params"]["head"]["fc"], arrays)
