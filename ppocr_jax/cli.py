@@ -6,10 +6,10 @@ import argparse
 import importlib
 import logging
 import os
-import sys
 from collections.abc import Sequence
 
 from ppocr_jax import __version__
+from ppocr_jax.commands.progress import say
 from ppocr_jax.errors import UserError
 
 COMMANDS = {
@@ -70,10 +70,10 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         logging.getLogger("ppocr_jax").setLevel(logging.INFO)
         return command.run(args)
     except UserError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
+        say(f"{prog}: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it ends
         return 141

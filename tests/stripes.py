@@ -52,7 +52,7 @@ def write_model(folder: Path, *, classes: int = CHARSET.num_classes) -> ModelFol
         "stripes",
         "1",
         CHARSET,
-        det=DetectorSpec(onnx="det.onnx"),
+        det=DetectorSpec(onnx="det.onnx", margins=(0.0, 0.0, 0.0, 0.0)),
         cls=ClassifierSpec(onnx="cls.onnx"),
         rec=RecognizerSpec(onnx="rec.onnx"),
         provenance={"made by": "hand"},

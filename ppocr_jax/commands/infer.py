@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ def _add_inputs(group: Any) -> None:
     group.add_argument(
         "--image",
         nargs="+",
+        action="extend",
         required=True,
         metavar="PATH",
         help="pictures, PDF files, folders, or - for standard input",
@@ -45,7 +45,7 @@ def _add_inputs(group: Any) -> None:
 
 def _add_outputs(group: Any) -> None:
     group.add_argument("--format", choices=_FORMATS, help="of the result; default: that of --output's suffix, or text")
-    group.add_argument("--output", type=Path, metavar="FILE", help="write the result here instead of standard output")
+    group.add_argument("--output", metavar="FILE", help="write the result here; default: -, standard output")
     group.add_argument("--words", action="store_true", help="words with their places, in json, jsonl, csv and tsv")
     group.add_argument("--join-rows", action="store_true", help="lines beside one another become one")
     group.add_argument("--min-word-confidence", type=share, metavar="P", help="leave out words read with less")
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.images import find_inputs
 
     inputs = find_inputs(args.image, recursive=args.recursive, allow_url=args.allow_url)
-    output = Output(args)
+    output = Output(args, inputs)
     results = make_ocr(args).read_with_pictures(
         inputs,
         pages=args.pages,
@@ -139,8 +139,3 @@ def make_ocr(args: argparse.Namespace) -> OCR:
         if isinstance(error, UserError):
             raise
         raise UserError(str(error)) from error
-
-
-def warn(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(f"{text}\n")

@@ -1,4 +1,4 @@
-"""How far a command is, on one line of a terminal."""
+"""How far a command is, on one line of a terminal, and what it has to say beside its result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,28 @@ _SECONDS = 0.2  # between two updates
 _WIDTH = 78
 
 
-class Progress:
-    """A counter of pages on standard error; silent unless `shown`."""
+def say(text: str) -> None:
+    """Write a line on standard error; where that is closed or full nobody is listening, and reading goes on."""
+    _write(f"{text}\n")
 
-    def __init__(self, shown: bool) -> None:
-        self._shown = shown
+
+def _write(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # full, closed, or None because it was closed at the start
+        pass
+
+
+class Progress:
+    """A counter of pages on standard error."""
+
+    def __init__(self, shown: bool | None) -> None:
+        """
+        Args:
+            shown: whether there is a counter; None: on a terminal only.
+        """
+        self._shown = shown if shown is not None else sys.stderr is not None and sys.stderr.isatty()
         self._start = time.monotonic()
         self._next, self._count, self._drawn = 0.0, 0, False
 
@@ -24,22 +41,21 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._wipe()
         if self._shown and kind is None and self._count > 1:
-            sys.stderr.write(self._row("") + "\n")
+            _write(self._row("") + "\n")
 
     def count(self, name: str) -> None:
-        """One page more."""
+        """Count one page more."""
         self._count += 1
         now = time.monotonic()
         if self._shown and self._count > 1 and now >= self._next:
             self._next = now + _SECONDS
-            sys.stderr.write("\r" + self._row(name)[:_WIDTH].ljust(_WIDTH))
-            sys.stderr.flush()
+            _write("\r" + self._row(name)[:_WIDTH].ljust(_WIDTH))
             self._drawn = True
 
     def say(self, text: str) -> None:
-        """A line of its own on standard error, shown or not."""
+        """Write a line of its own on standard error, whether the counter is shown or not."""
         self._wipe()
-        sys.stderr.write(f"{text}\n")
+        say(text)
 
     def _row(self, name: str) -> str:
         per_second = self._count / max(time.monotonic() - self._start, 1e-6)
@@ -47,5 +63,5 @@ class Progress:
 
     def _wipe(self) -> None:
         if self._drawn:
-            sys.stderr.write("\r" + " " * _WIDTH + "\r")
+            _write("\r" + " " * _WIDTH + "\r")
             self._drawn = False

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BACKENDS = ("onnx", "jax")
 DEVICES = ("auto", "cpu", "cuda")
 _PROBE_WIDTH = 320
+_SLACK = 0.05  # of a sum of probabilities: networks in half precision or int8 round
 
 
 class Backend(Protocol):
@@ -57,7 +58,7 @@ class OnnxBackend:
             raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # the session is made later, perhaps in another working folder
         self.threads = threads
         self.device = device
         self.as_is = as_is
@@ -71,12 +72,15 @@ class OnnxBackend:
             ModelError: the file is not an ONNX model, or the device is not there.
         """
         session = self.session
-        nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
         entry = session.get_inputs()[0]
+        kind = np.float16 if entry.type == "tensor(float16)" else np.float32
+        nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2), kind)
         fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
         parts = [nchw] if fixed in (None, len(nchw)) else _batches_of(nchw, fixed)
         outputs = [np.asarray(session.run(None, {entry.name: part})[0]) for part in parts]
-        output = (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[: len(nchw)]
+        output = (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[: len(nchw)].astype(
+            np.float32, copy=False
+        )
         return output[:, 0] if output.ndim == 4 else output  # PP-OCR's detectors give N 1 H W
 
     @property
@@ -160,6 +164,17 @@ def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
     """Images in batches of just `size`, for a network that takes no other; the last image is repeated to fill up."""
     padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
     return [padded[start : start + size] for start in range(0, len(padded), size)]
+
+
+def as_probabilities(output: np.ndarray) -> np.ndarray:
+    """Return a network's output with probabilities on its last axis: of logits, as some converters leave, softmax."""
+    if output.size == 0:
+        return output
+    first = output.reshape(-1, output.shape[-1])[0]  # one row tells, and looking at all costs time
+    if first.min() >= -_SLACK and abs(first.sum() - 1) < _SLACK:
+        return output
+    exponents = np.exp(output - output.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
 def load_ahead(backend: Backend, workers: int) -> None:

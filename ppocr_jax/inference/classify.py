@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppocr_jax.inference.backends import Backend, load_ahead
+from ppocr_jax.inference.backends import Backend, as_probabilities, load_ahead
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import ClassifierSpec
@@ -63,9 +63,9 @@ class TextClassifier:
         load_ahead(self.backend, self.workers)
 
     def _run(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        return self.backend(
-            line_batch(parts, height=self.spec.height, width=self.spec.width, normalization=self.spec.normalization)
-        )
+        spec = self.spec
+        lines = line_batch(parts, height=spec.height, width=spec.width, normalization=spec.normalization)
+        return as_probabilities(self.backend(lines))
 
     def _parts(self, crop: np.ndarray) -> list[np.ndarray]:
         if self.spec.long_lines == "squeeze":

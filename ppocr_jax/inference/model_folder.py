@@ -58,6 +58,7 @@ class DetectorSpec(NetworkSpec):
     """The detector: picture size rule (`preprocess.detector_size`), normalization, DB thresholds.
 
     `size`: (height, width) in pixels of a network that takes no other; pictures are squeezed into it.
+    `margins`: by how much boxes grow to the left, top, right and bottom before lines are read, in heights of the line.
     """
 
     task: ClassVar[str] = "det"
@@ -67,6 +68,7 @@ class DetectorSpec(NetworkSpec):
     limit_type: str = "max"
     postprocess: DBOptions = field(default_factory=DBOptions)
     size: tuple[int, int] | None = None
+    margins: tuple[float, float, float, float] = (0.1, 0.025, 0.2, 0.05)
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def write_model_json(model: ModelFolder) -> Path:
 def _find(name_or_folder: str | Path) -> Path:
     if str(name_or_folder) in builtin_models():
         return BUILTIN_FOLDER / str(name_or_folder)
-    folder = Path(name_or_folder)
+    folder = Path(name_or_folder).absolute()
     if (folder / METADATA_FILE).is_file():
         return folder
     if folder.is_dir():
@@ -304,7 +306,7 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
         values["normalization"] = Normalization.from_dict(values["normalization"])
     if "postprocess" in values:
         values["postprocess"] = DBOptions(**values["postprocess"])
-    for name in ("labels", "size", "heights"):
+    for name in ("labels", "size", "heights", "margins"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])
     return spec(**values)

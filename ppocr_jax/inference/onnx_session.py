@@ -30,6 +30,7 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
 
+    onnxruntime.disable_telemetry_events()  # for a program that had started ONNX Runtime before it imported us
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1

@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from ppocr_jax.document.page import Line, Quad
-from ppocr_jax.geometry import perspective_crop, rotate_quad_180, turn_points
+from ppocr_jax.geometry import grow_quads, perspective_crop, rotate_quad_180, turn_points
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.classify import (
     Direction,
@@ -154,15 +154,17 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     if classifier is not None:
         threshold = classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
         angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
-    crops = [np.ascontiguousarray(c[::-1, ::-1]) if a else c for c, a in zip(crops, angles, strict=True)]
+    # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
+    starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
+    margins = stages.present_detector().spec.margins
+    crops = [perspective_crop(upright, quad) for quad in grow_quads(starts, margins)]
     texts = stages.recognize(crops, settings)
 
     degrees = 90 * quarter_turns % 360
-    starts = [rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)]
-    placed = turn_points(as_quads(starts), -degrees, upright.shape)
+    placed = turn_points(starts, -degrees, upright.shape)
     found = tuple(
         LineReading(
-            _line(placed[i], texts[i], seen.boxes[i].score, angles[i]),
+            _line(placed[i], texts[i], seen.boxes[i].score, angles[i], margins),
             crops[i],
             texts[i].confidence >= settings.drop_score,
         )
@@ -196,6 +198,7 @@ def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
 
 
-def _line(quad: np.ndarray, text: Decoded, score: float, angle: int) -> Line:
+def _line(quad: np.ndarray, text: Decoded, score: float, angle: int, margins: Sequence[float]) -> Line:
     corners = tuple((float(x), float(y)) for x, y in quad)
-    return Line(cast(Quad, corners), text.text, text.confidence, score, angle, line_words(text, quad))
+    words = line_words(text, quad, margins=(margins[0], margins[2]))
+    return Line(cast(Quad, corners), text.text, text.confidence, score, angle, words)

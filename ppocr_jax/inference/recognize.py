@@ -13,7 +13,7 @@ import numpy as np
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.document.page import Char, Quad, Word
 from ppocr_jax.geometry import split_quad
-from ppocr_jax.inference.backends import Backend, line_height, load_ahead
+from ppocr_jax.inference.backends import Backend, as_probabilities, line_height, load_ahead
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.options import BATCH_SIZE
@@ -88,13 +88,14 @@ class TextRecognizer:
             texts.update(zip(indices, decoded, strict=True))
         return [texts[i] for i in range(len(crops))]
 
+    def _run(self, lines: np.ndarray) -> np.ndarray:
+        return as_probabilities(self.backend(lines))
+
     def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
         sizes = [crop.shape[:2] for crop in crops]
         height, least, margin = self.height, self.spec.min_width, self.spec.margin
         width = self.spec.width or max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
-        probabilities = self.backend(
-            line_batch(crops, height=height, width=width, normalization=self.spec.normalization)
-        )
+        probabilities = self._run(line_batch(crops, height=height, width=width, normalization=self.spec.normalization))
         frame = width / probabilities.shape[1]
         filled = [line_width(crop.shape, height=height, max_width=width) for crop in crops]
         decoded = ctc_greedy_decode(probabilities, self.charset)
@@ -107,7 +108,7 @@ class TextRecognizer:
         )
         windows = [line[:, start : start + width] for start in starts]
         batches = [np.stack(windows[k : k + batch_size]) for k in range(0, len(windows), batch_size)]
-        rows = list(itertools.chain.from_iterable(parallel_map(self.backend, batches, workers=self.workers)))
+        rows = list(itertools.chain.from_iterable(parallel_map(self._run, batches, workers=self.workers)))
         joined = join_windows(rows, starts, width=width)
         return replace(ctc_greedy_decode(joined[None], self.charset)[0], extent=length * len(rows[0]) / width)
 
@@ -201,7 +202,7 @@ def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, 
     return np.concatenate(parts)
 
 
-def line_words(decoded: Decoded, quad: np.ndarray) -> tuple[Word, ...]:
+def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, float] = (0.0, 0.0)) -> tuple[Word, ...]:
     """The words of a line with a quad each, and of each of their characters.
 
     CTC says at which frames a character was seen, not where it begins and ends. A character therefore reaches to the
@@ -211,10 +212,11 @@ def line_words(decoded: Decoded, quad: np.ndarray) -> tuple[Word, ...]:
     Args:
         decoded: the text with its frames.
         quad: (4, 2) corners of the line, clockwise from where reading starts.
+        margins: how much more was read than the quad, at its start and end, in heights of the quad.
     """
     if not decoded.text:
         return ()
-    quads = _quads(split_quad(quad, _cuts(decoded)))
+    quads = _quads(split_quad(quad, _within(quad, _cuts(decoded), margins)))
     words: list[Word] = []
     start = 0
     for part in decoded.text.split(" "):
@@ -235,6 +237,14 @@ def _cuts(decoded: Decoded) -> np.ndarray:
         return np.array([0.0, 1.0])
     first, last = 2 * centers[0] - between[0], 2 * centers[-1] - between[-1]
     return np.clip(np.concatenate([[first], between, [last]]), 0, 1)
+
+
+def _within(quad: np.ndarray, cuts: np.ndarray, margins: tuple[float, float]) -> np.ndarray:
+    """Turn fractions of the crop, which was longer by margins at both ends, into fractions of the quad."""
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    ratio = (sides[1] + sides[3]) / max(sides[0] + sides[2], 1e-6)
+    before, after = margins[0] * ratio, margins[1] * ratio
+    return cuts * (1 + before + after) - before
 
 
 def _quads(sides: np.ndarray) -> list[Quad]:
