@@ -10,6 +10,7 @@ import numpy as np
 
 from ppocr_jax.inference.backends import Backend, as_probabilities, load_ahead
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.detect import elongations, evidence
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import ClassifierSpec
 from ppocr_jax.inference.options import BATCH_SIZE
@@ -19,13 +20,13 @@ _LEAST_PROBABILITY = 1e-6  # of a class in one window: a single certain window m
 RIGHT_ANGLES = (0, 90, 180, 270)
 # Share of the votes that a turn must have before lines follow it against their own direction.
 _MAJORITY = 0.75
-# A single line knows nothing that its classifier does not.
-_MIN_LINES = 3
+# A single line knows nothing that its classifier does not; two must both be sure, and agree.
+_FEW_LINES, _SURE = 2, 0.9
 # A line this sure of itself stays as it is: a stamp upside down on an upright page.
 _CERTAIN = 0.995
 # A detector that knows only lying text finds a few fragments, each hardly longer than high, on a page on its side.
-# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `_evidence`) of 1 to 33; on upright
-# receipts, forms and documents medians of 3.4 to 24 and an evidence of 28 to 600.
+# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `detect.evidence`) of 1 to 33; on
+# upright receipts, forms and documents medians of 3.4 to 24 and an evidence of 28 to 600.
 _LONG, _PLENTY = 3.0, 60.0
 # How much more text a turned page must show, and how much it must show at all (in heights of its lines).
 _MUCH_MORE, _LEAST_EVIDENCE = 2.0, 5.0
@@ -96,7 +97,7 @@ def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | N
         quads: (n, 4, 2) of the lines, each from the corner that became its crop's top-left.
         directions: how each crop lies, of which 180 means that it is read from the other end.
     """
-    if len(quads) < _MIN_LINES:
+    if len(quads) < _FEW_LINES or (len(quads) == _FEW_LINES and min(d.probability for d in directions) < _SURE):
         return None
     along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
     lengths = np.linalg.norm(along, axis=1)
@@ -135,22 +136,10 @@ def crop_angles(quads: np.ndarray, directions: Sequence[Direction], *, page_know
 
 def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
     """Whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
-    evidence = _evidence(boxes)
-    return evidence < _LEAST_EVIDENCE or (evidence < _PLENTY and float(np.median(_elongations(boxes))) < _LONG)
+    shown = evidence(boxes)
+    return shown < _LEAST_EVIDENCE or (shown < _PLENTY and float(np.median(elongations(boxes))) < _LONG)
 
 
 def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
     """Whether the boxes found on the turned page are far more like lines than those on the page as it is."""
-    return _evidence(turned) > max(_MUCH_MORE * _evidence(upright), _LEAST_EVIDENCE)
-
-
-def _evidence(boxes: Sequence[TextBox]) -> float:
-    """Sum over the boxes of by how many heights each is longer than a square, times its score."""
-    return float((np.array([box.score for box in boxes]) * (_elongations(boxes) - 1)).sum()) if boxes else 0.0
-
-
-def _elongations(boxes: Sequence[TextBox]) -> np.ndarray:
-    """(n,) longer by shorter side of each."""
-    quads = np.array([box.points for box in boxes], np.float32)
-    sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1)
-    return sides.max(axis=1) / np.maximum(sides.min(axis=1), 1)
+    return evidence(turned) > max(_MUCH_MORE * evidence(upright), _LEAST_EVIDENCE)

@@ -32,7 +32,7 @@ class DBOptions:
         threshold: a pixel is text where its probability exceeds this.
         box_threshold: least mean probability of a box.
         unclip_ratio: boxes grow by `area * unclip_ratio / perimeter`, to undo the shrinking of the training targets.
-        max_candidates: contours that are looked at, in OpenCV's order.
+        max_candidates: contours that are looked at, in OpenCV's order, from the bottom of the picture; None: all.
         dilate: grow the text mask by one pixel to the right and down first.
         score_mode: "fast": mean probability inside the rectangle; "slow": inside the contour.
         polygons: return outlines of curved text instead of rectangles.
@@ -42,7 +42,7 @@ class DBOptions:
     threshold: float = 0.3
     box_threshold: float = 0.6
     unclip_ratio: float = 1.5
-    max_candidates: int = 1000
+    max_candidates: int | None = None
     dilate: bool = False
     score_mode: str = "fast"
     polygons: bool = False
@@ -54,7 +54,7 @@ class DBOptions:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
         if not self.unclip_ratio > 0:
             raise ValueError(f"unclip_ratio must be positive, got {self.unclip_ratio}")
-        if self.max_candidates < 1:
+        if self.max_candidates is not None and self.max_candidates < 1:
             raise ValueError(f"max_candidates must be at least 1, got {self.max_candidates}")
         if self.score_mode not in ("fast", "slow"):
             raise ValueError(f'score_mode must be "fast" or "slow", not {self.score_mode!r}')

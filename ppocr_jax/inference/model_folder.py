@@ -26,6 +26,7 @@ from ppocr_jax.onnx_graph.graph import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1
+_OLD_MOST = 1000  # candidates: what all folders said until 2026, and what hid the text at the top of full pages
 METADATA_FILE = "model.json"
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
@@ -305,7 +306,10 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
     if "normalization" in values:
         values["normalization"] = Normalization.from_dict(values["normalization"])
     if "postprocess" in values:
-        values["postprocess"] = DBOptions(**values["postprocess"])
+        postprocess = dict(values["postprocess"])
+        if postprocess.get("max_candidates") == _OLD_MOST:
+            del postprocess["max_candidates"]
+        values["postprocess"] = DBOptions(**postprocess)
     for name in ("labels", "size", "heights", "margins"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])

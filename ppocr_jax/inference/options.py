@@ -21,6 +21,7 @@ class ReadOptions(TypedDict, total=False):
     threshold: float | None
     box_threshold: float | None
     unclip_ratio: float | None
+    look_again: bool
     use_classifier: bool
     page_direction: bool
     cls_threshold: float | None
@@ -35,11 +36,13 @@ class ReadSettings:
     """`ReadOptions` with every value filled in. None means: what the model folder says.
 
     Attributes:
-        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels. With
-            no limit_side, a page whose text is small at the model's is looked at again from nearer.
+        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels, at
+            first.
         threshold: a pixel of the probability map above it is text.
-        box_threshold: a box whose mean probability is below it is dropped.
+        box_threshold: a box whose mean probability is below it is dropped. None: the model's, below which boxes count
+            if the recognizer is sure of their text.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
+        look_again: look from nearer, from farther away, and turned, where the picture asks for it (`detect.look`).
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
         page_direction: let all lines of a page decide together which way it lies (`classify.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
@@ -55,6 +58,7 @@ class ReadSettings:
     threshold: float | None = None
     box_threshold: float | None = None
     unclip_ratio: float | None = None
+    look_again: bool = True
     use_classifier: bool = True
     page_direction: bool = True
     cls_threshold: float | None = None

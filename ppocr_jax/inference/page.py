@@ -20,7 +20,7 @@ from ppocr_jax.inference.classify import (
     shows_more_text,
 )
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.detect import Look, TextDetector, look
+from ppocr_jax.inference.detect import Look, TextDetector, look, share_covered
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
@@ -29,6 +29,9 @@ from ppocr_jax.inference.recognize import Decoded, TextRecognizer, line_words
 
 AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
 AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
+
+_CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `detect.Look`
+_INSIDE = 0.7  # share of a box inside another one that makes it a part of that
 
 
 @dataclass(frozen=True)
@@ -137,17 +140,21 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
         seen_sideways = stages.look(sideways, settings)
         if shows_more_text(seen_sideways.boxes, seen.boxes):
             quarter_turns, upright, seen = 1, sideways, seen_sideways
-    quads, crops = cut_lines(upright, seen.boxes)
+    boxes = [*seen.boxes, *seen.unsure]
+    quads, crops = cut_lines(upright, boxes)
     directions = stages.classify(crops, settings) if classifier is not None else []
 
     # All lines decide which way the page lies. A turned one is looked at again, for networks find and frame upright
     # lines best; the directions of its lines are asked anew, as some may be against the others.
-    rotation = page_rotation(quads, directions) if classifier is not None and settings.page_direction else None
+    rotation = None
+    if classifier is not None and settings.page_direction:
+        rotation = page_rotation(quads[: len(seen.boxes)], directions[: len(seen.boxes)])
     if rotation:
         quarter_turns += rotation // 90
         upright = np.ascontiguousarray(np.rot90(upright, rotation // 90))
         seen = stages.look(upright, settings)
-        quads, crops = cut_lines(upright, seen.boxes)
+        boxes = [*seen.boxes, *seen.unsure]
+        quads, crops = cut_lines(upright, boxes)
         directions = stages.classify(crops, settings)
 
     angles = [0] * len(crops)
@@ -160,17 +167,33 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     crops = [perspective_crop(upright, quad) for quad in grow_quads(starts, margins)]
     texts = stages.recognize(crops, settings)
 
+    kept = _choose(boxes, texts, len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
     placed = turn_points(starts, -degrees, upright.shape)
     found = tuple(
-        LineReading(
-            _line(placed[i], texts[i], seen.boxes[i].score, angles[i], margins),
-            crops[i],
-            texts[i].confidence >= settings.drop_score,
-        )
+        LineReading(_line(placed[i], texts[i], boxes[i].score, angles[i], margins), crops[i], kept[i])
         for i in READING_ORDERS[settings.reading_order](quads).tolist()
     )
     return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
+
+
+def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_score: float) -> list[bool]:
+    """Return which lines are text.
+
+    Args:
+        boxes: of the lines: first those that the detector is sure of, then the others.
+        texts: of the lines.
+        sure: how many the detector is sure of.
+        drop_score: the least confidence of those; of the others more is asked.
+    """
+    kept = [text.confidence >= drop_score for text in texts[:sure]]
+    for box, text in zip(boxes[sure:], texts[sure:], strict=True):
+        sign = any(c.isalnum() for c in text.text)  # edges of things are read as - or : with confidence
+        kept.append(sign and text.confidence >= max(_CONVINCING, drop_score))
+        if kept[-1]:  # what was found inside of its letters, seen from too near, were fragments
+            for i, other in enumerate(boxes[:sure]):
+                kept[i] = kept[i] and share_covered(other, [box]) < _INSIDE
+    return kept
 
 
 def cut_lines(image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -54,7 +54,10 @@ def test_lines_vote_for_the_way_the_page_lies(degrees: int):
 
 
 def test_few_lines_do_not_make_a_vote():
-    assert page_rotation(rows(2), [DOWN] * 2) is None
+    assert page_rotation(rows(1), [DOWN]) is None
+    assert page_rotation(rows(2), [DOWN, UP]) is None
+    assert page_rotation(rows(2), [DOWN, Direction(180, 0.8)]) is None
+    assert page_rotation(rows(2), [DOWN] * 2) == 180
 
 
 def test_long_lines_have_more_votes():

@@ -58,8 +58,13 @@ def test_small_text_is_found(page):
     assert found.warnings == ()
 
 
-def test_who_sets_the_limit_is_warned(page):
+def test_who_sets_the_limit_gets_nearer_looks_too(page):
     found = OCR("en", threads=1, limit_side=640)(page)
+    assert {"Subtotal", "TOTAL", "CHANGE", "23.39"} <= {line.text for line in found}
+
+
+def test_one_look_misses_small_text_and_says_so(page):
+    found = OCR("en", threads=1)(page, limit_side=640, look_again=False)
     assert len(found) < 20
     assert len(found.warnings) == 1
     assert "limit_side" in found.warnings[0]
