@@ -86,29 +86,6 @@ def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.nda
     return np.stack(turned, axis=-1)
 
 
-def grow_quads(quads: np.ndarray, margins: Sequence[float]) -> np.ndarray:
-    """Move the sides of quads (n, 4, 2) outwards.
-
-    Args:
-        quads: clockwise from where reading starts.
-        margins: for the left, top, right and bottom side, as shares of each quad's height.
-    """
-    quads = np.asarray(quads, np.float32)
-    left, top, right, bottom = margins
-    along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
-    down = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2
-    height = np.linalg.norm(down, axis=1, keepdims=True)
-    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6) * height
-    # Corners are top-left, top-right, bottom-right, bottom-left.
-    moves = [
-        -left * along - top * down,
-        right * along - top * down,
-        right * along + bottom * down,
-        -left * along + bottom * down,
-    ]
-    return quads + np.stack(moves, axis=1)
-
-
 def signed_area(points: np.ndarray) -> float:
     """Return the shoelace area of a polygon (n, 2): positive where it runs clockwise on the screen (y down)."""
     x, y = np.asarray(points, np.float64).T

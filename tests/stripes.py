@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ppocr_jax.charset import Charset
+from ppocr_jax.geometry import CropGrowth
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, ModelFolder, RecognizerSpec, write_model_json
 
 CHARSET = Charset(("a", "b", "c"))
@@ -52,9 +53,9 @@ def write_model(folder: Path, *, classes: int = CHARSET.num_classes) -> ModelFol
         "stripes",
         "1",
         CHARSET,
-        det=DetectorSpec(onnx="det.onnx", margins=(0.0, 0.0, 0.0, 0.0)),
+        det=DetectorSpec(onnx="det.onnx"),
         cls=ClassifierSpec(onnx="cls.onnx"),
-        rec=RecognizerSpec(onnx="rec.onnx"),
+        rec=RecognizerSpec(onnx="rec.onnx", growth=CropGrowth(0, 0, 0, 0)),
         provenance={"made by": "hand"},
     )
     write_model_json(model_folder)

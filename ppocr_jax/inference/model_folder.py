@@ -20,6 +20,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ppocr_jax.charset import Charset, fit_dictionary, read_dictionary
 from ppocr_jax.errors import UserError
+from ppocr_jax.geometry import CROP_GROWTH, CropGrowth
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.released import RELEASES, find_release
 from ppocr_jax.onnx_graph.graph import read_header
@@ -59,7 +60,6 @@ class DetectorSpec(NetworkSpec):
     """The detector: picture size rule (`preprocess.detector_size`), normalization, DB thresholds.
 
     `size`: (height, width) in pixels of a network that takes no other; pictures are squeezed into it.
-    `margins`: by how much boxes grow to the left, top, right and bottom before lines are read, in heights of the line.
     """
 
     task: ClassVar[str] = "det"
@@ -69,7 +69,6 @@ class DetectorSpec(NetworkSpec):
     limit_type: str = "max"
     postprocess: DBOptions = field(default_factory=DBOptions)
     size: tuple[int, int] | None = None
-    margins: tuple[float, float, float, float] = (0.1, 0.025, 0.2, 0.05)
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,7 @@ class RecognizerSpec(NetworkSpec):
     """The recognizer: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
 
     `width`: of a network that takes no other; longer lines are read through windows.
+    `growth`: of the boxes before lines are cut out, as in its training.
     `heights`: instead of `height`, that of these which its output tells (`backends.line_height`), where its file does
     not say.
     """
@@ -107,6 +107,7 @@ class RecognizerSpec(NetworkSpec):
     margin: int = 0
     width: int | None = None
     heights: tuple[int, ...] = ()
+    growth: CropGrowth = CROP_GROWTH
 
 
 FOREIGN_WIDTHS = {"min_width": 64, "margin": 32}
@@ -310,9 +311,11 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
         if postprocess.get("max_candidates") == _OLD_MOST:
             del postprocess["max_candidates"]
         values["postprocess"] = DBOptions(**postprocess)
-    for name in ("labels", "size", "heights", "margins"):
+    for name in ("labels", "size", "heights"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])
+    if "growth" in values:
+        values["growth"] = CropGrowth(*values["growth"])
     return spec(**values)
 
 

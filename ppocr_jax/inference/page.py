@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from ppocr_jax.document.page import Line, Quad
-from ppocr_jax.geometry import grow_quads, perspective_crop, rotate_quad_180, turn_points
+from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, perspective_crop, rotate_quad_180, turn_points
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.classify import (
     Direction,
@@ -163,15 +163,15 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
         angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
     # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
-    margins = stages.present_detector().spec.margins
-    crops = [perspective_crop(upright, quad) for quad in grow_quads(starts, margins)]
+    growth = stages.recognizer.spec.growth if stages.recognizer is not None else CROP_GROWTH
+    crops = [perspective_crop(upright, grow_quad(quad, growth)) for quad in starts]
     texts = stages.recognize(crops, settings)
 
     kept = _choose(boxes, texts, len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
     placed = turn_points(starts, -degrees, upright.shape)
     found = tuple(
-        LineReading(_line(placed[i], texts[i], boxes[i].score, angles[i], margins), crops[i], kept[i])
+        LineReading(_line(placed[i], texts[i], boxes[i].score, angles[i], growth), crops[i], kept[i])
         for i in READING_ORDERS[settings.reading_order](quads).tolist()
     )
     return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
@@ -221,7 +221,7 @@ def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
 
 
-def _line(quad: np.ndarray, text: Decoded, score: float, angle: int, margins: Sequence[float]) -> Line:
+def _line(quad: np.ndarray, text: Decoded, score: float, angle: int, growth: CropGrowth) -> Line:
     corners = tuple((float(x), float(y)) for x, y in quad)
-    words = line_words(text, quad, margins=(margins[0], margins[2]))
+    words = line_words(text, quad, margins=(growth.left, growth.right))
     return Line(cast(Quad, corners), text.text, text.confidence, score, angle, words)

@@ -91,7 +91,6 @@ def test_charset_in_a_file_of_the_folder(folder):
         ({"schema": ...}, 'no "schema" number'),
         ({"charset": ...}, "lacks the entry 'charset'"),
         ({"name": ...}, "lacks the entry 'name'"),
-        ({"charset": ["a", "a"]}, "more than once"),
         ({"det": {"onnx": "d.onnx", "limt_side": 3}}, "unknown entries.*limt_side"),
         ({"det": {"onnx": "gone.onnx"}}, r"names gone\.onnx, which is not in the folder"),
         ({"det": {"postprocess": {"box_threshold": 7}}}, "box_threshold"),

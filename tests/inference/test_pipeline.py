@@ -235,7 +235,9 @@ def test_detector_sees_the_picture_at_its_limit():
         return np.zeros(images.shape[:3], np.float32)
 
     detector = TextDetector(backend, DetectorSpec(limit_side=320))
-    picture = np.zeros((320, 640, 3), np.uint8)
+    assert detector(np.full((320, 640, 3), 250, np.uint8)) == []
+    assert seen == [], "nothing is there to be seen"
+    picture = np.random.default_rng(0).integers(0, 256, (320, 640, 3), np.uint8)
     assert detector(picture) == []
     detector(picture, limit_side=96, limit_type="min")
     detector(picture, limit_side=480, limit_type="min")
