@@ -40,7 +40,19 @@ SLOW_BYTES, SLOW_PAUSE = 256, 0.05  # what a slow client sends at a time, and ho
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[str, int, psutil.Process]]:
     """`ppocr-jax serve` in processes of its own: host, port and the process."""
-    command = [sys.executable, "-m", "ppocr_jax", "serve", "--port", "0", "--queue", "256", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "ppocr_jax",
+        "serve",
+        "--port",
+        "0",
+        "--queue",
+        "256",
+        "--read-seconds",
+        "900",
+        *arguments,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

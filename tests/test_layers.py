@@ -24,7 +24,7 @@ UNITS = {
     **{
         name: (4, rank)
         for rank, name in enumerate(
-            ["__pyinstaller", "bulk", "serve", "ocrmypdf_plugin", "commands", "cli", "__main__"]
+            ["__pyinstaller", "bulk", "serve", "integrations", "ocrmypdf_plugin", "commands", "cli", "__main__"]
         )
     },
 }

@@ -1,0 +1,41 @@
+"""`ppocr-jax mcp`: a server of the Model Context Protocol over standard input and output."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ppocr_jax.commands.common import positive
+from ppocr_jax.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `mcp`."""
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="only files below it are read")
+    parser.add_argument(
+        "--model", nargs="+", default=["en"], metavar="NAME_OR_DIR", help="the first is the default; en"
+    )
+    parser.add_argument("--max-pages", type=positive, default=20, metavar="N", help="of one call; default: 20")
+    parser.add_argument("--max-pixels", type=positive, default=50_000_000, metavar="N", help="of a page")
+    parser.add_argument("--max-file-mib", type=positive, default=64, metavar="N", help="of a file; default: 64")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until standard input ends.
+
+    Raises:
+        UserError: the folder or a package is missing.
+    """
+    try:
+        from ppocr_jax.integrations.mcp_server import McpSettings, make_server
+    except ImportError as error:
+        raise UserError(f'mcp needs the package mcp 2 ({error}): pip install "ppocr-jax[mcp]"') from error
+    settings = McpSettings(
+        args.root,
+        tuple(args.model),
+        max_pages=args.max_pages,
+        max_pixels=args.max_pixels,
+        max_file_mib=args.max_file_mib,
+    )
+    make_server(settings).run("stdio")
+    return 0
