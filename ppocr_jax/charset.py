@@ -67,7 +67,7 @@ class Charset:
         return len(self.characters)
 
     def encode(self, text: str, *, unknown: str = "raise") -> list[int]:
-        """Class ids of `text`.
+        """Return the class ids of `text`.
 
         Args:
             text: a label.
@@ -85,7 +85,7 @@ class Charset:
         return [self.ids[c] for c in text if c in self.ids]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of class ids; blanks are left out, repetitions are kept (CTC collapsing is `ctc_decode`'s work)."""
+        """Return the text of class ids, without blanks, with all repetitions (CTC collapsing is done elsewhere)."""
         return "".join(self.characters[i - 1] for i in ids if i != BLANK)
 
     def save(self, path: str | Path) -> None:
@@ -173,12 +173,12 @@ def _with_space(characters: Sequence[str]) -> tuple[str, ...]:
 
 
 def english_charset() -> Charset:
-    """Printable ASCII and the common currency signs: 94 + 5 characters and the space, 101 classes."""
+    """Return printable ASCII and the common currency signs: 94 + 5 characters and the space, 101 classes."""
     return _builtin(())
 
 
 def latin_charset() -> Charset:
-    """What `english_charset` has, with the accents of Europe's Latin scripts, typographic punctuation and currencies.
+    """Return `english_charset` with the accents of Europe's Latin scripts, typographic punctuation and currencies.
 
     All of Latin-1 and Latin Extended-A but the soft hyphen, and some letters, signs and currencies from elsewhere.
     Accented letters are single characters (Unicode's NFC form).
@@ -189,7 +189,7 @@ def latin_charset() -> Charset:
 
 
 def chinese_charset() -> Charset:
-    """Simplified Chinese and English: what `english_charset` has, the 6,763 hanzi of GB2312, punctuation and signs.
+    """Return Simplified Chinese and English: `english_charset`, the 6,763 hanzi of GB2312, punctuation and signs.
 
     In this order: ASCII and currencies; the hanzi of level 1 (by sound) and level 2 (by radical); full-width
     punctuation, mathematical signs, circled and Roman numbers, the Greek alphabet and the accented letters of pinyin,
@@ -204,19 +204,19 @@ def chinese_charset() -> Charset:
 
 
 def _builtin(more: Iterable[str]) -> Charset:
-    """ASCII, the common currencies, `more` without repetitions, and the space."""
+    """Return ASCII, the common currencies, `more` without repetitions, and the space."""
     ascii_characters = (chr(code) for code in range(0x21, 0x7F))
     return Charset(_with_space(tuple(dict.fromkeys((*ascii_characters, *_EN_CURRENCY, *more)))))
 
 
 def _gb2312(row: int, codec: str = "gb2312") -> list[str]:
-    """Characters of one of the 94 rows of GB2312, whose 94 cells are not all taken."""
+    """Return the characters of one of the 94 rows of GB2312, whose 94 cells are not all taken."""
     cells = (bytes((0xA0 + row, 0xA0 + cell)).decode(codec, errors="ignore") for cell in range(1, 95))
     return [character for character in cells if character]
 
 
 def alphanumeric_charset() -> Charset:
-    """0-9 and a-z, 37 classes: the case-blind set of scene text benchmarks, PaddleOCR's when given no dictionary."""
+    """Return 0-9 and a-z, 37 classes: the set of scene text benchmarks, and PaddleOCR's when given no dictionary."""
     return Charset((*string.digits, *string.ascii_lowercase))
 
 
@@ -229,7 +229,7 @@ BUILTIN_CHARSETS = {
 
 
 def encode_label(text: str, charset: Charset, max_length: int = 25) -> list[int] | None:
-    """Class ids of a training label, or None for one that cannot be trained on.
+    """Return the class ids of a training label, or None for one that cannot be trained on.
 
     Characters outside the set are skipped, and a set without capitals gets the label in lower case. A label is refused
     if it has more than `max_length` characters, the skipped ones included, or if nothing of it is left (PaddleOCR's
@@ -241,7 +241,7 @@ def encode_label(text: str, charset: Charset, max_length: int = 25) -> list[int]
 
 
 def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
-    """A built-in charset by name ("en"), or one read from a file.
+    """Return a built-in charset by name ("en"), or one read from a file.
 
     Raises:
         FileNotFoundError: neither a built-in name nor an existing file.

@@ -40,12 +40,12 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def version() -> str:
-        """Of ppocr_jax."""
+        """Return the version of ppocr_jax."""
         return __version__
 
     @staticmethod
     def creator_tag(options: Any) -> str:
-        """For the metadata of the PDF file."""
+        """Return what the metadata of the PDF file say."""
         return f"ppocr_jax {__version__}"
 
     def __str__(self) -> str:
@@ -53,18 +53,18 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def languages(options: Any) -> Set[str]:
-        """Of a built-in model those that it was trained for; of a model folder all that are asked for."""
+        """Return the languages of a built-in model; of a model folder all that are asked for."""
         return _LANGUAGES.get(_model(options), set(options.languages))
 
     @staticmethod
     def get_orientation(input_file: Path, options: Any) -> OrientationConfidence:
-        """By how many degrees the page's text is turned clockwise; unsure where there is none."""
+        """Return by how many degrees the page's text is turned clockwise; unsure where there is none."""
         _, page = _read(input_file, options)
         return OrientationConfidence(page.rotation, _SURE if len(page) else _UNSURE)
 
     @staticmethod
     def get_deskew(input_file: Path, options: Any) -> float:
-        """By how many degrees the lines fall to the right: the median, each line counting by its length of text."""
+        """Return by how many degrees the lines fall to the right: the median, each line counting by its length."""
         _, page = _read(input_file, options)
         angles = [(quad_direction(line.quad) - page.rotation + 180) % 360 - 180 for line in page for _ in line.text]
         small = [angle for angle in angles if abs(angle) < _LARGEST_SKEW]
@@ -88,20 +88,20 @@ class PpOcrEngine(OcrEngine):
 
 @hookimpl
 def initialize(plugin_manager: pluggy.PluginManager) -> None:
-    """Where Tesseract is not installed, keep OCRmyPDF from insisting on it."""
+    """Keep OCRmyPDF from insisting on Tesseract where it is not installed."""
     if _lacks_tesseract():
         plugin_manager.set_blocked(_TESSERACT)
 
 
 @hookimpl
 def register_options() -> dict[str, Any]:
-    """Tesseract's options, which OCRmyPDF looks at even where its plugin is blocked."""
+    """Return Tesseract's options, which OCRmyPDF looks at even where its plugin is blocked."""
     return {"tesseract": _tesseract_options()} if _lacks_tesseract() else {}
 
 
 @hookimpl
 def add_options(parser: ArgumentParser) -> None:
-    """`--ppocr-model`; and Tesseract's options, see `register_options`."""
+    """Add `--ppocr-model`, and Tesseract's options, see `register_options`."""
     group = parser.add_argument_group("ppocr_jax", "Reading with ppocr_jax")
     group.add_argument(
         "--ppocr-model",
@@ -136,7 +136,7 @@ def check_options(options: Any) -> None:
 
 @hookimpl
 def get_ocr_engine(options: Any) -> OcrEngine | None:
-    """This engine, unless another one is asked for by `--ocr-engine`."""
+    """Return this engine, unless another one is asked for by `--ocr-engine`."""
     return PpOcrEngine() if options is None or options.ocr_engine == "auto" else None
 
 
@@ -157,7 +157,7 @@ def _tesseract_options() -> Any:
 
 @lru_cache(maxsize=2)
 def _ocr(model: str) -> OCR:
-    """Loaded once per process, by whichever thread comes first."""
+    """Return the reader, which is loaded once per process, by whichever thread comes first."""
     return OCR(model).single_threaded()
 
 
