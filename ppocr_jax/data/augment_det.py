@@ -19,6 +19,8 @@ from ppocr_jax.geometry import min_area_quad, polygon_area, polygon_perimeter
 from ppocr_jax.synth import degrade
 
 Polygons = Sequence[np.ndarray]
+_STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
+_DEFAULT_TEXT_HEIGHT = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,10 +225,6 @@ def _two_coordinates(rng: np.random.Generator, runs: list[tuple[int, int]]) -> t
     picks = rng.integers(len(runs), size=2)
     low, high = sorted(int(rng.integers(runs[i][0], runs[i][1] + 1)) for i in picks)
     return low, high
-
-
-_STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
-_DEFAULT_TEXT_HEIGHT = 20.0
 
 
 def jitter_photometric(rng: np.random.Generator, image_rgb: np.ndarray, polygons: Sequence[np.ndarray]) -> np.ndarray:

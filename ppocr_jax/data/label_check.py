@@ -25,6 +25,9 @@ Size: TypeAlias = tuple[int, int]
 
 _MIN_SIDE = 1.0
 _SLACK = 1.0  # pixels that an outline may reach out of its picture: rounding, and corners given as pixel edges
+# What costs a recognizer a line, see `data.crops`; the rest it trains on, for better or worse.
+_LEFT_OUT = frozenset({"degenerate", "unknown-characters", "too-long"})
+_PICTURES_AT_ONCE = 256
 
 
 def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
@@ -90,10 +93,6 @@ PROBLEMS: Mapping[str, tuple[Severity, str]] = {
 }
 """Kind of problem -> how bad it is, and what it means. Errors spoil training or are lost to it; warnings cost some of
 the data; a note is right for turned text and wrong for upright text."""
-
-# What costs a recognizer a line, see `data.crops`; the rest it trains on, for better or worse.
-_LEFT_OUT = frozenset({"degenerate", "unknown-characters", "too-long"})
-_PICTURES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,14 @@ _FONT_SIZE, _TAG_SIZE, _GAP, _CAPTION = 12, 10, 8, 20
 
 _WHITE, _BLACK, _GRAY = (255, 255, 255), (0, 0, 0), (120, 120, 120)
 _TEXT, _UNKNOWN, _BROKEN = (0, 110, 60), (190, 110, 0), (220, 0, 0)
+_VARIANTS = 4
+_LABEL_WIDTH = 200
+_MAX_CELL_WIDTH = 400
+_PAGE_SIZE = 360
+_CELL_GAP = 4
+_CELL_GRAY = 90
+# Of RandAugment's operations, the middle of PaddleOCR's scale.
+_MAGNITUDE = 5
 
 
 def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = None, seed: int = 0) -> np.ndarray:
@@ -182,15 +190,6 @@ def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: tupl
 def _short(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
-
-_VARIANTS = 4
-_LABEL_WIDTH = 200
-_MAX_CELL_WIDTH = 400
-_PAGE_SIZE = 360
-_CELL_GAP = 4
-_CELL_GRAY = 90
-# Of RandAugment's operations, the middle of PaddleOCR's scale.
-_MAGNITUDE = 5
 
 Draw = Callable[[np.random.Generator], np.ndarray]
 

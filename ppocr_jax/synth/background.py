@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 _SIDE = 1024
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+_LONGEST_PHOTO = 640
 
 
 def normal_window(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -28,10 +30,6 @@ def _field() -> np.ndarray:
     field = np.random.default_rng(20210907).standard_normal((_SIDE, _SIDE), dtype=np.float32)
     field.setflags(write=False)
     return field
-
-
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-_LONGEST_PHOTO = 640
 
 
 def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ppocr_jax.synth.glyphs import InkedText
 from ppocr_jax.synth.phrases import pick, word_lists
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
+# Watermarks are drawn at one size and scaled, so that few fonts are loaded.
 _WATERMARK_EM = 48
 # Between colors that have to be told apart.
 _MIN_GAP = 70.0

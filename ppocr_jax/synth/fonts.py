@@ -55,6 +55,15 @@ _HINT = (
     "fonts-open-sans fonts-ocr-b`, or name folders that hold .ttf or .otf files"
 )
 
+# Share of typewriter faces and of common families; the rest comes from all families alike.
+_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35), "code": (0.85, 0.1)}
+# What most printers, offices and shops use, and metric or visual twins of it.
+_COMMON = re.compile(
+    r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
+    r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
+    re.IGNORECASE,
+)
+
 
 @lru_cache(maxsize=65536)
 def is_wide(character: str) -> bool:
@@ -265,16 +274,6 @@ def _folder() -> Path:
 def digest_of(module_file: str) -> str:
     """Return a word that changes with a module's code."""
     return hashlib.sha256(Path(module_file).read_bytes()).hexdigest()[:16]
-
-
-# Share of typewriter faces and of common families; the rest comes from all families alike.
-_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35), "code": (0.85, 0.1)}
-# What most printers, offices and shops use, and metric or visual twins of it.
-_COMMON = re.compile(
-    r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
-    r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
-    re.IGNORECASE,
-)
 
 
 class FontPicker:

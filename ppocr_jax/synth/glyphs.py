@@ -20,6 +20,29 @@ _MOST_KEPT = 1024
 _KERNED_PAIRS = "AVAToTyVaWeYPA.LTLYr.11"
 _KERNING_SIZE = 29
 REFERENCE_IDEOGRAPH = "国"
+_LATIN_SAMPLE = "MA tone 1.05"
+_WIDE_SAMPLE = "国中的一"
+# Brackets and dashes lie on their side in a column; commas and full stops stand in the upper right corner.
+_TURNED = frozenset("（）〔〕［］｛｝《》〈〉「」『』【】〖〗—―…‥～-–()[]{}<>|~_")
+_CORNER = frozenset("，。、．")
+_SPACE_EM = 0.5
+_NARROW_EM = 0.95
+# Segments of a display, clockwise from the upper one, the middle one last: which of them each character lights.
+_SEGMENTS = {
+    **{"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc"},
+    **{"8": "abcdefg", "9": "abcdfg", "-": "g"},
+}
+# Ends of the segments in a cell of width 1 and height 2.
+_SEGMENT_ENDS = {
+    "a": ((0, 0), (1, 0)),
+    "b": ((1, 0), (1, 1)),
+    "c": ((1, 1), (1, 2)),
+    "d": ((0, 2), (1, 2)),
+    "e": ((0, 1), (0, 2)),
+    "f": ((0, 0), (0, 1)),
+    "g": ((0, 1), (1, 1)),
+}
+SEGMENT_CHARACTERS = frozenset("0123456789-.:")
 
 
 def wide_share(text: str) -> float:
@@ -108,10 +131,6 @@ def _has_kerning(face: FontFace) -> bool:
     pairs = "".join([c for c in _KERNED_PAIRS if c in face.characters])
     widths = {c: font.getlength(c) for c in set(pairs)}
     return abs(font.getlength(pairs) - sum([widths[c] for c in pairs])) > 0.01
-
-
-_LATIN_SAMPLE = "MA tone 1.05"
-_WIDE_SAMPLE = "国中的一"
 
 
 @dataclass(frozen=True)
@@ -277,31 +296,6 @@ def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
     # Pixel centers are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
     shift = (factor - 1) / 2
     return InkedText(mask, (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift)
-
-
-# Brackets and dashes lie on their side in a column; commas and full stops stand in the upper right corner.
-_TURNED = frozenset("（）〔〕［］｛｝《》〈〉「」『』【】〖〗—―…‥～-–()[]{}<>|~_")
-_CORNER = frozenset("，。、．")
-_SPACE_EM = 0.5
-_NARROW_EM = 0.95
-
-
-# Segments of a display, clockwise from the upper one, the middle one last: which of them each character lights.
-_SEGMENTS = {
-    **{"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc"},
-    **{"8": "abcdefg", "9": "abcdfg", "-": "g"},
-}
-# Ends of the segments in a cell of width 1 and height 2.
-_SEGMENT_ENDS = {
-    "a": ((0, 0), (1, 0)),
-    "b": ((1, 0), (1, 1)),
-    "c": ((1, 1), (1, 2)),
-    "d": ((0, 2), (1, 2)),
-    "e": ((0, 1), (0, 2)),
-    "f": ((0, 0), (0, 1)),
-    "g": ((0, 1), (1, 1)),
-}
-SEGMENT_CHARACTERS = frozenset("0123456789-.:")
 
 
 def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin: int) -> InkedText:

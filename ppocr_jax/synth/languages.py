@@ -13,6 +13,10 @@ from ppocr_jax.synth import phrases
 from ppocr_jax.synth.corpus import writes_chinese, writes_latin
 from ppocr_jax.synth.phrases import Phrase, amount, code, digits, pick, word_lists
 
+# Of the pages that are drawn for a charset with their characters.
+_CHINESE_PAGES = 0.85
+_EUROPEAN_PAGES = 0.75
+
 
 @dataclass(frozen=True)
 class Language:
@@ -221,10 +225,6 @@ EUROPEAN = (
     _european("balkan", day_first="{day}. {month} {year}."),
 )
 """Languages in Latin letters; "baltic" and "balkan" hold those of several countries, Norwegian is with Danish."""
-
-# Of the pages that are drawn for a charset with their characters.
-_CHINESE_PAGES = 0.85
-_EUROPEAN_PAGES = 0.75
 
 
 def page_language(rng: np.random.Generator, charset: Charset, *, wide: bool) -> Language:

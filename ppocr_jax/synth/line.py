@@ -32,16 +32,34 @@ from ppocr_jax.synth.phrases import display_text, source_code
 from ppocr_jax.synth.style import KINDS, LineStyle, random_style
 from ppocr_jax.synth.warp import Tilt, extent, place
 
+# From the top of a capital or ascender to the bottom of a descender, about, in most faces.
 INK_HEIGHT_EM = 0.78
+# Longer lines are not in the data; a recognizer cuts them.
 _MAX_CHARACTERS = 80
+# Texts tried until one is about as long as wanted.
 _ATTEMPTS = 3
 # Wanted to planned width; letters are stretched by what is left.
 _GOOD_RATIO = (0.75, 1.36)
 # Few sizes, so that few fonts are loaded; the placement scales what lies between.
 _FONT_SIZES = (13, 17, 22, 29, 39, 52, 70, 88)
+# Printers of fewer dots per em do not print ideographs.
 _MIN_IDEOGRAPH_DOTS = 20
 # Of lines on screens, those that are of a program, a command or a path.
 _CODE_ON_SCREENS = 0.5
+# Higher crops than this, relative to their width, are read as columns of text.
+COLUMN_ASPECT = 1.5
+# A picture's width is whole pixels, at least 16 of them to its height.
+_ROUNDING = 0.04
+# Ideographs have strokes about that much finer than letters of their height.
+_IDEOGRAPH_DETAIL = 0.6
+# From one end of a turned line to the other, relative to the picture's height.
+_MOST_RISE = 0.3
+_GROUNDS = {
+    "gradient": background.gradient,
+    "paper": background.paper,
+    "pattern": background.print_pattern,
+    "plaster": background.plaster,
+}
 
 
 class LineTexts:
@@ -127,16 +145,6 @@ def _shortened(text: str, lettering: Lettering, wanted: float) -> tuple[str, flo
         return text, ratio
     width, height = planned_size(kept, lettering)
     return kept, wanted * height / width
-
-
-# Higher crops than this, relative to their width, are read as columns of text.
-COLUMN_ASPECT = 1.5
-# A picture's width is whole pixels, at least 16 of them to its height.
-_ROUNDING = 0.04
-# Ideographs have strokes about that much finer than letters of their height.
-_IDEOGRAPH_DETAIL = 0.6
-# From one end of a turned line to the other, relative to the picture's height.
-_MOST_RISE = 0.3
 
 
 @dataclass(frozen=True)
@@ -261,14 +269,6 @@ class LineGenerator:
             return background.flat(style.paper_color, height, width)
         draw = _GROUNDS.get(style.ground, background.plaster)
         return draw(rng, style.paper_color, height, width)
-
-
-_GROUNDS = {
-    "gradient": background.gradient,
-    "paper": background.paper,
-    "pattern": background.print_pattern,
-    "plaster": background.plaster,
-}
 
 
 def _is_column(rng: np.random.Generator, share: float, style: LineStyle, text: str, target: float) -> bool:

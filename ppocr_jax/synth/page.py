@@ -21,6 +21,13 @@ from ppocr_jax.synth.languages import Language, page_language
 from ppocr_jax.synth.style import KINDS, muted_color, random_colors
 
 Writer = Callable[[Composer, FontPicker], None]
+_SMALLEST_EM = 10
+# Faces tried until one has all letters of the page's language.
+_FACE_TRIES = 8
+# Sheets of paper that lie in the picture at a slant, up to half a quarter turn, and how large they are then: sheets
+# whose diagonal fits are seen whole.
+_SLANTED = 0.05
+_SLANTED_SIZE = 0.68
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,6 @@ _KINDS = {
     "display": _PageKind(0.02, "scene", "document", (18, 0.3), _alone(scenes.displays)),
 }
 PAGE_KINDS = tuple(_KINDS)
-_SMALLEST_EM = 10
-# Faces tried until one has all letters of the page's language.
-_FACE_TRIES = 8
-# Sheets of paper that lie in the picture at a slant, up to half a quarter turn, and how large they are then: sheets
-# whose diagonal fits are seen whole.
-_SLANTED = 0.05
-_SLANTED_SIZE = 0.68
 
 
 @dataclass(frozen=True)

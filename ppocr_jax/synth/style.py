@@ -18,8 +18,10 @@ _Shares = tuple[tuple[str, float], ...]
 _PAPER_RULES: _Shares = (("", 0.87), ("underline", 0.04), ("strike", 0.02), ("box", 0.035), ("side", 0.035))
 # Smaller letters have no room for two edges of every stroke.
 _MIN_EDGED_HEIGHT = 20
+# The black edge of smaller subtitles would swallow the letters, pixels.
 _MIN_SUBTITLE_HEIGHT = 26
 _TWO_EDGED = ("hollow", "emboss", "engrave")
+# Smaller text cannot be read, pixels; ideographs have finer strokes.
 _MIN_TEXT_HEIGHT = 8.5
 _MIN_IDEOGRAPH_HEIGHT = 14.0
 

@@ -29,6 +29,7 @@ _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
     "icdar-words": icdar.parse_word_line,
 }
 """Stricter formats first: what is a line of theirs may be one of a later format's as well."""
+logger = logging.getLogger("ppocr_jax")
 
 
 def detect_format(path: Path) -> str:
@@ -110,8 +111,6 @@ def _format_of_json(file: JsonFile) -> str | None:
         return "doctr-det"
     return "doctr-rec" if isinstance(first, str) else None
 
-
-logger = logging.getLogger("ppocr_jax")
 
 Task: TypeAlias = Literal["det", "rec"]
 
