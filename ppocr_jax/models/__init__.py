@@ -9,9 +9,17 @@ from typing import Any, cast
 import jax
 from flax import linen as nn
 
+from ppocr_jax.models.classifiers import (
+    DirectionNet,
+    ghostnet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+    pp_lcnet,
+)
 from ppocr_jax.models.crnn import crnn_lcnet, crnn_mobilenet_v3, crnn_resnet34
 from ppocr_jax.models.db import db_lk_pan, db_mobilenet_v3, db_resnet18, db_rse_fpn
-from ppocr_jax.models.direction import DirectionNet
 from ppocr_jax.models.ops import Ops, default_ops
 from ppocr_jax.models.svtr import SVTRLCNet
 
@@ -25,6 +33,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "crnn_resnet34": crnn_resnet34,
     "svtr_lcnet": SVTRLCNet,
     "direction_mobilenet_v3": DirectionNet,
+    "pp_lcnet": pp_lcnet,
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3_small": mobilenet_v3_small,
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "ghostnet": ghostnet,
 }
 """Name -> builder, which takes `ops` and the network's own options as keyword arguments."""
 

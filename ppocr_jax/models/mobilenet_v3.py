@@ -1,4 +1,4 @@
-"""MobileNetV3 as PP-OCR uses it: backbone of the detector, the classifier, the first recognizer (arXiv 1905.02244)."""
+"""MobileNetV3 (arXiv 1905.02244): backbone of the mobile detectors, the classifiers and the first recognizer."""
 
 from __future__ import annotations
 
@@ -213,3 +213,32 @@ class MobileNetV3Text(nn.Module):
             x = block(x, train=train)
         x = conv(round_channels(SMALL_LAST * self.scale), name="conv2")(x, train=train)
         return self.ops.max_pool(x)
+
+
+class MobileNetV3Image(nn.Module):
+    """The backbone for pictures; arrays are named as in `MobileNetV3Det` (large) and `MobileNetV3Text` (small).
+
+    Attributes:
+        ops: the platform's operations.
+        scale: width multiplier.
+        large: the large network, not the small one.
+    """
+
+    ops: Ops
+    scale: float = 1.0
+    large: bool = False
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, 3) -> (B, H / 32, W / 32, 960 or 576 scale)."""
+        units, last, names = (
+            (LARGE, LARGE_LAST, ("conv", "last")) if self.large else (SMALL_TEXT, SMALL_LAST, ("conv1", "conv2"))
+        )
+        conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
+        stem = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name=names[0])
+        x = stem(images, train=train)
+        for i, row in enumerate(units):
+            unit = scaled(row, self.scale)._replace(strides=(row.strides[0], row.strides[0]))
+            block = InvertedResidual(unit, self.ops, squeeze_excite=row.squeeze_excite, name=f"unit_{i}")
+            x = block(x, train=train)
+        return conv(round_channels(last * self.scale), name=names[1])(x, train=train)

@@ -1,4 +1,7 @@
-"""PP-LCNet as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR): PP-OCRv2, section 2.2."""
+"""PP-LCNet (arXiv 2109.15099): for pictures, and as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR).
+
+Both have the same blocks; the recognizers' (PP-OCRv2, section 2.2) are named by twice the width, and reduce the height.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import NamedTuple
 import jax
 from flax import linen as nn
 
-from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish
+from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish, round_channels
 from ppocr_jax.models.ops import Ops, Strides
 
 LCNET_SLOPE = 1 / 6
@@ -34,6 +37,10 @@ BLOCKS = (
     Block(5, 1024, (2, 1), squeeze_excite=True),
     Block(5, 1024, (1, 1), squeeze_excite=True),
 )
+
+
+# Strides of the blocks for pictures, in both directions.
+IMAGE_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
 class DepthwiseSeparable(nn.Module):
@@ -86,3 +93,29 @@ class LCNetRec(nn.Module):
             return self.ops.max_pool(x)
         height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2  # of three rows the last is not looked at
         return self.ops.average_pool(x[:, :height, :width], (2, 2))
+
+
+class LCNetImage(nn.Module):
+    """The backbone for pictures.
+
+    Attributes:
+        ops: the platform's operations.
+        scale: width multiplier; widths are rounded to multiples of 8.
+    """
+
+    ops: Ops
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """(B, H, W, 3) -> (B, H / 32, W / 32, 512 scale)."""
+
+        def wide(width: int) -> int:
+            return round_channels(width / 2 * self.scale)
+
+        stem = ConvBN(wide(STEM_WIDTH), self.ops, kernel=3, strides=(2, 2), activation=hard_swish, name="conv1")
+        x = stem(images, train=train)
+        for i, (row, stride) in enumerate(zip(BLOCKS, IMAGE_STRIDES, strict=True)):
+            block = row._replace(strides=(stride, stride))
+            x = DepthwiseSeparable(block, wide(row.width), self.ops, name=f"block_{i}")(x, train=train)
+        return x
