@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": ("an HTTP server with a web page", "ppocr_jax.commands.serve"),
     "bulk": ("read very many documents, here or on a cluster", "ppocr_jax.commands.bulk"),
     "mcp": ("let assistants read files (Model Context Protocol)", "ppocr_jax.commands.mcp"),
+    "models": ("list the networks and systems, with sizes and cost", "ppocr_jax.commands.models"),
     "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
     "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),
     "convert": ("weights of PaddleOCR as weights of ppocr_jax", "ppocr_jax.commands.convert"),

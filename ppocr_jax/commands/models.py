@@ -1,0 +1,121 @@
+"""`ppocr-jax models`: the networks and systems there are, with their sizes, their cost, and what they are for."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.models.size import NetworkSize
+
+_CHINESE_CLASSES = 6625  # of PP-OCR's Chinese and English characters, as the papers count
+_PICTURES = {"db": (960, 960), "crnn": (32, 320), "svtr": (48, 320), "direction": (48, 192)}
+_IMAGE = (224, 224)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `models`."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a network or system to say more of; default: all")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list, or what there is to say of one network or system.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    from ppocr_jax.models import MODELS
+    from ppocr_jax.models.systems import SYSTEMS
+
+    if args.name is None:
+        print(_row("network", "parameters", "MACs", "picture", "what it is"))
+        for name in MODELS:
+            print(_network_row(name))
+        print("\nA system is a detector, a direction classifier and a recognizer:")
+        for name, system in SYSTEMS.items():
+            print(f"  {name:<14} {system.about}: {system.det.network}, {system.cls.network}, {system.rec.network}")
+        print("\n`ppocr-jax models NAME` says more of a network, and how a system is built, trained and exported.")
+    elif args.name in SYSTEMS:
+        print("\n".join(_system_lines(args.name)))
+    elif args.name in MODELS:
+        print("\n".join(_network_lines(args.name)))
+    else:
+        raise UserError(f"no network or system {args.name!r}; there are {', '.join((*MODELS, *SYSTEMS))}")
+    return 0
+
+
+def _measured(name: str) -> tuple[NetworkSize, tuple[int, int]]:
+    """Return the size of a network with its default options, and the picture that was counted."""
+    from ppocr_jax.models import MODELS, build_model
+    from ppocr_jax.models.ops import native_ops
+    from ppocr_jax.models.size import network_size
+
+    needs_classes = inspect.signature(MODELS[name]).parameters.get("num_classes")
+    wanted = needs_classes is not None and needs_classes.default is inspect.Parameter.empty
+    options: dict[str, Any] = {"num_classes": _CHINESE_CLASSES} if wanted else {}
+    picture = _PICTURES.get(name.partition("_")[0], _IMAGE)
+    return network_size(build_model(name, ops=native_ops, **options), picture), picture
+
+
+def _network_row(name: str) -> str:
+    size, (height, width) = _measured(name)
+    return _row(name, f"{size.parameters / 1e6:.2f} M", _macs(size), f"{height} x {width}", _about(name))
+
+
+def _row(*cells: str) -> str:
+    name, parameters, macs, picture, about = cells
+    return f"{name:<22} {parameters:>10} {macs:>9}  {picture:<10} {about}"
+
+
+def _macs(size: NetworkSize) -> str:
+    return f"{size.macs / 1e9:.2f} G" if size.macs >= 1e9 else f"{size.macs / 1e6:.0f} M"
+
+
+def _about(name: str) -> str:
+    """Return the first line of a builder's description."""
+    from ppocr_jax.models import MODELS
+
+    first = (inspect.getdoc(MODELS[name]) or "").splitlines()[0]
+    return first.removeprefix("Build ").rstrip(".").partition("; arguments")[0]
+
+
+def _network_lines(name: str) -> Iterator[str]:
+    from ppocr_jax.models import MODELS
+    from ppocr_jax.models.systems import SYSTEMS
+
+    size, (height, width) = _measured(name)
+    yield f"{name}: {_about(name)}"
+    yield f"parameters  {size.parameters:,}, and {size.statistics:,} BatchNorm statistics"
+    if size.training_only:
+        yield f"            {size.training_only:,} more that training alone needs"
+    yield f"in a file   {4 * (size.parameters + size.statistics) / 1e6:.1f} MB as float32"
+    yield f"cost        {_macs(size)} multiplications with addition for a picture of {height} x {width}"
+    hidden = ("ops", "parent", "name")
+    options = [p for key, p in inspect.signature(MODELS[name]).parameters.items() if key not in hidden]
+    yield f"options     {', '.join(str(p.replace(annotation=inspect.Parameter.empty)) for p in options)}"
+    used = [system for system, parts in SYSTEMS.items() if name in (part.network for part in parts[1:])]
+    if used:
+        yield f"part of     {', '.join(used)}"
+
+
+def _system_lines(name: str) -> Iterator[str]:
+    from ppocr_jax.models.systems import SYSTEMS
+
+    system = SYSTEMS[name]
+    yield f"{name}: {system.about}"
+    total = 0
+    for part in (system.det, system.cls, system.rec):
+        size, _ = _measured(part.network)
+        total += size.parameters + size.statistics
+        yield "  " + _network_row(part.network)
+    yield f"  together {4 * total / 1e6:.1f} MB as float32, with {_CHINESE_CLASSES:,} classes"
+    yield f'build   build_system("{name}", num_classes=...)  # ppocr_jax.models.systems'
+    yield f"train   python train_det.py --config {system.det.config}"
+    yield f"        ppocr-jax train-cls --config {system.cls.config}"
+    yield f"        python train_rec.py --config {system.rec.config}"
+    yield f"export  ppocr-jax export DET_RUN CLS_RUN REC_RUN --output {name}"
+    yield f"read    python infer.py --image PICTURE --model {name}"
