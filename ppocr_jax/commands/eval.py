@@ -136,7 +136,7 @@ def _find_synthetic_directions(args: argparse.Namespace, ocr: OCR, charset: Char
     from ppocr_jax.synth.fonts import NoFontsError
 
     try:
-        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.from_faker(seed=cls.HELD_OUT_SEED)
+        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=cls.HELD_OUT_SEED)
         lines = cls.held_out_lines(args.synthetic, charset=charset, corpus=corpus, fonts=args.fonts)
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error

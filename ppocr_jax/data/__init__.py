@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ppocr_jax.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ppocr_jax.data.batches import LabelUse as LabelUse
     from ppocr_jax.data.copy_paste import can_donate as can_donate
     from ppocr_jax.data.crops import CropBank as CropBank
     from ppocr_jax.data.detection import DetectionBatches as DetectionBatches
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "batches": "LabelUse",
         "copy_paste": "can_donate",
         "crops": "CropBank",
         "detection": "DetectionBatches",

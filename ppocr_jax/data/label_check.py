@@ -96,7 +96,7 @@ the data; a note is right for turned text and wrong for upright text."""
 
 
 @dataclass(frozen=True)
-class Problem:
+class LabelProblem:
     """Something wrong.
 
     Attributes:
@@ -144,9 +144,9 @@ class LabelReport:
     trainable: int = 0
     characters: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[LabelProblem, ...] = ()
 
-    def of_kind(self, kind: str) -> list[Problem]:
+    def of_kind(self, kind: str) -> list[LabelProblem]:
         """Return all problems of one kind."""
         return [problem for problem in self.problems if problem.kind == kind]
 
@@ -167,12 +167,12 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     Raises:
         LabelError: A database cannot be opened.
     """
-    problems = [Problem("bad-entry", str(entry)) for entry in labels.bad_entries]
+    problems = [LabelProblem("bad-entry", str(entry)) for entry in labels.bad_entries]
     problems += _listed_twice(labels.records)
     trainable = 0
     for index, (record, size) in enumerate(_with_sizes(labels.records, workers)):
         found = [*_picture_problems(record.image_path, size), *_record_problems(record, size, charset, max_length)]
-        problems += [Problem(kind, where, detail, index) for kind, where, detail in found]
+        problems += [LabelProblem(kind, where, detail, index) for kind, where, detail in found]
         if not isinstance(size, ImageError):
             left_out = {where for kind, where, _ in found if kind in _LEFT_OUT}
             trainable += sum(bool(text.strip()) and where not in left_out for where, text in _named_texts(record))
@@ -192,12 +192,12 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     )
 
 
-def _listed_twice(records: Sequence[Record]) -> Iterator[Problem]:
+def _listed_twice(records: Sequence[Record]) -> Iterator[LabelProblem]:
     seen: dict[Path, int] = {}
     for index, record in enumerate(records):
         label, path = _label_hash(record), record.image_path
         if path in seen:
-            yield Problem("duplicate" if seen[path] == label else "contradiction", str(path), record=index)
+            yield LabelProblem("duplicate" if seen[path] == label else "contradiction", str(path), record=index)
         seen.setdefault(path, label)
 
 

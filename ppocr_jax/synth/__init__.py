@@ -1,4 +1,4 @@
-"""Pictures of text that never was: lines for recognizers, pages for detectors, drawn on demand from a seed."""
+"""Drawn text: lines for recognizers and pages for detectors, each a pure function of its seed and number."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ppocr_jax.synth.glyphs import (
     draw_text,
     extent_of,
 )
-from ppocr_jax.synth.warp import Placement, Tilt, project, shape_matrix, wave_of
+from ppocr_jax.synth.warp import LineWarp, Tilt, project, shape_matrix, wave_of
 
 Box = tuple[float, float, float, float]
 Color = tuple[int, int, int]
@@ -159,6 +159,7 @@ class CanvasView:
 
     def visible_part(self, width: float, height: float) -> Box:
         """Return an upright box of a canvas all of which is seen, up to a small turn and perspective."""
+        # Where the picture's corners, clockwise from the top left, lie on the canvas; of two neighbors the inner one counts.
         height_seen, width_seen = self.size
         frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
@@ -263,7 +264,7 @@ class PageCanvas:
             return None
         (x0, y0), (x1, y1) = quad.min(axis=0), quad.max(axis=0)
         box = (float(x0), float(y0), float(x1), float(y1))
-        layer = Placement(move, wave, (self.height, self.width)).mask(ink.mask)
+        layer = LineWarp(move, wave, (self.height, self.width)).mask(ink.mask)
         if outline is not None:
             thick = max(2, lettering.size // 12)
             self._ground.paste(outline, mask=Image.fromarray(cv2.dilate(layer, np.ones((thick, thick), np.uint8))))

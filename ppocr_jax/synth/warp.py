@@ -32,7 +32,7 @@ class Tilt:
 
 
 @dataclass(frozen=True)
-class Placement:
+class LineWarp:
     """The map from a drawn line's mask to a picture: first a vertical wave, then a homography.
 
     Attributes:
@@ -70,7 +70,7 @@ class Placement:
 
 def place(
     ink: InkedText, tilt: Tilt, *, height: int, fill: float, margins: tuple[float, float], lift: float
-) -> Placement:
+) -> LineWarp:
     """Put the tilted text box into a picture of `height` pixels.
 
     Args:
@@ -89,7 +89,7 @@ def place(
     top = lift * (1 - fill) * height - scale * low[1]
     to_picture = np.array([[scale, 0, left], [0, scale, top], [0, 0, 1.0]])
     width = round(scale * (high[0] - low[0]) + sum(margins) * height)
-    return Placement(to_picture @ shape, wave, (height, max(2, width)))
+    return LineWarp(to_picture @ shape, wave, (height, max(2, width)))
 
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:
