@@ -159,7 +159,7 @@ class CanvasView:
 
     def visible_part(self, width: float, height: float) -> Box:
         """Return an upright box of a canvas all of which is seen, up to a small turn and perspective."""
-        # Where the picture's corners, clockwise from the top left, lie on the canvas; of two neighbors the inner one counts.
+        # The picture's corners on the canvas, clockwise from the top left; of two neighbors the inner one counts.
         height_seen, width_seen = self.size
         frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
