@@ -23,11 +23,13 @@ class RecModelConfig:
     """Recognizer: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
 
     Attributes:
-        name: "crnn_lcnet", or of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server).
+        name: "crnn_lcnet", of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server), or of PP-OCRv3
+            "svtr_lcnet", which reads lines 48 pixels high.
         charset: a built-in set ("en") or a file with one character a line.
         charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
         scale: width multiplier of the backbone; the network's own (0.5) if left out.
-        hidden: LSTM units per direction; the network's own (64, 48 and 256) if left out.
+        hidden: LSTM units per direction, or channels of the mixing blocks; the network's own (64, 48, 256 and 120) if
+            left out.
     """
 
     name: str = "crnn_lcnet"
@@ -99,6 +101,8 @@ class RecLossConfig:
         center_weight: weight of the center loss (Enhanced CTC, PP-OCRv2 eq. 10 to 12; 0.05 there); 0 for none.
         centers: file of the centers, as `ppocr-jax extract-centers` writes it.
         ace_weight: weight of the aggregation cross-entropy (an option of PaddleOCR, 0.1 there); 0 for none.
+        guide_weight: weight of the attention head that trains the backbone of "svtr_lcnet" (guided training of CTC,
+            PP-OCRv3; 1 there); 0 for none.
     """
 
     align_steps: int = 0
@@ -109,6 +113,7 @@ class RecLossConfig:
     center_weight: float = 0.0
     centers: str | None = None
     ace_weight: float = 0.0
+    guide_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.center_weight > 0 and self.centers is None:
@@ -155,6 +160,14 @@ class RecConfig(TaskConfig):
         )
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80_500, work_dir="runs/rec"))
+
+    def __post_init__(self) -> None:
+        if self.model.name == "svtr_lcnet" and self.loss.align_steps:
+            raise ConfigError(
+                "loss.align_steps: the frame-wise warm start knows frames of 4 pixels, svtr_lcnet's have 8"
+            )
+        if self.model.name != "svtr_lcnet" and self.loss.guide_weight > 0:
+            raise ConfigError(f"loss.guide_weight is for svtr_lcnet; {self.model.name} has no attention head")
 
     @property
     def students(self) -> int:

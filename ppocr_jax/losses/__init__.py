@@ -9,6 +9,7 @@ from ppocr_jax.lazy import lazy_names
 if TYPE_CHECKING:
     from ppocr_jax.losses.ace import ace_loss as ace_loss
     from ppocr_jax.losses.alignment import frame_loss as frame_loss
+    from ppocr_jax.losses.attention import attention_loss as attention_loss
     from ppocr_jax.losses.center import (
         CenterSums as CenterSums,
         accumulate_centers as accumulate_centers,
@@ -43,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "ace": "ace_loss",
         "alignment": "frame_loss",
+        "attention": "attention_loss",
         "center": "CenterSums accumulate_centers center_loss empty_centers finish_centers random_centers",
         "classification": "direction_loss",
         "cml": "cml_share",

@@ -21,8 +21,8 @@ from ppocr_jax.training.step import Batch, Objective, Terms
 STUDENT_AXIS = "student"
 
 Outputs = Mapping[str, jax.Array]
-# forward(params, batch_stats, images) -> (outputs, new_batch_stats), in training mode
-Forward = Callable[[Any, Any, jax.Array], tuple[Outputs, Any]]
+# forward(params, batch_stats, batch, rng) -> (outputs, new_batch_stats), in training mode; `rng` for dropout
+Forward = Callable[[Any, Any, Batch, jax.Array], tuple[Outputs, Any]]
 # What all students get alike: (frozen, batch) -> arrays such as a teacher's maps
 Context = Callable[[Any, Batch], Mapping[str, jax.Array]]
 
@@ -76,10 +76,13 @@ def mutual_objective(
     if students % groups:
         raise ValueError(f"{students} students cannot be spread over {groups} groups of devices")
 
-    def of_group(params: Any, batch_stats: Any, batch: Batch, context: Any, step: jax.Array):
+    def of_group(params: Any, batch_stats: Any, batch: Batch, context: Any, rng: jax.Array, step: jax.Array):
         count = students // groups
         first = lax.axis_index(STUDENT_AXIS) * count if groups > 1 else 0
-        runs = [forward(pick(params, i), pick(batch_stats, i), batch["images"]) for i in range(count)]
+        runs = [
+            forward(pick(params, i), pick(batch_stats, i), batch, jax.random.fold_in(rng, first + i))
+            for i in range(count)
+        ]
         handed_round = stack([{name: outputs[name] for name in exchanged} for outputs, _ in runs])
         if groups > 1:
             handed_round = lax.all_gather(handed_round, STUDENT_AXIS, tiled=True)
@@ -94,7 +97,7 @@ def mutual_objective(
         of_group = jax.shard_map(
             of_group,
             mesh=mesh,
-            in_specs=(own, own, everyone, everyone, everyone),
+            in_specs=(own, own, everyone, everyone, everyone, everyone),
             out_specs=own,
             axis_names={STUDENT_AXIS},
             check_vma=False,
@@ -102,7 +105,7 @@ def mutual_objective(
 
     def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
         shared = context(frozen, batch)
-        (shares, terms), batch_stats = of_group(params, batch_stats, dict(batch), dict(shared), step)
+        (shares, terms), batch_stats = of_group(params, batch_stats, dict(batch), dict(shared), rng, step)
         named = {f"{name}_{i}": values[i] for name, values in terms.items() for i in range(students)}
         return shares.sum(), (batch_stats, named)
 
@@ -110,11 +113,22 @@ def mutual_objective(
 
 
 def training_forward(model: nn.Module) -> Forward:
-    """`model` in training mode, as a function of its two collections and the images."""
+    """Return `model` in training mode, as a function of its two collections, the batch and a key for dropout.
 
-    def forward(params: Any, batch_stats: Any, images: jax.Array):
+    A guided recognizer is told the batch's labels.
+    """
+    told = ("labels",) if getattr(model, "guided", False) else ()
+
+    def forward(params: Any, batch_stats: Any, batch: Batch, rng: jax.Array):
         variables = {"params": params, "batch_stats": batch_stats}
-        outputs, changed = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        outputs, changed = model.apply(
+            variables,
+            batch["images"],
+            train=True,
+            **{name: batch[name] for name in told},
+            rngs={"dropout": rng},
+            mutable=["batch_stats"],
+        )
         return outputs, changed["batch_stats"]
 
     return forward
@@ -124,7 +138,7 @@ def objective_alone(forward: Forward, share: Share, context: Context = lambda fr
     """A network without peers: the same share that a mutual learner has, of arrays without a student axis."""
 
     def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
-        outputs, batch_stats = forward(params, batch_stats, batch["images"])
+        outputs, batch_stats = forward(params, batch_stats, batch, rng)
         loss, terms = share(outputs, (), batch, context(frozen, batch), step)
         return loss, (batch_stats, terms)
 

@@ -1,6 +1,7 @@
 """Training a text recognizer, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
 
-The objective is CTC alone, Unified Deep Mutual Learning, Enhanced CTC (PP-OCRv2 section 2.2), and the warm start.
+The objective is CTC alone, Unified Deep Mutual Learning, Enhanced CTC (PP-OCRv2 section 2.2), the warm start, and the
+guide of PP-OCRv3.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
 from ppocr_jax.losses.ace import ace_loss
 from ppocr_jax.losses.alignment import frame_loss
+from ppocr_jax.losses.attention import attention_loss
 from ppocr_jax.losses.ctc import ctc_loss, fold_case
 from ppocr_jax.losses.udml import udml_share
 from ppocr_jax.models import outputs_of
@@ -46,7 +48,12 @@ _CAPTION_HEIGHT = 14
 
 def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
     """Return the options of the network's builder that are not left to the builder."""
-    options = {"num_classes": charset.num_classes, "scale": config.model.scale, "hidden": config.model.hidden}
+    options = {
+        "num_classes": charset.num_classes,
+        "scale": config.model.scale,
+        "hidden": config.model.hidden,
+        "guided": True if config.loss.guide_weight > 0 else None,
+    }
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -96,7 +103,7 @@ def constants(config: RecConfig, charset: Charset) -> dict[str, jax.Array]:
 
 def is_exempt_from_l2(config: RecConfig, path: str) -> bool:
     """BatchNorm of the PP-LCNet recognizer gets no L2, that of MobileNetV3 does (PaddleOCR release/2.6)."""
-    return config.model.name == "crnn_lcnet" and path.endswith(("bn/scale", "bn/bias"))
+    return config.model.name in ("crnn_lcnet", "svtr_lcnet") and path.endswith(("bn/scale", "bn/bias"))
 
 
 def objective(
@@ -132,6 +139,10 @@ def objective(
 
     def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
         labeled = label_terms(own["logits"], batch)
+        if loss.guide_weight > 0:
+            labeled["guide"] = attention_loss(
+                own["guide_logits"], batch["labels"], batch["lengths"], ~batch["case_blind"]
+            )
         weights = _weights(loss, step)
         weighted = sum((weights[name] * term for name, term in labeled.items()), jnp.zeros(()))
         total, terms = udml_share(
@@ -161,7 +172,8 @@ def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
     aligning = step < config.align_steps
     while_aligning = jnp.where(step < config.ctc_from_step, 0.0, config.ctc_weight)
     ctc = jnp.where(aligning, while_aligning, 1.0)
-    return {"ctc": ctc, "ace": ctc * config.ace_weight, "alignment": jnp.where(aligning, config.align_weight, 0.0)}
+    alignment = jnp.where(aligning, config.align_weight, 0.0)
+    return {"ctc": ctc, "ace": ctc * config.ace_weight, "alignment": alignment, "guide": config.guide_weight}
 
 
 def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
