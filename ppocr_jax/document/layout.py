@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -235,6 +236,11 @@ def _pitch(rows: Sequence[Sequence[Segment]]) -> float:
     return max(median(near) if near else 0.0, height, 1.0)
 
 
+def _near(values: Sequence[float], value: float) -> int:
+    """Return how many of sorted values are aligned with one."""
+    return bisect_left(values, value + _ALIGNED) - bisect_right(values, value - _ALIGNED)
+
+
 class _Columns:
     """Columns of the grid in which segments start.
 
@@ -258,13 +264,13 @@ class _Columns:
         middles = {id(s): (lefts[id(s)] + rights[id(s)]) / 2 for s in segments}
         self._by_right = {id(s): False for s in segments}
         self._centered: dict[int, int] = {}
+        all_lefts, all_rights = sorted(lefts.values()), sorted(rights.values())
+        all_middles = sorted(middles[id(row[0])] for row in rows if len(row) == 1)
         for row in rows:
-            others = [other for other_row in rows if other_row is not row for other in other_row]
-            alone = [other_row[0] for other_row in rows if other_row is not row and len(other_row) == 1]
             for s in row:
-                left = sum(abs(lefts[id(other)] - lefts[id(s)]) < _ALIGNED for other in others)
-                right = sum(abs(rights[id(other)] - rights[id(s)]) < _ALIGNED for other in others)
-                middle = sum(abs(middles[id(other)] - middles[id(s)]) < _ALIGNED for other in alone)
+                left = _near(all_lefts, lefts[id(s)]) - _near(sorted(lefts[id(o)] for o in row), lefts[id(s)])
+                right = _near(all_rights, rights[id(s)]) - _near(sorted(rights[id(o)] for o in row), rights[id(s)])
+                middle = _near(all_middles, middles[id(s)]) - (len(row) == 1)
                 self._by_right[id(s)] = right > left
                 if len(row) == 1 and (middle > max(left, right) or left == right == 0):
                     self._centered[id(s)] = max(0, round(middles[id(s)] - display_width(s.text) / 2))

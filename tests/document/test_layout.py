@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.document import Line, Page, to_layout
@@ -104,6 +104,7 @@ def test_pages_and_nothing():
     assert receipt().layout().splitlines() == grid(receipt())
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8),
                           st.integers(0, 300), st.integers(0, 300), st.floats(-180, 180))))  # fmt: skip
 def test_every_character_is_there_whatever_the_page(parts):

@@ -34,6 +34,7 @@ class OddInput:
         options: of `read_pages`.
         pages: how many it gives.
         needs: a module without which the case is skipped.
+        huge: reading it through the networks takes most of a minute, and shows nothing that loading it does not.
         warns: phrases of the warnings that are logged, in order; nothing else may be.
     """
 
@@ -48,6 +49,7 @@ class OddInput:
     pages: int = 1
     needs: str = "PIL"
     warns: tuple[str, ...] = ()
+    huge: bool = False
 
 
 def writes(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
@@ -144,7 +146,10 @@ READABLE = [
     reads("1 x 5000", "a.png", encode(Image.new("L", (1, 5000)), "PNG"), words=(), picture=None, shape=(5000, 1)),
     reads("5000 x 1", "a.png", encode(Image.new("L", (5000, 1)), "PNG"), words=(), picture=None, shape=(1, 5000)),
     reads("blank", "a.png", encode(Image.new("L", (400, 300), 255), "PNG"), words=(), picture=None, shape=(300, 400)),
-    reads("12000 x 12000", "a.png", lambda: odd_files.bomb_png(12_000), words=(), picture=None, shape=(12_000, 12_000)),
+    reads(
+        "12000 x 12000", "a.png", lambda: odd_files.bomb_png(12_000), words=(), picture=None,
+        shape=(12_000, 12_000), huge=True,
+    ),
     reads(
         "JPEG cut off below the text", "a.jpg", lambda: pic.cut_jpeg(0.8), words=WORDS, picture=None,
         shape=(240, 360), warns=("is cut off",),
