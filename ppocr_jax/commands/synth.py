@@ -59,6 +59,9 @@ def _add_formats(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--vertical", type=float, default=0.0, metavar="SHARE", help="of columns among lines of ideographs; default: 0"
     )
+    group.add_argument(
+        "--pages", nargs="+", default=[], metavar="KIND", help="kinds of pages, e.g. receipt poster; default: all"
+    )
     group.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side of a page; default: 640")
     group.add_argument("--image-format", choices=["png", "jpg"], default="png", help="of the pictures; default: png")
     group.add_argument("--quality", type=int, metavar="1-100", help=f"of jpg pictures; default: {_JPEG_QUALITY}")
@@ -117,6 +120,7 @@ def _check(args: argparse.Namespace) -> None:
         f"--quality must be 1 to 100, not {args.quality}": args.quality is not None and not 1 <= args.quality <= 100,
         "--quality is for --image-format jpg": args.quality is not None and args.image_format != "jpg",
         "--format lmdb holds lines, not pages: leave it out for det": args.format == "lmdb" and args.kind == "det",
+        "--pages is for the pages of det": bool(args.pages) and args.kind != "det",
         "--granularity word is for the pages of det": args.granularity == "word" and args.kind != "det",
     }
     for message, is_wrong in wrong.items():
@@ -152,8 +156,11 @@ def _drawing(args: argparse.Namespace) -> Drawing:
     from ppocr_jax.synth.dataset import Drawing
     from ppocr_jax.synth.fonts import NoFontsError
     from ppocr_jax.synth.line import LineGenerator
-    from ppocr_jax.synth.page import PageGenerator
+    from ppocr_jax.synth.page import PAGE_KINDS, PageGenerator
 
+    unknown = [kind for kind in args.pages if kind not in PAGE_KINDS]
+    if unknown:
+        raise UserError(f"--pages: no kind {unknown[0]!r}; there are {', '.join(PAGE_KINDS)}")
     try:
         charset = load_charset(args.charset)
         materials = {
@@ -176,6 +183,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
         words=args.granularity == "word",
         suffix=args.image_format,
         quality=_JPEG_QUALITY if args.quality is None else args.quality,
+        page_kinds=tuple(args.pages),
     )
 
 

@@ -25,7 +25,6 @@ _LATIN_WORD_LISTS = (
     *("ngerman", "french", "spanish", "italian", "portuguese", "dutch", "swedish", "danish", "polish", "catalan"),
     *("norsk", "brazilian", "american-english"),
 )
-_MOST_WORD_LISTS = 6
 _FIRST_CJK = "\u2e80"
 _HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
@@ -72,18 +71,27 @@ class Corpus:
         return cls(entries=tuple(makers[i % len(makers)]() for i in range(count)))
 
     @classmethod
-    def invented(cls, charset: Charset, *, seed: int = 0) -> Corpus:
-        """Return texts for a charset: of the languages of Europe where it has their letters, else English.
+    def invented(
+        cls, charset: Charset, *, seed: int = 0, word_lists: str | Path = "/usr/share/dict", per_source: int = 600
+    ) -> Corpus:
+        """Return invented texts for a charset: in the languages of Europe where it has their letters, else in English.
 
-        Entries of Faker's locales, 600 of each, and word lists of this machine (Debian's wgerman, wfrench ...).
+        Args:
+            charset: what the texts are drawn with.
+            seed: of the texts.
+            word_lists: folder of lists of words, one a line, such as Debian's packages wgerman and wfrench install.
+            per_source: entries from each of Faker's locales, and words from each list that is there.
         """
         if not writes_latin(charset):
             return cls.from_faker(seed=seed)
-        entries = [text for locale in _LATIN_LOCALES for text in cls.from_faker([locale], seed=seed, count=600).entries]
-        folder, names = Path("/usr/share/dict"), _LATIN_WORD_LISTS
-        # A list counts as much as all the entries, so only part of the draws may go to lists.
-        lists = tuple(str(folder / name) for name in names if (folder / name).is_file())
-        return cls(files=lists[:_MOST_WORD_LISTS], entries=tuple(entries))
+        entries: list[str] = []
+        for locale in _LATIN_LOCALES:
+            entries += cls.from_faker([locale], seed=seed, count=per_source).entries
+        rng = np.random.default_rng(seed)
+        for path in (Path(word_lists) / name for name in _LATIN_WORD_LISTS):
+            if path.is_file() and path.stat().st_size:
+                entries += [_line_at(str(path), float(rng.random())) for _ in range(per_source)]
+        return cls(entries=tuple(entry for entry in entries if entry))
 
     def entry(self, rng: np.random.Generator) -> str:
         """Return one entry as it stands; an invented string when the corpus has none."""

@@ -54,6 +54,7 @@ class Drawing:
         words: the regions of a page are its words instead of its lines.
         suffix: "png" or "jpg", the format of the picture files.
         quality: of JPEG files, 1 to 100.
+        page_kinds: of `page.PAGE_KINDS`, drawn in turn; pages of all kinds, by their shares, when empty.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Drawing:
     words: bool = False
     suffix: str = "png"
     quality: int = 90
+    page_kinds: tuple[str, ...] = ()
 
     def sample(self, index: int) -> tuple[np.ndarray, Label]:
         """Return (picture, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or a page's regions.
@@ -72,7 +74,8 @@ class Drawing:
         """
         try:
             if isinstance(self.generator, PageGenerator):
-                page = self.generator(self.seed, index, size=(self.size, self.size))
+                kind = self.page_kinds[index % len(self.page_kinds)] if self.page_kinds else None
+                page = self.generator(self.seed, index, size=(self.size, self.size), kind=kind)
                 parts = [part for line in page.lines for part in (line.words if self.words else (line,))]
                 return page.image_rgb, tuple(Region(part.quad, part.text) for part in parts)
             line = self.generator(self.seed, index)

@@ -82,6 +82,14 @@ def test_pages_read_back_are_those_drawn(synth, fonts, corpus, granularity):
     assert any(" " in word for word in words) == (granularity == "line")
 
 
+def test_pages_of_some_kinds_come_in_turn(synth, fonts, corpus):
+    out = synth("out", "det", "--count", "3", "--size", "256", "--pages", "code", "poster")
+    generator = PageGenerator(**materials(fonts, corpus))
+    for index, kind in enumerate(("code", "poster", "code")):
+        picture = load_image(out / "images" / f"{index:07d}.png")
+        np.testing.assert_array_equal(picture, generator(0, index, size=(256, 256), kind=kind).image_rgb)
+
+
 def test_lines_read_back_are_those_drawn(synth, fonts, corpus):
     records = read_recognition_labels(synth("out", "rec", "--count", "5", "--seed", "7") / "rec_label.txt")
     generator = LineGenerator(**materials(fonts, corpus))
@@ -144,6 +152,8 @@ WRONG = {
     "size": ["det", "--size", "10"],
     "pages in a database": ["det", "--format", "lmdb"],
     "words of a line": ["rec", "--granularity", "word"],
+    "kinds of a line": ["rec", "--pages", "poster"],
+    "no such page": ["det", "--pages", "scroll"],
     "two targets": ["rec", "--preview", "sheet.png"],
     "font folder": ["rec", "--fonts", "no/such/folder"],
     "charset": ["rec", "--charset", "klingon"],
