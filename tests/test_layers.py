@@ -136,6 +136,35 @@ def test_imports_go_downhill(path):
         assert allowed(unit, ".".join(rest)), f"{path}: {unit} must not import {name}"
 
 
+def defined_in(path: Path) -> set[str]:
+    """Names that a module defines or imports at its top level."""
+    names: set[str] = set()
+    for node in parse(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+LAZY_PACKAGES = [path for path in FILES if path.name == "__init__.py" and "lazy_names(" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", LAZY_PACKAGES, ids=lambda path: path.parent.name)
+def test_public_names_are_where_packages_look_for_them(path):
+    """tests/test_public_names.py loads them, too; this needs no JAX and no time."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ppocr_jax.") and node.level == 0:
+            module = ROOT.joinpath(*str(node.module).split("."))
+            file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+            assert file.exists(), f"{path}: there is no {node.module}; mend the package's list of public names"
+            missing = {alias.name for alias in node.names} - defined_in(file)
+            assert not missing, f"{path}: {node.module} has no {missing}; mend the package's list of public names"
+
+
 @pytest.mark.parametrize(
     "path", [p for p in INNER_FILES if level_of(p) in (0, 2)], ids=lambda path: str(path.relative_to(PACKAGE))
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from ppocr_jax.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ppocr_jax.convert.dictionary import DictionaryError as DictionaryError, read_classes as read_classes
     from ppocr_jax.convert.inference_file import (
         Converted as Converted,
         convert_inference_file as convert_inference_file,
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "dictionary": "DictionaryError read_classes",
         "inference_file": "Converted convert_inference_file",
         "paddle": "paddle_names variables_from_paddle",
         "pdparams": "load_pdparams",

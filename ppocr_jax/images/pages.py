@@ -174,7 +174,7 @@ def read_pages(
     if is_url(source):
         check_url_allowed(str(source), allow_url)
 
-    def open_document() -> tuple[Document, str]:
+    def open_document() -> tuple[OpenedDocument, str]:
         is_file = isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(source, "read")
         if not is_file:
             return _Loaded(load_image(source, max_pixels=max_pixels)), "the picture"
@@ -187,7 +187,7 @@ def read_pages(
 
 
 def _pages(
-    open_document: Callable[[], tuple[Document, str]],
+    open_document: Callable[[], tuple[OpenedDocument, str]],
     source: str,
     numbers: PageNumbers,
     max_pages: int,
@@ -224,7 +224,7 @@ def _read(source: Any) -> tuple[bytes, str]:
     return read_bytes(source)
 
 
-class Document(Protocol):
+class OpenedDocument(Protocol):
     """What `read_pages` needs of an opened document: numbers count from 1; a page is pixels, dpi and user unit."""
 
     page_count: int
