@@ -119,6 +119,7 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
 
 def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
     from ppocr_jax.evaluation import cls, det, end_to_end, rec
+    from ppocr_jax.geometry import CropGrowth
 
     if task == "det":
         return det.detect_boxes(ocr.detect, records), list(records)
@@ -126,7 +127,8 @@ def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
         return end_to_end.read_pages(ocr, records), list(records)
     if task == "rec":
         return rec.recognize_lines(ocr.recognize, rec.line_samples(records))
-    upright = (image_rgb for image_rgb, _ in rec.line_samples(records))
+    # The classifier sees lines as they are found; only the recognizer's crops grow.
+    upright = (image_rgb for image_rgb, _ in rec.line_samples(records, growth=CropGrowth(0, 0, 0, 0)))
     return cls.classify_lines(ocr.classify, cls.turn_every_second(upright))
 
 

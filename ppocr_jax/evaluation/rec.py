@@ -11,7 +11,7 @@ import numpy as np
 
 from ppocr_jax.data.labels import DetectionRecord, RecognitionRecord, Region
 from ppocr_jax.data.pictures import load_picture
-from ppocr_jax.geometry import min_area_quad, perspective_crop
+from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, min_area_quad, perspective_crop
 from ppocr_jax.metrics.recognition import recognition_score
 
 logger = logging.getLogger("ppocr_jax")
@@ -54,10 +54,16 @@ def recognize_lines(recognize: Recognize, samples: Iterable[LineSample]) -> tupl
     return texts, targets
 
 
-def line_samples(records: Iterable[DetectionRecord | RecognitionRecord]) -> Iterator[LineSample]:
-    """Lines of known text: those of recognition labels as they are, those of detection labels cut out as in inference.
+def line_samples(
+    records: Iterable[DetectionRecord | RecognitionRecord], *, growth: CropGrowth = CROP_GROWTH
+) -> Iterator[LineSample]:
+    """Yield lines of known text: those of recognition labels as they are, those of detection labels cut out.
 
     Ignored regions and regions without a text are left out, and so, with a warning, are regions too thin to cut.
+
+    Args:
+        records: what is labeled.
+        growth: of regions before they are cut, as reading grows the boxes it finds.
 
     Raises:
         ImageError: a picture that cannot be read.
@@ -71,18 +77,18 @@ def line_samples(records: Iterable[DetectionRecord | RecognitionRecord]) -> Iter
             if region.ignore or not region.text:
                 continue
             try:
-                crop = cut_line(image_rgb, region)
+                crop = cut_line(image_rgb, region, growth)
             except ValueError as error:
                 logger.warning("%s: %r left out: %s", record.image_path, region.text, error)
                 continue
             yield crop, region.text
 
 
-def cut_line(image_rgb: np.ndarray, region: Region) -> np.ndarray:
-    """The rectified picture of a region; one with more than four corners is cut along its smallest rectangle.
+def cut_line(image_rgb: np.ndarray, region: Region, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
+    """Return the rectified picture of a grown region; more than four corners are cut along their smallest rectangle.
 
     Raises:
         ValueError: the region is thinner than one pixel.
     """
     quad = region.points if len(region.points) == 4 else min_area_quad(region.points)[0]
-    return perspective_crop(image_rgb, quad)
+    return perspective_crop(image_rgb, grow_quad(quad, growth))
