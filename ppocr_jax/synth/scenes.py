@@ -128,12 +128,12 @@ def posters(page: Composer, fonts: FontPicker) -> None:
     for _ in range(int(rng.integers(1, 4))):
         face = fonts.pick(rng, "scene", wide=page.language.wide)
         text = _poster_text(page, face)
-        room = (canvas.height * 0.97 - top, canvas.width * float(rng.uniform(0.35, 0.92)))
-        if not text or room[0] < 30:
+        room_below, room_across = 0.97 * canvas.height - top, float(rng.uniform(0.35, 0.92)) * canvas.width
+        if not text or room_below < 30:
             break
-        # Measured at one size: text grows with it.
-        width, height = measure(text, Lettering(face, 100))
-        size = min(100 * room[1] / width, 85 * room[0] / height, float(rng.uniform(0.2, 0.9)) * canvas.height)
+        # The largest size that leaves a little room, from what the text measures at one pixel per em.
+        width, height = (side / 100 for side in measure(text, Lettering(face, 100)))
+        size = min(room_across / width, 0.85 * room_below / height, float(rng.uniform(0.2, 0.9)) * canvas.height)
         lettering = Lettering(face, 4 * max(3, int(size / 4)))  # steps of 4, so that few fonts are loaded
         width, height = measure(text, lettering)
         x, y = rng.uniform(0.52 * width, canvas.width - 0.52 * width), top + 0.58 * height

@@ -18,6 +18,9 @@ _Shares = tuple[tuple[str, float], ...]
 _PAPER_RULES: _Shares = (("", 0.87), ("underline", 0.04), ("strike", 0.02), ("box", 0.035), ("side", 0.035))
 # Smaller letters have no room for two edges of every stroke.
 _MIN_EDGED_HEIGHT = 20
+# Share of lines in scenes that are cut along upright boxes though they slant, and by how many degrees at most; longer
+# ones less, see `line`.
+_SLANTED, _SLANT = 0.12, 15.0
 # The black edge of smaller subtitles would swallow the letters, pixels.
 _MIN_SUBTITLE_HEIGHT = 26
 _TWO_EDGED = ("hollow", "emboss", "engrave")
@@ -297,12 +300,14 @@ def _stroke(rng: np.random.Generator, finish: str) -> float:
 
 
 def _random_tilt(rng: np.random.Generator, *, strong: bool) -> Tilt:
-    angle = rng.normal(0, 1.4 if strong else 0.6) if rng.random() < 0.6 else 0.0
+    angle = min(max(rng.normal(0, 1.4 if strong else 0.6), -3), 3) if rng.random() < 0.6 else 0.0
+    if strong and rng.random() < _SLANTED:
+        angle = rng.uniform(-_SLANT, _SLANT)
     along, across = rng.normal(0, 0.06 if strong else 0.015, 2) if rng.random() < 0.4 else (0.0, 0.0)
     curved = 0.13 if strong else 0.08
     return Tilt(
         stretch=math.exp(rng.normal(-0.04, 0.15)),
-        angle=math.radians(min(max(angle, -3), 3)),
+        angle=math.radians(angle),
         shear=float(min(max(rng.normal(0, 0.12), -0.3), 0.3)) if rng.random() < 0.25 else 0.0,
         perspective=(float(along), float(across)),
         bend=float(rng.uniform(-0.28, 0.28) if strong else rng.uniform(-0.12, 0.12)) if rng.random() < curved else 0.0,
