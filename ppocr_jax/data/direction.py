@@ -23,11 +23,13 @@ _ATTEMPTS = 1000
 # Characters that look the same upside down, and pairs of which one, turned, is the other.
 SYMMETRIC_CHARACTERS = frozenset("0OoIlHNSsXxZz8.-=:|+*%/\\_~#' ")
 _TURNED_PAIRS = frozenset("69dpbqnumwMW()[]{}<>")
+# A display of seven segments shows these alike upside down.
+_SYMMETRIC_ON_DISPLAYS = frozenset("25")
 
 
 def has_direction(text: str) -> bool:
     """Whether a line of `text`, turned by 180 degrees, stops being text: "HIS" and "96" do not."""
-    return not set(text) <= SYMMETRIC_CHARACTERS | _TURNED_PAIRS
+    return not set(text) <= SYMMETRIC_CHARACTERS | _TURNED_PAIRS | _SYMMETRIC_ON_DISPLAYS
 
 
 def direction_ids(text: str, charset: Charset, *, turned: bool) -> list[int]:

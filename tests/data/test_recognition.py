@@ -178,7 +178,16 @@ def test_direction_labels_match_the_pictures():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("0.00", False), ("SOS", False), ("96", False), ("pod", False), ("TOTAL", True), ("7", True), ("pods!", True)],
+    [
+        ("0.00", False),
+        ("SOS", False),
+        ("96", False),
+        ("22:58", False),
+        ("pod", False),
+        ("TOTAL", True),
+        ("7", True),
+        ("pods!", True),
+    ],
 )
 def test_lines_that_are_text_upside_down_have_no_direction(text, expected):
     assert has_direction(text) is expected
