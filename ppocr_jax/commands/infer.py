@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 _TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
 _FORMATS = (*_TEXT_FORMATS, "pdf")
-_READ_OPTIONS = ("limit_side", "threshold", "box_threshold", "unclip_ratio", "drop_score", "max_pixels", "batch_size")
+_READ_OPTIONS = (
+    "put_spaces",
+    "single_line",
+    "limit_side",
+    "threshold",
+    "box_threshold",
+    "unclip_ratio",
+    "drop_score",
+    "max_pixels",
+    "batch_size",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,11 +95,17 @@ def _add_reading(group: Any) -> None:
     group.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
     group.add_argument("--threads", type=positive, metavar="N", help="cores to use, for the onnx backend; default: all")
+    group.add_argument("--single-line", action="store_true", help="each picture is a single line: no detector")
     group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
     group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
     group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
     group.add_argument("--unclip-ratio", type=float, metavar="X", help="how far boxes grow beyond their kernels")
     group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+    group.add_argument(
+        "--put-spaces",
+        action=argparse.BooleanOptionalAction,
+        help="put back spaces that a recognizer leaves out; default: for files that are not ours",
+    )
     group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
 
 

@@ -22,7 +22,7 @@ from ppocr_jax.export.parity import TOLERANCE, ParityError
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.model_folder import (
-    FOREIGN_WIDTHS,
+    FOREIGN_RECOGNIZER,
     SPECS,
     ClassifierSpec,
     DetectorSpec,
@@ -109,7 +109,7 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
             continue
         spec = SPECS[task](network=name, options=told)
         if isinstance(spec, RecognizerSpec):
-            spec = replace(spec, height=_HEIGHTS.get(name, spec.height), **FOREIGN_WIDTHS)
+            spec = replace(spec, height=_HEIGHTS.get(name, spec.height), **FOREIGN_RECOGNIZER)
         problem = _difference(_layers_of_network(spec)[0], found)
         if problem is None:
             return _filled(spec, found)

@@ -166,6 +166,20 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
     return Look(sure, unsure, warning)
 
 
+def whole_line(image_rgb: np.ndarray) -> TextBox:
+    """Return the box of a picture that is a single line, without the empty ground around it."""
+    import cv2
+
+    height, width = image_rgb.shape[:2]
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    edges = (cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _EDGE).astype(np.uint8)
+    left, top, wide, high = cv2.boundingRect(edges) if edges.any() else (0, 0, width, height)
+    margin = high // 8  # as much as boxes have around their letters
+    left, top, right, bottom = left - margin, top - margin, left + wide + margin, top + high + margin
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    return TextBox(np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32), 1.0)
+
+
 def _at_least(threshold: float, boxes: Sequence[TextBox]) -> list[TextBox]:
     return [box for box in boxes if box.score >= threshold]
 

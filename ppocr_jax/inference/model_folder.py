@@ -95,6 +95,7 @@ class RecognizerSpec(NetworkSpec):
 
     `width`: of a network that takes no other; longer lines are read through windows.
     `growth`: of the boxes before lines are cut out, as in its training.
+    `put_spaces`: put spaces back that it leaves out (`recognize.put_spaces`).
     `heights`: instead of `height`, that of these which its output tells (`backends.line_height`), where its file does
     not say.
     """
@@ -108,11 +109,12 @@ class RecognizerSpec(NetworkSpec):
     width: int | None = None
     heights: tuple[int, ...] = ()
     growth: CropGrowth = CROP_GROWTH
+    put_spaces: bool = False
 
 
-FOREIGN_WIDTHS = {"min_width": 64, "margin": 32}
-"""Widths that recognizers of PP-OCR need. PaddleOCR pads every line to 320 pixels. Measured with v4 on 510 lines of
-receipts, a margin of 32 reads as well (.818 against .812) with a fifth less to compute; without any, .79."""
+FOREIGN_RECOGNIZER: dict[str, Any] = {"min_width": 64, "margin": 32, "put_spaces": True}
+"""What recognizers of PP-OCR need, which leave out spaces. PaddleOCR pads every line to 320 pixels. Measured with v4 on
+510 lines of receipts, a margin of 32 reads as well (.818 against .812) with a fifth less to compute; without, .79."""
 
 SPECS: dict[str, type[NetworkSpec]] = {spec.task: spec for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)}
 """Task -> description of its network."""
@@ -240,7 +242,7 @@ def _released(name: str) -> ModelFolder:
         charset,
         det=DetectorSpec(onnx=str(files["det"]), postprocess=DBOptions(**release.thresholds)),
         cls=ClassifierSpec(onnx=str(files["cls"])) if "cls" in files else None,
-        rec=RecognizerSpec(onnx=str(files["rec"]), height=release.height, **FOREIGN_WIDTHS),
+        rec=RecognizerSpec(onnx=str(files["rec"]), height=release.height, **FOREIGN_RECOGNIZER),
         provenance={role: {"from": file.package, "sha256": file.sha256} for role, file in release.files.items()},
     )
 

@@ -333,13 +333,15 @@ class OCR:
         """
         return self.stages.classify(crops, self._settings.changed(**options))
 
-    def recognize(self, crops: Sequence[np.ndarray], **options: Unpack[ReadOptions]) -> list[Decoded]:
-        """Return the text of each line crop (h, w, 3) uint8, however little the confidence.
+    def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
+        """Return the text of each picture of a line, (h, w, 3) uint8 or a file, however little the confidence.
 
         Raises:
+            ImageError: a file is not a picture that can be read.
             ModelError: the model has no recognizer.
         """
-        return self.stages.recognize(crops, self._settings.changed(**options))
+        settings = self._settings.changed(**options)
+        return self.stages.recognize([load_image(crop, max_pixels=settings.max_pixels) for crop in crops], settings)
 
     @cached_property
     def _single_threaded(self) -> OCR:

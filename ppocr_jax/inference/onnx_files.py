@@ -13,7 +13,7 @@ import numpy as np
 from ppocr_jax.charset import BUILTIN_CHARSETS, Charset, fit_dictionary, load_charset, read_dictionary
 from ppocr_jax.inference.backends import OnnxBackend, line_height
 from ppocr_jax.inference.model_folder import (
-    FOREIGN_WIDTHS,
+    FOREIGN_RECOGNIZER,
     SPECS,
     ClassifierSpec,
     DetectorSpec,
@@ -140,7 +140,7 @@ def _recognizer(backend: OnnxBackend, given_height: int | None) -> NetworkSpec:
         height=height or _HEIGHTS[0],
         heights=() if height else _HEIGHTS,
         width=width,
-        **FOREIGN_WIDTHS,
+        **FOREIGN_RECOGNIZER,
     )
 
 

@@ -22,11 +22,13 @@ class ReadOptions(TypedDict, total=False):
     box_threshold: float | None
     unclip_ratio: float | None
     look_again: bool
+    single_line: bool
     use_classifier: bool
     page_direction: bool
     cls_threshold: float | None
     drop_score: float
     reading_order: Literal["layout", "paddleocr"]
+    put_spaces: bool | None
     batch_size: int | None
     max_pixels: int
 
@@ -43,11 +45,13 @@ class ReadSettings:
             if the recognizer is sure of their text.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
         look_again: look from nearer, from farther away, and turned, where the picture asks for it (`detect.look`).
+        single_line: the picture is a single line, which is read without a detector.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
         page_direction: let all lines of a page decide together which way it lies (`classify.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
+        put_spaces: put spaces between words where the recognizer leaves them out. None: for files that are not ours.
         batch_size: crops per call of the classifier and the recognizer; by default 2, and 32 where pictures share calls
             (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
@@ -59,11 +63,13 @@ class ReadSettings:
     box_threshold: float | None = None
     unclip_ratio: float | None = None
     look_again: bool = True
+    single_line: bool = False
     use_classifier: bool = True
     page_direction: bool = True
     cls_threshold: float | None = None
     drop_score: float = 0.5
     reading_order: str = "layout"
+    put_spaces: bool | None = None
     batch_size: int | None = None
     max_pixels: int = MAX_PIXELS
 

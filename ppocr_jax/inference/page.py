@@ -20,17 +20,18 @@ from ppocr_jax.inference.classify import (
     shows_more_text,
 )
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.detect import Look, TextDetector, look, share_covered
+from ppocr_jax.inference.detect import Look, TextDetector, look, share_covered, whole_line
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
-from ppocr_jax.inference.recognize import Decoded, TextRecognizer, line_words
+from ppocr_jax.inference.recognize import Decoded, TextRecognizer, line_words, put_spaces
 
 AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
 AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
 
 _CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `detect.Look`
+_SHARED = 0.3  # share of its box that such a line may have in common with a better one
 _INSIDE = 0.7  # share of a box inside another one that makes it a part of that
 
 
@@ -59,8 +60,10 @@ class Stages:
         """Return the boxes of a picture; see `detect.look`.
 
         Raises:
-            ModelError: the model has no detector.
+            ModelError: the model has no detector, and the picture is not said to be a single line.
         """
+        if settings.single_line:
+            return Look([whole_line(image_rgb)])
         return look(self.present_detector(), image_rgb, settings)
 
     def present_detector(self) -> TextDetector:
@@ -91,7 +94,9 @@ class Stages:
         """
         if self.recognizer is None:
             raise ModelError("this model has no recognizer")
-        return self.recognizer(crops, batch_size=settings.batch_size or BATCH_SIZE)
+        texts = self.recognizer(crops, batch_size=settings.batch_size or BATCH_SIZE)
+        spaces = self.recognizer.spec.put_spaces if settings.put_spaces is None else settings.put_spaces
+        return [put_spaces(text) for text in texts] if spaces else texts
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,8 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     quarter_turns = 0  # counter-clockwise, that made the picture upright
 
     # A page on its side shows fragments: where that may be so, look at it turned and keep what shows more text.
-    if classifier is not None and settings.page_direction and may_lie_sideways(seen.boxes):
+    pages = settings.page_direction and not settings.single_line  # a line alone is no page that could lie some way
+    if classifier is not None and pages and may_lie_sideways(seen.boxes):
         sideways = np.ascontiguousarray(np.rot90(image_rgb))
         seen_sideways = stages.look(sideways, settings)
         if shows_more_text(seen_sideways.boxes, seen.boxes):
@@ -147,7 +153,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     # All lines decide which way the page lies. A turned one is looked at again, for networks find and frame upright
     # lines best; the directions of its lines are asked anew, as some may be against the others.
     rotation = None
-    if classifier is not None and settings.page_direction:
+    if classifier is not None and pages:
         rotation = page_rotation(quads[: len(seen.boxes)], directions[: len(seen.boxes)])
     if rotation:
         quarter_turns += rotation // 90
@@ -186,13 +192,14 @@ def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_
         sure: how many the detector is sure of.
         drop_score: the least confidence of those; of the others more is asked.
     """
-    kept = [text.confidence >= drop_score for text in texts[:sure]]
-    for box, text in zip(boxes[sure:], texts[sure:], strict=True):
-        sign = any(c.isalnum() for c in text.text)  # edges of things are read as - or : with confidence
-        kept.append(sign and text.confidence >= max(_CONVINCING, drop_score))
-        if kept[-1]:  # what was found inside of its letters, seen from too near, were fragments
-            for i, other in enumerate(boxes[:sure]):
-                kept[i] = kept[i] and share_covered(other, [box]) < _INSIDE
+    kept = [text.confidence >= drop_score for text in texts]
+    for i in sorted(range(sure, len(texts)), key=lambda i: -texts[i].confidence):
+        sign = any(c.isalnum() for c in texts[i].text)  # edges of things are read as - or : with confidence
+        chosen = [boxes[k] for k in range(sure, len(texts)) if kept[k] and texts[k].confidence > texts[i].confidence]
+        convincing = sign and texts[i].confidence >= max(_CONVINCING, drop_score)
+        kept[i] = convincing and share_covered(boxes[i], chosen) < _SHARED
+        for k in range(sure if kept[i] else 0):  # what was found inside of its letters, from too near, were fragments
+            kept[k] = kept[k] and share_covered(boxes[k], [boxes[i]]) < _INSIDE
     return kept
 
 

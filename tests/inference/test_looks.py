@@ -1,0 +1,148 @@
+"""What one look at a picture misses: large letters, slanting lines, faint boxes, full pages, empty paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.detect import TextDetector, look, share_covered, slant
+from ppocr_jax.inference.model_folder import DetectorSpec
+from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.options import ReadSettings
+
+stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
+
+
+def written(size: tuple[int, int], *lines: tuple[tuple[int, int], str, int]) -> np.ndarray:
+    """A sheet of (height, width) with lines: (x, y), text, size of the letters."""
+    sheet = Image.new("RGB", size[::-1], (250, 250, 250))
+    for place, text, letters in lines:
+        ImageDraw.Draw(sheet).text(place, text, fill=(20, 20, 20), font=ImageFont.load_default(letters))
+    return np.asarray(sheet)
+
+
+@pytest.fixture(scope="module")
+def ocr() -> OCR:
+    return OCR("en", threads=1)
+
+
+@pytest.mark.parametrize("letters", [60, 150, 300])
+def test_letters_of_any_size_are_found(ocr, letters):
+    page = ocr(written((letters * 2, letters * 4), ((letters // 2, letters // 3), "EXIT", letters)))
+    assert page.text == "EXIT"
+    (line,) = page
+    height = line.quad[3][1] - line.quad[0][1]
+    assert 0.6 * letters < height < 1.5 * letters
+
+
+def test_a_title_above_small_text_does_not_hide_it(ocr):
+    small = [((60, 330 + 40 * i), f"Line number {i} of the text", 24) for i in range(6)]
+    page = ocr(written((640, 900), ((60, 40), "EXIT", 200), *small))
+    texts = [line.text for line in page]
+    assert texts[0] == "EXIT"
+    assert sum("of the text" in text for text in texts) == 6
+    assert len(texts) == 7
+
+
+@pytest.mark.parametrize("angle", [-40, -20, 30, 40])
+def test_lines_that_run_aslant_are_read(ocr, angle):
+    sheet = written(
+        (500, 700), *[((60, 90 + 70 * i), text, 30) for i, text in enumerate(("Invoice 2048", "Total 17.50"))]
+    )
+    turned = Image.fromarray(sheet).rotate(
+        angle, expand=True, fillcolor=(250, 250, 250), resample=Image.Resampling.BICUBIC
+    )
+    assert [line.text.replace(" ", "").lower() for line in ocr(turned)] == ["invoice2048", "total17.50"]
+
+
+def test_the_slant_is_that_of_most_of_the_text():
+    def box(angle: float, length: float = 200.0) -> TextBox:
+        a = np.radians(angle)
+        along, down = np.array([np.cos(a), np.sin(a)]), np.array([-np.sin(a), np.cos(a)])
+        return TextBox(np.float32([0 * along, length * along, length * along + 20 * down, 20 * down]) + 300, 0.9)
+
+    assert slant([box(30), box(31), box(29)]) == pytest.approx(30, abs=1)
+    assert slant([box(-25), box(65)]) == pytest.approx(-25, abs=0.1)  # at right angles to one another
+    assert slant([box(0), box(1), box(30, 50)]) == 0.0
+    assert slant([box(30), box(0), box(60)]) == 0.0
+    assert slant([box(40, 20)]) == 0.0, "a square runs nowhere"
+    assert slant([]) == 0.0
+
+
+class Map:
+    """A detector that finds a rectangle with a probability, wherever it looks."""
+
+    def __init__(self, probability: float):
+        self.probability = probability
+        self.looks = 0
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.looks += 1
+        found = np.zeros(images.shape[:3], np.float32)
+        found[:, 32:48, 32:96] = self.probability
+        return found
+
+
+@pytest.mark.parametrize(("probability", "sure", "unsure"), [(0.7, 1, 0), (0.5, 0, 1), (0.25, 0, 0)])
+def test_boxes_below_the_threshold_are_kept_apart(probability, sure, unsure):
+    detector = TextDetector(Map(probability), DetectorSpec())
+    found = look(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings())
+    assert (len(found.boxes), len(found.unsure)) == (sure, unsure)
+    strict = look(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings(box_threshold=0.6))
+    assert (len(strict.boxes), strict.unsure) == (sure, [])
+
+
+def test_an_unsure_box_is_text_if_it_can_be_read(stripes_model):
+    model = OCR(stripes_model, threads=1)
+    page = stripes.paint_page((200, 400), [("abc", (200, 100), 0)])
+    detector = model.stages.detector
+
+    def faint(images: np.ndarray) -> np.ndarray:
+        return detector.backend(images) * 0.5  # .45 where .6 is asked for
+
+    unsure = OCR.from_stages(TextDetector(faint, detector.spec), model.stages.recognizer)
+    assert unsure(page).text == "abc"
+    assert len(unsure(page, box_threshold=0.6)) == 0
+    assert len(unsure(page, drop_score=1.0)) == 0
+
+
+def test_every_text_of_a_full_page_is_found(stripes_model):
+    page = np.zeros((1600, 1600, 3), np.uint8)
+    for row in range(36):
+        for column in range(36):
+            page[40 + 43 * row : 52 + 43 * row, 40 + 43 * column : 66 + 43 * column] = 255
+    found = OCR(stripes_model, threads=1).detect(page, limit_side=1600)
+    assert len(found) == 36 * 36
+
+
+def test_blank_paper_is_not_looked_at():
+    shades = np.linspace(225, 250, 900).astype(np.uint8)
+    paper = np.repeat(np.repeat(shades[None, :, None], 3, axis=2), 700, axis=0)
+    noise = np.random.default_rng(0).normal(0, 2, paper.shape)
+    scanned = np.clip(paper + noise, 0, 255).astype(np.uint8)
+    detector = TextDetector(network := Map(0.9), DetectorSpec())
+    assert detector(scanned) == []
+    assert network.looks == 0
+    scanned[300:316, 200:220] -= 20  # faint gray letters on it
+    assert len(detector(scanned)) == 1
+    assert network.looks == 1
+
+
+def test_a_share_is_counted_by_area():
+    def box(left: float, top: float, right: float, bottom: float) -> TextBox:
+        return TextBox(np.float32([[left, top], [right, top], [right, bottom], [left, bottom]]), 0.9)
+
+    assert share_covered(box(0, 0, 100, 10), [box(50, 0, 200, 10)]) == pytest.approx(0.5)
+    assert share_covered(box(0, 0, 100, 10), [box(0, 0, 20, 10), box(60, 5, 80, 20), box(200, 0, 300, 9)]) == 0.3
+    assert share_covered(box(0, 0, 100, 10), []) == 0.0
+
+
+def test_a_picture_that_is_one_line_needs_no_detector(ocr):
+    word = written((120, 200), ((70, 30), "R2", 60))
+    alone = OCR.from_stages(recognizer=ocr.stages.recognizer)
+    page = alone(word, single_line=True)
+    assert page.text == "R2"
+    assert 60 < page.lines[0].quad[0][0] < 80, "empty ground is left out"
+    assert alone.recognize([word[20:110, 60:160]])[0].text == "R2"
