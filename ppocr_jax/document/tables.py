@@ -26,13 +26,16 @@ Box: TypeAlias = tuple[int, int, int, int]
 # Ruling lines. Lengths are shares of the picture's longer side.
 _SHORTEST_LINE = 1 / 40
 _LEAST_LINE = 15  # pixels
-_DARKER = 12  # gray levels by which a line differs from what is around it
-_NEIGHBORHOOD = 31  # pixels, odd: what is around a line
+_DARKER = 12  # gray levels by which a line differs from what is beside it
+_THICKEST_LINE = 6  # pixels
 _SAME_LINE = 6  # pixels: lines nearer than this are one
+_OPEN_SIDE = 15  # pixels by which lines go on beyond the last one across them where a side has none
 _STROKE_MARGIN = 6  # pixels by which strokes of letters may stand out of their box
-_RULED_SHARE = 0.6  # share of a cell's side along which a line has to be there
+_INSIDE = 0.2  # share of a word's width by which a line runs through it
+_RULED_SHARE = 0.75  # share of a cell's side along which a line has to be there
 _PART_OF_TABLE = 0.2  # share of the table's width or height that a separator has at least
-_DRAWN_SIDES = 0.5  # share of the sides of a grid's cells that are drawn; less in what only looks like a grid
+_DRAWN_SIDES = 0.5  # share of the sides between cells that are drawn; less in what only looks like a grid
+_MOST_INK = 0.3  # share of a table that lines of one direction cover; more in textures
 # Tables without lines.
 _LEAST_ROWS = 3
 _LEAST_GAP = 1.0  # between columns, in heights of the text
@@ -88,7 +91,7 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
             raise ValueError(f"the page is of a {page.width}x{page.height} picture, not {size}")
         straight, (x, y) = _straightened(image_rgb, page)
         words, parts = (_moved(page_segments(page, cut=cut), x, y) for cut in (False, True))
-        for grid in _grids(straight, parts):
+        for grid in _grids(straight, parts, words):
             cells = _ruled_cells(grid, words)
             if cells is not None:
                 lines = {word.line for group in cells.words.values() for word in group}
@@ -164,6 +167,20 @@ class _Grid:
         strip = mask[start:end, max(0, at - _SAME_LINE) : at + _SAME_LINE + 1]
         return bool((strip > 0).any(axis=1).mean() >= _RULED_SHARE) if strip.size else True
 
+    def without_strokes(self, words: Sequence[Segment]) -> _Grid:
+        """Return the grid without columns' separators that run through as many words as they have sides drawn."""
+        kept = self.xs[:1]
+        for column, x in enumerate(self.xs[1:-1], start=1):
+            drawn = sum(self.has_line(row=row, column=column, above=False) for row in range(len(self.ys) - 1))
+            crossed = sum(
+                self.ys[0] < word.middle < self.ys[-1]
+                and word.left + _INSIDE * (word.right - word.left) < x < word.right - _INSIDE * (word.right - word.left)
+                for word in words
+            )
+            if 2 * crossed <= drawn:
+                kept.append(x)
+        return replace(self, xs=[*kept, self.xs[-1]])
+
 
 @dataclass(frozen=True)
 class _Cells:
@@ -173,17 +190,30 @@ class _Cells:
     words: dict[tuple[int, int], list[Segment]]
 
 
-def _grids(image_rgb: np.ndarray, texts: Sequence[Segment]) -> list[_Grid]:
-    """Return the grids of ruling lines that have at least two rows of two cells. Strokes of `texts` are no lines."""
+def _grids(image_rgb: np.ndarray, texts: Sequence[Segment], words: Sequence[Segment]) -> list[_Grid]:
+    """Return the grids of ruling lines that have at least two rows of two cells.
+
+    Strokes inside of `texts` are no lines, and neither is what mostly runs through `words`.
+    """
     import cv2
 
     gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    if np.median(gray) < 128:  # a dark theme: lines are bright
+        gray = cv2.bitwise_not(gray)
+    grids: list[_Grid] = []
+    for inverted in (False, True):  # dark lines; then bright ones, which divide shaded cells
+        for grid in _grids_of_dark_lines(cv2.bitwise_not(gray) if inverted else gray, texts, words):
+            if not any(_overlap(grid, other) for other in grids):
+                grids.append(grid)
+    return grids
+
+
+def _grids_of_dark_lines(gray: np.ndarray, texts: Sequence[Segment], words: Sequence[Segment]) -> list[_Grid]:
+    import cv2
+
     shortest = max(_LEAST_LINE, round(max(gray.shape) * _SHORTEST_LINE))
-    # Lines may be darker or, in dark themes, brighter than what is around them.
-    drawn = (cv2.absdiff(gray, cv2.medianBlur(gray, _NEIGHBORHOOD)) > _DARKER).astype(np.uint8)
-    # Closing bridges breaks of a pixel or two, opening leaves what is long in one direction.
-    across = _without_strokes(_opened(drawn, (1, shortest)), texts)
-    down = _without_strokes(_opened(drawn, (shortest // 2, 1)), texts)
+    across = _without_strokes(_long_lines(gray, shortest), texts)
+    down = _without_strokes(_long_lines(np.ascontiguousarray(gray.T), shortest // 2).T, texts)
     net = cv2.dilate(cv2.bitwise_or(across, down), np.ones((5, 5), np.uint8))  # crossings may have gaps
     _, _, boxes, _ = cv2.connectedComponentsWithStats(net, connectivity=8)
     grids = []
@@ -191,31 +221,57 @@ def _grids(image_rgb: np.ndarray, texts: Sequence[Segment]) -> list[_Grid]:
         if width < 2 * shortest or height < _LEAST_LINE:
             continue
         window = np.s_[top : top + height, left : left + width]
+        if max(across[window].mean(), down[window].mean()) > _MOST_INK:
+            continue
         ys = _separators(across[window], axis=1, least=_PART_OF_TABLE * width)
         xs = _separators(down[window], axis=0, least=_PART_OF_TABLE * height)
+        # Many tables have no lines at their sides: the others say how far they reach.
+        xs, ys = _with_ends(xs, width), _with_ends(ys, height)
         if len(xs) < 3 or len(ys) < 3:  # less than two rows of two cells
             continue
-        grid = _Grid([x + left for x in xs], [y + top for y in ys], across, down)
+        grid = _Grid([x + left for x in xs], [y + top for y in ys], across, down).without_strokes(words)
+        xs, ys = grid.xs, grid.ys
+        if len(xs) < 3 or len(ys) < 3:
+            continue
         cells = [(r, c) for r in range(len(ys) - 1) for c in range(len(xs) - 1)]
-        sides = [grid.has_line(row=r, column=c, above=above) for r, c in cells for above in (True, False)]
+        sides = [grid.has_line(row=r, column=c, above=True) for r, c in cells if r]
+        sides += [grid.has_line(row=r, column=c, above=False) for r, c in cells if c]
         if np.mean(sides) >= _DRAWN_SIDES:
             grids.append(grid)
     return grids
 
 
-def _opened(drawn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _with_ends(separators: list[int], length: int) -> list[int]:
+    """Return separators with those at 0 and `length` where the table goes on beyond the outer ones."""
+    if not separators:
+        return []
+    before = [0] if separators[0] > _OPEN_SIDE else []
+    return [*before, *separators, *([length - 1] if length - separators[-1] > _OPEN_SIDE else [])]
+
+
+def _overlap(first: _Grid, second: _Grid) -> bool:
+    apart = [a[-1] <= b[0] or b[-1] <= a[0] for a, b in ((first.xs, second.xs), (first.ys, second.ys))]
+    return not any(apart)
+
+
+def _long_lines(gray: np.ndarray, shortest: int) -> np.ndarray:
+    """Return where dark lines run across a picture (H, W), 0 or 1: thin, and at least `shortest` pixels long."""
     import cv2
 
-    kernel = np.ones(size, np.uint8)
-    bridge = np.ones((1, 3) if size[0] == 1 else (3, 1), np.uint8)
-    return cv2.morphologyEx(cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, bridge), cv2.MORPH_OPEN, kernel)
+    # The black hat is how much darker a pixel is than both what is above and what is below, a thin line's height away;
+    # shaded rows have no such edge.
+    hat = cv2.morphologyEx(gray, cv2.MORPH_BLACKHAT, np.ones((2 * _THICKEST_LINE + 1, 1), np.uint8))
+    drawn = (hat > _DARKER).astype(np.uint8)
+    # Closing bridges breaks of a pixel or two, opening leaves what is long.
+    drawn = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, np.ones((1, 3), np.uint8))
+    return cv2.morphologyEx(drawn, cv2.MORPH_OPEN, np.ones((1, shortest), np.uint8))
 
 
 def _without_strokes(mask: np.ndarray, texts: Sequence[Segment]) -> np.ndarray:
     """Return the mask without what lies in the box of a text from end to end: lines of a table go beyond it."""
     import cv2
 
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask), connectivity=8)
     left, top, width, height, _ = boxes.T
     keep = np.ones(count, bool)
     keep[0] = False  # the background
@@ -234,7 +290,7 @@ def _separators(mask: np.ndarray, *, axis: int, least: float) -> list[int]:
 
 
 def _ruled_cells(grid: _Grid, words: Sequence[Segment]) -> _Cells | None:
-    """Return the cells of a grid; None where less than two have a text."""
+    """Return the cells of a grid; None where texts stand in less than two rows or columns."""
     rows, columns = len(grid.ys) - 1, len(grid.xs) - 1
     first: dict[tuple[int, int], tuple[int, int]] = {}
     for r in range(rows):
@@ -251,9 +307,11 @@ def _ruled_cells(grid: _Grid, words: Sequence[Segment]) -> _Cells | None:
         row, column = int(np.searchsorted(grid.ys, y)) - 1, int(np.searchsorted(grid.xs, x)) - 1
         if 0 <= row < rows and 0 <= column < columns:
             inside.setdefault(first[row, column], []).append(word)
-    if len(inside) < 2:
+    # Rows and columns without any text say nothing; some are strokes of letters that were taken for a line.
+    used_rows, used_columns = (sorted({cell[side] for cell in inside}) for side in (0, 1))
+    if len(used_rows) < 2 or len(used_columns) < 2:
         return None
-    texts = tuple(tuple(_cell_text(inside.get((r, c), [])) for c in range(columns)) for r in range(rows))
+    texts = tuple(tuple(_cell_text(inside.get((r, c), [])) for c in used_columns) for r in used_rows)
     return _Cells(texts, inside)
 
 

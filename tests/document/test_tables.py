@@ -49,6 +49,26 @@ def test_ruling_lines(options: dict[str, int]):
     assert YS[0] < top < bottom < YS[-1]
 
 
+def test_open_sides_and_shaded_rows():
+    """As catalogs have them: no lines at the left and right, every other row on a ground of its own."""
+    image = drawn()
+    for x in (XS[0], XS[-1]):
+        image[YS[0] + 3 : YS[-1] - 2, x - 2 : x + 3] = 255
+    shaded = image[YS[1] + 2 : YS[2] - 1, XS[0] : XS[-1]]
+    shaded[shaded == 255] = 215
+    (table,) = find_tables(ruled_page(), image)
+    assert [list(row) for row in table.rows] == CELLS
+    assert table.ruled
+
+
+def test_strokes_of_letters_are_no_columns():
+    """Stems as high as their rows, below one another, look like a line; but it would run through words."""
+    image, x = drawn(), XS[1] + 66
+    image[YS[0] : YS[-1], x : x + 2] = 0
+    (table,) = find_tables(ruled_page(), image)
+    assert [list(row) for row in table.rows] == CELLS
+
+
 @pytest.mark.parametrize("degrees", [-3, 1.5])
 def test_skewed_pictures(degrees: float):
     center = SIZE[0] / 2, SIZE[1] / 2
