@@ -41,8 +41,7 @@ def measure_step(job: dict[str, Any]) -> dict[str, float]:
 
     from ppocr_jax.training.optimizer import make_optimizer
     from ppocr_jax.training.run import prepare
-    from ppocr_jax.training.state import create_state
-    from ppocr_jax.training.step import make_train_step
+    from ppocr_jax.training.step import create_state, make_train_step
 
     config = configuration(job)
     task = prepare(config)

@@ -70,8 +70,7 @@ def jax_step(job: dict[str, Any]) -> Step:
     from ppocr_jax.models.ops import cpu_ops, native_ops
     from ppocr_jax.training.optimizer import make_optimizer
     from ppocr_jax.training.sharding import Placement, make_mesh
-    from ppocr_jax.training.state import create_state
-    from ppocr_jax.training.step import make_train_step
+    from ppocr_jax.training.step import create_state, make_train_step
 
     ops = native_ops if job["variant"] == "native" else cpu_ops
     options = {"num_classes": CLASSES} if job["task"] == "rec" else {}

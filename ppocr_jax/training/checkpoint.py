@@ -12,15 +12,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ppocr_jax import __version__
 from ppocr_jax.errors import UserError
-from ppocr_jax.training.state import TrainState
+from ppocr_jax.training.learners import pick
+from ppocr_jax.training.step import TrainState, path_of
 
 _logger = logging.getLogger("ppocr_jax")
+BEST_STUDENT = "best_student"
+"""The metric that names the best of mutual learners, by its number."""
 
 
 class CheckpointError(UserError):
@@ -42,6 +46,13 @@ class SavedNetwork:
     variables: dict[str, Any]
     metrics: dict[str, float]
     description: dict[str, Any]
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Variables of one network: of mutual learners those of the best student, the first where none was scored."""
+        if self.description["config"].get("mutual", {}).get("students", 1) == 1:
+            return self.variables
+        return jax.device_get(pick(self.variables, int(self.metrics.get(BEST_STUDENT, 0))))
 
 
 class Checkpointer:
@@ -157,16 +168,30 @@ class Checkpointer:
         template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template)))
+            state = restored["state"]
         except ValueError as error:
-            raise CheckpointError(
-                f"checkpoint {step} in {self._manager.directory} does not fit this network and optimizer; "
-                f"choose another work_dir or set train.resume to false ({str(error).splitlines()[0]})"
-            ) from error
+            state = self._restore_by_name(step, like)
+            if state is None:
+                raise CheckpointError(
+                    f"checkpoint {step} in {self._manager.directory} does not fit this network and optimizer; choose "
+                    f"another train.work_dir, or move that folder away ({str(error).splitlines()[0]})"
+                ) from error
         _logger.info("restored step %d from %s", step, self._manager.directory)
-        return restored["state"]
+        return state
+
+    def _restore_by_name(self, step: int, like: TrainState) -> TrainState | None:
+        """The state of a version whose optimizer was put together from other parts, with the same arrays."""
+        saved = _load_arrays(Path(self._manager.directory) / str(step) / "state")
+        have = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
+        paths, tree = jax.tree_util.tree_flatten_with_path(like)
+        want = {path_of(path): leaf for path, leaf in paths}
+        if {name: np.shape(leaf) for name, leaf in have.items()} != {n: np.shape(leaf) for n, leaf in want.items()}:
+            return None
+        return tree.unflatten([jax.device_put(have[name], leaf.sharding) for name, leaf in want.items()])
 
     def _warn_of_changes(self, step: int) -> None:
         before, now = (_flatten(config) for config in (self.describe(step)["config"], self._description["config"]))
+        before.setdefault("task", now.get("task", ""))  # versions before 0.2 did not say it
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 _logger.warning("%s was %s in the checkpoint, is %s now", name, before.get(name), now.get(name))

@@ -20,8 +20,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import Loggers
 from ppocr_jax.training.prefetch import Batch, BatchFunction, prefetched
-from ppocr_jax.training.state import TrainState
-from ppocr_jax.training.step import Terms, TrainStep
+from ppocr_jax.training.step import Terms, TrainState, TrainStep
 
 _logger = logging.getLogger("ppocr_jax")
 

@@ -1,8 +1,9 @@
-"""Adam with coupled L2 and the learning-rate schedules of PP-OCR."""
+"""Adam with coupled L2 and the learning-rate schedules of PP-OCR, from Optax's parts; frozen parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import jax
@@ -10,75 +11,74 @@ import jax.numpy as jnp
 import optax
 
 from ppocr_jax.config import OptimizerConfig
-
-
-def warmup_cosine(base: float, warmup_steps: int, total_steps: int) -> optax.Schedule:
-    """Linear warm-up from 0, then half a cosine that starts from its own step 0.
-
-        lr(k) = base * k / warmup_steps                                             for k < warmup_steps
-        lr(k) = base / 2 * (1 + cos(pi * (k - warmup_steps) / total_steps))         afterwards
-
-    `total_steps` counts the warm-up, so the run ends slightly above 0 (PaddleOCR release/2.6).
-    """
-
-    def cosine(step: jax.Array) -> jax.Array:
-        # (1 + cos x) / 2 = sin^2((pi - x) / 2), which does not cancel in float32 near the end of the run.
-        left = jnp.maximum(total_steps - step, 0) / total_steps
-        return base * jnp.sin(0.5 * jnp.pi * left) ** 2
-
-    return _after_warmup(base, warmup_steps, cosine)
-
-
-def warmup_piecewise(
-    base: float, boundaries: Sequence[int], values: Sequence[float], warmup_steps: int
-) -> optax.Schedule:
-    """Linear warm-up from 0 to `base`, then `values` in turn, the next one from each of `boundaries` on.
-
-    `boundaries` are steps counted after the warm-up (PaddleOCR release/2.6).
-
-    Raises:
-        ValueError: there is not exactly one value more than boundaries.
-    """
-    if len(values) != len(boundaries) + 1:
-        raise ValueError(f"{len(boundaries)} boundaries need {len(boundaries) + 1} values, got {len(values)}")
-
-    def piecewise(step: jax.Array) -> jax.Array:
-        stage = jnp.searchsorted(jnp.asarray(boundaries, jnp.int32), step, side="right")
-        return jnp.asarray(values, jnp.float32)[stage]
-
-    return _after_warmup(base, warmup_steps, piecewise)
-
-
-def _after_warmup(base: float, warmup_steps: int, schedule: Callable[[jax.Array], jax.Array]) -> optax.Schedule:
-    def warmed_up(step: jax.typing.ArrayLike) -> jax.Array:
-        step = jnp.asarray(step)
-        rising = base * step / max(warmup_steps, 1)
-        return jnp.where(step < warmup_steps, rising, schedule(jnp.maximum(step - warmup_steps, 0)))
-
-    return warmed_up
+from ppocr_jax.errors import UserError
+from ppocr_jax.training.step import Objective, path_of
 
 
 def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """The learning rate per step that `config` describes."""
+    """Return the learning rate per step that `config` describes (PaddleOCR release/2.6).
+
+    The rate rises linearly from exactly 0 over the warm-up; then comes the schedule's own step 0:
+
+        cosine      lr(k) = base / 2 * (1 + cos(pi * (k - warmup_steps) / total_steps))
+        piecewise   `values` in turn, the next from each of `boundaries` on, counted after the warm-up
+        constant    base
+
+    `total_steps` of the cosine counts the warm-up, so the run ends slightly above 0.
+    """
+    base, warmup, boundaries = config.learning_rate, config.warmup_steps, [0]
     if config.schedule == "piecewise":
-        return warmup_piecewise(config.values[0], config.boundaries, config.values, config.warmup_steps)
-    if config.schedule == "cosine":
-        return warmup_cosine(config.learning_rate, config.warmup_steps, total_steps)
-    return _after_warmup(config.learning_rate, config.warmup_steps, lambda step: jnp.float32(config.learning_rate))
+        base, boundaries = config.values[0], [0, *config.boundaries]
+        stages = [optax.constant_schedule(value) for value in config.values]
+    elif config.schedule == "cosine":
+        stages = [optax.cosine_decay_schedule(base, total_steps)]
+    else:
+        stages = [optax.constant_schedule(base)]
+    if warmup:
+        return optax.join_schedules(
+            [optax.linear_schedule(0.0, base, warmup), *stages], [warmup + step for step in boundaries]
+        )
+    return optax.join_schedules(stages, boundaries[1:])
 
 
-def coupled_l2(factor_of: Callable[[str], float]) -> optax.GradientTransformation:
-    """Add `factor * parameter` to each gradient: L2 regularization in the loss, not AdamW's decoupled decay.
+def make_optimizer(
+    config: OptimizerConfig,
+    total_steps: int,
+    *,
+    l2_exempt: Callable[[str], bool] = lambda path: False,
+    is_head: Callable[[str], bool] = lambda path: False,
+    students: int = 1,
+) -> optax.GradientTransformation:
+    """Return optional clipping, coupled L2, Adam, and the schedule.
+
+    Coupled L2 is the regularization of the loss, added to the gradient before Adam, not AdamW's decoupled decay.
 
     Args:
-        factor_of: L2 factor of a parameter, given its path like "backbone/conv1/kernel".
+        config: the options.
+        total_steps: length of the run, for the cosine.
+        l2_exempt: whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
+            recognizer, but not that of MobileNetV3.
+        is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
+        students: mutual learners are clipped one by one.
     """
+    head_l2 = config.l2 if config.head_l2 is None else config.head_l2
+    body = mask_of(lambda path: not l2_exempt(path) and not is_head(path))
+    head = mask_of(lambda path: not l2_exempt(path) and is_head(path))
+    clip = optax.identity()
+    if config.clip_norm is not None:
+        clip = (optax.clip_by_global_norm if students == 1 else clip_each_student)(config.clip_norm)
+    # A checkpoint holds the optimizer's state by position: Adam's is the third, the schedule's the fourth.
+    return optax.chain(
+        clip,
+        optax.chain(optax.add_decayed_weights(config.l2, body), optax.add_decayed_weights(head_l2, head)),
+        optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
+        descend(make_schedule(config, total_steps)),
+    )
 
-    def add(path: Any, gradient: jax.Array, parameter: jax.Array) -> jax.Array:
-        factor = factor_of(jax.tree_util.keystr(path, simple=True, separator="/"))
-        return gradient + factor * parameter if factor else gradient
 
-    return optax.stateless(lambda gradients, params: jax.tree_util.tree_map_with_path(add, gradients, params))
+def mask_of(chosen: Callable[[str], bool]) -> Callable[[Any], Any]:
+    """Return a function from parameters to whether each one's path is chosen, as Optax takes masks."""
+    return lambda params: jax.tree_util.tree_map_with_path(lambda path, _: chosen(path_of(path)), params)
 
 
 class DescentState(NamedTuple):
@@ -112,36 +112,32 @@ def clip_each_student(max_norm: float) -> optax.GradientTransformation:
     return optax.stateless(clip)
 
 
-def make_optimizer(
-    config: OptimizerConfig,
-    total_steps: int,
-    *,
-    l2_exempt: Callable[[str], bool] = lambda path: False,
-    is_head: Callable[[str], bool] = lambda path: False,
-    students: int = 1,
-) -> optax.GradientTransformation:
-    """Optional clipping, coupled L2, Adam, and the schedule.
+def matcher(patterns: Sequence[str], params: Any) -> Callable[[str], bool]:
+    """Return whether a path matches one of shell-style `patterns`; "*" spans slashes.
 
-    Args:
-        config: the options.
-        total_steps: length of the run, for the cosine.
-        l2_exempt: whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
-            recognizer, but not that of MobileNetV3.
-        is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
-        students: mutual learners are clipped one by one.
+    Raises:
+        UserError: a pattern matches no parameter.
+    """
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            parts = sorted({path.split("/")[0] for path in paths})
+            raise UserError(f'train.frozen: "{pattern}" matches no parameter; the network has {", ".join(parts)}')
+    return lambda path: any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def freeze_statistics(objective: Objective, is_frozen: Callable[[str], bool]) -> Objective:
+    """Return the same objective, with the running BatchNorm statistics of frozen layers kept.
+
+    A layer's statistics are frozen where a pattern such as "backbone/*" covers them.
     """
 
-    def factor_of(path: str) -> float:
-        if l2_exempt(path):
-            return 0.0
-        return config.head_l2 if config.head_l2 is not None and is_head(path) else config.l2
+    def keeping(params: Any, frozen: Any, batch_stats: Any, batch: Any, rng: jax.Array, step: jax.Array):
+        loss, (changed, terms) = objective(params, frozen, batch_stats, batch, rng, step)
 
-    clip = optax.identity()
-    if config.clip_norm is not None:
-        clip = (optax.clip_by_global_norm if students == 1 else clip_each_student)(config.clip_norm)
-    return optax.chain(
-        clip,
-        coupled_l2(factor_of),
-        optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
-        descend(make_schedule(config, total_steps)),
-    )
+        def choose(path: Any, old: jax.Array, new: jax.Array) -> jax.Array:
+            return old if is_frozen(path_of(path)) else new
+
+        return loss, (jax.tree_util.tree_map_with_path(choose, batch_stats, changed), terms)
+
+    return keeping

@@ -20,19 +20,17 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import training_ops
-from ppocr_jax.training.best_student import best_network, evaluate_students, first_student
-from ppocr_jax.training.checkpoint import Checkpointer
+from ppocr_jax.training.checkpoint import BEST_STUDENT, Checkpointer
 from ppocr_jax.training.detection import TEACHER
-from ppocr_jax.training.freezing import freeze_statistics, freeze_updates, matcher
+from ppocr_jax.training.learners import pick
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.material import Evaluate, Pictures
-from ppocr_jax.training.optimizer import make_optimizer
+from ppocr_jax.training.optimizer import freeze_statistics, make_optimizer, mask_of, matcher
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
-from ppocr_jax.training.state import TrainState, create_state
-from ppocr_jax.training.step import Objective, make_train_step
+from ppocr_jax.training.step import Objective, TrainState, create_state, make_train_step
 from ppocr_jax.training.tasks import kind_of
 from ppocr_jax.training.trained import initial_variables, load_trained
 
@@ -141,7 +139,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             is_head=task.is_head,
             students=placement.students,
         ),
-        freeze_updates(is_frozen) if options.frozen else optax.identity(),
+        optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity(),
     )
     state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
     objective = freeze_statistics(task.objective, is_frozen) if options.frozen else task.objective
@@ -171,12 +169,40 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             checkpointer=checkpointer,
             loggers=loggers,
         )
-        return best_network(checkpointer.load_best())
+        return checkpointer.load_best().network
 
 
 def _start(state: TrainState, checkpointer: Checkpointer, resume: bool, work_dir: Path) -> TrainState:
     if checkpointer.latest_step is None:
         return state
     if not resume:
-        raise UserError(f"{work_dir} holds a run already: choose another train.work_dir, or set train.resume to true")
+        raise UserError(f"{work_dir} holds a run already, and train.resume is false: choose another train.work_dir")
     return checkpointer.restore_latest(state) or state
+
+
+def evaluate_students(
+    evaluate: Evaluate, placement: Placement, key_metric: str
+) -> Callable[[TrainState], dict[str, float]]:
+    """From metrics of a network to metrics of a state.
+
+    Returns:
+        A function whose result for mutual learners holds the best student's metrics under their own names, each
+        student's as "accuracy_0", "accuracy_1", ..., and the best one's number as "best_student".
+    """
+
+    def of_state(state: TrainState) -> dict[str, float]:
+        variables = placement.host(state.variables)
+        if placement.students == 1:
+            return dict(evaluate(variables))
+        each = [evaluate(pick(variables, i)) for i in range(placement.students)]
+        best = max(range(placement.students), key=lambda i: each[i][key_metric])
+        named = {f"{name}_{i}": value for i, metrics in enumerate(each) for name, value in metrics.items()}
+        return {**each[best], **named, BEST_STUDENT: float(best)}
+
+    return of_state
+
+
+def first_student(placement: Placement, state: TrainState) -> Mapping[str, Any]:
+    """Variables of the only network, or of the first student."""
+    variables = placement.host(state.variables)
+    return variables if placement.students == 1 else pick(variables, 0)

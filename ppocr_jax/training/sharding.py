@@ -14,7 +14,7 @@ from ppocr_jax.config import MeshConfig
 from ppocr_jax.data.batches import ProcessShare
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.learners import STUDENT_AXIS
-from ppocr_jax.training.state import TrainState
+from ppocr_jax.training.step import TrainState
 
 DATA_AXIS = "data"
 

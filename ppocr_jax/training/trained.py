@@ -117,14 +117,13 @@ def _from_config(
 
 
 def _from_checkpoint(folder: Path, config: TaskConfig, charset: str | Path | None) -> TrainedNetwork:
-    from ppocr_jax.training.best_student import best_network
     from ppocr_jax.training.checkpoint import Checkpointer
 
     with Checkpointer(folder / "checkpoints", key_metric=config.train.key_metric) as checkpointer:
         saved = checkpointer.load_best()
     stored = saved.description["charset"]
     characters = Charset(tuple(stored)) if stored else _charset(config, charset)
-    return _network(config, best_network(saved), characters, {"from": folder.resolve().name, "step": saved.step})
+    return _network(config, saved.network, characters, {"from": folder.resolve().name, "step": saved.step})
 
 
 def _network(

@@ -44,7 +44,7 @@ def test_folder_without_checkpoints(run_folder, variables):
 def test_best_checkpoint(tmp_path, variables):
     from ppocr_jax.training.checkpoint import Checkpointer
     from ppocr_jax.training.optimizer import make_optimizer
-    from ppocr_jax.training.state import create_state
+    from ppocr_jax.training.step import create_state
 
     config = ClsConfig(train=TrainConfig(steps=10))
     save_config(config, tmp_path / "config.json")
@@ -124,7 +124,7 @@ def test_folders_that_are_no_runs(tmp_path, config, message):
 
 @pytest.mark.parametrize("kind", TASKS.values(), ids=TASKS)
 def test_runs_that_do_not_name_their_task(tmp_path, kind):
-    """Those of versions before 1.1, whatever the network: told by their options."""
+    """Those of versions before 0.2, whatever the network: told by their options."""
     for network in MODELS:
         config = kind.config()
         values = to_dict(replace(config, model=replace(config.model, name=network)))

@@ -1,4 +1,4 @@
-"""The training commands as a user types them, in this process, on drawn text; for tests."""
+"""The training commands as a user types them, in this process, at tiny sizes and on drawn text; for tests."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from ppocr_jax import cli
-from ppocr_jax.config_io import load_config
+from ppocr_jax.charset import load_charset
+from ppocr_jax.commands.training import train_command
+from ppocr_jax.config import DetConfig, DetModelConfig
+from ppocr_jax.config_io import load_config, save_config
+from ppocr_jax.models.io import save_safetensors
+from ppocr_jax.models.ops import native_ops
+from ppocr_jax.training.centers import Centers, save_centers
+from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.tasks import TASKS
 
-ROOT = Path(__file__).parents[2]
+CONFIGS = Path(__file__).parents[2] / "configs"
 # The smallest sizes at which every network still works.
 TINY = {
-    "det": {"batch_size": "2", "size": ["--data.crop-size", "64"]},
-    "rec": {"batch_size": "8", "size": ["--data.widths", "64"]},
-    "cls": {"batch_size": "8", "size": ["--data.val-synthetic", "4"]},
+    "det": ["--data.crop-size", "64", "--train.batch-size", "2"],
+    "rec": ["--data.widths", "64", "--train.batch-size", "8"],
+    "cls": ["--data.val-synthetic", "4", "--train.batch-size", "8"],
 }
+_HEAD_FEATURES = 96  # of the recognizer's first dense layer
 
 
 def draw(folder: Path) -> None:
@@ -30,8 +41,28 @@ def draw(folder: Path) -> None:
         labels.write_text(text, encoding="utf-8")
 
 
-def provide(config: Any, drawn: Path) -> None:
-    """Put drawn data where `config` looks for its own, relative to the working folder."""
+def config_path(task: str, name: str) -> Path:
+    """The file of an experiment."""
+    return CONFIGS / task / f"{name}.toml"
+
+
+def words(task: str, name: str, *flags: str) -> list[str]:
+    """What a user types behind the training command, at a tiny size."""
+    return [
+        "--config",
+        str(config_path(task, name)),
+        *TINY[task],
+        "--train.workers",
+        "0",
+        "--train.log-every",
+        "1",
+        *flags,
+    ]
+
+
+def provide(task: str, name: str, drawn: Path) -> None:
+    """Put drawn data where a configuration looks for its own, relative to the working folder."""
+    config = load_config(TASKS[task].config, config_path(task, name))
     data = config.data
     for source in (*data.train_labels, *data.val_labels):
         lines = "rec" in Path(source.path).parts or source.path.endswith("rec_label.txt")
@@ -43,33 +74,39 @@ def provide(config: Any, drawn: Path) -> None:
         _copy(drawn / "det", Path(data.synthetic.backgrounds))
 
 
+def provide_networks(task: str, name: str) -> None:
+    """Put there what a configuration wants trained before it: a teacher, centers, weights to start from."""
+    config = load_config(TASKS[task].config, config_path(task, name))
+    if config.train.init:
+        Path("ppocr_jax").symlink_to(CONFIGS.parent / "ppocr_jax")
+    if config.teacher:
+        teacher = DetConfig(model=DetModelConfig(name="db_resnet18"))
+        shapes = variable_shapes(TASKS["det"].network_spec(teacher, None), native_ops)
+        Path(config.teacher).mkdir(parents=True)
+        save_config(teacher, Path(config.teacher) / "config.json")
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        save_safetensors(Path(config.teacher) / "det.safetensors", zeros)
+    if task == "rec" and config.loss.centers:
+        charset = load_charset(config.model.charset)
+        values = np.zeros((charset.num_classes, _HEAD_FEATURES), np.float32)
+        Path(config.loss.centers).parent.mkdir(parents=True, exist_ok=True)
+        save_centers(config.loss.centers, Centers(values, np.ones(len(values), np.int64), 1, 1), charset)
+
+
+def train(task: str, name: str, *flags: str, steps: int = 1) -> Path:
+    """Train an experiment for a few steps; return the run's folder."""
+    train_command(TASKS[task].config, "", words(task, name, "--train.steps", str(steps), *flags))
+    return Path(load_config(TASKS[task].config, config_path(task, name)).train.work_dir)
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    """Every record of a run's log."""
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
     else:
         shutil.copy(source, target)
-
-
-def train(task: str, name: str, *flags: str, steps: int = 1, drawn: Path) -> Path:
-    """Train `configs/TASK/NAME.toml` for a few steps at a tiny size; return the run's folder."""
-    path = ROOT / "configs" / task / f"{name}.toml"
-    config = load_config(TASKS[task].config, path)
-    provide(config, drawn)
-    tiny = TINY[task]
-    words = ["--config", str(path), *tiny["size"], "--train.steps", str(steps), "--train.batch-size"]
-    words += [tiny["batch_size"], "--train.workers", "0", "--train.log-every", "1", *flags]
-    command(task, *words)
-    return Path(config.train.work_dir)
-
-
-def command(task: str, *words: str) -> None:
-    """Run `train_det.py`, `train_rec.py` or `ppocr-jax train-cls`."""
-    from ppocr_jax.commands.training import train_command
-
-    train_command(TASKS[task].config, "", list(words))
-
-
-def log(run: Path) -> list[dict[str, Any]]:
-    """Every record of a run's log."""
-    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]

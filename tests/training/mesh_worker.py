@@ -28,8 +28,7 @@ from ppocr_jax.training import detection, recognition
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.sharding import Placement, make_mesh
-from ppocr_jax.training.state import create_state
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import create_state, make_train_step
 from tests.training.tiny_networks import TinyDetector, TinyRecognizer
 
 STEPS = 5

@@ -14,8 +14,7 @@ from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
-from ppocr_jax.training.state import create_state
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import create_state, make_train_step
 from tests.training.mesh_worker import OPTIMIZER, STEPS, udml
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import optax
 import pytest
 
+from ppocr_jax.config import OptimizerConfig
 from ppocr_jax.training.checkpoint import Checkpointer, CheckpointError
-from ppocr_jax.training.state import TrainState, create_state
+from ppocr_jax.training.optimizer import descend, make_optimizer
+from ppocr_jax.training.step import TrainState, create_state
 
 TX = optax.adam(1e-3)
 
@@ -99,11 +101,29 @@ def test_a_checkpoint_of_another_network_is_refused_with_advice(tmp_path):
     with Checkpointer(tmp_path, key_metric="accuracy") as checkpointer:
         checkpointer.save(_state(1, size=3))
         checkpointer.wait()
-        with pytest.raises(CheckpointError, match=r"does not fit this network.*train.resume"):
+        with pytest.raises(CheckpointError, match=r"does not fit this network.*train.work_dir"):
             checkpointer.restore_latest(_state(0, size=4))
         other = create_state({"params": {"another": jnp.zeros(3)}, "batch_stats": {"m": jnp.ones(2)}}, TX)
         with pytest.raises(CheckpointError, match="does not fit this network"):
             checkpointer.restore_latest(other)
+
+
+def test_a_state_of_an_optimizer_put_together_otherwise_is_restored(tmp_path):
+    """Versions before 0.2 added L2 by a transformation of their own, which has no state."""
+    variables = {"params": {"w": jnp.arange(3.0)}, "batch_stats": {"m": jnp.ones(2)}}
+    schedule = optax.constant_schedule(0.1)
+    own = optax.stateless(lambda updates, params: updates)
+    before = optax.chain(optax.identity(), own, optax.scale_by_adam(), descend(schedule))
+    now = make_optimizer(OptimizerConfig(schedule="constant"), 10)
+    state = create_state(variables, before).replace(step=jnp.int32(7))
+    with Checkpointer(tmp_path, key_metric="accuracy") as checkpointer:
+        checkpointer.save(jax.tree.map(lambda x: x + 1, state))
+        checkpointer.wait()
+        restored = checkpointer.restore_latest(create_state(variables, now))
+    assert jax.tree.structure(restored) == jax.tree.structure(create_state(variables, now))
+    assert int(restored.step) == 8
+    for value, expected in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(value, expected + 1)
 
 
 def test_errors_of_use(tmp_path):

@@ -1,88 +1,85 @@
-"""Every file in configs/: it can be read, its network can be built, and the tiny ones train."""
+"""Every file in configs/: its step fits its data, and it trains, goes on, is exported and read with."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import get_args
 
+import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ppocr_jax.charset import load_charset
+from ppocr_jax import OCR
+from ppocr_jax.cli import main
 from ppocr_jax.config import DetConfig, RecConfig, common
-from ppocr_jax.config_io import load_config
+from ppocr_jax.config_io import load_config, parse_command_line
 from ppocr_jax.data.augment_rec import RECIPES
 from ppocr_jax.data.labels import FORMATS
-from ppocr_jax.models import build_model
+from ppocr_jax.training.learners import stack
+from ppocr_jax.training.network import variable_shapes
+from ppocr_jax.training.optimizer import make_optimizer
+from ppocr_jax.training.run import prepare
+from ppocr_jax.training.step import create_state, make_train_step
 from ppocr_jax.training.tasks import TASKS
-from ppocr_jax.training.trained import load_trained
+from tests.training.experiments import CONFIGS, config_path, log, provide, provide_networks, train, words
 
-ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "configs").glob("*/*.toml"))
-# Compiled in a hurry: two steps are run.
-XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-COMMANDS = {"det": ["train_det.py"], "rec": ["train_rec.py"], "cls": ["-m", "ppocr_jax", "train-cls"]}
+EVERY = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*.toml"))
+every_config = pytest.mark.parametrize(("task", "name"), EVERY, ids=["/".join(names) for names in EVERY])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_config_describes_a_network_that_can_be_built(path):
-    task = path.parent.name
-    config = load_config(TASKS[task].config, path)
-    charset = None if task == "det" else load_charset("en")
-    model = build_model(config.model.name, **TASKS[task].model_options(config, charset))
-    shape = {"det": (1, 64, 64, 3), "rec": (1, 32, 64, 3), "cls": (1, 48, 192, 3)}[task]
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(shape), train=False))
-    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"])) > 100_000
+@every_config
+def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, drawn):
+    """All that the command builds, traced on a batch of drawn data; compiling it is what takes long."""
+    monkeypatch.chdir(tmp_path)
+    provide(task, name, drawn)
+    provide_networks(task, name)
+    config = parse_command_line(TASKS[task].config, "", words(task, name))
+    monkeypatch.setattr("ppocr_jax.training.run.initial_variables", _only_shapes)
+    learned = prepare(config)
+    tx = make_optimizer(config.optimizer, config.train.steps, l2_exempt=learned.l2_exempt, is_head=learned.is_head)
+    state = jax.eval_shape(lambda variables: create_state(variables, tx), learned.variables)
+    batch = learned.batches(0)
+    step = make_train_step(learned.objective, tx)
+    after, terms = jax.eval_shape(step, state, batch, jax.random.key(0), learned.frozen)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert {"loss", "grad_norm"} < terms.keys()
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)) > 100_000
+
+
+def _only_shapes(model, spec, config, *, students, charset):
+    shapes = variable_shapes(spec)
+    return shapes if students == 1 else jax.eval_shape(lambda tree: stack([tree] * students), shapes)
+
+
+@pytest.mark.slow
+@every_config
+def test_a_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, drawn):
+    monkeypatch.chdir(tmp_path)
+    provide(task, name, drawn)
+    provide_networks(task, name)
+    run = train(task, name)
+    assert train(task, name, steps=2) == run
+    steps = [record["step"] for record in log(run) if record["kind"] == "train"]
+    assert steps == [1, 2]
+    assert all(np.isfinite(value) for record in log(run) for key, value in record.items() if key != "kind")
+    assert main(["export", str(run), "--output", "model"]) == 0
+    picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    reader = OCR("model")
+    results = {"det": reader.detect, "rec": lambda p: reader.recognize([p]), "cls": lambda p: reader.classify([p])}
+    assert isinstance(results[task](picture), list)
 
 
 def test_the_papers_schedules_count_its_epochs():
-    det = load_config(DetConfig, ROOT / "configs/det/ppocr_v2_cml_copy_paste.toml")
+    det = load_config(DetConfig, config_path("det", "ppocr_v2_cml_copy_paste"))
     epoch = 97_000 // det.train.batch_size + 1
     assert det.optimizer.warmup_steps == 2 * epoch
     assert det.train.steps == 700 * epoch
-    rec = load_config(RecConfig, ROOT / "configs/rec/ppocr_v2_enhanced_ctc.toml")
+    rec = load_config(RecConfig, config_path("rec", "ppocr_v2_enhanced_ctc"))
     epoch = 17_900_000 // rec.train.batch_size  # incomplete batches are dropped
     assert rec.optimizer.warmup_steps == 5 * epoch
     assert rec.optimizer.boundaries == (700 * epoch,)
     assert rec.train.steps == 805 * epoch
     assert rec.optimizer.values == (1e-3, 1e-4)
-
-
-@pytest.mark.slow
-def test_the_tiny_configs_train_one_after_the_other(tmp_path):
-    """As a user would run them: the detector first, because it teaches the two of tiny_cml."""
-    for task, name in (("det", "tiny"), ("det", "tiny_cml"), ("rec", "tiny"), ("rec", "tiny_udml"), ("cls", "tiny")):
-        _run(tmp_path, [*_command(task), "--config", str(ROOT / f"configs/{task}/{name}.toml")])
-    for folder, task in (("tiny_det", "det"), ("tiny_det_cml", "det"), ("tiny_rec_udml", "rec"), ("tiny_cls", "cls")):
-        run = tmp_path / "runs" / folder
-        records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        train = [r for r in records if r["kind"] == "train"]
-        assert [r["step"] for r in train] == [1, 2]
-        assert all(np.isfinite(value) for r in train for name, value in r.items() if name != "kind")
-        assert load_trained(run).task == task
-    terms = json.loads((tmp_path / "runs/tiny_det_cml/log.jsonl").read_text().splitlines()[0])
-    assert {"dml_0", "teacher_probability_1", "probability_0", "images_per_second"} <= terms.keys()
-    evaluated = json.loads((tmp_path / "runs/tiny_rec_udml/log.jsonl").read_text().splitlines()[-1])
-    assert {"accuracy", "accuracy_0", "accuracy_1", "best_student"} <= evaluated.keys()
-    assert list((tmp_path / "runs/tiny_det/tensorboard").iterdir())
-
-
-def _command(task: str) -> list[str]:
-    return [str(ROOT / word) if word.endswith(".py") else word for word in COMMANDS[task]]
-
-
-def _run(folder: Path, words: list[str]) -> None:
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": XLA_FLAGS, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_the_config_knows_every_label_format_and_augmentation():

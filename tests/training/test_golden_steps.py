@@ -20,8 +20,7 @@ from ppocr_jax.losses.ctc import ctc_loss
 from ppocr_jax.losses.db import db_loss
 from ppocr_jax.models import build_model
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.state import create_state
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import create_state, make_train_step
 from tests.helpers import golden_tensors
 
 pytestmark = pytest.mark.slow

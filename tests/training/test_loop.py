@@ -18,8 +18,7 @@ from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import JsonLines, Loggers
 from ppocr_jax.training.loop import NonFiniteError, train
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.state import TrainState
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import TrainState, make_train_step
 from tests.training import toy
 
 CONFIG = TrainConfig(steps=6, batch_size=toy.BATCH_SIZE, log_every=2, eval_every=0, save_every=3)

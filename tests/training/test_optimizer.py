@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from ppocr_jax.config import OptimizerConfig
-from ppocr_jax.training.optimizer import make_optimizer, make_schedule, warmup_piecewise
+from ppocr_jax.training.optimizer import make_optimizer, make_schedule
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/learning_rates.json").read_text())
 
@@ -37,7 +37,7 @@ def test_schedules_are_those_of_paddleocr(case):
         # Recorded by calling Paddle's `get_lr()` after each step. For a bare cosine that method multiplies the current
         # rate by lr(t) / lr(t - 1), a factor that the rate holds already; the optimizer itself sees lr(t).
         actual[1:] *= actual[1:] / actual[:-1]
-    np.testing.assert_allclose(actual, case["lr"], rtol=2e-6)
+    np.testing.assert_allclose(actual, case["lr"], rtol=2e-6, atol=2e-10)  # float32 near a cosine's end
 
 
 def test_a_schedule_stays_at_its_end_when_training_goes_on():
@@ -48,11 +48,6 @@ def test_a_schedule_stays_at_its_end_when_training_goes_on():
 def test_constant_schedule_warms_up_too():
     schedule = make_schedule(OptimizerConfig(schedule="constant", learning_rate=0.5, warmup_steps=2), 10)
     assert [float(schedule(step)) for step in range(4)] == [0.0, 0.25, 0.5, 0.5]
-
-
-def test_piecewise_wants_one_value_more_than_boundaries():
-    with pytest.raises(ValueError, match="2 boundaries need 3 values, got 2"):
-        warmup_piecewise(0.1, (1, 2), (0.1, 0.2), 0)
 
 
 def _adam(parameter, gradients, rates, l2):

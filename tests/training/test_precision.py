@@ -11,8 +11,7 @@ from ppocr_jax.config import OptimizerConfig
 from ppocr_jax.models.layers import ConvBN, Linear
 from ppocr_jax.models.ops import Ops, bfloat16_ops, cpu_ops, native_ops
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.state import create_state
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import create_state, make_train_step
 
 
 class SmallNet(nn.Module):

@@ -9,8 +9,7 @@ import pytest
 
 from ppocr_jax.config import OptimizerConfig
 from ppocr_jax.training.optimizer import make_optimizer
-from ppocr_jax.training.state import create_state
-from ppocr_jax.training.step import make_train_step
+from ppocr_jax.training.step import create_state, make_train_step
 from tests.training import toy
 
 TX = make_optimizer(OptimizerConfig(schedule="constant", learning_rate=0.25), 10)

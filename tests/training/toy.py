@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ppocr_jax.training.state import TrainState, create_state
+from ppocr_jax.training.step import TrainState, create_state
 
 BATCH_SIZE = 4
 
