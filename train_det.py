@@ -1,7 +1,8 @@
 """Train a text detector: `python train_det.py --config configs/det/NAME.toml --train.steps 1000`."""
 
-from ppocr_jax.commands.training import train_command
-from ppocr_jax.config import DetConfig
+import sys
+
+from ppocr_jax.cli import run_command
 
 if __name__ == "__main__":
-    train_command(DetConfig, "Train a text detector.")
+    sys.exit(run_command("train-det", prog="train_det.py"))

@@ -15,7 +15,9 @@ from ppocr_jax.errors import UserError
 COMMANDS = {
     "infer": ("read the text of a picture", "ppocr_jax.commands.infer"),
     "eval": ("score a model on a labeled set", "ppocr_jax.commands.eval"),
-    "train-cls": ("train the direction classifier", "ppocr_jax.commands.train_cls"),
+    "train-det": ("train a text detector", "ppocr_jax.commands.training"),
+    "train-rec": ("train a text recognizer", "ppocr_jax.commands.training"),
+    "train-cls": ("train the direction classifier", "ppocr_jax.commands.training"),
     "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
     "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
@@ -29,7 +31,7 @@ COMMANDS = {
     "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
 }
 """Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come
-from a config's fields, `main(arguments)`."""
+from a config's fields, `main(name, arguments, prog=)`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +66,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     command = importlib.import_module(module)
     try:
         if hasattr(command, "main"):
-            return command.main(argv) or 0
+            return command.main(name, argv, prog=prog)
         parser = argparse.ArgumentParser(prog=prog, description=description[0].upper() + description[1:] + ".")
         command.add_arguments(parser)
         args = parser.parse_args(argv)
@@ -74,8 +76,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     except UserError as error:
         say(f"{prog}: {error}")
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interrupt:  # of Ctrl-C, or of a signal that names its own exit code
+        return getattr(interrupt, "exit_code", 130)
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it ends
         return 141

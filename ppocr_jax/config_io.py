@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import sys
 import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from ppocr_jax.config import ConfigError, TaskConfig
 
 T = TypeVar("T")
+_LABEL_FLAGS = ("train_labels", "val_labels")
 
 
 def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "configuration") -> T:
@@ -90,13 +92,21 @@ def save_config(config: Any, path: str | Path) -> None:
     Path(path).write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def parse_command_line(schema: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
-    """The configuration of a training command: default, then `--config FILE`, then flags like `--train.steps 100`.
+def parse_command_line(
+    schema: type[T], description: str, arguments: Sequence[str] | None = None, *, prog: str | None = None
+) -> T | None:
+    """Return the configuration of a training command: default, then `--config FILE`, then flags (`--train.steps 100`).
+
+    Label files can be given as plain paths, `--data.train-labels A B`.
 
     Args:
         schema: a dataclass of `ppocr_jax.config`.
         description: shown by `--help`.
         arguments: command-line words; those of the process if left out.
+        prog: the program's name in messages.
+
+    Returns:
+        The configuration; None where there are no words at all.
 
     Raises:
         ConfigError: see `load_config`.
@@ -104,12 +114,48 @@ def parse_command_line(schema: type[T], description: str, arguments: Sequence[st
     """
     import tyro
 
-    file_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    file_parser.add_argument("--config")
-    known, flags = file_parser.parse_known_args(arguments)
-    default = load_config(schema, known.config) if known.config else schema()
-    description += " --config FILE reads a TOML file first; the flags below override it."
-    return tyro.cli(schema, default=default, args=flags, description=description)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    for name in _LABEL_FLAGS:
+        parser.add_argument(f"--data.{name}", f"--data.{name.replace('_', '-')}", nargs="+", dest=name)
+    known, flags = parser.parse_known_args(words)
+    default = load_config(schema, find_config(known.config)) if known.config else schema()
+    labels = {name: getattr(known, name) for name in _LABEL_FLAGS if getattr(known, name) is not None}
+    if labels:
+        sources = {name: [{"path": path} for path in paths] for name, paths in labels.items()}
+        default = _build(schema, default, {"data": sources}, prefix="", source="the command line")
+    description += " --config FILE_OR_PRESET reads a TOML file first; the flags below override it."
+    return tyro.cli(schema, default=default, args=flags, description=description, prog=prog)
+
+
+def find_config(name: str) -> Path:
+    """Return the configuration file at the path `name`, or the preset of that name, such as "det/en".
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    preset = _preset_folder() / name.removesuffix(".toml").removeprefix("configs/")
+    if preset.with_name(f"{preset.name}.toml").is_file():
+        return preset.with_name(f"{preset.name}.toml")
+    raise ConfigError(f"no configuration file {name}, and no preset of that name: there are {', '.join(presets())}")
+
+
+def presets(task: str = "*") -> list[str]:
+    """Return the names of the presets, such as "det/en"."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in _preset_folder().glob(f"{task}/*.toml"))
+
+
+def _preset_folder() -> Path:
+    """Inside the package where it was installed from a wheel, beside it in the repository."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def _build(schema: type[T], base: T | None, values: Any, *, prefix: str, source: str) -> T:

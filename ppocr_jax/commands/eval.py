@@ -144,7 +144,7 @@ def _find_synthetic_directions(args: argparse.Namespace, ocr: OCR, charset: Char
         raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error
     except (NoFontsError, FileNotFoundError) as error:
         raise UserError(str(error)) from error
-    return cls.classify_lines(ocr.classify, cls.turn_every_second(lines))
+    return cls.classify_lines(ocr.classify, cls.turn_every_second(line.image_rgb for line in lines))
 
 
 def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict[str, float]:

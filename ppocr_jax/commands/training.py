@@ -1,31 +1,57 @@
-"""What the training commands have in common."""
+"""`ppocr-jax train-det`, `train-rec`, `train-cls`: train a network as a configuration and flags say."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from ppocr_jax.config_io import parse_command_line
+from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
+from ppocr_jax.config_io import parse_command_line, presets
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.platform import restart_with_huge_pages
 
+_SCHEMAS = {"train-det": DetConfig, "train-rec": RecConfig, "train-cls": ClsConfig}
+_WHAT = {"train-det": "a text detector", "train-rec": "a text recognizer", "train-cls": "the direction classifier"}
+_NEEDED = (
+    "jax",
+    "flax",
+    "optax",
+    "orbax",
+    "grain",
+    "tyro",
+    "safetensors",
+    "tensorboardX",
+    "rich",
+    "fontTools",
+    "faker",
+)
 
-def train_command(schema: type, description: str, arguments: Sequence[str] | None = None) -> None:
-    """Train the network that `schema` configures, as `--config FILE` and the flags say.
+
+def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Train what the command `name` trains, as `--config FILE` and the flags say.
 
     Raises:
-        SystemExit: with a one-line message where the user's input is at fault.
+        UserError: the user's input is at fault, or libraries are missing.
     """
+    missing = [module for module in _NEEDED if find_spec(module) is None]
+    if missing:
+        raise UserError(f"training needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+    # XLA writes lines of its own about slow compilations; read when it is loaded.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     restart_with_huge_pages()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # odd time stamps in fonts are no matter here
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns at each checkpoint that was not evaluated
-    try:
-        config = parse_command_line(schema, description, arguments)
-        from ppocr_jax.training.run import run
+    schema = _SCHEMAS[name]
+    description = f"Train {_WHAT[name]}."
+    config = parse_command_line(schema, description, arguments, prog=prog or f"ppocr-jax {name}")
+    if config is None:
+        names = ", ".join(presets(schema.task)) or "none"
+        raise UserError(f"what shall be trained? Add --config FILE.toml, or a preset's name: {names}")
+    from ppocr_jax.training.run import run
 
-        run(config)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run(config)
+    return 0

@@ -113,6 +113,8 @@ class TrainConfig:
         init: weights to start from: a .safetensors file, a model folder, or another run's folder; random if left out.
             A recognizer's head is mapped by character where the charset differs; what else does not fit stays random.
         frozen: parameters that stay as they are: shell-style patterns of their paths, such as "backbone/*".
+        frozen_statistics: BatchNorm uses its running statistics and keeps them while the weights train: for small
+            batches, and for trained weights whose statistics are good already.
         compute: type of the convolutions; losses, BatchNorm statistics and parameters are float32 always.
         accumulate: parts that each batch is split into, one after the other, to save memory; gradients are averaged.
         ema_decay: evaluate and keep a moving average of the parameters, this much of which stays at each step; the
@@ -132,6 +134,7 @@ class TrainConfig:
     workers: int = 0
     init: str | None = None
     frozen: tuple[str, ...] = ()
+    frozen_statistics: bool = False
     compute: Literal["float32", "bfloat16"] = "float32"
     accumulate: int = 1
     ema_decay: float | None = None

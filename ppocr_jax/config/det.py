@@ -85,7 +85,7 @@ class DetLossConfig:
     Attributes:
         main: loss on the probability map: "dice", or "bce" with hard-negative mining as in the DB paper.
         alpha: weight of the probability map.
-        beta: weight of the threshold map.
+        beta: weight of the threshold map; with 0 the network has no branch for it (nor the binary map made from it).
         negative_ratio: hard negatives per positive pixel ("bce").
     """
 

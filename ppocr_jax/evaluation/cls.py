@@ -15,7 +15,7 @@ from ppocr_jax.data.direction import has_direction
 from ppocr_jax.evaluation.rec import LINES_AT_ONCE
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts, split_fonts
-from ppocr_jax.synth.line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator, LineSample
 
 ANGLES = (0, 180)
 
@@ -78,8 +78,8 @@ def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]
 
 def held_out_lines(
     count: int, *, charset: Charset, corpus: Corpus, fonts: Sequence[str | Path] | None = None
-) -> Iterator[np.ndarray]:
-    """Synthetic upright lines, the same at each call, from a seed and in fonts that training does not use.
+) -> Iterator[LineSample]:
+    """Yield drawn upright lines, the same at each call, from a seed and in fonts that training does not use.
 
     Lines without a direction ("0.00", "HIS", "96", see `has_direction`) are passed over.
 
@@ -99,7 +99,7 @@ def held_out_lines(
         raise NoFontsError(f"none of the fonts held out for evaluation is installed: {', '.join(HELD_OUT_FONTS)}")
     draw = LineGenerator(charset=charset, fonts=faces, corpus=corpus)
     lines = (draw(HELD_OUT_SEED, index) for index in itertools.count())
-    return islice((line.image_rgb for line in lines if has_direction(line.text)), count)
+    return islice((line for line in lines if has_direction(line.text)), count)
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -93,7 +93,8 @@ def db_loss(
     detectors were trained with dice as main loss and alpha on the probability map: those are the defaults.
 
     Args:
-        outputs: "probability" P, "threshold" T and "binary" B of the DB head.
+        outputs: "probability" P, "threshold" T and "binary" B of the DB head; a head without its threshold branch has
+            the first alone, and the loss is alpha * main(P, g).
         targets: "shrink_map" g and "shrink_mask" (for P and B), "threshold_map" t and "threshold_mask" (for T);
             any number type.
         alpha: Weight of the probability map.
@@ -109,8 +110,11 @@ def db_loss(
     """
     shrink_map, shrink_mask = targets["shrink_map"], targets["shrink_mask"]
     options = {"main": main, "negative_ratio": negative_ratio, "balance": balance}
+    probability = _main_loss(outputs["probability"], shrink_map, shrink_mask, **options)
+    if "threshold" not in outputs:
+        return alpha * probability, {"probability": probability}
     terms = {
-        "probability": _main_loss(outputs["probability"], shrink_map, shrink_mask, **options),
+        "probability": probability,
         "threshold": masked_l1_loss(outputs["threshold"], targets["threshold_map"], targets["threshold_mask"]),
         "binary": dice_loss(outputs["binary"], shrink_map, shrink_mask),
     }

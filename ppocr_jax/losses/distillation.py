@@ -44,7 +44,7 @@ def dilated_teacher_loss(
     released detectors were trained with the defaults. No gradient reaches the teacher.
 
     Args:
-        student_outputs: "probability" P and "binary" B of the DB head.
+        student_outputs: "probability" P and "binary" B of the DB head; B's term is left out where it is not there.
         teacher_probability: T of the same pictures.
         shrink_mask: 0 for pixels to leave out, else 1; any number type.
         threshold: Teacher's probability above which a pixel is text.
@@ -69,8 +69,11 @@ def dilated_teacher_loss(
     target = dilate((teacher > threshold).astype(jnp.float32) if binarize else teacher)
     sees_text = jnp.any((target > threshold) & (jnp.asarray(shrink_mask) > 0))
     loss = _probability_loss(probability, target, shrink_mask, main=main, negative_ratio=negative_ratio)
+    probability_term = jnp.where(sees_text, loss, 0.0)
+    if "binary" not in student_outputs:
+        return gamma * probability_term, {"probability": probability_term}
     terms = {
-        "probability": jnp.where(sees_text, loss, 0.0),
+        "probability": probability_term,
         "binary": dice_loss(student_outputs["binary"], target, shrink_mask),
     }
     return gamma * terms["probability"] + terms["binary"], terms

@@ -161,12 +161,14 @@ class DBNet(nn.Module):
         backbone: from images to feature maps at strides 4, 8, 16 and 32.
         neck: from those to one map at stride 4.
         head_kernel: side of the head's first convolutions.
+        threshold: has the branch that only training needs.
     """
 
     ops: Ops
     backbone: nn.Module
     neck: nn.Module
     head_kernel: int = 3
+    threshold: bool = True
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -177,13 +179,13 @@ class DBNet(nn.Module):
             train: use batch statistics, and compute the threshold branch as well.
 
         Returns:
-            `probability` (B, H, W); with `train` also `threshold` and `binary`, the approximate binarization
-            1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
+            `probability` (B, H, W); with `train` and the threshold branch also `threshold` and `binary`, the
+            approximate binarization 1 / (1 + exp(-k (probability - threshold))), DB eq. 2.
         """
         fused = self.neck(self.backbone(images, train=train))
         branch = partial(DBBranch, self.ops, kernel=self.head_kernel)
         probability = nn.sigmoid(branch(name="probability")(fused, train=train))
-        if not train and not self.is_initializing():
+        if not self.threshold or (not train and not self.is_initializing()):
             return {"probability": probability}
         threshold = nn.sigmoid(branch(name="threshold")(fused, train=train))
         binary = nn.sigmoid(DB_K * (probability - threshold))
@@ -191,7 +193,7 @@ class DBNet(nn.Module):
 
 
 def db_mobilenet_v3(
-    *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None
+    *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None, threshold: bool = True
 ) -> DBNet:
     """Build PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
 
@@ -200,14 +202,17 @@ def db_mobilenet_v3(
         scale: backbone width multiplier.
         channels: width of the neck.
         widths: channels of a pruned backbone: `expansions`, `features` and `last` of `BackboneWidths`.
+        threshold: see `DBNet`.
 
     Raises:
         ValueError: `widths` are not those of such a backbone.
     """
-    return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels))
+    return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels), threshold=threshold)
 
 
-def db_rse_fpn(*, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None) -> DBNet:
+def db_rse_fpn(
+    *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None, threshold: bool = True
+) -> DBNet:
     """Build PP-OCRv3's student: the mobile detector with RSE-FPN; its arrays but the new ones are named as there.
 
     Args:
@@ -215,34 +220,39 @@ def db_rse_fpn(*, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapp
         scale: backbone width multiplier.
         channels: width of the neck.
         widths: channels of a pruned backbone, as in `db_mobilenet_v3`.
+        threshold: see `DBNet`.
 
     Raises:
         ValueError: `widths` are not those of such a backbone.
     """
-    return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels, excite=True))
+    return DBNet(
+        ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels, excite=True), threshold=threshold
+    )
 
 
 def _mobile_backbone(ops: Ops, scale: float, widths: Mapping[str, Any] | None) -> MobileNetV3Det:
     return MobileNetV3Det(ops, scale=scale, widths=None if widths is None else backbone_widths(widths, scale))
 
 
-def db_resnet18(*, ops: Ops, channels: int = 256) -> DBNet:
+def db_resnet18(*, ops: Ops, channels: int = 256, threshold: bool = True) -> DBNet:
     """Build PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
 
     Args:
         ops: the platform's operations.
         channels: width of the neck.
+        threshold: see `DBNet`.
     """
-    return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), DBFPN(ops, channels=channels))
+    return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), DBFPN(ops, channels=channels), threshold=threshold)
 
 
-def db_lk_pan(*, ops: Ops, channels: int = 256, depths: Sequence[int] = RESNET50) -> DBNet:
+def db_lk_pan(*, ops: Ops, channels: int = 256, depths: Sequence[int] = RESNET50, threshold: bool = True) -> DBNet:
     """Build PP-OCRv3's teacher: ResNet50-vd, LK-PAN, and a head that starts with 7x7 convolutions.
 
     Args:
         ops: the platform's operations.
         channels: width of the neck.
         depths: blocks in each of the backbone's four stages.
+        threshold: see `DBNet`.
     """
     backbone = ResNetVdDet(ops, depths=tuple(depths), bottleneck=True)
-    return DBNet(ops, backbone, LargeKernelPAN(ops, channels=channels), head_kernel=7)
+    return DBNet(ops, backbone, LargeKernelPAN(ops, channels=channels), head_kernel=7, threshold=threshold)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -99,7 +100,11 @@ class Checkpointer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._manager.close()
+        try:
+            self._manager.close()
+        except Exception:
+            if error is None:  # else it is the same failure once more
+                raise
 
     @property
     def latest_step(self) -> int | None:
@@ -121,6 +126,7 @@ class Checkpointer:
 
         Raises:
             KeyError: `metrics` does not hold the key metric.
+            CheckpointError: this or the save before could not be written.
         """
         step = int(state.step)
         if metrics is not None and self._key_metric not in metrics:
@@ -129,7 +135,8 @@ class Checkpointer:
             return
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), description=ocp.args.JsonSave(self._description))
         values = None if metrics is None else {name: float(value) for name, value in metrics.items()}
-        self._manager.save(step, args=items, metrics=values, force=True)
+        with self._writing():
+            self._manager.save(step, args=items, metrics=values, force=True)
 
     def restore_latest(self, like: TrainState) -> TrainState | None:
         """The newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
@@ -160,8 +167,24 @@ class Checkpointer:
         return self._manager.restore(step, args=items)["description"]
 
     def wait(self) -> None:
-        """Return once everything handed to `save` is on disk."""
-        self._manager.wait_until_finished()
+        """Return once everything handed to `save` is on disk.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say in one line what Orbax and TensorStore say of a full disk or a folder that cannot be written."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(
+                f"cannot write a checkpoint to {self._manager.directory}: {reason}; the last finished one is whole"
+            ) from error
 
     def _restore(self, step: int, like: TrainState) -> TrainState:
         self._warn_of_changes(step)

@@ -5,6 +5,7 @@ The objective is DB alone, DML between students, or Collaborative Mutual Learnin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -34,6 +35,7 @@ from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective
 
+_logger = logging.getLogger("ppocr_jax")
 TEACHER = "teacher"
 _BOX_COLOR = (255, 40, 40)
 
@@ -43,7 +45,8 @@ def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str
     model, widths = config.model, None
     if model.expansions:
         widths = {"expansions": list(model.expansions), "features": list(model.features), "last": model.last}
-    options = {"scale": model.scale, "channels": model.neck_channels, "widths": widths}
+    options: dict[str, Any] = {"scale": model.scale, "channels": model.neck_channels, "widths": widths}
+    options["threshold"] = None if config.loss.beta > 0 else False
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -132,7 +135,7 @@ def objective(
         outputs, _ = teacher.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
         return {TEACHER: outputs["probability"]}
 
-    forward = training_forward(model)
+    forward = training_forward(model, frozen_statistics=config.train.frozen_statistics)
     if mutual.students == 1:
         return objective_alone(forward, share, teacher_map)
     return mutual_objective(
@@ -152,8 +155,12 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
         for record in spread(detection_records(source), config.data.val_limit)
     ]
     network, spec = NetworkInTraining(model, "det"), network_spec(config)
+    if not records:
+        _logger.warning("no data.val_labels: nothing is scored, and the last weights are taken for the best")
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
+        if not records:
+            return {}
         return evaluate_detection(TextDetector(network.with_variables(variables), spec), records)
 
     return evaluate

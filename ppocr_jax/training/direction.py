@@ -97,14 +97,14 @@ def objective(
             loss = loss + weight * terms["frames"]
         return loss, {**terms, "batch_accuracy": (own["logits"].argmax(-1) == batch["labels"]).mean()}
 
-    return objective_alone(training_forward(model), share)
+    return objective_alone(training_forward(model, frozen_statistics=config.train.frozen_statistics), share)
 
 
 def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluate:
     """Return a function that gives the accuracy on drawn lines in held-out fonts, every second one turned."""
     corpus = make_corpus(config.data.synthetic, charset)
     lines = held_out_lines(config.data.val_synthetic, charset=charset, corpus=corpus)
-    samples = list(islice(turn_every_second(lines), config.data.val_synthetic))
+    samples = list(islice(turn_every_second(line.image_rgb for line in lines), config.data.val_synthetic))
     network, spec = NetworkInTraining(model, "cls"), network_spec(config, charset)
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ own students, and `all_gather` hands the outputs round. The shares add up to the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import jax
@@ -112,26 +113,39 @@ def mutual_objective(
     return objective
 
 
-def training_forward(model: nn.Module) -> Forward:
+def training_forward(model: nn.Module, *, frozen_statistics: bool = False) -> Forward:
     """Return `model` in training mode, as a function of its two collections, the batch and a key for dropout.
 
     A guided recognizer is told the batch's labels.
+
+    Args:
+        model: one network.
+        frozen_statistics: every BatchNorm normalizes by its running statistics, which stay as they are.
     """
     told = ("labels",) if getattr(model, "guided", False) else ()
 
     def forward(params: Any, batch_stats: Any, batch: Batch, rng: jax.Array):
         variables = {"params": params, "batch_stats": batch_stats}
-        outputs, changed = model.apply(
-            variables,
-            batch["images"],
-            train=True,
-            **{name: batch[name] for name in told},
-            rngs={"dropout": rng},
-            mutable=["batch_stats"],
-        )
+        told_labels = {name: batch[name] for name in told}
+        with nn.intercept_methods(_by_running_statistics) if frozen_statistics else nullcontext():
+            outputs, changed = model.apply(
+                variables, batch["images"], train=True, **told_labels, rngs={"dropout": rng}, mutable=["batch_stats"]
+            )
+        if frozen_statistics:
+            return outputs, batch_stats
         return outputs, changed["batch_stats"]
 
     return forward
+
+
+def _by_running_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    """Stand for `nn.BatchNorm.__call__`: scale * (x - mean) / sqrt(var + epsilon) + bias, whatever `train` says."""
+    norm = context.module
+    if not isinstance(norm, nn.BatchNorm) or context.method_name != "__call__":
+        return call(*args, **kwargs)
+    statistics, parameters = norm.variables["batch_stats"], norm.variables.get("params", {})
+    factor = lax.rsqrt(statistics["var"] + norm.epsilon) * parameters.get("scale", 1.0)
+    return (args[0] - statistics["mean"]) * factor + parameters.get("bias", 0.0)
 
 
 def objective_alone(forward: Forward, share: Share, context: Context = lambda frozen, batch: {}) -> Objective:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -28,6 +29,19 @@ _logger = logging.getLogger("ppocr_jax")
 _MAX_IN_FLIGHT = 2
 
 
+class Interrupted(KeyboardInterrupt):
+    """The run was told to stop by a signal, and its state was saved.
+
+    Attributes:
+        exit_code: what a program that ends by this signal exits with, 130 or 143.
+        step: the step that was saved.
+    """
+
+    def __init__(self, number: int, step: int) -> None:
+        super().__init__(f"stopped by signal {number} after step {step}")
+        self.exit_code, self.step = 128 + number, step
+
+
 class NonFiniteError(UserError, RuntimeError):
     """A term of the loss, or the gradient's norm, became infinite or not a number."""
 
@@ -46,8 +60,8 @@ def train(
 ) -> TrainState:
     """Train from `state.step` to `config.steps`; log, evaluate and save on the way and at the end.
 
-    On SIGTERM or Ctrl-C the step under way is finished, the state saved, and the loop returns early: a caller can
-    tell by `state.step`. A resumed run goes on bit for bit as if it had never stopped.
+    On SIGTERM or Ctrl-C the step under way is finished and the state saved. A resumed run goes on bit for bit as if it
+    had never stopped. A shape of batches that was not seen before is compiled first, which counts as no step's time.
 
     Args:
         state: where to start; donated, not to be used afterwards.
@@ -62,21 +76,31 @@ def train(
 
     Raises:
         NonFiniteError: a term is not finite; nothing is saved after that step.
+        Interrupted: a signal told the run to stop.
     """
     step = int(state.step)
     if step >= config.steps:
         return state
     seed_key = jax.random.key(config.seed)
-    meter = _Meter(config, loggers, step)
+    meter, shapes = _Meter(config, loggers, step), set()
     with (
         _stop_signals() as stopping,
         prefetched(batches, step, config.steps, workers=config.workers) as prepared,
     ):
         while step < config.steps and not stopping.is_set():
             batch = place(next(prepared))
+            shape = tuple(batch["images"].shape) if "images" in batch else ()
+            began, is_new = time.perf_counter(), shape not in shapes
+            if is_new:
+                shapes.add(shape)
+                _logger.info("compiling the step for batches of %s", "x".join(map(str, shape)) or "this shape")
             state, terms = train_step(state, batch, seed_key)
             step += 1
-            meter.add(step, terms, batch_size=len(next(iter(batch.values()))))
+            if is_new:
+                jax.block_until_ready(terms)
+                _logger.info("compiled and ran in %.1f s", time.perf_counter() - began)
+                meter.leave_out(time.perf_counter() - began)
+            meter.add(step, terms, batch_size=0 if is_new else len(next(iter(batch.values()))))
             if step % config.log_every == 0:
                 meter.flush()
             if _due(step, config.eval_every, config.steps):
@@ -89,9 +113,11 @@ def train(
                 checkpointer.save(state)
         meter.flush()
         if stopping.is_set():
-            _logger.warning("told to stop: saving step %d of %d", step, config.steps)
+            _logger.warning("saving step %d of %d", step, config.steps)
             checkpointer.save(state)
         checkpointer.wait()
+        if stopping.is_set() and step < config.steps:
+            raise Interrupted(stopping.number, step)
     return state
 
 
@@ -106,8 +132,9 @@ def _evaluate_and_save(
     loggers: Loggers,
 ) -> None:
     metrics = evaluate(state)
-    loggers.log(int(state.step), "eval", metrics)
-    checkpointer.save(state, metrics)
+    if metrics:
+        loggers.log(int(state.step), "eval", metrics)
+    checkpointer.save(state, metrics or None)
 
 
 class _Meter:
@@ -117,17 +144,28 @@ class _Meter:
         self._total_steps = config.steps
         self._loggers = loggers
         self._pending: list[tuple[int, Terms]] = []
-        self._examples = 0
+        self._examples = self._timed = 0
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Begin to measure speed anew; the time before is no training time."""
         self._since = time.perf_counter()
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count this time, in which a step was compiled."""
+        self._since += seconds
+
     def add(self, step: int, terms: Terms, *, batch_size: int) -> None:
-        """Take the terms of `step`, and wait until no more than a few steps are unfinished."""
+        """Take the terms of `step`, and wait until no more than a few steps are unfinished.
+
+        Args:
+            step: its number.
+            terms: what it gave.
+            batch_size: examples; 0 for a step whose time was left out.
+        """
         self._pending.append((step, terms))
         self._examples += batch_size
+        self._timed += batch_size > 0
         if len(self._pending) > _MAX_IN_FLIGHT:
             jax.block_until_ready(self._pending[-1 - _MAX_IN_FLIGHT][1])
 
@@ -147,10 +185,11 @@ class _Meter:
         if "learning_rate" in last_terms:
             values["learning_rate"] = float(last_terms["learning_rate"])
         seconds = max(time.perf_counter() - self._since, 1e-9)
-        values["images_per_second"] = self._examples / seconds
-        values["seconds_left"] = (self._total_steps - last_step) * seconds / len(fetched)
+        if self._timed:
+            values["images_per_second"] = self._examples / seconds
+            values["seconds_left"] = (self._total_steps - last_step) * seconds / self._timed
         self._loggers.log(last_step, "train", values)
-        self._pending, self._examples = [], 0
+        self._pending, self._examples, self._timed = [], 0, 0
         self.restart_clock()
 
 
@@ -168,13 +207,19 @@ def check_finite(step: int, terms: Mapping[str, float]) -> None:
         )
 
 
+class _Stopping(threading.Event):
+    """Set by a signal, whose number it keeps."""
+
+    number = 0
+
+
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM or Ctrl-C sets, in place of ending the process; the second one ends it.
+def _stop_signals() -> Iterator[_Stopping]:
+    """An event that the first SIGTERM or Ctrl-C sets, in place of ending the process; the second one ends it at once.
 
     Only the main thread can catch signals; elsewhere the event is never set.
     """
-    stopping = threading.Event()
+    stopping = _Stopping()
     before: dict[signal.Signals, Any] = {}
 
     def restore() -> None:
@@ -182,8 +227,11 @@ def _stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():  # checkpoints are written aside and renamed: the last one stays whole
+            os._exit(128 + number)
+        stopping.number = number
         stopping.set()
-        restore()
+        _logger.warning("told to stop: finishing this step and saving it; once more ends at once")
 
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -6,6 +6,7 @@ guide of PP-OCRv3.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.recognition import RecognitionBatches
+from ppocr_jax.evaluation.cls import held_out_lines
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
@@ -35,12 +37,14 @@ from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import LINE_NORMALIZATION
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, crop_bank, line_generator, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, crop_bank, line_generator, make_corpus, spread
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective, Terms
 
+_logger = logging.getLogger("ppocr_jax")
 CENTERS = "centers"
+_DRAWN_VAL_LINES = 200
 _PADDED_WIDTH = 320  # PaddleOCR's input: narrower lines are padded to it, unless training saw narrower ones
 _LINES_AT_ONCE = 32  # shapes are padded to few sizes, so large batches cost little padding
 _CAPTION_HEIGHT = 14
@@ -159,7 +163,7 @@ def objective(
     def context(frozen: Any, batch: Batch) -> dict[str, jax.Array]:
         return {CENTERS: frozen[CENTERS]} if loss.center_weight > 0 else {}
 
-    forward = training_forward(model)
+    forward = training_forward(model, frozen_statistics=config.train.frozen_statistics)
     if mutual.students == 1:
         return objective_alone(forward, share, context)
     return mutual_objective(
@@ -193,8 +197,16 @@ def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
 
 
 def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluate:
-    """Return a function that gives line accuracy and edit distance on `data.val_labels`, pooled, of variables."""
+    """Return a function that gives line accuracy and edit distance of a network's variables.
+
+    On `data.val_labels`, pooled; on drawn lines, in fonts held out from training, where there are none.
+    """
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
+    if not samples:
+        count = config.data.val_limit or _DRAWN_VAL_LINES
+        _logger.warning("no data.val_labels: scored on %d drawn lines in fonts that training does not see", count)
+        drawn = held_out_lines(count, charset=charset, corpus=make_corpus(config.data.synthetic, charset))
+        samples = [(line.image_rgb, line.text) for line in drawn]
     network = NetworkInTraining(model, "rec")
     spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])
 

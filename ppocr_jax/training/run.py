@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +19,10 @@ from ppocr_jax.charset import load_charset
 from ppocr_jax.config import TaskConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
-from ppocr_jax.models import build_model
+from ppocr_jax.models import MODELS, build_model
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import training_ops
+from ppocr_jax.synth.fonts import NoFontsError
 from ppocr_jax.training.checkpoint import BEST_STUDENT, Checkpointer
 from ppocr_jax.training.detection import TEACHER
 from ppocr_jax.training.learners import pick
@@ -35,6 +38,8 @@ from ppocr_jax.training.tasks import kind_of
 from ppocr_jax.training.trained import initial_variables, load_trained
 
 _logger = logging.getLogger("ppocr_jax")
+_CHECKPOINTS = 3  # on disk at a time: the best, the newest, and the one being written
+_LEAST_USED = 0.05  # of a label source: where less can be used, charset, format or paths are not those of the labels
 
 
 @dataclass(frozen=True)
@@ -72,29 +77,60 @@ def run(config: TaskConfig) -> Path:
     """
     prepare_cpu()
     connect(config.train.mesh)
+    check(config)
+    work_dir = Path(config.train.work_dir)
+    if jax.config.values["jax_compilation_cache_dir"] is None:  # a run that goes on compiles nothing anew
+        jax.config.update("jax_compilation_cache_dir", str(work_dir.absolute() / "compiled"))
     variables = fit(config, prepare(config))
-    path = Path(config.train.work_dir) / f"{config.task}.safetensors"
+    path = work_dir / f"{config.task}.safetensors"
     if jax.process_index() == 0:
         save_safetensors(path, variables)
         _logger.info("best weights: %s", path)
     return path
 
 
+def check(config: TaskConfig) -> None:
+    """Make sure of what a configuration says and names, before anything is read or compiled.
+
+    Raises:
+        UserError: there is no such network, option or metric, or the work folder cannot be written.
+    """
+    kind, options, work_dir = kind_of(config), config.train, Path(config.train.work_dir)
+    if config.model.name not in MODELS:
+        raise UserError(f"model.name: no network {config.model.name!r}; there are {', '.join(MODELS)}")
+    if options.key_metric not in kind.metrics:
+        raise UserError(f"train.key_metric: no metric {options.key_metric!r}; there are {', '.join(kind.metrics)}")
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        raise UserError(f"train.work_dir: cannot write into {work_dir}: {error.strerror}") from error
+
+
 def prepare(config: TaskConfig) -> Task:
-    """Return all that a run needs, as `config` says.
+    """Return all that a run needs, as `config` says: first what can be wrong, then what takes long.
 
     Raises:
         UserError: something the configuration names is missing or wrong.
     """
     kind, options = kind_of(config), config.train
-    name = config.charset_name
-    charset = None if name is None else load_charset(name, space=config.charset_space)
     mesh = make_mesh(options.mesh, options.batch_size // options.accumulate)
-    build = partial(build_model, config.model.name, **kind.model_options(config, charset))
-    model, ops = build(), training_ops(options.compute)
-    spec = kind.network_spec(config, charset)
-    batches = kind.batches(config, charset, process_share(mesh))
-    frozen, teacher = dict(kind.constants(config, charset)), None
+    try:
+        name = config.charset_name
+        charset = None if name is None else load_charset(name, space=config.charset_space)
+        build = partial(build_model, config.model.name, **kind.model_options(config, charset))
+        model, ops = build(), training_ops(options.compute)
+        spec = kind.network_spec(config, charset)
+        batches = kind.batches(config, charset, process_share(mesh))
+        report_use(batches)
+        evaluate = kind.evaluation(model, config, charset)
+        frozen = dict(kind.constants(config, charset))
+    except UserError:
+        raise
+    except (OSError, ValueError, NoFontsError) as error:  # all name what is missing or wrong
+        raise UserError(str(error)) from error
+    teacher = None
     if config.teacher is not None:
         trained = load_trained(config.teacher, task=config.task)
         teacher = build_model(trained.spec.network, ops=ops, **trained.spec.options)
@@ -104,13 +140,25 @@ def prepare(config: TaskConfig) -> Task:
         objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),
         batches=batches,
         pictures=kind.pictures(model, config, charset, batches),
-        evaluate=kind.evaluation(model, config, charset),
+        evaluate=evaluate,
         frozen=frozen or None,
         placement=Placement(mesh, config.students),
         charset=charset.characters if charset is not None and kind.writes_text else None,
         l2_exempt=partial(kind.is_exempt_from_l2, config),
         is_head=partial(kind.is_head, config),
     )
+
+
+def report_use(batches: BatchFunction) -> None:
+    """Log what is used of each label source and why not the rest.
+
+    Raises:
+        UserError: nearly nothing of a source can be used.
+    """
+    for use in batches.uses() if hasattr(batches, "uses") else ():
+        _logger.info("%s", use)
+        if use.used < _LEAST_USED * use.total or not use.total:
+            raise UserError(f"{use}: too few to be what was meant; `ppocr-jax check-labels {use.path}` says more")
 
 
 def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
@@ -124,8 +172,8 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
         task: what is learned.
 
     Raises:
-        UserError: the folder holds a run already and `config.train.resume` is false.
-        NonFiniteError: see `loop.train`.
+        UserError: the folder holds a run already and `config.train.resume` is false, or the disk is too full.
+        NonFiniteError, Interrupted: see `loop.train`.
     """
     options, placement = config.train, task.placement
     work_dir = Path(options.work_dir)
@@ -142,6 +190,10 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
         optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity(),
     )
     state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
+    needed = _CHECKPOINTS * sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(work_dir).free
+    if free < needed:
+        raise UserError(f"train.work_dir: {work_dir} has {free >> 20} MiB free, checkpoints take {needed >> 20} MiB")
     objective = freeze_statistics(task.objective, is_frozen) if options.frozen else task.objective
     train_step = make_train_step(
         objective,
@@ -195,6 +247,8 @@ def evaluate_students(
         if placement.students == 1:
             return dict(evaluate(variables))
         each = [evaluate(pick(variables, i)) for i in range(placement.students)]
+        if not each[0]:
+            return {}
         best = max(range(placement.students), key=lambda i: each[i][key_metric])
         named = {f"{name}_{i}": value for i, metrics in enumerate(each) for name, value in metrics.items()}
         return {**each[best], **named, BEST_STUDENT: float(best)}

@@ -30,6 +30,7 @@ class TaskKind:
         objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
         evaluation: (model, config, charset) -> scores of the network's variables.
         pictures: (model, config, charset, batches) -> pictures for TensorBoard.
+        metrics: names of what `evaluation` gives, one of which is `train.key_metric`.
         constants: (config, charset) -> arrays that the objective reads beside the weights.
         writes_text: whether the classes of its network are the charset's characters.
         is_exempt_from_l2, is_head: (config, path) -> see `optimizer.make_optimizer`.
@@ -42,6 +43,7 @@ class TaskKind:
     batches: Callable[..., BatchFunction]
     objective: Callable[..., Objective]
     evaluation: Callable[..., Evaluate]
+    metrics: tuple[str, ...]
     pictures: Callable[..., Pictures] = lambda model, config, charset, batches: lambda variables: {}
     constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
     writes_text: bool = False
@@ -58,6 +60,7 @@ TASKS: dict[str, TaskKind] = {
         batches=detection.batches,
         objective=detection.objective,
         evaluation=detection.evaluation,
+        metrics=("hmean", "precision", "recall", "area_hmean", "area_precision", "area_recall"),
         pictures=detection.pictures,
     ),
     "rec": TaskKind(
@@ -68,6 +71,7 @@ TASKS: dict[str, TaskKind] = {
         batches=recognition.batches,
         objective=recognition.objective,
         evaluation=recognition.evaluation,
+        metrics=("accuracy", "one_minus_ned"),  # higher is better
         pictures=recognition.pictures,
         constants=recognition.constants,
         writes_text=True,
@@ -82,6 +86,7 @@ TASKS: dict[str, TaskKind] = {
         batches=direction.batches,
         objective=direction.objective,
         evaluation=direction.evaluation,
+        metrics=("accuracy", "accuracy_0", "accuracy_180"),
     ),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,14 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ConfigError, TaskConfig, TrainConfig
 from ppocr_jax.config_io import from_dict, read_values, unknown_keys
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.model_folder import METADATA_FILE, NetworkSpec, load_model_folder, parse_spec
+from ppocr_jax.inference.model_folder import (
+    BUILTIN_FOLDER,
+    METADATA_FILE,
+    NetworkSpec,
+    builtin_models,
+    load_model_folder,
+    parse_spec,
+)
 from ppocr_jax.models import MODELS
 from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors
 from ppocr_jax.training.learners import stack
@@ -33,21 +41,25 @@ Flat = dict[str, np.ndarray]
 
 
 def load_trained(path: str | Path, *, task: str | None = None, charset: str | Path | None = None) -> TrainedNetwork:
-    """A network from a training run's folder or from a .safetensors file.
+    """Return a network from a training run's folder, a .safetensors file, or a model (a folder or a built-in one).
 
-    A folder gives its best checkpoint, or the weights it holds where there are no checkpoints. A file is described by
-    the `model.json` or the run's `config.json` beside it, else by its own metadata, else by `task`.
+    A training run gives its best checkpoint, or the weights it holds where there are no checkpoints. A file is
+    described by the `model.json` or the run's `config.json` beside it, else by its own metadata, else by `task`.
 
     Args:
-        path: the folder or file.
-        task: "det", "cls" or "rec": what a file without description is, in the default size.
+        path: the folder or file, or the name of a built-in model.
+        task: "det", "cls" or "rec": which network of a model; what a file without description is, in the default size.
         charset: of a recognizer, where it is not described: a built-in name or a file.
 
     Raises:
         UserError: there is no network, or it is not clear which, or its weights do not fit it.
     """
-    path = Path(path)
-    if path.is_dir():
+    name, path = str(path), Path(path)
+    if not path.exists() and name in builtin_models():
+        path = BUILTIN_FOLDER / name
+    if (path / METADATA_FILE).is_file():
+        network = _from_model(path, task)
+    elif path.is_dir():
         network = _from_run(path, charset)
     elif path.is_file():
         network = _from_file(path, task, charset)
@@ -55,6 +67,9 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
         raise UserError(f"no training run or weights file {path}")
     if task is not None and task != network.task:
         raise UserError(f"{path} holds a {network.task!r} network, not {task!r}")
+    if network.task == "det" and "threshold" not in network.variables["params"]:  # complete for reading
+        options = {**network.spec.options, "threshold": False}
+        network = replace(network, spec=replace(network.spec, options=options))
     if network.spec.network not in MODELS:
         raise UserError(
             f"{path} holds a network {network.spec.network!r}, which this version does not know; networks of your own "
@@ -72,6 +87,15 @@ def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
     if not file.is_file():
         raise UserError(f"{folder} holds neither checkpoints nor {file.name}: train first")
     return _from_config(config, load_safetensors(file), charset, file)
+
+
+def _from_model(folder: Path, task: str | None) -> TrainedNetwork:
+    if task is None:
+        raise UserError(f"{folder} is a model with several networks: name one of its .safetensors files")
+    spec = load_model_folder(folder).spec(task)
+    if spec.safetensors is None:
+        raise UserError(f"{folder} has no weights for training of its {task!r} network, only an ONNX file")
+    return _from_model_folder(folder / spec.safetensors, load_safetensors(folder / spec.safetensors))
 
 
 def _from_file(path: Path, task: str | None, charset: str | Path | None) -> TrainedNetwork:

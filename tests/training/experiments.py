@@ -12,7 +12,6 @@ import numpy as np
 
 from ppocr_jax import cli
 from ppocr_jax.charset import load_charset
-from ppocr_jax.commands.training import train_command
 from ppocr_jax.config import DetConfig, DetModelConfig
 from ppocr_jax.config_io import load_config, save_config
 from ppocr_jax.models.io import save_safetensors
@@ -87,7 +86,7 @@ def provide_networks(task: str, name: str) -> None:
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
         save_safetensors(Path(config.teacher) / "det.safetensors", zeros)
     if task == "rec" and config.loss.centers:
-        charset = load_charset(config.model.charset)
+        charset = load_charset(config.model.charset, space=config.charset_space)
         values = np.zeros((charset.num_classes, _HEAD_FEATURES), np.float32)
         Path(config.loss.centers).parent.mkdir(parents=True, exist_ok=True)
         save_centers(config.loss.centers, Centers(values, np.ones(len(values), np.int64), 1, 1), charset)
@@ -95,7 +94,7 @@ def provide_networks(task: str, name: str) -> None:
 
 def train(task: str, name: str, *flags: str, steps: int = 1) -> Path:
     """Train an experiment for a few steps; return the run's folder."""
-    train_command(TASKS[task].config, "", words(task, name, "--train.steps", str(steps), *flags))
+    assert cli.main([f"train-{task}", *words(task, name, "--train.steps", str(steps), *flags)]) == 0
     return Path(load_config(TASKS[task].config, config_path(task, name)).train.work_dir)
 
 

@@ -16,7 +16,7 @@ import pytest
 from ppocr_jax.config import OptimizerConfig, TrainConfig
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import JsonLines, Loggers
-from ppocr_jax.training.loop import NonFiniteError, train
+from ppocr_jax.training.loop import Interrupted, NonFiniteError, train
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.step import TrainState, make_train_step
 from tests.training import toy
@@ -108,8 +108,10 @@ def test_sigterm_saves_the_step_under_way_and_returns(tmp_path):
 
     config = dataclasses.replace(CONFIG, steps=1000, save_every=1000)
     before = signal.getsignal(signal.SIGTERM)
-    state = _run(tmp_path, config, batches=batches)
+    with pytest.raises(Interrupted) as stopped:
+        _run(tmp_path, config, batches=batches)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert int(state.step) < 1000
+    assert stopped.value.exit_code == 143
+    undisturbed = _run(tmp_path / "other", dataclasses.replace(CONFIG, steps=stopped.value.step))
     with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
-        _assert_same(checkpointer.restore_latest(toy.initial_state(_optimizer())), state)
+        _assert_same(checkpointer.restore_latest(toy.initial_state(_optimizer())), undisturbed)
