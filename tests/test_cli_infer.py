@@ -154,14 +154,15 @@ def test_help_of_a_command_through_main(capsys):
 
 
 def test_commands_that_parse_their_own_arguments(monkeypatch, capsys):
-    def fail(arguments):
+    def fail(name, arguments, *, prog):
+        assert (name, prog) == ("train-cls", "infer.py")
         raise UserError(f"no such config: {arguments[0]}")
 
     module = types.SimpleNamespace(main=fail)
-    monkeypatch.setitem(sys.modules, "ppocr_jax.commands.train_cls", module)
+    monkeypatch.setitem(sys.modules, "ppocr_jax.commands.training", module)
     assert run_command("train-cls", ["a.toml"], prog="infer.py") == 1
     assert_one_line(capsys, "no such config: a.toml")
-    module.main = lambda arguments: None
+    module.main = lambda name, arguments, prog: 0
     assert run_command("train-cls", []) == 0
 
 

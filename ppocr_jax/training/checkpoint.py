@@ -214,7 +214,8 @@ class Checkpointer:
 
     def _warn_of_changes(self, step: int) -> None:
         before, now = (_flatten(config) for config in (self.describe(step)["config"], self._description["config"]))
-        before.setdefault("task", now.get("task", ""))  # versions before 0.2 did not say it
+        if "task" in now:
+            before.setdefault("task", now["task"])  # versions before 0.2 did not say it
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 _logger.warning("%s was %s in the checkpoint, is %s now", name, before.get(name), now.get(name))
