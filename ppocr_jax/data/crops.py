@@ -130,8 +130,13 @@ class CropBank:
         shares = np.bincount(bucket, weights, minlength=len(widths))
         return shares / shares.sum()
 
+    @cached_property
+    def _has_capitals(self) -> bool:
+        return any(c.isupper() for c in self.characters)
+
     def _form(self, text: str) -> str:
-        return text if any(c.isupper() for c in self.characters) else text.lower()
+        """Return the text as it is encoded: in lower case for a set without capitals."""
+        return text if self._has_capitals else text.lower()
 
     def _refusal(self, text: str, region: Region | None) -> str:
         """Return why a line cannot be trained on, "" where it can."""
@@ -157,9 +162,11 @@ class CropBank:
             reason = self._refusal(text, region)
             if reason == "outside the charset":
                 unknown.update(set(self._form(text)) - self.characters)
-            path = record.image_path
-            if not reason and not there.setdefault(path, there.get(path) or has_picture(path)):
-                reason = "whose picture is missing"
+            if not reason:
+                path = record.image_path
+                if path not in there:
+                    there[path] = has_picture(path)
+                reason = "" if there[path] else "whose picture is missing"
             reasons[reason] += 1
         del reasons[""]
         if unknown:
