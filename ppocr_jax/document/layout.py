@@ -24,6 +24,7 @@ _MOST_SKEW = 20.0  # degrees; lines that are turned further do not say how the p
 _VERTICAL = 2.0  # a segment this many times as high as wide runs downwards
 _ALIGNED = 0.75  # cells: edges nearer than this are aligned
 _WIDE_GAP = 1.5  # cells: what is further apart keeps two spaces between it
+_MOST_PASSES = 64  # more columns in a row no page has
 _MOST_BLANK = 2  # blank rows in a gap, however high
 
 
@@ -283,7 +284,8 @@ class _Columns:
             if self._by_right[id(segment)]:
                 column = self._column[id(segment)]
                 self._at[column] = max(self._at[column], display_width(segment.text))
-        for _ in range(len(rows) + len(self._at)):  # enough for any chain; contradictions are settled when written
+        # A chain is as long as a row has columns; what is left, also of contradictions, is settled when written.
+        for _ in range(min(len(self._at), _MOST_PASSES)):
             if not sum(self._raise(row) for row in rows):
                 break
 
