@@ -23,8 +23,8 @@ _DESCRIPTIONS = ("model.json", "config.json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `convert`."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference file (.onnx) of PaddleOCR's")
-    add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file, which says what it holds")
+    add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference model (.onnx, .pdmodel)")
+    add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file; of .pdmodel also .onnx")
     add("--charset", metavar="FILE_OR_NAME", help="of a recognizer: PaddleOCR's dictionary, one character a line")
     add("--learner", metavar="NAME", help="of a checkpoint of several networks; default: Student, where there is one")
     add("--network", metavar="NAME", help="such as crnn_lcnet; default: what names and shapes of the tensors say")
@@ -41,8 +41,12 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         raise UserError(f"needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
     _check_output(args.output)
-    is_inference_file = args.weights.suffix == ".onnx"
-    found, characters, notes, remarks = (_inference_file if is_inference_file else _checkpoint)(args)
+    data = _inference_file(args)
+    if data is not None and args.output.suffix == ".onnx":
+        _write(args.output, data)
+        print(f"{args.weights} as an ONNX file, to be read with (--det, --rec, --cls) -> {args.output}")
+        return 0
+    found, characters, notes, remarks = _checkpoint(args) if data is None else _inference_network(args, data)
     network, more = _with_characters(found, characters, args)
     _save(args.output, network)
     print("\n".join([_summary(network, [*more, *notes], args.output), *remarks]))
@@ -61,7 +65,36 @@ def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None,
     return identify(tensors, args.network), None, notes, []
 
 
-def _inference_file(args: argparse.Namespace) -> tuple[Converted, list[str] | None, list[str], list[str]]:
+def _inference_file(args: argparse.Namespace) -> bytes | None:
+    """Return an inference file as ONNX; None where `weights` is something else.
+
+    Raises:
+        UserError: it cannot be read, or is no such file.
+    """
+    from ppocr_jax.convert.paddle_inference import find_paddle_model, paddle_to_onnx
+    from ppocr_jax.models.io import WeightsError
+
+    try:
+        model = find_paddle_model(args.weights)
+        if model is not None:
+            return paddle_to_onnx(*(file.read_bytes() for file in model))
+        return args.weights.read_bytes() if args.weights.suffix == ".onnx" else None
+    except OSError as error:
+        raise UserError(f"cannot read {args.weights}: {error.strerror or error}") from error
+    except WeightsError as error:
+        raise UserError(f"{args.weights} cannot be converted: {error}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _inference_network(
+    args: argparse.Namespace, data: bytes
+) -> tuple[Converted, list[str] | None, list[str], list[str]]:
     """Return the network in an inference file, the characters it carries, notes and remarks.
 
     Raises:
@@ -73,12 +106,9 @@ def _inference_file(args: argparse.Namespace) -> tuple[Converted, list[str] | No
     if args.learner is not None:
         raise UserError(f"{args.weights} is an inference file, which holds a single network: no --learner")
     try:
-        data = args.weights.read_bytes()
         converted = convert_inference_file(data, args.network)
         characters = Graph(data).metadata.get("character")
         difference = parity(data, converted)
-    except OSError as error:
-        raise UserError(f"cannot read {args.weights}: {error.strerror or error}") from error
     except OnnxFileError as error:
         raise UserError(f"{args.weights} cannot be converted: {error}") from error
     remarks = [f"{converted.tensors} tensors of the file, none left; differs from it by {difference:.1e} on a picture"]

@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--name", help="of the model; default: the folder's")
     add("--task", choices=["det", "cls", "rec"], help="what a .safetensors file without description holds")
     add("--charset", metavar="NAME_OR_FILE", help="characters of a recognizer, where its folder does not say")
+    add("--full-precision", action="store_true", help="weights as they were trained; default: half precision")
+    add("--share", type=Path, metavar="DIR", help="model folder: files that are the same there are not written twice")
     add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
     add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")
 
@@ -54,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             from ppocr_jax.export.model_folder import export_to_folder
 
-            reports = export_to_folder(networks, args.output, name=args.name)
+            reports = export_to_folder(
+                networks, args.output, name=args.name, full_precision=args.full_precision, share=args.share
+            )
     except OSError as error:
         raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
     print(format_reports(reports))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,16 +14,29 @@ from typing import Any
 from ppocr_jax import __version__
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
+from ppocr_jax.export.half import round_kernels
 from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.export.onnx import export_onnx
 from ppocr_jax.export.parity import ParityRow, check_parity, parity_report, parity_shapes
-from ppocr_jax.inference.model_folder import METADATA_FILE, ModelFolder, load_model_folder, write_model_json
+from ppocr_jax.inference.model_folder import (
+    METADATA_FILE,
+    TASKS,
+    ModelFolder,
+    NetworkSpec,
+    load_model_folder,
+    write_model_json,
+)
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.training.network import TrainedNetwork
 
 
 def export_to_folder(
-    networks: Sequence[TrainedNetwork], folder: str | Path, *, name: str | None = None
+    networks: Sequence[TrainedNetwork],
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    full_precision: bool = False,
+    share: str | Path | None = None,
 ) -> dict[str, list[ParityRow]]:
     """Export networks into a model folder, beside those of other tasks that it may hold already.
 
@@ -31,6 +46,10 @@ def export_to_folder(
         networks: at most one of each task.
         folder: the model folder; made where it does not exist.
         name: of the model; default: the name it has, or the folder's.
+        full_precision: write weights as they were trained; else kernels are rounded to half precision, and both files
+            are half as large.
+        share: another model folder, such as a neighbor's; files that are the same there are not written twice, but
+            referred to by relative paths, so that the folder needs that one beside it.
 
     Returns:
         How far each task's file is from its network.
@@ -50,12 +69,40 @@ def export_to_folder(
     reports: dict[str, list[ParityRow]] = {}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         for network in (network.for_reading() for network in networks):
+            if not full_precision:
+                network = replace(network, variables=round_kernels(network.variables))  # noqa: PLW2901
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
+    if share is not None:
+        model = _share_files(model, load_model_folder(share))
     write_model_json(model)
     return reports
+
+
+def _share_files(model: ModelFolder, other: ModelFolder) -> ModelFolder:
+    """Take away networks whose files another folder has too, and refer to those.
+
+    Of two exports of one network the files are the same but for the versions of what exported them.
+    """
+    changes: dict[str, Any] = {}
+    for task in TASKS:
+        ours, theirs = getattr(model, task), getattr(other, task)
+        if ours is None or theirs is None:
+            continue
+        pairs = [(model.path / str(a), other.path / str(b)) for a, b in zip(_files(ours), _files(theirs), strict=True)]
+        if all(a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False) for a, b in pairs):
+            names = [Path(os.path.relpath(b.resolve(), model.path.resolve())).as_posix() for _, b in pairs]
+            for (mine, _), name in zip(pairs, names, strict=True):
+                if Path(name).parent != Path():
+                    mine.unlink()
+            changes[task] = replace(ours, onnx=names[0], safetensors=names[1])
+    return replace(model, **changes)
+
+
+def _files(spec: NetworkSpec) -> tuple[str | None, str | None]:
+    return spec.onnx, spec.safetensors
 
 
 def _model_folder(folder: Path, name: str | None) -> ModelFolder:

@@ -22,16 +22,19 @@ class WeightsError(UserError):
 def save_safetensors(
     path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel"."""
+    """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel".
+
+    Kernels that lose nothing by it, such as those of `export.half.round_kernels`, are stored as float16.
+    """
     from safetensors.numpy import save_file
 
     flat = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep=_SEPARATOR)
-    arrays = {name: np.ascontiguousarray(value) for name, value in flat.items()}
+    arrays = {name: _smallest(np.asarray(value)) for name, value in flat.items()}
     save_file(arrays, str(path), metadata=dict(metadata or {}))
 
 
 def load_safetensors(path: str | Path) -> dict[str, Any]:
-    """Read what `save_safetensors` wrote, as nested dictionaries of NumPy arrays.
+    """Read what `save_safetensors` wrote, as nested dictionaries of float32 NumPy arrays.
 
     Raises:
         WeightsError: no such file, or not a safetensors file.
@@ -45,7 +48,18 @@ def load_safetensors(path: str | Path) -> dict[str, Any]:
         flat = load_file(str(path))
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
-    return traverse_util.unflatten_dict(flat, sep=_SEPARATOR)
+    wide = {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in flat.items()}
+    return traverse_util.unflatten_dict(wide, sep=_SEPARATOR)
+
+
+def _smallest(array: np.ndarray) -> np.ndarray:
+    """Return a float32 kernel as float16 where that holds all its numbers."""
+    if array.dtype == np.float32 and array.ndim > 1:
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if np.array_equal(half, array):
+            return np.ascontiguousarray(half)
+    return np.ascontiguousarray(array)
 
 
 def check_same_structure(variables: Mapping[str, Any], like: Mapping[str, Any], source: str | Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from mmap import ACCESS_READ, mmap
@@ -258,6 +258,18 @@ class Graph:
         self._tensors[name] = np.array(array, order="C")
         return name
 
+    def spell_out(self, value: str, half: np.ndarray, scale: np.ndarray | None = None) -> None:
+        """Store a float32 constant as half precision that is widened, and multiplied by a scale where there is one."""
+        del self._tensors[value]
+        source = self.add_constant(f"{value}/half", half)
+        wide = value if scale is None else self.new_name(f"{value}/wide")
+        nodes = [make_node("Cast", [source], wide, to=FLOAT)]
+        if scale is not None:
+            nodes.append(make_node("Mul", [wide, self.add_constant(f"{value}/scale", scale)], value))
+        self.nodes = [*nodes, *self.nodes]
+        for node in nodes:
+            self._note(node)
+
     def new_name(self, base: str) -> str:
         """Return a name that no value has had, nor was given before."""
         name = next(name for number in count() if (name := f"{base}/{number}") not in self._names)
@@ -352,6 +364,34 @@ def make_node(op_type: str, inputs: Iterable[str], output: str, **attributes: fl
         given = value.encode() if isinstance(value, str) else value
         node.attribute.append(message("Attribute")(name=name, type=kind, **{place: given}))
     return node
+
+
+def new_model(
+    nodes: Iterable[Node],
+    constants: Mapping[str, np.ndarray],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    *,
+    opset: int,
+) -> bytes:
+    """Return an ONNX file of a network of pictures: inputs (N, 3, H, W), outputs of any shape, all float32."""
+    model = message("Model")(ir_version=8)
+    model.opset_import.add(version=opset)
+    model.graph.name = "network"
+    for name in inputs:
+        tensor = model.graph.input.add(name=name).type.tensor_type
+        tensor.elem_type = FLOAT
+        for size in ("batch", 3, "height", "width"):
+            tensor.shape.dim.add(**({"dim_value": size} if isinstance(size, int) else {"dim_param": size}))
+    for name in outputs:
+        model.graph.output.add(name=name).type.tensor_type.elem_type = FLOAT
+    model.graph.node.extend(nodes)
+    for name, array in constants.items():
+        data = np.ascontiguousarray(array).tobytes()
+        model.graph.initializer.add(
+            data_type=TENSOR_TYPES[array.dtype.name], dims=array.shape, name=name, raw_data=data
+        )
+    return model.SerializeToString()
 
 
 def attributes(node: Node) -> dict[str, Any]:

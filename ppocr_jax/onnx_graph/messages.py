@@ -17,10 +17,16 @@ TAKEN = 1000
 _PACKAGE = "ppocr_jax.onnx_subset"
 # message -> field -> (number, kind); a kind in brackets repeats, one that names a message contains it
 _MESSAGES = {
-    "Model": {"graph": (7, "Graph"), "opset_import": (8, "[Opset]"), "metadata_props": (14, "[Entry]")},
+    "Model": {
+        "ir_version": (1, "int64"),
+        "graph": (7, "Graph"),
+        "opset_import": (8, "[Opset]"),
+        "metadata_props": (14, "[Entry]"),
+    },
     "Opset": {"domain": (1, "string"), "version": (2, "int64")},
     "Graph": {
         "node": (1, "[Node]"),
+        "name": (2, "string"),
         "initializer": (5, "[Tensor]"),
         "input": (11, "[Value]"),
         "output": (12, "[Value]"),
@@ -57,7 +63,7 @@ _MESSAGES = {
     },
     "Value": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},
-    "TensorType": {"shape": (2, "Shape")},
+    "TensorType": {"elem_type": (1, "int32"), "shape": (2, "Shape")},
     "Shape": {"dim": (1, "[Dim]")},
     "Dim": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
     "Entry": {"key": (1, "string"), "value": (2, "string")},
