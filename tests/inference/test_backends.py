@@ -8,7 +8,7 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference import jax_backend
-from ppocr_jax.inference.backends import OnnxBackend, line_height, make_backend
+from ppocr_jax.inference.backends import OnnxBackend, as_probabilities, line_height, make_backend
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.model_folder import ModelError, RecognizerSpec, builtin_models, load_model_folder
 from ppocr_jax.inference.recognize import TextRecognizer
@@ -34,6 +34,40 @@ def test_recognizer_and_classifier_files(stripes_model, images):
     assert recognizer.header.metadata["task"] == "rec"
     directions = OnnxBackend(stripes_model / "cls.onnx", threads=1)(images)
     assert directions.shape == (2, 2)
+
+
+def test_half_precision_files_take_and_give_single_precision(tmp_path, images):
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT16
+    values = [
+        helper.make_tensor_value_info("images", kind, ["N", 3, "H", "W"]),
+        helper.make_tensor_value_info("output", kind, ["N", "H", "W"]),
+    ]
+    node = helper.make_node("ReduceMax", ["images", "axes"], ["output"], keepdims=0)
+    axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
+    model = helper.make_model(helper.make_graph([node], "half", values[:1], values[1:], [axes]), ir_version=9)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", 18))
+    onnx.save(model, tmp_path / "half.onnx")
+    output = OnnxBackend(tmp_path / "half.onnx", threads=1)(images)
+    assert output.dtype == np.float32
+    np.testing.assert_allclose(output, images.max(axis=3), atol=4e-3)
+
+
+def test_logits_become_probabilities_and_probabilities_stay(images):
+    logits = images.reshape(2, -1, 3)
+    probabilities = as_probabilities(logits)
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
+    assert (probabilities.argmax(axis=-1) == logits.argmax(axis=-1)).all()
+    assert as_probabilities(probabilities) is probabilities
+    assert as_probabilities(np.zeros((0, 5, 3), np.float32)).shape == (0, 5, 3)
+
+
+def test_a_relative_folder_is_found_after_a_change_of_the_working_folder(stripes_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(stripes_model.parent)
+    backend = make_backend(load_model_folder(stripes_model.name), "det", threads=1)
+    monkeypatch.chdir(tmp_path)
+    assert backend(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 32, 32)
 
 
 def test_sizes_may_change_from_call_to_call_and_from_thread_to_thread(stripes_model, images):

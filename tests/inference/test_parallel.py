@@ -19,19 +19,32 @@ def test_two_at_a_time():
     parallel_map(lambda _: both.wait(), range(2), workers=2)
 
 
-@pytest.mark.parametrize("wrong", [0, 7, 19])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_reaches_the_caller_and_stops_the_rest(workers: int, wrong: int):
-    done = []
+def test_an_error_reaches_the_caller(workers: int):
+    def work(n: int) -> None:
+        if n == 7:
+            raise ValueError(f"no {n}")
+
+    with pytest.raises(ValueError, match=r"no 7$"):
+        parallel_map(work, range(20), workers=workers)
+
+
+def test_after_an_error_nothing_more_is_begun():
+    """One worker fails while the other is in the middle of its piece; that one must not take another."""
+    begun, other_is_busy, failed = [], threading.Event(), threading.Event()
 
     def work(n: int) -> None:
-        if n == wrong:
-            raise ValueError(f"no {n}")
-        done.append(n)
+        begun.append(n)
+        if n == 0:
+            assert other_is_busy.wait(20)
+            threading.Timer(0.2, failed.set).start()  # time for the caller to stop the rest
+            raise ValueError("no 0")
+        other_is_busy.set()
+        assert failed.wait(20)
 
-    with pytest.raises(ValueError, match=f"no {wrong}$"):
-        parallel_map(work, range(20), workers=workers)
-    assert len(done) <= 19
+    with pytest.raises(ValueError, match="no 0"):
+        parallel_map(work, range(200), workers=2)
+    assert sorted(begun) == [0, 1]
 
 
 def test_many_callers_inside_many_callers_come_to_an_end():
