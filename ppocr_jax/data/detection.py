@@ -10,6 +10,7 @@ robustness and a short one does not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,8 @@ from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
 if TYPE_CHECKING:
     from ppocr_jax.synth.page import PageGenerator
+
+logger = logging.getLogger("ppocr_jax")
 
 # Pictures looked at for one that can give regions to CopyPaste.
 _DONOR_TRIES = 8
@@ -69,14 +72,18 @@ class DetectionSource:
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
-    """Return the labeled pictures of a file.
+    """Return the labeled pictures of a file; those that are not there are left out with a warning.
 
     Raises:
         LabelError: a bad entry, when `strict`; labels without regions.
         OSError: the file cannot be read.
     """
-    records = _detection_labels(source, strict=strict).records
-    return [record for record in records if isinstance(record, DetectionRecord)]
+    records = [r for r in _detection_labels(source, strict=strict).records if isinstance(r, DetectionRecord)]
+    missing = [record.image_path for record in records if not has_picture(record.image_path)]
+    if missing:
+        logger.warning("%s: %d of %d pictures missing, e.g. %s", source.path, len(missing), len(records), missing[0])
+    gone = set(missing)
+    return [record for record in records if record.image_path not in gone]
 
 
 def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.config import LabelSource
-from ppocr_jax.data.detection import DetectionBatches, DetectionSource, merge_words_into_lines
+from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records, merge_words_into_lines
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
 from ppocr_jax.data.pictures import ImageCache
 from ppocr_jax.images import ImageError
@@ -202,6 +202,9 @@ def test_missing_and_broken_pictures_are_skipped_and_counted(
     (use,) = made.uses()
     assert (use.used, use.total) == (4, 6)
     assert use.left_out == {"in entries that cannot be used": 1, "missing": 1}
+    scored = detection_records(LabelSource(str(tmp_path / "label.txt")), strict=False)
+    assert len(scored) == 4
+    assert "1 of 5 pictures missing" in caplog.text
     caplog.clear()
     for step in range(6):
         assert (made(step)["images"] != 0).any(axis=(1, 2, 3)).all()
