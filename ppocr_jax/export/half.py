@@ -48,7 +48,7 @@ def store_half(graph: Graph, variables: Mapping[str, Any]) -> None:
         if path[-1] == "kernel" and np.array_equal(np.asarray(array, np.float16), array):
             for kernel in _as_convolution(np.asarray(array)):
                 kernels.setdefault(kernel.shape, []).append(kernel)
-    for name in {name for node in graph.nodes for name in node.input}:
+    for name in dict.fromkeys(name for node in graph.nodes for name in node.input):  # in order: the same file each time
         weights = graph.constant(name)
         if weights is None or weights.size < _LEAST:
             continue

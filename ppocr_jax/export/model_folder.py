@@ -22,7 +22,6 @@ from ppocr_jax.inference.model_folder import (
     METADATA_FILE,
     TASKS,
     ModelFolder,
-    NetworkSpec,
     load_model_folder,
     write_model_json,
 )
@@ -82,27 +81,25 @@ def export_to_folder(
 
 
 def _share_files(model: ModelFolder, other: ModelFolder) -> ModelFolder:
-    """Take away networks whose files another folder has too, and refer to those.
+    """Take away networks whose weights another folder has too, and refer to its files.
 
-    Of two exports of one network the files are the same but for the versions of what exported them.
+    The safetensors file decides: it holds the weights and all that belongs to them, and the ONNX file is made of it.
     """
     changes: dict[str, Any] = {}
     for task in TASKS:
-        ours, theirs = getattr(model, task), getattr(other, task)
-        if ours is None or theirs is None:
+        specs = getattr(model, task), getattr(other, task)
+        if any(spec is None or spec.onnx is None or spec.safetensors is None for spec in specs):
             continue
-        pairs = [(model.path / str(a), other.path / str(b)) for a, b in zip(_files(ours), _files(theirs), strict=True)]
-        if all(a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False) for a, b in pairs):
-            names = [Path(os.path.relpath(b.resolve(), model.path.resolve())).as_posix() for _, b in pairs]
-            for (mine, _), name in zip(pairs, names, strict=True):
-                if Path(name).parent != Path():
-                    mine.unlink()
-            changes[task] = replace(ours, onnx=names[0], safetensors=names[1])
+        if not filecmp.cmp(model.file(task, "safetensors"), other.file(task, "safetensors"), shallow=False):
+            continue
+        names = {}
+        for kind in ("onnx", "safetensors"):
+            own, shared = model.file(task, kind).resolve(), other.file(task, kind).resolve()
+            if own != shared:
+                own.unlink()
+            names[kind] = Path(os.path.relpath(shared, model.path.resolve())).as_posix()
+        changes[task] = replace(specs[0], **names)
     return replace(model, **changes)
-
-
-def _files(spec: NetworkSpec) -> tuple[str | None, str | None]:
-    return spec.onnx, spec.safetensors
 
 
 def _model_folder(folder: Path, name: str | None) -> ModelFolder:

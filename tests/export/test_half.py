@@ -107,7 +107,7 @@ def test_a_network_that_a_neighbor_holds_is_referred_to(tmp_path):
 
     copytree(BUILTIN_FOLDER / "en", tmp_path / "en")
     copytree(BUILTIN_FOLDER / "en", tmp_path / "other")
-    (tmp_path / "other" / "rec.onnx").write_bytes(b"another one")
+    (tmp_path / "other" / "rec.safetensors").write_bytes(b"another one")
     other = _share_files(load_model_folder(tmp_path / "other"), load_model_folder(tmp_path / "en"))
     write_model_json(replace(other, name="other"))
     read = load_model_folder(tmp_path / "other")
@@ -115,6 +115,7 @@ def test_a_network_that_a_neighbor_holds_is_referred_to(tmp_path):
     assert read.rec.onnx == "rec.onnx"
     assert not (tmp_path / "other" / "det.onnx").exists()
     assert read.file("det", "onnx").is_file()
+    assert _share_files(read, load_model_folder(tmp_path / "en")).det == read.det  # once more: nothing is taken away
     own = load_model_folder(tmp_path / "en")
     assert _share_files(own, own) == own
     assert own.file("det", "onnx").is_file()
