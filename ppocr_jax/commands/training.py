@@ -1,4 +1,4 @@
-"""`ppocr-jax train-det`, `train-rec`, `train-cls`: train a network as a configuration and flags say."""
+"""`ppocr-jax train-det`, `train-rec`, `train-cls`, `train-image`: train as a configuration and flags say."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig
+from ppocr_jax.config import ClsConfig, DetConfig, ImageConfig, RecConfig
 from ppocr_jax.config_io import parse_command_line, presets
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.platform import restart_with_huge_pages
 
-_SCHEMAS = {"train-det": DetConfig, "train-rec": RecConfig, "train-cls": ClsConfig}
-_WHAT = {"train-det": "a text detector", "train-rec": "a text recognizer", "train-cls": "the direction classifier"}
+_SCHEMAS = {"train-det": DetConfig, "train-rec": RecConfig, "train-cls": ClsConfig, "train-image": ImageConfig}
+_WHAT = {
+    "train-det": "a text detector",
+    "train-rec": "a text recognizer",
+    "train-cls": "the direction classifier",
+    "train-image": "an image classifier on folders of classes",
+}
 _NEEDED = (
     "jax",
     "flax",

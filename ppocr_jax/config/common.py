@@ -195,7 +195,7 @@ class TaskConfig:
     """What the configurations of all tasks have alike.
 
     Attributes:
-        task: "det", "rec" or "cls", the key of `training.tasks.TASKS`; saved with a run, and may stand in a file.
+        task: "det", "rec", "cls" or "image", the key of `training.tasks.TASKS`; saved with a run, may stand in a file.
         name: name of the experiment and of the model it makes.
         model: the network: `name`, an entry of `ppocr_jax.models.MODELS`, and its options.
         optimizer, train: how it learns.

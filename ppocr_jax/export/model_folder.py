@@ -59,6 +59,9 @@ def export_to_folder(
         OSError: the folder cannot be written.
     """
     tasks = [network.task for network in networks]
+    for task in tasks:
+        if task not in TASKS:
+            raise UserError(f"a model folder holds no {task!r} network: it reads no text, others start from it")
     twice = {task for task in tasks if tasks.count(task) > 1}
     if twice:
         raise UserError(f"two networks for the same task: {', '.join(sorted(twice))}")

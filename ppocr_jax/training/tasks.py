@@ -1,4 +1,4 @@
-"""The three tasks, as a table: all that differs between a detector, a recognizer and a direction classifier."""
+"""The tasks, as a table: all that differs between detectors, recognizers, direction and image classifiers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ppocr_jax.config import ClsConfig, DetConfig, RecConfig, TaskConfig
+from ppocr_jax.config import ClsConfig, DetConfig, ImageConfig, RecConfig, TaskConfig
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
-from ppocr_jax.training import detection, direction, recognition
+from ppocr_jax.training import detection, direction, image, recognition
 from ppocr_jax.training.material import Evaluate, Pictures
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Objective
@@ -87,6 +87,16 @@ TASKS: dict[str, TaskKind] = {
         objective=direction.objective,
         evaluation=direction.evaluation,
         metrics=("accuracy", "accuracy_0", "accuracy_180"),
+    ),
+    "image": TaskKind(
+        config=ImageConfig,
+        spec=image.ImageSpec,
+        model_options=image.model_options,
+        network_spec=image.network_spec,
+        batches=image.batches,
+        objective=image.objective,
+        evaluation=image.evaluation,
+        metrics=("accuracy", "top_5"),
     ),
 }
 

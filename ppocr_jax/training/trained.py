@@ -35,6 +35,7 @@ from ppocr_jax.training.tasks import TASKS, kind_of
 
 _logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
+IMAGE = "image"
 _LISTED = 8
 
 Flat = dict[str, np.ndarray]
@@ -219,11 +220,22 @@ def initial_variables(
     ]
     each = [random(key) for key in keys]
     if config.init is not None:
-        source = load_trained(config.init, task=spec.task)
+        source = load_start(config.init, spec.task)
         each[0] = transfer(source.variables, each[0], config.init, source.charset, charset)
         backbone = {name: {"backbone": tree["backbone"]} for name, tree in source.variables.items()}
         each[1:] = [transfer(backbone, peer, config.init, None, None, quiet=True) for peer in each[1:]]
     return each[0] if students == 1 else stack(each)
+
+
+def load_start(path: str, task: str) -> TrainedNetwork:
+    """Return a network that one of `task` starts from: of the same task, or the backbone of an image classifier."""
+    folder = Path(path)
+    config = (folder if folder.is_dir() else folder.parent) / _CONFIG_FILE
+    if task == IMAGE or not config.is_file() or _read_config(config).task != IMAGE:
+        return load_trained(path, task=task)
+    network = load_trained(path, task=IMAGE)
+    backbone = {name: {"backbone": tree["backbone"]} for name, tree in network.variables.items()}
+    return replace(network, variables=backbone)
 
 
 def transfer(

@@ -26,6 +26,7 @@ TINY = {
     "det": ["--data.crop-size", "64", "--train.batch-size", "2"],
     "rec": ["--data.widths", "64", "--train.batch-size", "8"],
     "cls": ["--data.val-synthetic", "4", "--train.batch-size", "8"],
+    "image": ["--data.size", "32", "--model.num-classes", "2", "--train.batch-size", "4"],
 }
 _HEAD_FEATURES = 96  # of the recognizer's first dense layer
 
@@ -63,6 +64,11 @@ def provide(task: str, name: str, drawn: Path) -> None:
     """Put drawn data where a configuration looks for its own, relative to the working folder."""
     config = load_config(TASKS[task].config, config_path(task, name))
     data = config.data
+    if task == "image":
+        for folder in (Path(data.train_folder), Path(data.val_folder)):
+            _copy(drawn / "det", folder / "pages")
+            _copy(drawn / "rec", folder / "lines")
+        return
     for source in (*data.train_labels, *data.val_labels):
         lines = "rec" in Path(source.path).parts or source.path.endswith("rec_label.txt")
         _copy(drawn / ("rec/rec_label.txt" if lines else "det/label.txt"), Path(source.path))

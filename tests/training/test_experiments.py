@@ -62,6 +62,8 @@ def test_a_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path,
     steps = [record["step"] for record in log(run) if record["kind"] == "train"]
     assert steps == [1, 2]
     assert all(np.isfinite(value) for record in log(run) for key, value in record.items() if key != "kind")
+    if task == "image":  # no part of a model folder
+        return
     assert main(["export", str(run), "--output", "model"]) == 0
     picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
     reader = OCR("model")
