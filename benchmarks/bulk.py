@@ -1,6 +1,6 @@
 """`ppocr-jax bulk` beside the plain loop: pictures/s, and CPU seconds that a page costs, all processes together.
 
-    python benchmarks/bulk.py [--pages 40] [--picture examples/sign.jpg] [--engines local ray]
+    python benchmarks/bulk.py [--pages 40] [--rounds 2] [--picture examples/sign.jpg] [--engines local ray]
 
 Each contender reads copies of one picture in processes of its own, once a few and once all of them: what starting costs
 is the difference that is left. CPU seconds are what counts on a machine that does other things at the same time.
@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-FEW = 4
+FEW = 2
 LOOP = """
 import sys
 from ppocr_jax import OCR
@@ -60,6 +60,9 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=40)
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="of all contenders by turns, so that all are disturbed alike"
+    )
     parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "sign.jpg")
     parser.add_argument("--engines", nargs="+", default=["local", "ray"])
     args = parser.parse_args()
@@ -73,23 +76,27 @@ def main() -> None:
             for number in range(count):
                 (folders[count] / f"{number}.jpg").write_bytes(args.picture.read_bytes() + bytes(number))
 
-        def contender(name: str, count: int) -> list[str]:
+        def contender(name: str, count: int, turn: int) -> list[str]:
             if name == "loop":
                 return [sys.executable, "-c", LOOP, *map(str, sorted(folders[count].iterdir()))]
             engine, workers = name.split()
-            output = Path(scratch) / f"{engine}{workers}-{count}"
+            output = Path(scratch) / f"{engine}{workers}-{count}-{turn}"
             bulk = [sys.executable, "-m", "ppocr_jax", "bulk", str(folders[count]), "--output", str(output)]
             return [*bulk, "--engine", engine, "--num-cpus", workers]
 
         names = ["loop", *(f"{engine} {workers}" for engine in args.engines for workers in (1, 2))]
+        sums = {(name, count): [0.0, 0.0] for name in names for count in folders}
+        for turn in range(args.rounds):
+            for (name, count), total in sums.items():
+                for place, value in enumerate(measured(contender(name, count, turn))):
+                    total[place] += value / args.rounds
         print("| | start, s | pictures/s | CPU s/picture | CPU beside the loop |\n|---|---:|---:|---:|---:|")
-        base = 0.0
+        few, every = folders
         for name in names:
-            few, every = (measured(contender(name, count)) for count in folders)
-            wall, cpu = ((every[i] - few[i]) / args.pages for i in (0, 1))
-            base = base or cpu
-            start = few[0] - FEW * wall
-            print(f"| {name} | {start:.1f} | {1 / wall:.2f} | {cpu:.3f} | {cpu / base:.2f}x |", flush=True)
+            wall, cpu = ((sums[name, every][i] - sums[name, few][i]) / args.pages for i in (0, 1))
+            loop_cpu = (sums["loop", every][1] - sums["loop", few][1]) / args.pages
+            start = sums[name, few][0] - FEW * wall
+            print(f"| {name} | {start:.1f} | {1 / wall:.2f} | {cpu:.3f} | {cpu / loop_cpu:.2f}x |")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/load.py [--seconds 60] [--clients 1 8 64] [--requests 5000] [--picture examples/receipt.jpg]
 
 Load: clients that send one picture after the other on connections that stay open; throughput is compared with
-`OCR.read_many` on the same pictures, as many at a time, measured before and after. Faults: slow clients, uploads that
+`OCR.read_many` on the same pictures, as many at a time, by turns. Faults: slow clients, uploads that
 are broken off, bad inputs, a worker that is killed; after each the server must still answer, and rightly. Memory:
 resident megabytes while many small pictures are read.
 """
@@ -34,6 +34,7 @@ from PIL import Image
 from ppocr_jax import OCR
 
 ROOT = Path(__file__).resolve().parents[1]
+SLICES = 6
 SLOW_BYTES, SLOW_PAUSE = 256, 0.05  # what a slow client sends at a time, and how long it rests then
 
 
@@ -83,42 +84,65 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: 
     return int(answer.split(b" ", 2)[1]), await reader.readexactly(int(length[1]) if length else 0)
 
 
-async def load(host: str, port: int, data: bytes, clients: int, seconds: float, expected: bytes) -> dict[str, float]:
-    """Clients that ask as fast as they are answered: pages/s, milliseconds, errors."""
+async def load(
+    host: str, port: int, data: bytes, clients: int, seconds: float, expected: bytes
+) -> tuple[list[float], int, float]:
+    """Clients that ask as fast as they are answered: seconds of each request, errors, and how long it took."""
     times: list[float] = []
     errors = 0
-    end = time.perf_counter() + seconds
+    begun = time.perf_counter()
 
     async def client() -> None:
         nonlocal errors
         reader, writer = await asyncio.open_connection(host, port)
-        while (begun := time.perf_counter()) < end:
+        while (asked := time.perf_counter()) < begun + seconds:
             status, body = await ask(reader, writer, data)
             if status != 200 or body != expected:
                 errors += 1
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - asked)
         writer.close()
 
-    begun = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
-    times.sort()
-    return {
-        "pages/s": len(times) / (time.perf_counter() - begun),
-        "p50 ms": 1000 * times[len(times) // 2],
-        "p99 ms": 1000 * times[min(len(times) - 1, len(times) * 99 // 100)],
-        "requests": len(times),
-        "errors": errors,
-    }
+    return times, errors, time.perf_counter() - begun
 
 
-def bare(ocr: OCR, data: bytes, seconds: float, threads: int) -> float:
-    """Pages/s of the library's own batch loop."""
+def bare(ocr: OCR, data: bytes, seconds: float, threads: int) -> tuple[int, float]:
+    """The library's own batch loop: pages, and how long they took."""
     begun, count = time.perf_counter(), 0
     for _ in ocr.read_many(itertools.repeat(data), workers=threads):
         count += 1
         if time.perf_counter() - begun >= seconds:
             break
-    return count / (time.perf_counter() - begun)
+    return count, time.perf_counter() - begun
+
+
+def compare(
+    address: tuple[str, int],
+    process: psutil.Process,
+    ocr: OCR,
+    data: bytes,
+    clients: int,
+    seconds: float,
+    expected: bytes,
+) -> str:
+    """A row: the server and the library by turns, `SLICES` of each, so that other work disturbs both alike."""
+    threads = len(os.sched_getaffinity(0))
+    served, lasted, errors, pages, library_lasted, cpu, library_cpu = [], 0.0, 0, 0, 0.0, 0.0, 0.0
+    for _ in range(SLICES):
+        before = time.process_time()
+        count, taken = bare(ocr, data, seconds / SLICES, threads)
+        library_cpu += time.process_time() - before
+        pages, library_lasted = pages + count, library_lasted + taken
+        before = sum(process.cpu_times()[:2])
+        times, wrong, taken = asyncio.run(load(*address, data, clients, seconds / SLICES, expected))
+        cpu += sum(process.cpu_times()[:2]) - before
+        served, errors, lasted = [*served, *times], errors + wrong, lasted + taken
+    served.sort()
+    ratio = len(served) / lasted / (pages / library_lasted)
+    cpu_ratio = cpu / len(served) / (library_cpu / pages)
+    p50, p99 = (1000 * served[min(len(served) - 1, len(served) * share // 100)] for share in (50, 99))
+    row = f"| {clients} | {len(served) / lasted:.2f} | {ratio:.2f} | {cpu_ratio:.2f} | {p50:.0f} | {p99:.0f} "
+    return f"{row}| {len(served)} | {errors} |"
 
 
 async def slow_clients(host: str, port: int, data: bytes, count: int, seconds: float) -> None:
@@ -252,19 +276,11 @@ def main() -> None:
     ocr = OCR("en").warm_up()
     expected = (ocr.single_threaded()(data).text + "\n").encode()
     print(f"{args.picture.name}, {threads} cores, load {psutil.getloadavg()[0]:.1f} from others\n")
-    print(
-        "| | pages/s | beside the library | p50 ms | p99 ms | requests | errors |\n|---|---:|---:|---:|---:|---:|---:|"
-    )
+    print("| clients | pages/s | beside the library | its CPU time | p50 ms | p99 ms | requests | errors |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
     with server() as (host, port, process):
         for clients in args.clients:
-            before = bare(ocr, data, args.seconds / 2, threads)
-            found = asyncio.run(load(host, port, data, clients, args.seconds, expected))
-            library = (before + bare(ocr, data, args.seconds / 2, threads)) / 2
-            print(
-                f"| {clients} clients | {found['pages/s']:.2f} | {found['pages/s'] / library:.2f} "
-                f"| {found['p50 ms']:.0f} | {found['p99 ms']:.0f} | {found['requests']} | {found['errors']} |",
-                flush=True,
-            )
+            print(compare((host, port), process, ocr, data, clients, args.seconds, expected), flush=True)
         print("\n| fault | |\n|---|---|")
         asyncio.run(faults(host, port, data, expected, args.bad))
         with server("--workers", "2", "--threads", "1") as (other, other_port, other_process):
