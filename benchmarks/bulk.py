@@ -32,20 +32,22 @@ for path in sys.argv[1:]:
 def measured(command: Sequence[str]) -> tuple[float, float]:
     """Wall and CPU seconds of a command and of all processes that it starts, daemons too."""
     begun, spent = time.perf_counter(), {}
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    known = {process.pid: psutil.Process(process.pid)}
-    while process.poll() is None:
-        for child in [child for parent in list(known.values()) for child in _children(parent)]:
-            known.setdefault(child.pid, child)
-        for pid, one in known.items():
-            try:
-                times = one.cpu_times()
-                spent[pid] = times.user + times.system
-            except psutil.Error:
-                continue
-        time.sleep(0.1)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:8])} failed with {process.returncode}")
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+        known = {process.pid: psutil.Process(process.pid)}
+        while process.poll() is None:
+            for child in [child for parent in list(known.values()) for child in _children(parent)]:
+                known.setdefault(child.pid, child)
+            for pid, one in known.items():
+                try:
+                    times = one.cpu_times()
+                    spent[pid] = times.user + times.system
+                except psutil.Error:
+                    continue
+            time.sleep(0.2)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command[:8])} failed with {process.returncode}:\n{said.read()[-3000:]}")
     return time.perf_counter() - begun, sum(spent.values())
 
 
