@@ -37,7 +37,7 @@ OnError: TypeAlias = Literal["raise", "page"]
 Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"
 
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
-_BLANK = (64, 256, 3)
+_SHEET = (64, 256, 3)
 
 
 @dataclass(frozen=True)
@@ -295,13 +295,14 @@ class OCR:
         Raises:
             ModelError: a file of the model cannot be loaded.
         """
-        blank = np.full(_BLANK, 255, np.uint8)
+        sheet = np.full(_SHEET, 255, np.uint8)
+        sheet[24:40, 32:224] = 0  # a bar, as nothing looks at blank paper
         if self.stages.detector:
-            self.probability_map(blank)
+            self.probability_map(sheet)
         if self.stages.recognizer:
-            self.recognize([blank])
+            self.recognize([sheet])
         if self.stages.classifier:
-            self.classify([blank])
+            self.classify([sheet])
         return self
 
     def detect(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> list[TextBox]:

@@ -273,7 +273,7 @@ def test_networks_of_lines_load_beside_the_detector(stripes_model, tmp_path):
     ocr = OCR(stripes_model, threads=2)
     detector, recognizer, classifier = ocr.stages.detector, ocr.stages.recognizer, ocr.stages.classifier
     assert not any(stage.backend.loaded for stage in (detector, recognizer, classifier))
-    ocr(np.full((64, 64, 3), 255, np.uint8))
+    ocr(np.random.default_rng(0).integers(0, 30, (64, 64, 3), np.uint8))  # too dark to be text, but not blank
     assert detector.backend.loaded
     deadline = time.monotonic() + 20
     while not (recognizer.backend.loaded and classifier.backend.loaded):  # nothing was there to be read
@@ -281,6 +281,11 @@ def test_networks_of_lines_load_beside_the_detector(stripes_model, tmp_path):
         time.sleep(0.01)
     assert ocr.single_threaded() is ocr.single_threaded()
     assert ocr.single_threaded().stages.recognizer.backend is recognizer.backend
+
+
+def test_a_warm_model_has_its_networks_loaded(stripes_model):
+    stages = OCR(stripes_model, threads=1).warm_up().stages
+    assert all(stage.backend.loaded for stage in (stages.detector, stages.recognizer, stages.classifier))
 
 
 def test_a_network_that_cannot_be_loaded_is_named_when_it_is_needed(stripes_model, tmp_path):
