@@ -25,9 +25,9 @@ PARITY_SHAPES: dict[str, tuple[Shape, ...]] = {
 
 
 def parity_shapes(spec: NetworkSpec) -> tuple[Shape, ...]:
-    """Return the shapes of `PARITY_SHAPES` at the height that a network of lines reads."""
-    height = getattr(spec, "height", None)
-    return tuple((batch, height or rows, width, 3) for batch, rows, width, _ in PARITY_SHAPES[spec.task])
+    """Return the shapes of `PARITY_SHAPES`, with the height or size that a network reads where it reads no other."""
+    height, width = getattr(spec, "height", None), getattr(spec, "width", None)
+    return tuple((batch, height or rows, width or columns, 3) for batch, rows, columns, _ in PARITY_SHAPES[spec.task])
 
 
 class ParityError(UserError):

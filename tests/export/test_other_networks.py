@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ppocr_jax.charset import english_charset
-from ppocr_jax.inference.model_folder import DetectorSpec, RecognizerSpec
+from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from tests.export.conftest import random_variables
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")
@@ -19,6 +19,10 @@ SPECS = {
     "svtr_lcnet": RecognizerSpec(
         network="svtr_lcnet", options={"num_classes": 101, "scale": 0.25, "guided": True, "guide_width": 8}, height=48
     ),
+    **{
+        name: ClassifierSpec(network=name, options={"num_classes": 10, "scale": 0.25}, height=64, width=64)
+        for name in ("pp_lcnet", "mobilenet_v2", "ghostnet")
+    },
 }
 
 
