@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from ppocr_jax.config import TrainConfig
 from ppocr_jax.errors import UserError
@@ -87,7 +88,7 @@ def train(
         _stop_signals() as stopping,
         prefetched(batches, step, config.steps, workers=config.workers) as prepared,
     ):
-        while step < config.steps and not stopping.is_set():
+        while step < config.steps and not stopping.after(step):
             batch = place(next(prepared))
             shape = tuple(batch["images"].shape) if "images" in batch else ()
             began, is_new = time.perf_counter(), shape not in shapes
@@ -212,12 +213,24 @@ class _Stopping(threading.Event):
 
     number = 0
 
+    def after(self, step: int) -> bool:
+        """Whether to stop after `step`. Processes that train together all do, and after the same one.
+
+        Each of them waits for the others in every step, so none may stop by itself: JAX hands the signal that one of
+        them got to all, and agrees with them on a step.
+        """
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            self.number = signal.SIGTERM
+            self.set()
+        return self.is_set()
+
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stopping]:
     """An event that the first SIGTERM or Ctrl-C sets, in place of ending the process; the second one ends it at once.
 
-    Only the main thread can catch signals; elsewhere the event is never set.
+    Only the main thread can catch signals; elsewhere the event is never set. Of processes that train together JAX
+    catches SIGTERM itself, see `_Stopping.after`, and Ctrl-C ends the one that gets it.
     """
     stopping = _Stopping()
     before: dict[signal.Signals, Any] = {}
@@ -233,7 +246,7 @@ def _stop_signals() -> Iterator[_Stopping]:
         stopping.set()
         _logger.warning("told to stop: finishing this step and saving it; once more ends at once")
 
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stopping
