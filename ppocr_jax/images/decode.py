@@ -266,7 +266,7 @@ def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile
             check_size(image.width, image.height, name, max_pixels)
             return image
     if is_pdf(data):
-        raise ImageError(f"{name} is a PDF document, not a picture; ppocr_jax.images.read_pages gives its pages")
+        raise ImageError(f"{name} is a PDF document, not a picture: OCR.read reads its pages")
     raise UnknownFormatError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ppocr_jax.charset import BUILTIN_CHARSETS, Charset, fit_dictionary, load_charset, read_dictionary
 from ppocr_jax.inference.backends import OnnxBackend, line_height
+from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.model_folder import (
     FOREIGN_RECOGNIZER,
     SPECS,
@@ -23,6 +24,7 @@ from ppocr_jax.inference.model_folder import (
     RecognizerSpec,
     parse_spec,
 )
+from ppocr_jax.inference.released import detector_thresholds
 
 _logger = logging.getLogger(__name__)
 _OWN = "ppocr_jax_version"
@@ -44,8 +46,8 @@ def with_onnx_files(
     """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
-    PP-OCR's normalization and thresholds; input sizes are read from the file. The base's direction classifier, trained
-    on other writing, is not used with another detector or recognizer.
+    PP-OCR's normalization and thresholds (a released file's own, whatever its name); input sizes are read from the
+    file. The base's direction classifier, trained on other writing, is not used with another detector or recognizer.
 
     Args:
         base: what is not replaced.
@@ -117,7 +119,9 @@ def _detector(backend: OnnxBackend) -> NetworkSpec:
     _check_rank(backend, "detector", (3, 4))
     height, width = _fixed(backend)
     size = None if height is None or width is None else (height, width)
-    return _own(backend, "det") or DetectorSpec(onnx=str(backend.path), size=size)
+    return _own(backend, "det") or DetectorSpec(
+        onnx=str(backend.path), size=size, postprocess=DBOptions(**detector_thresholds(backend.path))
+    )
 
 
 def _classifier(backend: OnnxBackend) -> NetworkSpec:

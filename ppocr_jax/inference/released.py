@@ -141,6 +141,13 @@ def find_file(file: ReleasedFile, release: str) -> Path:
     )
 
 
+def detector_thresholds(path: Path) -> Mapping[str, float]:
+    """Return the thresholds of the release whose detector a file is, whatever its name; none of an unknown file."""
+    digest = _sha256(path, path.stat().st_mtime_ns)
+    releases = (release for release in RELEASES.values() if digest.startswith(release.det.sha256))
+    return next((release.thresholds for release in releases), {})
+
+
 def _candidates(file: ReleasedFile) -> Iterator[Path]:
     try:
         installed = importlib.metadata.distribution(file.package.split("==")[0]).files or []

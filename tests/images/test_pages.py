@@ -291,7 +291,7 @@ class TestPdf:
         assert not wrong
 
     def test_load_image_names_what_reads_it(self):
-        with pytest.raises(ImageError, match=r"is a PDF document, not a picture; ppocr_jax\.images\.read_pages"):
+        with pytest.raises(ImageError, match=r"is a PDF document, not a picture: OCR\.read reads its pages"):
             load_image(pdf(["a"]))
 
     def test_what_was_filled_into_forms_is_drawn(self):

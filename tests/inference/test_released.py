@@ -16,6 +16,7 @@ from ppocr_jax import OCR
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.model_folder import ModelError, load_model_folder
+from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.released import FOLDER_VARIABLE, RELEASES, ReleaseError
 from tests.released import release_or_skip
 
@@ -71,6 +72,12 @@ def test_as_files_they_say_how_they_are_used(name):
     ocr = OCR(det=files["det"], rec=files["rec"], charset=files.get("dictionary"), threads=1)
     assert ocr.stages.recognizer.height == named.rec.height
     assert ocr.stages.recognizer.charset == named.charset
+
+
+def test_a_released_detector_under_another_name_keeps_its_thresholds(tmp_path):
+    det = shutil.copy(release_or_skip("ppocr-v6")["det"], tmp_path / "renamed.onnx")
+    thresholds = with_onnx_files(load_model_folder("en"), det=det)[0].det.postprocess
+    assert (thresholds.threshold, thresholds.box_threshold, thresholds.unclip_ratio) == (0.2, 0.45, 1.4)
 
 
 def test_the_upsampling_of_v2_is_mended_and_this_is_said(caplog, tmp_path):
