@@ -228,18 +228,6 @@ BUILTIN_CHARSETS = {
 }
 
 
-def encode_label(text: str, charset: Charset, max_length: int = 25) -> list[int] | None:
-    """Return the class ids of a training label, or None for one that cannot be trained on.
-
-    Characters outside the set are skipped, and a set without capitals gets the label in lower case. A label is refused
-    if it has more than `max_length` characters, the skipped ones included, or if nothing of it is left (PaddleOCR's
-    rules).
-    """
-    if len(text) > max_length:
-        return None
-    return charset.encode(text.lower() if charset.lowercase_only else text, unknown="skip") or None
-
-
 def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
     """Return a built-in charset by name ("en"), or one read from a file.
 

@@ -28,7 +28,7 @@ _SETTINGS = "bulk.json"
 _DONE, _FAILED = "part-", "failed-"  # what could not be fetched is tried again by the next run
 
 
-class Output:
+class BulkOutput:
     """A folder of parts, on a disk or in an object store. It can be sent to other processes."""
 
     def __init__(self, url: str, file_format: str, *, words: bool) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ppocr_jax import __version__
 from ppocr_jax.bulk.documents import Document, Unreachable, find_documents, open_bytes
-from ppocr_jax.bulk.parts import Output, name_of, row_of
+from ppocr_jax.bulk.parts import BulkOutput, name_of, row_of
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.many import cores, ordered_map
@@ -111,7 +111,7 @@ def run_bulk(
     Raises:
         UserError: an input or the output cannot be had, or the output was made with other settings.
     """
-    parts = Output(output, file_format, words=settings.words)
+    parts = BulkOutput(output, file_format, words=settings.words)
     parts.prepare(settings.noted())
     done, documents, skipped = parts.done(), [], 0
     for document in find_documents(inputs, column=settings.column):
@@ -134,7 +134,7 @@ def run_bulk(
 class ChunkReader:
     """Reads chunks into parts. Sent to a worker, it loads the model there, at the first chunk."""
 
-    def __init__(self, settings: BulkSettings, output: Output) -> None:
+    def __init__(self, settings: BulkSettings, output: BulkOutput) -> None:
         """
         Args:
             settings: how to read.
@@ -241,7 +241,7 @@ def _run_ray(
 class _RayReader:
     """A `ChunkReader` as Ray Data wants it: from a row to a row."""
 
-    def __init__(self, settings: BulkSettings, output: Output) -> None:
+    def __init__(self, settings: BulkSettings, output: BulkOutput) -> None:
         self._read = ChunkReader(settings, output)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

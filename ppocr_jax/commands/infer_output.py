@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
-from ppocr_jax.commands.progress import Progress
+from ppocr_jax.commands.progress import PageCounter
 from ppocr_jax.document import (
     Table,
     format_of,
@@ -72,7 +72,7 @@ class Output:
             UserError: a file cannot be written.
         """
         with ExitStack() as stack:
-            progress = stack.enter_context(Progress(self.args.progress))
+            progress = stack.enter_context(PageCounter(self.args.progress))
             pages = self._watched(results, progress)
             if self.format == "pdf":
                 self._write_pdf(pages)
@@ -84,7 +84,7 @@ class Output:
             write_text([TABLE_SUFFIXES[self.args.tables.suffix.lower()](self._tables)], self.args.tables)
         return int(self._failed)
 
-    def _watched(self, results: Iterator[ReadPage], progress: Progress) -> Iterator[ReadPage]:
+    def _watched(self, results: Iterator[ReadPage], progress: PageCounter) -> Iterator[ReadPage]:
         """Yield the pages, after all that is done with each beside writing it."""
         for number, (read, picture) in enumerate(results, start=1):
             page = read

@@ -23,7 +23,7 @@ def _write(text: str) -> None:
         pass
 
 
-class Progress:
+class PageCounter:
     """A counter of pages on standard error."""
 
     def __init__(self, shown: bool | None) -> None:
@@ -35,7 +35,7 @@ class Progress:
         self._start = time.monotonic()
         self._next, self._count, self._drawn = 0.0, 0, False
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> PageCounter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

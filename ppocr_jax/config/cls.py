@@ -35,7 +35,7 @@ class ClsDataConfig:
 
     Attributes:
         train_labels: real lines; empty with synthetic lines alone.
-        val_labels: real lines for the evaluation.
+        val_labels: real lines for the evaluation, every second one turned; drawn lines where there are none.
         charset: characters of the lines: a built-in set ("en") or a file with one character a line.
         charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
         synthetic: material of synthetic lines.

@@ -6,6 +6,7 @@ returns a new picture and where the centers are in it. Pixel centers have intege
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -267,9 +268,35 @@ RECIPES: Mapping[str, tuple[Event, ...]] = {
 """
 
 
+class BaseLineAugmentation(ABC):
+    """A random change of a line picture, which also says where the characters are after it."""
+
+    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the picture itself where nothing happens."""
+        return self.with_points(rng, image_rgb, np.empty(0))[0]
+
+    @abstractmethod
+    def with_points(
+        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same picture that a call makes, and where the characters are in it.
+
+        Args:
+            rng: source of the choices.
+            image_rgb: (h, w, 3) uint8.
+            centers: (n,) x of each character's center, halfway up the picture, pixels.
+
+        Returns:
+            the picture (h', w', 3) uint8 and the centers (n,) in it, NaN for characters that have left it.
+        """
+
+
 @dataclass(frozen=True)
-class LineAugmentation:
+class LineAugmentation(BaseLineAugmentation):
     """Random changes of a line picture, each with `probability`.
+
+    The size may change: the width by a fifth in "mild", the height by up to 8 rows or a quarter in the others. Centers
+    stay within 0 and w' - 1.
 
     Attributes:
         probability: chance of each change whose recipe gives it none of its own.
@@ -297,26 +324,7 @@ class LineAugmentation:
         """
         return cls(probability, recipe=recipe)
 
-    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the picture itself where nothing happens.
-
-        Its size may differ: the width by a fifth in "mild", the height by up to 8 rows or a quarter in the others.
-        """
-        return self.with_points(rng, image_rgb, np.empty(0))[0]
-
-    def with_points(
-        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same picture that a call makes, and where the characters are in it.
-
-        Args:
-            rng: source of the choices.
-            image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's center, halfway up the picture, pixels.
-
-        Returns:
-            the picture (h', w', 3) uint8 and the centers (n,) in it, within 0 and w' - 1.
-        """
+    def with_points(self, rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         for event in RECIPES[self.recipe]:
             if rng.random() < self._probability(event):
                 choice = int(rng.integers(len(event.changes))) if len(event.changes) > 1 else 0

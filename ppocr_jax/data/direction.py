@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.augment_rec import NO_AUGMENTATION
+from ppocr_jax.data.augment_rec import NO_AUGMENTATION, BaseLineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.crops import CropBank
-from ppocr_jax.data.rand_augment import LineAugmentationLike
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.preprocess import line_windows, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator, LineSample
@@ -60,12 +59,12 @@ class DirectionBatches:
     bank: CropBank | None
     batch_size: int
     synthetic_share: float
-    augmentation: LineAugmentationLike
+    augmentation: BaseLineAugmentation
     seed: int
     height: int = 48
     width: int = 192
     long_lines: str = "squeeze"
-    drawn_augmentation: LineAugmentationLike = NO_AUGMENTATION
+    drawn_augmentation: BaseLineAugmentation = NO_AUGMENTATION
     charset: Charset | None = None
     process: ProcessShare = WHOLE_BATCH
 

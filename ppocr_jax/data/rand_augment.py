@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ppocr_jax.data.augment_rec import BaseLineAugmentation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,19 +25,9 @@ Geometry = Callable[[float, tuple[int, int]], tuple[float, float, float, float, 
 Pixels = Callable[["Image", float], "Image"]
 
 
-class LineAugmentationLike(Protocol):
-    """A random change of a line picture; see `augment_rec.LineAugmentation`."""
-
-    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray: ...
-
-    def with_points(
-        self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]: ...
-
-
 @dataclass(frozen=True)
-class RandAugment:
-    """`count` random operations, one after the other, with `probability`.
+class RandAugment(BaseLineAugmentation):
+    """`count` random operations, one after the other, with `probability`. The picture keeps its size.
 
     Attributes:
         probability: that anything happens.
@@ -59,23 +51,9 @@ class RandAugment:
         if not 1 <= self.magnitude <= _GREATEST_MAGNITUDE:
             raise ValueError(f"magnitude must be 1 to {_GREATEST_MAGNITUDE}, not {self.magnitude}")
 
-    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """Return a changed copy of `image_rgb` (h, w, 3) uint8, of the same size, or the picture itself."""
-        return self.with_points(rng, image_rgb, np.empty(0))[0]
-
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same picture that a call makes, and where points of it are.
-
-        Args:
-            rng: source of the choices.
-            image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's center, halfway up the picture, pixels.
-
-        Returns:
-            the picture (h, w, 3) uint8 and the centers (n,) in it, NaN for characters whose center has left it.
-        """
         if rng.random() >= self.probability:
             return image_rgb, centers
         points = np.stack([centers, np.full(len(centers), (image_rgb.shape[0] - 1) / 2)], axis=1)
@@ -86,19 +64,14 @@ class RandAugment:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(BaseLineAugmentation):
     """Several augmentations, one after the other; PP-OCR's classifier: `Chain((bda, RandAugment()))`."""
 
-    parts: tuple[LineAugmentationLike, ...]
-
-    def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """Return a changed copy of `image_rgb` (h, w, 3) uint8."""
-        return self.with_points(rng, image_rgb, np.empty(0))[0]
+    parts: tuple[BaseLineAugmentation, ...]
 
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same picture, and the centers (n,) in it, NaN where a part says so."""
         for part in self.parts:
             image_rgb, centers = part.with_points(rng, image_rgb, centers)
         return image_rgb, centers

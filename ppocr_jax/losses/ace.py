@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from ppocr_jax.charset import BLANK
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 
 
-def ace_loss(logits: Float[Array, "B T K"], labels: Int[Array, "B L"], lengths: Int[Array, " B"]) -> Float[Array, ""]:
+def ace_loss(logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"]) -> Scalar:
     """Cross-entropy between the characters of a label and the mean of its frames' distributions, mean over lines:
 
         m_k = 1/T sum over t of softmax(logits)_t[k],   n_k = occurrences of k in the label,   n_blank = T - length

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 
 IGNORED_FRAME = -1
 
 
-def frame_loss(
-    logits: Float[Array, "B T K"], frames: Int[Array, "B T"], *, blank_weight: float = 0.3
-) -> Float[Array, ""]:
+def frame_loss(logits: Float[AnyArray, "B T K"], frames: Int[AnyArray, "B T"], *, blank_weight: float = 0.3) -> Scalar:
     """Weighted mean cross-entropy over labeled frames.
 
         L = sum over (b, t) of w * -log softmax(logits)[frames] / sum of w

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
+
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 
 
 def attention_loss(
-    logits: Float[Array, "B P C"], labels: Int[Array, "B L"], lengths: Int[Array, " B"], used: Bool[Array, " B"]
-) -> Float[Array, ""]:
+    logits: Float[AnyArray, "B P C"],
+    labels: Int[AnyArray, "B L"],
+    lengths: Int[AnyArray, " B"],
+    used: Bool[AnyArray, " B"],
+) -> Scalar:
     """Mean cross-entropy of the characters and of the end behind them, over all places that a label fills.
 
         L = -1 / sum of (n_b + 1) * sum over b, t <= n_b of log softmax(logits)_bt[c_bt],  c_b = label, then the end

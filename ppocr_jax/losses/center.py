@@ -7,22 +7,19 @@ point, which keeps characters that look alike apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ppocr_jax.losses.arrays import AnyArray, Scalar
+
 _SMALLEST, _LARGEST = 1e-12, 1e12
 
 
 def center_loss(
-    features: Float[Array, "B T D"],
-    logits: Float[Array, "B T K"],
-    centers: Float[Array, "K D"],
-    *,
-    reduction: Literal["mean", "sum"] = "mean",
-) -> Float[Array, ""]:
+    features: Float[AnyArray, "B T D"], logits: Float[AnyArray, "B T K"], centers: Float[AnyArray, "_ _"]
+) -> Scalar:
     """Squared distance of each frame's feature to the center of the class read there:
 
         y = argmax(logits),  L = mean over lines and frames of |x - c_y|^2
@@ -35,11 +32,10 @@ def center_loss(
     Args:
         features: x, what the head's last layer sees.
         logits: of the same frames.
-        centers: c, one per class, blank included; fixed while training.
-        reduction: "sum" adds up the frames of a line, as the paper writes it (mean over lines): T times "mean".
+        centers: c (K, D), one per class, blank included; fixed while training.
 
     Raises:
-        ValueError: unknown reduction, or centers that do not fit the classes and the features.
+        ValueError: centers that do not fit the classes and the features.
 
     Source: PP-OCRv2, section 2.2, Enhanced CTCLoss; Wen et al., "A Discriminative Feature Learning Approach for Deep
     Face Recognition", 2016.
@@ -49,12 +45,9 @@ def center_loss(
             f"centers of shape {centers.shape} for {logits.shape[-1]} classes and features of width "
             f"{features.shape[-1]}: extract them from a model with the same charset and head"
         )
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f'reduction must be "mean" or "sum", not {reduction!r}')
     nearest = jax.lax.stop_gradient(centers.astype(jnp.float32))[_classes_read(logits)]
     distances = jnp.sum(jnp.square(features.astype(jnp.float32) - nearest), axis=-1)
-    per_line = jnp.clip(distances, _SMALLEST, _LARGEST).sum(axis=1)
-    return per_line.mean() if reduction == "sum" else per_line.mean() / features.shape[1]
+    return jnp.clip(distances, _SMALLEST, _LARGEST).sum(axis=1).mean() / features.shape[1]
 
 
 @jax.tree_util.register_dataclass
@@ -77,7 +70,10 @@ def empty_centers(num_classes: int, width: int) -> CenterSums:
 
 
 def accumulate_centers(
-    totals: CenterSums, features: Float[Array, "B T D"], logits: Float[Array, "B T K"], correct: Bool[Array, " B"]
+    totals: CenterSums,
+    features: Float[AnyArray, "B T D"],
+    logits: Float[AnyArray, "B T K"],
+    correct: Bool[AnyArray, " B"],
 ) -> CenterSums:
     """Totals with the frames of one batch added, each to the class read there (blanks too).
 
@@ -103,7 +99,7 @@ def accumulate_centers(
     return CenterSums(totals.sums + sums, totals.counts + counts)
 
 
-def finish_centers(totals: CenterSums, fallback: Float[Array, "K D"]) -> Float[Array, "K D"]:
+def finish_centers(totals: CenterSums, fallback: Float[AnyArray, "K D"]) -> Float[Array, "K D"]:
     """Mean feature of each class; classes that were never read keep their row of `fallback`."""
     means = totals.sums / jnp.maximum(totals.counts, 1)[:, None]
     return jnp.where(totals.counts[:, None] > 0, means, fallback)
@@ -114,5 +110,5 @@ def random_centers(key: Array, num_classes: int, width: int) -> Float[Array, "K 
     return jax.random.normal(key, (num_classes, width), jnp.float32)
 
 
-def _classes_read(logits: Float[Array, "B T K"]) -> Int[Array, "B T"]:
+def _classes_read(logits: Float[AnyArray, "B T K"]) -> Int[Array, "B T"]:
     return jnp.argmax(jax.lax.stop_gradient(logits), axis=-1)

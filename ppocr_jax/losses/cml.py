@@ -9,29 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ppocr_jax.losses.db import Maps, Scalar, Targets, db_loss
+from ppocr_jax.losses.arrays import Scalar
+from ppocr_jax.losses.db import Batch, Maps, db_loss
 from ppocr_jax.losses.distillation import dilated_teacher_loss
-from ppocr_jax.losses.mutual import Activation, Form, map_dml_loss, mean_over_peers
+from ppocr_jax.losses.mutual import Form, map_dml_loss, mean_over_peers
 
 
 def cml_share(
     own: Mapping[str, Maps],
     peers: Sequence[Maps],
     teacher_probability: Maps | None,
-    targets: Mapping[str, Targets],
+    targets: Batch,
     *,
-    db_weight: float = 1.0,
     teacher_weight: float = 1.0,
     dml_weight: float = 1.0,
     alpha: float = 5.0,
     beta: float = 10.0,
-    gamma: float = 5.0,
     main: Literal["dice", "bce", "l1"] = "dice",
     negative_ratio: float = 3.0,
-    threshold: float = 0.3,
     binarize: bool = True,
     dml_form: Form = "code",
-    dml_activation: Activation = None,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Share of one of S students:
 
@@ -47,32 +44,27 @@ def cml_share(
         peers: probability maps of the other S - 1 students; without any, the mutual loss is left out.
         teacher_probability: of the frozen teacher; None leaves the distillation out.
         targets: see `db_loss`.
-        db_weight: Weight of the DB loss.
         teacher_weight: Weight of the distillation.
         dml_weight: Weight of the mutual loss.
         alpha: See `db_loss`.
         beta: See `db_loss`.
-        gamma: See `dilated_teacher_loss`.
         main: Loss of the probability map against labels and teacher; see `db_loss`.
         negative_ratio: See `db_loss`.
-        threshold: See `dilated_teacher_loss`.
         binarize: See `dilated_teacher_loss`.
         dml_form: See `map_dml_loss`.
-        dml_activation: See `map_dml_loss`.
 
     Returns:
         The share, and its unweighted terms: "probability", "threshold", "binary" of the DB loss;
         "teacher_probability", "teacher_binary" of the distillation; "dml", the mean over peers.
     """
     share, terms = db_loss(own, targets, alpha=alpha, beta=beta, main=main, negative_ratio=negative_ratio)
-    share = db_weight * share
     if teacher_probability is not None:
-        options = {"threshold": threshold, "binarize": binarize, "main": main, "negative_ratio": negative_ratio}
-        loss, parts = dilated_teacher_loss(own, teacher_probability, targets["shrink_mask"], gamma=gamma, **options)
+        options = {"binarize": binarize, "main": main, "negative_ratio": negative_ratio}
+        loss, parts = dilated_teacher_loss(own, teacher_probability, targets["shrink_mask"], **options)
         share = share + teacher_weight * loss
         terms |= {f"teacher_{name}": term for name, term in parts.items()}
     if peers:
-        losses = [map_dml_loss(own["probability"], p, form=dml_form, activation=dml_activation) for p in peers]
+        losses = [map_dml_loss(own["probability"], p, form=dml_form) for p in peers]
         terms["dml"] = mean_over_peers(losses)
         share = share + dml_weight * terms["dml"] / 2
     return share, terms

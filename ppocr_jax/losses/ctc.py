@@ -8,12 +8,13 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from ppocr_jax.charset import BLANK
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 
 # Stands for log 0 where a true infinity would make gradients of nan.
 LOG_ZERO = -1e5
 
 
-def is_feasible(labels: Int[Array, "B L"], lengths: Int[Array, " B"], frames: int) -> Bool[Array, " B"]:
+def is_feasible(labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], frames: int) -> Bool[Array, " B"]:
     """Whether a label fits the time axis: one frame per character and one blank between equal neighbors."""
     inside = jnp.arange(1, labels.shape[1]) < lengths[:, None]
     repeats = ((labels[:, 1:] == labels[:, :-1]) & inside).sum(1)
@@ -21,7 +22,7 @@ def is_feasible(labels: Int[Array, "B L"], lengths: Int[Array, " B"], frames: in
 
 
 def ctc_loss_per_line(
-    logits: Float[Array, "B T K"], labels: Int[Array, "B L"], lengths: Int[Array, " B"]
+    logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"]
 ) -> Float[Array, " B"]:
     """Negative log-likelihood of each label, not divided by its length.
 
@@ -45,8 +46,8 @@ def ctc_loss_per_line(
 
 
 def ctc_loss(
-    logits: Float[Array, "B T K"], labels: Int[Array, "B L"], lengths: Int[Array, " B"], *, focal: bool = False
-) -> Float[Array, ""]:
+    logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], *, focal: bool = False
+) -> Scalar:
     """Mean of `ctc_loss_per_line` over the batch.
 
         focal:  mean of (1 - exp(-L))^2 L
@@ -65,7 +66,7 @@ def ctc_loss(
 
 
 def fold_case(
-    logits: Float[Array, "B T K"], partner: Int[Array, " K"], is_lower: Bool[Array, " K"]
+    logits: Float[AnyArray, "B T K"], partner: Int[AnyArray, " K"], is_lower: Bool[AnyArray, " K"]
 ) -> Float[Array, "B T K"]:
     """Log-probabilities in which a capital stands for itself and its small letter.
 

@@ -10,15 +10,17 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, Num
+
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 
 _EPSILON = 1e-6
 _LOG_FLOOR = -100.0
 
-Maps = Float[Array, "batch height width"]
-Targets = Num[Array | np.ndarray, "batch height width"]
-Scalar = Float[Array, ""]
+Maps = Float[AnyArray, "batch height width"]
+Targets = Num[AnyArray, "batch height width"]
+Batch = Mapping[str, Num[AnyArray, "batch height width ..."]]
+"""The maps of `targets`, among what else a batch holds, such as the pictures (batch height width 3)."""
 
 
 def dice_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
@@ -77,13 +79,12 @@ def balanced_bce_loss(pred: Maps, target: Targets, mask: Targets, *, negative_ra
 
 def db_loss(
     outputs: Mapping[str, Maps],
-    targets: Mapping[str, Targets],
+    targets: Batch,
     *,
     alpha: float = 5.0,
     beta: float = 10.0,
     main: Literal["dice", "bce", "l1"] = "dice",
     negative_ratio: float = 3.0,
-    balance: bool = True,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """The DB detector's loss:
 
@@ -99,18 +100,15 @@ def db_loss(
             any number type.
         alpha: Weight of the probability map.
         beta: Weight of the threshold map.
-        main: Loss of the probability map.
+        main: Loss of the probability map. PP-OCR wraps any of them in the balancing of `balanced_bce_loss`; for "dice"
+            and "l1", being scalars, that only zeroes the term in a batch without text.
         negative_ratio: Background pixels per text pixel of "bce"; see `balanced_bce_loss`.
-        balance: As PP-OCR, which wraps any main loss in the balancing of `balanced_bce_loss`. For "dice" and "l1",
-            being scalars, that only zeroes the term in a batch without text. Without it, "bce" is the plain mean
-            over the mask.
 
     Returns:
         The loss, and its unweighted terms "probability", "threshold" and "binary".
     """
     shrink_map, shrink_mask = targets["shrink_map"], targets["shrink_mask"]
-    options = {"main": main, "negative_ratio": negative_ratio, "balance": balance}
-    probability = _main_loss(outputs["probability"], shrink_map, shrink_mask, **options)
+    probability = _main_loss(outputs["probability"], shrink_map, shrink_mask, main, negative_ratio)
     if "threshold" not in outputs:
         return alpha * probability, {"probability": probability}
     terms = {
@@ -121,24 +119,18 @@ def db_loss(
     return alpha * terms["probability"] + beta * terms["threshold"] + terms["binary"], terms
 
 
-def _main_loss(
-    pred: Maps, target: Targets, mask: Targets, *, main: str, negative_ratio: float, balance: bool
-) -> Scalar:
+def _main_loss(pred: Maps, target: Targets, mask: Targets, main: str, negative_ratio: float) -> Scalar:
     pred, target, mask = _float32(pred, target, mask)
     if main == "bce":
-        if balance:
-            return balanced_bce_loss(pred, target, mask, negative_ratio=negative_ratio)
-        return jnp.sum(_binary_cross_entropy(pred, target) * mask) / (jnp.sum(mask) + _EPSILON)
+        return balanced_bce_loss(pred, target, mask, negative_ratio=negative_ratio)
     if main not in ("dice", "l1"):
         raise ValueError(f'main must be "dice", "bce" or "l1", not {main!r}')
     loss = (dice_loss if main == "dice" else masked_l1_loss)(pred, target, mask)
-    if not balance:
-        return loss
     count = sum(_balanced_counts(target, mask, negative_ratio))
     return loss * count / (count + _EPSILON)
 
 
-def _float32(*arrays: Array | np.ndarray) -> tuple[Array, ...]:
+def _float32(*arrays: AnyArray) -> tuple[Array, ...]:
     return tuple(jnp.asarray(array).astype(jnp.float32) for array in arrays)
 
 

@@ -7,8 +7,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
-from ppocr_jax.losses.db import Maps, Scalar, Targets, balanced_bce_loss, dice_loss, masked_l1_loss
+from ppocr_jax.losses.arrays import AnyArray, Scalar
+from ppocr_jax.losses.db import Maps, Targets, balanced_bce_loss, dice_loss, masked_l1_loss
 
 
 def dilate(maps: Maps) -> Maps:
@@ -26,7 +28,7 @@ def dilate(maps: Maps) -> Maps:
 
 def dilated_teacher_loss(
     student_outputs: Mapping[str, Maps],
-    teacher_probability: Maps,
+    teacher_probability: Float[AnyArray, "_ _ _"],
     shrink_mask: Targets,
     *,
     threshold: float = 0.3,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from ppocr_jax.losses.arrays import AnyArray, Scalar
 from ppocr_jax.losses.center import center_loss
-from ppocr_jax.losses.db import Scalar
 from ppocr_jax.losses.mutual import feature_loss, mean_over_peers, sequence_dml_loss
 
-Outputs = Mapping[str, Float[Array, "B T _"]]
+Outputs = Mapping[str, Float[AnyArray, "B ..."]]
 
 
 def udml_share(
@@ -24,7 +24,7 @@ def udml_share(
     dml_weight: float = 1.0,
     feature_weight: float = 1.0,
     center_weight: float = 0.0,
-    centers: Float[Array, "K D"] | None = None,
+    centers: Float[AnyArray, "_ _"] | None = None,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Share of one of S students:
 

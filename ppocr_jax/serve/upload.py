@@ -42,16 +42,16 @@ class HeldBytes:
         self._limit, self.held = limit, 0
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
+    def share(self) -> Iterator[HeldShare]:
         """One request's part, given back at the end."""
-        share = Share(self)
+        share = HeldShare(self)
         try:
             yield share
         finally:
             self.held -= share.size
 
 
-class Share:
+class HeldShare:
     """Bytes that one request holds."""
 
     def __init__(self, total: HeldBytes) -> None:
@@ -69,7 +69,7 @@ class Share:
         self.size += size
 
 
-async def receive(request: Request, settings: ServerSettings, share: Share) -> Upload:
+async def receive(request: Request, settings: ServerSettings, share: HeldShare) -> Upload:
     """Take the body of a request: a form with a field `file`, or the file's bytes themselves.
 
     Raises:

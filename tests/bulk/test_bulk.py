@@ -21,7 +21,7 @@ import pyarrow.parquet
 
 from ppocr_jax import OCR
 from ppocr_jax.bulk import documents, run
-from ppocr_jax.bulk.parts import Output
+from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
 from ppocr_jax.cli import main
 from ppocr_jax.document.page import Page
@@ -65,7 +65,7 @@ def settings(stripes_model):
 def texts(output, file_format="parquet"):
     """The texts of each document's pages, by the name of its file."""
     found = {}
-    rows = Output(str(output), file_format, words=False).rows()
+    rows = BulkOutput(str(output), file_format, words=False).rows()
     for row in sorted(rows, key=lambda row: (row["image"], row["page"])):
         found.setdefault(row["image"].rpartition("/")[2], []).append(row["text"])
     return found
@@ -78,7 +78,7 @@ def test_rows_are_the_pages_of_single_calls(scans, tmp_path, stripes_model, file
     assert (tally.documents, tally.pages, tally.errors, tally.skipped) == (5, 6, 1, 0)
     assert texts(tmp_path / "out", file_format) == TEXTS
     ocr = OCR(stripes_model)
-    for row in Output(str(tmp_path / "out"), file_format, words=True).rows():
+    for row in BulkOutput(str(tmp_path / "out"), file_format, words=True).rows():
         if row["error"]:
             assert "damaged" in row["error"]
             continue
@@ -133,7 +133,7 @@ def test_what_cannot_be_fetched_is_a_row_until_it_can(scans, tmp_path, settings,
     tally = run_bulk([str(scans)], output, settings=settings)
     assert (tally.documents, tally.errors) == (4, 2)
     assert texts(output) == {**TEXTS, "one.png": [""]}
-    assert "does not answer" in [row["error"] for row in Output(output, "parquet", words=False).rows()][-1]
+    assert "does not answer" in [row["error"] for row in BulkOutput(output, "parquet", words=False).rows()][-1]
     monkeypatch.setattr(run, "open_bytes", reach)
     assert run_bulk([str(scans)], output, settings=settings).documents == 1
     assert texts(output) == TEXTS

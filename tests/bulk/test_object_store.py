@@ -9,7 +9,7 @@ pytest.importorskip("moto.server", reason="needs moto[server]")
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from ppocr_jax.bulk.parts import Output
+from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
 from tests.bulk.test_bulk import picture
 
@@ -41,7 +41,7 @@ def test_a_bucket_is_read_into_another(store, stripes_model):
     settings = BulkSettings(model=str(stripes_model))
     tally = run_bulk(["s3://scans"], "s3://results/first", settings=settings)
     assert (tally.documents, tally.errors) == (3, 0)
-    rows = list(Output("s3://results/first", "parquet", words=False).rows())
+    rows = list(BulkOutput("s3://results/first", "parquet", words=False).rows())
     found = {row["image"]: row["text"] for row in rows}
     assert found == {"s3://scans/a.png": "abc", "s3://scans/deep/b.png": "cba", "s3://scans/c.png": "b"}
     store.pipe_file("scans/d.png", picture("aa"))

@@ -13,7 +13,7 @@ pytest.importorskip("psutil", reason="needs psutil")
 import psutil
 
 from ppocr_jax import OCR
-from ppocr_jax.bulk.parts import Output
+from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
 
 SIGN = Path(__file__).parents[2] / "examples" / "sign.jpg"
@@ -53,7 +53,7 @@ def test_a_killed_worker_costs_no_page_and_doubles_none(tmp_path, monkeypatch):
         cluster.shutdown()
     assert killed
     assert tally.errors == 1
-    rows = list(Output(str(tmp_path / "out"), "parquet", words=False).rows())
+    rows = list(BulkOutput(str(tmp_path / "out"), "parquet", words=False).rows())
     names = sorted(Path(row["image"]).name for row in rows)
     assert names == sorted([*(f"{number}.jpg" for number in range(DOCUMENTS)), "broken.jpg"])
     expected = OCR("en", threads=1)(SIGN).text

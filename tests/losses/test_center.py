@@ -19,7 +19,7 @@ from ppocr_jax.losses.center import (
 )
 from tests.losses.reference import assert_all_finite, assert_gradients_close
 
-VALUE_AND_GRADIENTS = jax.jit(jax.value_and_grad(center_loss, argnums=(0, 1, 2)), static_argnames="reduction")
+VALUE_AND_GRADIENTS = jax.jit(jax.value_and_grad(center_loss, argnums=(0, 1, 2)))
 ACCUMULATE = jax.jit(accumulate_centers)
 
 
@@ -58,14 +58,13 @@ def test_loss_equals_the_full_table_of_distances(seed: int, scale: float, offset
     assert_all_finite(gradients)
 
 
-def test_reductions_by_hand() -> None:
+def test_loss_by_hand() -> None:
     features = np.array([[[1.0, 2.0], [0.0, 0.0], [3.0, 3.0]]], np.float32)
     logits = np.array([[[0.0, 9.0], [9.0, 0.0], [0.0, 9.0]]], np.float32)
     centers = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
     assert float(VALUE_AND_GRADIENTS(features, logits, centers)[0]) == pytest.approx((4 + 1 + 13) / 3)
-    assert float(VALUE_AND_GRADIENTS(features, logits, centers, reduction="sum")[0]) == pytest.approx(18)
     twice = [np.concatenate([x, x]) for x in (features, logits)]
-    assert float(VALUE_AND_GRADIENTS(*twice, centers, reduction="sum")[0]) == pytest.approx(18)
+    assert float(VALUE_AND_GRADIENTS(*twice, centers)[0]) == pytest.approx(6)
 
 
 def test_feature_on_its_center_costs_nothing() -> None:
@@ -80,8 +79,6 @@ def test_misfits_are_refused() -> None:
     features, logits = jnp.zeros((1, 2, 3)), jnp.zeros((1, 2, 5))
     with pytest.raises(ValueError, match=r"\(4, 3\) for 5 classes and features of width 3"):
         center_loss(features, logits, jnp.zeros((4, 3)))
-    with pytest.raises(ValueError, match='reduction must be "mean" or "sum"'):
-        center_loss(features, logits, jnp.zeros((5, 3)), reduction="max")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\(4, 3\) for 5 classes and features of width 3"):
         accumulate_centers(empty_centers(4, 3), features, logits, jnp.ones(1, bool))
 

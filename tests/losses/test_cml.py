@@ -109,17 +109,17 @@ def test_weights_and_options_reach_their_losses() -> None:
     (own, peer), teacher, targets = random_students(2)
     shared: dict[str, Any] = {"main": "bce", "negative_ratio": 1.0}
     of_db: dict[str, Any] = {**shared, "alpha": 1.5, "beta": 0.5}
-    of_teacher: dict[str, Any] = {**shared, "gamma": 4.0, "threshold": 0.6, "binarize": False}
-    weights = {"db_weight": 2.0, "teacher_weight": 3.0, "dml_weight": 7.0}
+    of_teacher: dict[str, Any] = {**shared, "binarize": False}
+    weights = {"teacher_weight": 3.0, "dml_weight": 7.0}
 
     @jax.jit
     def share_and_expectation() -> tuple[jax.Array, jax.Array]:
-        options = {**of_db, **of_teacher, **weights, "dml_form": "paper", "dml_activation": "sigmoid"}
+        options = {**of_db, **of_teacher, **weights, "dml_form": "paper"}
         share, _ = cml_share(own, [peer["probability"]], teacher, targets, **options)
         db, _ = db_loss(own, targets, **of_db)
         taught, _ = dilated_teacher_loss(own, teacher, targets["shrink_mask"], **of_teacher)
-        mutual = map_dml_loss(own["probability"], peer["probability"], form="paper", activation="sigmoid")
-        return share, 2 * db + 3 * taught + 3.5 * mutual
+        mutual = map_dml_loss(own["probability"], peer["probability"], form="paper")
+        return share, db + 3 * taught + 3.5 * mutual
 
     share, expected = share_and_expectation()
     assert float(share) == pytest.approx(float(expected), rel=1e-6)

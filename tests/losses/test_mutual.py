@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ppocr_jax.losses.mutual import feature_loss, map_dml_loss, sequence_dml_loss
 from tests.losses.reference import assert_all_finite, assert_gradients_close
 
-MAP_DML = jax.jit(map_dml_loss, static_argnames=("form", "activation"))
-MAP_DML_GRADIENTS = jax.jit(jax.grad(map_dml_loss, argnums=(0, 1)), static_argnames=("form", "activation"))
+MAP_DML = jax.jit(map_dml_loss, static_argnames="form")
+MAP_DML_GRADIENTS = jax.jit(jax.grad(map_dml_loss, argnums=(0, 1)), static_argnames="form")
 SEQUENCE_DML = jax.jit(sequence_dml_loss)
 SEQUENCE_DML_GRADIENTS = jax.jit(jax.grad(sequence_dml_loss, argnums=(0, 1)))
 
@@ -25,16 +25,11 @@ def maps_of(seed: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
     return a.astype(np.float32), b.astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("activation", "key"),
-    [(None, "dml_maps"), ("softmax", "dml_maps_act_softmax"), ("sigmoid", "dml_maps_act_sigmoid")],
-)
-def test_map_loss_of_the_reference_picture_by_picture(reference, detectors, activation, key) -> None:
-    first, second = detectors[0]["probability"], detectors[1]["probability"]
-    each = [MAP_DML(first[i : i + 1], second[i : i + 1], activation=activation) for i in range(2)]
-    np.testing.assert_allclose(each, reference[key], rtol=5e-6)
-    whole = MAP_DML(first, second, activation=activation)
-    assert float(whole) == pytest.approx(reference[key].mean(), rel=5e-6)
+def test_map_loss_of_the_reference_picture_by_picture(reference, detectors) -> None:
+    first, second, expected = detectors[0]["probability"], detectors[1]["probability"], reference["dml_maps"]
+    each = [MAP_DML(first[i : i + 1], second[i : i + 1]) for i in range(2)]
+    np.testing.assert_allclose(each, expected, rtol=5e-6)
+    assert float(MAP_DML(first, second)) == pytest.approx(expected.mean(), rel=5e-6)
 
 
 def test_map_loss_gradients_of_the_reference_flow_to_both(reference, detectors) -> None:
@@ -89,25 +84,21 @@ def test_students_of_one_mind() -> None:
 
 
 @pytest.mark.parametrize("form", ["code", "paper"])
-@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
-def test_utter_disagreement_is_finite(form, activation) -> None:
+def test_utter_disagreement_is_finite(form) -> None:
     p = np.zeros((1, 2, 3), np.float32)
     q = np.ones((1, 2, 3), np.float32)
     q[..., 0] = 0
-    assert_all_finite((MAP_DML(p, q, form=form, activation=activation), MAP_DML(q, p, form=form)))
-    gradients = MAP_DML_GRADIENTS(p, q, form=form, activation=activation)
+    assert_all_finite((MAP_DML(p, q, form=form), MAP_DML(q, p, form=form)))
+    gradients = MAP_DML_GRADIENTS(p, q, form=form)
     assert_all_finite(gradients)
-    if activation is None:
-        assert (gradients[0][..., 1:] < 0).all()  # the student that sees nothing is drawn up,
-        assert (gradients[1][..., 1:] > 0).all()  # the other down
+    assert (gradients[0][..., 1:] < 0).all()  # the student that sees nothing is drawn up,
+    assert (gradients[1][..., 1:] > 0).all()  # the other down
 
 
 def test_unknown_options_and_shapes_are_refused() -> None:
     p = jnp.zeros((2, 4, 4))
     with pytest.raises(ValueError, match='form must be "code" or "paper", not \'js\''):
         map_dml_loss(p, p, form="js")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="activation must be"):
-        map_dml_loss(p, p, activation="relu")  # type: ignore[arg-type]
     for loss in (map_dml_loss, sequence_dml_loss, feature_loss):
         with pytest.raises(ValueError, match=r"one gives \(2, 4, 4\) and the other \(1, 4, 4\)"):
             loss(p, p[:1])

@@ -74,7 +74,9 @@ def test_enhanced_ctc_of_the_reference(reference, recognizers) -> None:
 @jax.jit
 def sum_of_weighted_shares(students: list[Outputs], centers: jax.Array) -> jax.Array:
     options = {"dml_weight": 3.0, "feature_weight": 7.0, "center_weight": 0.2, "centers": centers}
-    return sum(udml_share(own, peers_of(i, students), 10.0**i, **options)[0] for i, own in enumerate(students))
+    return sum(
+        udml_share(own, peers_of(i, students), jnp.float32(10**i), **options)[0] for i, own in enumerate(students)
+    )
 
 
 @jax.jit
