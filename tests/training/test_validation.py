@@ -1,12 +1,17 @@
 """Scoring during training: what labels it takes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from PIL import Image
 
-from ppocr_jax.config import DetConfig, LabelSource
+from ppocr_jax.charset import load_charset
+from ppocr_jax.config import ClsConfig, DetConfig, LabelSource
 from ppocr_jax.data.labels import LabelError
-from ppocr_jax.training import detection
+from ppocr_jax.training import detection, direction
 
 
 def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
@@ -16,3 +21,35 @@ def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
     config = replace(config, data=replace(config.data, val_labels=(LabelSource(path=str(labels)),)))
     with pytest.raises(LabelError, match="a detector needs pictures with regions"):
         detection.evaluation(None, config)
+
+
+def darker_half(variables, images, *, train):
+    """Take lines that are darker on the left for upright."""
+    left, right = (images[:, :, part].mean((1, 2, 3)) for part in (slice(None, 96), slice(96, None)))
+    upright = (left < right).astype(jnp.float32)
+    return {"probabilities": jnp.stack([upright, 1 - upright], axis=1)}
+
+
+def cls_config(path, texts):
+    """Three lines, of which the third looks turned, and one that reads the same upside down."""
+    picture = np.full((48, 192, 3), 255, np.uint8)
+    picture[10:30, 10:80] = 0
+    for i, text in enumerate(texts):
+        Image.fromarray(np.rot90(picture, 2) if text == "wrong" else picture).save(path.parent / f"{i}.png")
+    path.write_text("".join(f"{i}.png\t{text}\n" for i, text in enumerate(texts)), encoding="utf-8")
+    config = ClsConfig()
+    return replace(config, data=replace(config.data, val_labels=(LabelSource(path=str(path)),)))
+
+
+def test_a_classifier_is_scored_on_labeled_lines_every_second_one_turned(tmp_path):
+    config = cls_config(tmp_path / "rec_label.txt", ("Total", "HIS", "cash", "wrong"))
+    scores = direction.evaluation(SimpleNamespace(apply=darker_half), config, load_charset("en"))({})
+    assert scores["lines"] == 3
+    assert (scores["accuracy_0"], scores["accuracy_180"]) == (0.5, 1)
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
+    config = cls_config(tmp_path / "rec_label.txt", ("HIS", "96"))
+    with pytest.raises(LabelError, match="which way up"):
+        direction.evaluation(None, config, load_charset("en"))
