@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
 # Nearly all of a training test is compiling. XLA without optimization and without its fusion emitters compiles a
 # detector's step in 12 s of CPU and 0.6 GB instead of 40 s and 1.5 GB; what was compiled once, in this process or in
@@ -15,6 +16,9 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
+
+# Shapes and types that the losses' annotations promise are checked in every call; nothing of them is imported yet.
+install_import_hook("ppocr_jax.losses", "beartype.beartype")
 
 # The same code gives the same result on any machine, however busy; `--hypothesis-profile=search` looks further.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

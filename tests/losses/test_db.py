@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -151,4 +152,4 @@ def test_bfloat16_outputs_are_summed_in_float32() -> None:
 
 def test_unknown_main_loss_is_refused() -> None:
     with pytest.raises(ValueError, match='"dice", "bce" or "l1", not \'focal\''):
-        db_loss(golden_outputs(), golden_targets(), main="focal")  # type: ignore[arg-type]
+        inspect.unwrap(db_loss)(golden_outputs(), golden_targets(), main="focal")  # as without the tests' type checks

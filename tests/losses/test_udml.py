@@ -29,7 +29,7 @@ def peers_of(index: int, students: list[Outputs]) -> list[Outputs]:
 
 
 VALUE_AND_GRADIENTS = jax.jit(jax.value_and_grad(total))
-SHARE = jax.jit(udml_share)
+SHARE = jax.jit(udml_share, static_argnames="center_weight")
 
 
 def labels_of(reference: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
