@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
 
-REPORTED_OPTIONS = ("task", "model", "backend", "ignore_case", "ignore_space", "limit")
+REPORTED_OPTIONS = ("task", "model", "backend", "granularity", "ignore_case", "ignore_space", "limit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--task", choices=["det", "rec", "cls", "e2e"], required=True, help="boxes, texts, directions, or all together")
     add("--labels", type=Path, action="append", default=[], metavar="FILE", help="label file; may be repeated")
     add("--format", default="auto", help="of the labels, as check-labels names it; default: found out")
+    add(
+        "--granularity",
+        choices=["line", "word"],
+        default="line",
+        help='det, e2e: what the labels outline; "word": neighboring words are joined to lines first, as in training',
+    )
     add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
     add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
@@ -95,6 +101,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("nothing to evaluate: name a label file with --labels (for --task cls, --synthetic N will do)")
     if args.predictions and (args.task not in ("det", "e2e") or len(args.labels) != 1):
         raise UserError("--predictions goes with --task det or e2e and a single --labels file")
+    if args.granularity == "word" and args.task not in ("det", "e2e"):
+        raise UserError("--granularity word goes with --task det or e2e")
     if len(set(args.labels)) < len(args.labels):
         raise UserError("a label file is named twice")
 
@@ -114,7 +122,13 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
         raise UserError(f"{path} ({labels.format}) has no regions, which --task {args.task} compares")
     if not labels.records:
         raise UserError(f"the label file {path} is empty")
-    return list(labels.records[: args.limit])
+    records = list(labels.records[: args.limit])
+    if args.granularity == "word":
+        from ppocr_jax.data.detection import merge_words_into_lines
+        from ppocr_jax.data.labels import DetectionRecord
+
+        return [DetectionRecord(record.image_path, merge_words_into_lines(record.regions)) for record in records]
+    return records
 
 
 def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:

@@ -72,6 +72,17 @@ def evaluate(tmp_path, *arguments):
     return json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["scores"]
 
 
+def test_words_are_joined_to_the_lines_that_the_model_finds(tmp_path):
+    left, right = (((x, 10.0), (x + 22, 10.0), (x + 22, 30.0), (x, 30.0)) for x in (10.0, 38.0))
+    regions = [{"transcription": text, "points": quad} for text, quad in (("to", left), ("tal", right))]
+    Image.new("RGB", (100, 100), "white").save(tmp_path / "a.png")
+    path = tmp_path / "label.txt"
+    path.write_text(f"a.png\t{json.dumps(regions)}\n", encoding="utf-8")
+    assert evaluate(tmp_path, "--task", "det", "--labels", path)[str(path)]["recall"] == 0
+    score = evaluate(tmp_path, "--task", "det", "--labels", path, "--granularity", "word")[str(path)]
+    assert (score["recall"], score["precision"]) == (1, 0.5)
+
+
 def test_detection(labels, tmp_path, capsys):
     score = evaluate(tmp_path, "--task", "det", "--labels", labels)[str(labels)]
     assert (score["precision"], score["recall"], score["pictures"]) == (0.5, 1, 2)
@@ -136,6 +147,7 @@ def test_end_to_end_by_hand(labels, tmp_path):
         (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls"),
         (["--task", "det", "--labels", "nowhere.txt"], "nowhere.txt: no such file or folder"),
         (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions goes with"),
+        (["--task", "rec", "--labels", "a", "--granularity", "word"], "--granularity word goes with --task det or e2e"),
         (["--task", "rec", "--labels", "a", "--labels", "a"], "named twice"),
     ],
 )
