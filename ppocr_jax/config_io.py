@@ -20,6 +20,9 @@ from ppocr_jax.config import ConfigError, TaskConfig
 
 T = TypeVar("T")
 _LABEL_FLAGS = ("train_labels", "val_labels")
+# Options that hold paths of what is read; of the second kind, a word alone is the name of something built in.
+_PATHS = ("path", "corpus", "fonts", "backgrounds", "train_folder", "val_folder", "centers")
+_PATHS_OR_NAMES = ("charset", "synthetic_charset", "init", "teacher")
 
 
 def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "configuration") -> T:
@@ -50,10 +53,29 @@ def to_dict(config: Any) -> dict[str, Any]:
 def load_config(schema: type[T], path: str | Path) -> T:
     """Read a configuration file, `.toml` or (as saved beside a run) `.json`.
 
+    Relative paths in it are those of the working folder; what is not there is looked for beside a `.toml` file.
+
     Raises:
         ConfigError: no such file, broken syntax, or contents that do not fit the schema.
     """
-    return from_dict(schema, read_values(path), source=str(path))
+    values = read_values(path)
+    if Path(path).suffix != ".json":
+        values = _found_beside(Path(path).parent, values)
+    return from_dict(schema, values, source=str(path))
+
+
+def _found_beside(folder: Path, value: Any, key: str = "") -> Any:
+    """`value` of the option `key` with the paths that exist in `folder` and not in the working folder led there."""
+    if isinstance(value, dict):
+        return {name: _found_beside(folder, inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_found_beside(folder, item, key) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    is_word = Path(value).name == value and not Path(value).suffix
+    if key in _PATHS or (key in _PATHS_OR_NAMES and not is_word):
+        return value if Path(value).exists() or not (folder / value).exists() else str(folder / value)
+    return value
 
 
 def read_values(path: str | Path) -> dict[str, Any]:

@@ -73,6 +73,22 @@ def test_a_file_overrides_the_tasks_defaults_key_by_key(tmp_path):
     assert config.model == default.model
 
 
+def test_paths_are_those_of_the_working_folder_else_beside_the_file(tmp_path, monkeypatch):
+    beside, work = tmp_path / "experiment", tmp_path / "work"
+    for folder, names in ((beside, ("both.txt", "labels.txt", "words.txt", "en", "abc.txt")), (work, ("both.txt",))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("a\n")
+    monkeypatch.chdir(work)
+    labels = "train_labels = [{ path = 'both.txt' }, { path = 'labels.txt' }, { path = 'missing.txt' }]"
+    text = f"[model]\ncharset = 'abc.txt'\n[data]\n{labels}\n[data.synthetic]\ncorpus = ['words.txt']\n"
+    config = load_config(RecConfig, _toml(beside, text + "[train]\ninit = 'en'\n"))
+    paths = [source.path for source in config.data.train_labels]
+    assert paths == ["both.txt", str(beside / "labels.txt"), "missing.txt"]
+    assert config.data.synthetic.corpus == (str(beside / "words.txt"),)
+    assert (config.model.charset, config.train.init) == (str(beside / "abc.txt"), "en")
+
+
 def test_a_flag_overrides_the_file_which_overrides_the_default(tmp_path):
     path = str(_toml(tmp_path, REC_TOML))
     flags = ["--train.steps", "7", "--config", path, "--optimizer.clip-norm", "None", "--data.train_labels.0.path", "c"]
