@@ -28,6 +28,9 @@ from ppocr_jax.inference.model_folder import (
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.training.network import TrainedNetwork
 
+LENDER = "en"
+"""The built-in model whose other networks complete a recognizer alone."""
+
 
 def export_to_folder(
     networks: Sequence[TrainedNetwork],
@@ -36,6 +39,7 @@ def export_to_folder(
     name: str | None = None,
     full_precision: bool = False,
     share: str | Path | None = None,
+    complete: bool = False,
 ) -> dict[str, list[ParityRow]]:
     """Export networks into a model folder, beside those of other tasks that it may hold already.
 
@@ -49,6 +53,8 @@ def export_to_folder(
             are half as large.
         share: another model folder, such as a neighbor's; files that are the same there are not written twice, but
             referred to by relative paths, so that the folder needs that one beside it.
+        complete: a recognizer without a detector gets that of the built-in model "en", and its direction classifier;
+            the folder's `card.md` and its provenance say so.
 
     Returns:
         How far each task's file is from its network.
@@ -77,10 +83,30 @@ def export_to_folder(
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
+    if complete and model.rec is not None and model.det is None:
+        model = _completed(model, load_model_folder(LENDER))
     if share is not None:
         model = _share_files(model, load_model_folder(share))
     write_model_json(model)
     return reports
+
+
+def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
+    """Copy the networks that a recognizer lacks from another model, and say so in a card where there is none yet."""
+    lent = [task for task in ("det", "cls") if getattr(model, task) is None and getattr(lender, task) is not None]
+    for task in lent:
+        names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
+        for kind, name in names.items():
+            shutil.copyfile(lender.file(task, kind), model.path / name)
+        facts = {**lender.provenance.get(task, {}), "model": lender.name}
+        spec = replace(lender.spec(task), **names)
+        model = replace(model, provenance={**model.provenance, task: facts}, **{task: spec})
+    card = model.path / "card.md"
+    if not card.exists():
+        taken = f"Taken from the model `{lender.name}`: {', '.join(lent)}."
+        text = f"# {model.name}\n\nOnly the recognizer was trained for this model. {taken}\n"
+        card.write_text(text, encoding="utf-8")
+    return model
 
 
 def _share_files(model: ModelFolder, other: ModelFolder) -> ModelFolder:

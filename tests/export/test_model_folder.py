@@ -1,15 +1,18 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.export import model_folder
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.export.parity import ParityError, ParityRow
 from ppocr_jax.inference.model_folder import load_model_folder
+from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.training.trained import load_trained
 
 
@@ -55,6 +58,25 @@ def test_network_is_added_and_replaced(quick, networks, tmp_path):
     assert (again.name, again.rec, again.cls.threshold) == ("mine", model_folder.rec, 0.75)
     assert again.provenance["cls"]["parity"] == 3e-6
     assert again.provenance["rec"] == model_folder.provenance["rec"]
+
+
+def test_a_recognizer_alone_is_completed_to_a_model_that_reads(exported, quick, networks, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        model_folder, "export_onnx", lambda network, path: shutil.copy(exported.folder / "rec.onnx", path)
+    )
+    export_to_folder([networks["rec"]], tmp_path / "mine", complete=True)
+    model, lender = load_model_folder(tmp_path / "mine"), load_model_folder("en")
+    assert (model.name, model.charset) == ("mine", networks["rec"].charset)
+    for task in ("det", "cls"):
+        assert model.file(task, "onnx").read_bytes() == lender.file(task, "onnx").read_bytes()
+        assert model.provenance[task]["model"] == "en"
+    assert "`en`: det, cls" in (tmp_path / "mine" / "card.md").read_text()
+    receipt = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "receipt.jpg").convert("RGB"))
+    ocr = OCR(tmp_path / "mine")
+    assert len(ocr.detect(receipt)) == len(OCR("en").detect(receipt)) > 5
+    assert ocr(receipt).height == len(receipt)  # what a random recognizer reads is no matter
+    export_to_folder([networks["det"]], tmp_path / "mine", complete=True)
+    assert "model" not in load_model_folder(tmp_path / "mine").provenance["det"]
 
 
 def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):
