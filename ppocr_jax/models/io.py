@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,24 @@ def save_safetensors(
 ) -> None:
     """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel".
 
-    Kernels that lose nothing by it, such as those of `export.half.round_kernels`, are stored as float16.
+    Kernels that lose nothing by it, such as those of `export.half.round_kernels`, are stored as float16. Equal contents
+    give equal files.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     flat = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep=_SEPARATOR)
     arrays = {name: _smallest(np.asarray(value)) for name, value in flat.items()}
-    save_file(arrays, str(path), metadata=dict(metadata or {}))
+    Path(path).write_bytes(_in_order(save(arrays, metadata=dict(metadata or {}))))
+
+
+def _in_order(file: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted by name; the library writes them in an order of chance."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the arrays stay aligned to 8 bytes
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def load_safetensors(path: str | Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors, save_safetensors
 from tests.models.reference import model_and_shapes
@@ -37,3 +38,15 @@ def test_other_network_is_refused(variables):
     other = {"params": {"head": {"kernel": np.zeros((200, 3))}}}
     with pytest.raises(WeightsError, match=r"does not fit the network: .* and \d+ more"):
         check_same_structure(other, variables, "weights")
+
+
+def test_equal_contents_give_equal_files(tmp_path):
+    arrays = {"params": {"a": {"kernel": np.ones((2, 3), np.float32)}}}
+    metadata = {name: f"{name} – ä" for name in ["spec", "task", "version", "charset", "origin"]}
+    for i in range(8):
+        save_safetensors(tmp_path / f"{i}.safetensors", arrays, metadata=metadata)
+    files = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 1
+    with safe_open(tmp_path / "0.safetensors", "numpy") as stored:
+        assert stored.metadata() == metadata
+    np.testing.assert_array_equal(load_safetensors(tmp_path / "0.safetensors")["params"]["a"]["kernel"], 1)
