@@ -75,4 +75,5 @@ def test_the_detector_sees_in_tiles_what_it_sees_at_once():
     picture = np.random.default_rng(0).normal(size=(96, 96, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
     whole = detector(picture[None])[0]
     tiles = tiled_map(lambda part: detector(part[None])[0], picture, most=512 * 512, overlap=256)
-    assert np.abs(tiles - whole).max() < 0.02
+    # What lies beyond the overlap reaches the middle of a tile only through squeeze-and-excite, which sees all of it.
+    assert np.abs(tiles - whole).max() < 0.04
