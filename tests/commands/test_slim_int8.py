@@ -53,7 +53,7 @@ def complaint(capsys):
 
 def test_pictures_without_text(complaint, blank, tmp_path):
     message = complaint("en", "--pictures", blank, "--output", tmp_path / "new")
-    assert "'rec'" in message
+    assert "nothing to calibrate" in message
     assert "found no text in 1 pictures" in message
     assert not (tmp_path / "new").exists()
 
@@ -67,11 +67,16 @@ def test_no_pictures(complaint, tmp_path):
 def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_path):
     rest = ["--pictures", blank, "--output", tmp_path / "new", "--tasks"]
     assert "knows no 'text'" in complaint("en", *rest, "text")
-    assert "no 'cls' network" in complaint("ch", *rest, "cls")
     (tmp_path / "cls").mkdir()
     (tmp_path / "cls" / "model.json").write_text(
         json.dumps({"schema": 1, "name": "none", "version": "1", "charset": [], "provenance": {}})
     )
+    description = json.loads((EN.path / "model.json").read_text(encoding="utf-8"))
+    description["det"].update(onnx=str(EN.path / "det.onnx"), safetensors=None)
+    del description["cls"], description["rec"]
+    (tmp_path / "det").mkdir()
+    (tmp_path / "det" / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    assert "no 'cls' network" in complaint(tmp_path / "det", *rest, "cls")
     assert "neither a detector nor" in complaint(tmp_path / "cls", *rest[:-1])
 
 
