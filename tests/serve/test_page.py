@@ -84,7 +84,8 @@ def at(browser, name):
 
 
 def lines(browser):
-    return [button.get_attribute("textContent") for button in browser.find_elements(By.CSS_SELECTOR, "#lines button")]
+    """Return the texts of all lines by one script, so that the page does not change meanwhile."""
+    return browser.execute_script("return [...document.querySelectorAll('#lines button')].map(b => b.textContent)")
 
 
 def until(condition, seconds=30):
