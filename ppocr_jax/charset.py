@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from ppocr_jax.errors import UserError
 
 BLANK = 0
 
@@ -28,6 +30,10 @@ _CH_SIGNS = "〇©®™•–²³¹½¼¾⅓⅔√✓✔✕✖☑☐♪♡♥♠
 
 class UnknownCharacterError(ValueError):
     """A text holds a character that the charset does not."""
+
+
+class LettersError(UserError, ValueError):
+    """What is to be read is neither a charset, nor a file of characters, nor a set of letters."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,10 @@ class Charset:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of class ids, without blanks, with all repetitions (CTC collapsing is done elsewhere)."""
         return "".join(self.characters[i - 1] for i in ids if i != BLANK)
+
+    def classes_of(self, letters: Container[str]) -> tuple[int, ...]:
+        """Return the class ids of those characters that are among some letters, and of the blank, ascending."""
+        return (BLANK, *(i for i, c in enumerate(self.characters, start=1) if c in letters))
 
     def save(self, path: str | Path) -> None:
         """Write one character per line, UTF-8."""
@@ -238,3 +248,36 @@ def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
     if builder is not None:
         return builder()
     return Charset.load(name_or_path, space=space)
+
+
+def load_letters(letters: str | Path | Iterable[str]) -> tuple[str, ...]:
+    """Return the characters of a built-in set ("latin"), of a file with one a line, or those given, each once.
+
+    What neither names a set nor is a file counts as the letters themselves: "0123456789.,".
+
+    Raises:
+        LettersError: a `Path`, or what ends with ".txt", is no file that can be read; or there are no letters; or one
+            comes twice, as in a misspelled name.
+    """
+    if isinstance(letters, str) and letters in BUILTIN_CHARSETS:
+        return BUILTIN_CHARSETS[letters]().characters
+    if isinstance(letters, Path) or (isinstance(letters, str) and _is_file_name(letters)):
+        try:
+            return tuple(dict.fromkeys(line for line in read_dictionary(letters) if line))
+        except (OSError, ValueError) as error:
+            raise LettersError(f"letters: {error}") from error
+    given = tuple(letters)
+    twice = sorted(letter for letter, count in Counter(given).items() if count > 1)
+    if not given or twice or any(len(letter) != 1 for letter in given):
+        wrong = f"and as letters it holds {twice[0]!r} twice" if twice else "nor single letters"
+        raise LettersError(
+            f"letters {letters!r}: neither a charset ({', '.join(BUILTIN_CHARSETS)}) nor a file, {wrong}"
+        )
+    return given
+
+
+def _is_file_name(text: str) -> bool:
+    try:
+        return text.endswith(".txt") or Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null character
+        return False

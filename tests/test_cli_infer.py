@@ -68,6 +68,14 @@ def test_options_reach_the_pipeline(infer, picture, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_letters(infer, picture, capsys, caplog):
+    assert infer("--image", picture, "--letters", "abz", "--drop-score", "0") == 0
+    assert set(capsys.readouterr().out) <= set("ab\n")
+    assert "does not read 1 of the letters asked for: z" in caplog.text
+    assert infer("--image", picture, "--letters", "missing.txt") == 1
+    assert_one_line(capsys, "missing.txt")
+
+
 def assert_one_line(capsys, *parts: str) -> None:
     out, err = capsys.readouterr()
     assert out == ""

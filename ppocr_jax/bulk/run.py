@@ -19,6 +19,7 @@ from typing import Any
 from ppocr_jax import __version__
 from ppocr_jax.bulk.documents import Document, Unreachable, find_documents, open_bytes
 from ppocr_jax.bulk.parts import BulkOutput, name_of, row_of
+from ppocr_jax.charset import load_letters
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.many import cores, ordered_map
@@ -39,7 +40,8 @@ class BulkSettings:
     """How documents are read; an output folder holds pages read with one such only.
 
     Attributes:
-        model: built-in model or model folder; with Ray it must be there on every node.
+        model: built-in model or model folder; with Ray it must be there on every node, as must a file of letters.
+        letters: see `OCR`.
         options: `ReadOptions`.
         dpi, password: see `images.read_pages`.
         words: write lines' words too.
@@ -47,6 +49,7 @@ class BulkSettings:
     """
 
     model: str = "en"
+    letters: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     dpi: float | None = None
     password: str | None = None
@@ -54,8 +57,10 @@ class BulkSettings:
     column: str | None = None
 
     def noted(self) -> dict[str, Any]:
-        """Plain types, for the output's note: the model by what is in its files, no password."""
+        """Plain types, for the output's note: model and letters by what is in their files, no password."""
         values = {name: value for name, value in asdict(self).items() if name not in ("password", "column")}
+        if self.letters is not None:
+            values["letters"] = "".join(load_letters(self.letters))
         folder = load_model_folder(self.model).path
         digest = hashlib.blake2b(digest_size=8)
         for path in sorted(folder.iterdir()):
@@ -174,7 +179,7 @@ class ChunkReader:
         """Rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
         settings, number, count = self.settings, 0, 1
         if self._ocr is None:
-            self._ocr = OCR(settings.model, threads=1)
+            self._ocr = OCR(settings.model, letters=settings.letters, threads=1)
         inputs = {"password": settings.password, "dpi": settings.dpi}
         read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
         for page, picture in read:

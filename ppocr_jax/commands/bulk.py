@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import positive, share
+from ppocr_jax.commands.common import add_letters, positive, share
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ray-address", metavar="ADDRESS", help="of a cluster; default: RAY_ADDRESS, or this machine")
     group = parser.add_argument_group("how to read")
     group.add_argument("--model", "--lang", default="en", metavar="NAME_OR_DIR", help="default: en")
+    add_letters(group)
     group.add_argument("--words", action="store_true", help="write words and characters, too")
     group.add_argument("--column", metavar="NAME", help="of Parquet files, with the bytes")
     group.add_argument("--password", help="of encrypted PDF files")
@@ -55,9 +56,8 @@ def run(args: argparse.Namespace) -> int:
     inputs = [*args.inputs, *(_listed(args.list) if args.list is not None else [])]
     if not inputs:
         raise UserError("nothing to read: name files or folders, or a --list")
-    given: dict[str, Any] = {
-        name: getattr(args, name) for name in ("dpi", "password", "column") if getattr(args, name) is not None
-    }
+    names = ("letters", "dpi", "password", "column")
+    given: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
     settings = BulkSettings(model=args.model, words=args.words, options=options, **given)
     begun = time.perf_counter()

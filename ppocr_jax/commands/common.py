@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ppocr_jax.errors import UserError
 
@@ -34,6 +34,16 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
     return value
+
+
+def add_letters(group: Any) -> None:
+    """Declare --letters, in a parser or a group of one."""
+    group.add_argument(
+        "--letters",
+        metavar="SET",
+        help="all that is to be read: a charset (en, latin, ch, alphanumeric), a file with one character a line, or "
+        'the letters themselves, as "0123456789.,"; default: all that the recognizer knows',
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import positive, write_text
+from ppocr_jax.commands.common import add_letters, positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
 
-REPORTED_OPTIONS = ("task", "model", "backend", "granularity", "ignore_case", "ignore_space", "limit")
+REPORTED_OPTIONS = ("task", "model", "letters", "backend", "granularity", "ignore_case", "ignore_space", "limit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='det, e2e: what the labels outline; "word": neighboring words are joined to lines first, as in training',
     )
     add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
+    add_letters(parser)
     add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
     add("--threads", type=positive, metavar="N", help="per operation, for the onnx backend")
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     model_folder = load_model_folder(args.model)
     if args.task == "cls":
         model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
-    ocr = OCR(args.model, backend=args.backend, device=args.device, threads=args.threads)
+    ocr = OCR(args.model, letters=args.letters, backend=args.backend, device=args.device, threads=args.threads)
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
         outcomes["synthetic"] = _find_synthetic_directions(args, ocr, model_folder.charset)

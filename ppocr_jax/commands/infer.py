@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import positive, share
+from ppocr_jax.commands.common import add_letters, positive, share
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
@@ -92,6 +92,7 @@ def _add_reading(group: Any) -> None:
         metavar="PIXELS",
         help="of the lines of --rec, where the file does not say",
     )
+    add_letters(group)
     group.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
     group.add_argument("--threads", type=positive, metavar="N", help="cores to use, for the onnx backend; default: all")
@@ -145,9 +146,8 @@ def make_ocr(args: argparse.Namespace) -> OCR:
     from ppocr_jax.errors import UserError
     from ppocr_jax.inference.ocr import OCR
 
-    files = {
-        name: getattr(args, name) for name in ("det", "cls", "rec", "charset", "rec_height") if getattr(args, name)
-    }
+    names = ("det", "cls", "rec", "charset", "rec_height", "letters")
+    files = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
     try:
         return OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **files, **options)

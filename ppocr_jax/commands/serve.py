@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import positive
+from ppocr_jax.commands.common import add_letters, positive
 from ppocr_jax.errors import UserError
 from ppocr_jax.serve.settings import ServerSettings
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", nargs="+", default=_DEFAULTS.models, metavar="NAME_OR_DIR", help="the first is the default; en"
     )
+    add_letters(group)
     group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
     group.add_argument("--threads", type=positive, metavar="N", help="pages a process reads at a time; one per core")
     group.add_argument("--backend", choices=["onnx", "jax"], default=_DEFAULTS.backend, help="what runs the networks")
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise UserError(f'the server needs {error.name}: pip install "ppocr-jax[serve]"') from error
     settings = settings_of(args)
-    _check_models(settings)
+    _check(settings)
     if not settings.token and not _is_loopback(args.host):
         logging.getLogger("ppocr_jax").warning(
             "anyone who reaches %s may use this server: no token was given (--token-file)", args.host
@@ -125,10 +126,13 @@ def app_of_environment() -> FastAPI:
     return create_app(ServerSettings.from_json(os.environ[_SETTINGS]))
 
 
-def _check_models(settings: ServerSettings) -> None:
+def _check(settings: ServerSettings) -> None:
     """Complain in one line now, rather than in each worker."""
+    from ppocr_jax.charset import load_letters
     from ppocr_jax.inference.model_folder import load_model_folder
 
+    if settings.letters is not None:
+        load_letters(settings.letters)
     for name in settings.models:
         load_model_folder(name)
 

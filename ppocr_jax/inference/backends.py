@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,7 +43,13 @@ class OnnxBackend:
     """
 
     def __init__(
-        self, path: str | Path, *, threads: int | None = None, device: str = "auto", as_is: bool = False
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        device: str = "auto",
+        as_is: bool = False,
+        classes: Sequence[int] | None = None,
     ) -> None:
         """
         Args:
@@ -50,6 +57,7 @@ class OnnxBackend:
             threads: threads inside one operation; None: one per physical core.
             device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
             as_is: run the graph in the file and not, on a CPU, what `onnx_graph.simplify` makes of it.
+            classes: of a recognizer, those that its head is cut to (`onnx_graph.head`); None: all.
 
         Raises:
             ValueError: another device, or fewer than one thread.
@@ -62,6 +70,7 @@ class OnnxBackend:
         self.threads = threads
         self.device = device
         self.as_is = as_is
+        self.classes = classes
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
 
@@ -92,7 +101,7 @@ class OnnxBackend:
         """
         with self._lock:
             if self._session is None:
-                self._session = make_session(self.path, threads=self.threads, device=self.device, as_is=self.as_is)
+                self._session = make_session(self.path, **self._options())
             return self._session
 
     def load(self) -> None:
@@ -141,17 +150,20 @@ class OnnxBackend:
     @property
     def num_classes(self) -> int | None:
         """Size of the output's last axis, where the network fixes it."""
-        size = self.output_shape[-1]
+        size = self.output_shape[-1] if self.classes is None else len(self.classes)
         return size if isinstance(size, int) else None
 
     def with_threads(self, threads: int) -> OnnxBackend:
         """The same network with so many threads, in another session unless it has them already."""
         if threads == self.threads:
             return self
-        return OnnxBackend(self.path, threads=threads, device=self.device, as_is=self.as_is)
+        return OnnxBackend(self.path, **{**self._options(), "threads": threads})
+
+    def _options(self) -> dict[str, Any]:
+        return {"threads": self.threads, "device": self.device, "as_is": self.as_is, "classes": self.classes}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "threads": self.threads, "device": self.device, "as_is": self.as_is}
+        return {"path": self.path, **self._options()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)
@@ -210,7 +222,13 @@ def line_height(backend: Backend, width: int | None = None) -> int:
 
 
 def make_backend(
-    model: ModelFolder, task: str, kind: str = "onnx", *, device: str = "auto", threads: int | None = None
+    model: ModelFolder,
+    task: str,
+    kind: str = "onnx",
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    classes: Sequence[int] | None = None,
 ) -> Backend:
     """The backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
 
@@ -218,7 +236,7 @@ def make_backend(
         model: the model.
         task: "det", "cls" or "rec".
         kind: "onnx" or "jax".
-        device, threads: see `OnnxBackend`.
+        device, threads, classes: see `OnnxBackend`.
 
     Raises:
         ModelError: the folder lacks the network or the file, the file does not belong to it, or there is no such
@@ -229,7 +247,8 @@ def make_backend(
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
     if kind == "jax":
         spec = model.spec(task)
-        return JaxBackend(task, model.file(task, "safetensors"), network=spec.network, options=spec.options)
+        weights = model.file(task, "safetensors")
+        return JaxBackend(task, weights, network=spec.network, options=spec.options, classes=classes)
     backend = OnnxBackend(model.file(task, "onnx"), threads=threads, device=device)
     providers_of(device)  # a device that is not there is said now, not at the first picture
     model.check_embedded(task, backend.header.metadata)
@@ -238,4 +257,4 @@ def make_backend(
             f"{backend.path} has {backend.num_classes} classes, the charset of {model.path} "
             f"{model.charset.num_classes} (characters and the blank)"
         )
-    return backend
+    return backend if classes is None else OnnxBackend(backend.path, threads=threads, device=device, classes=classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,13 +26,20 @@ class JaxBackend:
     """
 
     def __init__(
-        self, task: str, weights: str | Path, *, network: str, options: Mapping[str, Any] | None = None
+        self,
+        task: str,
+        weights: str | Path,
+        *,
+        network: str,
+        options: Mapping[str, Any] | None = None,
+        classes: Sequence[int] | None = None,
     ) -> None:
         """
         Args:
             task: "det", "cls" or "rec".
             weights: a .safetensors file of `ppocr_jax.models.io`.
             network: name for `ppocr_jax.models.build_model`; options: its keyword arguments.
+            classes: of a recognizer, those that its head is cut to; None: all.
 
         Raises:
             ValueError: another task.
@@ -45,6 +52,7 @@ class JaxBackend:
         self.weights = Path(weights)
         self.network = network
         self.options = dict(options or {})
+        self.classes = classes
         self._lock = threading.Lock()
         self._predict: Callable[[np.ndarray], Any] | None = None
 
@@ -66,16 +74,31 @@ class JaxBackend:
         from ppocr_jax.models import build_model, outputs_of
         from ppocr_jax.models.io import load_safetensors
 
-        model = build_model(self.network, **self.options)
-        variables = jax.device_put(load_safetensors(self.weights))
+        options, variables = self.options, load_safetensors(self.weights)
+        if self.classes is not None:
+            options, variables = _cut_classes(options, variables, np.array(self.classes))
+        model = build_model(self.network, **options)
+        variables = jax.device_put(variables)
         output = SPECS[self.task].output
         return partial(jax.jit(lambda variables, images: outputs_of(model, variables, images)[output]), variables)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"task": self.task, "weights": self.weights, "network": self.network, "options": self.options}
+        return {name: getattr(self, name) for name in ("task", "weights", "network", "options", "classes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["task"], state["weights"], network=state["network"], options=state["options"])
+        self.__init__(**state)
+
+
+def _cut_classes(
+    options: Mapping[str, Any], variables: Mapping[str, Any], classes: np.ndarray
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return options and variables of a recognizer whose head has some of the classes; see `onnx_graph.head`."""
+    params, count = dict(variables["params"]), options["num_classes"]
+    params["head"] = {
+        layer: {n: a[..., classes] if a.shape[-1] == count else a for n, a in arrays.items()}
+        for layer, arrays in params["head"].items()
+    }
+    return {**options, "num_classes": len(classes)}, {**variables, "params": params}
 
 
 def _require_jax() -> None:

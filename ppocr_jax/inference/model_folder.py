@@ -13,12 +13,13 @@ there they must agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from ppocr_jax.charset import Charset, fit_dictionary, read_dictionary
+from ppocr_jax.charset import BLANK, Charset, fit_dictionary, load_letters, read_dictionary
 from ppocr_jax.errors import UserError
 from ppocr_jax.geometry import CROP_GROWTH, CropGrowth
 from ppocr_jax.inference.db_postprocess import DBOptions
@@ -29,7 +30,11 @@ from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Nor
 SCHEMA_VERSION = 1
 _OLD_MOST = 1000  # candidates: what all folders said until 2026, and what hid the text at the top of full pages
 METADATA_FILE = "model.json"
+_MOST_SHOWN = 20  # letters of a message
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+
+
+_logger = logging.getLogger(__name__)
 
 
 class ModelError(UserError, ValueError):
@@ -195,6 +200,31 @@ class ModelFolder:
                     f"{self.spec(task).onnx} and {METADATA_FILE} in {self.path} disagree on {key!r}: "
                     "they do not belong together; export the model again"
                 )
+
+
+def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tuple[ModelFolder, tuple[int, ...]]:
+    """Return a model that reads some letters only, and the classes of its recognizer that are left.
+
+    Without a space among them, none is put back either (`RecognizerSpec.put_spaces`).
+
+    Args:
+        model: any model with a recognizer.
+        letters: see `charset.load_letters`. Those that it does not know are told of in a warning.
+
+    Raises:
+        ModelError: the model has no recognizer, or knows none of the letters.
+        LettersError: see `charset.load_letters`.
+    """
+    spec, wanted = model.spec("rec"), load_letters(letters)
+    classes = model.charset.classes_of(frozenset(wanted))
+    unknown = [letter for letter in wanted if letter not in model.charset]
+    if len(unknown) == len(wanted):
+        raise ModelError(f"model {model.name!r} reads none of the letters asked for")
+    if unknown:
+        shown = " ".join(unknown[:_MOST_SHOWN]) + (" ..." if len(unknown) > _MOST_SHOWN else "")
+        _logger.warning("model %r does not read %d of the letters asked for: %s", model.name, len(unknown), shown)
+    kept = Charset(tuple(model.charset.characters[i - 1] for i in classes if i != BLANK))
+    return replace(model, charset=kept, rec=replace(spec, put_spaces=spec.put_spaces and " " in kept)), classes
 
 
 def builtin_models() -> tuple[str, ...]:

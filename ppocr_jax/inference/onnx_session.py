@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.onnx_graph.graph import OnnxFileError, read_header
+from ppocr_jax.onnx_graph.head import cut_classes
 from ppocr_jax.onnx_graph.simplify import FINAL, FORM, prepare
 
 if TYPE_CHECKING:
@@ -21,7 +23,14 @@ _ARENA_START = 64 << 20
 _ONE_ARENA = Lock()  # networks may load in several threads
 
 
-def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = False) -> onnxruntime.InferenceSession:
+def make_session(
+    path: Path,
+    *,
+    threads: int | None,
+    device: str,
+    as_is: bool = False,
+    classes: Sequence[int] | None = None,
+) -> onnxruntime.InferenceSession:
     """A session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
 
     Raises:
@@ -45,8 +54,10 @@ def make_session(path: Path, *, threads: int | None, device: str, as_is: bool = 
         _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = providers_of(device)
+    # What simplification avoids costs time on CPUs only.
+    model = prepared(path, as_is=as_is, faster="CUDAExecutionProvider" not in providers, classes=classes)
     try:
-        session = onnxruntime.InferenceSession(_model(path, providers, as_is), options, providers=providers)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
         raise ModelError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
     # Python's session keeps the bytes it was made from, as much as its weights again, to try other providers: on a
@@ -93,18 +104,30 @@ def _share_arena() -> None:
         onnxruntime.create_and_register_allocator(kind, limits)
 
 
-def _model(path: Path, providers: list[str], as_is: bool) -> Path | bytes:
-    """Return what a session is made from: the file, or a repaired and faster form of it."""
+def prepared(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | None = None) -> Path | bytes:
+    """Return what a session is made from: the file, or a repaired, faster, smaller form of it.
+
+    Args:
+        path: an ONNX file.
+        as_is: neither repaired nor faster; faster: not only repaired.
+        classes: of a recognizer, those that its head is cut to; None: all.
+
+    Raises:
+        ModelError: the file cannot be read, is not an ONNX model, or one whose head cannot be cut.
+    """
     try:
-        if as_is or read_header(path).metadata.get(FORM) == FINAL:
+        final = as_is or read_header(path).metadata.get(FORM) == FINAL
+        if final and classes is None:
             return path
-        model = path.read_bytes()
+        model = read = path.read_bytes()
+        if not final:
+            model, repairs = prepare(read, faster=faster)
+            for repair in repairs:
+                _logger.info("%s: %s", path, repair)
+        if classes is not None:
+            model = cut_classes(model, classes)
+        return path if model is read else model  # by its path ONNX Runtime finds weights in files of their own
     except OnnxFileError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(f"{error}" if str(path) in str(error) else f"cannot load {path}: {error}") from error
     except OSError as error:
         raise ModelError(f"cannot load {path}: {error.strerror}") from error
-    # What simplification avoids costs time on CPUs only.
-    prepared = prepare(model, faster="CUDAExecutionProvider" not in providers)
-    for repair in prepared.repairs:
-        _logger.info("%s: %s", path, repair)
-    return path if prepared.model is model else prepared.model

@@ -291,6 +291,11 @@ class Graph:
             if _is_array(self._tensors.get(value)):
                 del self._tensors[value]
 
+    def forget_output_shapes(self) -> None:
+        """Leave it to ONNX Runtime to find out which shapes the outputs have."""
+        for output in self._model.graph.output:
+            output.type.tensor_type.ClearField("shape")
+
     def drop_unused(self) -> None:
         """Leave out nodes whose results nobody takes."""
         uses = Counter(value for node in self.nodes for value in node.input) + Counter(self.outputs)
@@ -364,6 +369,14 @@ def make_node(op_type: str, inputs: Iterable[str], output: str, **attributes: fl
         given = value.encode() if isinstance(value, str) else value
         node.attribute.append(message("Attribute")(name=name, type=kind, **{place: given}))
     return node
+
+
+def renamed(node: Node, output: str) -> Node:
+    """Return a copy of a node whose first output has another name."""
+    copy = message("Node")()
+    copy.CopyFrom(node)
+    copy.output[0] = output
+    return copy
 
 
 def new_model(

@@ -147,7 +147,8 @@ class Engine:
         return on_gpu(self.settings.device)
 
     def _load_model(self, name: str) -> OCR:
-        ocr = OCR(name, backend=self.settings.backend, device=self.settings.device)
+        settings = self.settings
+        ocr = OCR(name, letters=settings.letters, backend=settings.backend, device=settings.device)
         # As `OCR.read_many` does it: one page per core, or many that share the calls of a GPU.
         return (ocr.combined() if self._combine else ocr.single_threaded()).warm_up()
 

@@ -16,7 +16,7 @@ class ServerSettings:
 
     Attributes:
         models: built-in models or model folders; the first is read with where a request names none.
-        backend, device: see `OCR`.
+        letters, backend, device: see `OCR`.
         threads: pages read at a time by one process; None: one per core, or 16 that share calls on a GPU.
         combine: whether pages that are read at a time share the networks' calls (`OCR.combined`); None: on a GPU.
         max_upload_mib: size of one request's body.
@@ -31,6 +31,7 @@ class ServerSettings:
     """
 
     models: tuple[str, ...] = ("en",)
+    letters: str | None = None
     backend: str = "onnx"
     device: str = "auto"
     threads: int | None = None

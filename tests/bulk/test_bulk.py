@@ -112,9 +112,20 @@ def test_an_output_holds_pages_read_in_one_way_only(scans, tmp_path, stripes_mod
         run_bulk([str(scans)], output, settings=BulkSettings(model=str(stripes_model), options={"drop_score": 0.1}))
     with pytest.raises(UserError, match="model"):
         run_bulk([str(scans)], output, settings=BulkSettings(model="en"))
+    with pytest.raises(UserError, match="letters"):
+        run_bulk([str(scans)], output, settings=BulkSettings(model=str(stripes_model), letters="ab"))
     other = BulkSettings(model=str(stripes_model), password="that is not noted")
     assert run_bulk([str(scans / "one.png")], output, settings=other).skipped == 1
     assert "not noted" not in (Path(output) / "bulk.json").read_text()
+
+
+def test_letters(scans, tmp_path, stripes_model):
+    (tmp_path / "letters.txt").write_text("a\nc\n", encoding="utf-8")
+    arguments = ["--model", str(stripes_model), "--letters", str(tmp_path / "letters.txt"), "--drop-score", "0"]
+    assert main(["bulk", str(scans / "one.png"), "--output", str(tmp_path / "out"), *arguments]) == 0
+    (read,) = texts(tmp_path / "out").values()
+    assert set("".join(read)) <= set("ac\n")
+    assert json.loads((tmp_path / "out" / "bulk.json").read_text())["letters"] == "ac"
 
 
 def test_what_cannot_be_fetched_is_a_row_until_it_can(scans, tmp_path, settings, monkeypatch):

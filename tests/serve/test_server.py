@@ -26,6 +26,7 @@ from ppocr_jax.serve.app import create_app
 from ppocr_jax.serve.schema import PageModel, ReadResult
 from ppocr_jax.serve.settings import ServerSettings
 from tests.serve.clients import ShadeReader, png, send_slowly, shades_of, tiff
+from tests.stripes import paint_page
 
 RECEIPT = Path(__file__).parents[2] / "examples" / "receipt.jpg"
 
@@ -109,6 +110,16 @@ def test_accept_chooses_the_format(shades, accept, content_type):
     assert answer.status_code == 200
     assert answer.headers["content-type"].partition(";")[0] == content_type
     assert answer.headers["vary"] == "Accept"
+
+
+def test_a_server_reads_the_letters_it_was_told(stripes_model):
+    picture = io.BytesIO()
+    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
+    settings = ServerSettings(models=(str(stripes_model),), letters="ab", threads=1)
+    with TestClient(create_app(settings)) as client:
+        answer = client.post("/ocr?drop_score=0", content=picture.getvalue(), headers={"accept": "text/plain"})
+    assert answer.status_code == 200
+    assert set(answer.text) <= set("ab\n")
 
 
 def test_formats_hold_the_text(server, receipt):
