@@ -209,6 +209,8 @@ def _convert(value: Any, hint: Any, base: Any, *, where: str, source: str) -> An
     if origin in (Union, types.UnionType):
         inner = next(option for option in options if option is not type(None))
         return None if value is None else _convert(value, inner, base, where=where, source=source)
+    if options == (str, Ellipsis) and (value is None or isinstance(value, str)):
+        value = [] if value is None else [value]  # a text stands for a list of one, null for none
     if origin is tuple and isinstance(value, list | tuple):
         items = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
         if len(items) == len(value):

@@ -157,7 +157,8 @@ class LabelSource:
     """One label file, and what its labels can be trusted for.
 
     Attributes:
-        path: the label file, folder or database.
+        path: the label file, folder or database; for a detector that ONNX teachers teach, also a folder of pictures
+            without labels, with its subfolders.
         format: see `data.labels.FORMATS`. Formats with regions serve the recognizer too: lines are cut from them.
         case: "blind" where the labels do not tell small letters from capitals, "keep" where they do.
         weight: how often its examples are drawn, relative to the other sources; 0 leaves the source out.
@@ -211,11 +212,6 @@ class TaskConfig:
     def students(self) -> int:
         """Networks that learn from each other; 1 for a network alone."""
         return 1
-
-    @property
-    def teacher(self) -> str | None:
-        """Where the frozen teacher is; None without one."""
-        return None
 
     @property
     def charset_name(self) -> str | None:

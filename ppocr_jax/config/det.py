@@ -84,7 +84,7 @@ class DetLossConfig:
 
     Attributes:
         main: loss on the probability map: "dice", or "bce" with hard-negative mining as in the DB paper.
-        alpha: weight of the probability map.
+        alpha: weight of the probability map; with 0 (and `beta` 0) only the teacher teaches, and labels are not used.
         beta: weight of the threshold map; with 0 the network has no branch for it (nor the binary map made from it).
         negative_ratio: hard negatives per positive pixel ("bce").
     """
@@ -103,22 +103,35 @@ class DetMutualConfig:
         students: S detectors of one kind, from different random weights, that learn from each other; 1 learns alone.
         dml_weight: weight of what the students say of each other's probability maps (eq. 2).
         dml_form: "code" compares the text class alone, as PaddleOCR; "paper" the symmetric KL divergence of both.
-        teacher: a frozen detector, in any form that `train.init` takes; none if left out.
-        teacher_mode: "eval", or "train" for BatchNorm by the batch's statistics, as PaddleOCR happens to do.
-        teacher_weight: weight of the dilated teacher's map (eq. 3 and 4).
-        binarize_teacher: dilate the map's pixels above 0.3 (PaddleOCR), not the map itself (the paper's text).
+        teacher: a frozen detector, in any form that `train.init` takes; or one or several ONNX detectors, whose maps
+            ONNX Runtime makes in the data workers and whose mean teaches: files, or the names of PP-OCR's released
+            models such as "ppocr-v4"; none if left out.
+        teacher_mode: "eval", or "train" for BatchNorm by the batch's statistics, as PaddleOCR happens to do; not of
+            ONNX detectors.
+        teacher_weight: weight of what the teacher's map says (eq. 3 and 4).
+        teacher_form: what of the teacher's map is the target: "dilated" as in PP-OCRv2 (eq. 3), the map itself
+            ("soft"), or its pixels above `teacher_threshold` ("hard"). See `losses.distillation`.
+        teacher_threshold: "hard" only.
+        teacher_disagreement: pixels at which ONNX teachers differ by more than this teach nothing; 1 keeps all.
+        binarize_teacher: "dilated" only: dilate the map's pixels above 0.3 (PaddleOCR), not the map itself (the
+            paper's text).
     """
 
     students: int = 1
     dml_weight: float = 1.0
     dml_form: Literal["code", "paper"] = "code"
-    teacher: str | None = None
+    teacher: tuple[str, ...] = ()
     teacher_mode: Literal["eval", "train"] = "eval"
     teacher_weight: float = 1.0
+    teacher_form: Literal["dilated", "soft", "hard"] = "dilated"
+    teacher_threshold: float = 0.5
+    teacher_disagreement: float = 1.0
     binarize_teacher: bool = True
 
     def __post_init__(self) -> None:
         check_students(self.students)
+        check_share("mutual.teacher_threshold", self.teacher_threshold)
+        check_share("mutual.teacher_disagreement", self.teacher_disagreement)
 
 
 @dataclass(frozen=True)
@@ -158,10 +171,10 @@ class DetConfig(TaskConfig):
         default_factory=lambda: TrainConfig(batch_size=8, key_metric="hmean", work_dir="runs/det")
     )
 
+    def __post_init__(self) -> None:
+        if self.loss.alpha == self.loss.beta == 0 and not (self.mutual.teacher and self.mutual.teacher_weight):
+            raise ConfigError("loss.alpha and loss.beta are 0 and there is no mutual.teacher: nothing would be learned")
+
     @property
     def students(self) -> int:
         return self.mutual.students
-
-    @property
-    def teacher(self) -> str | None:
-        return self.mutual.teacher

@@ -1,5 +1,8 @@
 """Detector training batches: labeled pictures and synthetic pages, cropped, with their targets.
 
+With a teacher, pictures without labels take part: the teacher sees the very crops that the student sees, and its maps
+travel in the batch.
+
 What scale is text trained at? At inference a picture's longer side is limited to 960 pixels. With `crop="page"`
 training sees pictures at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
 `crop_size` that moves over the picture: text has the size it will have at inference, whatever the window. With
@@ -11,8 +14,9 @@ robustness and a short one does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,10 +26,10 @@ from ppocr_jax.data import augment_det as augment
 from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
-from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, read_labels
+from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, detect_format, read_labels
 from ppocr_jax.data.pictures import ImageCache, has_picture
 from ppocr_jax.data.targets import detection_targets
-from ppocr_jax.images import ImageError
+from ppocr_jax.images import ImageError, find_inputs
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
 if TYPE_CHECKING:
@@ -40,11 +44,16 @@ _READ_TRIES = 32
 
 Batch = dict[str, np.ndarray]
 Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
+Teach = Callable[[np.ndarray], Batch]
+
+
+class UnlabeledPicture(DetectionRecord):
+    """A picture of which nobody says where its text is."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionSource:
-    """Labeled pictures; each is drawn `weight` times as often as a picture of a source with weight 1."""
+    """Pictures, labeled or not; each is drawn `weight` times as often as a picture of a source with weight 1."""
 
     records: tuple[DetectionRecord, ...]
     weight: float = 1.0
@@ -54,12 +63,16 @@ class DetectionSource:
     def read(cls, source: LabelSource, *, strict: bool = False) -> DetectionSource:
         """Read a label file; where it labels words, merge them into text lines.
 
-        Entries that cannot be used and pictures that are not there are left out and counted in `use`.
+        Entries that cannot be used and pictures that are not there are left out and counted in `use`. A folder in which
+        there are no labels, but pictures, gives these, and those of its subfolders, as `UnlabeledPicture`s.
 
         Raises:
             LabelError: A bad entry, when `strict`; labels without regions.
             OSError: The file cannot be read.
         """
+        if source.format == "auto" and (pictures := _unlabeled(Path(source.path))):
+            use = LabelUse(str(source.path), "pictures, without labels,", len(pictures))
+            return cls(pictures, source.weight, use)
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         there = [record for record in records if has_picture(record.image_path)]
@@ -69,6 +82,22 @@ class DetectionSource:
         if source.granularity == "word":
             there = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in there]
         return cls(tuple(there), source.weight, use)
+
+
+def _unlabeled(path: Path) -> tuple[UnlabeledPicture, ...]:
+    """Return the pictures in a folder without labels, subfolders included; nothing of anything else."""
+    if not path.is_dir():
+        return ()
+    try:
+        detect_format(path)
+        return ()
+    except LabelError:
+        pass
+    files = [Path(file) for file in find_inputs([path], recursive=True)]
+    texts = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".txt", ".json"))
+    if texts:
+        logger.warning("%s: its pictures count as unlabeled; if %s holds labels, name that file", path, texts[0])
+    return tuple(UnlabeledPicture(file, ()) for file in files if file.suffix.lower() != ".pdf")
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
@@ -120,7 +149,7 @@ class DetectionBatches:
         crop_size: Side of the square training pictures, pixels; a multiple of 32.
         scale_range: Range of the random rescaling that belongs to `crop`.
         crop: How labeled pictures are scaled and cropped, see the head of this module.
-        sources: Labeled pictures.
+        sources: Labeled pictures, and with `teach` others.
         page_generator: Synthetic pages. They are drawn at `crop_size`, flipped and rotated, but not rescaled or
             degraded: that is the generator's business.
         synthetic_share: Fraction of the samples that are synthetic pages.
@@ -133,9 +162,11 @@ class DetectionBatches:
         normalization: Of the pictures.
         cache_bytes: Memory for decoded pictures.
         process: Which rows of the batches to make.
+        teach: From pictures (B, S, S, 3) uint8 RGB to what a teacher says of them, maps (B, S, S) that join the batch.
 
     Raises:
-        ValueError: There is nothing to draw samples from, or a value is out of range.
+        ValueError: There is nothing to draw samples from, or a value is out of range; pictures without labels and
+            nothing that teaches.
     """
 
     seed: int
@@ -155,6 +186,7 @@ class DetectionBatches:
     normalization: Normalization = DETECTOR_NORMALIZATION
     cache_bytes: int = 512 * 2**20
     process: ProcessShare = WHOLE_BATCH
+    teach: Teach | None = None
     _records: _WeightedRecords = field(init=False, repr=False)
     _load: ImageCache = field(init=False, repr=False)
 
@@ -168,6 +200,14 @@ class DetectionBatches:
             raise ValueError(f"synthetic_share is {share}, but there is no page generator")
         if share < 1 and not self._records.records:
             raise ValueError(f"synthetic_share is {share}, but there are no labeled pictures; set it to 1")
+        if self.teach is None:
+            for source in self.sources:
+                if any(isinstance(record, UnlabeledPicture) for record in source.records):
+                    path = source.use.path if source.use else source.records[0].image_path
+                    raise ValueError(
+                        f"data.train_labels: {path} holds pictures without labels, which only ONNX detectors as "
+                        f"mutual.teacher can teach (such as ppocr-v4); name a label file, or the format of these labels"
+                    )
         if self.crop_size < 32 or self.crop_size % 32:
             raise ValueError(f"crop_size must be a multiple of 32, not {self.crop_size}")
         if self.crop not in ("reference", "page"):
@@ -178,13 +218,17 @@ class DetectionBatches:
 
         Returns:
             "images" (B, S, S, 3) float32, normalized; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
-            (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`.
+            (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`; and what `teach` gives. The masks of
+            a picture without labels are 0.
 
         Raises:
             ImageError: Hardly any picture can be read.
         """
         samples = [self._sample(step, i) for i in self.process.rows(self.batch_size)]
-        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        pictures = batch.pop("pictures")
+        batch["images"] = np.stack([self.normalization(picture) for picture in pictures])
+        return batch if self.teach is None else {**batch, **self.teach(pictures)}
 
     def uses(self) -> tuple[LabelUse, ...]:
         """Return what is used of each source that was read from labels."""
@@ -195,11 +239,16 @@ class DetectionBatches:
         index = step * self.batch_size + i
         # The share is met exactly over any stretch of samples, not only on average.
         synthetic = int((index + 1) * self.synthetic_share) > int(index * self.synthetic_share)
-        image, polygons, ignore = self._draw_page(rng, index) if synthetic else self._draw_record(rng)
+        if synthetic:
+            record, (image, polygons, ignore) = None, self._draw_page(rng, index)
+        else:
+            record, (image, polygons, ignore) = self._draw_record(rng)
         targets = detection_targets(
             polygons, ignore, image.shape[:2], shrink_ratio=self.shrink_ratio, min_text_size=self.min_text_size
         )
-        return {"images": self.normalization(image), **targets}
+        if isinstance(record, UnlabeledPicture):
+            targets |= {name: np.zeros_like(targets[name]) for name in ("shrink_mask", "threshold_mask")}
+        return {"pictures": image, **targets}
 
     def _draw_page(self, rng: np.random.Generator, index: int) -> Sample:
         assert self.page_generator is not None
@@ -209,10 +258,10 @@ class DetectionBatches:
         kept, ignore = augment.clipped_polygons(view, polygons, [False] * len(polygons))
         return augment.render(page.image_rgb, view, self.crop_size), kept, ignore
 
-    def _draw_record(self, rng: np.random.Generator) -> Sample:
+    def _draw_record(self, rng: np.random.Generator) -> tuple[DetectionRecord, Sample]:
         record, image = self._readable(rng)
         regions = record.regions
-        donor = self._donor(rng) if self.copy_paste else None
+        donor = self._donor(rng) if self.copy_paste and not isinstance(record, UnlabeledPicture) else None
         if donor is not None:
             image, regions = copy_paste(rng, image, regions, donor[1], donor[0].regions)
         polygons = [region.points.astype(np.float64) for region in regions]
@@ -232,7 +281,7 @@ class DetectionBatches:
         rendered = augment.render(image, view, self.crop_size)
         if self.photometric:
             rendered = jitter_photometric(rng, rendered, kept)
-        return rendered, kept, ignore
+        return record, (rendered, kept, ignore)
 
     def _readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:
         """Return a record and its picture; unreadable ones are passed over (the cache warns of each once)."""

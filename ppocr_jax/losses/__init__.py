@@ -31,7 +31,12 @@ if TYPE_CHECKING:
         dice_loss as dice_loss,
         masked_l1_loss as masked_l1_loss,
     )
-    from ppocr_jax.losses.distillation import dilate as dilate, dilated_teacher_loss as dilated_teacher_loss
+    from ppocr_jax.losses.distillation import (
+        dilate as dilate,
+        dilated_teacher_loss as dilated_teacher_loss,
+        hard_teacher_loss as hard_teacher_loss,
+        soft_teacher_loss as soft_teacher_loss,
+    )
     from ppocr_jax.losses.mutual import (
         feature_loss as feature_loss,
         map_dml_loss as map_dml_loss,
@@ -50,7 +55,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "cml": "cml_share",
         "ctc": "ctc_loss ctc_loss_per_line is_feasible",
         "db": "balanced_bce_loss db_loss dice_loss masked_l1_loss",
-        "distillation": "dilate dilated_teacher_loss",
+        "distillation": "dilate dilated_teacher_loss hard_teacher_loss soft_teacher_loss",
         "mutual": "feature_loss map_dml_loss sequence_dml_loss",
         "udml": "udml_share",
     },

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import jax.numpy as jnp
+
 from ppocr_jax.losses.arrays import Scalar
 from ppocr_jax.losses.db import Batch, Maps, db_loss
-from ppocr_jax.losses.distillation import dilated_teacher_loss
+from ppocr_jax.losses.distillation import dilated_teacher_loss, hard_teacher_loss, soft_teacher_loss
 from ppocr_jax.losses.mutual import Form, map_dml_loss, mean_over_peers
 
 
@@ -29,6 +31,8 @@ def cml_share(
     negative_ratio: float = 3.0,
     binarize: bool = True,
     dml_form: Form = "code",
+    teacher_form: Literal["dilated", "soft", "hard"] = "dilated",
+    teacher_threshold: float = 0.5,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Share of one of S students:
 
@@ -43,7 +47,8 @@ def cml_share(
         own: "probability", "threshold" and "binary" of this student's DB head.
         peers: probability maps of the other S - 1 students; without any, the mutual loss is left out.
         teacher_probability: of the frozen teacher; None leaves the distillation out.
-        targets: see `db_loss`.
+        targets: see `db_loss`; "teacher_mask", where there is one, says instead of "shrink_mask" which pixels the
+            teacher teaches.
         teacher_weight: Weight of the distillation.
         dml_weight: Weight of the mutual loss.
         alpha: See `db_loss`.
@@ -52,15 +57,27 @@ def cml_share(
         negative_ratio: See `db_loss`.
         binarize: See `dilated_teacher_loss`.
         dml_form: See `map_dml_loss`.
+        teacher_form: Which of `dilated_teacher_loss`, `soft_teacher_loss` and `hard_teacher_loss`.
+        teacher_threshold: See `hard_teacher_loss`.
 
     Returns:
-        The share, and its unweighted terms: "probability", "threshold", "binary" of the DB loss;
-        "teacher_probability", "teacher_binary" of the distillation; "dml", the mean over peers.
+        The share, and its unweighted terms: "probability", "threshold", "binary" of the DB loss, unless `alpha` and
+        `beta` are both 0; "teacher_probability", "teacher_binary" ("teacher_bce", "teacher_dice") of the distillation;
+        "dml", the mean over peers.
     """
-    share, terms = db_loss(own, targets, alpha=alpha, beta=beta, main=main, negative_ratio=negative_ratio)
+    share, terms = jnp.float32(0), {}
+    if alpha or beta:
+        share, terms = db_loss(own, targets, alpha=alpha, beta=beta, main=main, negative_ratio=negative_ratio)
     if teacher_probability is not None:
-        options = {"binarize": binarize, "main": main, "negative_ratio": negative_ratio}
-        loss, parts = dilated_teacher_loss(own, teacher_probability, targets["shrink_mask"], **options)
+        mask, probability = targets.get("teacher_mask", targets["shrink_mask"]), own["probability"]
+        if teacher_form == "soft":
+            loss, parts = soft_teacher_loss(probability, teacher_probability, mask)
+        elif teacher_form == "hard":
+            options = {"threshold": teacher_threshold, "negative_ratio": negative_ratio}
+            loss, parts = hard_teacher_loss(probability, teacher_probability, mask, **options)
+        else:
+            options = {"binarize": binarize, "main": main, "negative_ratio": negative_ratio}
+            loss, parts = dilated_teacher_loss(own, teacher_probability, mask, **options)
         share = share + teacher_weight * loss
         terms |= {f"teacher_{name}": term for name, term in parts.items()}
     if peers:

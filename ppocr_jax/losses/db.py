@@ -35,7 +35,7 @@ def dice_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
 
     Source: DB paper, section 3.5 (for the binary map).
     """
-    pred, target, mask = _float32(pred, target, mask)
+    pred, target, mask = float32(pred, target, mask)
     overlap = jnp.sum(pred * target * mask)
     return 1 - 2 * overlap / (jnp.sum(pred * mask) + jnp.sum(target * mask) + _EPSILON)
 
@@ -47,7 +47,7 @@ def masked_l1_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
 
     Source: DB paper eq. 8 (for the threshold map).
     """
-    pred, target, mask = _float32(pred, target, mask)
+    pred, target, mask = float32(pred, target, mask)
     return jnp.sum(jnp.abs(pred - target) * mask) / (jnp.sum(mask) + _EPSILON)
 
 
@@ -69,9 +69,9 @@ def balanced_bce_loss(pred: Maps, target: Targets, mask: Targets, *, negative_ra
 
     Source: DB paper eq. 7 (online hard example mining).
     """
-    pred, target, mask = _float32(pred, target, mask)
+    pred, target, mask = float32(pred, target, mask)
     positives, negatives = _balanced_counts(target, mask, negative_ratio)
-    loss = _binary_cross_entropy(pred, target)
+    loss = binary_cross_entropy(pred, target)
     positive_sum = jnp.sum(target * mask * loss)
     negative_sum = _sum_of_largest((1 - target) * mask * loss, negatives)
     return (positive_sum + negative_sum) / (positives + negatives + _EPSILON)
@@ -120,7 +120,7 @@ def db_loss(
 
 
 def _main_loss(pred: Maps, target: Targets, mask: Targets, main: str, negative_ratio: float) -> Scalar:
-    pred, target, mask = _float32(pred, target, mask)
+    pred, target, mask = float32(pred, target, mask)
     if main == "bce":
         return balanced_bce_loss(pred, target, mask, negative_ratio=negative_ratio)
     if main not in ("dice", "l1"):
@@ -130,7 +130,8 @@ def _main_loss(pred: Maps, target: Targets, mask: Targets, main: str, negative_r
     return loss * count / (count + _EPSILON)
 
 
-def _float32(*arrays: AnyArray) -> tuple[Array, ...]:
+def float32(*arrays: AnyArray) -> tuple[Array, ...]:
+    """Return the arrays as float32, whatever their number types."""
     return tuple(jnp.asarray(array).astype(jnp.float32) for array in arrays)
 
 
@@ -142,7 +143,8 @@ def _balanced_counts(target: Maps, mask: Maps, negative_ratio: float) -> tuple[I
     return positives, negatives
 
 
-def _binary_cross_entropy(pred: Maps, target: Maps) -> Maps:
+def binary_cross_entropy(pred: Maps, target: Maps) -> Maps:
+    """Return -(g log p + (1 - g) log(1 - p)) of each pixel, logarithms not below -100."""
     return -(target * _floored_log(pred) + (1 - target) * _floored_log(1 - pred))
 
 

@@ -1,13 +1,15 @@
 """Training a text detector, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
 
 The objective is DB alone, DML between students, or Collaborative Mutual Learning with a teacher (PP-OCRv2 section 2.1).
+Teachers in ONNX files teach through the batches, labels or not: their maps are made where the crops are.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,14 +21,18 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
+from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
 from ppocr_jax.evaluation.det import evaluate_detection
+from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
 from ppocr_jax.inference.detect import TextDetector
-from ppocr_jax.inference.model_folder import DetectorSpec
+from ppocr_jax.inference.model_folder import DetectorSpec, ModelError, load_model_folder
+from ppocr_jax.inference.onnx_files import with_onnx_files
+from ppocr_jax.inference.released import RELEASES, find_file
 from ppocr_jax.losses.cml import cml_share
 from ppocr_jax.models import outputs_of
-from ppocr_jax.preprocess import DETECTOR_NORMALIZATION
+from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 from ppocr_jax.synth.fonts import find_fonts
 from ppocr_jax.synth.page import PageGenerator
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
@@ -38,6 +44,7 @@ from ppocr_jax.training.step import Batch, Objective
 _logger = logging.getLogger("ppocr_jax")
 TEACHER = "teacher"
 _BOX_COLOR = (255, 40, 40)
+_TITLES = {"threshold_map": "threshold target", "teacher_map": "teacher"}
 
 
 def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str, Any]:
@@ -86,7 +93,87 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
         photometric=data.photometric,
         copy_paste=data.copy_paste,
         process=process,
+        teach=onnx_teachers(config),
     )
+
+
+def network_teacher(config: DetConfig) -> str | None:
+    """Return where the teacher is that the training step runs, None where there is none, or ONNX Runtime runs it.
+
+    Raises:
+        UserError: there are several teachers, one of which is no ONNX detector.
+    """
+    names = config.mutual.teacher
+    networks = [name for name in names if not _is_onnx(name)]
+    if networks and len(names) > 1:
+        raise UserError(
+            f"mutual.teacher: {networks[0]!r} is no ONNX detector, as each of several teachers must be: name .onnx "
+            f"files (`ppocr-jax export` writes them) or {', '.join(RELEASES)}"
+        )
+    return networks[0] if networks else None
+
+
+def _is_onnx(name: str) -> bool:
+    return name.endswith(".onnx") or (name in RELEASES and not Path(name).exists())
+
+
+@dataclass(frozen=True)
+class OnnxTeachers:
+    """Detectors in ONNX files as one teacher, in any process: picklable, one thread each, sessions made on first use.
+
+    Attributes:
+        backends: the networks, each with the normalization of its input.
+        disagreement: largest difference between their maps at a pixel that teaches.
+    """
+
+    backends: tuple[tuple[OnnxBackend, Normalization], ...]
+    disagreement: float = 1.0
+
+    def __call__(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what they say of pictures (B, S, S, 3) uint8 RGB.
+
+        Returns:
+            "teacher_map" (B, S, S) float32, the mean of their probability maps; "teacher_mask" (B, S, S) uint8, 0 where
+            two differ by more than `disagreement`.
+
+        Raises:
+            ModelError: a file holds no detector.
+        """
+        maps = []
+        for backend, normalization in self.backends:
+            output = backend(np.stack([normalization(picture) for picture in pictures]))
+            if output.shape != pictures.shape[:3]:
+                raise ModelError(f"{backend.path} is no detector: of {pictures.shape} pixels it makes {output.shape}")
+            maps.append(output)
+        differences = np.max(maps, axis=0) - np.min(maps, axis=0)
+        return {
+            "teacher_map": np.mean(maps, axis=0, dtype=np.float32),
+            "teacher_mask": (differences <= self.disagreement).astype(np.uint8),
+        }
+
+
+def onnx_teachers(config: DetConfig) -> OnnxTeachers | None:
+    """Return the teachers of `mutual.teacher` that ONNX Runtime runs, tried on a picture; None without such.
+
+    Raises:
+        UserError: one is missing, is no detector, or takes pictures of another size than `data.crop_size`.
+    """
+    if not config.mutual.teacher or network_teacher(config) is not None:
+        return None
+    base, size, found = load_model_folder("en"), config.data.crop_size, []
+    for name in config.mutual.teacher:
+        try:
+            file = find_file(RELEASES[name].det, name) if name in RELEASES and not Path(name).exists() else Path(name)
+            model, opened = with_onnx_files(base, det=file, device="cpu")
+            spec: DetectorSpec = model.spec("det")
+            if spec.size not in (None, (size, size)):
+                raise ModelError(f"{name} takes pictures of {spec.size} alone: set data.crop_size to that")
+            found.append((opened["det"], spec.normalization))
+            OnnxTeachers((found[-1],))(np.zeros((1, size, size, 3), np.uint8))
+        except UserError as error:
+            raise UserError(f"mutual.teacher: {error}") from error
+    _logger.info("taught by %s, run by ONNX Runtime on the crops", " and ".join(config.mutual.teacher))
+    return OnnxTeachers(tuple(found), config.mutual.teacher_disagreement)
 
 
 def objective(
@@ -103,7 +190,7 @@ def objective(
         model: one student.
         config: `loss`, of each student against the labels; `mutual`, what the students learn from each other.
         charset: a detector needs none.
-        teacher: its variables are `frozen["teacher"]`.
+        teacher: its variables are `frozen["teacher"]`; maps of others are in the batch, as "teacher_map".
         mesh: see `learners.mutual_objective`.
     """
     loss, mutual = config.loss, config.mutual
@@ -122,11 +209,13 @@ def objective(
             negative_ratio=loss.negative_ratio,
             binarize=mutual.binarize_teacher,
             dml_form=mutual.dml_form,
+            teacher_form=mutual.teacher_form,
+            teacher_threshold=mutual.teacher_threshold,
         )
 
     def teacher_map(frozen: Any, batch: Batch) -> dict[str, jax.Array]:
         if teacher is None:
-            return {}
+            return {TEACHER: batch["teacher_map"]} if "teacher_map" in batch else {}
         variables = frozen[TEACHER]
         if mutual.teacher_mode == "eval":
             return {TEACHER: outputs_of(teacher, variables, batch["images"])["probability"]}
@@ -169,19 +258,20 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
 def pictures(
     model: nn.Module, config: DetConfig, charset: Charset | None, batches: BatchFunction, *, count: int = 4
 ) -> Pictures:
-    """Return a function that draws rows of picture with boxes found, target, probability map, threshold target."""
+    """Return a function that draws rows of picture with boxes found, target, probability map, and threshold target, or
+    the map of the teacher that is in the batch."""
     options = DBOptions(**asdict(config.reading))
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
 
     def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
         batch = {name: values[:count] for name, values in batches(SAMPLE_STEP).items()}
         maps = np.asarray(predict(variables, batch["images"]))
-        rows = []
+        rows, last = [], "teacher_map" if "teacher_map" in batch else "threshold_map"
         for i, probability in enumerate(maps):
             drawn = _with_boxes(DETECTOR_NORMALIZATION.picture(batch["images"][i]), probability, options)
-            rest = (batch["shrink_map"][i], probability, batch["threshold_map"][i])
+            rest = (batch["shrink_map"][i], probability, batch[last][i])
             rows.append(np.hstack([drawn, *(_gray(values) for values in rest)]))
-        return {"found, target, probability, threshold target": np.vstack(rows)}
+        return {f"found, target, probability, {_TITLES[last]}": np.vstack(rows)}
 
     return draw
 

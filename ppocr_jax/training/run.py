@@ -130,9 +130,9 @@ def prepare(config: TaskConfig) -> Task:
         raise
     except (OSError, ValueError, NoFontsError) as error:  # all name what is missing or wrong
         raise UserError(str(error)) from error
-    teacher = None
-    if config.teacher is not None:
-        trained = load_trained(config.teacher, task=config.task)
+    teacher, teacher_path = None, kind.teacher(config)
+    if teacher_path is not None:
+        trained = load_trained(teacher_path, task=config.task)
         teacher = build_model(trained.spec.network, ops=ops, **trained.spec.options)
         frozen[TEACHER] = jax.tree.map(jnp.asarray, dict(trained.variables))
     return Task(

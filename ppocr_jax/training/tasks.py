@@ -28,6 +28,7 @@ class TaskKind:
         network_spec: (config, charset) -> what `model.json` will say.
         batches: (config, charset, process) -> function of the step.
         objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
+        teacher: (config) -> where a frozen network is that teaches, None without one.
         evaluation: (model, config, charset) -> scores of the network's variables.
         pictures: (model, config, charset, batches) -> pictures for TensorBoard.
         metrics: names of what `evaluation` gives, one of which is `train.key_metric`.
@@ -46,6 +47,7 @@ class TaskKind:
     metrics: tuple[str, ...]
     pictures: Callable[..., Pictures] = lambda model, config, charset, batches: lambda variables: {}
     constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
+    teacher: Callable[[Any], str | None] = lambda config: None
     writes_text: bool = False
     is_exempt_from_l2: Callable[[Any, str], bool] = lambda config, path: False
     is_head: Callable[[Any, str], bool] = lambda config, path: False
@@ -62,6 +64,7 @@ TASKS: dict[str, TaskKind] = {
         evaluation=detection.evaluation,
         metrics=("hmean", "precision", "recall", "area_hmean", "area_precision", "area_recall"),
         pictures=detection.pictures,
+        teacher=detection.network_teacher,
     ),
     "rec": TaskKind(
         config=RecConfig,

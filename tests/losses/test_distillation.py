@@ -1,4 +1,4 @@
-"""Dilation and the loss against a frozen teacher: the reference implementation, OpenCV and a slow oracle."""
+"""Dilation and the losses against a frozen teacher: the reference implementation, OpenCV and slow oracles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppocr_jax.losses.distillation import dilate, dilated_teacher_loss
+from ppocr_jax.losses.distillation import dilate, dilated_teacher_loss, hard_teacher_loss, soft_teacher_loss
 from tests.losses.reference import assert_all_finite, assert_gradients_close, stacked
 
 DILATE = jax.jit(dilate)
@@ -140,6 +140,76 @@ def test_edge_batches_have_finite_losses_and_gradients(main, binarize, kind) -> 
     else:
         assert terms["probability"] == 0
         assert all(np.abs(g).max() == 0 for g in of_student.values())
+
+
+SOFT = jax.jit(jax.value_and_grad(soft_teacher_loss, argnums=(0, 1), has_aux=True))
+HARD = jax.jit(
+    jax.value_and_grad(hard_teacher_loss, argnums=(0, 1), has_aux=True),
+    static_argnames=("threshold", "bce_weight", "negative_ratio"),
+)
+
+
+def slow_soft_loss(p, teacher, mask) -> float:
+    """Pixel by pixel: |p - t| times the cross-entropy, over the text there is; and dice."""
+    weighted = text = 0.0
+    for a, t, keep in zip(p.ravel(), teacher.ravel(), mask.ravel(), strict=True):
+        logs = [max(np.log(x), -100.0) if x > 0 else -100.0 for x in (a, 1 - a)]
+        weighted += keep * abs(a - t) * -(t * logs[0] + (1 - t) * logs[1])
+        text += keep * t
+    return weighted / max(text, mask.sum() / 1000, 1e-6) + slow_dice(p, teacher, mask)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    levels=st.sampled_from([4, 256]),
+    mask_share=st.sampled_from([0.0, 0.6, 1.0]),
+    top=st.sampled_from([0.0, 1e-3, 1.0]),
+)
+def test_losses_without_labels_equal_slow_oracles(*, seed, levels, mask_share, top) -> None:
+    rng = np.random.default_rng(seed)
+    p, teacher = (rng.integers(0, levels + 1, (2, 2, 5, 6)) / levels).astype(np.float32)
+    teacher *= np.float32(top)  # next to nothing is a picture without text
+    mask = (rng.random(p.shape) < mask_share).astype(np.uint8)
+    exact = [np.asarray(x, np.float64) for x in (p, teacher, mask)]
+    (loss, terms), (_, of_teacher) = SOFT(p, teacher, mask)
+    assert float(loss) == pytest.approx(slow_soft_loss(*exact), rel=2e-5, abs=1e-5)
+    assert float(loss) == pytest.approx(float(terms["bce"] + terms["dice"]), rel=1e-6)
+    assert np.abs(of_teacher).max() == 0
+    (loss, _), (_, of_teacher) = HARD(p, teacher, mask, threshold=0.4, bce_weight=2.0, negative_ratio=1.5)
+    target = (exact[1] > np.float32(0.4)).astype(np.float64)
+    expected = 2 * slow_bce(exact[0], target, exact[2], 1.5) + slow_dice(exact[0], target, exact[2])
+    assert float(loss) == pytest.approx(expected, rel=2e-5, abs=1e-5)
+    assert np.abs(of_teacher).max() == 0
+
+
+@pytest.mark.parametrize("kind", ["no text", "all left out", "saturated and wrong"])
+def test_losses_without_labels_are_finite_on_edge_batches(kind) -> None:
+    p, teacher = np.random.default_rng(0).random((2, 2, 5, 6)).astype(np.float32)
+    mask = np.ones(p.shape, np.uint8)
+    if kind == "no text":
+        teacher = np.zeros_like(teacher)
+    elif kind == "all left out":
+        mask = np.zeros_like(mask)
+    else:
+        teacher = (teacher > 0.8).astype(np.float32)
+        p = 1 - teacher
+    for losses in (SOFT(p, teacher, mask), HARD(p, teacher, mask)):
+        assert_all_finite(losses)
+        gradient = np.abs(losses[1][0]).max()
+        assert gradient == 0 if kind == "all left out" else gradient >= 0
+    if kind == "saturated and wrong":
+        assert np.abs(SOFT(p, teacher, mask)[1][0]).max() > 0
+
+
+def test_a_student_that_agrees_with_an_unsure_teacher_is_left_alone() -> None:
+    """Unlike plain cross-entropy and dice, the cross-entropy term is 0 there, and rises to both sides."""
+    teacher = np.full((1, 4, 4), 0.3, np.float32)
+    losses = [
+        float(SOFT(np.full_like(teacher, p), teacher, np.ones_like(teacher))[0][1]["bce"]) for p in (0.2, 0.3, 0.4)
+    ]
+    assert losses[1] == 0
+    assert min(losses[0], losses[2]) > 0.05
 
 
 def test_misfits_are_refused() -> None:

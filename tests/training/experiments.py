@@ -14,11 +14,13 @@ from ppocr_jax import cli
 from ppocr_jax.charset import load_charset
 from ppocr_jax.config import DetConfig, DetModelConfig
 from ppocr_jax.config_io import load_config, save_config
+from ppocr_jax.inference.released import RELEASES
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.centers import Centers, save_centers
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.tasks import TASKS
+from tests.released import release_or_skip
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # The smallest sizes at which every network still works.
@@ -70,6 +72,9 @@ def provide(task: str, name: str, drawn: Path) -> None:
             _copy(drawn / "rec", folder / "lines")
         return
     for source in (*data.train_labels, *data.val_labels):
+        if not Path(source.path).suffix:  # a folder of pictures without labels
+            shutil.copytree(next((drawn / "det").rglob("*.png")).parent, source.path, dirs_exist_ok=True)
+            continue
         lines = "rec" in Path(source.path).parts or source.path.endswith("rec_label.txt")
         _copy(drawn / ("rec/rec_label.txt" if lines else "det/label.txt"), Path(source.path))
     for corpus in data.synthetic.corpus:
@@ -82,15 +87,19 @@ def provide(task: str, name: str, drawn: Path) -> None:
 def provide_networks(task: str, name: str) -> None:
     """Put there what a configuration wants trained before it: a teacher, centers, weights to start from."""
     config = load_config(TASKS[task].config, config_path(task, name))
-    if config.train.init:
+    if config.train.init and "/" in config.train.init:
         Path("ppocr_jax").symlink_to(CONFIGS.parent / "ppocr_jax")
-    if config.teacher:
+    for release in config.mutual.teacher if task == "det" else ():
+        if release in RELEASES:
+            release_or_skip(release)
+    path = TASKS[task].teacher(config)
+    if path is not None:
         teacher = DetConfig(model=DetModelConfig(name="db_resnet18"))
         shapes = variable_shapes(TASKS["det"].network_spec(teacher, None), native_ops)
-        Path(config.teacher).mkdir(parents=True)
-        save_config(teacher, Path(config.teacher) / "config.json")
+        Path(path).mkdir(parents=True)
+        save_config(teacher, Path(path) / "config.json")
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-        save_safetensors(Path(config.teacher) / "det.safetensors", zeros)
+        save_safetensors(Path(path) / "det.safetensors", zeros)
     if task == "rec" and config.loss.centers:
         charset = load_charset(config.model.charset, space=config.charset_space)
         values = np.zeros((charset.num_classes, _HEAD_FEATURES), np.float32)

@@ -70,7 +70,7 @@ def udml(mesh, students: int):
 def cml(mesh, students: int):
     model, teacher = TinyDetector(), TinyDetector(width=6)
     frozen = {"teacher": teacher.init(jax.random.key(9), det_batch(0)["images"], train=False)}
-    mutual = DetMutualConfig(students=students, teacher="given")
+    mutual = DetMutualConfig(students=students, teacher=("given",))
     config = DetConfig(loss=DetLossConfig(main="bce"), mutual=mutual)
     objective = detection.objective(model, config, teacher=teacher, mesh=mesh)
     return model, objective, det_batch, frozen

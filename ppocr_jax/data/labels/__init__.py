@@ -2,7 +2,7 @@
 
 from ppocr_jax.data.labels.bad_entries import BadEntry
 from ppocr_jax.data.labels.coco_text import read_coco_text_labels
-from ppocr_jax.data.labels.formats import FORMATS, LabelFormat, LabelSet, read_labels, write_labels
+from ppocr_jax.data.labels.formats import FORMATS, LabelFormat, LabelSet, detect_format, read_labels, write_labels
 from ppocr_jax.data.labels.ppocr import (
     read_detection_labels,
     read_recognition_labels,
@@ -29,6 +29,7 @@ __all__ = [
     "RecognitionRecord",
     "Record",
     "Region",
+    "detect_format",
     "read_coco_text_labels",
     "read_detection_labels",
     "read_labels",
