@@ -119,7 +119,7 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
         squeezed = channels // self.reduction
-        pooled = x.mean((1, 2), keepdims=True)
+        pooled = self.ops.mean(x)
         hidden = nn.relu(Conv1x1Bias(squeezed, self.ops, name="conv1")(pooled))
         gate = Conv1x1Bias(channels, self.ops, name="conv2")(hidden)
         return x * hard_sigmoid(gate, slope=self.slope)

@@ -33,6 +33,8 @@ class Ops(NamedTuple):
         max_pool_3x3: see `max_pool_3x3`.
         average_pool: see `average_pool`.
         bilstm: (x (B T C), layer weights) -> (B T 2H), see `LSTMWeights`.
+        mean: (x (B H W C)) -> (B 1 1 C), over all cells.
+        softmax: (scores (... T)) -> weights of the T frames, which add up to 1.
     """
 
     conv: Convolution
@@ -42,6 +44,8 @@ class Ops(NamedTuple):
     max_pool_3x3: Callable[[jax.Array], jax.Array]
     average_pool: Callable[[jax.Array, Strides], jax.Array]
     bilstm: Callable[..., jax.Array]
+    mean: Callable[[jax.Array], jax.Array]
+    softmax: Callable[[jax.Array], jax.Array]
 
 
 def conv_native(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
@@ -195,19 +199,27 @@ class LSTMWeights(NamedTuple):
     bias: jax.Array
 
 
-def bilstm_scan(x: jax.Array, weights: LSTMWeights) -> jax.Array:
+def mean_of_cells(x: jax.Array) -> jax.Array:
+    """Average over height and width: (B, H, W, C) -> (B, 1, 1, C)."""
+    return jnp.mean(x, (1, 2), keepdims=True)
+
+
+def bilstm_scan(x: jax.Array, weights: LSTMWeights, *, frames: jax.Array | None = None) -> jax.Array:
     """Run one bidirectional layer from zero states, both directions in one scan.
 
     Args:
         x: (B, T, C).
         weights: the layer's.
+        frames: how many of the T count; from the last of them the backward direction starts. None: all.
 
     Returns:
-        (B, T, 2H): forward and backward outputs concatenated.
+        (B, T, 2H): forward and backward outputs concatenated; beyond `frames` they mean nothing.
     """
-    batch, _, _ = x.shape
+    batch, steps, _ = x.shape
     hidden = weights.recurrent.shape[1]
-    both = jnp.stack([x, x[:, ::-1]])
+    # Its own inverse: the frames that count from last to first, then the others from last to first.
+    backwards = slice(None, None, -1) if frames is None else (frames - 1 - jnp.arange(steps)) % steps
+    both = jnp.stack([x, x[:, backwards]])
     gates = jnp.einsum("dbtc,dcg->tdbg", both, weights.input) + weights.bias[None, :, None]
 
     def step(carry: tuple[jax.Array, jax.Array], gate: jax.Array):
@@ -219,12 +231,20 @@ def bilstm_scan(x: jax.Array, weights: LSTMWeights) -> jax.Array:
 
     zero = jnp.zeros((2, batch, hidden), x.dtype)
     _, outputs = lax.scan(step, (zero, zero), gates, unroll=4)
-    forward, backward = outputs[:, 0], outputs[::-1, 1]
+    forward, backward = outputs[:, 0], outputs[backwards, 1]
     return jnp.concatenate([forward, backward], axis=-1).transpose(1, 0, 2)
 
 
 native_ops = Ops(
-    conv_native, depthwise_conv_native, upsample_nearest, max_pool_2x2, max_pool_3x3, average_pool, bilstm_scan
+    conv_native,
+    depthwise_conv_native,
+    upsample_nearest,
+    max_pool_2x2,
+    max_pool_3x3,
+    average_pool,
+    bilstm_scan,
+    mean_of_cells,
+    nn.softmax,
 )
 cpu_ops = Ops(
     conv_as_product,
@@ -234,6 +254,8 @@ cpu_ops = Ops(
     max_pool_3x3,
     average_pool,
     bilstm_scan,
+    mean_of_cells,
+    nn.softmax,
 )
 
 

@@ -38,9 +38,11 @@ class GlobalMixing(nn.Module):
     """Multi-head self-attention over all frames.
 
     Attributes:
+        ops: the platform's operations.
         heads: of equal width.
     """
 
+    ops: Ops
     heads: int
 
     @nn.compact
@@ -51,7 +53,7 @@ class GlobalMixing(nn.Module):
         qkv = Linear(3 * channels, init=_small_normal, name="qkv")(x)
         # (B, T, 3 heads width) -> three of (B, heads, T, width)
         query, key, value = qkv.reshape(batch, frames, 3, self.heads, width).transpose(2, 0, 3, 1, 4)
-        weights = nn.softmax(query / math.sqrt(width) @ key.swapaxes(2, 3), axis=-1)
+        weights = self.ops.softmax(query / math.sqrt(width) @ key.swapaxes(2, 3))
         mixed = Dropout()(weights, train=train) @ value
         joined = mixed.transpose(0, 2, 1, 3).reshape(batch, frames, channels)
         return Dropout()(Linear(channels, init=_small_normal, name="proj")(joined), train=train)
@@ -60,13 +62,14 @@ class GlobalMixing(nn.Module):
 class MixingBlock(nn.Module):
     """Transformer block: x + attention(norm(x)), then x + MLP(norm(x)), the MLP twice as wide inside."""
 
+    ops: Ops
     heads: int
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """(B, T, C) -> (B, T, C)."""
         norm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)
-        x = x + GlobalMixing(self.heads, name="mixer")(norm(name="norm1")(x), train=train)
+        x = x + GlobalMixing(self.ops, self.heads, name="mixer")(norm(name="norm1")(x), train=train)
         y = nn.swish(Linear(2 * x.shape[-1], init=_small_normal, name="fc1")(norm(name="norm2")(x)))
         y = Linear(x.shape[-1], init=_small_normal, name="fc2")(Dropout()(y, train=train))
         return x + Dropout()(y, train=train)
@@ -97,7 +100,7 @@ class SVTREncoder(nn.Module):
         y = conv(channels // 8, kernel=3, name="conv1")(x, train=train)
         y = conv(self.hidden, name="conv2")(y, train=train).squeeze(1)
         for i in range(self.depth):
-            y = MixingBlock(self.heads, name=f"block_{i}")(y, train=train)
+            y = MixingBlock(self.ops, self.heads, name=f"block_{i}")(y, train=train)
         y = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name="norm")(y)[:, None]
         y = conv(channels, name="conv3")(y, train=train)
         y = conv(channels // 8, kernel=3, name="conv4")(jnp.concatenate([x, y], axis=-1), train=train)

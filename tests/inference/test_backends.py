@@ -146,8 +146,8 @@ def test_make_backend_compares_the_number_of_classes(tmp_path):
 class ToyModel:
     """Stands in for a Flax network: the detector gives the brightest channel, the recognizer its frames' means."""
 
-    def __init__(self, name: str, scale: float) -> None:
-        self.name, self.scale, self.shapes = name, scale, []
+    def __init__(self, name: str, scale: float, ops) -> None:
+        self.name, self.scale, self.ops, self.shapes = name, scale, ops, []
 
     def apply(self, variables, images, *, train):
         assert train is False
@@ -155,12 +155,13 @@ class ToyModel:
         gain = variables["params"]["gain"] * self.scale
         if self.name == "det":
             return {"probability": images.max(axis=-1) * gain}
-        count, height, width, channels = images.shape
-        return {"probabilities": images.reshape(count, height, width // 4, 4, channels).mean(axis=(1, 3)) * gain}
+        frames = self.ops.average_pool(self.ops.average_pool(images, (2, 2)), (2, 2))
+        return {"probabilities": frames.mean(axis=1) * gain}
 
 
 @pytest.fixture
 def toy_models(monkeypatch) -> list[ToyModel]:
+    """The networks built, one for each compilation."""
     models = pytest.importorskip("ppocr_jax.models")
     io = pytest.importorskip("ppocr_jax.models.io")
     built = []
@@ -179,21 +180,35 @@ def weights(tmp_path):
 def test_jax_backend_buckets_sizes_and_cuts_back(toy_models, weights):
     backend = JaxBackend("det", weights, network="det", options={"scale": 2.0})
     rng = np.random.default_rng(0)
-    for height, width in [(32, 64), (96, 128), (128, 32)]:
+    for height, width in [(32, 64), (96, 320), (320, 32)]:
         images = rng.normal(0, 1, (1, height, width, 3)).astype(np.float32)
         np.testing.assert_allclose(backend(images), images.max(axis=3) * 6, rtol=1e-6)
-    assert toy_models[0].shapes == [(1, 128, 128, 3)], "one compilation for the whole bucket"
+    assert [model.shapes for model in toy_models] == [[(1, 320, 320, 3)]], "one compilation for the whole bucket"
 
 
-def test_jax_recognizer_pads_batch_and_width_with_zeros(toy_models, weights):
+def test_jax_recognizer_pads_batch_and_width_and_cuts_back(toy_models, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((3, 32, 330, 3), np.float32)
-    probabilities = backend(images)
-    assert probabilities.shape == (3, 384 // 4, 3)
-    np.testing.assert_allclose(probabilities[:, :82], 3)
-    np.testing.assert_allclose(probabilities[:, 83:], 0)
-    backend(images[:, :, :321])
-    assert toy_models[0].shapes == [(4, 32, 384, 3)]
+    np.testing.assert_allclose(backend(images), np.full((3, 330 // 4, 3), 3.0))
+    assert backend(images[:, :, :321]).shape == (3, 321 // 4, 3)
+    assert [model.shapes for model in toy_models] == [[(4, 32, 480, 3)]]
+    assert backend(np.ones((1, 32, 6000, 3), np.float32)).shape == (1, 1500, 3)
+    assert toy_models[-1].shapes == [(1, 32, 7680, 3)], "beyond the sizes, multiples of the last"
+
+
+def test_what_jax_compiles_is_kept_where_the_user_says(monkeypatch, tmp_path):
+    jax = pytest.importorskip("jax")
+    before = jax.config.values["jax_compilation_cache_dir"]
+    try:
+        jax.config.update("jax_compilation_cache_dir", "mine")
+        jax_backend.keep_compiled()
+        assert jax.config.values["jax_compilation_cache_dir"] == "mine"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        jax.config.update("jax_compilation_cache_dir", None)
+        jax_backend.keep_compiled()
+        assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "ppocr_jax" / "compiled")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
 
 
 def test_jax_backend_runs_a_real_network(tmp_path):
@@ -217,7 +232,7 @@ def test_both_backends_agree_on_shipped_weights():
         pytest.skip("no weights shipped yet")
     model_folder = load_model_folder("en")
     rng = np.random.default_rng(0)
-    sizes = {"det": (1, 128, 256), "cls": (2, 48, 192), "rec": (2, 32, 320)}  # no padding needed
+    sizes = {"det": (1, 128, 256), "cls": (2, 48, 192), "rec": (3, 32, 211)}
     for task, size in sizes.items():
         images = rng.normal(0, 1, (*size, 3)).astype(np.float32)
         onnx, jax = (make_backend(model_folder, task, kind)(images) for kind in ("onnx", "jax"))
