@@ -23,8 +23,8 @@ _DESCRIPTIONS = ("model.json", "config.json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `convert`."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference model (.onnx, .pdmodel)")
-    add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file; of .pdmodel also .onnx")
+    add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference model (.onnx, .pdmodel, .json)")
+    add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file; of Paddle's models also .onnx")
     add("--charset", metavar="FILE_OR_NAME", help="of a recognizer: PaddleOCR's dictionary, one character a line")
     add("--learner", metavar="NAME", help="of a checkpoint of several networks; default: Student, where there is one")
     add("--network", metavar="NAME", help="such as crnn_lcnet; default: what names and shapes of the tensors say")

@@ -1,36 +1,26 @@
-"""Inference models of Paddle (inference.pdmodel and inference.pdiparams) as ONNX files: parsed, never executed.
+"""Inference models of Paddle (inference.pdmodel or .json, and .pdiparams) as ONNX files: parsed, never executed.
 
-`inference.pdmodel` is a protobuf message, the program: variables and operators by name. `inference.pdiparams` holds the
-arrays of its persistable variables, sorted by name, each behind a header of its own (Paddle's framework.proto and
-lod_tensor.cc). Operators that PP-OCR's networks have are translated one by one.
+`inference.pdmodel` is a protobuf message, the program: variables and operators by name. Paddle 3 writes the program as
+`inference.json`, which `pir` reads. `inference.pdiparams` holds the arrays of its persistable variables, sorted by
+name, each behind a header of its own (Paddle's framework.proto and lod_tensor.cc). Operators that PP-OCR's networks
+have are translated one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ppocr_jax.convert.pir import Operator, pir_program
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.onnx_graph.graph import Graph, Node, make_node, new_model
 
 # Data types of variables (VarType.Type) that hold numbers.
 _TYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64"}
 _MOST_NUMBERS = 1 << 31  # of a tensor: no network here has nearly as many
-
-
-class Operator(NamedTuple):
-    """An operator of a program: names of its inputs and outputs by their roles, and its attributes.
-
-    Among these "rank": axes of the input X.
-    """
-
-    type: str
-    inputs: Mapping[str, Sequence[str]]
-    outputs: Mapping[str, Sequence[str]]
-    attributes: dict[str, Any]
 
 
 def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
@@ -41,16 +31,12 @@ def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
     """
     if not path.is_dir() and path.suffix not in (".pdmodel", ".pdiparams", ".json"):
         return None
-    program = path / "inference.pdmodel" if path.is_dir() else path.with_suffix(".pdmodel")
-    if not program.is_file() and program.with_suffix(".json").is_file():
-        raise WeightsError(
-            f"{program.with_suffix('.json')} is a program of Paddle 3, which is not read here: take the model's "
-            "ONNX file (paddle2onnx writes it), or its .pdparams"
-        )
-    parameters = program.with_suffix(".pdiparams")
+    named = path / "inference.pdmodel" if path.is_dir() else path
+    old, new, parameters = (named.with_suffix(suffix) for suffix in (".pdmodel", ".json", ".pdiparams"))
+    program = new if path.suffix == ".json" or (new.is_file() and not old.is_file()) else old
     for file in (program, parameters):
         if not file.is_file():
-            raise WeightsError(f"no {file}: an inference model of Paddle is a .pdmodel and a .pdiparams file")
+            raise WeightsError(f"no {file}: an inference model of Paddle is a .pdmodel or .json and a .pdiparams file")
     return program, parameters
 
 
@@ -58,14 +44,14 @@ def paddle_to_onnx(program: bytes, parameters: bytes) -> bytes:
     """Return an ONNX file that computes what an inference model of Paddle computes.
 
     Args:
-        program: contents of the .pdmodel file.
+        program: contents of the .pdmodel or .json file.
         parameters: contents of the .pdiparams file.
 
     Raises:
         WeightsError: one is not such a file, or not all of one, or an operator is not known here.
     """
     try:
-        operators, persistable = _program(program)
+        operators, persistable = pir_program(program) if program[:1] == b"{" else _program(program)
         arrays = _parameters(parameters, sorted(persistable))
     except (IndexError, ValueError, KeyError, UnicodeDecodeError, OverflowError) as error:
         raise WeightsError(f"not an inference model of Paddle, or not all of one ({type(error).__name__})") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,7 @@ from ppocr_jax.inference.model_folder import SPECS, ModelError
 
 if TYPE_CHECKING:
     import jax
-
-Predict = Callable[[np.ndarray, np.ndarray], Any]
+    from flax import linen as nn
 
 # XLA compiles once per input shape, which takes seconds, so sizes are rounded up to these or, beyond the last, to its
 # multiples: few shapes, and on average a fifth more to compute. Steps of a half of an octave and, for pages, a little
@@ -28,11 +26,7 @@ _CACHE = "ppocr_jax"
 
 
 class JaxBackend:
-    """A Flax network with its weights, compiled for a few sizes. See `backends.Backend`.
-
-    Batches and sizes are padded to one of those. That changes no result beyond rounding: the network does not see the
-    padding (`models.padding`), and results are cut back. What was compiled is kept on disk (`keep_compiled`).
-    """
+    """A Flax network with its weights (see `backends.Backend`). What is compiled is kept on disk (`keep_compiled`)."""
 
     def __init__(
         self,
@@ -63,50 +57,72 @@ class JaxBackend:
         self.options = dict(options or {})
         self.classes = classes
         self._lock = threading.Lock()
-        self._predict: Predict | None = None
+        self._run: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """See `backends.Backend`."""
-        count, height, width, _ = images.shape
-        output, frames = self._predictor()(pad_to_bucket(images, self.task), np.array([height, width], np.int32))
-        results = np.asarray(output)[:count]
-        if self.task == "det":
-            return results[:, :height, :width]
-        return results[:, : int(frames)] if self.task == "rec" else results
-
-    def _predictor(self) -> Predict:
         with self._lock:
-            if self._predict is None:
-                self._predict = self._build()
-            return self._predict
+            if self._run is None:
+                self._run = self._build()
+        return self._run(images)
 
-    def _build(self) -> Predict:
+    def _build(self) -> Callable[[np.ndarray], np.ndarray]:
         import jax
 
-        from ppocr_jax.models import build_model, default_ops, outputs_of
+        from ppocr_jax.models import build_model
         from ppocr_jax.models.io import load_safetensors
-        from ppocr_jax.models.padding import Extent
 
         keep_compiled()
         options, variables = self.options, load_safetensors(self.weights)
         if self.classes is not None:
             options, variables = _cut_classes(options, variables, np.array(self.classes))
-        name = SPECS[self.task].output
-
-        def predict(variables: Any, images: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
-            true = {"det": {"height": size[0], "width": size[1]}, "rec": {"width": size[1]}}.get(self.task, {})
-            extent = Extent(images.shape[1:3], **true)
-            model = build_model(self.network, ops=extent.ops(default_ops()), **options)
-            output = outputs_of(model, variables, images)[name]
-            return output, extent.columns(output.shape[1])
-
-        return partial(jax.jit(predict), jax.device_put(variables))
+        output = SPECS[self.task].output
+        network = PaddedNetwork(build_model(self.network, **options), self.task, [output])
+        variables = jax.device_put(variables)
+        return lambda images: network(variables, images)[output]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("task", "weights", "network", "options", "classes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)
+
+
+class PaddedNetwork:
+    """A Flax network compiled for a few sizes, to which batches are padded.
+
+    That changes no result beyond rounding: the network does not see the padding (`models.padding`), and results are
+    cut back. (A network of one's own sees it where it computes otherwise than by its `ops`.)
+    """
+
+    def __init__(self, model: nn.Module, task: str, outputs: Sequence[str]) -> None:
+        """
+        Args:
+            model: the network.
+            task: "det", "cls" or "rec".
+            outputs: names of those that are wanted: of a detector maps, of a recognizer values of its frames.
+        """
+        import jax
+
+        from ppocr_jax.models import outputs_of
+        from ppocr_jax.models.padding import Extent, with_ops
+
+        def predict(variables: Any, images: jax.Array, size: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+            true = {"det": {"height": size[0], "width": size[1]}, "rec": {"width": size[1]}}.get(task, {})
+            extent = Extent(images.shape[1:3], **true)
+            every = outputs_of(with_ops(model, extent.ops), variables, images)
+            wanted = {name: every[name] for name in outputs}
+            return wanted, extent.columns(wanted[outputs[0]].shape[1])
+
+        self._task, self._predict = task, jax.jit(predict)
+
+    def __call__(self, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs of a batch (N, H, W, 3), each (N, ...)."""
+        count, height, width, _ = images.shape
+        size = np.array([height, width], np.int32)
+        outputs, frames = self._predict(variables, pad_to_bucket(images, self._task), size)
+        cuts = {"det": np.s_[:count, :height, :width], "rec": np.s_[:count, : int(frames)]}
+        return {name: np.asarray(output)[cuts.get(self._task, np.s_[:count])] for name, output in outputs.items()}
 
 
 def _cut_classes(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import lax
 
 from ppocr_jax.models.ops import LSTMWeights, Ops, Strides
@@ -96,3 +100,15 @@ class Extent:
                 size = true[x.shape[axis]]
                 true.setdefault(y.shape[axis], -(-size // stride) if up else size // stride)
         return y
+
+
+def with_ops(model: nn.Module, change: Callable[[Ops], Ops]) -> nn.Module:
+    """Return a network with other operations in all its parts; `change` is told what each part has."""
+    changed: dict[str, object] = {}
+    for name in (field.name for field in dataclasses.fields(model) if field.name not in ("parent", "name")):
+        value = getattr(model, name)
+        if isinstance(value, Ops):
+            changed[name] = change(value)
+        elif isinstance(value, nn.Module):
+            changed[name] = with_ops(value, change)
+    return model.clone(**changed)

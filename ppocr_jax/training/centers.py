@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +13,11 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
-from ppocr_jax.inference.jax_backend import pad_to_bucket
+from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import ctc_greedy_decode, width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
-from ppocr_jax.models import build_model, outputs_of
+from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
 from ppocr_jax.training.network import TrainedNetwork
@@ -61,13 +60,12 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, s
     assert isinstance(network.spec, RecognizerSpec)
     assert network.charset is not None
     spec, charset = network.spec, network.charset
-    model = build_model(spec.network, **spec.options)
-    predict = jax.jit(partial(outputs_of, model))
+    predict = PaddedNetwork(build_model(spec.network, **spec.options), "rec", ["probabilities", "features", "logits"])
     totals: CenterSums | None = None
     lines = correct = 0
     for images, texts in _batches(samples, spec):
-        outputs = predict(network.variables, pad_to_bucket(images, "rec"))
-        right = _read_right(np.asarray(outputs["probabilities"]), texts, charset)
+        outputs = predict(network.variables, images)
+        right = _read_right(outputs["probabilities"], texts, charset)
         lines, correct = lines + len(texts), correct + int(right.sum())
         totals = totals or empty_centers(charset.num_classes, outputs["features"].shape[-1])
         totals = accumulate_centers(totals, outputs["features"], outputs["logits"], jnp.asarray(right))
@@ -123,7 +121,5 @@ def _batches(samples: Iterable[LineSample], spec: RecognizerSpec) -> Iterator[tu
 
 
 def _read_right(probabilities: np.ndarray, texts: Sequence[str], charset: Charset) -> np.ndarray:
-    """(B,) bool; rows beyond the texts are padding and never right."""
-    right = np.zeros(len(probabilities), bool)
-    right[: len(texts)] = [d.text == t for d, t in zip(ctc_greedy_decode(probabilities, charset), texts, strict=False)]
-    return right
+    """(B,) bool."""
+    return np.array([d.text == t for d, t in zip(ctc_greedy_decode(probabilities, charset), texts, strict=True)])

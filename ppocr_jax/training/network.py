@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference.backends import Backend
-from ppocr_jax.inference.jax_backend import pad_to_bucket
+from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
@@ -67,18 +67,12 @@ class NetworkInTraining:
     """A network whose weights change, to be read with; compiled once for all weights."""
 
     def __init__(self, model: nn.Module, task: str) -> None:
-        self._task, output = task, SPECS[task].output
-        self._predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)[output])
+        self._output = SPECS[task].output
+        self._network = PaddedNetwork(model, task, [self._output])
 
     def with_variables(self, variables: Mapping[str, Any]) -> Backend:
         """Return a backend that runs the network with these weights."""
-
-        def run(images: np.ndarray) -> np.ndarray:
-            count, height, width, _ = images.shape
-            result = np.asarray(self._predict(variables, pad_to_bucket(images, self._task)))[:count]
-            return result[:, :height, :width] if self._task == "det" else result
-
-        return run
+        return lambda images: self._network(variables, images)[self._output]
 
 
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:

@@ -143,31 +143,35 @@ def test_make_backend_compares_the_number_of_classes(tmp_path):
         make_backend(model_folder, "rec")
 
 
-class ToyModel:
-    """Stands in for a Flax network: the detector gives the brightest channel, the recognizer its frames' means."""
-
-    def __init__(self, name: str, scale: float, ops) -> None:
-        self.name, self.scale, self.ops, self.shapes = name, scale, ops, []
-
-    def apply(self, variables, images, *, train):
-        assert train is False
-        self.shapes.append(images.shape)  # runs once per compilation
-        gain = variables["params"]["gain"] * self.scale
-        if self.name == "det":
-            return {"probability": images.max(axis=-1) * gain}
-        frames = self.ops.average_pool(self.ops.average_pool(images, (2, 2)), (2, 2))
-        return {"probabilities": frames.mean(axis=1) * gain}
-
-
 @pytest.fixture
-def toy_models(monkeypatch) -> list[ToyModel]:
-    """The networks built, one for each compilation."""
-    models = pytest.importorskip("ppocr_jax.models")
-    io = pytest.importorskip("ppocr_jax.models.io")
-    built = []
-    monkeypatch.setattr(models, "build_model", lambda name, **o: built.append(ToyModel(name, **o)) or built[-1])
+def compiled(monkeypatch) -> list[tuple[int, ...]]:
+    """Shapes for which a toy was compiled that stands in for Flax networks.
+
+    The detector gives the brightest channel, the recognizer the means of four columns.
+    """
+    models, io = (pytest.importorskip(f"ppocr_jax.models{name}") for name in ("", ".io"))
+    from flax import linen as nn
+
+    shapes = []
+
+    class Toy(nn.Module):
+        ops: models.Ops
+        kind: str
+        scale: float
+
+        @nn.compact
+        def __call__(self, images, *, train):
+            assert train is False
+            shapes.append(images.shape)  # runs once per compilation
+            gain = self.param("gain", nn.initializers.ones, ()) * self.scale
+            if self.kind == "det":
+                return {"probability": images.max(axis=-1) * gain}
+            frames = self.ops.average_pool(self.ops.average_pool(images, (2, 2)), (2, 2))
+            return {"probabilities": frames.mean(axis=1) * gain}
+
+    monkeypatch.setattr(models, "build_model", lambda name, **o: Toy(models.default_ops(), name, **o))
     monkeypatch.setattr(io, "load_safetensors", lambda path: {"params": json.loads(path.read_text())})
-    return built
+    return shapes
 
 
 @pytest.fixture
@@ -177,23 +181,23 @@ def weights(tmp_path):
     return path
 
 
-def test_jax_backend_buckets_sizes_and_cuts_back(toy_models, weights):
+def test_jax_backend_buckets_sizes_and_cuts_back(compiled, weights):
     backend = JaxBackend("det", weights, network="det", options={"scale": 2.0})
     rng = np.random.default_rng(0)
     for height, width in [(32, 64), (96, 320), (320, 32)]:
         images = rng.normal(0, 1, (1, height, width, 3)).astype(np.float32)
         np.testing.assert_allclose(backend(images), images.max(axis=3) * 6, rtol=1e-6)
-    assert [model.shapes for model in toy_models] == [[(1, 320, 320, 3)]], "one compilation for the whole bucket"
+    assert compiled == [(1, 320, 320, 3)], "one compilation for the whole bucket"
 
 
-def test_jax_recognizer_pads_batch_and_width_and_cuts_back(toy_models, weights):
+def test_jax_recognizer_pads_batch_and_width_and_cuts_back(compiled, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((3, 32, 330, 3), np.float32)
     np.testing.assert_allclose(backend(images), np.full((3, 330 // 4, 3), 3.0))
     assert backend(images[:, :, :321]).shape == (3, 321 // 4, 3)
-    assert [model.shapes for model in toy_models] == [[(4, 32, 480, 3)]]
+    assert compiled == [(4, 32, 480, 3)]
     assert backend(np.ones((1, 32, 6000, 3), np.float32)).shape == (1, 1500, 3)
-    assert toy_models[-1].shapes == [(1, 32, 7680, 3)], "beyond the sizes, multiples of the last"
+    assert compiled[-1] == (1, 32, 7680, 3), "beyond the sizes, multiples of the last"
 
 
 def test_what_jax_compiles_is_kept_where_the_user_says(monkeypatch, tmp_path):
@@ -239,7 +243,7 @@ def test_both_backends_agree_on_shipped_weights():
         np.testing.assert_allclose(onnx, jax, atol=1e-4, err_msg=task)
 
 
-def test_jax_backend_pickles(toy_models, weights):
+def test_jax_backend_pickles(compiled, weights):
     backend = JaxBackend("rec", weights, network="rec", options={"scale": 1.0})
     images = np.ones((1, 32, 160, 3), np.float32)
     copy = pickle.loads(pickle.dumps(backend))

@@ -1,0 +1,210 @@
+"""Programs of Paddle 3 (inference.json) as operators of `paddle_inference`: parsed, never executed.
+
+The file is JSON with short keys (Paddle's serialize_deserialize/schema.h): "#" what a thing is, "%" the number of a
+value, "I" and "O" an operation's inputs and outputs, "A" its attributes as name "N" and value "AT", "D" contents, "TT"
+a type. Dialects are numbers too: "0." builtin, "1." pd_op. A parameter is an operation "p", whose attributes end with
+its name. Inputs have places where programs of Paddle 2 have roles, and sizes, axes and factors may be inputs made by
+operations, so both are put back here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ppocr_jax.models.io import WeightsError
+
+_OPERATOR, _BUILTIN = "1.", "0."
+_MAGIC = "pir"
+
+
+class Operator(NamedTuple):
+    """An operator of a program: names of its inputs and outputs by their roles, and its attributes.
+
+    Among these "rank": axes of the input X.
+    """
+
+    type: str
+    inputs: Mapping[str, Sequence[str]]
+    outputs: Mapping[str, Sequence[str]]
+    attributes: dict[str, Any]
+
+
+class _Form(NamedTuple):
+    """How an operation is written in Paddle 2.
+
+    Attributes:
+        type: there.
+        inputs: roles of the inputs, in order; "@name": a constant, which becomes the attribute `name`; "": left out.
+        output: role of the first output, the only one that is used.
+        renamed: attributes of another name.
+    """
+
+    type: str
+    inputs: tuple[str, ...] = ("X",)
+    output: str = "Out"
+    renamed: Mapping[str, str] = {}
+
+
+_CONV = ("Input", "Filter")
+_TURNED = {"transpose_x": "trans_x", "transpose_y": "trans_y"}
+_FORMS = {
+    "add": _Form("elementwise_add", ("X", "Y")),
+    "assign": _Form("assign"),
+    "batch_norm": _Form("batch_norm", ("X", "Mean", "Variance", "Scale", "Bias"), "Y"),
+    "concat": _Form("concat", ("X", "@axis")),
+    "conv2d": _Form("conv2d", _CONV, "Output"),
+    "conv2d_transpose": _Form("conv2d_transpose", (*_CONV, "@output_size"), "Output"),
+    "depthwise_conv2d": _Form("depthwise_conv2d", _CONV, "Output"),
+    "dropout": _Form("dropout", ("X", "", "@dropout_prob"), renamed={"mode": "dropout_implementation"}),
+    "fetch": _Form("fetch"),
+    "flatten": _Form("flatten_contiguous_range"),
+    "hardsigmoid": _Form("hard_sigmoid"),
+    "hardswish": _Form("hard_swish"),
+    "layer_norm": _Form("layer_norm", ("X", "Scale", "Bias"), "Y"),
+    "matmul": _Form("matmul_v2", ("X", "Y"), renamed=_TURNED),
+    "multiply": _Form("elementwise_mul", ("X", "Y")),
+    "nearest_interp": _Form("nearest_interp_v2", ("X", "", "", "")),
+    "pool2d": _Form("pool2d", ("X", "@ksize")),
+    "relu": _Form("relu"),
+    "reshape": _Form("reshape2", ("X", "@shape")),
+    "rnn": _Form("rnn", ("Input", "", "WeightList", "", "")),
+    "scale": _Form("scale", ("X", "@scale")),
+    "sigmoid": _Form("sigmoid"),
+    "slice": _Form("slice", ("Input", "@starts", "@ends")),
+    "softmax": _Form("softmax"),
+    "squeeze": _Form("squeeze2", ("X", "@axes")),
+    "swish": _Form("swish"),
+    "transpose": _Form("transpose2", renamed={"perm": "axis"}),
+    "unsqueeze": _Form("unsqueeze2", ("X", "@axes")),
+}
+"""Operation, without the underscore at the end of those that work in place -> how Paddle 2 writes it."""
+
+# Operations on sizes of other values, from which a `reshape` is told its shape.
+_ON_SIZES = ("shape", "shape64", "slice", "stack", "combine", "cast", "full", "full_int_array", "assign_value")
+_ONE_NUMBER = ("axis", "dropout_prob", "scale")
+# Initial and final states of a recurrence, of which nothing is made use; a later operation that does is refused.
+_STATES = ("full_with_tensor", "full_batch_size_like", "split")
+
+
+def pir_program(data: bytes) -> tuple[list[Operator], list[str]]:
+    """Return the operators of a program as Paddle 2 has them, and the names of the variables that are stored.
+
+    Raises:
+        WeightsError: it has an operation that no network here has.
+        ValueError, KeyError, IndexError: it is no such program, or not all of one.
+    """
+    reader = _Reader()
+    try:
+        program = json.loads(data)
+        if program["base_code"]["magic"] != _MAGIC:
+            raise ValueError("another kind of JSON")
+        (region,) = program["program"]["regions"]
+        (block,) = region["blocks"]
+        for operation in block["ops"]:
+            reader.read(operation)
+    except (TypeError, AttributeError, RecursionError) as error:  # JSON of another build
+        raise ValueError("another kind of JSON") from error
+    return reader.operators, reader.parameters
+
+
+class _Reader:
+    """Reads one operation after another.
+
+    Attributes:
+        operators, parameters: read so far.
+    """
+
+    def __init__(self) -> None:
+        self.operators: list[Operator] = []
+        self.parameters: list[str] = []
+        self._names: dict[int, list[str]] = {0: []}  # of a value; of a combined one several; 0: no value
+        self._ranks: dict[str, int] = {}
+        # Values that are sizes, axes or factors: their numbers, None where one is known only when the network runs.
+        self._constants: dict[int, list[Any]] = {}
+
+    def read(self, operation: Mapping[str, Any]) -> None:
+        kind = operation["#"]
+        if kind == "p":
+            self._name(operation["O"], str(operation["A"][-1]))
+            self.parameters.append(str(operation["A"][-1]))
+            return
+        kind = kind.removeprefix(_OPERATOR).removeprefix(_BUILTIN).rstrip("_")
+        inputs = [value["%"] for value in operation["I"]]
+        attributes = {entry["N"]: _value(entry["AT"]) for entry in operation.get("A", [])}
+        outputs = operation["O"]
+        if kind in _ON_SIZES and self._note_sizes(kind, inputs, attributes, outputs[0]["%"]):
+            return
+        if kind == "combine":
+            self._names[outputs[0]["%"]] = [name for value in inputs for name in self._names[value]]
+        elif kind == "data":
+            name = self._name(outputs[0])
+            self.operators.append(Operator("feed", {}, {"Out": [name]}, {}))
+        elif kind in _STATES:
+            self._names.update({value["%"]: [] for value in outputs})
+        elif kind not in _FORMS:
+            raise WeightsError(f"the model has an operation {str(kind)[:40]!r}, which no network here has")
+        else:
+            self.operators.append(self._operator(_FORMS[kind], inputs, attributes, outputs))
+
+    def _operator(
+        self, form: _Form, values: Sequence[int], attributes: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+    ) -> Operator:
+        inputs: dict[str, list[str]] = {}
+        given = {form.renamed.get(name, name): value for name, value in attributes.items()}
+        for role, value in zip(form.inputs, values, strict=False):
+            if role.startswith("@"):
+                if value:
+                    numbers = self._constants[value]
+                    given[role[1:]] = numbers[0] if role[1:] in _ONE_NUMBER else numbers
+            elif role:
+                inputs[role] = self._names[value]
+        if form.type == "reshape2":
+            given["shape"] = _shape(given["shape"])
+        outputs = {form.output: [self._name(results[0])]} if results else {}
+        for value in results[1:]:
+            self._name(value)
+        given["rank"] = self._ranks.get((inputs.get("X") or [""])[0])
+        return Operator(form.type, inputs, outputs, given)
+
+    def _name(self, value: Mapping[str, Any], name: str | None = None) -> str:
+        """Name an output, note how many axes it has, and return the name."""
+        name = name or f"value_{value['%']}"
+        self._names[value["%"]] = [name]
+        contents = value.get("TT", {}).get("D", [])
+        if len(contents) > 1 and isinstance(contents[1], list):
+            self._ranks[name] = len(contents[1])
+        return name
+
+    def _note_sizes(self, kind: str, inputs: Sequence[int], attributes: Mapping[str, Any], result: int) -> bool:
+        """Note what an operation on sizes gives; return whether it is one."""
+        constants = self._constants
+        if kind in ("full", "full_int_array", "assign_value"):
+            numbers = attributes.get("value", attributes.get("values"))
+            constants[result] = list(numbers) if isinstance(numbers, list) else [numbers]
+        elif kind in ("shape", "shape64"):
+            constants[result] = [None] * self._ranks[self._names[inputs[0]][0]]
+        elif not inputs or any(value not in constants for value in inputs):
+            return False
+        elif kind == "slice":
+            (start,), (end,) = constants[inputs[1]], constants[inputs[2]]
+            constants[result] = constants[inputs[0]][start:end]
+        else:
+            constants[result] = [number for value in inputs for number in constants[value]]
+        return True
+
+
+def _shape(sizes: Sequence[Any]) -> list[int]:
+    """Return the sizes of a `reshape`: one that is not known is that of the input's first axis, or what is left."""
+    return [(0 if axis == 0 else -1) if size is None else int(size) for axis, size in enumerate(sizes)]
+
+
+def _value(attribute: Mapping[str, Any]) -> Any:
+    """Return an attribute's value: a number, a text, or a list of such."""
+    kind, contents = attribute["#"].partition(".")[2], attribute.get("D")
+    readers: dict[str, Callable[[Any], Any]] = {
+        "a_array": lambda members: [_value(member) for member in members],
+        "a_scalar": lambda pair: pair[1],  # its type, its value
+    }
+    return readers.get(kind, lambda plain: plain)(contents)
