@@ -19,6 +19,7 @@ COMMANDS = {
     "train-rec": ("train a text recognizer", "ppocr_jax.commands.training"),
     "train-cls": ("train the direction classifier", "ppocr_jax.commands.training"),
     "train-image": ("train an image classifier, for its backbone", "ppocr_jax.commands.training"),
+    "label": ("label pictures with what a strong reader reads", "ppocr_jax.commands.label"),
     "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
     "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
     "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `infer`."""
     _add_inputs(parser.add_argument_group("what to read"))
     _add_outputs(parser.add_argument_group("what to write"))
-    _add_reading(parser.add_argument_group("how to read"))
+    add_reading(parser.add_argument_group("how to read"))
 
 
 def _add_inputs(group: Any) -> None:
@@ -49,7 +49,6 @@ def _add_inputs(group: Any) -> None:
     group.add_argument(
         "--dpi", type=float, metavar="N", help="at which PDF pages are drawn; default: 200, or their scan's"
     )
-    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
     group.add_argument("--allow-url", action="store_true", help="fetch PATHs that begin with http:// or https://")
 
 
@@ -72,7 +71,8 @@ def _add_outputs(group: Any) -> None:
     )
 
 
-def _add_reading(group: Any) -> None:
+def add_reading(group: Any) -> None:
+    """Declare the options that `make_ocr` takes."""
     group.add_argument(
         "--model",
         "--lang",
@@ -107,6 +107,7 @@ def _add_reading(group: Any) -> None:
         action=argparse.BooleanOptionalAction,
         help="put back spaces that a recognizer leaves out; default: for files that are not ours",
     )
+    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
     group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
 
 

@@ -71,7 +71,7 @@ class DetectionSource:
             OSError: The file cannot be read.
         """
         if source.format == "auto" and (pictures := _unlabeled(Path(source.path))):
-            use = LabelUse(str(source.path), "pictures, without labels,", len(pictures))
+            use = LabelUse(str(source.path), "pictures without labels", len(pictures))
             return cls(pictures, source.weight, use)
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]

@@ -74,7 +74,7 @@ def end_to_end_counts(
         text = text.replace(" ", "") if ignore_space else text
         return text.lower() if ignore_case else text
 
-    pairs = _pairs_by_iou([region.points for region in ground_truth], [points for points, _ in predictions])
+    pairs = pairs_by_iou([region.points for region in ground_truth], [points for points, _ in predictions])
     counts = EndToEndCounts(pictures=1)
     for index, region in enumerate(ground_truth):
         if region.ignore:
@@ -108,8 +108,8 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
     }
 
 
-def _pairs_by_iou(targets: Sequence[Outline], predictions: Sequence[Outline]) -> dict[int, int]:
-    """Pair targets with predictions (index -> index), the best IoU first; among equals, the lower indices first."""
+def pairs_by_iou(targets: Sequence[Outline], predictions: Sequence[Outline]) -> dict[int, int]:
+    """Pair targets with predictions (index -> index) from an IoU of 0.5 on, the best first, then the lower indices."""
     ious = iou_matrix(to_convex_hulls(targets), to_convex_hulls(predictions))
     pairs: dict[int, int] = {}
     taken: set[int] = set()

@@ -81,10 +81,16 @@ def write_detection_labels(
         OSError: The file cannot be written.
     """
 
-    def label(record: DetectionRecord) -> str:
-        return json.dumps([_region_to_json(region) for region in record.regions], ensure_ascii=False)
+    _write_lines(Path(path), records, _as_path(image_root), _regions_to_json)
 
-    _write_lines(Path(path), records, _as_path(image_root), label)
+
+def detection_line(record: DetectionRecord, folder: Path) -> str:
+    """Return the line, with its line feed, that a label file in `folder` holds of a picture.
+
+    Raises:
+        LabelError: see `write_detection_labels`.
+    """
+    return f"{_relative(record.image_path, folder)}\t{_regions_to_json(record)}\n"
 
 
 def write_recognition_labels(
@@ -198,6 +204,10 @@ def _parse_region(item: Any, index: int) -> Region:
         raise ValueError(f'region {index} needs "transcription" and "points"')
     text = parse_text(item["transcription"], f'region {index}: "transcription"')
     return text_region(parse_points(item["points"], f'region {index}: "points"'), text)
+
+
+def _regions_to_json(record: DetectionRecord) -> str:
+    return json.dumps([_region_to_json(region) for region in record.regions], ensure_ascii=False)
 
 
 def _region_to_json(region: Region) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""`ppocr-jax label`: write a PPOCRLabel file of pictures from what a strong reader reads in them.
+
+Texts that are sure enough are written; every other region is `###`, neither text nor background, so that nothing is
+learned from it. What the file holds already stays: a run that was broken off goes on, and corrections by hand are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppocr_jax.commands.common import share
+from ppocr_jax.commands.infer import add_reading, make_ocr
+from ppocr_jax.commands.progress import PageCounter
+from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.data.labels import Region
+    from ppocr_jax.document.page import Page
+    from ppocr_jax.inference.ocr import OCR
+
+_SURE = 0.9
+# Options about the networks of --model, which those of --agree have their own values for.
+_OF_ONE_READER = ("det", "rec", "cls", "charset", "rec_height", "threshold", "box_threshold", "unclip_ratio")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `label`."""
+    add = parser.add_argument
+    add("pictures", nargs="+", metavar="PATH", help="pictures, or folders of them")
+    add("-r", "--recursive", action="store_true", help="go into subfolders")
+    add("--output", type=Path, required=True, metavar="FILE", help="label file; what it holds already stays")
+    add("--agree", metavar="NAME_OR_DIR", help="a second reader, as --model: keep texts that both read alike")
+    add(
+        "--min-confidence",
+        type=share,
+        metavar="P",
+        help=f"keep texts that --model reads with at least this; default: {_SURE}, with --agree 0",
+    )
+    add("--progress", action=argparse.BooleanOptionalAction, help="default: for several pictures, on a terminal")
+    add_reading(parser.add_argument_group("how to read"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label the pictures; return 1 if one of them could not be read.
+
+    Raises:
+        UserError: a path or a model cannot be read, or the output is no label file or cannot be written.
+    """
+    from ppocr_jax.document import refuse_to_overwrite, write_text
+    from ppocr_jax.images import find_inputs
+
+    pictures = [Path(path) for path in dict.fromkeys(find_inputs(args.pictures, recursive=args.recursive))]
+    refuse_to_overwrite(args.output, pictures)
+    labeled = _labeled(args.output)
+    left = [picture for picture in pictures if picture.resolve() not in labeled]
+    least = args.min_confidence
+    if least is None:
+        least = 0.0 if args.agree else _SURE
+    if args.drop_score is None:
+        args.drop_score = 0.0  # what is found and not read is no background either
+    readers = [make_ocr(args)]
+    if args.agree:
+        second = {**vars(args), **dict.fromkeys(_OF_ONE_READER), "model": args.agree}
+        readers.append(make_ocr(argparse.Namespace(**second)))
+    counts: Counter[str] = Counter()
+    with PageCounter(args.progress) as progress:
+        if len(left) < len(pictures):
+            there = len(pictures) - len(left)
+            progress.say(f"label: {there} of {len(pictures)} pictures are in {args.output} already, and stay so")
+        # Each line is in the file before the next picture is waited for.
+        lines = _lines(readers, left, args.output.parent, least, counts, progress)
+        write_text(lines, os.fspath(args.output), append=True)
+        progress.say(
+            f"label: {counts['pictures']:,} pictures labeled: {counts['kept']:,} texts kept, {counts['ignored']:,} ###"
+        )
+    return int(counts["failed"] > 0)
+
+
+def _lines(
+    readers: Sequence[OCR],
+    pictures: Sequence[Path],
+    folder: Path,
+    least: float,
+    counts: Counter[str],
+    progress: PageCounter,
+) -> Iterator[str]:
+    """Yield the lines of a label file in `folder` as the pictures are read, and count what is in them."""
+    from ppocr_jax.data.labels import DetectionRecord, LabelError
+    from ppocr_jax.data.labels.ppocr import detection_line
+
+    read = zip(*(reader.read_many(pictures, on_error="page") for reader in readers), strict=True)
+    for picture, pages in zip(pictures, read, strict=True):
+        progress.count(str(picture))
+        try:
+            if pages[0].error:
+                raise LabelError(pages[0].error)
+            regions = regions_of(*pages, min_confidence=least)
+            line = detection_line(DetectionRecord(picture, regions), folder)
+        except LabelError as error:
+            counts["failed"] += 1
+            progress.say(f"label: {error}")
+            continue
+        counts["pictures"] += 1
+        counts["ignored"] += sum(region.ignore for region in regions)
+        counts["kept"] += sum(not region.ignore for region in regions)
+        yield line
+
+
+def regions_of(page: Page, other: Page | None = None, *, min_confidence: float) -> tuple[Region, ...]:
+    """Return what a label file should say of a page.
+
+    Args:
+        page: as the reader whose texts are written has read it.
+        other: as a second reader has; a text is kept only if that has read the same, spaces included, in a box that
+            covers half of both together. What only the second has found is text that nobody knows.
+        min_confidence: of the texts that are kept.
+    """
+    import numpy as np
+
+    from ppocr_jax.data.labels.records import ignore_region, text_region
+    from ppocr_jax.metrics.detection import iou_matrix, to_convex_hulls
+    from ppocr_jax.metrics.end_to_end import pairs_by_iou
+
+    quads = [np.asarray(line.quad, np.float32) for line in page]
+    same = {i: line.text for i, line in enumerate(page)}
+    alone: list[np.ndarray] = []
+    if other is not None:
+        others = [np.asarray(line.quad, np.float32) for line in other]
+        same = {i: other.lines[k].text for i, k in pairs_by_iou(quads, others).items()}
+        overlaps = iou_matrix(to_convex_hulls(others), to_convex_hulls(quads))
+        alone = [quad for quad, row in zip(others, overlaps, strict=True) if not (row > 0).any()]
+    kept = [
+        bool(line.text.strip()) and line.confidence >= min_confidence and same.get(i) == line.text
+        for i, line in enumerate(page)
+    ]
+    regions = [
+        text_region(quad, line.text) if keep else ignore_region(quad)
+        for quad, line, keep in zip(quads, page, kept, strict=True)
+    ]
+    return (*regions, *(ignore_region(quad) for quad in alone))
+
+
+def _labeled(path: Path) -> set[Path]:
+    """Return the pictures that a label file holds already; a last line that was broken off is cut away.
+
+    Raises:
+        UserError: the file cannot be read, or its lines are none of a label file's.
+    """
+    from ppocr_jax.data.labels import LabelError, read_detection_labels
+
+    if not path.is_file():
+        return set()
+    try:
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if data[end:] and data[end:].rstrip().endswith(b"]"):
+            path.write_bytes(data + b"\n")  # whole, as an editor leaves it
+        elif data[end:]:
+            os.truncate(path, end)
+        return {record.image_path.resolve() for record in read_detection_labels(path)}
+    except LabelError as error:
+        raise UserError(f"{path} is there already, and holds what is no label of regions: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
