@@ -27,7 +27,7 @@ from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, detect_format, read_labels
-from ppocr_jax.data.pictures import ImageCache, has_picture
+from ppocr_jax.data.pictures import ImageCache, has_picture, with_pictures
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.images import ImageError, find_inputs
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
@@ -108,11 +108,7 @@ def detection_records(source: LabelSource, *, strict: bool = True) -> list[Detec
         OSError: the file cannot be read.
     """
     records = [r for r in _detection_labels(source, strict=strict).records if isinstance(r, DetectionRecord)]
-    missing = [record.image_path for record in records if not has_picture(record.image_path)]
-    if missing:
-        logger.warning("%s: %d of %d pictures missing, e.g. %s", source.path, len(missing), len(records), missing[0])
-    gone = set(missing)
-    return [record for record in records if record.image_path not in gone]
+    return with_pictures(records, source.path)
 
 
 def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ppocr_jax.data.labels.lmdb import is_database_path, picture_bytes
+from ppocr_jax.data.labels.records import Record
 from ppocr_jax.images import ImageError, load_image
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 logger = logging.getLogger("ppocr_jax")
 
@@ -35,6 +39,16 @@ def load_picture(path: Path) -> np.ndarray:
 def has_picture(path: Path) -> bool:
     """Return whether the picture of a record is there, without opening it."""
     return path.is_file() or is_database_path(path)
+
+
+def with_pictures(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
+    """Return the records whose pictures are there; warn of the others, which are of the label file `source`."""
+    records = list(records)
+    there = [record for record in records if has_picture(record.image_path)]
+    if lost := len(records) - len(there):
+        missing = next(record.image_path for record in records if not has_picture(record.image_path))
+        logger.warning("%s: %d of %d pictures missing, e.g. %s", source, lost, len(records), missing)
+    return there
 
 
 class ImageCache:

@@ -17,6 +17,7 @@ from ppocr_jax.data.augment_rec import BaseLineAugmentation, LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.direction import DirectionBatches, has_direction
 from ppocr_jax.data.labels import LabelError, read_labels
+from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.rand_augment import Chain, RandAugment
 from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
 from ppocr_jax.evaluation.rec import line_samples
@@ -129,7 +130,7 @@ def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluat
 
 def _upright_lines(source: LabelSource) -> list[np.ndarray]:
     """Return the labeled lines that have a direction, cut as they are labeled: only the recognizer's crops grow."""
-    records = read_labels(source.path, source.format).records
+    records = with_pictures(read_labels(source.path, source.format).records, source.path)
     samples = line_samples(records, growth=CropGrowth(0, 0, 0, 0))
     lines = [image_rgb for image_rgb, text in samples if has_direction(text)]
     if not lines:

@@ -23,6 +23,7 @@ from ppocr_jax.config import LabelSource, RecConfig, RecLossConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.labels import read_labels
+from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.evaluation.cls import held_out_lines
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
@@ -223,7 +224,7 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
 
 
 def _lines(source: LabelSource, limit: int | None) -> list[LineSample]:
-    records = read_labels(source.path, source.format).records
+    records = with_pictures(read_labels(source.path, source.format).records, source.path)
     return spread(list(line_samples(records)), limit)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource
 from ppocr_jax.data.labels import LabelError
-from ppocr_jax.training import detection, direction
+from ppocr_jax.training import detection, direction, recognition
 
 
 def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
@@ -53,3 +53,15 @@ def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
     config = cls_config(tmp_path / "rec_label.txt", ("HIS", "96"))
     with pytest.raises(LabelError, match="which way up"):
         direction.evaluation(None, config, load_charset("en"))
+
+
+@pytest.mark.parametrize("task", ["rec", "cls"])
+def test_missing_pictures_are_left_out_of_the_score_and_said(tmp_path, task, caplog):
+    config = cls_config(tmp_path / "rec_label.txt", ("Total", "cash", "Tax"))
+    (tmp_path / "1.png").unlink()
+    if task == "cls":
+        scores = direction.evaluation(SimpleNamespace(apply=darker_half), config, load_charset("en"))({})
+        assert scores["lines"] == 2
+    else:
+        assert len(recognition._lines(config.data.val_labels[0], None)) == 2
+    assert f"{config.data.val_labels[0].path}: 1 of 3 pictures missing" in caplog.text
