@@ -1,11 +1,11 @@
 """Scoring during training: what labels it takes."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from PIL import Image
 
 from ppocr_jax.charset import load_charset
@@ -23,11 +23,13 @@ def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
         detection.evaluation(None, config)
 
 
-def darker_half(variables, images, *, train):
-    """Take lines that are darker on the left for upright."""
-    left, right = (images[:, :, part].mean((1, 2, 3)) for part in (slice(None, 96), slice(96, None)))
-    upright = (left < right).astype(jnp.float32)
-    return {"probabilities": jnp.stack([upright, 1 - upright], axis=1)}
+class DarkerHalf(nn.Module):
+    """Takes lines that are darker on the left for upright."""
+
+    def __call__(self, images, *, train=False):
+        left, right = (images[:, :, part].mean((1, 2, 3)) for part in (slice(None, 96), slice(96, None)))
+        upright = (left < right).astype(jnp.float32)
+        return {"probabilities": jnp.stack([upright, 1 - upright], axis=1)}
 
 
 def cls_config(path, texts):
@@ -43,7 +45,7 @@ def cls_config(path, texts):
 
 def test_a_classifier_is_scored_on_labeled_lines_every_second_one_turned(tmp_path):
     config = cls_config(tmp_path / "rec_label.txt", ("Total", "HIS", "cash", "wrong"))
-    scores = direction.evaluation(SimpleNamespace(apply=darker_half), config, load_charset("en"))({})
+    scores = direction.evaluation(DarkerHalf(), config, load_charset("en"))({})
     assert scores["lines"] == 3
     assert (scores["accuracy_0"], scores["accuracy_180"]) == (0.5, 1)
     assert scores["accuracy"] == pytest.approx(2 / 3)
@@ -60,7 +62,7 @@ def test_missing_pictures_are_left_out_of_the_score_and_said(tmp_path, task, cap
     config = cls_config(tmp_path / "rec_label.txt", ("Total", "cash", "Tax"))
     (tmp_path / "1.png").unlink()
     if task == "cls":
-        scores = direction.evaluation(SimpleNamespace(apply=darker_half), config, load_charset("en"))({})
+        scores = direction.evaluation(DarkerHalf(), config, load_charset("en"))({})
         assert scores["lines"] == 2
     else:
         assert len(recognition._lines(config.data.val_labels[0], None)) == 2
