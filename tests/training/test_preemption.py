@@ -1,4 +1,4 @@
-"""Of two processes that train together one is told to stop: both save the same step, and go on as if nothing was."""
+"""Two processes that train together are told to stop, or are killed: they go on as if nothing was."""
 
 from __future__ import annotations
 
@@ -39,6 +39,32 @@ def _end(processes: list[subprocess.Popen]) -> tuple[list[int], list[str]]:
 def _best(folder: Path) -> list[np.ndarray]:
     with Checkpointer(folder / "checkpoints", key_metric="accuracy") as checkpointer:
         return [np.asarray(leaf) for leaf in jax.tree.leaves(checkpointer.load_best().variables)]
+
+
+def _lines(folder: Path) -> int:
+    log = folder / "log.jsonl"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_both_are_killed_ten_times_and_reach_the_same_weights(tmp_path):
+    """Anywhere: while compiling, in a step, in the middle of writing a checkpoint."""
+    rng, folder = np.random.default_rng(0), tmp_path / "killed"
+    for _ in range(10):
+        processes = _start(folder)
+        target, deadline = _lines(folder) + int(rng.integers(0, 4)), time.monotonic() + 300
+        while _lines(folder) < target:
+            assert time.monotonic() < deadline
+            assert [process.poll() for process in processes] == [None, None]
+            time.sleep(0.02)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        for number in rng.permutation(2):
+            processes[number].kill()
+            time.sleep(float(rng.uniform(0, 0.1)))
+        assert _end(processes)[0] == [-signal.SIGKILL, -signal.SIGKILL]
+    assert _end(_start(folder))[0] == [0, 0]
+    assert _end(_start(tmp_path / "undisturbed"))[0] == [0, 0]
+    for one, other in zip(_best(folder), _best(tmp_path / "undisturbed"), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_both_stop_at_one_step_and_go_on(tmp_path):
