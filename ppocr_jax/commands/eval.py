@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=positive, metavar="N", help="only the first N entries of each label file")
     add("--json", type=Path, metavar="OUT", help="write the scores here, unrounded")
     add("--predictions", type=Path, metavar="OUT.jsonl", help="det, e2e: write what was found, one picture a line")
-    add("--synthetic", type=positive, metavar="N", help="cls: N drawn lines in fonts held out from training")
+    add("--synthetic", type=positive, metavar="N", help="cls, rec: N drawn lines in fonts held out from training")
     add("--corpus", type=Path, action="append", metavar="FILE", help="texts of --synthetic; default: invented ones")
     add("--fonts", type=Path, action="append", metavar="DIR", help="fonts of --synthetic, instead of those held out")
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     ocr = OCR(args.model, letters=args.letters, backend=args.backend, device=args.device, threads=args.threads)
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
-        outcomes["synthetic"] = _find_synthetic_directions(args, ocr, model_folder.charset)
+        outcomes["synthetic"] = _find_synthetic(args, ocr, model_folder.charset)
     scores = {name: _score(args, *outcome) for name, outcome in outcomes.items()}
     if len(outcomes) > 1:
         found, truth = ([x for o in outcomes.values() for x in o[side]] for side in (0, 1))
@@ -96,10 +96,12 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.synthetic and args.task != "cls":
-        raise UserError("--synthetic goes with --task cls alone")
+    if args.synthetic and args.task not in ("cls", "rec"):
+        raise UserError("--synthetic goes with --task cls or rec")
     if not args.labels and not args.synthetic:
-        raise UserError("nothing to evaluate: name a label file with --labels (for --task cls, --synthetic N will do)")
+        raise UserError(
+            "nothing to evaluate: name a label file with --labels (for --task cls or rec, --synthetic N will do)"
+        )
     if args.predictions and (args.task not in ("det", "e2e") or len(args.labels) != 1):
         raise UserError("--predictions goes with --task det or e2e and a single --labels file")
     if args.granularity == "word" and args.task not in ("det", "e2e"):
@@ -147,18 +149,21 @@ def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
     return cls.classify_lines(ocr.classify, cls.turn_every_second(upright))
 
 
-def _find_synthetic_directions(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
-    from ppocr_jax.evaluation import cls
+def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
+    from ppocr_jax.evaluation import cls, rec
     from ppocr_jax.synth.corpus import Corpus
     from ppocr_jax.synth.fonts import NoFontsError
 
     try:
         corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=cls.HELD_OUT_SEED)
-        lines = cls.held_out_lines(args.synthetic, charset=charset, corpus=corpus, fonts=args.fonts)
+        drawn = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
+        lines = cls.held_out_lines(args.synthetic, **drawn)
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error
     except (NoFontsError, FileNotFoundError) as error:
         raise UserError(str(error)) from error
+    if args.task == "rec":
+        return rec.recognize_lines(ocr.recognize, ((line.image_rgb, line.text) for line in lines))
     return cls.classify_lines(ocr.classify, cls.turn_every_second(line.image_rgb for line in lines))
 
 

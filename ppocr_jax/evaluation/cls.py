@@ -77,17 +77,21 @@ def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]
 
 
 def held_out_lines(
-    count: int, *, charset: Charset, corpus: Corpus, fonts: Sequence[str | Path] | None = None
+    count: int,
+    *,
+    charset: Charset,
+    corpus: Corpus,
+    fonts: Sequence[str | Path] | None = None,
+    directed: bool = True,
 ) -> Iterator[LineSample]:
     """Yield drawn upright lines, the same at each call, from a seed and in fonts that training does not use.
-
-    Lines without a direction ("0.00", "HIS", "96", see `has_direction`) are passed over.
 
     Args:
         count: number of lines.
         charset: the characters that may occur.
         corpus: the texts.
         fonts: font files' folders, all of which are used; default: the `HELD_OUT_FONTS` among the system's.
+        directed: pass over lines without a direction ("0.00", "HIS", "96", see `has_direction`).
 
     Raises:
         NoFontsError: no such font.
@@ -99,7 +103,7 @@ def held_out_lines(
         raise NoFontsError(f"none of the fonts held out for evaluation is installed: {', '.join(HELD_OUT_FONTS)}")
     draw = LineGenerator(charset=charset, fonts=faces, corpus=corpus)
     lines = (draw(HELD_OUT_SEED, index) for index in itertools.count())
-    return islice((line for line in lines if has_direction(line.text)), count)
+    return islice((line for line in lines if not directed or has_direction(line.text)), count)
 
 
 def _mean(values: Sequence[bool]) -> float:

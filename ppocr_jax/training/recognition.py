@@ -206,7 +206,8 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
     if not samples:
         count = config.data.val_limit or _DRAWN_VAL_LINES
         _logger.warning("no data.val_labels: scored on %d drawn lines in fonts that training does not see", count)
-        drawn = held_out_lines(count, charset=charset, corpus=make_corpus(config.data.synthetic, charset))
+        corpus = make_corpus(config.data.synthetic, charset)
+        drawn = held_out_lines(count, charset=charset, corpus=corpus, directed=False)
         samples = [(line.image_rgb, line.text) for line in drawn]
     network = NetworkInTraining(model, "rec")
     spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,6 +107,20 @@ def test_recognition_of_two_sets_is_pooled(labels, tmp_path):
     assert scores["all"]["accuracy"] == pytest.approx(4 / 5, abs=1e-4)
 
 
+def test_recognition_of_drawn_lines(tmp_path, labels):
+    """The stand-in reads "total" everywhere, which is right for the lines that say so."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("total\n", encoding="utf-8")
+    fonts = Path("/usr/share/fonts/truetype/dejavu")
+    if not fonts.is_dir():
+        pytest.skip(f"no fonts in {fonts}")
+    drawn = ("--task", "rec", "--synthetic", 30, "--corpus", texts, "--fonts", fonts)
+    score = evaluate(tmp_path, *drawn)["synthetic"]
+    assert score["lines"] == 30
+    assert 0 < score["accuracy"] < 1
+    assert score == evaluate(tmp_path, *drawn)["synthetic"]
+
+
 def test_direction_from_labels(labels, tmp_path):
     score = evaluate(tmp_path, "--task", "cls", "--labels", labels)[str(labels)]
     assert score == {"accuracy": 1, "accuracy_0": 1, "accuracy_180": 1, "lines": 2}
@@ -144,7 +159,7 @@ def test_end_to_end_by_hand(labels, tmp_path):
     ("arguments", "message"),
     [
         (["--task", "det"], "nothing to evaluate"),
-        (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls"),
+        (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls or rec"),
         (["--task", "det", "--labels", "nowhere.txt"], "nowhere.txt: no such file or folder"),
         (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions goes with"),
         (["--task", "rec", "--labels", "a", "--granularity", "word"], "--granularity word goes with --task det or e2e"),
