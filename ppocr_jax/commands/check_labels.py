@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = RecConfig() if args.config is None else load_config(RecConfig, args.config)
     name = config.model.charset if args.charset is None else args.charset
-    max_length = config.data.max_label_length if args.max_length is None else args.max_length
+    max_length = config.data.longest_label if args.max_length is None else args.max_length
     charset = _charset(name, space=args.space or config.charset_space)
     labels = _read(args)
     report = check_labels(labels, charset, max_length=max_length)

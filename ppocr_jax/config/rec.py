@@ -53,7 +53,7 @@ class RecDataConfig:
         widths: buckets of a line picture's width, pixels, rising; a batch holds lines of one bucket.
         reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the
             same; `batch_size` in every bucket if left out.
-        max_label_length: longer labels are left out.
+        max_label_length: longer labels are left out; 0 takes whatever the widest bucket can hold, see `longest_label`.
         augmentation: changes to real lines: "paper" is PP-OCR's base data augmentation with TIA, "paper-2.4" that of
             PaddleOCR 2.4, "bda" the same without TIA, "mild" and "strong" are ours; see `data.augment_rec`.
         drawn_augmentation: changes to drawn lines, which their generator has degraded already.
@@ -83,6 +83,11 @@ class RecDataConfig:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
             raise ConfigError(f"data.widths must rise: {list(self.widths)}")
         check_share("data.synthetic_share", self.synthetic_share)
+
+    @property
+    def longest_label(self) -> int:
+        """Characters of the longest label that is used: three for every four frames, for CTC wants blanks between."""
+        return self.max_label_length or self.widths[-1] // 4 * 3 // 4
 
 
 @dataclass(frozen=True)

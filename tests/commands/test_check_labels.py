@@ -157,3 +157,16 @@ def test_wrong_use_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ppocr-jax check-labels: ")
     assert message in line
+
+
+def test_a_config_without_a_longest_label_takes_what_its_widest_lines_hold(clean: Path, capsys) -> None:
+    """configs/rec/finetune.toml: lines of 384 pixels have 96 frames, which hold 72 characters."""
+    config = clean.parent / "rec.toml"
+    config.write_text("[data]\nmax_label_length = 0\nwidths = [96, 384]\n", encoding="utf-8")
+    text = "7" * 72
+    clean.write_text(f"räk 1.png\t{text}\n", encoding="utf-8")
+    assert check(clean, "--config", config, "--strict") == 0
+    clean.write_text(f"räk 1.png\t{text}\nräk 1.png\t{text}8\n", encoding="utf-8")
+    capsys.readouterr()
+    assert check(clean, "--config", config) == 0
+    assert "warning: 1 texts that are too long" in capsys.readouterr().out
