@@ -150,6 +150,10 @@ def parse_command_line(
         sources = {name: [{"path": path} for path in paths] for name, paths in labels.items()}
         default = _build(schema, default, {"data": sources}, prefix="", source="the command line")
     description += " --config FILE_OR_PRESET reads a TOML file first; the flags below override it."
+    data = get_type_hints(schema).get("data")
+    given = [f"--data.{name.replace('_', '-')}" for name in _LABEL_FLAGS if hasattr(data, name)]
+    if given:
+        description += f" Label files can be given as plain paths: {' A B, '.join(given)} A B."
     return tyro.cli(schema, default=default, args=flags, description=description, prog=prog)
 
 
