@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import signal
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from ppocr_jax.charset import load_charset
 from ppocr_jax.config import DetConfig, DetModelConfig
 from ppocr_jax.config_io import load_config, save_config
 from ppocr_jax.inference.released import RELEASES
+from ppocr_jax.models import mobilenet_v3, resnet_vd
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.centers import Centers, save_centers
@@ -26,11 +31,31 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 # The smallest sizes at which every network still works.
 TINY = {
     "det": ["--data.crop-size", "64", "--train.batch-size", "2"],
-    "rec": ["--data.widths", "64", "--train.batch-size", "8"],
+    "rec": ["--data.widths", "64", "--data.val-limit", "8", "--train.batch-size", "8"],
     "cls": ["--data.val-synthetic", "4", "--train.batch-size", "8"],
     "image": ["--data.size", "32", "--model.num-classes", "2", "--train.batch-size", "4"],
 }
 _HEAD_FEATURES = 96  # of the recognizer's first dense layer
+
+
+_LCNET_ROWS = (0, 1, 3, 5, 11, 12)  # those with a stride for lines or for pictures, and the last, which is replaced
+
+
+def shorten(monkeypatch) -> None:
+    """Leave each backbone one block of every stage: all that a command does with a network is left, and compiles fast.
+
+    Names, options, widths, strides, necks and heads stay as they are; weights of whole networks fit in part.
+    """
+    for name in ("LARGE", "SMALL_TEXT"):
+        first, *others = getattr(mobilenet_v3, name)
+        units = (first, *(unit for unit in others if unit.strides != (1, 1)))
+        monkeypatch.setattr(mobilenet_v3, name, units)
+    lcnet = import_module("ppocr_jax.models.pp_lcnet")  # the package has a builder of this name
+    for name in ("BLOCKS", "IMAGE_STRIDES"):
+        rows = getattr(lcnet, name)
+        monkeypatch.setattr(lcnet, name, tuple(rows[i] for i in _LCNET_ROWS))
+    stages = resnet_vd._stages
+    monkeypatch.setattr(resnet_vd, "_stages", lambda *args, depths, **kw: stages(*args, depths=(1, 1, 1, 1), **kw))
 
 
 def draw(folder: Path) -> None:
@@ -111,6 +136,23 @@ def train(task: str, name: str, *flags: str, steps: int = 1) -> Path:
     """Train an experiment for a few steps; return the run's folder."""
     assert cli.main([f"train-{task}", *words(task, name, "--train.steps", str(steps), *flags)]) == 0
     return Path(load_config(TASKS[task].config, config_path(task, name)).train.work_dir)
+
+
+@contextmanager
+def stopped_after_one_step():
+    """The run inside is told to stop, as by `kill`, when its first step is done."""
+
+    class Stop(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("compiled and ran"):
+                signal.raise_signal(signal.SIGTERM)
+
+    handler = Stop()
+    logging.getLogger("ppocr_jax").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("ppocr_jax").removeHandler(handler)
 
 
 def log(run: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ppocr_jax import OCR
 from ppocr_jax.cli import main
-from tests.training.experiments import log, provide, train
+from tests.training.experiments import log, provide, shorten, train
 
 
 def _terms(run) -> dict[str, float]:
@@ -20,6 +20,7 @@ def _terms(run) -> dict[str, float]:
 
 
 def test_a_teacher_teaches_students_that_find_text(tmp_path, monkeypatch, drawn):
+    shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     for name in ("teacher_resnet18", "ppocr_v2_cml_copy_paste"):
         provide("det", name, drawn)
@@ -35,6 +36,7 @@ def test_a_teacher_teaches_students_that_find_text(tmp_path, monkeypatch, drawn)
 
 def test_students_give_the_centers_of_the_next_students(tmp_path, monkeypatch, drawn):
     """After one step the labels are read wrong: centers come from lines labeled with what the network reads."""
+    shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     for name in ("pp_lcnet_udml", "ppocr_v2_enhanced_ctc"):
         provide("rec", name, drawn)
