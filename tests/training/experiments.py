@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ppocr_jax import cli
@@ -22,6 +23,7 @@ from ppocr_jax.inference.released import RELEASES
 from ppocr_jax.models import mobilenet_v3, resnet_vd
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import native_ops
+from ppocr_jax.training import trained
 from ppocr_jax.training.centers import Centers, save_centers
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.tasks import TASKS
@@ -44,6 +46,7 @@ _LCNET_ROWS = (0, 1, 3, 5, 11, 12)  # those with a stride for lines or for pictu
 def shorten(monkeypatch) -> None:
     """Leave each backbone one block of every stage: all that a command does with a network is left, and compiles fast.
 
+    Initial weights are drawn at once for the same reason; test_initial has the real ones.
     Names, options, widths, strides, necks and heads stay as they are; weights of whole networks fit in part.
     """
     for name in ("LARGE", "SMALL_TEXT"):
@@ -56,6 +59,18 @@ def shorten(monkeypatch) -> None:
         monkeypatch.setattr(lcnet, name, tuple(rows[i] for i in _LCNET_ROWS))
     stages = resnet_vd._stages
     monkeypatch.setattr(resnet_vd, "_stages", lambda *args, depths, **kw: stages(*args, depths=(1, 1, 1, 1), **kw))
+    monkeypatch.setattr(trained, "initialize", _drawn_at_once)
+
+
+def _drawn_at_once(model, spec, key):
+    """Variables such as `initialize` gives: hundreds of draws of their own would take longer to compile than a step."""
+    paths, tree = jax.tree_util.tree_flatten_with_path(variable_shapes(spec, native_ops))
+    ends = np.cumsum([np.prod(leaf.shape, dtype=int) for _, leaf in paths])
+    pieces = jnp.split(0.05 * jax.random.normal(key, (int(ends[-1]),)), ends[:-1].tolist())
+    return tree.unflatten(
+        jnp.ones(leaf.shape) if path[-1].key in ("var", "scale") else piece.reshape(leaf.shape)
+        for (path, leaf), piece in zip(paths, pieces, strict=True)
+    )
 
 
 def draw(folder: Path) -> None:
