@@ -41,7 +41,7 @@ class BulkSettings:
 
     Attributes:
         model: built-in model or model folder; with Ray it must be there on every node, as must a file of letters.
-        letters: see `OCR`.
+        letters, backend: see `OCR`.
         options: `ReadOptions`.
         dpi, password: see `images.read_pages`.
         words: write lines' words too.
@@ -50,6 +50,7 @@ class BulkSettings:
 
     model: str = "en"
     letters: str | None = None
+    backend: str = "onnx"
     options: dict[str, Any] = field(default_factory=dict)
     dpi: float | None = None
     password: str | None = None
@@ -179,7 +180,7 @@ class ChunkReader:
         """Rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
         settings, number, count = self.settings, 0, 1
         if self._ocr is None:
-            self._ocr = OCR(settings.model, letters=settings.letters, threads=1)
+            self._ocr = OCR(settings.model, letters=settings.letters, backend=settings.backend, threads=1)
         inputs = {"password": settings.password, "dpi": settings.dpi}
         read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
         for page, picture in read:

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to read")
     group.add_argument("--model", "--lang", default="en", metavar="NAME_OR_DIR", help="default: en")
     add_letters(group)
+    group.add_argument("--backend", choices=["onnx", "openvino"], default="onnx", help="what runs the networks")
     group.add_argument("--words", action="store_true", help="write words and characters, too")
     group.add_argument("--column", metavar="NAME", help="of Parquet files, with the bytes")
     group.add_argument("--password", help="of encrypted PDF files")
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("letters", "dpi", "password", "column")
     given: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
-    settings = BulkSettings(model=args.model, words=args.words, options=options, **given)
+    settings = BulkSettings(model=args.model, backend=args.backend, words=args.words, options=options, **given)
     begun = time.perf_counter()
     tally = run_bulk(
         inputs,

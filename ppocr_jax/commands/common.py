@@ -46,6 +46,25 @@ def add_letters(group: Any) -> None:
     )
 
 
+def add_backend(group: Any) -> None:
+    """Declare what runs the networks, and how exactly, in a parser or a group of one."""
+    group.add_argument(
+        "--backend", choices=["onnx", "openvino", "jax"], default="onnx", help="what runs the networks; default: onnx"
+    )
+    group.add_argument(
+        "--precision",
+        choices=["auto", "float32"],
+        default="auto",
+        help="of the openvino backend; auto: bfloat16 where the processor has it",
+    )
+    group.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the openvino backend keeps compiled networks; default: nowhere",
+    )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file.
 

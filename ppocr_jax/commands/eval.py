@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_letters, positive, write_text
+from ppocr_jax.commands.common import add_backend, add_letters, positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
 
-REPORTED_OPTIONS = ("task", "model", "letters", "backend", "granularity", "ignore_case", "ignore_space", "limit")
+REPORTED_OPTIONS = (
+    "task",
+    "model",
+    "letters",
+    "backend",
+    "precision",
+    "granularity",
+    "ignore_case",
+    "ignore_space",
+    "limit",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
     add_letters(parser)
-    add("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
+    add_backend(parser)
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
-    add("--threads", type=positive, metavar="N", help="per operation, for the onnx backend")
+    add("--threads", type=positive, metavar="N", help="cores to use; default: all")
     add("--ignore-case", action="store_true", help="compare texts in lower case")
     add("--ignore-space", action="store_true", help="compare texts without spaces, as PP-OCR's figures do")
     add("--limit", type=positive, metavar="N", help="only the first N entries of each label file")
@@ -63,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     model_folder = load_model_folder(args.model)
     if args.task == "cls":
         model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
-    ocr = OCR(args.model, letters=args.letters, backend=args.backend, device=args.device, threads=args.threads)
+    try:
+        ocr = OCR(args.model, **{name: getattr(args, name) for name in _BACKEND_OPTIONS})
+    except ValueError as error:
+        raise error if isinstance(error, UserError) else UserError(str(error)) from error
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
         outcomes["synthetic"] = _find_synthetic(args, ocr, model_folder.charset)

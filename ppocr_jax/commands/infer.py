@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_letters, positive, share
+from ppocr_jax.commands.common import add_backend, add_letters, positive, share
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
@@ -93,9 +93,9 @@ def add_reading(group: Any) -> None:
         help="of the lines of --rec, where the file does not say",
     )
     add_letters(group)
-    group.add_argument("--backend", choices=["onnx", "jax"], default="onnx", help="what runs the networks")
+    add_backend(group)
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
-    group.add_argument("--threads", type=positive, metavar="N", help="cores to use, for the onnx backend; default: all")
+    group.add_argument("--threads", type=positive, metavar="N", help="cores to use; default: all")
     group.add_argument("--single-line", action="store_true", help="each picture is a single line: no detector")
     group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
     group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
@@ -151,7 +151,16 @@ def make_ocr(args: argparse.Namespace) -> OCR:
     files = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
     try:
-        return OCR(args.model, backend=args.backend, device=args.device, threads=args.threads, **files, **options)
+        return OCR(
+            args.model,
+            backend=args.backend,
+            device=args.device,
+            threads=args.threads,
+            precision=args.precision,
+            cache_dir=args.cache_dir,
+            **files,
+            **options,
+        )
     except ValueError as error:
         if isinstance(error, UserError):
             raise

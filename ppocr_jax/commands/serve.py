@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import add_letters, positive
+from ppocr_jax.commands.common import add_backend, add_letters, positive
 from ppocr_jax.errors import UserError
 from ppocr_jax.serve.settings import ServerSettings
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_letters(group)
     group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
     group.add_argument("--threads", type=positive, metavar="N", help="pages a process reads at a time; one per core")
-    group.add_argument("--backend", choices=["onnx", "jax"], default=_DEFAULTS.backend, help="what runs the networks")
+    add_backend(group)
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default=_DEFAULTS.device, help="for onnx")
     group.add_argument(
         "--combine", action=argparse.BooleanOptionalAction, help="share calls of the networks; default: on a GPU"
@@ -114,6 +114,7 @@ def settings_of(args: argparse.Namespace) -> ServerSettings:
             raise UserError(f"{args.token_file} holds no token")
     names = [name for name in vars(_DEFAULTS) if name not in ("models", "token")]
     values = {name: getattr(args, name) for name in names}
+    values["cache_dir"] = None if args.cache_dir is None else str(args.cache_dir)
     return ServerSettings(models=tuple(args.model), token=token, **values)
 
 

@@ -20,7 +20,7 @@ from ppocr_jax.onnx_graph.simplify import prepare
 if TYPE_CHECKING:
     import onnxruntime
 
-BACKENDS = ("onnx", "jax")
+BACKENDS = ("onnx", "openvino", "jax")
 DEVICES = ("auto", "cpu", "cuda")
 _PROBE_WIDTH = 320
 _SLACK = 0.05  # of a sum of probabilities: networks in half precision or int8 round
@@ -30,7 +30,8 @@ class Backend(Protocol):
     """A network ready to run. Calls from several threads at a time must be safe.
 
     Images are (N, H, W, 3) float32, normalized. Gives, by the network's task, float32: detector (N, H, W) probability
-    map; recognizer (N, T, K) and classifier (N, 2) probabilities that sum to 1.
+    map; recognizer (N, T, K) and classifier (N, 2) probabilities that sum to 1. One that compiles for each shape may
+    have a method `padded_width` that says how wide it wants a batch of lines, pixels, and a `batch_size` that it likes.
     """
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
@@ -157,7 +158,7 @@ class OnnxBackend:
         """The same network with so many threads, in another session unless it has them already."""
         if threads == self.threads:
             return self
-        return OnnxBackend(self.path, **{**self._options(), "threads": threads})
+        return type(self)(self.path, **{**self._options(), "threads": threads})
 
     def _options(self) -> dict[str, Any]:
         return {"threads": self.threads, "device": self.device, "as_is": self.as_is, "classes": self.classes}
@@ -228,6 +229,8 @@ def make_backend(
     *,
     device: str = "auto",
     threads: int | None = None,
+    precision: str = "auto",
+    cache_dir: str | Path | None = None,
     classes: Sequence[int] | None = None,
 ) -> Backend:
     """The backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
@@ -235,16 +238,23 @@ def make_backend(
     Args:
         model: the model.
         task: "det", "cls" or "rec".
-        kind: "onnx" or "jax".
+        kind: "onnx", "openvino" or "jax".
         device, threads, classes: see `OnnxBackend`.
+        precision, cache_dir: see `OpenVinoBackend`; the others compute in float32 and keep nothing.
 
     Raises:
         ModelError: the folder lacks the network or the file, the file does not belong to it, or there is no such
             device.
-        ValueError: another kind.
+        ValueError: another kind, or an option that it does not have.
     """
     if kind not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
+    if precision not in ("auto", "float32"):
+        raise ValueError(f"precision must be auto or float32, not {precision!r}")
+    if cache_dir is not None and kind != "openvino":
+        raise ValueError(f"cache_dir goes with the backend openvino, not {kind}")
+    if device == "cuda" and kind == "openvino":
+        raise ValueError("the backend openvino runs on the CPU, not on the device cuda")
     if kind == "jax":
         spec = model.spec(task)
         weights = model.file(task, "safetensors")
@@ -256,5 +266,11 @@ def make_backend(
         raise ModelError(
             f"{backend.path} has {backend.num_classes} classes, the charset of {model.path} "
             f"{model.charset.num_classes} (characters and the blank)"
+        )
+    if kind == "openvino":
+        from ppocr_jax.inference.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(
+            backend.path, task, threads=threads, precision=precision, cache_dir=cache_dir, classes=classes
         )
     return backend if classes is None else OnnxBackend(backend.path, threads=threads, device=device, classes=classes)

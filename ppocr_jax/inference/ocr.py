@@ -112,6 +112,8 @@ class OCR:
         backend: str = "onnx",
         device: str = "auto",
         threads: int | None = None,
+        precision: Literal["auto", "float32"] = "auto",
+        cache_dir: str | Path | None = None,
         **options: Unpack[ReadOptions],
     ) -> None:
         """
@@ -124,9 +126,11 @@ class OCR:
             letters: all that is to be read: a charset's name ("latin"), a file with one character a line, or the
                 letters themselves ("0123456789.,"); None: all that the recognizer knows. Its head is cut to them, which
                 saves time where it knows thousands. Confidences are shares among the letters that are left.
-            backend: "onnx" (ONNX Runtime) or "jax".
+            backend: "onnx" (ONNX Runtime), "openvino" or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
-            threads: cores to use for one picture, by ONNX Runtime; None: all.
+            threads: cores to use for one picture, by ONNX Runtime and OpenVINO; None: all.
+            precision: of OpenVINO's arithmetic, "auto": bfloat16 where the processor has it; the others' is float32.
+            cache_dir: folder in which OpenVINO keeps compiled networks for later starts; None: it keeps none.
             options: `ReadOptions` for every call.
 
         Raises:
@@ -147,10 +151,12 @@ class OCR:
         def make(task: str, threads: int | None, classes: Sequence[int] | None = None) -> Backend:
             if backend == "onnx" and threads == 1 and task in opened and classes is None:
                 return opened[task]
-            return make_backend(whole, task, backend, device=device, threads=threads, classes=classes)
+            more = {"precision": precision, "cache_dir": cache_dir, "classes": classes}
+            return make_backend(whole, task, backend, device=device, threads=threads, **more)
 
         # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
-        workers = (threads or cores()) if backend == "onnx" and not on_gpu(device) else 1
+        alone = backend == "jax" or (backend == "onnx" and on_gpu(device))
+        workers = 1 if alone else threads or cores()
         self.stages = Stages(
             TextDetector(make("det", threads), folder.det) if folder.det else None,
             TextRecognizer(make("rec", 1, classes), folder.rec, folder.charset, workers) if folder.rec else None,

@@ -52,8 +52,8 @@ class ReadSettings:
         drop_score: a line read with less confidence is left out.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
         put_spaces: put spaces between words where the recognizer leaves them out. None: for files that are not ours.
-        batch_size: crops per call of the classifier and the recognizer; by default 2, and 32 where pictures share calls
-            (`OCR.read_many`).
+        batch_size: crops per call of the classifier and the recognizer; by default 2, with OpenVINO 8, and 32 where
+            pictures share calls (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
     """
 

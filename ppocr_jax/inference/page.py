@@ -84,7 +84,7 @@ class Stages:
         """
         if self.classifier is None:
             raise ModelError("this model has no direction classifier")
-        return self.classifier(crops, batch_size=settings.batch_size or BATCH_SIZE)
+        return self.classifier(crops, batch_size=settings.batch_size or _batch_size(self.classifier))
 
     def recognize(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Decoded]:
         """Return the text of each crop.
@@ -94,9 +94,13 @@ class Stages:
         """
         if self.recognizer is None:
             raise ModelError("this model has no recognizer")
-        texts = self.recognizer(crops, batch_size=settings.batch_size or BATCH_SIZE)
+        texts = self.recognizer(crops, batch_size=settings.batch_size or _batch_size(self.recognizer))
         spaces = self.recognizer.spec.put_spaces if settings.put_spaces is None else settings.put_spaces
         return [put_spaces(text) for text in texts] if spaces else texts
+
+
+def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
+    return getattr(stage.backend, "batch_size", BATCH_SIZE)
 
 
 @dataclass(frozen=True)

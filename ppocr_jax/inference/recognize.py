@@ -102,7 +102,8 @@ class TextRecognizer:
     def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
         sizes = [crop.shape[:2] for crop in crops]
         height, least, margin = self.height, self.spec.min_width, self.spec.margin
-        width = self.spec.width or max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
+        width = max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
+        width = self.spec.width or getattr(self.backend, "padded_width", int)(width)
         probabilities = self._run(line_batch(crops, height=height, width=width, normalization=self.spec.normalization))
         frame = width / probabilities.shape[1]
         filled = [line_width(crop.shape, height=height, max_width=width) for crop in crops]

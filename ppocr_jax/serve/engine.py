@@ -148,7 +148,14 @@ class Engine:
 
     def _load_model(self, name: str) -> OCR:
         settings = self.settings
-        ocr = OCR(name, letters=settings.letters, backend=settings.backend, device=settings.device)
+        ocr = OCR(
+            name,
+            letters=settings.letters,
+            backend=settings.backend,
+            device=settings.device,
+            precision=settings.precision,
+            cache_dir=settings.cache_dir,
+        )
         # As `OCR.read_many` does it: one page per core, or many that share the calls of a GPU.
         return (ocr.combined() if self._combine else ocr.single_threaded()).warm_up()
 

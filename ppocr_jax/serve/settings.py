@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from ppocr_jax.errors import UserError
 
@@ -16,7 +17,7 @@ class ServerSettings:
 
     Attributes:
         models: built-in models or model folders; the first is read with where a request names none.
-        letters, backend, device: see `OCR`.
+        letters, backend, device, precision, cache_dir: see `OCR`.
         threads: pages read at a time by one process; None: one per core, or 16 that share calls on a GPU.
         combine: whether pages that are read at a time share the networks' calls (`OCR.combined`); None: on a GPU.
         max_upload_mib: size of one request's body.
@@ -34,6 +35,8 @@ class ServerSettings:
     letters: str | None = None
     backend: str = "onnx"
     device: str = "auto"
+    precision: Literal["auto", "float32"] = "auto"
+    cache_dir: str | None = None
     threads: int | None = None
     combine: bool | None = None
     max_upload_mib: int = 32

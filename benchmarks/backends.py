@@ -1,0 +1,172 @@
+"""ONNX Runtime, OpenVINO and heads cut to some letters, side by side in one run.
+
+    taskset -c 0 python benchmarks/backends.py --labels FILE [--count 24] [--models en ppocr-v6] [--rounds 2]
+
+Each contender is a process that stays, on one thread. Pictures come in shuffled order, the contenders in shuffled turns
+for each. Figures are CPU seconds of the whole process (waiting for a busy machine does not count), relative to ONNX
+Runtime with all letters. start: importing, loading, and the first picture; cold: the first time that each of the others
+is read, in which OpenVINO compiles for new sizes; warm: the times after that (medians). Memory: greatest resident size
+after the first picture and after all. Hmean: end to end against the labels, case and spaces ignored; same: pages that
+read as with ONNX Runtime, letter for letter. Prints a Markdown table and writes `results/backends.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ppocr_jax.data.labels import DetectionRecord, read_labels
+from ppocr_jax.document.page import Page
+from ppocr_jax.evaluation.end_to_end import score_pages
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "backends.json"
+CONTENDERS: dict[str, dict[str, Any]] = {
+    "ONNX Runtime": {},
+    "ONNX Runtime, letters latin": {"letters": "latin"},
+    "OpenVINO, float32": {"backend": "openvino", "precision": "float32"},
+    "OpenVINO": {"backend": "openvino"},
+    "OpenVINO, letters latin": {"backend": "openvino", "letters": "latin"},
+}
+PLAIN = next(iter(CONTENDERS))
+
+
+class Contender:
+    """A worker process: pages by its answers, and what they cost."""
+
+    def __init__(self, name: str, model: str) -> None:
+        self.name = name
+        self.pages: dict[str, Page] = {}
+        self.seconds: dict[str, list[float]] = {}
+        self.memory: list[float] = []
+        options = json.dumps({"model": model, "threads": 1, **CONTENDERS[name]})
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [sys.executable, str(Path(__file__).resolve()), "--worker", options]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def read(self, path: str) -> None:
+        """Have a picture read.
+
+        Raises:
+            SystemExit: the worker is gone.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        print(path, file=stdin, flush=True)
+        line = stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: the worker failed at {path}")
+        answer = json.loads(line)
+        self.pages[path] = Page.from_dict(answer["page"])
+        self.seconds.setdefault(path, []).append(answer["seconds"])
+        self.memory.append(answer["mib"])
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+def work(options: dict[str, Any]) -> None:
+    """Read pictures whose paths arrive on standard input; what was spent before the first counts with it."""
+    from ppocr_jax import OCR
+
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
+    ocr, before = OCR(**options), 0.0
+    for line in sys.stdin:
+        page = ocr(line.rstrip("\n")).to_dict()
+        now, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"page": page, "seconds": now - before, "mib": peak}), file=answers, flush=True)
+        before = time.process_time()
+
+
+def measure(model: str, records: list[DetectionRecord], rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
+    """Figures of all contenders with one model."""
+    paths = [str(record.image_path) for record in records]
+    contenders = [Contender(name, model) for name in names]
+    for contender in contenders:
+        contender.read(paths[0])
+    rng = random.Random(0)
+    for done in range(rounds + 1):
+        begun = time.perf_counter()
+        for path in rng.sample(paths, len(paths)) if done else rng.sample(paths[1:], len(paths) - 1):
+            for contender in rng.sample(contenders, len(contenders)):
+                contender.read(path)
+        print(f"{model}, round {done}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    figures = {}
+    for contender in contenders:
+        contender.stop()
+        seconds = contender.seconds
+        score = score_pages(records, [contender.pages[p] for p in paths], ignore_case=True, ignore_space=True)
+        figures[contender.name] = {
+            "start": seconds[paths[0]][0],
+            "cold": statistics.fmean(seconds[path][0] for path in paths[1:]),
+            "warm": statistics.fmean(statistics.median(seconds[path][1:]) for path in paths),
+            "first_mib": contender.memory[0],
+            "all_mib": contender.memory[-1],
+            "hmean": score["hmean"],
+            "same": sum(contender.pages[p].text == contenders[0].pages[p].text for p in paths) / len(paths),
+        }
+    return figures
+
+
+def table(model: str, figures: dict[str, dict[str, float]]) -> str:
+    """Markdown, times as shares of ONNX Runtime's."""
+    plain = figures[PLAIN]
+    lines = [
+        f"| `{model}` | start, s | cold | warm | MiB, first | MiB, all | Hmean | same pages |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, f in figures.items():
+        lines.append(
+            f"| {name} | {f['start']:.1f} | {f['cold'] / plain['warm']:.2f} | {f['warm'] / plain['warm']:.2f} "
+            f"| {f['first_mib']:.0f} | {f['all_mib']:.0f} | {f['hmean']:.3f} | {f['same']:.0%} |"
+        )
+    return "\n".join([*lines, f"\n1.00 is {plain['warm']:.2f} CPU seconds a picture.\n"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="label file of the pictures to read")
+    parser.add_argument("--count", type=int, default=24, help="of pictures (default: %(default)s)")
+    parser.add_argument(
+        "--models", nargs="+", default=["en", "ppocr-v6"], metavar="NAME", help="(default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="warm times each is read (default: %(default)s)")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        return work(json.loads(options.worker))
+    if options.labels is None:
+        parser.error("--labels says which pictures to read")
+    names = [PLAIN, *(name for name in options.contenders if name != PLAIN)]
+    records = list(read_labels(options.labels).records[: options.count])
+    reports = {model: measure(model, records, options.rounds, names) for model in options.models}
+    for model, figures in reports.items():
+        print(table(model, figures))
+    RESULTS.parent.mkdir(exist_ok=True)
+    report = {"machine": platform.machine(), "pictures": len(records), "models": reports}
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return None
+
+
+if __name__ == "__main__":
+    main()
