@@ -6,6 +6,7 @@ import argparse
 import importlib
 import logging
 import os
+import re
 from collections.abc import Sequence
 
 from ppocr_jax import __version__
@@ -65,8 +66,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     """
     description, module = COMMANDS[name]
     prog = prog or f"ppocr-jax {name}"
-    command = importlib.import_module(module)
     try:
+        command = importlib.import_module(module)
         if hasattr(command, "main"):
             return command.main(name, argv, prog=prog)
         parser = argparse.ArgumentParser(prog=prog, description=description[0].upper() + description[1:] + ".")
@@ -78,8 +79,30 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     except UserError as error:
         say(f"{prog}: {error}")
         return 1
+    except ModuleNotFoundError as error:
+        extra = _extra_with(error.name or "")
+        if extra is None:
+            raise
+        say(f"{prog} needs {error.name}: pip install 'ppocr-jax[{extra}]'")
+        return 1
     except KeyboardInterrupt as interrupt:  # of Ctrl-C, or of a signal that names its own exit code
         return getattr(interrupt, "exit_code", 130)
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it ends
         return 141
+
+
+def _extra_with(module: str) -> str | None:
+    """Return the first of this package's extras, as they are declared, that brings a module; None where none does."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        declared = requires("ppocr-jax") or []
+    except PackageNotFoundError:  # run from its folder
+        return None
+    wanted = module.partition(".")[0].lower()
+    for requirement in declared:
+        found = re.match(r'([\w.-]+).*extra == "([\w-]+)"', requirement)
+        if found and re.split(r"[-_]", found[1].lower())[0] == wanted:  # orbax-checkpoint has the module orbax
+            return found[2]
+    return None

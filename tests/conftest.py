@@ -17,8 +17,12 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
 
-# Shapes and types that the losses' annotations promise are checked in every call; nothing of them is imported yet.
-install_import_hook("ppocr_jax.losses", "beartype.beartype")
+# Shapes and types that annotations promise are checked in every call, where an int is a float too; nothing of these
+# packages is imported yet.
+install_import_hook(
+    ["ppocr_jax.losses", "ppocr_jax.metrics", "ppocr_jax.geometry"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 # The same code gives the same result on any machine, however busy; `--hypothesis-profile=search` looks further.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import shapely
@@ -27,6 +27,7 @@ RECALLED_SHARE = 0.8  # Wolf and Jolion 2006: covered share that makes a ground-
 PRECISE_SHARE = 0.4  # ... and filled share that makes a detection precise
 
 
+@runtime_checkable
 class RegionLike(Protocol):
     """What a labeled region must offer."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ _EPSILON = 1e-9  # in PaddleOCR's denominators: nothing to divide by scores 0
 _TO_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 
 
+@runtime_checkable
 class TextRegionLike(RegionLike, Protocol):
     """What a labeled region must offer."""
 

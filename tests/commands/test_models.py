@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,14 @@ def test_a_system(capsys):
 def test_an_unknown_name(capsys):
     assert main(["models", "nope"]) == 1
     assert capsys.readouterr().err.startswith("ppocr-jax models: no network or system 'nope'; there are db_")
+
+
+@pytest.mark.parametrize(("module", "extra"), [("jax", "train"), ("flax", "train")])
+def test_without_a_package_one_line_says_what_to_install(module, extra):
+    code = f"import sys; sys.modules['{module}'] = None; from ppocr_jax.cli import main; sys.exit(main(['models']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"ppocr-jax models needs {module}: pip install 'ppocr-jax[{extra}]'\n"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
