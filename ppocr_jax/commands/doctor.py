@@ -1,59 +1,135 @@
-"""`ppocr-jax doctor`: what is installed, and whether a picture can be read here."""
+"""`ppocr-jax doctor`: what is installed, what this machine can do, what model files are, whether a picture is read."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
+import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from ppocr_jax import __version__
+from ppocr_jax.errors import UserError
 
 _PACKAGES = {
-    "reading": ("numpy", "opencv-python-headless", "onnxruntime", "pyclipper", "shapely", "Pillow"),
+    "reading": ("numpy", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "pyclipper", "shapely", "Pillow"),
     "PDF, HEIC": ("pypdfium2", "pikepdf", "pillow-heif"),
+    "OpenVINO": ("openvino",),
     "training": ("jax", "flax", "optax", "orbax-checkpoint", "grain", "safetensors", "tyro"),
     "export": ("onnx", "jax2onnx", "tensorflow-cpu", "tf2onnx"),
 }
+# What an instruction set is good for -> its names among the flags of Linux's /proc/cpuinfo, x86 and ARM.
+_FEATURES = {
+    "AVX2": {"avx2"},
+    "AVX512": {"avx512f"},
+    "VNNI (int8)": {"avx512_vnni", "avx_vnni", "asimddp"},
+    "bfloat16": {"avx512_bf16", "bf16"},
+    "AMX": {"amx_tile"},
+}
+_CPUINFO = Path("/proc/cpuinfo")
+_ROLES = {"det": "detector", "cls": "direction classifier", "rec": "recognizer"}
 _WORD = "Doctor 2468"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `doctor`."""
-    parser.add_argument("--model", default="en", metavar="NAME_OR_DIR", help="to try; default: en")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.onnx", help="networks to look into")
+    parser.add_argument("--charset", metavar="NAME_OR_FILE", help="of a recognizer among them, to see whether it fits")
+    parser.add_argument("--model", default="en", metavar="NAME_OR_DIR", help="to read a drawn line with; default: en")
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="of the report; default: text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a report; gives 1 if a picture could not be read.
+    """Print a report; gives 1 if the drawn line could not be read, or a file is no network that can be used.
 
     Raises:
         UserError: the model cannot be loaded.
     """
-    print(
-        f"ppocr_jax {__version__}, Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
+    features = _features()
+    report = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {purpose: dict(map(_version, names)) for purpose, names in _PACKAGES.items()},
+        "processor": features,
+        "backends": _backends(),
+        "models": _models(),
+        "files": [_describe(path, args.charset) for path in args.files],
+        "reading": _try_reading(args.model),
+    }
+    report["advice"] = list(_advice(features, report["backends"]))
+    print(json.dumps(report, ensure_ascii=False, indent=1) if args.format == "json" else "\n".join(_lines(report)))
+    if not report["reading"]["right"]:
+        sys.stderr.write("ppocr-jax doctor: the line was not read; a model of another language, or not a good one?\n")
+    return int(not report["reading"]["right"] or any("error" in file for file in report["files"]))
+
+
+def _version(name: str) -> tuple[str, str | None]:
+    try:
+        return name, importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return name, None
+
+
+def _features() -> dict[str, bool] | None:
+    """Return which instruction sets this processor has; None where the system does not say, as outside Linux."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    flags = next(
+        (set(line.partition(":")[2].split()) for line in lines if line.lower().startswith(("flags", "features"))), None
     )
-    for purpose, names in _PACKAGES.items():
-        print(f"{purpose + ':':<12} {', '.join(_versions(names))}")
-    print(f"ONNX Runtime: {', '.join(_providers())}")
-    print(f"models:      {', '.join(_models())}")
-    return _try_reading(args.model)
+    return None if flags is None else {name: bool(flags & names) for name, names in _FEATURES.items()}
 
 
-def _versions(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        try:
-            yield f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
-            yield f"{name} not installed"
-
-
-def _providers() -> list[str]:
+def _backends() -> dict[str, list[str]]:
+    """Return what each backend runs on; a backend that is not installed is left out."""
     import onnxruntime
 
-    return onnxruntime.get_available_providers()
+    found = {"onnx": list(onnxruntime.get_available_providers())}
+    if importlib.util.find_spec("openvino") is not None:
+        from ppocr_jax.inference.openvino_backend import openvino_core
+
+        core = openvino_core()
+        found["openvino"] = [
+            f"{name}: {core.get_property(name, 'FULL_DEVICE_NAME')}" for name in core.available_devices
+        ]
+    if importlib.util.find_spec("jax") is not None and importlib.util.find_spec("flax") is not None:
+        import jax
+
+        try:
+            found["jax"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+        except RuntimeError as error:  # a device that is asked for and is not there
+            found["jax"] = [f"none: {str(error).splitlines()[0]}"]
+    return found
+
+
+def _advice(features: dict[str, bool] | None, backends: dict[str, list[str]]) -> Iterator[str]:
+    """Yield what to choose here; docs/openvino.md and docs/slimming.md have the measurements."""
+    if "CUDAExecutionProvider" in backends["onnx"]:
+        yield "--backend onnx --device cuda: the networks run on the GPU"
+        return
+    if any(not device.startswith(("cpu", "none")) for device in backends.get("jax", [])):
+        yield "--backend jax: the networks run on JAX's device"
+    has = features or {}
+    if has.get("bfloat16") and "openvino" in backends:
+        yield "--backend openvino for many pages: this processor multiplies in bfloat16; for a few pages --backend onnx"
+    elif has.get("bfloat16"):
+        yield "--backend onnx; for many pages install ppocr-jax[openvino]: this processor multiplies in bfloat16"
+    else:
+        yield "--backend onnx"
+    if has.get("VNNI (int8)"):
+        yield "ppocr-jax slim int8 makes networks faster here: this processor has instructions for int8"
+    elif features is not None:
+        yield "int8 networks are smaller, but hardly faster here: this processor has no instructions for int8"
 
 
 def _models() -> list[str]:
@@ -70,7 +146,39 @@ def _models() -> list[str]:
     return found
 
 
-def _try_reading(model: str) -> int:
+def _describe(path: Path, charset: str | None) -> dict[str, Any]:
+    """Return what there is to say of an ONNX file, with an `error` where it cannot be used."""
+    from ppocr_jax.inference.backends import OnnxBackend
+    from ppocr_jax.inference.model_folder import load_model_folder
+    from ppocr_jax.inference.ocr import TextRecognizer
+    from ppocr_jax.inference.onnx_files import with_onnx_files
+    from ppocr_jax.inference.released import release_of
+
+    said: dict[str, Any] = {"file": str(path)}
+    try:
+        backend = OnnxBackend(path, threads=1, device="cpu")
+        metadata = backend.header.metadata
+        said["made_by"] = "ppocr_jax" if "ppocr_jax_version" in metadata else release_of(path)
+        # Of other makers' files the output tells: a map, two classes, or classes for each frame.
+        task = metadata.get("task", {2: "cls", 4: "det"}.get(len(backend.output_shape), "rec")).strip('"')
+        if "task" not in metadata and len(backend.output_shape) == 3 and backend.num_classes is None:
+            task = "det"  # its last axis is a width
+        said["network"] = _ROLES.get(task, task)
+        said["input"], said["output"] = list(backend.header.inputs[0].shape or ()), list(backend.output_shape)
+        said["mended"] = list(backend.repairs)
+        given = {task: path, **({"charset": charset} if task == "rec" and charset is not None else {})}
+        model, opened = with_onnx_files(load_model_folder("en"), device="cpu", **given)
+        if task == "rec":
+            said["height"] = TextRecognizer(opened["rec"], model.spec("rec"), model.charset).height
+            said["classes"], said["characters"] = opened["rec"].num_classes, len(model.charset)
+        elif task == "cls":
+            said["height"] = model.spec("cls").height
+    except (UserError, RuntimeError) as error:
+        said["error"] = str(error).splitlines()[0]
+    return said
+
+
+def _try_reading(name: str) -> dict[str, Any]:
     """Draw a line of text and read it."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
@@ -80,12 +188,50 @@ def _try_reading(model: str) -> int:
     image = Image.new("RGB", (320, 96), "white")
     ImageDraw.Draw(image).text((30, 30), _WORD, fill="black", font=ImageFont.load_default(32))
     start = time.perf_counter()
-    ocr = OCR(model)
-    page = ocr(np.asarray(image))
-    for repair in ocr.stages.repairs():
-        print(f"mended:      {repair}")
-    print(f"read {page.text!r} where {_WORD!r} was drawn, in {time.perf_counter() - start:.2f} s from loading {model}")
-    if page.text.replace(" ", "") == _WORD.replace(" ", ""):
-        return 0
-    sys.stderr.write("ppocr-jax doctor: that is not what was drawn; a model of another language, or not a good one?\n")
-    return 1
+    ocr = OCR(name)
+    text = ocr(np.asarray(image)).text
+    return {
+        "model": name,
+        "drawn": _WORD,
+        "read": text,
+        "right": text.replace(" ", "") == _WORD.replace(" ", ""),
+        "seconds": round(time.perf_counter() - start, 3),
+        "mended": ocr.stages.repairs(),
+    }
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    yield f"ppocr_jax {report['version']}, Python {report['python']} on {report['platform']}, {report['cores']} cores"
+    for purpose, packages in report["packages"].items():
+        # Of the two packages of ONNX Runtime one is enough.
+        shown = {name: version for name, version in packages.items() if version or name != "onnxruntime-gpu"}
+        yield _row(purpose, ", ".join(f"{name} {version or 'not installed'}" for name, version in shown.items()))
+    features = report["processor"]
+    has = None if features is None else [name for name, there in features.items() if there]
+    lacks = "" if features is None else ", ".join(name for name, there in features.items() if not there)
+    yield _row("processor", "unknown" if has is None else ", ".join(has) + (f"; without {lacks}" if lacks else ""))
+    for backend, devices in report["backends"].items():
+        yield _row(backend, ", ".join(devices))
+    for advice in report["advice"]:
+        yield _row("choose", advice)
+    yield _row("models", ", ".join(report["models"]))
+    for file in report["files"]:
+        about = [
+            f"{file['network']}" if "network" in file else "",
+            f"of {file['made_by']}" if file.get("made_by") else "",
+        ]
+        yield _row("file", " ".join([file["file"] + ":", *filter(None, about)]))
+        details = [
+            f"{key} {file[key]}" for key in ("input", "output", "height", "classes", "characters") if key in file
+        ]
+        yield from (_row("", detail) for detail in details)
+        yield from (_row("", f"mended: {repair}") for repair in file.get("mended", ()))
+        yield from (_row("", f"cannot be used: {file[key]}") for key in ("error",) if key in file)
+    reading = report["reading"]
+    yield from (_row("mended", repair) for repair in reading["mended"])
+    seconds = f"{reading['seconds']:.2f} s from loading {reading['model']}"
+    yield f"read {reading['read']!r} where {reading['drawn']!r} was drawn, in {seconds}"
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name + ':' if name else '':<12} {text}"

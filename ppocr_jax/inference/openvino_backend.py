@@ -145,7 +145,7 @@ class OpenVinoBackend(OnnxBackend):
             if self._model is None:
                 model = prepared(self.path, as_is=False, faster=False, classes=self.classes)
                 try:
-                    self._model = _core().read_model(model)
+                    self._model = openvino_core().read_model(model)
                 except RuntimeError as error:
                     raise self._failure(error) from error
             return self._model
@@ -155,7 +155,7 @@ class OpenVinoBackend(OnnxBackend):
         model = self._loaded()
         with self._lock:
             if shape not in self._compiled:
-                bfloat16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+                bfloat16 = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
                 # Streams run calls at the same time, on a share of the threads each. Bound to cores they would share
                 # those with whatever else is bound there.
                 config: dict[str, Any] = {
@@ -169,7 +169,7 @@ class OpenVinoBackend(OnnxBackend):
                 one = model.clone()
                 try:
                     one.reshape(list(shape))
-                    self._compiled[shape] = _Compiled(_core().compile_model(one, "CPU", config))
+                    self._compiled[shape] = _Compiled(openvino_core().compile_model(one, "CPU", config))
                 except RuntimeError as error:
                     raise self._failure(error) from error
                 if len(self._compiled) > _MOST[self.task]:
@@ -194,7 +194,7 @@ class OpenVinoBackend(OnnxBackend):
 
 
 @cache
-def _core() -> openvino.Core:
+def openvino_core() -> openvino.Core:
     """Return OpenVINO's one entry, imported without its telemetry.
 
     Its package writes an identifier into the user's home and may send it when it is imported, unless the package

@@ -148,6 +148,15 @@ def detector_thresholds(path: Path) -> Mapping[str, float]:
     return next((release.thresholds for release in releases), {})
 
 
+def release_of(path: Path) -> str | None:
+    """Return the name of a release that a file belongs to, whatever it is called; None of an unknown file."""
+    digest = _sha256(path, path.stat().st_mtime_ns)
+    for name, release in RELEASES.items():
+        if any(digest.startswith(file.sha256) for file in release.files.values()):
+            return name
+    return None
+
+
 def _candidates(file: ReleasedFile) -> Iterator[Path]:
     try:
         installed = importlib.metadata.distribution(file.package.split("==")[0]).files or []
