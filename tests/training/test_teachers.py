@@ -24,7 +24,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.training import detection
 from ppocr_jax.training.step import create_state, make_train_step
 from tests.released import release_or_skip
-from tests.training.experiments import log
+from tests.training.experiments import log, shorten
 from tests.training.tiny_networks import TinyDetector
 
 
@@ -158,6 +158,7 @@ def test_one_teacher_or_none_as_older_configurations_write_it():
 
 def test_the_command_distills_a_folder_of_pictures(tmp_path, pictures, monkeypatch):
     """From `en`, as configs/det/distill.toml says, with teachers of the test's own."""
+    shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     teachers = [dark_finder(tmp_path / f"{gain}.onnx", gain=gain) for gain in (4, 3)]
     words = ["train-det", "--config", "det/distill", "--data.train-labels", str(pictures)]
