@@ -157,14 +157,14 @@ def test_one_teacher_or_none_as_older_configurations_write_it():
 
 
 def test_the_command_distills_a_folder_of_pictures(tmp_path, pictures, monkeypatch):
-    """From `en`, as configs/det/distill.toml says, with teachers of the test's own."""
+    """As configs/det/distill.toml says, with teachers of the test's own and a short network from random weights."""
     shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     teachers = [dark_finder(tmp_path / f"{gain}.onnx", gain=gain) for gain in (4, 3)]
     words = ["train-det", "--config", "det/distill", "--data.train-labels", str(pictures)]
     words += ["--mutual.teacher", *teachers]
     words += ["--data.crop-size", "64", "--train.steps", "2", "--train.batch-size", "2", "--train.log-every", "1"]
-    assert main([*words, "--train.workers", "0", "--optimizer.warmup-steps", "0"]) == 0
+    assert main([*words, "--train.init", "None", "--train.workers", "0", "--optimizer.warmup-steps", "0"]) == 0
     first, second = (record for record in log(tmp_path / "runs/distilled") if record["kind"] == "train")
     assert {"teacher_bce", "teacher_dice"} <= first.keys()
     assert "probability" not in first
