@@ -9,6 +9,7 @@ from ppocr_jax.config.common import (
     LabelSource,
     OptimizerConfig,
     Recipe,
+    SlimConfig,
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
@@ -99,6 +100,7 @@ class ClsConfig(TaskConfig):
     loss: ClsLossConfig = field(default_factory=ClsLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=20_000, batch_size=512, work_dir="runs/cls"))
+    slim: SlimConfig = field(default_factory=SlimConfig)
 
     @property
     def charset_name(self) -> str:

@@ -192,6 +192,28 @@ class SyntheticConfig:
         check_share("data.synthetic.vertical", self.vertical)
 
 
+@dataclass(frozen=True)
+class SlimConfig:
+    """Training for int8 (`training.pact`): PACT, arXiv 1805.06085, with PaddleSlim's values.
+
+    It begins with trained weights, `train.init`, and wants a small learning rate. BatchNorm keeps its running
+    statistics. `ppocr-jax export` writes such a run as an int8 file.
+
+    Attributes:
+        pact: train with feature maps and weights rounded to bytes.
+        initial_clip: where the clip value of every feature map starts.
+        clip_l2: L2 factor of the clip values.
+    """
+
+    pact: bool = False
+    initial_clip: float = 20.0
+    clip_l2: float = 2e-5
+
+    def __post_init__(self) -> None:
+        if self.initial_clip <= 0:
+            raise ConfigError(f"slim.initial_clip must be positive, not {self.initial_clip}")
+
+
 class TaskConfig:
     """What the configurations of all tasks have alike.
 
@@ -200,6 +222,7 @@ class TaskConfig:
         name: name of the experiment and of the model it makes.
         model: the network: `name`, an entry of `ppocr_jax.models.MODELS`, and its options.
         optimizer, train: how it learns.
+        slim: whether it learns for int8.
     """
 
     task: ClassVar[str]
@@ -207,6 +230,7 @@ class TaskConfig:
     model: Any
     optimizer: OptimizerConfig
     train: TrainConfig
+    slim: SlimConfig = SlimConfig()
 
     @property
     def students(self) -> int:

@@ -9,6 +9,7 @@ from ppocr_jax.config.common import (
     ConfigError,
     LabelSource,
     OptimizerConfig,
+    SlimConfig,
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
@@ -170,6 +171,7 @@ class DetConfig(TaskConfig):
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(batch_size=8, key_metric="hmean", work_dir="runs/det")
     )
+    slim: SlimConfig = field(default_factory=SlimConfig)
 
     def __post_init__(self) -> None:
         if self.loss.alpha == self.loss.beta == 0 and not (self.mutual.teacher and self.mutual.teacher_weight):

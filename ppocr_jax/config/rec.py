@@ -10,6 +10,7 @@ from ppocr_jax.config.common import (
     LabelSource,
     OptimizerConfig,
     Recipe,
+    SlimConfig,
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
@@ -165,6 +166,7 @@ class RecConfig(TaskConfig):
         )
     )
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=80_500, work_dir="runs/rec"))
+    slim: SlimConfig = field(default_factory=SlimConfig)
 
     def __post_init__(self) -> None:
         if self.model.name == "svtr_lcnet" and self.loss.align_steps:

@@ -64,4 +64,6 @@ ONNX_FORMS: Forms = {
     TransposedConv2x2: _transposed_conv,
     SqueezeExcite: partial(_squeeze_excite, gate=hard_sigmoid),
 }
+INT8_FORMS: Forms = {TransposedConv2x2: _transposed_conv}
+"""For networks trained for int8, which bring their own form of squeeze-and-excitation (`training.pact`)."""
 TENSORFLOW_FORMS: Forms = {SqueezeExcite: partial(_squeeze_excite, gate=_hard_sigmoid_by_six)}

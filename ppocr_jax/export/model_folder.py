@@ -17,7 +17,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export.half import round_kernels
 from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.export.onnx import export_onnx
-from ppocr_jax.export.parity import ParityRow, check_parity, parity_report, parity_shapes
+from ppocr_jax.export.parity import INT8_TOLERANCE, ParityRow, check_parity, parity_report, parity_shapes
 from ppocr_jax.inference.model_folder import (
     METADATA_FILE,
     TASKS,
@@ -27,6 +27,7 @@ from ppocr_jax.inference.model_folder import (
 )
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.training.network import TrainedNetwork
+from ppocr_jax.training.pact import is_quantized
 
 LENDER = "en"
 """The built-in model whose other networks complete a recognizer alone."""
@@ -43,7 +44,8 @@ def export_to_folder(
 ) -> dict[str, list[ParityRow]]:
     """Export networks into a model folder, beside those of other tasks that it may hold already.
 
-    Nothing is written unless all files compute what their networks compute.
+    Nothing is written unless all files compute what their networks compute. Networks trained for int8 (`training.pact`)
+    become int8 files; their float weights, which belong to no file, stay in the run's folder.
 
     Args:
         networks: at most one of each task.
@@ -77,7 +79,7 @@ def export_to_folder(
     reports: dict[str, list[ParityRow]] = {}
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         for network in (network.for_reading() for network in networks):
-            if not full_precision:
+            if not full_precision and not is_quantized(network.variables):
                 network = replace(network, variables=round_kernels(network.variables))  # noqa: PLW2901
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
@@ -142,6 +144,9 @@ def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
     path = folder / f"{network.task}.onnx"
     export_onnx(network, path)
     rows = parity_report(path, network.compiled(), parity_shapes(network.spec))
+    if is_quantized(network.variables):  # the float weights would be another network
+        check_parity(rows, path.name, tolerance=INT8_TOLERANCE)
+        return rows
     check_parity(rows, path.name)
     weights = path.with_suffix(".safetensors")
     save_safetensors(weights, network.variables, metadata=weights_metadata(network))
@@ -154,7 +159,11 @@ def _with_network(model: ModelFolder, network: TrainedNetwork, rows: Sequence[Pa
         "parity": max(row.max_abs_diff for row in rows),
         "ppocr_jax": __version__,
     }
-    spec = replace(network.spec, onnx=f"{network.task}.onnx", safetensors=f"{network.task}.safetensors")
+    in_bytes = is_quantized(network.variables)
+    if in_bytes:
+        facts["int8"] = "pact"
+    weights = None if in_bytes else f"{network.task}.safetensors"
+    spec = replace(network.spec, onnx=f"{network.task}.onnx", safetensors=weights)
     charset = network.charset or model.charset
     provenance = {**model.provenance, network.task: facts}
     return replace(model, charset=charset, provenance=provenance, **{network.task: spec})

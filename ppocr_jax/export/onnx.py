@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ import onnx
 from jax2onnx import to_onnx
 
 from ppocr_jax.export.half import store_half
-from ppocr_jax.export.layer_forms import ONNX_FORMS, with_forms
+from ppocr_jax.export.layer_forms import INT8_FORMS, ONNX_FORMS, with_forms
 from ppocr_jax.export.metadata import file_metadata
 from ppocr_jax.export.onnx_ops import onnx_ops
 from ppocr_jax.onnx_graph.graph import Graph
-from ppocr_jax.onnx_graph.simplify import FINAL, FORM, NAMED, apply
+from ppocr_jax.onnx_graph.int8 import compute_with_bytes
+from ppocr_jax.onnx_graph.simplify import FINAL, FORM, NAMED, apply, fold, spell_out_hard_swish
 from ppocr_jax.training.network import TrainedNetwork, input_size
+from ppocr_jax.training.pact import is_quantized
 
 OPSET = 18  # of August 2022: LSTM, HardSwish and ReduceMean as used here, and every runtime has it
 INPUT_NAME = "images"
@@ -46,9 +47,10 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
     height, width = input_size(network.spec)
     rows, columns = _TRACED_SIZE[network.task]
     shape: list[Any] = ["B", rows or height, columns or width, 3]
-    with with_forms(ONNX_FORMS):
+    with_bytes = is_quantized(network.variables)
+    with with_forms(INT8_FORMS if with_bytes else ONNX_FORMS):
         model = to_onnx(
-            network.function(onnx_ops),
+            network.function(onnx_ops, cut=True),
             [shape],
             model_name=network.task,
             opset=OPSET,
@@ -56,41 +58,37 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
         )
-    model = tidy(model, network.variables)
+    model = tidy(model, network.variables, with_bytes=with_bytes)
     _name_dimensions(model.graph, network.task)
     finish(model, network)
     onnx.save(model, path)
 
 
-def tidy(model: onnx.ModelProto, variables: Mapping[str, Any] | None = None) -> onnx.ModelProto:
+def tidy(
+    model: onnx.ModelProto, variables: Mapping[str, Any] | None = None, *, with_bytes: bool = False
+) -> onnx.ModelProto:
     """Return the same function with BatchNorm folded into convolutions, layout changes canceled, activations named.
 
-    ONNX Runtime's "basic" optimizations, done once here instead of at every load, give a graph in standard operators
+    What `fold` does, once here instead of at every load, give a graph in standard operators
     that any runtime can read. Activations, which JAX spells out, become operators that fuse with the convolution before
     them: hard swish as one node instead of four halves the time of a depthwise convolution.
 
     Args:
         model: what a converter wrote.
         variables: of the network, whose kernels are then stored in half precision where nothing is lost by it.
+        with_bytes: what has a range is computed in int8 instead.
 
     Raises:
         onnx.checker.ValidationError: the result is not valid ONNX.
     """
-    import onnxruntime
-
     del model.graph.value_info[:]  # jax2onnx's shapes of inner values can be wrong once it has moved transpositions
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        graph = Graph(path.read_bytes())
+    graph = Graph(fold(model.SerializeToString()))
     apply(NAMED, graph)
     graph.drop_unused()
-    if variables is not None:
+    if with_bytes:
+        apply((spell_out_hard_swish,), graph)
+        compute_with_bytes(graph)
+    elif variables is not None:
         store_half(graph, variables)
     tidied = onnx.load_from_string(graph.to_bytes())
     kept = [opset for opset in tidied.opset_import if opset.domain in _STANDARD_DOMAINS]

@@ -113,8 +113,8 @@ def _parse(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
 class Graph:
     """Nodes in order, and what is constant. Names of values are unique, as ONNX demands.
 
-    Float32 constants that a file spells out as half precision widened by Cast, or as such times a scale, are constants
-    here too (see `export.half`).
+    Float32 constants that a file spells out as half precision or int8 widened by Cast, or as such times a scale, are
+    constants here too (see `export.half` and `int8`).
     """
 
     def __init__(self, data: bytes) -> None:
@@ -149,10 +149,10 @@ class Graph:
             self._note(node)
 
     def _widened(self, node: Node) -> np.ndarray | None:
-        """Return float32 of a half precision constant, or of the product of two constants."""
+        """Return float32 of a constant of half precision or of bytes, or of the product of two constants."""
         if node.op_type == "Cast" and attributes(node).get("to") == FLOAT:
-            half = self.array(node.input[0])
-            return half.astype(np.float32) if half is not None and half.dtype == np.float16 else None
+            small = self.array(node.input[0])
+            return small.astype(np.float32) if small is not None and small.dtype in (np.float16, np.int8) else None
         if node.op_type == "Mul":
             factors = [self.constant(name) for name in node.input]
             return None if any(factor is None for factor in factors) else np.multiply(*factors)
@@ -258,10 +258,10 @@ class Graph:
         self._tensors[name] = np.array(array, order="C")
         return name
 
-    def spell_out(self, value: str, half: np.ndarray, scale: np.ndarray | None = None) -> None:
-        """Store a float32 constant as half precision that is widened, and multiplied by a scale where there is one."""
+    def spell_out(self, value: str, small: np.ndarray, scale: np.ndarray | None = None) -> None:
+        """Store a float32 constant as float16 or int8 that is widened, and multiplied by a scale where there is one."""
         del self._tensors[value]
-        source = self.add_constant(f"{value}/half", half)
+        source = self.add_constant(f"{value}/{small.dtype.name}", small)
         wide = value if scale is None else self.new_name(f"{value}/wide")
         nodes = [make_node("Cast", [source], wide, to=FLOAT)]
         if scale is not None:

@@ -12,7 +12,9 @@ their metadata then says that they are in their final form.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +45,24 @@ class Prepared(NamedTuple):
 
     model: bytes
     repairs: tuple[str, ...]
+
+
+def fold(model: bytes) -> bytes:
+    """Return the same network after ONNX Runtime's "basic" optimizations, which stay with standard operators.
+
+    Constants are worked out, BatchNorm is folded into convolutions, layout changes cancel each other.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return path.read_bytes()
 
 
 def prepare(model: bytes, *, faster: bool = True) -> Prepared:
@@ -111,7 +131,7 @@ def _hard_swish_operand(graph: Graph, node: Node) -> tuple[str, list[Node]] | No
         return None
     for x, factor in (product.input, reversed(product.input)):
         clip = graph.maker(factor)
-        added = graph.maker(clip.input[0]) if clip is not None and _limits(graph, clip) == (0, 6) else None
+        added = graph.maker(clip.input[0]) if clip is not None and limits(graph, clip) == (0, 6) else None
         if clip is not None and added is not None and graph.with_scalar(added, "Add") == (x, 3):
             unused = all(graph.only_user(inner.output[0]) is not None for inner in (clip, added))
             return x, [*([clip, added] if unused else []), product, node]
@@ -133,8 +153,8 @@ def _spelled_out(graph: Graph, x: str, output: str) -> list[Node]:
     return [make_node("HardSigmoid", [x], gate, alpha=1 / 6, beta=0.5), make_node("Mul", [x, gate], output)]
 
 
-def _limits(graph: Graph, node: Node) -> tuple[float | None, float | None] | None:
-    """Those of a Clip."""
+def limits(graph: Graph, node: Node) -> tuple[float | None, float | None] | None:
+    """Return those of a Clip; None for another node."""
     if node.op_type != "Clip":
         return None
     if len(node.input) == 3:
@@ -353,7 +373,7 @@ def spell_out_hard_swish(graph: Graph, node: Node) -> bool:
 
 def _hard_sigmoid(graph: Graph, node: Node) -> bool:
     """clip(slope * x + offset, 0, 1) as HardSigmoid."""
-    added = graph.with_scalar(graph.maker(node.input[0]), "Add") if _limits(graph, node) == (0, 1) else None
+    added = graph.with_scalar(graph.maker(node.input[0]), "Add") if limits(graph, node) == (0, 1) else None
     scaled = graph.with_scalar(graph.maker(added[0]), "Mul") if added is not None else None
     if added is None or scaled is None:
         return False

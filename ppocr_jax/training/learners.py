@@ -17,6 +17,7 @@ from flax import linen as nn
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from ppocr_jax.training.pact import QuantizedNetwork
 from ppocr_jax.training.step import Batch, Objective, Terms
 
 STUDENT_AXIS = "student"
@@ -113,15 +114,17 @@ def mutual_objective(
     return objective
 
 
-def training_forward(model: nn.Module, *, frozen_statistics: bool = False) -> Forward:
+def training_forward(model: nn.Module | QuantizedNetwork, *, frozen_statistics: bool = False) -> Forward:
     """Return `model` in training mode, as a function of its two collections, the batch and a key for dropout.
 
     A guided recognizer is told the batch's labels.
 
     Args:
         model: one network.
-        frozen_statistics: every BatchNorm normalizes by its running statistics, which stay as they are.
+        frozen_statistics: every BatchNorm normalizes by its running statistics, which stay as they are; of a
+            `QuantizedNetwork` it does so anyway.
     """
+    frozen_statistics = frozen_statistics and not isinstance(model, QuantizedNetwork)
     told = ("labels",) if getattr(model, "guided", False) else ()
 
     def forward(params: Any, batch_stats: Any, batch: Batch, rng: jax.Array):

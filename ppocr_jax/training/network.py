@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
+from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
 _QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 _ANY_SIDE = 64  # pixels, where the network takes any
@@ -52,9 +54,16 @@ class TrainedNetwork:
         spec = replace(self.spec, options=options)
         return replace(self, spec=spec, variables={**self.variables, "params": params})
 
-    def function(self, ops: Ops | None = None) -> Callable[[jax.Array], jax.Array]:
-        """From images (B H W 3) to what `inference.backends.Backend` gives; `ops`: see `models.build_model`."""
-        model = build_model(self.spec.network, ops=ops, **self.spec.options)
+    def function(self, ops: Ops | None = None, *, cut: bool = False) -> Callable[[jax.Array], jax.Array]:
+        """From images (B H W 3) to what `inference.backends.Backend` gives.
+
+        Args:
+            ops: see `models.build_model`.
+            cut: see `pact.QuantizedNetwork`; of other networks it changes nothing.
+        """
+        build = partial(build_model, self.spec.network, **self.spec.options)
+        quantized = partial(QuantizedNetwork, build, cut=cut)
+        model = quantized(ops=ops) if is_quantized(self.variables) else build(ops=ops)
         return lambda images: outputs_of(model, self.variables, images)[self.spec.output]
 
     def compiled(self) -> Callable[[np.ndarray], np.ndarray]:

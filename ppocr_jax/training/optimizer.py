@@ -12,6 +12,7 @@ import optax
 
 from ppocr_jax.config import OptimizerConfig
 from ppocr_jax.errors import UserError
+from ppocr_jax.training.pact import is_clip
 from ppocr_jax.training.step import Objective, path_of
 
 
@@ -48,6 +49,7 @@ def make_optimizer(
     l2_exempt: Callable[[str], bool] = lambda path: False,
     is_head: Callable[[str], bool] = lambda path: False,
     students: int = 1,
+    clip_l2: float | None = None,
 ) -> optax.GradientTransformation:
     """Return optional clipping, coupled L2, Adam, and the schedule.
 
@@ -60,17 +62,21 @@ def make_optimizer(
             recognizer, but not that of MobileNetV3.
         is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
         students: mutual learners are clipped one by one.
+        clip_l2: L2 factor of PACT's clip values, which get none of the others; None where there are none.
     """
     head_l2 = config.l2 if config.head_l2 is None else config.head_l2
-    body = mask_of(lambda path: not l2_exempt(path) and not is_head(path))
+    body = mask_of(lambda path: not l2_exempt(path) and not is_head(path) and not is_clip(path))
     head = mask_of(lambda path: not l2_exempt(path) and is_head(path))
+    decay = [optax.add_decayed_weights(config.l2, body), optax.add_decayed_weights(head_l2, head)]
+    if clip_l2 is not None:
+        decay.append(optax.add_decayed_weights(clip_l2, mask_of(is_clip)))
     clip = optax.identity()
     if config.clip_norm is not None:
         clip = (optax.clip_by_global_norm if students == 1 else clip_each_student)(config.clip_norm)
     # A checkpoint holds the optimizer's state by position: Adam's is the third, the schedule's the fourth.
     return optax.chain(
         clip,
-        optax.chain(optax.add_decayed_weights(config.l2, body), optax.add_decayed_weights(head_l2, head)),
+        optax.chain(*decay),
         optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-8),
         descend(make_schedule(config, total_steps)),
     )

@@ -30,6 +30,7 @@ from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.material import Evaluate, Pictures
 from ppocr_jax.training.optimizer import freeze_statistics, make_optimizer, mask_of, matcher
+from ppocr_jax.training.pact import QuantizedNetwork
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
@@ -100,6 +101,10 @@ def check(config: TaskConfig) -> None:
         raise UserError(f"model.name: no network {config.model.name!r}; there are {', '.join(MODELS)}")
     if options.key_metric not in kind.metrics:
         raise UserError(f"train.key_metric: no metric {options.key_metric!r}; there are {', '.join(kind.metrics)}")
+    if config.slim.pact and options.init is None:
+        raise UserError("slim.pact begins with a trained network: name it with train.init")
+    if config.slim.pact and options.compute != "float32":
+        raise UserError(f"slim.pact rounds to bytes, which {options.compute} spoils: leave train.compute at float32")
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
@@ -120,6 +125,8 @@ def prepare(config: TaskConfig) -> Task:
         name = config.charset_name
         charset = None if name is None else load_charset(name, space=config.charset_space)
         build = partial(build_model, config.model.name, **kind.model_options(config, charset))
+        if config.slim.pact:
+            build = partial(QuantizedNetwork, build)
         model, ops = build(), training_ops(options.compute)
         spec = kind.network_spec(config, charset)
         batches = kind.batches(config, charset, process_share(mesh))
@@ -135,8 +142,11 @@ def prepare(config: TaskConfig) -> Task:
         trained = load_trained(teacher_path, task=config.task)
         teacher = build_model(trained.spec.network, ops=ops, **trained.spec.options)
         frozen[TEACHER] = jax.tree.map(jnp.asarray, dict(trained.variables))
+    variables = initial_variables(model, spec, options, students=config.students, charset=charset)
+    if config.slim.pact:
+        variables = model.with_clips(variables, spec, config.slim.initial_clip, students=config.students)
     return Task(
-        variables=initial_variables(model, spec, options, students=config.students, charset=charset),
+        variables=variables,
         objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),
         batches=batches,
         pictures=kind.pictures(model, config, charset, batches),
@@ -186,6 +196,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             l2_exempt=task.l2_exempt,
             is_head=task.is_head,
             students=placement.students,
+            clip_l2=config.slim.clip_l2 if config.slim.pact else None,
         ),
         optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity(),
     )

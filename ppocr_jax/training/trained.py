@@ -31,6 +31,7 @@ from ppocr_jax.models import MODELS
 from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.network import TrainedNetwork, initialize, variable_shapes
+from ppocr_jax.training.pact import without_clips
 from ppocr_jax.training.tasks import TASKS, kind_of
 
 _logger = logging.getLogger("ppocr_jax")
@@ -76,7 +77,7 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
             f"{path} holds a network {network.spec.network!r}, which this version does not know; networks of your own "
             f"are entered into ppocr_jax.models.MODELS first"
         )
-    check_same_structure(network.variables, variable_shapes(network.spec), path)
+    check_same_structure(without_clips(network.variables), variable_shapes(network.spec), path)
     return network
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from ppocr_jax import OCR
 from ppocr_jax.cli import main
 from ppocr_jax.inference.backends import OnnxBackend, make_backend
 from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.onnx_graph.graph import Graph
-from ppocr_jax.onnx_graph.simplify import apply, simplify
-from ppocr_jax.slim.int8 import STEM, float_nodes, gate_on_bytes, name_nodes
+from ppocr_jax.onnx_graph.int8 import STEM
+from ppocr_jax.onnx_graph.simplify import simplify
+from ppocr_jax.slim.int8 import float_nodes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EN = load_model_folder("en")
@@ -73,12 +74,11 @@ def test_files_keep_their_metadata(quantized, task):
     assert not model.graph.value_info
 
 
-# Beside the weights in full precision, of which the shipped files hold half the bytes; of the recognizer 1.6 MB are
-# the LSTM.
-@pytest.mark.parametrize(("task", "ratio"), [("det", 0.4), ("rec", 0.62)])
-def test_files_are_smaller(quantized, task, ratio):
+# Beside half precision, whose files hold two bytes a weight; the detector's nodes for its ranges weigh more.
+@pytest.mark.parametrize(("task", "ratio"), [("det", 0.66), ("rec", 0.57)])
+def test_files_are_smaller_than_half_precision(quantized, task, ratio):
     sizes = [model_folder.file(task, "onnx").stat().st_size for model_folder in (EN, quantized.model_folder)]
-    assert sizes[1] < ratio * 2 * sizes[0]
+    assert sizes[1] < ratio * sizes[0]
 
 
 @pytest.mark.parametrize("task", ["det", "rec"])
@@ -100,8 +100,23 @@ def test_what_loses_accuracy_stays_float(quantized):
         assert all(makers.get(value) != "DequantizeLinear" for node in nodes for value in node.input)
     for pooled in (node for node in graph.node if node.op_type == "GlobalAveragePool"):
         after = users[pooled.output[0]]
-        assert (after.op_type, makers.get(after.input[1])) == ("Conv", None)  # its weights are a constant
+        assert (after.op_type, makers.get(after.input[1])) == ("Conv", "Mul")  # of a scale and what is stored
     assert users["images"].op_type == "Conv"
+
+
+def test_weights_outside_are_stored_as_bytes_and_read_as_floats(quantized):
+    """Within half a step of what they are, one step being the largest of a row / 127."""
+    exact, stored = (
+        Graph(EN.file("rec", "onnx").read_bytes()),
+        Graph(quantized.model_folder.file("rec", "onnx").read_bytes()),
+    )
+    pairs = zip(*([n for n in g.nodes if n.op_type == "LSTM"] for g in (exact, stored)), strict=True)
+    for before, after in pairs:
+        for place in (1, 2):
+            rows, got = exact.constant(before.input[place]), stored.constant(after.input[place])
+            error = np.abs(rows - got)
+            assert error.max() > 0
+            assert (error <= 0.5001 / 127 * np.abs(rows).max(axis=2, keepdims=True)).all()
 
 
 @pytest.mark.parametrize("name", ["receipt.jpg", "sign.jpg"])
@@ -135,53 +150,16 @@ def test_classifier_with_weights_of_seven_bits(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "cls"
     model_folder = load_model_folder(tmp_path)
     assert model_folder.provenance["cls"]["int8"]["seven_bits"]
-    weights = [
-        t for t in onnx.load(model_folder.file("cls", "onnx")).graph.initializer if t.data_type == TensorProto.INT8
-    ]
+    graph = onnx.load(model_folder.file("cls", "onnx")).graph
+    between_bytes = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    weights = [t for t in graph.initializer if t.data_type == TensorProto.INT8 and t.name in between_bytes]
     largest = max(int(np.abs(numpy_helper.to_array(tensor).astype(int)).max()) for tensor in weights)
     assert 60 <= largest <= 64
 
 
-@pytest.mark.parametrize(("alpha", "beta"), [(1 / 6, 0.5), (0.2, 0.5)])
-def test_gate_on_bytes_is_a_hard_sigmoid(alpha, beta):
-    constants = {"scale": np.float32(0.05), "zero": np.uint8(120), "out": np.float32(1 / 255), "out_zero": np.uint8(0)}
-    nodes = [
-        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
-        helper.make_node("HardSigmoid", ["d"], ["g"], "gate", alpha=alpha, beta=beta),
-        helper.make_node("QuantizeLinear", ["g", "out", "out_zero"], ["gq"]),
-        helper.make_node("DequantizeLinear", ["gq", "out", "out_zero"], ["y"]),
-    ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "gate",
-        [value("x", TensorProto.FLOAT, [None])],
-        [value("y", TensorProto.FLOAT, [None])],
-        [numpy_helper.from_array(np.array(v), k) for k, v in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    changed = Graph(model.SerializeToString())
-    apply((gate_on_bytes,), changed)
-    model = onnx.load_from_string(changed.to_bytes())
-    assert "HardSigmoid" not in {node.op_type for node in model.graph.node}
-    assert len(model.graph.initializer) == 6
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    x = np.linspace(-6, 6, 97, dtype=np.float32)
-    (y,) = session.run(None, {"x": x})
-    assert np.abs(y - np.clip(alpha * x + beta, 0, 1)).max() < alpha * 0.025 + 1.1 / 255
-
-
-def test_hard_sigmoid_between_floats_stays():
-    graph = Graph(EN.file("rec", "onnx").read_bytes())  # those of squeeze-and-excitation, not quantized
-    apply((gate_on_bytes,), graph)
-    assert sum(node.op_type == "HardSigmoid" for node in graph.nodes) == 2
-
-
 def test_float_nodes_of_the_classifier():
     graph = Graph(EN.file("cls", "onnx").read_bytes())
-    name_nodes(graph)
-    kept = [node for node in graph.nodes if node.name in float_nodes(graph)]
+    kept = [node for node in graph.nodes if node.output[0] in float_nodes(graph)]
     assert sum(node.op_type == "GlobalAveragePool" for node in kept) == 9
     assert sum(node.op_type == "Conv" for node in kept) == STEM + 2 * 9 + 1  # the head: the last one, and Gemm
     assert {"Gemm", "Softmax"} <= {node.op_type for node in kept}
