@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--share", type=Path, metavar="DIR", help="model folder: files that are the same there are not written twice")
     add("--alone", action="store_true", help="add no detector of en to a recognizer that has none")
     add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
+    add("--tflite", nargs="+", choices=["float16", "int8"], default=[], help="jax2tf: smaller .tflite files, too")
     add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")
 
 
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--via {args.via} needs {', '.join(missing)}: pip install 'ppocr-jax[{extra}]'")
     if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
         raise UserError("--shape goes with --via jax2tf and a single network")
+    if args.tflite and args.via != "jax2tf":
+        raise UserError("--tflite goes with --via jax2tf")
     from ppocr_jax.training.trained import load_trained
 
     networks = [load_trained(path, task=args.task, charset=args.charset) for path in args.trained]
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if args.via == "jax2tf":
             from ppocr_jax.export.tensorflow import export_fixed_size
 
-            reports = {n.task: export_fixed_size(n, args.output, args.shape) for n in networks}
+            reports = {n.task: export_fixed_size(n, args.output, args.shape, smaller=args.tflite) for n in networks}
         else:
             from ppocr_jax.export.model_folder import export_to_folder
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,14 @@ from ppocr_jax.training.network import TrainedNetwork, input_size
 Size = tuple[int, int, int]
 
 DEFAULT_SIZES: dict[str, Size] = {"det": (1, 640, 640), "cls": (1, 48, 192), "rec": (1, 32, 320)}
+SMALLER = ("float16", "int8")
+"""Types of weights that smaller .tflite files may hold; feature maps stay in float32."""
 _MULTIPLES = {"det": (32, 32), "cls": (1, 1), "rec": (1, 4)}
 
 
-def export_fixed_size(network: TrainedNetwork, folder: str | Path, size: Size | None = None) -> list[ParityRow]:
+def export_fixed_size(
+    network: TrainedNetwork, folder: str | Path, size: Size | None = None, *, smaller: Sequence[str] = ()
+) -> list[ParityRow]:
     """Write det_1x640x640_saved_model/, det_1x640x640.tflite and det_1x640x640.onnx, or so by task and size.
 
     The first two take NHWC images, the ONNX file NCHW as those of `export_onnx`. Nothing is written where the ONNX file
@@ -43,6 +48,7 @@ def export_fixed_size(network: TrainedNetwork, folder: str | Path, size: Size | 
         network: the network.
         folder: where to write; made where it does not exist.
         size: batch, height and width of the input; default: `DEFAULT_SIZES`.
+        smaller: of `SMALLER`; for each another det_1x640x640_float16.tflite or so, which computes nearly the same.
 
     Returns:
         How far the ONNX file is from the network.
@@ -63,14 +69,25 @@ def export_fixed_size(network: TrainedNetwork, folder: str | Path, size: Size | 
             Path(workspace) / f"{stem}{end}" for end in ("_saved_model", ".tflite", ".onnx")
         )
         _save_model(network, shape, saved_model)
-        tflite.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)).convert())
+        tflite.write_bytes(_tflite(saved_model))
         _convert_to_onnx(tflite, network, onnx_file)
         rows = parity_report(onnx_file, network.compiled(), [shape])
         check_parity(rows, onnx_file.name)
         shutil.copytree(saved_model, folder / saved_model.name, dirs_exist_ok=True)
+        for kind in smaller:
+            (folder / f"{stem}_{kind}.tflite").write_bytes(_tflite(saved_model, kind))
         for file in (tflite, onnx_file):
             shutil.copyfile(file, folder / file.name)
     return rows
+
+
+def _tflite(saved_model: Path, kind: str = "float32") -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    if kind in SMALLER:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]  # alone it means weights in int8
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
 
 
 def _check_size(network: TrainedNetwork, size: Size) -> None:

@@ -10,7 +10,7 @@ from ppocr_jax.inference.backends import OnnxBackend
 tf = pytest.importorskip("tensorflow", reason="needs ppocr-jax[tensorflow]")
 pytest.importorskip("tf2onnx", reason="needs ppocr-jax[tensorflow]")
 
-from ppocr_jax.export.tensorflow import export_fixed_size  # noqa: E402
+from ppocr_jax.export.tensorflow import SMALLER, export_fixed_size  # noqa: E402
 
 SIZES = {"det": (1, 32, 64), "cls": (1, 48, 192), "rec": (2, 32, 16)}
 
@@ -20,7 +20,11 @@ def export(request, networks, tmp_path_factory):
     """(network, size, folder, parity rows)."""
     folder = tmp_path_factory.mktemp("tensorflow")
     network, size = networks[request.param], SIZES[request.param]
-    return network, size, folder, export_fixed_size(network, folder, size)
+    return network, size, folder, export_fixed_size(network, folder, size, smaller=_smaller(network))
+
+
+def _smaller(network) -> tuple[str, ...]:
+    return SMALLER if network.task == "det" else ()  # each conversion takes seconds
 
 
 def stem(network, size) -> str:
@@ -50,10 +54,34 @@ def test_saved_model_and_tflite(export):
     np.testing.assert_allclose(run_tflite(folder / f"{stem(network, size)}.tflite", images), expected, atol=1e-4)
 
 
+# Of probabilities: the largest difference from the float32 file, and the mean one.
+TOLERANCE = {"float16": (0.02, 0.002), "int8": (0.5, 0.05)}
+
+
+@pytest.mark.parametrize("kind", SMALLER)
+def test_smaller_files_run_by_litert(export, kind):
+    """Weights alone are rounded: to 11 bits, or to 8 for a whole channel, in networks of random weights."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert")
+    network, size, folder, _ = export
+    if kind not in _smaller(network):
+        pytest.skip("smaller files are made of the detector alone")
+    images = np.random.default_rng(3).normal(0, 1, (*size, 3)).astype(np.float32)
+    whole, small = folder / f"{stem(network, size)}.tflite", folder / f"{stem(network, size)}_{kind}.tflite"
+    expected, found = (run_interpreter(litert.Interpreter(str(path)), images) for path in (whole, small))
+    difference = np.abs(found - expected)
+    largest, mean = TOLERANCE[kind]
+    assert difference.max() < largest
+    assert difference.mean() < mean
+    assert small.stat().st_size < whole.stat().st_size
+
+
 def run_tflite(path, images: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated in favor of another package
-        interpreter = tf.lite.Interpreter(str(path))
+        return run_interpreter(tf.lite.Interpreter(str(path)), images)
+
+
+def run_interpreter(interpreter, images: np.ndarray) -> np.ndarray:
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
     interpreter.invoke()
