@@ -31,6 +31,8 @@ class RecModelConfig:
         scale: width multiplier of the backbone; the network's own (0.5) if left out.
         hidden: LSTM units per direction, or channels of the mixing blocks; the network's own (64, 48, 256 and 120) if
             left out.
+        mask_padding: the attention of "svtr_lcnet" leaves out columns beyond a line's end, in training and in reading;
+            PP-OCRv3's own does not.
     """
 
     name: str = "crnn_lcnet"
@@ -38,6 +40,7 @@ class RecModelConfig:
     charset_space: bool = False
     scale: float | None = None
     hidden: int | None = None
+    mask_padding: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class RecDataConfig:
         reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the
             same; `batch_size` in every bucket if left out.
         max_label_length: longer labels are left out; 0 takes whatever the widest bucket can hold, see `longest_label`.
+            In any bucket a label fills three quarters of the network's frames at most.
+        join_probability: chance that up to two more lines are put behind a real line (TextConAug, PP-OCRv3; 0.5 there).
         augmentation: changes to real lines: "paper" is PP-OCR's base data augmentation with TIA, "paper-2.4" that of
             PaddleOCR 2.4, "bda" the same without TIA, "mild" and "strong" are ours; see `data.augment_rec`.
         drawn_augmentation: changes to drawn lines, which their generator has degraded already.
@@ -76,6 +81,7 @@ class RecDataConfig:
     augmentation: Recipe = "mild"
     drawn_augmentation: Recipe = "none"
     augment_probability: float = 0.4
+    join_probability: float = 0.0
     val_limit: int | None = None
     val_ignore_case: bool = False
     val_ignore_space: bool = True
@@ -84,10 +90,14 @@ class RecDataConfig:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
             raise ConfigError(f"data.widths must rise: {list(self.widths)}")
         check_share("data.synthetic_share", self.synthetic_share)
+        check_share("data.join_probability", self.join_probability)
 
     @property
     def longest_label(self) -> int:
-        """Characters of the longest label that is used: three for every four frames, for CTC wants blanks between."""
+        """Characters of the longest label that is used: three for every four frames, for CTC wants blanks between.
+
+        Frames of 4 pixels; those of svtr_lcnet have 8, and the batches know it.
+        """
         return self.max_label_length or self.widths[-1] // 4 * 3 // 4
 
 
@@ -132,7 +142,7 @@ class RecMutualConfig:
 
     Attributes:
         students: S recognizers of one kind, from different random weights, that learn from each other; 1 learns alone.
-        dml_weight: weight of the KL divergence between their outputs (eq. 7).
+        dml_weight: weight of the KL divergence between their outputs (eq. 7), those of their guides among them.
         feature_weight: weight of the distance between their backbones' features (eq. 9).
     """
 
@@ -169,10 +179,8 @@ class RecConfig(TaskConfig):
     slim: SlimConfig = field(default_factory=SlimConfig)
 
     def __post_init__(self) -> None:
-        if self.model.name == "svtr_lcnet" and self.loss.align_steps:
-            raise ConfigError(
-                "loss.align_steps: the frame-wise warm start knows frames of 4 pixels, svtr_lcnet's have 8"
-            )
+        if self.model.name != "svtr_lcnet" and self.model.mask_padding:
+            raise ConfigError(f"model.mask_padding is for svtr_lcnet; {self.model.name} has no attention")
         if self.model.name != "svtr_lcnet" and self.loss.guide_weight > 0:
             raise ConfigError(f"loss.guide_weight is for svtr_lcnet; {self.model.name} has no attention head")
 

@@ -10,13 +10,17 @@ import numpy as np
 from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION, LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
-from ppocr_jax.data.crops import CropBank
+from ppocr_jax.data.crops import Crop, CropBank
 from ppocr_jax.preprocess import line_width, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator
 
-# Horizontal pixels per frame of the recognizer's output.
-FRAME_WIDTH = 4
 _UNLABELED = -1
+# Of the frames that a label may fill: characters that repeat need a blank between them.
+_MOST_FILLED = 0.75
+# Lines that are joined to a first one at most: PaddleOCR's configuration of PP-OCRv3 (`ext_data_num`).
+_MORE_LINES = 2
+# A narrower line is not drawn from the bank, width / height.
+_LEAST_ASPECT = 0.4
 # Lines tried until one fits its bucket.
 _ATTEMPTS = 8
 # Numbers of drawn lines kept for each step, more than a batch holds.
@@ -41,6 +45,8 @@ class RecognitionBatches:
         drawn_augmentation: applied to drawn lines, which their generator has degraded already.
         seed: of everything random.
         height: of a line picture.
+        frame_width: pixels of a line for each frame of the network's output, which limit how long a label may be.
+        join_probability: chance that a real line is several, side by side; see `_joined`.
         multiple_of: what `reference_width` makes of the batch size is a multiple of this.
         process: which rows of the batches to make.
     """
@@ -58,6 +64,8 @@ class RecognitionBatches:
     drawn_augmentation: LineAugmentation = NO_AUGMENTATION
     height: int = 32
     reference_width: int | None = 160
+    frame_width: int = 4
+    join_probability: float = 0.0
     multiple_of: int = 8
     process: ProcessShare = WHOLE_BATCH
 
@@ -66,8 +74,8 @@ class RecognitionBatches:
 
         Returns:
             `images` (B, height, W, 3) float32 normalized; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
-            `frames` (B, W / 4) int32: class id under each character's center, 0 elsewhere, -1 where not known;
-            `case_blind` (B,) bool.
+            `frames` (B, W / frame_width) int32: class id under each character's center, 0 elsewhere, -1 where not
+            known; `case_blind` (B,) bool.
         """
         rng = np.random.default_rng((self.seed, step))
         bucket = int(rng.choice(len(self.widths), p=self._bucket_shares()))
@@ -98,7 +106,7 @@ class RecognitionBatches:
         return even if self.bank is None else 0.5 * even + 0.5 * self.bank.bucket_shares(self.widths, self.height)
 
     def _aspect_limits(self, bucket: int) -> tuple[float, float]:
-        low = self.widths[bucket - 1] / self.height if bucket else 0.4
+        low = self.widths[bucket - 1] / self.height if bucket else _LEAST_ASPECT
         return low, self.widths[bucket] / self.height
 
     def _drawn(self, index: int, bucket: int) -> dict[str, np.ndarray]:
@@ -112,7 +120,8 @@ class RecognitionBatches:
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
         ids = self.charset.encode(sample.text)
-        frames = frame_labels(ids, centers, size=image_rgb.shape[:2], height=self.height, width=width)
+        sizes = {"size": image_rgb.shape[:2], "height": self.height, "width": width, "frame_width": self.frame_width}
+        frames = frame_labels(ids, centers, **sizes)
         return self._row(image_rgb, sample.text, width, frames=frames, case_blind=False)
 
     def _real(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
@@ -120,17 +129,43 @@ class RecognitionBatches:
         for _ in range(_ATTEMPTS):
             if not self.bank:
                 break
-            crop = self.bank.draw(rng, self._aspect_limits(bucket))
+            low, high = self._aspect_limits(bucket)
+            joins = self.join_probability > 0 and rng.random() < self.join_probability
+            crop = self.bank.draw(rng, (_LEAST_ASPECT if joins else low, high))
             if self._fits(crop.text, width):
+                crop = self._joined(rng, crop, width) if joins else crop
                 picture = self.augmentation(rng, crop.image(rng))
                 return self._row(picture, crop.text, width, frames=None, case_blind=crop.case_blind)
         return self._blank_row(width)
+
+    def _joined(self, rng: np.random.Generator, first: Crop, width: int) -> Crop:
+        """Put up to two more lines behind a line, as long as pictures and labels fit: PP-OCRv3's TextConAug.
+
+        A network that sees a few short lines together learns to look at more of the context. No space is put between
+        the texts, as in PaddleOCR (`RecConAug`).
+        """
+        import cv2
+
+        assert self.bank is not None
+        parts, text, case_blind = [first.image(rng)], first.text, first.case_blind
+        for _ in range(_MORE_LINES):
+            room = width / self.height - sum(part.shape[1] / part.shape[0] for part in parts)
+            crop = self.bank.draw(rng, (_LEAST_ASPECT, max(room, _LEAST_ASPECT)))
+            picture = crop.image(rng)
+            if picture.shape[1] / picture.shape[0] > room or not self._fits(text + crop.text, width):
+                break
+            parts, text, case_blind = [*parts, picture], text + crop.text, case_blind or crop.case_blind
+        if len(parts) == 1:
+            return Crop(parts[0], text, case_blind)
+        sizes = [(max(1, round(part.shape[1] / part.shape[0] * self.height)), self.height) for part in parts]
+        pictures = [cv2.resize(part, size) for part, size in zip(parts, sizes, strict=True)]
+        return Crop(np.concatenate(pictures, axis=1), text, case_blind)
 
     def _fits(self, text: str, width: int) -> bool:
         return 0 < len(text) <= self._label_length(width) and all(c in self.charset for c in text)
 
     def _label_length(self, width: int) -> int:
-        return min(self.max_label_length, width // FRAME_WIDTH * 3 // 4)
+        return min(self.max_label_length, int(width // self.frame_width * _MOST_FILLED))
 
     def _row(
         self, image_rgb: np.ndarray, text: str, width: int, *, frames: np.ndarray | None, case_blind: bool
@@ -143,23 +178,23 @@ class RecognitionBatches:
             "images": resize_pad_line(image_rgb, height=self.height, width=width),
             "labels": labels,
             "lengths": np.array(len(ids), np.int32),
-            "frames": unknown_frames(width) if frames is None else frames,
+            "frames": unknown_frames(width, self.frame_width) if frames is None else frames,
             "case_blind": np.array(case_blind),
         }
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:
         """Return an empty line, mid-gray without text, in place of a line that was not found."""
         gray = np.full((self.height, width, 3), 128, np.uint8)
-        return self._row(gray, "", width, frames=np.zeros(width // FRAME_WIDTH, np.int32), case_blind=False)
+        return self._row(gray, "", width, frames=np.zeros(width // self.frame_width, np.int32), case_blind=False)
 
 
-def unknown_frames(width: int) -> np.ndarray:
-    """Return (width / 4,) int32: labels of a line whose characters' places are unknown, see `frame_labels`."""
-    return np.full(width // FRAME_WIDTH, _UNLABELED, np.int32)
+def unknown_frames(width: int, frame_width: int = 4) -> np.ndarray:
+    """Return (W / frame_width,) int32: labels of a line whose characters' places are not known; see `frame_labels`."""
+    return np.full(width // frame_width, _UNLABELED, np.int32)
 
 
 def frame_labels(
-    ids: Sequence[int], centers: np.ndarray, *, size: Sequence[int], height: int, width: int
+    ids: Sequence[int], centers: np.ndarray, *, size: Sequence[int], height: int, width: int, frame_width: int = 4
 ) -> np.ndarray:
     """Return the class of every output frame of a line whose characters' positions are known.
 
@@ -170,13 +205,14 @@ def frame_labels(
         centers: (n,) x of each character's center, in pixels of the original picture.
         size: (h, w) of the original picture.
         height, width: of the network input that the picture is scaled into.
+        frame_width: pixels of the input for each frame.
 
     Returns:
-        (width / 4,) int32.
+        (width / frame_width,) int32.
     """
-    count = width // FRAME_WIDTH
+    count = width // frame_width
     scale = line_width(size, height=height, max_width=width) / size[1]
-    at = np.clip((np.asarray(centers) * scale / FRAME_WIDTH).astype(np.int64), 0, count - 1)
+    at = np.clip((np.asarray(centers) * scale / frame_width).astype(np.int64), 0, count - 1)
     frames = np.full(count, BLANK, np.int32)
     for neighbor in (at - 1, at + 1):
         frames[neighbor[(neighbor >= 0) & (neighbor < count)]] = _UNLABELED

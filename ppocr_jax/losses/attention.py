@@ -28,6 +28,11 @@ def attention_loss(
     places = jnp.arange(logits.shape[1])
     end = logits.shape[2] - 1
     targets = jnp.where(places < lengths[:, None], jnp.pad(labels, ((0, 0), (0, 1))) - 1, end)
-    counted = (places <= lengths[:, None]) & used[:, None]
+    counted = places_of_labels(logits.shape[1], lengths, used)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), targets)
     return jnp.where(counted, losses, 0).sum() / jnp.maximum(counted.sum(), 1)
+
+
+def places_of_labels(places: int, lengths: Int[AnyArray, " B"], used: Bool[AnyArray, " B"]) -> Bool[AnyArray, "B P"]:
+    """Return which of P places the labels fill: their characters and the end behind them, of the lines that count."""
+    return (jnp.arange(places) <= lengths[:, None]) & used[:, None]

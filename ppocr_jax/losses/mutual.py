@@ -11,7 +11,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ppocr_jax.losses.arrays import AnyArray, Scalar
 from ppocr_jax.losses.db import Maps
@@ -53,7 +53,11 @@ def map_dml_loss(probability_a: Maps, probability_b: Float[AnyArray, "_ _ _"], *
     raise ValueError(f'form must be "code" or "paper", not {form!r}')
 
 
-def sequence_dml_loss(logits_a: Float[AnyArray, "B T K"], logits_b: Float[AnyArray, "_ _ _"]) -> Scalar:
+def sequence_dml_loss(
+    logits_a: Float[AnyArray, "B T K"],
+    logits_b: Float[AnyArray, "_ _ _"],
+    counted: Bool[AnyArray, "B T"] | None = None,
+) -> Scalar:
     """Symmetric Kullback-Leibler divergence of two recognizers' frames, summed over time and mean over lines:
 
         p = softmax(a) + e,  q = softmax(b) + e,  e = 1e-10
@@ -64,6 +68,7 @@ def sequence_dml_loss(logits_a: Float[AnyArray, "B T K"], logits_b: Float[AnyArr
     Args:
         logits_a: of one student.
         logits_b: of the other, of the same lines.
+        counted: frames that the sum is over, such as those that a label fills; None: all.
 
     Raises:
         ValueError: logits of different shapes.
@@ -73,6 +78,8 @@ def sequence_dml_loss(logits_a: Float[AnyArray, "B T K"], logits_b: Float[AnyArr
     check_same_shape(logits_a, logits_b)
     p, q = (jax.nn.softmax(logits.astype(jnp.float32)) + _SEQUENCE_EPSILON for logits in (logits_a, logits_b))
     divergence = q * (jnp.log(q + _SEQUENCE_EPSILON) - jnp.log(p)) + p * (jnp.log(p + _SEQUENCE_EPSILON) - jnp.log(q))
+    if counted is not None:
+        divergence = jnp.where(counted[..., None], divergence, 0)
     return 0.5 * jnp.sum(divergence) / p.shape[0]
 
 

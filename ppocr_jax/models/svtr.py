@@ -21,6 +21,7 @@ from ppocr_jax.models.ops import Ops
 from ppocr_jax.models.pp_lcnet import LCNetRec
 
 _DROPOUT = 0.1  # of attention weights, projections, MLPs and the guide's predictions: PaddleOCR release/2.6
+_UNSEEN = -1e4  # of a score before softmax: it becomes 0, in half precision too
 _small_normal = nn.initializers.truncated_normal(0.02)
 
 
@@ -46,14 +47,17 @@ class GlobalMixing(nn.Module):
     heads: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, T, C) -> (B, T, C)."""
+    def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
+        """(B, T, C) -> (B, T, C); `real` (B, T): frames that are looked at, None: all."""
         batch, frames, channels = x.shape
         width = channels // self.heads
         qkv = Linear(3 * channels, init=_small_normal, name="qkv")(x)
         # (B, T, 3 heads width) -> three of (B, heads, T, width)
         query, key, value = qkv.reshape(batch, frames, 3, self.heads, width).transpose(2, 0, 3, 1, 4)
-        weights = self.ops.softmax(query / math.sqrt(width) @ key.swapaxes(2, 3))
+        scores = query / math.sqrt(width) @ key.swapaxes(2, 3)
+        if real is not None:
+            scores = jnp.where(real[:, None, None], scores, _UNSEEN)
+        weights = self.ops.softmax(scores)
         mixed = Dropout()(weights, train=train) @ value
         joined = mixed.transpose(0, 2, 1, 3).reshape(batch, frames, channels)
         return Dropout()(Linear(channels, init=_small_normal, name="proj")(joined), train=train)
@@ -66,10 +70,10 @@ class MixingBlock(nn.Module):
     heads: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, T, C) -> (B, T, C)."""
+    def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
+        """(B, T, C) -> (B, T, C); `real`: see `GlobalMixing`."""
         norm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)
-        x = x + GlobalMixing(self.ops, self.heads, name="mixer")(norm(name="norm1")(x), train=train)
+        x = x + GlobalMixing(self.ops, self.heads, name="mixer")(norm(name="norm1")(x), train=train, real=real)
         y = nn.swish(Linear(2 * x.shape[-1], init=_small_normal, name="fc1")(norm(name="norm2")(x)))
         y = Linear(x.shape[-1], init=_small_normal, name="fc2")(Dropout()(y, train=train))
         return x + Dropout()(y, train=train)
@@ -93,14 +97,14 @@ class SVTREncoder(nn.Module):
     features: int = 64
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 1, T, C) -> (B, T, features)."""
+    def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
+        """(B, 1, T, C) -> (B, T, features); `real`: see `GlobalMixing`."""
         channels = x.shape[-1]
         conv = partial(ConvBN, ops=self.ops, activation=nn.swish, init=kaiming_uniform)
         y = conv(channels // 8, kernel=3, name="conv1")(x, train=train)
         y = conv(self.hidden, name="conv2")(y, train=train).squeeze(1)
         for i in range(self.depth):
-            y = MixingBlock(self.ops, self.heads, name=f"block_{i}")(y, train=train)
+            y = MixingBlock(self.ops, self.heads, name=f"block_{i}")(y, train=train, real=real)
         y = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name="norm")(y)[:, None]
         y = conv(channels, name="conv3")(y, train=train)
         y = conv(channels // 8, kernel=3, name="conv4")(jnp.concatenate([x, y], axis=-1), train=train)
@@ -200,6 +204,21 @@ class AttentionGuide(nn.Module):
         return Dropout()(Linear(self.num_classes + 1, name="prediction")(joined), train=train)
 
 
+def real_frames(images: jax.Array, ops: Ops) -> jax.Array:
+    """Return which frames show part of a line, (B, T) bool; the others show padding alone.
+
+    Padding is 0 in all channels of a column, which no pixel is: normalized ones are (2 v - 255) / 255. The marks go the
+    picture's way, two steps that halve the width rounded up and one rounded down, so that any width gives T of them.
+    """
+    marks = jnp.max(jnp.abs(images), axis=(1, 3), keepdims=True)
+    marks = jnp.concatenate([marks] * 8, axis=1)  # rows enough to be halved three times
+    pick = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+    for _ in range(2):
+        marks = ops.conv(marks, pick, (2, 2))
+    width = marks.shape[2] // 2 * 2
+    return ops.average_pool(marks[:, :, :width], (2, 2))[:, 0, :, 0] > 0
+
+
 class SVTRLCNet(nn.Module):
     """PP-OCRv3's recognizer.
 
@@ -210,6 +229,7 @@ class SVTRLCNet(nn.Module):
         hidden: channels of the encoder's blocks.
         guided: train the backbone by an attention head, and let none of CTC's gradient into it.
         guide_width: of that head's LSTMs, embedding and attention.
+        mask_padding: the blocks do not look at frames that show nothing but padding; PP-OCRv3's own do.
     """
 
     num_classes: int
@@ -218,6 +238,7 @@ class SVTRLCNet(nn.Module):
     hidden: int = 120
     guided: bool = False
     guide_width: int = 512
+    mask_padding: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool, labels: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -245,7 +266,8 @@ class SVTRLCNet(nn.Module):
             guide = AttentionGuide(self.num_classes, self.ops, self.guide_width, name="guide")
             outputs["guide_logits"] = guide(maps, told, train=train)
             maps = lax.stop_gradient(maps)
-        neck = SVTREncoder(self.ops, hidden=self.hidden, name="neck")(maps, train=train)
+        real = real_frames(images, self.ops) if self.mask_padding else None
+        neck = SVTREncoder(self.ops, hidden=self.hidden, name="neck")(maps, train=train, real=real)
         features, logits = CTCHead(self.num_classes, name="head")(neck)
         outputs |= {"logits": logits, "features": features, "neck": neck}
         return outputs if train else {**outputs, "probabilities": nn.softmax(logits)}

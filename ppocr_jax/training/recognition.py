@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -31,10 +31,11 @@ from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
 from ppocr_jax.losses.ace import ace_loss
 from ppocr_jax.losses.alignment import frame_loss
-from ppocr_jax.losses.attention import attention_loss
+from ppocr_jax.losses.attention import attention_loss, places_of_labels
 from ppocr_jax.losses.ctc import ctc_loss, fold_case
 from ppocr_jax.losses.udml import udml_share
-from ppocr_jax.models import outputs_of
+from ppocr_jax.models import build_model, outputs_of
+from ppocr_jax.models.ops import native_ops
 from ppocr_jax.preprocess import LINE_NORMALIZATION
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
@@ -58,6 +59,7 @@ def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
         "scale": config.model.scale,
         "hidden": config.model.hidden,
         "guided": True if config.loss.guide_weight > 0 else None,
+        "mask_padding": True if config.model.mask_padding else None,
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -90,9 +92,25 @@ def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_B
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,
+        frame_width=frame_width(config, charset),
+        join_probability=data.join_probability,
         multiple_of=_batch_unit(config.train),
         process=process,
     )
+
+
+def frame_width(config: RecConfig, charset: Charset) -> int:
+    """Return how many pixels of a line one frame of the network's output stands for: 4, or 8 in PP-OCRv3's."""
+    options = {name: value for name, value in model_options(config, charset).items() if name != "guided"}
+    return _frame_width(config.model.name, tuple(options.items()), config.data.height)
+
+
+@lru_cache(maxsize=8)
+def _frame_width(name: str, options: tuple[tuple[str, Any], ...], height: int) -> int:
+    model = build_model(name, ops=native_ops, **dict(options))  # the quickest to trace
+    line = jax.ShapeDtypeStruct((1, height, _PADDED_WIDTH, 3), jnp.float32)
+    outputs, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), line)
+    return round(_PADDED_WIDTH / outputs["logits"].shape[1])
 
 
 def _batch_unit(config: TrainConfig) -> int:
@@ -143,11 +161,11 @@ def objective(
         return terms
 
     def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
-        labeled = label_terms(own["logits"], batch)
+        labeled, guided = label_terms(own["logits"], batch), None
         if loss.guide_weight > 0:
-            labeled["guide"] = attention_loss(
-                own["guide_logits"], batch["labels"], batch["lengths"], ~batch["case_blind"]
-            )
+            written, tells_case = own["guide_logits"], ~batch["case_blind"]
+            labeled["guide"] = attention_loss(written, batch["labels"], batch["lengths"], tells_case)
+            guided = places_of_labels(written.shape[1], batch["lengths"], tells_case)
         weights = _weights(loss, step)
         weighted = sum((weights[name] * term for name, term in labeled.items()), jnp.zeros(()))
         total, terms = udml_share(
@@ -158,6 +176,7 @@ def objective(
             feature_weight=mutual.feature_weight,
             center_weight=loss.center_weight,
             centers=context.get(CENTERS),
+            guided=guided,
         )
         return total, {**terms, **labeled}
 
@@ -167,9 +186,8 @@ def objective(
     forward = training_forward(model, frozen_statistics=config.train.frozen_statistics)
     if mutual.students == 1:
         return objective_alone(forward, share, context)
-    return mutual_objective(
-        forward, share, exchanged=["logits", "backbone"], students=mutual.students, mesh=mesh, context=context
-    )
+    exchanged = ["logits", "backbone", *(["guide_logits"] if loss.guide_weight > 0 else [])]
+    return mutual_objective(forward, share, exchanged=exchanged, students=mutual.students, mesh=mesh, context=context)
 
 
 def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:

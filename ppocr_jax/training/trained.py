@@ -229,14 +229,23 @@ def initial_variables(
 
 
 def load_start(path: str, task: str) -> TrainedNetwork:
-    """Return a network that one of `task` starts from: of the same task, or the backbone of an image classifier."""
+    """Return a network that one of `task` starts from: of the same task, or a backbone alone.
+
+    A text network takes the backbone of an image classifier, and an image classifier that of a text network's file.
+    """
     folder = Path(path)
+    if task == IMAGE:
+        described = _description(folder).get("task", IMAGE) if folder.is_file() else IMAGE
+        return load_trained(path, task=IMAGE) if described == IMAGE else _backbone_alone(load_trained(path))
     config = (folder if folder.is_dir() else folder.parent) / _CONFIG_FILE
-    if task == IMAGE or not config.is_file() or _read_config(config).task != IMAGE:
+    if not config.is_file() or _read_config(config).task != IMAGE:
         return load_trained(path, task=task)
-    network = load_trained(path, task=IMAGE)
+    return _backbone_alone(load_trained(path, task=IMAGE))
+
+
+def _backbone_alone(network: TrainedNetwork) -> TrainedNetwork:
     backbone = {name: {"backbone": tree["backbone"]} for name, tree in network.variables.items()}
-    return replace(network, variables=backbone)
+    return replace(network, variables=backbone, charset=None)
 
 
 def transfer(

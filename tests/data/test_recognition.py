@@ -226,3 +226,38 @@ def test_processes_make_the_rows_of_one_batch_between_them(bank):
     parts = [batches(bank, process=ProcessShare(i, 2))(3) for i in range(2)]
     for name, values in batch.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
+
+
+def test_a_network_with_wider_frames_takes_shorter_labels(bank):
+    """Of 64 pixels, 16 or 8 frames: three quarters of them may be filled."""
+    for width, longest in ((4, 12), (8, 6)):
+        made = batches(bank, frame_width=width, widths=(64,), reference_width=None)(3)
+        assert made["labels"].shape[1] == longest
+        assert made["frames"].shape[1] == 64 // width
+
+
+def test_joined_lines_are_lines_of_the_bank_side_by_side(bank):
+    """Every line of the bank has a gray level of its own, ten times its number, so a picture tells its label."""
+    plain = {"augmentation": LineAugmentation(recipe="none"), "synthetic_share": 0.0, "widths": (320,)}
+    pieces = []
+    for step in range(2, 12):
+        batch = batches(bank, join_probability=1.0, reference_width=None, **plain)(step)
+        for image, label, length in zip(batch["images"], batch["labels"], batch["lengths"], strict=True):
+            text = CHARSET.decode(label[:length].tolist())
+            numbers = [int(part) for part in text.split("L")[1:]]
+            levels = np.round((image[16, :, 0] + 1) / 2 * 255).astype(int)
+            # Levels of lines, in order; crops have white margins, at which interpolation gives other levels.
+            wide = [level for level in set(levels.tolist()) if (levels == level).sum() > 20 and level % 10 == 0]
+            runs = sorted(wide, key=lambda level, levels=levels: np.median(np.flatnonzero(levels == level)))
+            assert set(runs) == {10 * number for number in numbers}
+            if len(set(numbers)) == len(numbers):  # a line that came twice has no single place
+                assert runs == [10 * number for number in numbers]
+            pieces.append(len(numbers))
+    assert set(pieces) == {1, 2, 3}
+    alone = batches(bank, join_probability=0.0, reference_width=None, **plain)(2)
+    assert (alone["lengths"] <= 3).all()
+
+
+def test_joined_lines_keep_to_the_longest_label(bank):
+    made = batches(bank, join_probability=1.0, max_label_length=4, synthetic_share=0.0, widths=(320,))(2)
+    assert made["lengths"].max() <= 4

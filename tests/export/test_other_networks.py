@@ -17,7 +17,9 @@ SPECS = {
     "db_rse_fpn": DetectorSpec(network="db_rse_fpn", options={"scale": 0.35, "channels": 24}),
     "db_lk_pan": DetectorSpec(network="db_lk_pan", options={"channels": 32, "depths": [1, 1, 1, 1]}),
     "svtr_lcnet": RecognizerSpec(
-        network="svtr_lcnet", options={"num_classes": 101, "scale": 0.25, "guided": True, "guide_width": 8}, height=48
+        network="svtr_lcnet",
+        options={"num_classes": 101, "scale": 0.25, "guided": True, "guide_width": 8, "mask_padding": True},
+        height=48,
     ),
     **{
         name: ClassifierSpec(network=name, options={"num_classes": 10, "scale": 0.25}, height=64, width=64)

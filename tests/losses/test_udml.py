@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ppocr_jax.losses.attention import places_of_labels
 from ppocr_jax.losses.center import center_loss
 from ppocr_jax.losses.ctc import ctc_loss
 from ppocr_jax.losses.mutual import feature_loss, sequence_dml_loss
@@ -120,3 +122,29 @@ def test_edge_batches_have_finite_totals_and_gradients(reference, recognizers, k
     elif kind == "one mind":  # CTC alone, and gradients that do not depend on the other
         assert float(value) == pytest.approx(2 * float(reference["udml.loss_ctc_Student_0"]), rel=1e-6)
         assert np.abs(gradients[0]["backbone"]).max() == 0
+
+
+def divergence_by_hand(a: np.ndarray, b: np.ndarray) -> float:
+    """Symmetric KL divergence of two rows of logits."""
+    p, q = (np.exp(row - row.max()) / np.exp(row - row.max()).sum() for row in (a.astype(float), b.astype(float)))
+    return float(((p - q) * (np.log(p) - np.log(q))).sum() / 2)
+
+
+def test_guides_are_compared_where_a_label_tells_them_something() -> None:
+    """PP-OCRv3: characters and the end, of lines that count; half of the mean over the peers goes to each student."""
+    rng = np.random.default_rng(4)
+    students = [{**s, "guide_logits": rng.normal(size=(2, 4, 6)).astype(np.float32)} for s in random_students(3)]
+    places = places_of_labels(4, np.array([1, 3]), np.array([True, False]))
+    np.testing.assert_array_equal(places, [[True, True, False, False], [False] * 4])
+    own, *peers = students
+    weighed = jax.jit(partial(udml_share, dml_weight=3.0))
+    share, terms = weighed(own, peers, jnp.zeros(()), guided=places)
+    expected = np.mean(
+        [
+            sum(divergence_by_hand(own["guide_logits"][0, t], peer["guide_logits"][0, t]) for t in (0, 1)) / 2  # B
+            for peer in peers
+        ]
+    )
+    assert float(terms["guide_dml"]) == pytest.approx(expected, rel=1e-5)
+    without, _ = weighed(own, peers, jnp.zeros(()))
+    assert float(share - without) == pytest.approx(3 * expected / 2, rel=1e-4)

@@ -11,6 +11,7 @@ import pytest
 
 from ppocr_jax.models import build_model
 from ppocr_jax.models.ops import native_ops
+from ppocr_jax.models.svtr import MixingBlock, real_frames
 from tests.helpers import QUICK_COMPILE
 
 CLASSES = 9
@@ -80,3 +81,28 @@ def test_labels_are_asked_for():
     model, variables = guided()
     with pytest.raises(ValueError, match="guided training needs the labels"):
         jax.eval_shape(lambda: model.apply(variables, IMAGES, train=True, mutable=["batch_stats"]))
+
+
+@pytest.mark.parametrize("width", [40, 61, 64, 67])
+def test_frames_of_padding_are_told_from_the_picture(width):
+    """A frame is real where the picture reaches into it, whatever the batch's width."""
+    filled = np.array([0, 1, 9, 24, 33, width])
+    images = np.zeros((len(filled), 48, width, 3), np.float32)
+    for image, columns in zip(images, filled, strict=True):
+        image[:, :columns] = np.random.default_rng(columns).choice([-1.0, 0.00392, 1.0], (48, columns, 3))
+    real = np.asarray(real_frames(images, native_ops))
+    assert real.shape == (len(filled), -(-width // 4) // 2)  # frames of the network
+    np.testing.assert_array_equal(real.sum(1), np.minimum(-(-filled // 8), real.shape[1]))
+    assert (np.diff(real.astype(int), axis=1) <= 0).all()  # what is real comes first
+
+
+def test_mixing_does_not_look_at_frames_that_are_not_real():
+    block = MixingBlock(native_ops, heads=2)
+    x = np.random.default_rng(2).normal(size=(2, 9, 8)).astype(np.float32)
+    variables = block.init(jax.random.key(0), x, train=False)
+    variables = jax.tree.map(lambda leaf: leaf + 0.3 * np.sin(np.arange(leaf.size)).reshape(leaf.shape), variables)
+    real = np.arange(9) < np.array([[6], [9]])
+    got = block.apply(variables, x, train=False, real=real)
+    np.testing.assert_allclose(got[:1, :6], block.apply(variables, x[:1, :6], train=False), atol=1e-5)
+    np.testing.assert_allclose(got[1:], block.apply(variables, x[1:], train=False), atol=1e-5)
+    assert np.abs(got[0, :6] - block.apply(variables, x, train=False)[0, :6]).max() > 1e-3

@@ -1,0 +1,309 @@
+"""What is found and read on labeled pictures: ours, PP-OCR's generations read by us, RapidOCR and Tesseract.
+
+    python benchmarks/accuracy.py --data DIR [--limit N] [--lines N] [--systems en ppocr-v4 ...] [--sets SROIE ...]
+
+DIR holds label files at the paths of `SETS`; sets that are not there are left out, and so, with a line, are systems.
+`ppocr-v2` to `ppocr-v6` are PP-OCR's released files read by this package (docs/models.md says what brings them).
+RapidOCR goes into environments of its own below the user's cache folder, with the files that it brings; every system is
+a process of its own. Prints Markdown tables, and writes `results/accuracy.json` after each set, so that a run that was
+broken off goes on, and `results/accuracy_worst.html`: the pages with the most wrong characters.
+
+Of each set N pictures and N lines, evenly spread. Lines read with less than .5 do not count. Columns:
+det: Hmean of boxes one to one, IoU > .5; area: the same by covered area, which forgives other granularity; e2e: Hmean
+of lines found and read right, spaces ignored, `+ spaces` not; words: Hmean of the pages' bags of words (each ideograph
+a word); CER: edits over characters of the pages, whatever the order and granularity of boxes, spaces ignored; lines:
+share of labeled lines, cut out by their labels, that the recognizer alone reads right, spaces ignored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+import venv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from ppocr_jax.data.labels import DetectionRecord, read_labels
+from ppocr_jax.data.pictures import load_picture
+from ppocr_jax.document.draw import draw_page
+from ppocr_jax.document.page import Line, Page
+from ppocr_jax.evaluation.det import score_boxes
+from ppocr_jax.evaluation.end_to_end import MIN_CONFIDENCE, score_pages
+from ppocr_jax.evaluation.rec import line_samples
+from ppocr_jax.geometry import min_area_quad
+from ppocr_jax.metrics.recognition import recognition_score
+
+HERE = Path(__file__).resolve().parent
+RESULTS, WORST = HERE / "results" / "accuracy.json", HERE / "results" / "accuracy_worst.html"
+WORKER = HERE / "accuracy_worker.py"
+RAPIDOCR = {"rapidocr-v4": "rapidocr-onnxruntime==1.4.4", "rapidocr-v6": "rapidocr==3.10.0"}
+SYSTEMS = ("en", "ch", "ppocr-v2", "ppocr-v3", "ppocr-v4", "ppocr-v6", *RAPIDOCR, "tesseract")
+WORST_PAGES = 3  # of each set and system
+IDEOGRAPHS = re.compile(r"([\u2e80-\u9fff\uf900-\ufaff])")
+
+
+class Labels(NamedTuple):
+    """A labeled set.
+
+    Attributes:
+        path: of its label file below DIR.
+        ignore_case: its labels do not tell capitals from small letters, or its figures are usually given so.
+    """
+
+    path: str
+    ignore_case: bool = False
+
+
+SETS = {
+    "SROIE": Labels("sroie/val/label.txt", ignore_case=True),
+    "FUNSD": Labels("funsd/val/label.txt"),
+    "ICDAR 2015": Labels("scene_en/icdar2015/val/label.txt", ignore_case=True),
+    "MSRA-TD500": Labels("scene_zh_en/td500/val/label.txt"),
+    "IIIT5K": Labels("rec_en/iiit5k/val/rec_label.txt", ignore_case=True),
+    "SVT": Labels("rec_en/svt/val/rec_label.txt", ignore_case=True),
+    "WildReceipt": Labels("receipts/wildreceipt/val/label.txt"),
+    "ICDAR 2003": Labels("scene_en/icdar2003/val/label.txt", ignore_case=True),
+    "PDF pages": Labels("pdf_pages/val/label.txt"),
+    "typed pages": Labels("docs/typed_latin/val/label.txt"),
+    "printed books": Labels("docs/print_latin/val/label.txt"),
+    "German catalogue": Labels("rec_latin/catalogue_de/val/rec_label.txt"),
+    "tables": Labels("docs/tables_zh/val/label.txt"),
+    "Taiwan pages": Labels("docs/taiwan_pages/val/label.txt"),
+    "game screens": Labels("ui/game_zh/val/label.txt"),
+    "wire marks": Labels("labels/wire_marks/val/label.txt"),
+}
+COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
+
+
+class System:
+    """A worker process, which reads the pictures whose paths it is told."""
+
+    def __init__(self, name: str) -> None:
+        """
+        Raises:
+            SystemExit: what it needs is not there.
+        """
+        self.name = name
+        python = environment_with(RAPIDOCR[name]) if name in RAPIDOCR else Path(sys.executable)
+        environment = dict(os.environ)
+        if name not in RAPIDOCR:
+            environment["PYTHONPATH"] = str(HERE.parent)
+        self._process = subprocess.Popen(
+            [str(python), str(WORKER), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def ask(self, **request: str | list[str]) -> Any:
+        """Return the answer to {"page": PATH} or {"lines": [PATH ...]}; None where the worker is gone."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            print(json.dumps(request), file=stdin, flush=True)
+        except BrokenPipeError:
+            return None
+        answer = stdout.readline()
+        return json.loads(answer) if answer else None
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+def environment_with(package: str) -> Path:
+    """Return the interpreter of an environment with a package, made on the first call."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ppocr_jax" / f"bench-{package}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "ready").exists():
+        print(f"Installing {package} into {folder} ...", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        # The headless OpenCV needs no system libraries; RapidOCR asks for the other one.
+        install = [str(python), "-m", "pip", "install", "-q"]
+        subprocess.run([*install, package, "onnxruntime"], check=True)
+        subprocess.run([str(python), "-m", "pip", "uninstall", "-q", "-y", "opencv-python"], check=True)
+        subprocess.run([*install, "--force-reinstall", "--no-deps", "opencv-python-headless"], check=True)
+        (folder / "ready").touch()
+    return python
+
+
+def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
+    """Return `limit` items, evenly spread."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]
+
+
+def measure(
+    system: System, labels: Labels, data: Path, limit: int | None, lines: int, scratch: Path
+) -> tuple[dict[str, float], list[tuple[float, Page]]]:
+    """Return a system's figures on a set, and its worst pages, each with its error rate.
+
+    Raises:
+        RuntimeError: the system's process is gone.
+    """
+    records = list(read_labels(data / labels.path).records)
+    figures: dict[str, float] = {}
+    worst: list[tuple[float, Page]] = []
+    if isinstance(records[0], DetectionRecord):
+        chosen = spread(records, limit)
+        pages = [read_page(system, record.image_path) for record in chosen]
+        figures, worst = page_figures(chosen, pages, ignore_case=labels.ignore_case)
+        records = chosen
+    samples = spread([s for s in line_samples(spread(records, 20 * lines)) if s[1]], lines)
+    paths = []
+    for i, (image_rgb, _) in enumerate(samples):
+        paths.append(str(scratch / f"{i}.png"))
+        cv2.imwrite(paths[-1], cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+    texts = system.ask(lines=paths)
+    if texts is None:
+        raise RuntimeError(f"{system.name}: its process ended")
+    targets = [text for _, text in samples]
+    options = {"ignore_case": labels.ignore_case, "ignore_space": True}
+    figures["lines"] = recognition_score(texts, targets, **options)["accuracy"]
+    return figures, worst
+
+
+def read_page(system: System, path: Path) -> Page:
+    """Return what a system reads in a picture.
+
+    Raises:
+        RuntimeError: its process is gone.
+    """
+    answer = system.ask(page=str(path))
+    if answer is None:
+        raise RuntimeError(f"{system.name}: its process ended at {path}")
+    height, width = load_picture(path).shape[:2]
+    lines = (Line(_quad(line["points"]), line["text"], line["score"]) for line in answer if line["text"].strip())
+    return Page(width, height, tuple(lines), source=str(path))
+
+
+def _quad(points: list[list[float]]) -> Any:
+    corners = np.array(points, np.float32)
+    return tuple(map(tuple, (corners if len(corners) == 4 else min_area_quad(corners)[0]).tolist()))
+
+
+class _Box(NamedTuple):
+    points: np.ndarray
+
+
+def page_figures(
+    records: Sequence[DetectionRecord], pages: Sequence[Page], *, ignore_case: bool
+) -> tuple[dict[str, float], list[tuple[float, Page]]]:
+    """Return figures of pages against their labels, and the pages with the most wrong characters."""
+    boxes = [[_Box(np.array(line.quad)) for line in page if line.confidence >= MIN_CONFIDENCE] for page in pages]
+    det = score_boxes(records, boxes)
+    without, with_spaces = (
+        score_pages(records, pages, ignore_case=ignore_case, ignore_space=ignore) for ignore in (True, False)
+    )
+    figures = {
+        "det": det["hmean"],
+        "area": det["area_hmean"],
+        "e2e": without["hmean"],
+        "+ spaces": with_spaces["hmean"],
+        "words": bag_of_words(records, pages, ignore_case=ignore_case),
+        "CER": without["cer_without_spaces"],
+    }
+    rates = [
+        score_pages([record], [page], ignore_case=ignore_case)["cer_without_spaces"]
+        for record, page in zip(records, pages, strict=True)
+    ]
+    order = sorted(range(len(pages)), key=lambda i: -rates[i])
+    return figures, [(rates[i], pages[i]) for i in order[:WORST_PAGES]]
+
+
+def bag_of_words(records: Sequence[DetectionRecord], pages: Sequence[Page], *, ignore_case: bool) -> float:
+    """Return the Hmean of the words of pages as multisets: no boxes, no order."""
+
+    def words(texts: Sequence[str]) -> Counter[str]:
+        joined = unicodedata.normalize("NFKC", " ".join(texts))
+        return Counter(IDEOGRAPHS.sub(r" \1 ", joined.lower() if ignore_case else joined).split())
+
+    hits = found = wanted = 0
+    for record, page in zip(records, pages, strict=True):
+        truth = words([region.text for region in record.regions if not region.ignore])
+        read = words([line.text for line in page if line.confidence >= MIN_CONFIDENCE])
+        hits, found, wanted = hits + (truth & read).total(), found + read.total(), wanted + truth.total()
+    return 2 * hits / max(found + wanted, 1)
+
+
+def markdown(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: Sequence[str]) -> str:
+    """Return a table for each set: a row for each system."""
+    parts = []
+    for name in sets:
+        rows = {system: results[f"{system}/{name}"] for system in systems if f"{system}/{name}" in results}
+        if not rows:
+            continue
+        columns = [c for c in COLUMNS if any(c in row["figures"] for row in rows.values())]
+        parts += ["", f"| {name} | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+        for system, row in rows.items():
+            cells = (f"{row['figures'][c]:.3f}".replace("0.", ".", 1) if c in row["figures"] else "" for c in columns)
+            parts.append(f"| {system} | " + " | ".join(cells) + " |")
+    return "\n".join(parts)
+
+
+def write_worst(worst: dict[str, list[tuple[float, Page]]]) -> None:
+    """Write a page of the worst pages, each with what was read beside it."""
+    parts = ["<!doctype html><meta charset=utf-8><title>Worst cases</title>"]
+    for title, pages in worst.items():
+        parts.append(f"<h2>{title}</h2>")
+        for rate, page in pages:
+            drawn = draw_page(load_picture(Path(page.source)), page)
+            small = cv2.resize(drawn, None, fx=(s := min(1, 1400 / drawn.shape[1])), fy=s, interpolation=cv2.INTER_AREA)
+            jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+            source = base64.b64encode(jpeg.tobytes()).decode()
+            parts.append(f"<p>{Path(page.source).name}: CER {rate:.3f}<br><img src='data:image/jpeg;base64,{source}'>")
+    WORST.write_text("\n".join(parts), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the label files are")
+    parser.add_argument("--limit", type=int, metavar="N", help="pictures of each set (default: all)")
+    parser.add_argument("--lines", type=int, default=300, metavar="N", help="lines of each set (default: %(default)s)")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=tuple(SETS))
+    options = parser.parse_args()
+    sets = [name for name in options.sets if (options.data / SETS[name].path).is_file()]
+    if not sets:
+        sys.exit(f"none of the label files is below {options.data}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    asked = {"limit": options.limit, "lines": options.lines}
+    worst: dict[str, list[tuple[float, Page]]] = {}
+    for name in sets:
+        for system_name in options.systems:
+            key = f"{system_name}/{name}"
+            if key in results and results[key]["asked"] == asked:
+                continue
+            system = System(system_name)
+            try:
+                with tempfile.TemporaryDirectory() as scratch:
+                    figures, pages = measure(
+                        system, SETS[name], options.data, options.limit, options.lines, Path(scratch)
+                    )
+            except RuntimeError as error:
+                print(f"left out: {error}", file=sys.stderr)
+                continue
+            finally:
+                system.stop()
+            results[key] = {"figures": figures, "asked": asked}
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            if pages:
+                worst[f"{name}, {system_name}"] = pages
+            print(key, {column: round(value, 3) for column, value in figures.items()}, file=sys.stderr, flush=True)
+    write_worst(worst)
+    print(markdown(results, options.systems, sets))
+
+
+if __name__ == "__main__":
+    main()
