@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
 
+_MODEL_OPTIONS = ("letters", "backend", "device", "threads", "precision", "cache_dir")
 REPORTED_OPTIONS = (
     "task",
     "model",
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.task == "cls":
         model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
     try:
-        ocr = OCR(args.model, **{name: getattr(args, name) for name in _BACKEND_OPTIONS})
+        ocr = OCR(args.model, **{name: getattr(args, name) for name in _MODEL_OPTIONS})
     except ValueError as error:
         raise error if isinstance(error, UserError) else UserError(str(error)) from error
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
