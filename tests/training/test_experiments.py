@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import get_args
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
 from ppocr_jax import OCR
 from ppocr_jax.cli import main
 from ppocr_jax.config import DetConfig, RecConfig, common
-from ppocr_jax.config_io import load_config
+from ppocr_jax.config_io import load_config, parse_command_line
 from ppocr_jax.data.augment_rec import RECIPES
 from ppocr_jax.data.labels import FORMATS
-from ppocr_jax.export import model_folder
+from ppocr_jax.training.learners import stack
+from ppocr_jax.training.network import variable_shapes
+from ppocr_jax.training.optimizer import make_optimizer
+from ppocr_jax.training.run import prepare
+from ppocr_jax.training.step import create_state, make_train_step
 from ppocr_jax.training.tasks import TASKS
 from tests.training.experiments import (
     CONFIGS,
@@ -33,21 +38,42 @@ EVERY = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*.toml"
 every_config = pytest.mark.parametrize(("task", "name"), EVERY, ids=["/".join(names) for names in EVERY])
 
 
-# Those that an ordinary run has time for; the others are run with -m slow.
-QUICK = ("cls/tiny", "det/tiny", "det/tiny_cml", "image/pp_lcnet", "rec/tiny", "rec/tiny_udml")
-SHORT = [
-    pytest.param(*names, id="/".join(names), marks=[] if "/".join(names) in QUICK else pytest.mark.slow)
-    for names in EVERY
-]
+# What an ordinary run has time for, besides the four of test_chains; of the others it traces the step.
+QUICK = [("cls", "tiny"), ("det", "tiny"), ("image", "pp_lcnet"), ("rec", "tiny"), ("rec", "tiny_udml")]
+OTHERS = [names for names in EVERY if names not in QUICK]
+
+
+@pytest.mark.parametrize(("task", "name"), OTHERS, ids=["/".join(names) for names in OTHERS])
+def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, drawn):
+    """All that the command builds, traced on a batch of drawn data; compiling it is what takes long."""
+    monkeypatch.chdir(tmp_path)
+    provide(task, name, drawn)
+    provide_networks(task, name)
+    config = parse_command_line(TASKS[task].config, "", words(task, name))
+    monkeypatch.setattr("ppocr_jax.training.run.initial_variables", _only_shapes)
+    learned = prepare(config)
+    tx = make_optimizer(config.optimizer, config.train.steps, l2_exempt=learned.l2_exempt, is_head=learned.is_head)
+    state = jax.eval_shape(lambda variables: create_state(variables, tx), learned.variables)
+    batch = learned.batches(0)
+    step = make_train_step(learned.objective, tx)
+    after, terms = jax.eval_shape(step, state, batch, jax.random.key(0), learned.frozen)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert {"loss", "grad_norm"} < terms.keys()
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)) > 100_000
+
+
+def _only_shapes(model, spec, config, *, students, charset):
+    shapes = variable_shapes(spec)
+    return shapes if students == 1 else jax.eval_shape(lambda tree: stack([tree] * students), shapes)
+
+
+SHORT = [pytest.param(*names, id="/".join(names), marks=[] if names in QUICK else pytest.mark.slow) for names in EVERY]
 
 
 @pytest.mark.parametrize(("task", "name"), SHORT)
 def test_a_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, drawn):
     """With short backbones; test_golden differentiates whole ones."""
     shorten(monkeypatch)
-    # Each shape is compiled anew; what a file computes at all of them is compared in tests/export.
-    shapes = model_folder.parity_shapes
-    monkeypatch.setattr(model_folder, "parity_shapes", lambda spec: shapes(spec)[:1])
     run_through(task, name, tmp_path, monkeypatch, drawn)
 
 
