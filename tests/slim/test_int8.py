@@ -102,6 +102,8 @@ def test_what_loses_accuracy_stays_float(quantized):
         after = users[pooled.output[0]]
         assert (after.op_type, makers.get(after.input[1])) == ("Conv", "Mul")  # of a scale and what is stored
     assert users["images"].op_type == "Conv"
+    # Gates of the stem's hard swishes and of two squeeze-and-excitation branches; between bytes there are none.
+    assert sum(node.op_type == "HardSigmoid" for node in graph.node) == STEM + 2
 
 
 def test_weights_outside_are_stored_as_bytes_and_read_as_floats(quantized):
