@@ -179,6 +179,13 @@ def log(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+def terms_of(run: Path) -> dict[str, float]:
+    """Return what a run of one logged step logged; all of it is finite."""
+    (trained,) = (record for record in log(run) if record["kind"] == "train")
+    assert all(np.isfinite(value) for name, value in trained.items() if name != "kind")
+    return trained
+
+
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():

@@ -38,8 +38,8 @@ EVERY = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*.toml"
 every_config = pytest.mark.parametrize(("task", "name"), EVERY, ids=["/".join(names) for names in EVERY])
 
 
-# What an ordinary run has time for, besides the four of test_chains; of the others it traces the step.
-QUICK = [("cls", "tiny"), ("det", "tiny"), ("image", "pp_lcnet"), ("rec", "tiny"), ("rec", "tiny_udml")]
+# What an ordinary run has time for, besides the four of the two chains; of the others it traces the step.
+QUICK = [("cls", "tiny"), ("det", "tiny"), ("image", "pp_lcnet"), ("rec", "tiny")]
 OTHERS = [names for names in EVERY if names not in QUICK]
 
 
