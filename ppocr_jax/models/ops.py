@@ -246,16 +246,9 @@ native_ops = Ops(
     mean_of_cells,
     nn.softmax,
 )
-cpu_ops = Ops(
-    conv_as_product,
-    cast(Convolution, depthwise_conv_shifted),  # custom_vjp's type says nothing of what it calls
-    upsample_nearest,
-    max_pool_2x2,
-    max_pool_3x3,
-    average_pool,
-    bilstm_scan,
-    mean_of_cells,
-    nn.softmax,
+cpu_ops = native_ops._replace(
+    conv=conv_as_product,
+    depthwise_conv=cast(Convolution, depthwise_conv_shifted),  # custom_vjp's type says nothing of what it calls
 )
 
 
