@@ -150,8 +150,8 @@ def _describe(path: Path, charset: str | None) -> dict[str, Any]:
     """Return what there is to say of an ONNX file, with an `error` where it cannot be used."""
     from ppocr_jax.inference.backends import OnnxBackend
     from ppocr_jax.inference.model_folder import load_model_folder
-    from ppocr_jax.inference.ocr import TextRecognizer
     from ppocr_jax.inference.onnx_files import with_onnx_files
+    from ppocr_jax.inference.recognize import TextRecognizer
     from ppocr_jax.inference.released import release_of
 
     said: dict[str, Any] = {"file": str(path)}

@@ -119,7 +119,7 @@ class Output:
 
     def _free_name(self, folder: Path, page: Page) -> Path:
         """Return a picture's name in a folder, with a count where two would be the same."""
-        from ppocr_jax.inference.ocr import page_name
+        from ppocr_jax.inference.documents import page_name
 
         stem = page_name(page)
         name, count = folder / f"{stem}.png", 1

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Container, Generator, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from os import PathLike
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
 
 import numpy as np
 
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageSource, InputPage, describe_source, find_inputs, load_image, read_pages
+from ppocr_jax.images import ImageSource, InputPage, describe_source, load_image
 from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.documents import (
+    DocumentOptions,
+    DocumentReading,
+    OnError,
+    Sources,
+    are_several,
+    checked_on_error,
+    read_picture,
+)
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedBackend, CombinedStage, cores, ordered_map
 from ppocr_jax.inference.model_folder import cut_letters, load_model_folder
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads, read_page
+from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads
 from ppocr_jax.inference.recognize import TextRecognizer
 
 if TYPE_CHECKING:
@@ -33,59 +40,8 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.db_postprocess import TextBox
     from ppocr_jax.inference.recognize import Decoded
 
-OnError: TypeAlias = Literal["raise", "page"]
-Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"
-
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
 _SHEET = (64, 256, 3)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far `OCR.read` is.
-
-    Attributes:
-        page: what was read last.
-        done: pages read so far.
-        total: pages to be read, as far as is known: it grows as documents are opened. None for an iterator.
-    """
-
-    page: Page
-    done: int
-    total: int | None
-
-
-class DocumentOptions(ReadOptions, total=False):
-    """Options of `OCR.read`, by keyword.
-
-    Attributes:
-        pages: which of each document, like "1-3,5,8-" or numbers from 1; default: all.
-        password: of encrypted PDF documents.
-        frames: "all" makes the frames of animations pages; default: "first".
-        dpi: at which PDF pages are drawn; default: 200, or the resolution of a page that is a scan, if less.
-        recursive: go into the subfolders of folders.
-        allow_url: fetch what begins with http:// or https://.
-        on_error: what becomes of a page that cannot be read: "raise" (the default) its error when its turn comes, or
-            "page": a `Page` of size 0 x 0 with its `error` set.
-        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output.
-        explain: a folder into which is written how each page was read, see `explain.write_explanation`.
-        progress: called after each page, in the thread that asks for the next.
-        workers: pages read at a time; default: one per core, or 16 that share calls. A single page gets all cores.
-        combine: whether pages share the networks' calls; default: where ONNX Runtime uses a GPU.
-    """
-
-    pages: str | Iterable[int] | None
-    password: str | None
-    frames: Literal["first", "all"]
-    dpi: float | None
-    recursive: bool
-    allow_url: bool
-    on_error: OnError
-    skip: Container[tuple[str, int]]
-    explain: str | Path | None
-    progress: Callable[[Progress], object] | None
-    workers: int | None
-    combine: bool | None
 
 
 class OCR:
@@ -202,11 +158,11 @@ class OCR:
             ImageError: the source is not a picture that can be read. Documents and folders are what `read` is for.
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
-        if _are_several(source):
+        if are_several(source):
             return self.read_many(cast("Iterable[ImageSource]", source), **options)
         settings = self._settings.changed(**options)
         image_rgb = load_image(cast("ImageSource", source), max_pixels=settings.max_pixels, partial=True)
-        return self._read_picture(image_rgb, settings, source=describe_source(source))
+        return read_picture(self.stages, image_rgb, settings, source=describe_source(source))
 
     def read_many(
         self,
@@ -236,7 +192,7 @@ class OCR:
         """
         ocr, workers = self._for_many(workers, combine)
         self._settings.changed(**options)  # complains now, not at the first page
-        keep_errors = _checked(on_error) == "page"
+        keep_errors = checked_on_error(on_error) == "page"
 
         def read(source: ImageSource) -> Page:
             try:
@@ -380,24 +336,6 @@ class OCR:
             combine = any(isinstance(backend, OnnxBackend) and on_gpu(backend.device) for backend in backends)
         return (self.combined(), workers or _TOGETHER) if combine else (self.single_threaded(), workers or cores())
 
-    def _read_picture(
-        self,
-        image_rgb: np.ndarray,
-        settings: ReadSettings,
-        *,
-        source: str,
-        number: int = 1,
-        explain: str | Path | None = None,
-    ) -> Page:
-        reading = read_page(self.stages, image_rgb, settings)
-        height, width = image_rgb.shape[:2]
-        page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
-        if explain is not None:
-            from ppocr_jax.inference.explain import write_explanation
-
-            write_explanation(self.stages, settings, image_rgb, reading, Path(explain) / page_name(page))
-        return page
-
     def _read_documents(
         self, sources: Sources, options: DocumentOptions, *, pictures: bool
     ) -> Iterator[tuple[Page, InputPage | None]]:
@@ -405,126 +343,9 @@ class OCR:
         own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
         of_reading = {name: value for name, value in options.items() if name not in own}
         settings = self._settings.changed(**cast("ReadOptions", of_reading))
-        return _DocumentReading(self, options, settings, pictures).run(sources)
-
-
-class _DocumentReading:
-    """One call of `OCR.read`: its options, and the pages as they come."""
-
-    def __init__(self, ocr: OCR, options: DocumentOptions, settings: ReadSettings, pictures: bool) -> None:
-        self.alone, self.settings, self.pictures = ocr, settings, pictures
-        self.on_error = _checked(options.get("on_error", "raise"))
-        self.many, self.workers = ocr._for_many(options.get("workers"), options.get("combine"))
-        self.skip: Container[tuple[str, int]] = options.get("skip", ())
-        self.explain, self.progress = options.get("explain"), options.get("progress")
-        self.recursive, self.allow_url = options.get("recursive", False), options.get("allow_url", False)
-        self.open = partial(
-            read_pages,
-            pages=options.get("pages"),
-            password=options.get("password"),
-            frames=options.get("frames", "first"),
-            dpi=options.get("dpi"),
-            max_pixels=settings.max_pixels,
-            allow_url=self.allow_url,
-        )
-        self.total: int | None = None
-
-    def run(self, sources: Sources) -> Iterator[tuple[Page, InputPage | None]]:
-        """Yield the pages of all sources, and tell how far it is."""
-        several = sources if _are_several(sources) else [sources]
-        files = itertools.chain.from_iterable(map(self._files_of, cast("Iterable[ImageSource]", several)))
-        if isinstance(several, Sized):
-            files = list(files)
-            self.total = len(files)
-        for done, (page, picture) in enumerate(self._read_all(iter(files)), start=1):
-            if self.progress is not None:
-                self.progress(Progress(page, done, self.total))
-            yield page, picture
-
-    def _files_of(self, source: ImageSource) -> list[ImageSource]:
-        """Return the files of a folder; another source as it is, also one that does not exist."""
-        if not isinstance(source, str | PathLike) or source == "-" or not Path(source).is_dir():
-            return [source]
-        return cast("list[ImageSource]", find_inputs([source], recursive=self.recursive, allow_url=self.allow_url))
-
-    def _read_all(self, files: Iterator[ImageSource]) -> Iterator[tuple[Page, InputPage | None]]:
-        first = list(itertools.islice(files, 2))
-        if len(first) == 1:  # a document: a single page gets all cores, several are read at a time
-            pages = self._pages_of(first[0])
-            ahead = list(itertools.islice(pages, 2))
-            if len(ahead) == 1:
-                yield self._read(self.alone, ahead[0])
-            else:
-                yield from ordered_map(
-                    partial(self._read, self.many), itertools.chain(ahead, pages), workers=self.workers
-                )
-            return
-        # Each worker opens a document and reads its first page; more pages are gone through when their turn comes.
-        for begun, rest in ordered_map(self._begin, itertools.chain(first, files), workers=self.workers):
-            yield from begun
-            if rest is not None:
-                yield from ordered_map(partial(self._read, self.many), rest, workers=self.workers)
-
-    def _begin(
-        self, file: ImageSource
-    ) -> tuple[list[tuple[Page, InputPage | None]], Iterator[InputPage | Page] | None]:
-        """Read a document up to its first page; return also the pages that follow, None if there are none."""
-        begun, pages = [], self._pages_of(file)
-        for page in pages:
-            begun.append(self._read(self.many, page))
-            if isinstance(page, InputPage):
-                if page.page_count > 1:
-                    return begun, pages
-                break
-        pages.close()
-        return begun, None
-
-    def _pages_of(self, file: ImageSource) -> Generator[InputPage | Page]:
-        """Yield the pages of a document, and those that cannot be loaded as pages with an error."""
-        failed: list[UserError] = []
-        keep = self.on_error == "page"
-        source = describe_source(file)
-
-        def errors() -> Iterator[Page]:
-            while failed:
-                yield Page(0, 0, (), source, error=str(failed.pop(0)))
-
-        try:
-            for page in self.open(file, on_error=failed.append if keep else None):
-                yield from errors()
-                if self.total is not None and page.number == 1:
-                    self.total += page.page_count - 1
-                if (page.source, page.number) not in self.skip:
-                    yield page
-        except UserError as error:
-            if not keep:
-                raise
-            failed.append(error)
-        yield from errors()
-
-    def _read(self, ocr: OCR, page: InputPage | Page) -> tuple[Page, InputPage | None]:
-        if isinstance(page, Page):
-            return page, None
-        read = ocr._read_picture(
-            page.image_rgb, self.settings, source=page.source, number=page.number, explain=self.explain
-        )
-        return read, page if self.pictures else None
-
-
-def page_name(page: Page) -> str:
-    """Return what files about a page are called: its source's name, and its number from 2 on."""
-    stem = Path(page.source).stem.strip("-") or "page"
-    return f"{stem}-page{page.number}" if page.number > 1 else stem
-
-
-def _are_several(sources: object) -> bool:
-    return isinstance(sources, list | tuple | Iterator) and not hasattr(sources, "read")
-
-
-def _checked(on_error: OnError) -> OnError:
-    if on_error not in ("raise", "page"):
-        raise ValueError(f"on_error must be one of raise, page, not {on_error!r}")
-    return on_error
+        many, workers = self._for_many(options.get("workers"), options.get("combine"))
+        reading = DocumentReading(self.stages, many.stages, workers, settings, options, pictures=pictures)
+        return reading.run(sources)
 
 
 _LineStage = TypeVar("_LineStage", AnyClassifier, AnyRecognizer)

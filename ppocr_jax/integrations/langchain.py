@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from ppocr_jax.inference.ocr import OCR, DocumentOptions, Sources
+from ppocr_jax.inference.documents import DocumentOptions, Sources
+from ppocr_jax.inference.ocr import OCR
 
 
 class OCRLoader(BaseLoader):

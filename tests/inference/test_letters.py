@@ -13,7 +13,7 @@ from ppocr_jax import OCR
 from ppocr_jax.charset import LettersError, load_charset, load_letters
 from ppocr_jax.inference.backends import OnnxBackend, make_backend
 from ppocr_jax.inference.model_folder import ModelError, cut_letters, load_model_folder
-from ppocr_jax.inference.ocr import TextRecognizer
+from ppocr_jax.inference.recognize import TextRecognizer
 from tests.released import release_or_skip
 from tests.stripes import paint_line, paint_page
 
