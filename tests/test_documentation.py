@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ppocr_jax.inference.released import ReleaseError
+from tests import released  # noqa: F401 - where PP-OCR's files are, of which some blocks speak
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("infer.py", "train_det.py", "train_rec.py", "ppocr-jax")
@@ -64,6 +67,12 @@ def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
+    missing: list[str] = []
     for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
+        try:
+            exec(compile(block, str(page), "exec"), names)
+        except ReleaseError as error:  # the blocks that follow are run nevertheless
+            missing.append(str(error))
     assert "page" in names
+    if missing:
+        pytest.skip("; ".join(missing))
