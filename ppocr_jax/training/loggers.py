@@ -31,13 +31,14 @@ class Logger(Protocol):
 
 
 class JsonLines:
-    """One JSON object a line; a resumed run appends."""
+    """One JSON object a line; a resumed run appends. `time` is the clock, `cpu_seconds` what this process has used."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        record = {"step": step, "kind": kind, "time": round(time.time(), 3), **values}
+        clocks = {"time": round(time.time(), 3), "cpu_seconds": round(time.process_time(), 3)}
+        record = {"step": step, "kind": kind, **clocks, **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 

@@ -1,0 +1,544 @@
+"""What each step of PP-OCRv2 gains: the paper's Tables 2 and 3 in kind, from random weights, in a budget of minutes.
+
+    python benchmarks/ablation.py                                             # on drawn text alone
+    python benchmarks/ablation.py --det-train a/label.txt --det-val b/label.txt --rec-train a/label.txt,case=blind \\
+        --rec-val b/label.txt --seeds 0 1 2
+    python benchmarks/ablation.py --table                                     # print what has been measured
+
+Every row is an ordinary run of the product: a preset of `configs/` with the sizes of this budget put over it, trained,
+exported and scored as a user would. Rows of one table see the same batches (data and seed are the same) for the same
+number of steps; the last row of each gives the single network as much CPU time as the mutual one had. A label file may
+have options behind commas: `case=blind`, `granularity=word`, `weight=3`, see `ppocr_jax.config.LabelSource`.
+
+Started again, it goes on with the row that was under way and repeats none that is finished. Two processes may share an
+--output, each with other rows (--only, --rows). Results go to `results/ablation.json`, runs to --work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import itertools
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppocr_jax import OCR
+from ppocr_jax.config import DetConfig, LabelSource, RecConfig, TaskConfig
+from ppocr_jax.config_io import find_config, from_dict, load_config, save_config, to_dict
+from ppocr_jax.data.detection import merge_words_into_lines
+from ppocr_jax.data.labels import DetectionRecord, read_labels
+from ppocr_jax.evaluation import evaluate_detection, evaluate_recognition, line_samples
+from ppocr_jax.inference.model_folder import load_model_folder
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "ablation.json"
+SCHEMAS = {"det": DetConfig, "rec": RecConfig}
+METRICS = {"det": "hmean", "rec": "accuracy"}
+DRAWN_VAL = {"det": 40, "rec": 400}  # pages and lines, where no labels are given
+CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines that centers are extracted from
+TIMED = {"det": 8, "rec": 200}  # pictures and lines of which the time of reading is compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One run of a table.
+
+    Attributes:
+        key: its name in the results and of its folder.
+        title: its name in the table.
+        preset: the experiment of `configs/` that it is.
+        needs: rows that must be finished before; of a teacher and centers those whose networks they come from.
+        paper: the score in PP-OCRv2's Table 2 or 3; None for what is not there.
+        as_long_as: the row whose CPU time it gets, (single network, mutual one); equal steps if left out.
+    """
+
+    key: str
+    title: str
+    preset: str
+    needs: tuple[str, ...] = ()
+    paper: float | None = None
+    as_long_as: tuple[str, str] | None = None
+
+
+TABLES: dict[str, tuple[Row, ...]] = {
+    "det": (
+        Row(key="alone", title="PP-OCR's detector", preset="det/pp_ocr", paper=0.759),
+        Row(key="dml", title="+ DML", preset="det/pp_ocr_dml", paper=0.777),
+        Row(key="teacher", title="(CML's teacher, ResNet18)", preset="det/teacher_resnet18"),
+        Row(key="cml", title="+ CML", preset="det/ppocr_v2_cml", needs=("teacher",), paper=0.789),
+        Row(
+            key="copy_paste",
+            title="+ CopyPaste",
+            preset="det/ppocr_v2_cml_copy_paste",
+            needs=("teacher",),
+            paper=0.795,
+        ),
+        Row(
+            key="alone_longer",
+            title="(alone, in the time of DML)",
+            preset="det/pp_ocr",
+            needs=("alone", "dml"),
+            as_long_as=("alone", "dml"),
+        ),
+    ),
+    "rec": (
+        Row(key="mobilenet_v3", title="PP-OCR's recognizer (MobileNetV3)", preset="rec/pp_ocr_mv3", paper=0.667),
+        Row(key="pp_lcnet", title="PP-LCNet", preset="rec/pp_lcnet", paper=0.693),
+        Row(key="udml", title="+ U-DML", preset="rec/pp_lcnet_udml", paper=0.739),
+        Row(
+            key="enhanced_ctc",
+            title="+ Enhanced CTC",
+            preset="rec/ppocr_v2_enhanced_ctc",
+            needs=("udml",),
+            paper=0.748,
+        ),
+        Row(
+            key="pp_lcnet_longer",
+            title="(PP-LCNet alone, in the time of U-DML)",
+            preset="rec/pp_lcnet",
+            needs=("pp_lcnet", "udml"),
+            as_long_as=("pp_lcnet", "udml"),
+        ),
+    ),
+}
+
+
+def main() -> None:
+    """Run what is missing, then print the tables."""
+    options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    if not options.table:
+        for task in tasks_of(options):
+            run_table(task, options)
+    print(markdown(load_results(options.output)))
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--table", action="store_true", help="only print what --output holds")
+    add("--only", choices=list(TABLES), help="one table")
+    add("--rows", nargs="+", metavar="ROW", help="only these rows; what they need must be finished")
+    add("--seeds", nargs="+", type=int, default=[0])
+    for task in TABLES:
+        for split in ("train", "val"):
+            add(f"--{task}-{split}", nargs="+", type=label_source, default=[], metavar="FILE", help="label files")
+    add("--drawn-share", type=float, default=0.5, help="of each recognizer's batch, beside labels (%(default)s)")
+    add("--drawn-pages", type=float, default=0.0, help="the same of each detector's batch (%(default)s)")
+    add("--corpus", nargs="+", default=[], metavar="FILE", help="text of drawn lines and pages; default: invented")
+    add("--backgrounds", metavar="DIR", help="pictures without text")
+    add("--det-steps", type=int, default=600)
+    add("--rec-steps", type=int, default=1000)
+    add("--crop", type=int, default=320, help="side of the detector's crops (%(default)s)")
+    add("--det-batch", type=int, default=8, help="crops a step (%(default)s)")
+    add("--rec-batch", type=int, default=48, help="lines a step (%(default)s)")
+    add("--widths", nargs="+", type=int, default=[64, 128, 256], help="buckets of lines; each is compiled for itself")
+    add("--learning-rate", type=float, default=2e-3)
+    add("--evaluations", type=int, default=5, help="during each run, on --curve-limit pictures or 10 times the lines")
+    add("--curve-limit", type=int, default=12, help="pictures of each --det-val file in these evaluations")
+    add("--val-limit", type=int, help="pictures and lines of each val file that rows are scored on; default: all")
+    add("--work", type=Path, default=Path("runs/ablation"))
+    add("--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    known = {row.key for rows in TABLES.values() for row in rows}
+    if unknown := set(options.rows or ()) - known:
+        parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    return options
+
+
+def label_source(text: str) -> LabelSource:
+    """Return a label file from PATH[,NAME=VALUE...]."""
+    path, *pairs = text.split(",")
+    types = {f.name: float if f.name == "weight" else str for f in dataclasses.fields(LabelSource)}
+    values = dict(pair.split("=", 1) for pair in pairs)
+    if not values.keys() <= types.keys():
+        raise argparse.ArgumentTypeError(f"{text!r}: options are {', '.join(types)}")
+    return LabelSource(path, **{name: types[name](value) for name, value in values.items()})
+
+
+def tasks_of(options: argparse.Namespace) -> list[str]:
+    """Return the tables of which rows are wanted."""
+    return [task for task in TABLES if options.only in (None, task) and rows_of(task, options)]
+
+
+def rows_of(task: str, options: argparse.Namespace) -> list[Row]:
+    """Return the wanted rows of a table."""
+    return [row for row in TABLES[task] if options.rows is None or row.key in options.rows]
+
+
+def run_table(task: str, options: argparse.Namespace) -> None:
+    """Train, export and score every wanted row that is not finished; compare what reading costs.
+
+    Raises:
+        SystemExit: the results were made with other settings, or a row lacks what it needs.
+    """
+    settings = settings_of(task, options)
+    with results_locked(options.output) as results:
+        table = results.setdefault(task, {"settings": settings, "rows": {}})
+        if table["settings"] != settings:
+            sys.exit(f"{options.output} was made with other settings ({table['settings']}): name another --output")
+    for seed in options.seeds:
+        for row in rows_of(task, options):
+            done = load_results(options.output)[task]["rows"]
+            if str(seed) in done.get(row.key, {}):
+                continue
+            if missing := [name for name in row.needs if str(seed) not in done.get(name, {})]:
+                sys.exit(f"{row.key} needs {', '.join(missing)} of seed {seed}: run that first")
+            say(f"{task} {row.key}, seed {seed}")
+            measured = measure(task, row, seed, done, options)
+            with results_locked(options.output) as results:
+                results[task]["rows"].setdefault(row.key, {})[str(seed)] = measured
+            say(f"{task} {row.key}, seed {seed}: {METRICS[task]} {measured['scores'][METRICS[task]]:.4f}")
+    costs = compare_reading(task, options)
+    with results_locked(options.output) as results:
+        results[task]["reading_ms"] = costs
+
+
+def settings_of(task: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return all that the rows of a table must have alike to be compared; of paths the last parts."""
+    names = {"det": ("det_steps", "crop", "det_batch", "drawn_pages"), "rec": ("rec_steps", "widths", "rec_batch")}[
+        task
+    ]
+    shared = ("learning_rate", "drawn_share", "val_limit", "evaluations", "curve_limit")
+    settings = {name: getattr(options, name) for name in (*names, *shared)}
+    for split in ("train", "val"):
+        sources = getattr(options, f"{task}_{split}")
+        settings[split] = [{**dataclasses.asdict(s), "path": "/".join(Path(s.path).parts[-3:])} for s in sources]
+    return settings | {"corpus": [Path(path).name for path in options.corpus]}
+
+
+def load_results(path: Path) -> dict[str, Any]:
+    """Return what has been measured so far."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+@contextmanager
+def results_locked(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the results, let them be changed, and write them, while no other process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = load_results(path)
+        yield results
+        whole = path.with_suffix(".new")
+        whole.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        whole.replace(path)
+
+
+def measure(task: str, row: Row, seed: int, done: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Train one row, or go on with it, export it, and return its figures."""
+    run = options.work / f"{task}_{row.key}_{seed}"
+    config = configure(task, row, seed, done, options, run)
+    run.mkdir(parents=True, exist_ok=True)
+    save_config(config, run / "ablation.json")
+    command(options, f"train-{task}", "--config", run / "ablation.json", log=run / "output.txt")
+    model = model_of(options, task, row, seed)
+    if not model.is_dir():
+        command(options, "export", run, "--output", model, "--alone", log=run / "output.txt")
+    records = read_log(run / "log.jsonl")
+    step_cpu = step_cpu_seconds(records)
+    folder = load_model_folder(str(model))
+    return {
+        "steps": config.train.steps,
+        "step_cpu_seconds": step_cpu,
+        "train_cpu_seconds": None if step_cpu is None else step_cpu * config.train.steps,
+        "parameters": parameters(folder.file(task, "safetensors"), task),
+        "onnx_bytes": folder.file(task, "onnx").stat().st_size,
+        "scores": score(task, model, options),
+        "students": student_scores(task, records, config.students),
+        "curve": [[r["step"], r[METRICS[task]]] for r in records if r["kind"] == "eval" and METRICS[task] in r],
+    }
+
+
+def configure(
+    task: str, row: Row, seed: int, done: Mapping[str, Any], options: argparse.Namespace, run: Path
+) -> TaskConfig:
+    """Return the row's preset with this budget put over it."""
+    steps = getattr(options, f"{task}_steps")
+    if row.as_long_as is not None:
+        single, mutual = (done[name][str(seed)]["step_cpu_seconds"] for name in row.as_long_as)
+        steps = round(steps * mutual / single) if single and mutual else 2 * steps
+    train_sources, val_sources = getattr(options, f"{task}_train"), val_of(task, options)
+    share = {"det": options.drawn_pages, "rec": options.drawn_share}[task] if train_sources else 1.0
+    values: dict[str, Any] = {
+        "name": row.key,
+        "data": {
+            "train_labels": [dataclasses.asdict(source) for source in train_sources],
+            "val_labels": [dataclasses.asdict(source) for source in val_sources],
+            "synthetic_share": share,
+            "synthetic": {"corpus": options.corpus, "backgrounds": options.backgrounds},
+        },
+        # The cosine of the paper's detector for all: a step down to a tenth needs more steps than these.
+        "optimizer": {
+            "learning_rate": options.learning_rate,
+            "schedule": "cosine",
+            "warmup_steps": steps // 20,
+            "clip_norm": 20.0,
+        },
+        "train": {
+            "steps": steps,
+            "seed": seed,
+            "batch_size": getattr(options, f"{task}_batch"),
+            "log_every": max(1, steps // 60),
+            "eval_every": math.ceil(steps / options.evaluations),
+            "save_every": max(1, steps // 10),
+            "workers": 0,  # so that a process's CPU time is all of it
+            "work_dir": str(run),
+        },
+    }
+    if task == "det":
+        # As in det/en.toml, for a short run on small crops: text as large as in use, BCE, thresholds of an unsure map.
+        values["data"] |= {"crop_size": options.crop, "crop": "page", "scale_range": [0.7, 1.4]}
+        values["data"] |= {"val_limit": options.curve_limit}
+        values["loss"] = {"main": "bce"}
+        values["reading"] = {"threshold": 0.3, "box_threshold": 0.45, "unclip_ratio": 1.5}
+        if "teacher" in row.needs:
+            values["mutual"] = {"teacher": [str(options.work / f"det_teacher_{seed}")]}
+    else:
+        # As in rec/en.toml: CTC finds no alignment in so few steps, so that of drawn lines is taught first.
+        values["model"] = {"charset": "en"}
+        values["data"] |= {"widths": options.widths, "max_label_length": 0}
+        values["data"] |= {"augmentation": "mild", "synthetic_warm_steps": steps // 4}
+        values["data"] |= {"val_limit": 10 * options.curve_limit, "val_ignore_case": True, "val_ignore_space": True}
+        values["loss"] = {"align_steps": 2 * steps // 5, "ctc_from_step": steps // 7, "ctc_weight": 0.3}
+        if row.key == "enhanced_ctc":
+            values["loss"]["centers"] = str(centers(seed, options))
+    preset = load_config(SCHEMAS[task], find_config(row.preset))
+    return from_dict(SCHEMAS[task], merged(to_dict(preset), values))
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested tables with other values put over them."""
+    tables = {name: merged(base[name], value) for name, value in over.items() if isinstance(value, Mapping)}
+    return {**base, **over, **tables}
+
+
+def val_of(task: str, options: argparse.Namespace) -> list[LabelSource]:
+    """Return the given val labels; drawn ones, of a seed that no training has, where there are none."""
+    return getattr(options, f"{task}_val") or [LabelSource(str(drawn(task, "val", DRAWN_VAL[task], options)))]
+
+
+def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path:
+    """Draw pages or lines once; return their label file."""
+    folder = options.work / f"{name}_{task}"
+    labels = folder / {"det": "label.txt", "rec": "rec_label.txt"}[task]
+    if not labels.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        corpus = [word for path in options.corpus for word in ("--corpus", path)]
+        words = ["synth", task, "--count", count, "--seed", 900_000_000 + len(name), "--output", folder, *corpus]
+        command(options, *words, log=options.work / "output.txt")
+    return labels
+
+
+def centers(seed: int, options: argparse.Namespace) -> Path:
+    """Extract the centers from the best student of the U-DML row, on drawn and labeled training lines."""
+    path = options.work / f"centers_{seed}.safetensors"
+    if not path.is_file():
+        files = [drawn("rec", "center_lines", CENTER_LINES["drawn"], options), *(s.path for s in options.rec_train)]
+        labels = [word for file in files for word in ("--labels", file)]
+        run = options.work / f"rec_udml_{seed}"
+        words = ["extract-centers", run, *labels, "--limit", CENTER_LINES["all"], "--output", path]
+        command(options, *words, log=options.work / "output.txt")
+    return path
+
+
+def model_of(options: argparse.Namespace, task: str, row: Row, seed: int) -> Path:
+    """Return where a row's model folder is."""
+    return options.work / "models" / f"{task}_{row.key}_{seed}"
+
+
+def command(options: argparse.Namespace, *words: Any, log: Path) -> None:
+    """Run a command of `ppocr-jax`, which goes on with what it finds; stop it when this program is stopped.
+
+    Raises:
+        SystemExit: it failed; the end of its output is shown.
+    """
+    options.work.mkdir(parents=True, exist_ok=True)
+    compiled = str((options.work / "compiled").absolute())  # the seeds of a row compile once
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
+        "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", compiled),
+    }
+    program = [sys.executable, "-m", "ppocr_jax", *map(str, words)]
+    with log.open("a", encoding="utf-8") as output:
+        process = subprocess.Popen(program, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        sys.exit("\n".join([*lines[-12:], f"`ppocr-jax {words[0]}` failed with {code}; see {log}"]))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return a run's records in order; of steps that were done twice, after an interruption, the later ones."""
+    records: dict[tuple[str, int], dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        records[record["kind"], record["step"]] = record
+    return sorted(records.values(), key=lambda record: (record["step"], record["kind"] == "eval"))
+
+
+def step_cpu_seconds(records: list[dict[str, Any]]) -> float | None:
+    """Return the median CPU time of a step, over the stretches between two records of training.
+
+    A stretch with an evaluation in it, or an interruption, does not count; those in which a shape was compiled are few.
+    """
+    seconds = [
+        (b["cpu_seconds"] - a["cpu_seconds"]) / (b["step"] - a["step"])
+        for a, b in itertools.pairwise(records)
+        if a["kind"] == b["kind"] == "train" and b["cpu_seconds"] > a["cpu_seconds"]
+    ]
+    return statistics.median(seconds) if seconds else None
+
+
+def parameters(path: Path, task: str) -> int:
+    """Return how many numbers reading needs; a detector's branch for the threshold map is for training alone."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        kept = [name for name in file.keys() if name.startswith("params/")]  # noqa: SIM118
+        names = [name for name in kept if not name.startswith("params/threshold/")]
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+
+
+def student_scores(task: str, records: list[dict[str, Any]], students: int) -> list[float] | None:
+    """Return what each of mutual learners scored in the best evaluation of the run; None of a single network."""
+    metric = METRICS[task]
+    scored = [record for record in records if record["kind"] == "eval" and metric in record]
+    if students == 1 or not scored:
+        return None
+    best = max(scored, key=lambda record: record[metric])
+    return [best[f"{metric}_{i}"] for i in range(students)]
+
+
+def score(task: str, model: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Return the scores of an exported model on the val labels, all files together."""
+    ocr = OCR(str(model))
+    if task == "det":
+        return evaluate_detection(ocr.detect, val_pages(options))
+    return evaluate_recognition(ocr.recognize, val_lines(options), ignore_case=True, ignore_space=True)
+
+
+def val_pages(options: argparse.Namespace, limit: int | None = None) -> list[DetectionRecord]:
+    """Return labeled pages; neighboring words are lines where a file labels words."""
+    pages = []
+    for source in val_of("det", options):
+        records = spread(list(read_labels(source.path, source.format).records), limit or options.val_limit)
+        if source.granularity == "word":
+            records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
+        pages += records
+    return pages
+
+
+def val_lines(options: argparse.Namespace, limit: int | None = None) -> list[Any]:
+    """Return pictures of lines and their texts."""
+    lines = []
+    for source in val_of("rec", options):
+        records = read_labels(source.path, source.format).records
+        lines += spread(list(line_samples(records)), limit or options.val_limit)
+    return lines
+
+
+def spread(items: list[Any], limit: int | None) -> list[Any]:
+    """Return up to `limit` of the items, evenly spread."""
+    count = min(limit or len(items), len(items))
+    return [items[k * len(items) // count] for k in range(count)]
+
+
+def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
+    """Return the median CPU time, ms, in which each finished row's model reads a picture or a line, on one thread.
+
+    They read in turns, in an order that changes, so that a busy machine disturbs all alike.
+    """
+    done = load_results(options.output)[task]["rows"]
+    seed = options.seeds[0]
+    paths = {row.key: model_of(options, task, row, seed) for row in TABLES[task] if row.key in done}
+    readers = {key: OCR(str(path), threads=1) for key, path in paths.items() if path.is_dir()}
+    if task == "det":
+        from ppocr_jax.data.pictures import load_picture
+
+        items = [load_picture(r.image_path) for r in spread(val_pages(options), TIMED[task])]
+    else:
+        items = [image for image, _ in spread(val_lines(options), TIMED[task])]
+    spent: dict[str, list[float]] = {key: [] for key in readers}
+    order, shuffle = list(readers), random.Random(0).shuffle
+    for item in items:
+        shuffle(order)
+        for key in order:
+            began = time.process_time()
+            readers[key].detect(item) if task == "det" else readers[key].recognize([item])
+            spent[key].append(1000 * (time.process_time() - began))
+    return {key: round(statistics.median(values), 3) for key, values in spent.items()}
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Return the tables of what has been measured, the paper's gains beside ours."""
+    return "\n\n".join(table_of(task, results[task]) for task in TABLES if task in results)
+
+
+def table_of(task: str, table: Mapping[str, Any]) -> str:
+    """Return one table. Gains are in points, over the first row of the same seed."""
+    metric, rows, reading = METRICS[task], table["rows"], table.get("reading_ms", {})
+    title = {"det": "detector", "rec": "recognizer"}[task]
+    columns = {"det": ["Hmean", "by area"], "rec": ["accuracy", "1 - NED"]}[task]
+    names = {"det": ["hmean", "area_hmean"], "rec": ["accuracy", "one_minus_ned"]}[task]
+    header = [title, *columns, "gain", "paper's gain", "seeds", "steps", "CPU s a step", "CPU min"]
+    header += ["parameters", "ONNX MB", "reading"]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    first = TABLES[task][0]
+    for row in TABLES[task]:
+        runs = rows.get(row.key, {})
+        if not runs:
+            continue
+        base = rows.get(first.key, {})
+        gains = [100 * (r["scores"][metric] - base[s]["scores"][metric]) for s, r in runs.items() if s in base]
+        cells = [row.title, *(spread_text([r["scores"][name] for r in runs.values()]) for name in names)]
+        cells += ["" if row is first else spread_text(gains, "+.1f")]
+        cells += ["" if row.paper is None or row is first else f"{100 * (row.paper - first.paper):+.1f}"]
+        one = next(iter(runs.values()))
+        cells += [str(len(runs)), str(one["steps"])]
+        step = statistics.median(r["step_cpu_seconds"] or 0 for r in runs.values())
+        cells += [f"{step:.2f}", f"{step * one['steps'] / 60:.1f}"]
+        cells += [f"{one['parameters'] / 1e6:.2f} M", f"{one['onnx_bytes'] / 1e6:.1f}"]
+        cells += [
+            f"{reading[row.key] / reading[first.key]:.2f}x" if row.key in reading and first.key in reading else ""
+        ]
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread_text(values: list[float], form: str = ".3f") -> str:
+    """Return a mean, with the lowest and highest behind it where there are several."""
+    if not values:
+        return ""
+    text = format(statistics.mean(values), form)
+    return text if len(values) == 1 else f"{text} ({format(min(values), form)} to {format(max(values), form)})"
+
+
+def say(text: str) -> None:
+    """Tell whoever watches."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
