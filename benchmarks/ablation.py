@@ -49,6 +49,7 @@ RESULTS = HERE / "results" / "ablation.json"
 SCHEMAS = {"det": DetConfig, "rec": RecConfig}
 METRICS = {"det": "hmean", "rec": "accuracy"}
 DRAWN_VAL = {"det": 40, "rec": 400}  # pages and lines, where no labels are given
+DRAWN_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # of what no training draws
 CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines that centers are extracted from
 TIMED = {"det": 8, "rec": 200}  # pictures and lines of which the time of reading is compared
 
@@ -287,6 +288,8 @@ def configure(
         "optimizer": {
             "learning_rate": options.learning_rate,
             "schedule": "cosine",
+            "boundaries": [],
+            "values": [],
             "warmup_steps": steps // 20,
             "clip_norm": 20.0,
         },
@@ -340,7 +343,7 @@ def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path
     if not labels.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         corpus = [word for path in options.corpus for word in ("--corpus", path)]
-        words = ["synth", task, "--count", count, "--seed", 900_000_000 + len(name), "--output", folder, *corpus]
+        words = ["synth", task, "--count", count, "--seed", DRAWN_SEEDS[name], "--output", folder, *corpus]
         command(options, *words, log=options.work / "output.txt")
     return labels
 
