@@ -54,6 +54,7 @@ def toy(ablation, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_stopped_row_goes_on_and_a_finished_one_is_not_repeated(toy, tmp_path, capsys):
     with stopped_after_one_step(), pytest.raises(SystemExit):
         toy("--rows", "pp_lcnet")
@@ -67,10 +68,37 @@ def test_a_stopped_row_goes_on_and_a_finished_one_is_not_repeated(toy, tmp_path,
     assert toy("--rows", "pp_lcnet") == []
     assert json.loads(results.read_text())["rec"]["rows"]["pp_lcnet"]["0"] == measured
     assert "| PP-LCNet |" in capsys.readouterr().out
+
+
+def test_a_second_start_repeats_nothing_and_mixes_nothing(ablation, tmp_path, monkeypatch):
+    measured = []
+
+    def measure(task, row, seed, done, options):
+        if len(measured) == 3:
+            sys.exit("stopped")
+        measured.append((row.key, seed))
+        scores = {"accuracy": 0.5, "one_minus_ned": 0.5}
+        return {"scores": scores, "steps": 1, "step_cpu_seconds": 1.0, "parameters": 1, "onnx_bytes": 1}
+
+    def run(*words):
+        measured.clear()
+        paths = ["--output", str(tmp_path / "ablation.json"), "--work", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["ablation.py", *paths, *words])
+        ablation.main()
+        return list(measured)
+
+    monkeypatch.setattr(ablation, "measure", measure)
+    monkeypatch.setattr(ablation, "compare_reading", lambda task, options: {})
+    rows = ["--rows", "mobilenet_v3", "pp_lcnet", "--seeds", "0", "1"]
+    with pytest.raises(SystemExit, match="stopped"):
+        run(*rows)
+    assert measured == [("mobilenet_v3", 0), ("pp_lcnet", 0), ("mobilenet_v3", 1)]
+    assert run(*rows) == [("pp_lcnet", 1)]
+    assert run(*rows) == []
     with pytest.raises(SystemExit, match="other settings"):
-        toy("--rows", "pp_lcnet", "--rec-steps", "3")
+        run("--rows", "pp_lcnet", "--rec-steps", "3")
     with pytest.raises(SystemExit, match="needs udml of seed 0"):
-        toy("--rows", "enhanced_ctc")
+        run("--rows", "enhanced_ctc")
 
 
 @pytest.mark.slow
