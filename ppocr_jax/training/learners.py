@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
@@ -40,13 +41,26 @@ class Share(Protocol):
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """One pytree of several of the same structure: arrays gain a leading axis."""
-    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+    """One pytree of several of the same structure: arrays gain a leading axis.
+
+    NumPy arrays stay such: outside of `jit` JAX would compile each shape on its own, for seconds in all.
+    """
+
+    def stacked(*arrays: Any) -> Any:
+        return (np if all(isinstance(array, np.ndarray) for array in arrays) else jnp).stack(arrays)
+
+    return jax.tree.map(stacked, *trees)
 
 
 def pick(tree: Any, index: Any) -> Any:
-    """One student of a stacked pytree; `index` may be traced."""
-    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(jnp.asarray(x), index, keepdims=False), tree)
+    """One student of a stacked pytree; `index` may be traced. NumPy arrays stay such, as in `stack`."""
+
+    def of_student(x: Any) -> Any:
+        if isinstance(index, int):
+            return x[index, ...] if isinstance(x, np.ndarray) else lax.index_in_dim(x, index, keepdims=False)
+        return lax.dynamic_index_in_dim(jnp.asarray(x), index, keepdims=False)
+
+    return jax.tree.map(of_student, tree)
 
 
 def mutual_objective(

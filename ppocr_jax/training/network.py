@@ -20,7 +20,8 @@ from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
-_QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""`compiler_options` of `jax.jit` for what runs a few times: it compiles in a third of the time."""
 _ANY_SIDE = 64  # pixels, where the network takes any
 
 
@@ -68,7 +69,7 @@ class TrainedNetwork:
 
     def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
         """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""
-        apply = jax.jit(self.function(), compiler_options=_QUICK_COMPILE)
+        apply = jax.jit(self.function(), compiler_options=QUICK_COMPILE)
         return lambda images: np.asarray(apply(images))
 
 

@@ -48,10 +48,15 @@ def create_state(
 
     The step donates its state, so the arrays are copied: the caller's `variables` stay valid.
     """
-    params = jax.tree.map(jnp.array, variables["params"])
-    batch_stats = jax.tree.map(jnp.array, variables.get("batch_stats", {}))
-    average = jax.tree.map(jnp.array, variables["params"]) if averaged else None
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params), average)
+
+    @jax.jit  # else every shape would be copied and zeroed by a program of its own, which compile for seconds
+    def state_of(params: Any, batch_stats: Any) -> TrainState:
+        params, batch_stats, average = (
+            jax.tree.map(jnp.array, tree) for tree in (params, batch_stats, params if averaged else None)
+        )
+        return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, tx.init(params), average)
+
+    return state_of(variables["params"], variables.get("batch_stats", {}))
 
 
 TrainStep = Callable[..., tuple[TrainState, Terms]]

@@ -88,7 +88,7 @@ def lines(browser):
     return browser.execute_script("return [...document.querySelectorAll('#lines button')].map(b => b.textContent)")
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never came to that"

@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppocr_jax import cli
+from ppocr_jax import cli, models
 from ppocr_jax.charset import load_charset
 from ppocr_jax.config import DetConfig, DetModelConfig
 from ppocr_jax.config_io import load_config, save_config
 from ppocr_jax.export import model_folder
 from ppocr_jax.inference.released import RELEASES
-from ppocr_jax.models import mobilenet_v3, resnet_vd
+from ppocr_jax.models import mobilenet_v3, ops, resnet_vd
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import native_ops
-from ppocr_jax.training import trained
+from ppocr_jax.training import pact, trained
 from ppocr_jax.training.centers import Centers, save_centers
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.tasks import TASKS
@@ -47,9 +47,12 @@ _LCNET_ROWS = (0, 1, 3, 5, 11, 12)  # those with a stride for lines or for pictu
 def shorten(monkeypatch) -> None:
     """Leave each backbone one block of every stage: all that a command does with a network is left, and compiles fast.
 
-    Initial weights are drawn at once for the same reason; test_initial has the real ones.
+    For the same reason convolutions are XLA's own, and initial weights are drawn at once; test_ops and test_golden have
+    the forms for CPUs, test_initial the real weights.
     Names, options, widths, strides, necks and heads stay as they are; weights of whole networks fit in part.
     """
+    for module in (models, ops, pact):
+        monkeypatch.setattr(module, "default_ops", lambda: native_ops)
     for name in ("LARGE", "SMALL_TEXT"):
         first, *others = getattr(mobilenet_v3, name)
         units = (first, *(unit for unit in others if unit.strides != (1, 1)))
