@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import itertools
 import json
 import os
 import re
@@ -60,17 +61,19 @@ class Labels(NamedTuple):
     Attributes:
         path: of its label file below DIR.
         ignore_case: its labels do not tell capitals from small letters, or its figures are usually given so.
+        languages: what Tesseract is told to read; the other systems read what their model knows.
     """
 
     path: str
     ignore_case: bool = False
+    languages: str = "eng"
 
 
 SETS = {
     "SROIE": Labels("sroie/val/label.txt", ignore_case=True),
     "FUNSD": Labels("funsd/val/label.txt"),
     "ICDAR 2015": Labels("scene_en/icdar2015/val/label.txt", ignore_case=True),
-    "MSRA-TD500": Labels("scene_zh_en/td500/val/label.txt"),
+    "MSRA-TD500": Labels("scene_zh_en/td500/val/label.txt", languages="eng+chi_sim"),
     "IIIT5K": Labels("rec_en/iiit5k/val/rec_label.txt", ignore_case=True),
     "SVT": Labels("rec_en/svt/val/rec_label.txt", ignore_case=True),
     "WildReceipt": Labels("receipts/wildreceipt/val/label.txt"),
@@ -78,10 +81,10 @@ SETS = {
     "PDF pages": Labels("pdf_pages/val/label.txt"),
     "typed pages": Labels("docs/typed_latin/val/label.txt"),
     "printed books": Labels("docs/print_latin/val/label.txt"),
-    "German catalogue": Labels("rec_latin/catalogue_de/val/rec_label.txt"),
-    "tables": Labels("docs/tables_zh/val/label.txt"),
-    "Taiwan pages": Labels("docs/taiwan_pages/val/label.txt"),
-    "game screens": Labels("ui/game_zh/val/label.txt"),
+    "German catalogue": Labels("rec_latin/catalogue_de/val/rec_label.txt", languages="deu"),
+    "tables": Labels("docs/tables_zh/val/label.txt", languages="eng+chi_sim"),
+    "Taiwan pages": Labels("docs/taiwan_pages/val/label.txt", languages="eng+chi_tra"),
+    "game screens": Labels("ui/game_zh/val/label.txt", languages="eng+chi_sim"),
     "wire marks": Labels("labels/wire_marks/val/label.txt"),
 }
 COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
@@ -90,7 +93,7 @@ COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
 class System:
     """A worker process, which reads the pictures whose paths it is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, languages: str) -> None:
         """
         Raises:
             SystemExit: what it needs is not there.
@@ -101,7 +104,11 @@ class System:
         if name not in RAPIDOCR:
             environment["PYTHONPATH"] = str(HERE.parent)
         self._process = subprocess.Popen(
-            [str(python), str(WORKER), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [str(python), str(WORKER), name, languages],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
 
     def ask(self, **request: str | list[str]) -> Any:
@@ -251,12 +258,14 @@ def markdown(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: S
     return "\n".join(parts)
 
 
-def write_worst(worst: dict[str, list[tuple[float, Page]]]) -> None:
+def write_worst(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: Sequence[str]) -> None:
     """Write a page of the worst pages, each with what was read beside it."""
     parts = ["<!doctype html><meta charset=utf-8><title>Worst cases</title>"]
-    for title, pages in worst.items():
-        parts.append(f"<h2>{title}</h2>")
-        for rate, page in pages:
+    for name, system in itertools.product(sets, systems):
+        pages = results.get(f"{system}/{name}", {}).get("worst", [])
+        parts += [f"<h2>{name}, {system}</h2>"] if pages else []
+        for rate, values in pages:
+            page = Page.from_dict(values)
             drawn = draw_page(load_picture(Path(page.source)), page)
             small = cv2.resize(drawn, None, fx=(s := min(1, 1400 / drawn.shape[1])), fy=s, interpolation=cv2.INTER_AREA)
             jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
@@ -279,13 +288,12 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     asked = {"limit": options.limit, "lines": options.lines}
-    worst: dict[str, list[tuple[float, Page]]] = {}
     for name in sets:
         for system_name in options.systems:
             key = f"{system_name}/{name}"
             if key in results and results[key]["asked"] == asked:
                 continue
-            system = System(system_name)
+            system = System(system_name, SETS[name].languages)
             try:
                 with tempfile.TemporaryDirectory() as scratch:
                     figures, pages = measure(
@@ -296,12 +304,11 @@ def main() -> None:
                 continue
             finally:
                 system.stop()
-            results[key] = {"figures": figures, "asked": asked}
+            worst = [[rate, page.to_dict()] for rate, page in pages]
+            results[key] = {"figures": figures, "asked": asked, "worst": worst}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            if pages:
-                worst[f"{name}, {system_name}"] = pages
             print(key, {column: round(value, 3) for column, value in figures.items()}, file=sys.stderr, flush=True)
-    write_worst(worst)
+    write_worst(results, options.systems, sets)
     print(markdown(results, options.systems, sets))
 
 

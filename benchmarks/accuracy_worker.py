@@ -1,15 +1,16 @@
 """One system of accuracy.py: reads pictures whose paths arrive on standard input, a JSON line each way.
 
-    python benchmarks/accuracy_worker.py SYSTEM
+    python benchmarks/accuracy_worker.py SYSTEM LANGUAGES
 
 Requests are {"page": PATH}, answered by a list of {"points", "text", "score"}, and {"lines": [PATH ...]}, pictures of
-single lines, answered by a list of texts. One thread.
+single lines, answered by a list of texts. LANGUAGES are Tesseract's, such as eng+chi_sim. One thread.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,10 +71,19 @@ def rapidocr_v6(name: str) -> tuple[ReadPage, ReadLines]:
 
 
 def tesseract(name: str) -> tuple[ReadPage, ReadLines]:
-    """Return Tesseract as it is installed, English."""
+    """Return Tesseract as it is installed.
+
+    Raises:
+        SystemExit: one of the languages is not installed; Tesseract itself would go on with the others.
+    """
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    languages = sys.argv[2]
+    installed = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True).stdout
+    if missing := set(languages.split("+")) - set(installed.split()):
+        sys.exit(f"Tesseract lacks {', '.join(sorted(missing))}")
 
     def run(path: str, mode: int) -> list[dict[str, str]]:
-        command = ["tesseract", path, "-", "--psm", str(mode), "tsv"]
+        command = ["tesseract", path, "-", "-l", languages, "--psm", str(mode), "tsv"]
         table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows = csv.DictReader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
         return [row for row in rows if row["level"] == "5" and row["text"].strip()]
