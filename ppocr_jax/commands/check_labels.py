@@ -17,6 +17,7 @@ from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppocr_jax.charset import Charset
+    from ppocr_jax.config import RecConfig
     from ppocr_jax.data.label_check import LabelReport
     from ppocr_jax.data.labels import LabelSet
 
@@ -51,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
     config = RecConfig() if args.config is None else load_config(RecConfig, args.config)
     name = config.model.charset if args.charset is None else args.charset
-    max_length = config.data.longest_label if args.max_length is None else args.max_length
     charset = _charset(name, space=args.space or config.charset_space)
+    max_length = args.max_length or config.data.max_label_length or _longest_of_widest(config, charset)
     labels = _read(args)
     report = check_labels(labels, charset, max_length=max_length)
     print("\n".join(report_lines(labels, report, charset_name=name, examples=args.examples)))
@@ -62,6 +63,22 @@ def run(args: argparse.Namespace) -> int:
         write_image(args.sheet, draw_sheet(labels, report, count=args.sheet_count))
     warnings_count = args.strict and report.count("warning") > 0
     return int(report.count("error") > 0 or warnings_count or _mostly_unusable(report))
+
+
+def _longest_of_widest(config: RecConfig, charset: Charset) -> int:
+    """Return how long a label may be in training where the configuration leaves that to the network.
+
+    Raises:
+        UserError: there is no JAX, which tells how many frames the network makes of a line.
+    """
+    try:
+        from ppocr_jax.training.recognition import frame_width
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"how long labels may be depends on the network of --config, for which {error.name} is needed: "
+            "pip install 'ppocr-jax[train]', or give --max-length"
+        ) from error
+    return config.data.longest_label(frame_width(config, charset))
 
 
 def _mostly_unusable(report: LabelReport) -> bool:

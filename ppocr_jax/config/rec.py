@@ -92,13 +92,14 @@ class RecDataConfig:
         check_share("data.synthetic_share", self.synthetic_share)
         check_share("data.join_probability", self.join_probability)
 
-    @property
-    def longest_label(self) -> int:
-        """Characters of the longest label that is used: three for every four frames, for CTC wants blanks between.
+    def longest_label(self, frame_width: int) -> int:
+        """Return the characters of the longest label that is used.
 
-        Frames of 4 pixels; those of svtr_lcnet have 8, and the batches know it.
+        Args:
+            frame_width: pixels of a line for each frame of the network's output, of which three in four may be
+                characters, as CTC wants blanks between those that repeat.
         """
-        return self.max_label_length or self.widths[-1] // 4 * 3 // 4
+        return self.max_label_length or self.widths[-1] // frame_width * 3 // 4
 
 
 @dataclass(frozen=True)

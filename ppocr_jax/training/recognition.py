@@ -77,22 +77,23 @@ def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
 
 def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> RecognitionBatches:
     """Return the batches: lines with their labels; `process`: which rows to make."""
-    data = config.data
+    data, pixels = config.data, frame_width(config, charset)
+    longest = data.longest_label(pixels)
     return RecognitionBatches(
         charset=charset,
         generator=line_generator(data.synthetic, charset),
-        bank=crop_bank(data.train_labels, charset, data.longest_label),
+        bank=crop_bank(data.train_labels, charset, longest),
         widths=data.widths,
         batch_size=config.train.batch_size,
         synthetic_share=data.synthetic_share,
         synthetic_warm_steps=data.synthetic_warm_steps,
-        max_label_length=data.longest_label,
+        max_label_length=longest,
         augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
         drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,
-        frame_width=frame_width(config, charset),
+        frame_width=pixels,
         join_probability=data.join_probability,
         multiple_of=_batch_unit(config.train),
         process=process,

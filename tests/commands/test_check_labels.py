@@ -159,11 +159,12 @@ def test_wrong_use_is_one_line(
     assert message in line
 
 
-def test_a_config_without_a_longest_label_takes_what_its_widest_lines_hold(clean: Path, capsys) -> None:
-    """configs/rec/finetune.toml: lines of 384 pixels have 96 frames, which hold 72 characters."""
+@pytest.mark.parametrize(("network", "longest"), [("crnn_lcnet", 72), ("svtr_lcnet", 36)])
+def test_a_config_without_a_longest_label_takes_what_its_widest_lines_hold(clean, capsys, network, longest) -> None:
+    """configs/rec/finetune.toml: lines of 384 pixels have 96 frames, which hold 72 characters; SVTR-LCNet's 48."""
     config = clean.parent / "rec.toml"
-    config.write_text("[data]\nmax_label_length = 0\nwidths = [96, 384]\n", encoding="utf-8")
-    text = "78" * 36
+    config.write_text(f'model.name = "{network}"\n[data]\nmax_label_length = 0\nwidths = [96, 384]\n', encoding="utf-8")
+    text = "7" * longest
     Image.new("RGB", (1200, 32)).save(clean.parent / "räk 1.png")
     clean.write_text(f"räk 1.png\t{text}\n", encoding="utf-8")
     assert check(clean, "--config", config) == 0
