@@ -14,17 +14,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ppocr_jax import __version__
 from ppocr_jax.bulk.documents import Document, Unreachable, find_documents, open_bytes
 from ppocr_jax.bulk.parts import BulkOutput, name_of, row_of
-from ppocr_jax.charset import load_letters
+from ppocr_jax.charset import BUILTIN_CHARSETS, load_letters
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.many import cores, ordered_map
 from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.options import NetworkOptions, ReadOptions
 
 ENGINES = ("local", "ray")
 _CHUNK = 64  # documents of a part at most: a part of that many pages has about a megabyte
@@ -40,34 +42,54 @@ class BulkSettings:
     """How documents are read; an output folder holds pages read with one such only.
 
     Attributes:
-        model: built-in model or model folder; with Ray it must be there on every node, as must a file of letters.
-        letters, backend: see `OCR`.
-        options: `ReadOptions`.
+        model: built-in model or model folder; with Ray it must be there on every node, as must the files of `networks`.
+        networks: see `OCR`.
+        options: how pages are read.
         dpi, password: see `images.read_pages`.
         words: write lines' words too.
         column: see `find_documents`.
     """
 
     model: str = "en"
-    letters: str | None = None
-    backend: str = "onnx"
-    options: dict[str, Any] = field(default_factory=dict)
+    networks: NetworkOptions = field(default_factory=NetworkOptions)
+    options: ReadOptions = field(default_factory=ReadOptions)
     dpi: float | None = None
     password: str | None = None
     words: bool = False
     column: str | None = None
 
     def noted(self) -> dict[str, Any]:
-        """Plain types, for the output's note: model and letters by what is in their files, no password."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("password", "column")}
-        if self.letters is not None:
-            values["letters"] = "".join(load_letters(self.letters))
-        folder = load_model_folder(self.model).path
-        digest = hashlib.blake2b(digest_size=8)
-        for path in sorted(folder.iterdir()):
-            if path.suffix in (".onnx", ".json", ".txt"):
-                digest.update(path.name.encode() + path.read_bytes())
-        return {**values, "model": f"{folder.name} {digest.hexdigest()}", "version": __version__}
+        """Plain types, for the output's note: model, networks and letters by what is in their files, no password.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        folder, networks = load_model_folder(self.model).path, self.networks
+        noted: dict[str, Any] = {
+            "model": _noted_files(folder.name, (p for p in folder.iterdir() if p.suffix in (".onnx", ".json", ".txt"))),
+            "letters": "".join(load_letters(networks["letters"])) if "letters" in networks else None,
+            "backend": networks.get("backend", "onnx"),
+            "precision": networks.get("precision"),
+            "rec_height": networks.get("rec_height"),
+            "options": self.options,
+            "dpi": self.dpi,
+            "words": self.words,
+            "version": __version__,
+        }
+        for name in ("det", "cls", "rec", "charset"):
+            file = networks.get(name)
+            noted[name] = file if file in (None, *BUILTIN_CHARSETS) else _noted_files(Path(file).name, [Path(file)])
+        return noted
+
+
+def _noted_files(name: str, files: Iterable[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(files):
+        try:
+            digest.update(path.name.encode() + path.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return f"{name} {digest.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,7 @@ class ChunkReader:
         """Rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
         settings, number, count = self.settings, 0, 1
         if self._ocr is None:
-            self._ocr = OCR(settings.model, letters=settings.letters, backend=settings.backend, threads=1)
+            self._ocr = OCR(settings.model, threads=1, **settings.networks)
         inputs = {"password": settings.password, "dpi": settings.dpi}
         read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
         for page, picture in read:

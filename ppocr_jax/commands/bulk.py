@@ -7,15 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import add_letters, positive, share
+from ppocr_jax.commands.common import add_networks, add_read_options, network_options, positive, read_options
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppocr_jax.bulk.run import Tally
 
-_READ_OPTIONS = ("limit_side", "box_threshold", "drop_score", "max_pixels")
 _PROGRESS_SECONDS = 5
 
 
@@ -31,17 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-cpus", type=positive, metavar="N", help="cores to use; default: all, of all nodes")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="of a cluster; default: RAY_ADDRESS, or this machine")
     group = parser.add_argument_group("how to read")
-    group.add_argument("--model", "--lang", default="en", metavar="NAME_OR_DIR", help="default: en")
-    add_letters(group)
-    group.add_argument("--backend", choices=["onnx", "openvino"], default="onnx", help="what runs the networks")
+    add_networks(group, backends=("onnx", "openvino"))
+    add_read_options(group)
     group.add_argument("--words", action="store_true", help="write words and characters, too")
     group.add_argument("--column", metavar="NAME", help="of Parquet files, with the bytes")
     group.add_argument("--password", help="of encrypted PDF files")
     group.add_argument("--dpi", type=float, metavar="N", help="at which PDF pages are drawn; 200, or their scan's")
-    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
-    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
-    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
-    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,10 +51,15 @@ def run(args: argparse.Namespace) -> int:
     inputs = [*args.inputs, *(_listed(args.list) if args.list is not None else [])]
     if not inputs:
         raise UserError("nothing to read: name files or folders, or a --list")
-    names = ("letters", "dpi", "password", "column")
-    given: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
-    settings = BulkSettings(model=args.model, backend=args.backend, words=args.words, options=options, **given)
+    settings = BulkSettings(
+        model=args.model,
+        networks=network_options(args),
+        options=read_options(args),
+        dpi=args.dpi,
+        password=args.password,
+        words=args.words,
+        column=args.column,
+    )
     begun = time.perf_counter()
     tally = run_bulk(
         inputs,

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ppocr_jax.inference.options import NetworkOptions, ReadOptions
+
+_BACKENDS = ("onnx", "openvino", "jax")
+_NETWORKS = (
+    "det",
+    "cls",
+    "rec",
+    "charset",
+    "rec_height",
+    "letters",
+    "backend",
+    "device",
+    "precision",
+    "cache_dir",
+)
+_READ_OPTIONS = (
+    "single_line",
+    "limit_side",
+    "threshold",
+    "box_threshold",
+    "unclip_ratio",
+    "drop_score",
+    "put_spaces",
+    "max_pixels",
+    "batch_size",
+)
 
 
 def positive(text: str) -> int:
@@ -36,33 +64,81 @@ def share(text: str) -> float:
     return value
 
 
-def add_letters(group: Any) -> None:
-    """Declare --letters, in a parser or a group of one."""
+def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[str] = _BACKENDS) -> None:
+    """Declare what reads, in a parser or a group of one; `network_options` gives all of it but --model.
+
+    Args:
+        models: the default where several models may be named.
+        backends: what may run the networks.
+    """
+    group.add_argument(
+        "--model",
+        "--lang",
+        metavar="NAME_OR_DIR",
+        help="built-in model, model folder, or PP-OCR's own (ppocr-v2, -v3, -v4, -v6)"
+        + ("; several: the first is read with unless another is asked for; default: en" if models else "; default: en"),
+        **({"nargs": "+", "default": models} if models else {"default": "en"}),
+    )
+    group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
+    group.add_argument("--rec", metavar="FILE.onnx", help="this recognizer")
+    group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
+    group.add_argument(
+        "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"
+    )
+    group.add_argument(
+        "--rec-height", type=positive, metavar="PIXELS", help="of the lines of --rec, where the file does not say"
+    )
     group.add_argument(
         "--letters",
         metavar="SET",
         help="all that is to be read: a charset (en, latin, ch, alphanumeric), a file with one character a line, or "
         'the letters themselves, as "0123456789.,"; default: all that the recognizer knows',
     )
-
-
-def add_backend(group: Any) -> None:
-    """Declare what runs the networks, and how exactly, in a parser or a group of one."""
-    group.add_argument(
-        "--backend", choices=["onnx", "openvino", "jax"], default="onnx", help="what runs the networks; default: onnx"
-    )
+    group.add_argument("--backend", choices=backends, default="onnx", help="what runs the networks; default: onnx")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
     group.add_argument(
         "--precision",
         choices=["auto", "float32"],
-        default="auto",
-        help="of the openvino backend; auto: bfloat16 where the processor has it",
+        help="of the openvino backend; auto, the default: bfloat16 where the processor has it",
     )
     group.add_argument(
         "--cache-dir",
-        type=Path,
         metavar="DIR",
         help="where the openvino backend keeps compiled networks; default: nowhere",
     )
+
+
+def add_read_options(group: Any) -> None:
+    """Declare how pages are read, in a parser or a group of one; `read_options` gives it."""
+    group.add_argument(
+        "--single-line", action="store_true", default=None, help="each picture is a single line: no detector"
+    )
+    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
+    group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
+    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
+    group.add_argument("--unclip-ratio", type=float, metavar="X", help="how far boxes grow beyond their kernels")
+    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+    group.add_argument(
+        "--put-spaces",
+        action=argparse.BooleanOptionalAction,
+        help="put back spaces that a recognizer leaves out; default: for files that are not ours",
+    )
+    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
+    group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
+
+
+def network_options(args: argparse.Namespace) -> NetworkOptions:
+    """Return what was given of `add_networks`, but the model, as arguments of `OCR`."""
+    return cast("NetworkOptions", _given(args, _NETWORKS))
+
+
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """Return what was given of `add_read_options`."""
+    return cast("ReadOptions", _given(args, _READ_OPTIONS))
+
+
+def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_backend, add_letters, positive, write_text
+from ppocr_jax.commands.common import add_networks, network_options, positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 Outcome = tuple[list[Any], list[Any]]
 """What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
 
-_MODEL_OPTIONS = ("letters", "backend", "device", "threads", "precision", "cache_dir")
 REPORTED_OPTIONS = (
     "task",
     "model",
+    "det",
+    "cls",
+    "rec",
+    "charset",
     "letters",
     "backend",
     "precision",
@@ -45,10 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="line",
         help='det, e2e: what the labels outline; "word": neighboring words are joined to lines first, as in training',
     )
-    add("--model", default="en", metavar="DIR", help="built-in model or model folder; default: en")
-    add_letters(parser)
-    add_backend(parser)
-    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
+    add_networks(parser)
     add("--threads", type=positive, metavar="N", help="cores to use; default: all")
     add("--ignore-case", action="store_true", help="compare texts in lower case")
     add("--ignore-space", action="store_true", help="compare texts without spaces, as PP-OCR's figures do")
@@ -72,15 +72,16 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.inference.ocr import OCR
 
     model_folder = load_model_folder(args.model)
-    if args.task == "cls":
+    if args.task == "cls" and args.cls is None:
         model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
     try:
-        ocr = OCR(args.model, **{name: getattr(args, name) for name in _MODEL_OPTIONS})
+        ocr = OCR(args.model, threads=args.threads, **network_options(args))
     except ValueError as error:
         raise error if isinstance(error, UserError) else UserError(str(error)) from error
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
-        outcomes["synthetic"] = _find_synthetic(args, ocr, model_folder.charset)
+        charset = getattr(ocr.stages.recognizer, "charset", model_folder.charset)
+        outcomes["synthetic"] = _find_synthetic(args, ocr, charset)
     scores = {name: _score(args, *outcome) for name, outcome in outcomes.items()}
     if len(outcomes) > 1:
         found, truth = ([x for o in outcomes.values() for x in o[side]] for side in (0, 1))

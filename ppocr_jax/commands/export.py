@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--charset", metavar="NAME_OR_FILE", help="characters of a recognizer, where its folder does not say")
     add("--full-precision", action="store_true", help="weights as they were trained; default: half precision")
     add("--share", type=Path, metavar="DIR", help="model folder: files that are the same there are not written twice")
-    add("--alone", action="store_true", help="add no detector of en to a recognizer that has none")
+    add("--alone", action="store_true", help="add nothing of en to networks that cannot read by themselves")
     add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
     add("--tflite", nargs="+", choices=["float16", "int8"], default=[], help="jax2tf: smaller .tflite files, too")
     add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")

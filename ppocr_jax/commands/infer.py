@@ -6,24 +6,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_backend, add_letters, positive, share
+from ppocr_jax.commands.common import (
+    add_networks,
+    add_read_options,
+    network_options,
+    positive,
+    read_options,
+    share,
+)
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
 
 _TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
 _FORMATS = (*_TEXT_FORMATS, "pdf")
-_READ_OPTIONS = (
-    "put_spaces",
-    "single_line",
-    "limit_side",
-    "threshold",
-    "box_threshold",
-    "unclip_ratio",
-    "drop_score",
-    "max_pixels",
-    "batch_size",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,42 +69,9 @@ def _add_outputs(group: Any) -> None:
 
 def add_reading(group: Any) -> None:
     """Declare the options that `make_ocr` takes."""
-    group.add_argument(
-        "--model",
-        "--lang",
-        default="en",
-        metavar="NAME_OR_DIR",
-        help="built-in model, model folder, or PP-OCR's own (ppocr-v2, -v3, -v4, -v6); default: en",
-    )
-    group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
-    group.add_argument("--rec", metavar="FILE.onnx", help="this recognizer")
-    group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
-    group.add_argument(
-        "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"
-    )
-    group.add_argument(
-        "--rec-height",
-        type=positive,
-        metavar="PIXELS",
-        help="of the lines of --rec, where the file does not say",
-    )
-    add_letters(group)
-    add_backend(group)
-    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
+    add_networks(group)
     group.add_argument("--threads", type=positive, metavar="N", help="cores to use; default: all")
-    group.add_argument("--single-line", action="store_true", help="each picture is a single line: no detector")
-    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
-    group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
-    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
-    group.add_argument("--unclip-ratio", type=float, metavar="X", help="how far boxes grow beyond their kernels")
-    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
-    group.add_argument(
-        "--put-spaces",
-        action=argparse.BooleanOptionalAction,
-        help="put back spaces that a recognizer leaves out; default: for files that are not ours",
-    )
-    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
-    group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
+    add_read_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,20 +110,8 @@ def make_ocr(args: argparse.Namespace) -> OCR:
     from ppocr_jax.errors import UserError
     from ppocr_jax.inference.ocr import OCR
 
-    names = ("det", "cls", "rec", "charset", "rec_height", "letters")
-    files = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    options = {name: getattr(args, name) for name in _READ_OPTIONS if getattr(args, name) is not None}
     try:
-        return OCR(
-            args.model,
-            backend=args.backend,
-            device=args.device,
-            threads=args.threads,
-            precision=args.precision,
-            cache_dir=args.cache_dir,
-            **files,
-            **options,
-        )
+        return OCR(args.model, threads=args.threads, **network_options(args), **read_options(args))
     except ValueError as error:
         if isinstance(error, UserError):
             raise

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import add_backend, add_letters, positive
+from ppocr_jax.commands.common import add_networks, network_options, positive
 from ppocr_jax.errors import UserError
 from ppocr_jax.serve.settings import ServerSettings
 
@@ -34,14 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free")
     group.add_argument("--token-file", type=Path, metavar="FILE", help=f"with the token; or the variable {_TOKEN}")
     group = parser.add_argument_group("with what")
-    group.add_argument(
-        "--model", nargs="+", default=_DEFAULTS.models, metavar="NAME_OR_DIR", help="the first is the default; en"
-    )
-    add_letters(group)
+    add_networks(group, models=_DEFAULTS.models)
     group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
     group.add_argument("--threads", type=positive, metavar="N", help="pages a process reads at a time; one per core")
-    add_backend(group)
-    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default=_DEFAULTS.device, help="for onnx")
     group.add_argument(
         "--combine", action=argparse.BooleanOptionalAction, help="share calls of the networks; default: on a GPU"
     )
@@ -112,10 +107,9 @@ def settings_of(args: argparse.Namespace) -> ServerSettings:
             raise UserError(f"cannot read {args.token_file}: {getattr(error, 'strerror', None) or error}") from error
         if not token:
             raise UserError(f"{args.token_file} holds no token")
-    names = [name for name in vars(_DEFAULTS) if name not in ("models", "token")]
+    names = [name for name in vars(_DEFAULTS) if name not in ("models", "networks", "token")]
     values = {name: getattr(args, name) for name in names}
-    values["cache_dir"] = None if args.cache_dir is None else str(args.cache_dir)
-    return ServerSettings(models=tuple(args.model), token=token, **values)
+    return ServerSettings(models=tuple(args.model), networks=network_options(args), token=token, **values)
 
 
 def app_of_environment() -> FastAPI:
@@ -131,11 +125,12 @@ def _check(settings: ServerSettings) -> None:
     """Complain in one line now, rather than in each worker."""
     from ppocr_jax.charset import load_letters
     from ppocr_jax.inference.model_folder import load_model_folder
+    from ppocr_jax.inference.onnx_files import with_onnx_files
 
-    if settings.letters is not None:
-        load_letters(settings.letters)
+    if "letters" in settings.networks:
+        load_letters(settings.networks["letters"])
     for name in settings.models:
-        load_model_folder(name)
+        with_onnx_files(load_model_folder(name), device="cpu", **settings.files)
 
 
 def _free_port(host: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import logging
 import os
 import shutil
 import tempfile
@@ -30,7 +31,9 @@ from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.training.pact import is_quantized
 
 LENDER = "en"
-"""The built-in model whose other networks complete a recognizer alone."""
+"""The built-in model whose networks complete a folder that lacks a detector or a recognizer."""
+_CARD_MARK = "Trained for this model: "  # a card that holds it is ours to write anew
+_logger = logging.getLogger("ppocr_jax")
 
 
 def export_to_folder(
@@ -55,8 +58,8 @@ def export_to_folder(
             are half as large.
         share: another model folder, such as a neighbor's; files that are the same there are not written twice, but
             referred to by relative paths, so that the folder needs that one beside it.
-        complete: a recognizer without a detector gets that of the built-in model "en", and its direction classifier;
-            the folder's `card.md` and its provenance say so.
+        complete: a folder without a detector or a recognizer gets all that it lacks from the built-in model "en"; the
+            log, the folder's `card.md` and its provenance say so.
 
     Returns:
         How far each task's file is from its network.
@@ -85,7 +88,7 @@ def export_to_folder(
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
-    if complete and model.rec is not None and model.det is None:
+    if complete:
         model = _completed(model, load_model_folder(LENDER))
     if share is not None:
         model = _share_files(model, load_model_folder(share))
@@ -94,20 +97,24 @@ def export_to_folder(
 
 
 def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
-    """Copy the networks that a recognizer lacks from another model, and say so in a card where there is none yet."""
-    lent = [task for task in ("det", "cls") if getattr(model, task) is None and getattr(lender, task) is not None]
-    for task in lent:
+    """Copy what a folder lacks for reading from another model, and say so in a card, unless somebody wrote one."""
+    lacking = [task for task in TASKS if getattr(model, task) is None and getattr(lender, task) is not None]
+    for task in lacking if {"det", "rec"} & set(lacking) else ():
         names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
         for kind, name in names.items():
             shutil.copyfile(lender.file(task, kind), model.path / name)
         facts = {**lender.provenance.get(task, {}), "model": lender.name}
         spec = replace(lender.spec(task), **names)
         model = replace(model, provenance={**model.provenance, task: facts}, **{task: spec})
+        if task == "rec":
+            model = replace(model, charset=lender.charset)
+    lent = [task for task in TASKS if model.provenance.get(task, {}).get("model") == lender.name]
     card = model.path / "card.md"
-    if not card.exists():
-        taken = f"Taken from the model `{lender.name}`: {', '.join(lent)}."
-        text = f"# {model.name}\n\nOnly the recognizer was trained for this model. {taken}\n"
-        card.write_text(text, encoding="utf-8")
+    if lent and (not card.exists() or _CARD_MARK in card.read_text(encoding="utf-8")):
+        own = [task for task in TASKS if getattr(model, task) is not None and task not in lent]
+        text = f"{_CARD_MARK}{', '.join(own)}. Taken from the model `{lender.name}`: {', '.join(lent)}."
+        card.write_text(f"# {model.name}\n\n{text}\n", encoding="utf-8")
+        _logger.info("%s: %s of %r beside it (--alone: none)", model.name, ", ".join(lent), lender.name)
     return model
 
 

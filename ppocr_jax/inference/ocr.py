@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,7 +29,7 @@ from ppocr_jax.inference.documents import (
 )
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedBackend, CombinedStage, cores, ordered_map
-from ppocr_jax.inference.model_folder import cut_letters, load_model_folder
+from ppocr_jax.inference.model_folder import TASKS, cut_letters, load_model_folder
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.db_postprocess import TextBox
     from ppocr_jax.inference.recognize import Decoded
 
+_logger = logging.getLogger(__name__)
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
 _SHEET = (64, 256, 3)
 
@@ -78,7 +80,7 @@ class OCR:
                 model folder.
             det, cls, rec, charset, rec_height: ONNX files to use instead of the model's, such as PP-OCR's, the
                 characters of such a recognizer, and the height of its lines in pixels where neither its file nor its
-                output tells that; see `onnx_files.with_onnx_files`.
+                output tells that; see `onnx_files.with_onnx_files`. The log says what the model adds to them.
             letters: all that is to be read: a charset's name ("latin"), a file with one character a line, or the
                 letters themselves ("0123456789.,"); None: all that the recognizer knows. Its head is cut to them, which
                 saves time where it knows thousands. Confidences are shares among the letters that are left.
@@ -99,6 +101,8 @@ class OCR:
             folder, opened = with_onnx_files(
                 folder, det=det, cls=cls, rec=rec, charset=charset, rec_height=rec_height, device=device
             )
+            if rest := [task for task in TASKS if task not in opened and getattr(folder, task)]:
+                _logger.info("%s of %r beside the files given", ", ".join(rest), str(model))
 
         whole, classes = folder, None
         if letters is not None:

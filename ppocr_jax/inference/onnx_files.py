@@ -47,7 +47,7 @@ def with_onnx_files(
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
     PP-OCR's normalization and thresholds (a released file's own, whatever its name); input sizes are read from the
-    file. The base's direction classifier, trained on other writing, is not used with another detector or recognizer.
+    file.
 
     Args:
         base: what is not replaced.
@@ -65,8 +65,6 @@ def with_onnx_files(
     files = {"det": det, "cls": cls, "rec": rec}
     opened = {task: _open(path, device) for task, path in files.items() if path is not None}
     changes: dict[str, Any] = {"name": "onnx files"}
-    if det is not None or rec is not None:
-        changes["cls"] = None
     if det is not None:
         changes["det"] = _detector(opened["det"])
     if cls is not None:

@@ -13,6 +13,21 @@ BATCH_SIZE = 2
 """Lines per call of a network. Small batches waste little on padding, stay in the cache, and keep more cores busy."""
 
 
+class NetworkOptions(TypedDict, total=False):
+    """Options of `OCR` about its networks, for those who make one elsewhere; it says what each means."""
+
+    det: str
+    cls: str
+    rec: str
+    charset: str
+    rec_height: int
+    letters: str
+    backend: str
+    device: str
+    precision: Literal["auto", "float32"]
+    cache_dir: str
+
+
 class ReadOptions(TypedDict, total=False):
     """Options of one call, by keyword; `ReadSettings` says what each means and its default."""
 

@@ -140,22 +140,14 @@ class Engine:
 
     @property
     def _combine(self) -> bool:
-        if self.settings.combine is not None or self.settings.backend != "onnx":
+        if self.settings.combine is not None or self.settings.networks.get("backend", "onnx") != "onnx":
             return bool(self.settings.combine)
         from ppocr_jax.inference.onnx_session import on_gpu
 
-        return on_gpu(self.settings.device)
+        return on_gpu(self.settings.networks.get("device", "auto"))
 
     def _load_model(self, name: str) -> OCR:
-        settings = self.settings
-        ocr = OCR(
-            name,
-            letters=settings.letters,
-            backend=settings.backend,
-            device=settings.device,
-            precision=settings.precision,
-            cache_dir=settings.cache_dir,
-        )
+        ocr = OCR(name, **self.settings.networks)
         # As `OCR.read_many` does it: one page per core, or many that share the calls of a GPU.
         return (ocr.combined() if self._combine else ocr.single_threaded()).warm_up()
 

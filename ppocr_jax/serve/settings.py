@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 from ppocr_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppocr_jax.inference.options import NetworkOptions
 
 MIB = 2**20
 
@@ -17,7 +20,7 @@ class ServerSettings:
 
     Attributes:
         models: built-in models or model folders; the first is read with where a request names none.
-        letters, backend, device, precision, cache_dir: see `OCR`.
+        networks: see `OCR`; files go with a single model.
         threads: pages read at a time by one process; None: one per core, or 16 that share calls on a GPU.
         combine: whether pages that are read at a time share the networks' calls (`OCR.combined`); None: on a GPU.
         max_upload_mib: size of one request's body.
@@ -32,11 +35,7 @@ class ServerSettings:
     """
 
     models: tuple[str, ...] = ("en",)
-    letters: str | None = None
-    backend: str = "onnx"
-    device: str = "auto"
-    precision: Literal["auto", "float32"] = "auto"
-    cache_dir: str | None = None
+    networks: NetworkOptions = field(default_factory=lambda: cast("NetworkOptions", {}))
     threads: int | None = None
     combine: bool | None = None
     max_upload_mib: int = 32
@@ -60,8 +59,16 @@ class ServerSettings:
             raise UserError(f"threads must be at least 1, not {self.threads}")
         if not self.models:
             raise UserError("a server needs a model")
+        if len(self.models) > 1 and self.files:
+            raise UserError(f"{', '.join(self.files)} go with a single model, not with {len(self.models)}")
         if self.max_held_mib < self.max_upload_mib:
             raise UserError(f"max_held_mib ({self.max_held_mib}) is less than one upload ({self.max_upload_mib} MiB)")
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """Those of `networks` that take the place of parts of the model."""
+        names = ("det", "cls", "rec", "charset", "rec_height")
+        return {name: value for name, value in self.networks.items() if name in names}
 
     def to_json(self) -> str:
         """Plain text, to hand the settings to worker processes."""

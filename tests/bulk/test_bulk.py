@@ -113,7 +113,7 @@ def test_an_output_holds_pages_read_in_one_way_only(scans, tmp_path, stripes_mod
     with pytest.raises(UserError, match="model"):
         run_bulk([str(scans)], output, settings=BulkSettings(model="en"))
     with pytest.raises(UserError, match="letters"):
-        run_bulk([str(scans)], output, settings=BulkSettings(model=str(stripes_model), letters="ab"))
+        run_bulk([str(scans)], output, settings=BulkSettings(model=str(stripes_model), networks={"letters": "ab"}))
     other = BulkSettings(model=str(stripes_model), password="that is not noted")
     assert run_bulk([str(scans / "one.png")], output, settings=other).skipped == 1
     assert "not noted" not in (Path(output) / "bulk.json").read_text()
@@ -126,6 +126,17 @@ def test_letters(scans, tmp_path, stripes_model):
     (read,) = texts(tmp_path / "out").values()
     assert set("".join(read)) <= set("ac\n")
     assert json.loads((tmp_path / "out" / "bulk.json").read_text())["letters"] == "ac"
+
+
+def test_files_in_place_of_the_models_networks(scans, tmp_path, stripes_model):
+    output, files = tmp_path / "out", [f"--{task}={stripes_model / f'{task}.onnx'}" for task in ("det", "cls", "rec")]
+    assert main(["bulk", str(scans / "one.png"), "--output", str(output), *files]) == 0
+    assert texts(output) == {"one.png": TEXTS["one.png"]}
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "rec.onnx"
+    other.write_bytes((stripes_model / "rec.onnx").read_bytes())
+    assert main(["bulk", str(scans / "one.png"), "--output", str(output), *files, f"--rec={other}"]) == 0  # the same
+    assert main(["bulk", str(scans / "one.png"), "--output", str(output), *files[:2]]) == 1
 
 
 def test_what_cannot_be_fetched_is_a_row_until_it_can(scans, tmp_path, settings, monkeypatch):

@@ -70,13 +70,29 @@ def test_a_recognizer_alone_is_completed_to_a_model_that_reads(exported, quick, 
     for task in ("det", "cls"):
         assert model.file(task, "onnx").read_bytes() == lender.file(task, "onnx").read_bytes()
         assert model.provenance[task]["model"] == "en"
-    assert "`en`: det, cls" in (tmp_path / "mine" / "card.md").read_text()
+    card = tmp_path / "mine" / "card.md"
+    assert "model: rec. Taken from the model `en`: det, cls" in card.read_text()
     receipt = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "receipt.jpg").convert("RGB"))
     ocr = OCR(tmp_path / "mine")
     assert len(ocr.detect(receipt)) == len(OCR("en").detect(receipt)) > 5
     assert ocr(receipt).height == len(receipt)  # what a random recognizer reads is no matter
     export_to_folder([networks["det"]], tmp_path / "mine", complete=True)
     assert "model" not in load_model_folder(tmp_path / "mine").provenance["det"]
+    assert "model: det, rec. Taken from the model `en`: cls" in card.read_text()
+    card.write_text("My model")
+    export_to_folder([networks["det"]], tmp_path / "mine", complete=True)
+    assert card.read_text() == "My model"
+
+
+def test_a_detector_alone_is_completed_to_a_model_that_reads(quick, networks, tmp_path, caplog):
+    with caplog.at_level("INFO", "ppocr_jax"):
+        export_to_folder([networks["det"]], tmp_path / "mine", complete=True)
+    assert "mine: cls, rec of 'en' beside it" in caplog.text
+    model, lender = load_model_folder(tmp_path / "mine"), load_model_folder("en")
+    assert (model.name, model.charset, model.rec.growth) == ("mine", lender.charset, lender.rec.growth)
+    assert "model: det. Taken from the model `en`: cls, rec" in (tmp_path / "mine" / "card.md").read_text()
+    for task in ("cls", "rec"):
+        assert model.file(task, "onnx").read_bytes() == lender.file(task, "onnx").read_bytes()
 
 
 def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):

@@ -41,12 +41,21 @@ def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, char
 
 @pytest.fixture(scope="module")
 def expected() -> str:
-    return OCR("en", threads=1, use_classifier=False)(PICTURE).text
+    return OCR("en", threads=1)(PICTURE).text
 
 
 def test_files_of_ppocr_jax_say_all_themselves(expected):
     ocr = OCR(det=EN / "det.onnx", rec=EN / "rec.onnx", threads=1)
     assert ocr(PICTURE).text == expected
+
+
+@pytest.mark.parametrize(("given", "rest"), [("det", "cls, rec"), ("rec", "det, cls"), ("cls", "det, rec")])
+def test_what_is_not_given_is_the_models(expected, caplog, given, rest):
+    with caplog.at_level("INFO", "ppocr_jax"):
+        ocr = OCR(**{given: EN / f"{given}.onnx"}, threads=1)
+    assert [record.getMessage() for record in caplog.records] == [f"{rest} of 'en' beside the files given"]
+    upside_down = ocr(PICTURE[::-1, ::-1])
+    assert (upside_down.rotation, upside_down.text) == (180, expected)
 
 
 def test_a_detector_with_a_channel_axis_and_a_recognizer_with_its_characters_inside(tmp_path, expected):

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 from ppocr_jax import OCR
 from ppocr_jax.document.page import Page
+from ppocr_jax.errors import UserError
 from ppocr_jax.images import read_pages
 from ppocr_jax.serve.app import create_app
 from ppocr_jax.serve.schema import PageModel, ReadResult
@@ -115,11 +116,22 @@ def test_accept_chooses_the_format(shades, accept, content_type):
 def test_a_server_reads_the_letters_it_was_told(stripes_model):
     picture = io.BytesIO()
     Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
-    settings = ServerSettings(models=(str(stripes_model),), letters="ab", threads=1)
+    settings = ServerSettings(models=(str(stripes_model),), networks={"letters": "ab"}, threads=1)
     with TestClient(create_app(settings)) as client:
         answer = client.post("/ocr?drop_score=0", content=picture.getvalue(), headers={"accept": "text/plain"})
     assert answer.status_code == 200
     assert set(answer.text) <= set("ab\n")
+
+
+def test_a_server_reads_with_the_files_it_was_told(stripes_model):
+    picture = io.BytesIO()
+    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
+    files = {task: str(stripes_model / f"{task}.onnx") for task in ("det", "cls", "rec")}
+    with TestClient(create_app(ServerSettings(networks=files, threads=1))) as client:
+        answer = client.post("/ocr", content=picture.getvalue(), headers={"accept": "text/plain"})
+    assert answer.text.split() == ["abcab"]
+    with pytest.raises(UserError, match="det, cls, rec go with a single model, not with 2"):
+        ServerSettings(models=("en", "ch"), networks=files)
 
 
 def test_formats_hold_the_text(server, receipt):
@@ -480,7 +492,7 @@ def test_errors_of_paths_and_methods_are_problems_too(shades):
 
 
 def test_settings_come_back_from_json():
-    settings = ServerSettings(models=("en", "ch"), token="x", threads=3, combine=True)
+    settings = ServerSettings(models=("en", "ch"), token="x", threads=3, combine=True, networks={"letters": "ab"})
     assert ServerSettings.from_json(settings.to_json()) == settings
 
 
