@@ -51,20 +51,17 @@ def order_corners_by_x(points: np.ndarray) -> np.ndarray:
 
 
 def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
-    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, BR the greatest.
+    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, the others follow clockwise.
 
-    Of the two that remain, TR has the lesser y - x. The rule of PaddleOCR 2.6 for boxes that go to the recognizer.
+    The rule of PaddleOCR 2.6 for boxes that go to the recognizer, where BR is the corner with the greatest x + y, and
+    of the two that remain TR the one with the lesser y - x. At 45 degrees two corners have the least, two the greatest
+    sum, and those that were picked may be neighbors: edges would cross. Here the outline stays what it is.
     """
     points = np.asarray(points)
-    total = points.sum(axis=-1)
-    top_left, bottom_right = total.argmin(axis=-1), total.argmax(axis=-1)
-    corners = np.arange(4)
-    taken = (corners == top_left[..., None]) | (corners == bottom_right[..., None])
-    difference = (points[..., 1] - points[..., 0]).astype(np.float64)
-    top_right = np.where(taken, np.inf, difference).argmin(axis=-1)
-    bottom_left = np.where(taken, -np.inf, difference).argmax(axis=-1)
-    order = np.stack([top_left, top_right, bottom_right, bottom_left], axis=-1)
-    return np.take_along_axis(points, order[..., None], axis=-2)
+    x, y = np.moveaxis(points - points.mean(axis=-2, keepdims=True), -1, 0)
+    clockwise = np.take_along_axis(points, np.argsort(np.arctan2(y, x), axis=-1)[..., None], axis=-2)
+    first = clockwise.sum(axis=-1).argmin(axis=-1)
+    return np.take_along_axis(clockwise, ((first[..., None] + np.arange(4)) % 4)[..., None], axis=-2)
 
 
 def rotate_quad_180(quad: np.ndarray) -> np.ndarray:

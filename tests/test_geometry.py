@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_ordering_a_batch_equals_ordering_its_boxes(order):
     assert ordered.dtype == np.float32
     np.testing.assert_array_equal(ordered, [order(box) for box in boxes])
     assert order(boxes[:0]).shape == (0, 4, 2)
+
+
+@pytest.mark.parametrize("order", [geometry.order_corners_by_x, geometry.order_corners_by_sum])
+@pytest.mark.parametrize("shuffled", list(itertools.permutations(range(4))))
+def test_edges_do_not_cross_at_45_degrees(order, shuffled):
+    box = np.array([[10, 60], [60, 10], [70, 20], [20, 70]], np.float32)  # two least sums, two greatest
+    assert geometry.signed_area(order(box[list(shuffled)])) == geometry.polygon_area(box)
 
 
 def test_the_two_rules_differ_where_a_steep_box_leans_right():

@@ -38,8 +38,9 @@ _FARTHER, _LEAST_SIDE = (3, 9), 48
 _LETTERS_SEEN = 60.0  # pixels; lower lines are found without
 _AS_HIGH, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
 _EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 around it
-# Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well.
-_CLEARLY_LONGER, _SLANTED, _ALIKE = 2.0, 10.0, 7.0
+# Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well. Up to
+# `_STEEP` they are turned until they lie; steeper ones may be columns of writing that runs downwards.
+_CLEARLY_LONGER, _SLANTED, _ALIKE, _STEEP = 2.0, 10.0, 7.0, 60.0
 _FLAT = 5  # gray levels by which paper, at a quarter of the size, may differ from its surroundings
 
 
@@ -68,7 +69,7 @@ class TextDetector:
         probability_map = self.probability_map(image_rgb, limit_side=limit_side, limit_type=limit_type)
         options = replace(self.spec.postprocess, **thresholds)
         boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
-        # The order of a quad's corners is ambiguous at exactly 45 degrees; what has no area cannot be cropped.
+        # What has no area, clipped at the picture's border, cannot be cropped.
         return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
 
     def probability_map(
@@ -228,7 +229,10 @@ def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) 
 
 
 def slant(boxes: Sequence[TextBox]) -> float:
-    """Return the angle, degrees clockwise within -45..45, at which most of the text runs; 0 where it hardly slants."""
+    """Return by how many degrees, -60..60, a picture has to be turned counter-clockwise so that most of its text lies.
+
+    0 where it hardly slants; text steeper than 60 degrees is turned until it stands.
+    """
     quads = np.array([box.points for box in boxes if len(box.points) == 4], np.float32).reshape(-1, 4, 2)
     sides = quads[:, [1, 2]] - quads[:, [0, 1]]  # the upper and the right one
     lengths = np.linalg.norm(sides, axis=2)
@@ -238,7 +242,8 @@ def slant(boxes: Sequence[TextBox]) -> float:
     if not clear.any():
         return 0.0
     angles = np.degrees(np.arctan2(long_sides[clear, 1], long_sides[clear, 0]))
-    angles, weights = (angles + 45) % 90 - 45, length[clear]
+    angles, weights = (angles + 90) % 180 - 90, length[clear]
+    angles = np.where(np.abs(angles) > _STEEP, angles - np.sign(angles) * 90, angles)
     order = np.argsort(angles)
     median = float(angles[order][np.searchsorted(weights[order].cumsum(), weights.sum() / 2)])
     alike = np.abs((angles - median + 45) % 90 - 45) < _ALIKE

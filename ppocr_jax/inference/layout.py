@@ -12,7 +12,7 @@ _ROW_OVERLAP = 0.5  # share of the lower of two lines' heights that they have in
 _LONG, _FILLED, _LINES = 8.0, 0.6, 3
 _GUTTER = 0.8  # least width of the gap between columns, in line heights
 _VERTICAL_RATIO = 2.0
-_MOST_SKEW, _SAME_SKEW = np.pi / 6, 0.1
+_CLEARLY_LONGER, _SAME_SKEW = 2.0, 0.1  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
 
 
@@ -41,10 +41,10 @@ class _Blocks:
 def layout_order(quads: np.ndarray) -> np.ndarray:
     """Indices that put quads (n, 4, 2), clockwise from where reading starts, into reading order.
 
-    The page's skew is that of half of its lines at least, by length. Lines that overlap by half of their height form a
-    row, read from left to right. Where at least three long lines stand on either side of a gap that no line between
-    them crosses, the left side is read before the right one; short cells beside one another, as in receipts and tables,
-    stay rows. Vertical lines, where they are the greater part, are read from right to left.
+    The page's skew, whatever its direction, is that of half of its lines at least, by length. Lines that overlap by
+    half of their height form a row, read from left to right. Where at least three long lines stand on either side of a
+    gap that no line between them crosses, the left side is read before the right one; short cells beside one another,
+    as in receipts and tables, stay rows. Vertical lines, where they are the greater part, are read from right to left.
 
     Returns:
         int64 (n,), a permutation.
@@ -69,24 +69,35 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
 
 def _blocks(quads: np.ndarray) -> _Blocks:
     """Boxes as long and high as the lines, turned about the page's origin by its skew."""
-    along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
-    lengths = np.linalg.norm(along, axis=1)
-    angles = np.arctan2(along[:, 1], along[:, 0])
-    skew = _skew(angles, lengths)
+    skew = _skew(quads)
     cosine, sine = np.cos(-skew), np.sin(-skew)
     x = quads[..., 0] * cosine - quads[..., 1] * sine
     y = quads[..., 0] * sine + quads[..., 1] * cosine
     return _Blocks(x.min(axis=1), x.max(axis=1), y.min(axis=1), y.max(axis=1))
 
 
-def _skew(angles: np.ndarray, lengths: np.ndarray) -> float:
-    """Median angle, radians, of the lines that lie, by length; 0 unless half of all text has about that angle."""
-    lying = np.abs(angles) < _MOST_SKEW
-    if not lying.any():
+def _skew(quads: np.ndarray) -> float:
+    """Return the median angle of lines by length, radians; 0 unless half of all text has about that angle.
+
+    A line runs along the longer side of its quad; one that is hardly longer than high does not tell its angle.
+    """
+    across = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
+    down = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2
+    sides = np.linalg.norm([across, down], axis=2)
+    longer = np.where((sides[0] >= sides[1])[:, None], across, down)
+    lengths, clear = sides.max(axis=0), sides.max(axis=0) > _CLEARLY_LONGER * sides.min(axis=0)
+    if not clear.any():
         return 0.0
-    skew = _weighted_median(angles[lying], lengths[lying])
-    alike = np.abs(angles - skew) < _SAME_SKEW
-    return skew if lengths[alike].sum() > 0.5 * lengths.sum() else 0.0
+    angles, weights = np.arctan2(longer[clear, 1], longer[clear, 0]), lengths[clear]
+    mean = float(np.arctan2((weights * np.sin(angles)).sum(), (weights * np.cos(angles)).sum()))
+    skew = mean + _weighted_median(_wrapped(angles - mean), weights)
+    alike = np.abs(_wrapped(angles - skew)) < _SAME_SKEW
+    return skew if weights[alike].sum() > 0.5 * lengths.sum() else 0.0
+
+
+def _wrapped(angles: np.ndarray) -> np.ndarray:
+    """Return angles, radians, within -pi..pi."""
+    return (angles + np.pi) % (2 * np.pi) - np.pi
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

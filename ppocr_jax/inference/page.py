@@ -180,9 +180,11 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     kept = _choose(boxes, texts, len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
     placed = turn_points(starts, -degrees, upright.shape)
+    # PaddleOCR orders boxes as they were found, before it knows which ones stand on their head.
+    ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else quads)
     found = tuple(
         LineReading(_line(placed[i], texts[i], boxes[i].score, angles[i], growth), crops[i], kept[i])
-        for i in READING_ORDERS[settings.reading_order](quads).tolist()
+        for i in ordered.tolist()
     )
     return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
 

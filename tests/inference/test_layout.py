@@ -35,7 +35,7 @@ LETTER = np.stack(
 )
 
 
-@pytest.mark.parametrize("degrees", [-8, -3, 0, 3, 8])
+@pytest.mark.parametrize("degrees", [-90, -60, -45, -8, -3, 0, 3, 8, 45, 60, 135, 180])
 @pytest.mark.parametrize("page", [RECEIPT, LETTER], ids=["rows of cells", "columns"])
 def test_rows_and_columns_however_skewed(page: np.ndarray, degrees: float):
     shuffled = np.random.default_rng(0).permutation(len(page))

@@ -46,7 +46,7 @@ def test_a_title_above_small_text_does_not_hide_it(ocr):
     assert len(texts) == 7
 
 
-@pytest.mark.parametrize("angle", [-40, -20, 30, 40])
+@pytest.mark.parametrize("angle", [-45, -20, 30, 45])
 def test_lines_that_run_aslant_are_read(ocr, angle):
     sheet = written(
         (500, 700), *[((60, 90 + 70 * i), text, 30) for i, text in enumerate(("Invoice 2048", "Total 17.50"))]
@@ -65,6 +65,9 @@ def test_the_slant_is_that_of_most_of_the_text():
 
     assert slant([box(30), box(31), box(29)]) == pytest.approx(30, abs=1)
     assert slant([box(-25), box(65)]) == pytest.approx(-25, abs=0.1)  # at right angles to one another
+    assert slant([box(44.9), box(45.1), box(45)]) == pytest.approx(45, abs=0.2)
+    assert slant([box(-55)]) == pytest.approx(-55, abs=0.2), "turned by 35 degrees it would stand"
+    assert slant([box(75)]) == pytest.approx(-15, abs=0.2), "perhaps a column"
     assert slant([box(0), box(1), box(30, 50)]) == 0.0
     assert slant([box(30), box(0), box(60)]) == 0.0
     assert slant([box(40, 20)]) == 0.0, "a square runs nowhere"
