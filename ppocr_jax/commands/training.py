@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -56,7 +57,15 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     if config is None:
         names = ", ".join(presets(schema.task)) or "none"
         raise UserError(f"what shall be trained? Add --config FILE.toml, or a preset's name: {names}")
+    from ppocr_jax.training.loop import Interrupted
     from ppocr_jax.training.run import run
 
-    run(config)
+    try:
+        run(config)
+    except Interrupted as interrupt:
+        if not interrupt.compiling:
+            raise
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(interrupt.exit_code)  # Python would wait for, or crash with, what XLA is compiling
     return 0

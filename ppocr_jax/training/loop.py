@@ -9,7 +9,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -28,6 +29,8 @@ _logger = logging.getLogger("ppocr_jax")
 
 # Steps dispatched but not finished: enough to hide the host's work, few enough not to pile up batches in memory.
 _MAX_IN_FLIGHT = 2
+# How long a signal waits for an answer at most, while a step is compiled.
+_LOOK_SECONDS = 0.2
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,11 +39,12 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         exit_code: what a program that ends by this signal exits with, 130 or 143.
         step: the step that was saved.
+        compiling: a thread still compiles a step, for nothing; only the end of the process stops it.
     """
 
-    def __init__(self, number: int, step: int) -> None:
+    def __init__(self, number: int, step: int, *, compiling: bool = False) -> None:
         super().__init__(f"stopped by signal {number} after step {step}")
-        self.exit_code, self.step = 128 + number, step
+        self.exit_code, self.step, self.compiling = 128 + number, step, compiling
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -61,8 +65,9 @@ def train(
 ) -> TrainState:
     """Train from `state.step` to `config.steps`; log, evaluate and save on the way and at the end.
 
-    On SIGTERM or Ctrl-C the step under way is finished and the state saved. A resumed run goes on bit for bit as if it
-    had never stopped. A shape of batches that was not seen before is compiled first, which counts as no step's time.
+    On SIGTERM or Ctrl-C the step under way is finished, unless it is still compiling, and the state saved. A resumed
+    run goes on bit for bit as if it had never stopped. A shape of batches that was not seen before is compiled first,
+    which counts as no step's time.
 
     Args:
         state: where to start; donated, not to be used afterwards.
@@ -83,7 +88,7 @@ def train(
     if step >= config.steps:
         return state
     seed_key = jax.random.key(config.seed)
-    meter, shapes = _Meter(config, loggers, step), set()
+    meter, shapes, compiling = _Meter(config, loggers, step), set(), False
     with (
         _stop_signals() as stopping,
         prefetched(batches, step, config.steps, workers=config.workers) as prepared,
@@ -95,10 +100,14 @@ def train(
             if is_new:
                 shapes.add(shape)
                 _logger.info("compiling the step for batches of %s", "x".join(map(str, shape)) or "this shape")
-            state, terms = train_step(state, batch, seed_key)
+                state, terms = _first_of_its_shape(train_step, state, batch, seed_key, stopping)
+                if terms is None:
+                    compiling = True
+                    break
+            else:
+                state, terms = train_step(state, batch, seed_key)
             step += 1
             if is_new:
-                jax.block_until_ready(terms)
                 _logger.info("compiled and ran in %.1f s", time.perf_counter() - began)
                 meter.leave_out(time.perf_counter() - began)
             meter.add(step, terms, batch_size=0 if is_new else len(next(iter(batch.values()))))
@@ -118,8 +127,35 @@ def train(
             checkpointer.save(state)
         checkpointer.wait()
         if stopping.is_set() and step < config.steps:
-            raise Interrupted(stopping.number, step)
+            raise Interrupted(stopping.number, step, compiling=compiling)
     return state
+
+
+def _first_of_its_shape(
+    train_step: TrainStep, state: TrainState, batch: Batch, seed_key: jax.Array, stopping: _Stopping
+) -> tuple[TrainState, Terms | None]:
+    """Compile and run a step, in a thread beside this one: Python answers no signal while XLA compiles, for minutes.
+
+    Returns:
+        as `train_step` does; where the run was told to stop meanwhile, the state before the step and None. The thread
+        then goes on compiling.
+    """
+    if jax.process_count() > 1:  # they stop together, between steps
+        return jax.block_until_ready(train_step(state, batch, seed_key))
+    kept = jax.device_put(state, may_alias=False)  # the step takes `state` away once it is compiled
+    result: Future[tuple[TrainState, Terms]] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(jax.block_until_ready(train_step(state, batch, seed_key)))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=work, name="ppocr_jax-compile", daemon=True).start()
+    while not stopping.is_set():
+        with suppress(TimeoutError):
+            return result.result(timeout=_LOOK_SECONDS)
+    return result.result() if result.done() else (kept, None)
 
 
 def _due(step: int, every: int, last: int) -> bool:
@@ -244,7 +280,7 @@ def _stop_signals() -> Iterator[_Stopping]:
             os._exit(128 + number)
         stopping.number = number
         stopping.set()
-        _logger.warning("told to stop: finishing this step and saving it; once more ends at once")
+        _logger.warning("told to stop: saving what is done; once more ends at once")
 
     if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import jax
@@ -98,6 +99,28 @@ def test_a_non_finite_term_stops_the_run_and_is_named(tmp_path, bad):
         _run(tmp_path, batches=batches)
     with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
         assert checkpointer.latest_step == 3
+
+
+def test_a_signal_does_not_wait_for_a_step_that_compiles(tmp_path):
+    compiled = threading.Event()
+
+    def batches(step):
+        return {**toy.batches(step), "images": np.zeros((toy.BATCH_SIZE, 1 if step < 4 else 2))}
+
+    def objective(params, frozen, batch_stats, batch, rng, step):
+        if batch["images"].shape[1] == 2:  # traced, as the first part of compiling
+            os.kill(os.getpid(), signal.SIGTERM)
+            compiled.wait(60)
+        return toy.objective(params, frozen, batch_stats, batch, rng, step)
+
+    with pytest.raises(Interrupted) as stopped:
+        _run(tmp_path, dataclasses.replace(CONFIG, save_every=1000), batches=batches, objective=objective)
+    assert not compiled.is_set()
+    compiled.set()
+    assert (stopped.value.exit_code, stopped.value.step, stopped.value.compiling) == (143, 4, True)
+    undisturbed = _run(tmp_path / "other", dataclasses.replace(CONFIG, steps=4))
+    with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
+        _assert_same(checkpointer.restore_latest(toy.initial_state(_optimizer())), undisturbed)
 
 
 def test_sigterm_saves_the_step_under_way_and_returns(tmp_path):
