@@ -51,11 +51,28 @@ def order_corners_by_x(points: np.ndarray) -> np.ndarray:
 
 
 def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
-    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, the others follow clockwise.
+    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, BR the greatest.
 
-    The rule of PaddleOCR 2.6 for boxes that go to the recognizer, where BR is the corner with the greatest x + y, and
-    of the two that remain TR the one with the lesser y - x. At 45 degrees two corners have the least, two the greatest
-    sum, and those that were picked may be neighbors: edges would cross. Here the outline stays what it is.
+    Of the two that remain, TR has the lesser y - x. The rule of PaddleOCR 2.6 for boxes that go to the recognizer. At
+    45 degrees two corners have the least and two the greatest sum; those that are picked may be neighbors, and then
+    edges cross.
+    """
+    points = np.asarray(points)
+    total = points.sum(axis=-1)
+    top_left, bottom_right = total.argmin(axis=-1), total.argmax(axis=-1)
+    corners = np.arange(4)
+    taken = (corners == top_left[..., None]) | (corners == bottom_right[..., None])
+    difference = (points[..., 1] - points[..., 0]).astype(np.float64)
+    top_right = np.where(taken, np.inf, difference).argmin(axis=-1)
+    bottom_left = np.where(taken, -np.inf, difference).argmax(axis=-1)
+    order = np.stack([top_left, top_right, bottom_right, bottom_left], axis=-1)
+    return np.take_along_axis(points, order[..., None], axis=-2)
+
+
+def order_corners_clockwise(points: np.ndarray) -> np.ndarray:
+    """Order the corners of convex boxes (..., 4, 2) clockwise from the one with the least x + y.
+
+    Of a rectangle that does not run at 45 degrees the same as `order_corners_by_sum`; edges never cross.
     """
     points = np.asarray(points)
     x, y = np.moveaxis(points - points.mean(axis=-2, keepdims=True), -1, 0)

@@ -49,7 +49,13 @@ def test_ordering_a_batch_equals_ordering_its_boxes(order):
     assert order(boxes[:0]).shape == (0, 4, 2)
 
 
-@pytest.mark.parametrize("order", [geometry.order_corners_by_x, geometry.order_corners_by_sum])
+@given(box=turned_boxes())
+def test_clockwise_is_by_sum_where_that_tells_corners_apart(box):
+    assume(len(np.unique(box.sum(axis=1).round(3))) == 4)
+    np.testing.assert_array_equal(geometry.order_corners_clockwise(box), geometry.order_corners_by_sum(box))
+
+
+@pytest.mark.parametrize("order", [geometry.order_corners_by_x, geometry.order_corners_clockwise])
 @pytest.mark.parametrize("shuffled", list(itertools.permutations(range(4))))
 def test_edges_do_not_cross_at_45_degrees(order, shuffled):
     box = np.array([[10, 60], [60, 10], [70, 20], [20, 70]], np.float32)  # two least sums, two greatest

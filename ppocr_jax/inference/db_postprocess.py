@@ -1,6 +1,7 @@
 """From the detector's probability map to boxes: threshold, contours, score, unclip (DB paper, section 3.5).
 
-Every constant and rounding follows PaddleOCR, whose weights and thresholds were tuned together.
+Every constant and rounding follows PaddleOCR, whose weights and thresholds were tuned together; only the corners of
+boxes at 45 degrees are ordered otherwise (`filter_boxes`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from ppocr_jax.geometry import (
     offset_polygon,
     order_corners_by_sum,
     order_corners_by_x,
+    order_corners_clockwise,
 )
 
 _SIMPLIFY = 0.002  # tolerance of a polygon's simplification, as a share of its perimeter
 _UNCLIPPED_MARGIN = 2  # how much longer than `min_side` the short side must be after unclipping
 _THINNEST = 3  # boxes whose width or height, in whole pixels of the picture, is not above this are dropped
+_CORNER_RULES = {"clockwise": order_corners_clockwise, "sum": order_corners_by_sum, "x": order_corners_by_x}
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ def boxes_from_map(
     ]
 
 
-def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "sum") -> list[TextBox]:
+def filter_boxes(
+    boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "clockwise"
+) -> list[TextBox]:
     """Clip boxes to the picture's pixels, order their corners for reading, and drop those too thin to read.
 
     Outlines of curved text, found with `DBOptions.polygons`, are only clipped.
@@ -121,19 +126,19 @@ def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int], corner_
     Args:
         boxes: what `boxes_from_map` found.
         source_size: (height, width) of the picture.
-        corner_rule: "sum" (PaddleOCR 2.6, see `order_corners_by_sum`) or "x" (2.4 and earlier).
+        corner_rule: "clockwise" (`geometry.order_corners_clockwise`), or PaddleOCR's: "sum" (2.6,
+            `geometry.order_corners_by_sum`) or "x" (2.4 and earlier).
 
     Raises:
         ValueError: an unknown corner rule.
     """
-    if corner_rule not in ("sum", "x"):
-        raise ValueError(f'corner_rule must be "sum" or "x", not {corner_rule!r}')
+    if corner_rule not in _CORNER_RULES:
+        raise ValueError(f"corner_rule must be one of {', '.join(_CORNER_RULES)}, not {corner_rule!r}")
     last = np.array([source_size[1] - 1, source_size[0] - 1], np.float32)
     if any(len(box.points) != 4 for box in boxes):
         return [TextBox(np.trunc(np.clip(box.points, 0, last)), box.score) for box in boxes]
-    order = order_corners_by_sum if corner_rule == "sum" else order_corners_by_x
     quads = np.array([box.points for box in boxes], np.float32).reshape(-1, 4, 2)
-    quads = np.trunc(np.clip(order(quads), 0, last))
+    quads = np.trunc(np.clip(_CORNER_RULES[corner_rule](quads), 0, last))
     widths, heights = (np.trunc(np.linalg.norm(quads[:, 0] - quads[:, corner], axis=1)) for corner in (1, 3))
     kept = np.flatnonzero(np.minimum(widths, heights) > _THINNEST)
     return [TextBox(quads[i], boxes[i].score) for i in kept.tolist()]
