@@ -92,13 +92,12 @@ def export(network: Network, path: Path) -> None:
     from flax import traverse_util
 
     from ppocr_jax.export.onnx import export_onnx
-    from ppocr_jax.models.ops import native_ops
     from ppocr_jax.training.network import TrainedNetwork, variable_shapes
 
     spec = describe(network)
     rng = np.random.default_rng(0)
     variables = {}
-    for names, leaf in traverse_util.flatten_dict(variable_shapes(spec, native_ops)).items():
+    for names, leaf in traverse_util.flatten_dict(variable_shapes(spec)).items():
         if names[-1] in ("scale", "var"):
             value = np.ones(leaf.shape)
         else:

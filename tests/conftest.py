@@ -1,9 +1,12 @@
 """Settings of the test session, and fixtures that several test files share."""
 
+import gc
 import os
 import socket
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -28,6 +31,45 @@ install_import_hook(
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile("repeatable")
+
+
+# Files that take longest, longest first: begun last, one of them would keep one process busy when the others are done.
+LONGEST = (
+    "training/test_experiments.py",
+    "training/test_chain_of_detectors.py",
+    "training/test_chain_of_recognizers.py",
+    "export/test_other_networks.py",
+    "export/test_trained.py",
+    "convert/test_inference_file.py",
+    "models/test_golden.py",
+    "training/test_pact.py",
+    "training/test_mesh.py",
+    "slim/test_prune.py",
+    "models/test_padding.py",
+    "convert/test_identify.py",
+)
+
+
+def pytest_configure(config):
+    """Share out files in the order of `pytest_collection_modifyitems`; pytest-xdist prefers those of many tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    places = {Path(__file__).parent / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+# A process that runs many tests otherwise grows to 6 GB, most of it programs that no later test uses.
+_MEMORY = 2 * 2**30
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown():
+    """Drop what JAX has compiled and traced where this process has grown large."""
+    if "jax" in sys.modules and psutil.Process().memory_info().rss > _MEMORY:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from ppocr_jax.convert.paddle import differing_names, learner_names, split_learn
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
-from ppocr_jax.models.ops import native_ops
 from ppocr_jax.models.pp_lcnet import BLOCKS
 from ppocr_jax.training.network import variable_shapes
 
@@ -142,7 +141,7 @@ def identify(tensors: Tensors, network: str | None = None) -> Identified:
     nearest: tuple[int, str] | None = None
     for name in likeliest if network is None else [network]:
         spec = _BUILDERS[name].spec(name, tensors)
-        shapes = variable_shapes(spec, native_ops)
+        shapes = variable_shapes(spec)
         missing, left = differing_names(tensors, shapes)
         if not missing and not left:
             return _fill(spec, tensors, shapes)

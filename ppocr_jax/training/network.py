@@ -17,7 +17,7 @@ from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
-from ppocr_jax.models.ops import Ops
+from ppocr_jax.models.ops import Ops, native_ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
@@ -96,7 +96,7 @@ def initialize(model: nn.Module, spec: NetworkSpec, key: jax.Array) -> Any:
     return model.init(key, jnp.zeros((1, height, width, 3)), train=False)
 
 
-def variable_shapes(spec: NetworkSpec, ops: Ops | None = None) -> Any:
-    """Shapes and types of a network's variables, the same for all `ops`: the native ones are the quickest to trace."""
-    model = build_model(spec.network, ops=ops, **spec.options)
+def variable_shapes(spec: NetworkSpec) -> Any:
+    """Shapes and types of a network's variables: the same for all `ops`, so those that are traced fastest serve."""
+    model = build_model(spec.network, ops=native_ops, **spec.options)
     return jax.eval_shape(lambda key: initialize(model, spec, key), jax.random.key(0))

@@ -10,7 +10,6 @@ import pytest
 from ppocr_jax.convert.identify import identify, select_learner, without_unused_classes
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.models.io import WeightsError
-from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.network import variable_shapes
 from tests.convert.checkpoints import paddle_zeros
 from tests.models.reference import NETWORKS, description
@@ -52,7 +51,7 @@ def test_networks_of_paddleocr(name):
     ids=lambda spec: f"{spec.network}-{'-'.join(map(str, spec.options.values()))}",
 )
 def test_other_sizes(spec):
-    assert identify(paddle_zeros(variable_shapes(spec, native_ops))).spec == spec
+    assert identify(paddle_zeros(variable_shapes(spec))).spec == spec
 
 
 def message_of(tensors, network=None):

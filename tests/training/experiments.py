@@ -71,7 +71,7 @@ def shorten(monkeypatch) -> None:
 
 def _drawn_at_once(model, spec, key):
     """Variables such as `initialize` gives: hundreds of draws of their own would take longer to compile than a step."""
-    paths, tree = jax.tree_util.tree_flatten_with_path(variable_shapes(spec, native_ops))
+    paths, tree = jax.tree_util.tree_flatten_with_path(variable_shapes(spec))
     ends = np.cumsum([np.prod(leaf.shape, dtype=int) for _, leaf in paths])
     pieces = jnp.split(0.05 * jax.random.normal(key, (int(ends[-1]),)), ends[:-1].tolist())
     return tree.unflatten(
@@ -142,7 +142,7 @@ def provide_networks(task: str, name: str) -> None:
     path = TASKS[task].teacher(config)
     if path is not None:
         teacher = DetConfig(model=DetModelConfig(name="db_resnet18"))
-        shapes = variable_shapes(TASKS["det"].network_spec(teacher, None), native_ops)
+        shapes = variable_shapes(TASKS["det"].network_spec(teacher, None))
         Path(path).mkdir(parents=True)
         save_config(teacher, Path(path) / "config.json")
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

@@ -106,7 +106,7 @@ def run(folders):
     """A run's folder with random weights, at the scale that a small recognizer has."""
     trained = replace(config(folders), model=ImageModelConfig(num_classes=3, scale=1.0))
     rng = np.random.default_rng(0)
-    shapes = variable_shapes(image.network_spec(trained), native_ops)
+    shapes = variable_shapes(image.network_spec(trained))
     variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
     folder = folders / "run"
     folder.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def test_a_recognizer_starts_from_the_backbone(run, monkeypatch):
     folder, variables = run
     charset = english_charset()
     spec = RecognizerSpec(network="crnn_lcnet", options={"num_classes": charset.num_classes, "scale": 0.5})
-    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(spec, native_ops))
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), variable_shapes(spec))
     monkeypatch.setattr("ppocr_jax.training.trained.initialize", lambda model, spec, key: zeros)
     model = build_model(spec.network, ops=native_ops, **spec.options)
     started = initial_variables(model, spec, TrainConfig(init=str(folder)), charset=charset)

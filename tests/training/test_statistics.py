@@ -12,7 +12,6 @@ from ppocr_jax.inference.model_folder import DetectorSpec
 from ppocr_jax.losses.db import db_loss
 from ppocr_jax.losses.distillation import dilated_teacher_loss
 from ppocr_jax.models.io import save_safetensors
-from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training import detection
 from ppocr_jax.training.learners import training_forward
 from ppocr_jax.training.network import variable_shapes
@@ -59,7 +58,7 @@ def test_gradients_are_those_of_the_network_in_use():
 def test_without_beta_there_is_no_threshold_branch(tmp_path):
     options = detection.model_options(DetConfig(loss=DetLossConfig(beta=0.0)))
     assert options["threshold"] is False
-    shapes = variable_shapes(DetectorSpec(network="db_mobilenet_v3", options=options), native_ops)
+    shapes = variable_shapes(DetectorSpec(network="db_mobilenet_v3", options=options))
     assert set(shapes["params"]) == {"backbone", "neck", "probability"}
     path = tmp_path / "det.safetensors"  # as a converted reading network is: it names no options
     save_safetensors(path, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
