@@ -215,17 +215,18 @@ def initial_variables(
     Raises:
         UserError: `config.init` is missing, or nothing in it fits.
     """
+    source = None if config.init is None else load_start(config.init, spec.task)
     # It runs once: compiled in a hurry, which takes a quarter of the time or less.
     random = jax.jit(partial(initialize, model, spec), compiler_options=QUICK_COMPILE)
     keys = [jax.random.key(config.seed)] + [
         jax.random.fold_in(jax.random.key(config.seed), i) for i in range(1, students)
     ]
     each = jax.device_get([random(key) for key in keys])
-    if config.init is not None:
-        source = load_start(config.init, spec.task)
-        each[0] = transfer(source.variables, each[0], config.init, source.charset, charset)
+    if source is not None:
+        origin = str(config.init)
+        each[0] = transfer(source.variables, each[0], origin, source.charset, charset)
         backbone = {name: {"backbone": tree["backbone"]} for name, tree in source.variables.items()}
-        each[1:] = [transfer(backbone, peer, config.init, None, None, quiet=True) for peer in each[1:]]
+        each[1:] = [transfer(backbone, peer, origin, None, None, quiet=True) for peer in each[1:]]
     return each[0] if students == 1 else stack(each)
 
 

@@ -16,17 +16,13 @@ from ppocr_jax.config import MeshConfig
 from ppocr_jax.training import sharding
 from ppocr_jax.training.sharding import MeshError, make_mesh
 
-# Compiled in a hurry: what is compared runs for milliseconds.
-XLA_FLAGS = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def results():
-    environment = {**os.environ, "XLA_FLAGS": XLA_FLAGS, "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "tests.training.mesh_worker"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

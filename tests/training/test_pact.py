@@ -128,7 +128,8 @@ def test_a_run_goes_on_and_is_exported_as_it_was_trained(tmp_path, monkeypatch):
 
     def run(steps):
         train = TrainConfig(steps=steps, log_every=1, work_dir=str(tmp_path / "run"), key_metric="score")
-        config = DetConfig(slim=SlimConfig(pact=True), optimizer=OptimizerConfig(learning_rate=1e-3), train=train)
+        optimizer = OptimizerConfig(learning_rate=1e-3, schedule="constant")  # of one program for any number of steps
+        config = DetConfig(slim=SlimConfig(pact=True), optimizer=optimizer, train=train)
 
         def batches(step):
             return {"images": np.random.default_rng(step).normal(0, 1, (2, 32, 64, 3)).astype(np.float32)}
