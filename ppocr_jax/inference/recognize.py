@@ -28,11 +28,12 @@ OVERLAP = 160
 # For `put_spaces`: how much room letters take, and the gaps that make words; chosen on 500 lines of SROIE with the
 # recognizers of PP-OCRv4 and PP-OCRv6.
 _NARROW_ONES, _NARROW = frozenset("iljtfrI.,:;'!|()[]{}`1-/\\\""), 0.62
-_WIDE_ONES, _WIDE = frozenset("mwMW@%&QGO"), 1.4
+_WIDE_ONES, _WIDE = frozenset("mwMW@%&QGO"), 1.7
 _FIRST_IDEOGRAPH = 0x2E80
 _LEAST_LETTERS = 4  # fewer have no pitch
 _PITCH_QUANTILE = 0.4  # of the distances: most are within words
 _GAP, _GAP_LESS, _GAP_IN_NUMBERS = 0.7, 0.2, 0.4
+_OWN_GAP = 0.9  # share of the gaps at spaces that the recognizer did see
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,10 @@ def put_spaces(decoded: Decoded) -> Decoded:
     """Return a line with spaces where its characters stand too far apart for one word.
 
     PP-OCR's recognizers, trained on Chinese above all, leave out most spaces. The distance between the middles of two
-    neighbors, beyond what their shapes take, is judged by the line's own pitch. Nothing is put beside ideographs.
-    Measured on 500 lines of SROIE, spaces counted: PP-OCRv4 reads 307 instead of 256 without error.
+    neighbors, beyond what their shapes take, is judged by the line's own pitch, and by the spaces that it has already.
+    Nothing is put beside ideographs.
+    Measured on SROIE, spaces counted: PP-OCRv4 read 307 of 500 lines instead of 256 without error by pitch alone;
+    PP-OCRv6 reads 230 of 300, by pitch alone 220, without spaces put back 215.
     """
     text = decoded.text
     if len(text) < _LEAST_LETTERS:
@@ -230,7 +233,10 @@ def put_spaces(decoded: Decoded) -> Decoded:
     gaps, usual = np.diff(middles), (takes[1:] + takes[:-1]) / 2
     pitch = max(float(np.quantile((gaps / usual)[pairs], _PITCH_QUANTILE)), 1e-6)
     beyond = gaps / pitch - usual
-    places = [i for i in np.flatnonzero(pairs).tolist() if beyond[i] > _gap_of_words(text[i], text[i + 1])]
+    seen = [i for i, c in enumerate(text[1:-1], 1) if c == " " and spaced[i - 1] and spaced[i + 1]]
+    across = [(middles[i + 1] - middles[i - 1]) / pitch - (takes[i + 1] + takes[i - 1]) / 2 for i in seen]
+    least = _OWN_GAP * float(np.median(across)) if across else 0.0
+    places = [i for i in np.flatnonzero(pairs).tolist() if beyond[i] > max(_gap_of_words(text[i], text[i + 1]), least)]
     characters = list(zip(text, decoded.positions, decoded.ends, decoded.char_confidences, strict=True))
     for i in reversed(places):
         (_, _, end, before), (_, begin, _, after) = characters[i : i + 2]

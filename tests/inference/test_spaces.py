@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +42,26 @@ def test_nothing_is_put_beside_ideographs():
 def test_a_decimal_point_needs_more_room():
     assert put_spaces(line("xyzabc 12. 50", space=0.9)).text == "xyzabc 12.50"
     assert put_spaces(line("xyzabc 12. 50", space=1.8)).text == "xyzabc 12. 50"
+
+
+def test_spaces_that_were_read_say_how_wide_others_are():
+    for space, put in ((0.9, "abcd ef gh ij"), (1.6, "abcd ef gh ij")):
+        read = with_spaces("abcd ef", line("abcd ef gh ij", space=space))
+        assert put_spaces(read).text == put
+    spread = with_spaces("xyz xyz", line("xyz xyz", space=3.0))
+    positions = (*spread.positions[:5], spread.positions[5] + 9, spread.positions[6] + 9)  # a wide letter
+    assert put_spaces(replace(spread, positions=positions, ends=tuple(p + 4 for p in positions))).text == "xyz xyz"
+
+
+def with_spaces(beginning: str, read: Decoded) -> Decoded:
+    """The same line where the spaces of its beginning were seen."""
+    letters, places = list(read.text), list(read.positions)
+    for i, c in enumerate(beginning):
+        if c == " ":
+            letters.insert(i, " ")
+            places.insert(i, (places[i - 1] + places[i]) // 2)
+    count, ends = len(letters), tuple(place + 4 for place in places)
+    return Decoded("".join(letters), 0.9, tuple(places), (0.9,) * count, ends, extent=read.extent)
 
 
 def test_words_stand_where_their_letters_do():
