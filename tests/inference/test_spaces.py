@@ -64,6 +64,11 @@ def with_spaces(beginning: str, read: Decoded) -> Decoded:
     return Decoded("".join(letters), 0.9, tuple(places), (0.9,) * count, ends, extent=read.extent)
 
 
+def test_a_first_character_that_was_seen_early_is_no_word():
+    read = line("approval", space=0.0)
+    assert put_spaces(replace(read, positions=(-12, *read.positions[1:]), ends=(-8, *read.ends[1:]))).text == "approval"
+
+
 def test_words_stand_where_their_letters_do():
     read = put_spaces(line("abcd efgh"))
     quad = np.array([[0, 0], [read.extent, 0], [read.extent, 20], [0, 20]], np.float32)
