@@ -3,7 +3,7 @@
     python benchmarks/ablation.py                                             # on drawn text alone
     python benchmarks/ablation.py --det-train a/label.txt --det-val b/label.txt --rec-train a/label.txt,case=blind \\
         --rec-val b/label.txt --seeds 0 1 2
-    python benchmarks/ablation.py --table                                     # print what has been measured
+    python benchmarks/ablation.py --table --plot curves.svg                   # print what has been measured
 
 Every row is an ordinary run of the product: a preset of `configs/` with the sizes of this budget put over it, trained,
 exported and scored as a user would. Rows of one table see the same batches (data and seed are the same) for the same
@@ -125,7 +125,10 @@ def main() -> None:
     if not options.table:
         for task in tasks_of(options):
             run_table(task, options)
-    print(markdown(load_results(options.output)))
+    results = load_results(options.output)
+    if options.plot:
+        options.plot.write_text(curves(results), encoding="utf-8")
+    print(markdown(results))
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -133,6 +136,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--table", action="store_true", help="only print what --output holds")
+    add("--plot", type=Path, metavar="FILE.svg", help="draw the scores during training over CPU time")
     add("--only", choices=list(TABLES), help="one table")
     add("--rows", nargs="+", metavar="ROW", help="only these rows; what they need must be finished")
     add("--seeds", nargs="+", type=int, default=[0])
@@ -536,6 +540,46 @@ def spread_text(values: list[float], form: str = ".3f") -> str:
         return ""
     text = format(statistics.mean(values), form)
     return text if len(values) == 1 else f"{text} ({format(min(values), form)} to {format(max(values), form)})"
+
+
+def curves(results: Mapping[str, Any]) -> str:
+    """Return an SVG picture: the score of every run during training, over CPU minutes, a panel for each table."""
+    panels = [task for task in TABLES if results.get(task, {}).get("rows")]
+    width, height, left, top = 460, 300, 46, 22  # of a panel, pixels, and its margins
+    colors = ("#888888", "#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#e69f00")  # the first row is gray
+    parts = []
+    for panel, task in enumerate(panels):
+        table, x0, y1 = results[task]["rows"], panel * width + left, height - 34
+        lines = {
+            (row, seed): [(step * run["step_cpu_seconds"] / 60, value) for step, value in run["curve"]]
+            for row in TABLES[task]
+            for seed, run in table.get(row.key, {}).items()
+            if run["step_cpu_seconds"]
+        }
+        points = [point for line in lines.values() for point in line] or [(1.0, 1.0)]
+        x_scale = (width - left - 12) / max(x for x, _ in points)
+        y_most = max(0.1, *(y for _, y in points))
+        y_scale = (y1 - top) / y_most
+        parts.append(f'<path d="M{x0} {top}V{y1}H{x0 + width - left - 12}" fill="none" stroke="#444"/>')
+        parts.append(f'<text x="{x0}" y="{top - 8}">{METRICS[task]}, on part of val</text>')
+        parts.append(f'<text x="{x0 + width - left - 12}" y="{y1 + 28}" text-anchor="end">CPU minutes</text>')
+        for part in range(5):
+            x, y = part / 4 * max(x for x, _ in points), part / 4 * y_most
+            parts.append(f'<text x="{x0 - 4}" y="{y1 - y * y_scale + 4:.0f}" text-anchor="end">{y:.2f}</text>')
+            parts.append(f'<text x="{x0 + x * x_scale:.0f}" y="{y1 + 14}" text-anchor="middle">{x:.1f}</text>')
+        named: list[str] = []
+        for (row, _), line in lines.items():
+            color = colors[TABLES[task].index(row)]
+            path = " ".join(f"{x0 + x * x_scale:.1f},{y1 - y * y_scale:.1f}" for x, y in [(0.0, 0.0), *line])
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+            if row.key not in named:
+                named.append(row.key)
+                text = f'<text x="{x0 + 10}" y="{top + 14 * len(named)}" fill="{color}">{row.title}</text>'
+                parts.append(text)
+    size = f'width="{max(1, len(panels)) * width}" height="{height}"'
+    style = 'font-family="sans-serif" font-size="11"'
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{ground}{"".join(parts)}</svg>\n'
 
 
 def say(text: str) -> None:
