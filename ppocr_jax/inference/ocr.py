@@ -239,10 +239,17 @@ class OCR:
                 print(page.text)
         """
         pages = self.read(sources, **options)
+        following: asyncio.Task[Page | None] | None = None
         try:
-            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            while True:
+                following = asyncio.create_task(asyncio.to_thread(next, pages, None))
+                page = await asyncio.shield(following)
+                if page is None:
+                    break
                 yield page
         finally:
+            if following is not None:  # a thread cannot be cancelled, and a generator that runs cannot be closed
+                await asyncio.wait([following])
             await asyncio.to_thread(pages.close)  # pyright: ignore[reportAttributeAccessIssue] - a generator
 
     def single_threaded(self) -> OCR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,27 @@ def test_an_event_loop_is_not_kept_waiting(ocr, folder):
 
     assert told(asyncio.run(read())) == IN_FOLDER
     assert ticks > 5
+
+
+def test_a_cancelled_read_ends_with_the_page_under_way(ocr, folder):
+    async def read():
+        begun, go_on = threading.Event(), threading.Event()
+
+        def sources():
+            begun.set()
+            go_on.wait(timeout=60)
+            yield folder / "a.png"
+
+        reading = asyncio.create_task(anext(ocr.aread(sources())))
+        await asyncio.to_thread(begun.wait)
+        reading.cancel()
+        await asyncio.sleep(0.01)
+        assert not reading.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(read())
 
 
 def test_how_a_page_was_read_is_written_on_request(ocr, folder, tmp_path):
