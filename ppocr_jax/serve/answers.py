@@ -18,6 +18,7 @@ MEDIA_TYPES = {
     "json": ("application/json",),
     "jsonl": ("application/jsonl", "application/x-ndjson"),
     "text": ("text/plain",),
+    "layout": ("text/plain",),
     "md": ("text/markdown",),
     "csv": ("text/csv",),
     "tsv": ("text/tab-separated-values",),
@@ -25,7 +26,8 @@ MEDIA_TYPES = {
     "alto": ("application/alto+xml", "application/xml", "text/xml"),
     "pdf": ("application/pdf",),
 }
-"""Format -> media types that ask for it; the first is what the answer is called. In the order of preference."""
+"""Format -> media types that ask for it; the first is what the answer is called. In the order of preference: `layout`
+comes by the query alone."""
 
 _PREVIEW_QUALITY = 80
 
@@ -53,7 +55,7 @@ def chosen_format(asked: str | None, accept: str) -> str:
 
     best = max(MEDIA_TYPES, key=lambda name: max(map(quality, MEDIA_TYPES[name])))
     if max(map(quality, MEDIA_TYPES[best])) <= 0:
-        known = ", ".join(types[0] for types in MEDIA_TYPES.values())
+        known = ", ".join(dict.fromkeys(types[0] for types in MEDIA_TYPES.values()))
         raise Problem(406, f"none of the types in Accept can be had; there are {known}")
     return best
 

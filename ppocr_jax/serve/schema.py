@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 # Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
-_READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
-_READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order")
+_READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio", "look_again", "single_line")
+_READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order", "put_spaces")
 _PAGES = r"^(all|\d{1,9}(-(\d{1,9})?)?( ?, ?\d{1,9}(-(\d{1,9})?)?)*)$"  # as `images.pages.PageNumbers` reads it
 _INPUT_OPTIONS = ("pages", "dpi", "frames")
 
@@ -21,7 +21,7 @@ class ReadQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="one of GET /models")
-    format: Literal["text", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto", "pdf"] | None = Field(
+    format: Literal["text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto", "pdf"] | None = Field(
         None, description="of the answer, whatever Accept says"
     )
     words: bool = Field(False, description="words and characters too, in json, jsonl, csv, tsv, hocr and alto")
@@ -36,11 +36,14 @@ class ReadQuery(BaseModel):
     threshold: _Share | None = Field(None, description="a pixel of the probability map above it is text")
     box_threshold: _Share | None = Field(None, description="boxes with a lower score are left out")
     unclip_ratio: float | None = Field(None, ge=0.1, le=10, description="how far boxes grow beyond their kernels")
+    look_again: bool | None = Field(None, description="look from nearer, farther and turned where that may show more")
+    single_line: bool | None = Field(None, description="a picture is a single line, read without a detector")
     use_classifier: bool | None = Field(None, description="turn lines that stand on their head")
     page_direction: bool | None = Field(None, description="turn whole pages")
     cls_threshold: _Share | None = Field(None, description="how sure the classifier must be to turn a line")
     drop_score: _Share | None = Field(None, description="lines read with less confidence are left out; 0.5")
     reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="columns and blocks, or by rows")
+    put_spaces: bool | None = Field(None, description="put spaces between words where the recognizer leaves them out")
 
     def read_options(self) -> dict[str, Any]:
         """Those that were given of `ReadOptions`."""

@@ -23,8 +23,9 @@ from ppocr_jax import OCR
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import read_pages
+from ppocr_jax.inference.options import ReadOptions
 from ppocr_jax.serve.app import create_app
-from ppocr_jax.serve.schema import PageModel, ReadResult
+from ppocr_jax.serve.schema import PageModel, ReadQuery, ReadResult
 from ppocr_jax.serve.settings import ServerSettings
 from tests.serve.clients import ShadeReader, png, send_slowly, shades_of, tiff
 from tests.stripes import paint_page
@@ -113,6 +114,18 @@ def test_accept_chooses_the_format(shades, accept, content_type):
     assert answer.headers["vary"] == "Accept"
 
 
+def test_all_options_of_a_call_are_the_querys_too():
+    assert set(ReadOptions.__annotations__) - {"batch_size", "max_pixels"} <= set(ReadQuery.model_fields)
+
+
+def test_a_picture_of_a_line_is_read_without_a_detector(server, receipt):
+    x, y = zip(*receipt.lines[0].quad, strict=True)
+    picture = io.BytesIO()
+    Image.open(RECEIPT).crop((min(x) - 4, min(y) - 4, max(x) + 4, max(y) + 4)).save(picture, "PNG")
+    answer = server.post("/ocr?single_line=1", content=picture.getvalue()).json()
+    assert [line["detection_score"] for line in answer["pages"][0]["lines"]] == [1.0]
+
+
 def test_a_server_reads_the_letters_it_was_told(stripes_model):
     picture = io.BytesIO()
     Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
@@ -141,6 +154,7 @@ def test_formats_hold_the_text(server, receipt):
         return answer.content
 
     assert read("text").decode().split("\n")[0] == receipt.lines[0].text
+    assert read("layout").decode().rstrip("\n") == receipt.layout()
     assert "ocr_line" in read("hocr").decode()
     alto = ET.fromstring(read("alto"))
     assert len(alto.findall(".//{*}TextLine")) == len(receipt)
