@@ -20,8 +20,6 @@ from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import Ops, native_ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""`compiler_options` of `jax.jit` for what runs a few times: it compiles in a third of the time."""
 _ANY_SIDE = 64  # pixels, where the network takes any
 
 
@@ -69,7 +67,7 @@ class TrainedNetwork:
 
     def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
         """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""
-        apply = jax.jit(self.function(), compiler_options=QUICK_COMPILE)
+        apply = jax.jit(self.function(), compiler_options=quick_compile())
         return lambda images: np.asarray(apply(images))
 
 
@@ -100,3 +98,10 @@ def variable_shapes(spec: NetworkSpec) -> Any:
     """Shapes and types of a network's variables: the same for all `ops`, so those that are traced fastest serve."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     return jax.eval_shape(lambda key: initialize(model, spec, key), jax.random.key(0))
+
+
+def quick_compile() -> dict[str, Any]:
+    """Return `compiler_options` of `jax.jit` for what runs a few times: on a CPU it compiles in a third of the time."""
+    if jax.default_backend() != "cpu":
+        return {}
+    return {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}

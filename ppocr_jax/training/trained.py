@@ -30,7 +30,7 @@ from ppocr_jax.inference.model_folder import (
 from ppocr_jax.models import MODELS
 from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors
 from ppocr_jax.training.learners import stack
-from ppocr_jax.training.network import QUICK_COMPILE, TrainedNetwork, initialize, variable_shapes
+from ppocr_jax.training.network import TrainedNetwork, initialize, quick_compile, variable_shapes
 from ppocr_jax.training.pact import without_clips
 from ppocr_jax.training.tasks import TASKS, kind_of
 
@@ -217,7 +217,7 @@ def initial_variables(
     """
     source = None if config.init is None else load_start(config.init, spec.task)
     # It runs once: compiled in a hurry, which takes a quarter of the time or less.
-    random = jax.jit(partial(initialize, model, spec), compiler_options=QUICK_COMPILE)
+    random = jax.jit(partial(initialize, model, spec), compiler_options=quick_compile())
     keys = [jax.random.key(config.seed)] + [
         jax.random.fold_in(jax.random.key(config.seed), i) for i in range(1, students)
     ]

@@ -10,6 +10,7 @@ from ppocr_jax.charset import english_charset
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.models.ops import native_ops
 from tests.export.conftest import random_variables
+from tests.helpers import QUICK_COMPILE
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")
 
@@ -35,7 +36,7 @@ SPECS = {
 def test_files_compute_what_the_network_computes(name, tmp_path):
     from ppocr_jax.export.onnx import export_onnx
     from ppocr_jax.export.parity import check_parity, parity_report, parity_shapes
-    from ppocr_jax.training.network import QUICK_COMPILE, TrainedNetwork
+    from ppocr_jax.training.network import TrainedNetwork
 
     spec = SPECS[name]
     charset = english_charset() if spec.task == "rec" else None

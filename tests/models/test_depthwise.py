@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from ppocr_jax.models.depthwise import depthwise_conv_shifted
 from ppocr_jax.models.ops import depthwise_conv_native
+from tests.helpers import QUICK_COMPILE
 
 KERNELS = (3, 5)
 STRIDES = ((1, 1), (2, 1), (2, 2))
 CHANNELS = 3
 # Sums of up to 25 taps and, for the kernel, of a few thousand pixels, in another order than XLA's.
 TOLERANCE = 2e-5
+
+
 # Every case compiles anew and runs once, so optimizing would only cost time.
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-
-
 @partial(jax.jit, static_argnums=(0, 4), compiler_options=QUICK_COMPILE)
 def value_and_gradients(convolve, x, kernel, cotangent, strides):
     """Output, input gradient and kernel gradient of a depthwise convolution."""
