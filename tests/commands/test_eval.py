@@ -31,6 +31,7 @@ class DarkTextReader:
 
     def __init__(self, model, **settings):
         self.settings = settings
+        self.stages = SimpleNamespace(recognizer=None)  # the charset is the model's
 
     def __call__(self, image_rgb, **options):
         return Page(100, 100, (Line(QUAD, "total", 0.9), Line(FALSE_QUAD, "x", 0.8)))
