@@ -12,7 +12,7 @@ _ROW_OVERLAP = 0.5  # share of the lower of two lines' heights that they have in
 _LONG, _FILLED, _LINES = 8.0, 0.6, 3
 _GUTTER = 0.8  # least width of the gap between columns, in line heights
 _VERTICAL_RATIO = 2.0
-_CLEARLY_LONGER, _SAME_SKEW = 2.0, 0.1  # ratio of sides; radians
+_CLEARLY_LONGER, _SAME_SKEW, _ON_ITS_HEAD = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
 
 
@@ -92,7 +92,9 @@ def _skew(quads: np.ndarray) -> float:
     mean = float(np.arctan2((weights * np.sin(angles)).sum(), (weights * np.cos(angles)).sum()))
     skew = mean + _weighted_median(_wrapped(angles - mean), weights)
     alike = np.abs(_wrapped(angles - skew)) < _SAME_SKEW
-    return skew if weights[alike].sum() > 0.5 * lengths.sum() else 0.0
+    # Which way a page lies was decided before: a few lines that stand on its head do not turn its order.
+    needed = 0.5 if abs(_wrapped(skew)) < _ON_ITS_HEAD else 0.9
+    return skew if weights[alike].sum() > needed * lengths.sum() else 0.0
 
 
 def _wrapped(angles: np.ndarray) -> np.ndarray:
