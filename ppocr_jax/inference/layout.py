@@ -79,7 +79,8 @@ def _blocks(quads: np.ndarray) -> _Blocks:
 def _skew(quads: np.ndarray) -> float:
     """Return the median angle of lines by length, radians; 0 unless half of all text has about that angle.
 
-    A line runs along the longer side of its quad; one that is hardly longer than high does not tell its angle.
+    Nine tenths are needed where it stands on its head. A line runs along the longer side of its quad; one that is
+    hardly longer than high does not tell its angle.
     """
     across = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
     down = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2
