@@ -65,8 +65,10 @@ _MEMORY = 2 * 2**30
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown():
-    """Drop what JAX has compiled and traced where this process has grown large."""
+def pytest_runtest_teardown(item, nextitem):
+    """Drop what JAX has compiled and traced after a file where this process has grown large."""
+    if nextitem is not None and nextitem.path == item.path:
+        return  # the file's other tests would compile and trace it all again
     if "jax" in sys.modules and psutil.Process().memory_info().rss > _MEMORY:
         sys.modules["jax"].clear_caches()
         gc.collect()
