@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="of each layer as many as its loss on these pictures allows; may be repeated",
     )
+    add("--neck", type=positive, metavar="N", help="channels of the neck, whose heads get a quarter; default: as it is")
     add(
         "--max-loss",
         type=share,
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
     if missing:
         raise UserError(f"slim prune needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
-    from ppocr_jax.slim.prune import choose_channels, groups_of, prune
+    from ppocr_jax.slim.prune import choose_channels, groups_of, narrow_neck, prune
     from ppocr_jax.training.trained import load_trained
 
     network = load_trained(args.trained, task="det")
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         ratios = dict.fromkeys((group.name for group in groups), 0.1 if args.ratio is None else args.ratio)
     kept = choose_channels(network.variables, groups, ratios, multiple=args.multiple)
     smaller = prune(network, kept)
+    if args.neck is not None:
+        smaller = narrow_neck(smaller, args.neck)
     _save(args.output, smaller)
     print(_report(network, smaller, kept, args.output))
     return 0
@@ -144,12 +147,14 @@ def _report(
     from ppocr_jax.slim.prune import channel_counts, parameter_count
 
     before, after = parameter_count(network), parameter_count(smaller)
-    widths = smaller.spec.options["widths"]
+    options = dict(smaller.spec.options["widths"])
+    if "channels" in smaller.spec.options:
+        options["neck_channels"] = smaller.spec.options["channels"]
     counts = channel_counts(network)
     lines = [f"{name:<14} {counts[name]:>4} -> {len(channels)}" for name, channels in kept.items()]
     flags = " ".join(
-        f"--model.{name} {' '.join(map(str, value if isinstance(value, list) else [value]))}"
-        for name, value in widths.items()
+        f"--model.{name.replace('_', '-')} {' '.join(map(str, value if isinstance(value, list) else [value]))}"
+        for name, value in options.items()
     )
     return "\n".join(
         [

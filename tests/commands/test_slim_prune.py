@@ -25,17 +25,19 @@ DRAWN = ["--count", "3", "--seed", "5"]
 
 def test_a_detector_pruned_by_a_share_is_where_training_starts(tmp_path, capsys):
     output = tmp_path / "new" / "pruned.safetensors"
-    assert main(["slim", "prune", str(WEIGHTS), "--output", str(output), "--ratio", "0.5"]) == 0
+    assert main(["slim", "prune", str(WEIGHTS), "--output", str(output), "--ratio", "0.5", "--neck", "48"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"^last +480 -> 240$", printed, re.MULTILINE)
     before, after = (int(n.replace(",", "")) for n in re.search(r"parameters: ([\d,]+) -> ([\d,]+)", printed).groups())
-    assert 0.3 * before < after < 0.6 * before
+    assert 0.2 * before < after < 0.4 * before
+    assert "--model.neck-channels 48" in printed
     widths = load_trained(output).spec.options["widths"]
     for name, value in widths.items():
         flag = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         assert f"--model.{name} {flag}" in printed
     config = load_config(DetConfig, ROOT / "configs/det/tiny.toml")
-    model = replace(config.model, **{name: tuple(v) if isinstance(v, list) else v for name, v in widths.items()})
+    widths = {name: tuple(value) if isinstance(value, list) else value for name, value in widths.items()}
+    model = replace(config.model, neck_channels=48, **widths)
     options = model_options(replace(config, model=model))
     shapes = variable_shapes(DetectorSpec(network=model.name, options=options))
     start = transfer(

@@ -25,6 +25,7 @@ from ppocr_jax.slim.prune import (
     kept_channels,
     largest_ratio,
     masked,
+    narrow_neck,
     parameter_count,
     prune,
     sensitivity,
@@ -150,6 +151,50 @@ def test_a_pruned_network_is_saved_found_and_pruned_again(network: TrainedNetwor
     np.testing.assert_array_equal(found.compiled()(IMAGES), once.compiled()(IMAGES))
     again = prune(found, choose_channels(found.variables, groups, {"last": 0.5}, multiple=4))
     assert parameter_count(again) < parameter_count(once)
+
+
+def test_a_narrow_neck_computes_what_one_with_silent_channels_does(network: TrainedNetwork):
+    smaller = narrow_neck(network, 8)
+    assert smaller.spec.options["channels"] == 8
+    silent = _flat(network.variables["params"])
+    kept = _flat(smaller.variables["params"])
+
+    def mute(block: str, *arrays: str) -> None:
+        """Silence filters of `block` that are not among those of the narrow network."""
+        theirs = [silent[f"{block}/kernel"][..., i] for i in range(silent[f"{block}/kernel"].shape[-1])]
+        # Neck and head are cut along their inputs, too: a filter is known by its means of what both have.
+        gone = [i for i, filters in enumerate(theirs) if not _is_among(filters, kept[f"{block}/kernel"])]
+        assert len(gone) == len(theirs) - kept[f"{block}/kernel"].shape[-1]
+        for name in arrays:
+            silent[name] = silent[name].copy()
+            silent[name][..., gone] = 0
+
+    for level in (2, 3, 4, 5):
+        mute(f"neck/in{level}", f"neck/in{level}/kernel")
+        mute(f"neck/p{level}", f"neck/p{level}/kernel")
+    mute("probability", "probability/bn1/scale", "probability/bn1/bias")
+    mute("probability/up1", "probability/bn2/scale", "probability/bn2/bias")
+    variables = {**network.variables, "params": traverse_util.unflatten_dict(silent, sep="/")}
+    expected = replace(network, variables=variables).compiled()(IMAGES)
+    np.testing.assert_allclose(smaller.compiled()(IMAGES), expected, atol=1e-3)
+    assert np.ptp(expected) > 0.05
+    shapes = variable_shapes(smaller.spec)
+    assert jax.tree.map(np.shape, smaller.variables) == jax.tree.map(lambda like: like.shape, shapes)
+
+
+def _flat(tree) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in traverse_util.flatten_dict(tree, sep="/").items()}
+
+
+def _is_among(filters: np.ndarray, narrow: np.ndarray) -> bool:
+    """Whether a narrow kernel (..., C) has a filter all of whose weights are among these."""
+    return any(np.isin(narrow[..., i], filters).all() for i in range(narrow.shape[-1]))
+
+
+def test_a_neck_has_a_multiple_of_4_channels_and_no_more_than_before(network: TrainedNetwork):
+    for channels in (0, 6, 20):
+        with pytest.raises(UserError, match="must be a multiple of 4, from 4 to 16"):
+            narrow_neck(network, channels)
 
 
 def test_only_the_mobile_detector_can_be_pruned(network: TrainedNetwork):
