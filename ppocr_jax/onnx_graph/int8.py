@@ -131,8 +131,10 @@ def _relu_of_bytes(graph: Graph, node: Node) -> bool:
 def _gate_of_bytes(graph: Graph, node: Node) -> bool:
     """Hard sigmoid of bytes, for a product, by quantizing alone: what lies outside 0..1 is clipped by it.
 
-    QuantizeLinear has a scale such that the bytes 0..255 are the gate 0..1; from there on they are read so. One pass
-    over the feature map less: 3 % of the detector's time, 8 % of the recognizer's.
+    QuantizeLinear has a scale such that the bytes 0..255 are the gate 0..1; from there on they are read so. The leaky
+    ReLU before it, of slope 1, changes nothing: ONNX Runtime makes one look-up of 256 bytes of such a node and its
+    neighbors (QLinearLeakyRelu), instead of two passes through float32: 17 % less time for the detector of `en`, 11 %
+    for its recognizer.
     """
     if node.op_type != "HardSigmoid" or _bytes_of(graph, node.input[0]) is None:
         return False
@@ -146,9 +148,10 @@ def _gate_of_bytes(graph: Graph, node: Node) -> bool:
         np.float32(1 / LEVELS),
         np.uint8(0),
     )
-    gate = graph.new_name(node.output[0])
+    gate, same = graph.new_name(node.output[0]), graph.new_name(node.output[0])
     new = [
-        make_node("QuantizeLinear", [node.input[0], scale, zero], gate),
+        make_node("LeakyRelu", [node.input[0]], same, alpha=1.0),
+        make_node("QuantizeLinear", [same, scale, zero], gate),
         make_node("DequantizeLinear", [gate, gate_scale, gate_zero], node.output[0]),
     ]
     graph.replace([node], new)

@@ -11,13 +11,21 @@ from ppocr_jax.onnx_graph.int8 import compute_with_bytes, scale_and_zero, set_ra
 RNG = np.random.default_rng(0)
 
 
-def computed(nodes, constants, ranges, **options):
-    """The graph with `ranges`, as a function of its input, and the operators that it has and that ONNX Runtime runs."""
+def computed(nodes, constants, ranges, *, optimized=None, **options):
+    """The graph with `ranges`, as a function of its input, and its operators, or those that ONNX Runtime makes of them.
+
+    Args:
+        optimized: file for what ONNX Runtime makes of it.
+    """
     graph = Graph(new_model(nodes, constants, ["x"], ["y"], opset=17))
     set_ranges(graph, ranges)
     compute_with_bytes(graph, **options)
     model = onnx.load_from_string(graph.to_bytes())
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    settings = onnxruntime.SessionOptions()
+    settings.optimized_model_filepath = "" if optimized is None else str(optimized)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    if optimized is not None:
+        model = onnx.load(optimized)
     return lambda x: session.run(None, {"x": x})[0], [node.op_type for node in model.graph.node]
 
 
@@ -76,15 +84,17 @@ def test_weights_of_seven_bits():
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1 / 6, 0.5), (0.2, 0.5)])
-def test_gate_of_bytes_is_a_hard_sigmoid_without_a_node_of_its_own(alpha, beta):
+def test_gate_of_bytes_is_a_hard_sigmoid_by_looking_up(alpha, beta, tmp_path):
     nodes = [
         identity("x", "a"),
         make_node("HardSigmoid", ["a"], "gate", alpha=alpha, beta=beta),
         make_node("Mul", ["a", "gate"], "c"),
         identity("c", "y"),
     ]
-    run, operators = computed(nodes, NOTHING, {"a": (-4.0, 6.0), "c": (-1.0, 6.0)})
+    run, operators = computed(nodes, NOTHING, {"a": (-4.0, 6.0), "c": (-1.0, 6.0)}, optimized=tmp_path / "o.onnx")
+    assert {"QLinearLeakyRelu", "QLinearMul"} < set(operators)
     assert "HardSigmoid" not in operators
+    assert operators.count("DequantizeLinear") == 1  # the result; nothing between is float32
     x = np.linspace(-6, 7, 300, dtype=np.float32).reshape(1, 3, 10, 10)
     a = on_grid(x, -4, 6)
     gate = np.round(np.clip(alpha * a + beta, 0, 1) * 255) / 255
