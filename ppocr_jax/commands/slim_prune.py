@@ -147,20 +147,13 @@ def _report(
     from ppocr_jax.slim.prune import channel_counts, parameter_count
 
     before, after = parameter_count(network), parameter_count(smaller)
-    options = dict(smaller.spec.options["widths"])
-    if "channels" in smaller.spec.options:
-        options["neck_channels"] = smaller.spec.options["channels"]
     counts = channel_counts(network)
     lines = [f"{name:<14} {counts[name]:>4} -> {len(channels)}" for name, channels in kept.items()]
-    flags = " ".join(
-        f"--model.{name.replace('_', '-')} {' '.join(map(str, value if isinstance(value, list) else [value]))}"
-        for name, value in options.items()
-    )
     return "\n".join(
         [
             "channels",
             *lines,
             f"parameters: {before:,} -> {after:,} ({after / before - 1:+.0%})",
-            f"train it further: python train_det.py --config CONFIG.toml --train.init {output} {flags}",
+            f"train it further: python train_det.py --config CONFIG.toml --train.init {output}",
         ]
     )

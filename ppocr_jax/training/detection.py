@@ -57,6 +57,14 @@ def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str
     return {name: value for name, value in options.items() if value is not None}
 
 
+def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sizes that a network's options name, as `config.model` has them."""
+    found = {"scale": options.get("scale"), "neck_channels": options.get("channels")}
+    for name, channels in (options.get("widths") or {}).items():
+        found[name] = tuple(channels) if isinstance(channels, list) else channels
+    return found
+
+
 def network_spec(config: DetConfig, charset: Charset | None = None) -> DetectorSpec:
     """Return what `model.json` will say of the network."""
     return DetectorSpec(

@@ -64,6 +64,11 @@ def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sizes that a network's options name, as `config.model` has them."""
+    return {name: options.get(name) for name in ("scale", "hidden")}
+
+
 def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
     """Return what `model.json` will say of the network."""
     return RecognizerSpec(

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
 from ppocr_jax.training.step import Objective, TrainState, create_state, make_train_step
 from ppocr_jax.training.tasks import kind_of
-from ppocr_jax.training.trained import initial_variables, load_trained
+from ppocr_jax.training.trained import initial_variables, load_start, load_trained
 
 _logger = logging.getLogger("ppocr_jax")
 _CHECKPOINTS = 3  # on disk at a time: the best, the newest, and the one being written
@@ -79,6 +79,7 @@ def run(config: TaskConfig) -> Path:
     prepare_cpu()
     connect(config.train.mesh)
     check(config)
+    config = sized_as_start(config)
     work_dir = Path(config.train.work_dir)
     if jax.config.values["jax_compilation_cache_dir"] is None:  # a run that goes on compiles nothing anew
         jax.config.update("jax_compilation_cache_dir", str(work_dir.absolute() / "compiled"))
@@ -111,6 +112,27 @@ def check(config: TaskConfig) -> None:
             pass
     except OSError as error:
         raise UserError(f"train.work_dir: cannot write into {work_dir}: {error.strerror}") from error
+
+
+def sized_as_start(config: TaskConfig) -> TaskConfig:
+    """Return the configuration with the sizes that it leaves out as those of the network named by `train.init`.
+
+    A pruned network goes on as it is; otherwise the layers of other sizes would start with random weights.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    if config.train.init is None:
+        return config
+    start = load_start(config.train.init, config.task)
+    if start.spec.network != config.model.name:
+        return config
+    theirs = kind_of(config).sizes(start.spec.options)
+    taken = {name: n for name, n in theirs.items() if n is not None and getattr(config.model, name) in (None, ())}
+    if taken:
+        listed = ", ".join(f"model.{name} {n}" for name, n in taken.items())
+        _logger.info("sizes that the configuration leaves out are those of %s: %s", config.train.init, listed)
+    return replace(config, model=replace(config.model, **taken))
 
 
 def prepare(config: TaskConfig) -> Task:

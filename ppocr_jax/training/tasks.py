@@ -26,6 +26,8 @@ class TaskKind:
         spec: class of its networks' descriptions in `model.json`; knows input size and output.
         model_options: (config, charset) -> keyword arguments of `models.build_model`.
         network_spec: (config, charset) -> what `model.json` will say.
+        sizes: (a network's options) -> sizes in the words of `config.model`; a configuration that leaves them out takes
+            those of the network that it starts from.
         batches: (config, charset, process) -> function of the step.
         objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
         teacher: (config) -> where a frozen network is that teaches, None without one.
@@ -48,6 +50,7 @@ class TaskKind:
     pictures: Callable[..., Pictures] = lambda model, config, charset, batches: lambda variables: {}
     constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
     teacher: Callable[[Any], str | None] = lambda config: None
+    sizes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}
     writes_text: bool = False
     is_exempt_from_l2: Callable[[Any, str], bool] = lambda config, path: False
     is_head: Callable[[Any, str], bool] = lambda config, path: False
@@ -59,6 +62,7 @@ TASKS: dict[str, TaskKind] = {
         spec=DetectorSpec,
         model_options=detection.model_options,
         network_spec=detection.network_spec,
+        sizes=detection.sizes,
         batches=detection.batches,
         objective=detection.objective,
         evaluation=detection.evaluation,
@@ -71,6 +75,7 @@ TASKS: dict[str, TaskKind] = {
         spec=RecognizerSpec,
         model_options=recognition.model_options,
         network_spec=recognition.network_spec,
+        sizes=recognition.sizes,
         batches=recognition.batches,
         objective=recognition.objective,
         evaluation=recognition.evaluation,

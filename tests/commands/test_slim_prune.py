@@ -13,9 +13,10 @@ import pytest
 from ppocr_jax.cli import main
 from ppocr_jax.config import DetConfig
 from ppocr_jax.config_io import load_config
-from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, DetectorSpec
-from ppocr_jax.training.detection import model_options
+from ppocr_jax.inference.model_folder import BUILTIN_FOLDER
+from ppocr_jax.training.detection import network_spec
 from ppocr_jax.training.network import variable_shapes
+from ppocr_jax.training.run import sized_as_start
 from ppocr_jax.training.trained import load_trained, transfer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,16 +31,12 @@ def test_a_detector_pruned_by_a_share_is_where_training_starts(tmp_path, capsys)
     assert re.search(r"^last +480 -> 240$", printed, re.MULTILINE)
     before, after = (int(n.replace(",", "")) for n in re.search(r"parameters: ([\d,]+) -> ([\d,]+)", printed).groups())
     assert 0.2 * before < after < 0.4 * before
-    assert "--model.neck-channels 48" in printed
-    widths = load_trained(output).spec.options["widths"]
-    for name, value in widths.items():
-        flag = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-        assert f"--model.{name} {flag}" in printed
+    assert f"--train.init {output}" in printed
     config = load_config(DetConfig, ROOT / "configs/det/tiny.toml")
-    widths = {name: tuple(value) if isinstance(value, list) else value for name, value in widths.items()}
-    model = replace(config.model, neck_channels=48, **widths)
-    options = model_options(replace(config, model=model))
-    shapes = variable_shapes(DetectorSpec(network=model.name, options=options))
+    config = sized_as_start(replace(config, train=replace(config.train, init=str(output))))
+    assert config.model.neck_channels == 48
+    assert config.model.last == 240
+    shapes = variable_shapes(network_spec(config))
     start = transfer(
         load_trained(output).variables, jax.tree.map(lambda like: np.zeros(like.shape), shapes), output, None, None
     )
