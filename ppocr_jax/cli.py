@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import re
+import sys
 from collections.abc import Sequence
 
 from ppocr_jax import __version__
@@ -49,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"ppocr-jax {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the command's own")
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv:
+        parser.print_help()
+        return 2
     args = parser.parse_args(argv)
     return run_command(args.command, args.arguments)
 
@@ -83,7 +88,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         extra = _extra_with(error.name or "")
         if extra is None:
             raise
-        say(f"{prog} needs {error.name}: pip install 'ppocr-jax[{extra}]'")
+        say(f'{prog} needs {error.name}: pip install "ppocr-jax[{extra}]"')
         return 1
     except KeyboardInterrupt as interrupt:  # of Ctrl-C, or of a signal that names its own exit code
         return getattr(interrupt, "exit_code", 130)

@@ -24,7 +24,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images.sources import first_line, printable
 
 FORMATS = ("parquet", "jsonl")
-_SETTINGS = "bulk.json"
+_SETTINGS = "_bulk.json"  # what begins so is no part of the data to Arrow, Spark and others that open a folder
 _DONE, _FAILED = "part-", "failed-"  # what could not be fetched is tried again by the next run
 
 
@@ -47,15 +47,19 @@ class BulkOutput:
             UserError: it was made with other settings, or cannot be written.
         """
         fs, folder = self._fs()
-        path = f"{folder}/{_SETTINGS}"
+        path, old = f"{folder}/{_SETTINGS}", f"{folder}/bulk.json"  # its name until it got in the way
         try:
             fs.makedirs(folder, exist_ok=True)
+            if not fs.exists(path) and fs.exists(old):
+                fs.mv(old, path)
             if fs.exists(path):
                 before = json.loads(fs.cat_file(path))
                 differing = [name for name in settings if before.get(name) != settings[name]]
                 if differing:
+                    changes = "; ".join(f"{name} was {before.get(name)}, is {settings[name]}" for name in differing)
                     raise UserError(
-                        f"{self.url} was made with another {' and '.join(differing)}; name another folder, or the same"
+                        f"{printable(self.url)} holds pages that were read otherwise ({printable(changes)}): "
+                        "name another folder, or read as before"
                     )
             else:
                 _write_whole(fs, path, json.dumps(settings, indent=1).encode())
@@ -90,7 +94,10 @@ class BulkOutput:
         _write_whole(fs, f"{folder}/{self._name(_FAILED if failed else _DONE, chunk)}", data)
 
     def _fs(self) -> tuple[Any, str]:
-        fs, folder = url_to_fs(self.url)
+        try:
+            fs, folder = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:  # the store's package is missing, or there is no such store
+            raise UserError(f"cannot write {printable(self.url)}: {first_line(error)}") from error
         return fs, folder.rstrip("/")
 
     def _name(self, kind: str, chunk: Sequence[Document]) -> str:

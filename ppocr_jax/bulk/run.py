@@ -243,6 +243,7 @@ def _run_ray(
         raise UserError('the engine ray needs Ray: pip install "ppocr-jax[bulk]"') from error
     begun_here = not ray.is_initialized()
     if begun_here:
+        _logger.info("Ray starts, which takes a while")
         address = address or os.environ.get("RAY_ADDRESS")
         limits = {} if address else {"num_cpus": workers}
         ray.init(address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **limits)

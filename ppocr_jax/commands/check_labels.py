@@ -76,7 +76,7 @@ def _longest_of_widest(config: RecConfig, charset: Charset) -> int:
     except ModuleNotFoundError as error:
         raise UserError(
             f"how long labels may be depends on the network of --config, for which {error.name} is needed: "
-            "pip install 'ppocr-jax[train]', or give --max-length"
+            'pip install "ppocr-jax[train]", or give --max-length'
         ) from error
     return config.data.longest_label(frame_width(config, charset))
 

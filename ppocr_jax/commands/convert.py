@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise UserError(f"needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+        raise UserError(f'needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
     _check_output(args.output)
     data = _inference_file(args)
     if data is not None and args.output.suffix == ".onnx":

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     modules, extra = _NEEDED[args.via]
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise UserError(f"--via {args.via} needs {', '.join(missing)}: pip install 'ppocr-jax[{extra}]'")
+        raise UserError(f'--via {args.via} needs {", ".join(missing)}: pip install "ppocr-jax[{extra}]"')
     if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
         raise UserError("--shape goes with --via jax2tf and a single network")
     if args.tflite and args.via != "jax2tf":

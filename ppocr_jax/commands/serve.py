@@ -36,19 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with what")
     add_networks(group, models=_DEFAULTS.models)
     group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
-    group.add_argument("--threads", type=positive, metavar="N", help="pages a process reads at a time; one per core")
+    group.add_argument(
+        "--threads", type=positive, metavar="N", help="pages a process reads at a time; default: one per core"
+    )
     group.add_argument(
         "--combine", action=argparse.BooleanOptionalAction, help="share calls of the networks; default: on a GPU"
     )
     group = parser.add_argument_group("limits")
-    group.add_argument("--max-upload-mib", type=positive, default=_DEFAULTS.max_upload_mib, metavar="N", help="a body")
-    group.add_argument("--max-held-mib", type=positive, default=_DEFAULTS.max_held_mib, metavar="N", help="all bodies")
-    group.add_argument("--max-pixels", type=positive, default=_DEFAULTS.max_pixels, metavar="N", help="a page")
-    group.add_argument("--max-pages", type=positive, default=_DEFAULTS.max_pages, metavar="N", help="a document")
-    group.add_argument("--queue", type=positive, default=_DEFAULTS.queue, metavar="N", help="requests waiting or read")
-    for name, text in (("upload", "for a body to arrive"), ("read", "to read it"), ("grace", "to end when stopped")):
-        field = f"{name}_seconds"
-        group.add_argument(f"--{name}-seconds", type=float, default=getattr(_DEFAULTS, field), metavar="S", help=text)
+    for field, metavar, text in (
+        ("max_upload_mib", "N", "a body"),
+        ("max_held_mib", "N", "all bodies together"),
+        ("max_pixels", "N", "a page, width x height"),
+        ("max_pages", "N", "a document"),
+        ("queue", "N", "requests that wait or are read"),
+        ("upload_seconds", "S", "for a body to arrive"),
+        ("read_seconds", "S", "to read it"),
+        ("grace_seconds", "S", "to end when stopped"),
+    ):
+        default = getattr(_DEFAULTS, field)
+        kind, flag = positive if metavar == "N" else float, f"--{field.replace('_', '-')}"
+        group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{text}; default: {default:,}")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             or the folder cannot be written.
     """
     if find_spec("onnx") is None:
-        raise UserError("slim int8 needs onnx: pip install 'ppocr-jax[export]'")
+        raise UserError('slim int8 needs onnx: pip install "ppocr-jax[export]"')
     from ppocr_jax.images import find_inputs
     from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.slim.calibration import record_inputs

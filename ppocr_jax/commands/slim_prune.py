@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """
     missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
     if missing:
-        raise UserError(f"slim prune needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+        raise UserError(f'slim prune needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
     from ppocr_jax.slim.prune import choose_channels, groups_of, narrow_neck, prune
     from ppocr_jax.training.trained import load_trained
 

@@ -189,16 +189,13 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
     """Faces, with a warning where some of the charset is in none of them and so will never be drawn."""
-    from ppocr_jax.synth.fonts import find_fonts
+    from ppocr_jax.synth.fonts import find_fonts, warn_of_missing
 
     for folder in folders or ():
         if not folder.is_dir():
             raise UserError(f"the font folder {folder} does not exist")
     faces = find_fonts(folders)
-    missing = {c for c in charset.characters if not c.isspace()}.difference(*(face.characters for face in faces))
-    if missing:
-        some = "".join(sorted(missing)[:8])
-        logger.warning("no font has %d of the %d characters, e.g. %s", len(missing), len(charset.characters), some)
+    warn_of_missing(faces, charset)
     return faces
 
 
@@ -219,7 +216,7 @@ def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
         try:
             return Corpus.invented(charset, seed=seed)
         except ModuleNotFoundError as error:
-            raise UserError("name text files with --corpus, or `pip install faker` for invented texts") from error
+            raise UserError("name text files with --corpus, or, for invented ones, pip install faker") from error
     files: list[Path] = []
     for path in paths:
         found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]

@@ -43,7 +43,7 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     """
     missing = [module for module in _NEEDED if find_spec(module) is None]
     if missing:
-        raise UserError(f"training needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+        raise UserError(f'training needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
     # XLA writes lines of its own about slow compilations; read when it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     restart_with_huge_pages()

@@ -297,5 +297,5 @@ def _heif_factory(name: str) -> Callable[..., ImageFile.ImageFile]:
     try:
         from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
     except ImportError as error:
-        raise UserError(f'{name} is a HEIC picture: pip install "ppocr_jax[heif]" to read it') from error
+        raise UserError(f'{name} is a HEIC picture: pip install "ppocr-jax[heif]" to read it') from error
     return HeifImageFile

@@ -55,7 +55,7 @@ class PdfPages:
         try:
             import pypdfium2
         except ImportError as error:
-            raise UserError(f'{name} is a PDF document: pip install "ppocr_jax[pdf]" to read it') from error
+            raise UserError(f'{name} is a PDF document: pip install "ppocr-jax[pdf]" to read it') from error
         self._name, self._dpi, self._max_pixels, self._error = name, dpi, max_pixels, pypdfium2.PdfiumError
         with _lock:
             try:

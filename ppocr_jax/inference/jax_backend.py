@@ -140,7 +140,7 @@ def _cut_classes(
 def _require_jax() -> None:
     missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
     if missing:
-        raise ModelError(f"the JAX backend needs {', '.join(missing)}: pip install 'ppocr-jax[train]'")
+        raise ModelError(f'the JAX backend needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
 
 
 def keep_compiled() -> None:

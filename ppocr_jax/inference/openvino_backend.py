@@ -91,7 +91,7 @@ class OpenVinoBackend(OnnxBackend):
         """
         super().__init__(path, threads=threads, device="cpu", classes=classes)
         if find_spec("openvino") is None:
-            raise ModelError("the OpenVINO backend needs openvino: pip install 'ppocr-jax[openvino]'")
+            raise ModelError('the OpenVINO backend needs openvino: pip install "ppocr-jax[openvino]"')
         self.task, self.precision, self.cache_dir = task, precision, cache_dir
         self._model: openvino.Model | None = None
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()

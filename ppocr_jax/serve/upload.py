@@ -73,7 +73,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
     """Take the body of a request: a form with a field `file`, or the file's bytes themselves.
 
     Raises:
-        Problem: 408 it came too slowly, 413 it is too large, 415 a media type of neither kind, 422 no file in it.
+        Problem: 408 it came too slowly, 413 it is too large, 422 no file in it.
         starlette.requests.ClientDisconnect: the client went away.
     """
     limit = settings.max_upload_mib * MIB
@@ -97,8 +97,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
         async with asyncio.timeout(settings.upload_seconds):
             if kind == b"multipart/form-data":
                 return await _of_form(request, pieces(), password, limit)
-            if kind == b"application/x-www-form-urlencoded":
-                raise Problem(415, "send the file's bytes as they are, or as multipart/form-data")
+            # Whatever else the type says, the bytes tell what they are: curl --data-binary calls them a web form.
             data = b"".join([piece async for piece in pieces()])
     except TimeoutError as error:
         raise Problem(408, f"the upload did not arrive within {settings.upload_seconds:g} seconds") from error

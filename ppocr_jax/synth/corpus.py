@@ -55,7 +55,10 @@ class Corpus:
             raise ValueError("no corpus file given: name at least one UTF-8 text file, or use Corpus.from_faker()")
         for path in map(Path, paths):
             if not path.is_file():
-                raise FileNotFoundError(f"corpus file {path} does not exist")
+                raise FileNotFoundError(
+                    f"corpus file {path} does not exist: give UTF-8 text files, one entry a line, or none at all for "
+                    "invented texts (in a training data.synthetic.corpus)"
+                )
             if path.stat().st_size == 0:
                 raise ValueError(f"corpus file {path} is empty")
         return cls(files=tuple(str(p) for p in paths))

@@ -131,6 +131,19 @@ def find_fonts(
     return faces
 
 
+def warn_of_missing(faces: Sequence[FontFace], charset: Charset) -> None:
+    """Log how many characters of `charset` are in none of the fonts, and so will never be drawn."""
+    missing = {c for c in charset.characters if not c.isspace()}.difference(*(face.characters for face in faces))
+    if missing:
+        some, hint = "".join(sorted(missing)[:8]), ""
+        if any(map(is_wide, missing)):
+            hint = (
+                "; install fonts-noto-cjk or fonts-wqy-zenhei, or name a folder of such fonts"
+            )
+        count = len(charset.characters)
+        logger.warning("no font has %d of the %d characters, e.g. %s: none is drawn%s", len(missing), count, some, hint)
+
+
 def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[list[FontFace], list[FontFace]]:
     """Return (others, held out): a face whose name holds a word of `held_out` (case aside) is held out."""
     words = [w.lower() for w in held_out]

@@ -22,7 +22,6 @@ from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
 from ppocr_jax.errors import UserError
-from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
 from ppocr_jax.evaluation.det import evaluate_detection
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
@@ -33,10 +32,9 @@ from ppocr_jax.inference.released import RELEASES, find_file
 from ppocr_jax.losses.cml import cml_share
 from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
-from ppocr_jax.synth.fonts import find_fonts
 from ppocr_jax.synth.page import PageGenerator
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, make_corpus, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, make_corpus, make_fonts, spread
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective
@@ -85,7 +83,7 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
         drawn = load_charset(data.synthetic_charset)
         pages = PageGenerator(
             charset=drawn,
-            fonts=find_fonts(data.synthetic.fonts or None, exclude=HELD_OUT_FONTS),
+            fonts=make_fonts(data.synthetic, drawn),
             corpus=make_corpus(data.synthetic, drawn),
             backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),
         )

@@ -13,7 +13,7 @@ from ppocr_jax.config import LabelSource, SyntheticConfig
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
 from ppocr_jax.synth.corpus import Corpus
-from ppocr_jax.synth.fonts import find_fonts
+from ppocr_jax.synth.fonts import FontFace, find_fonts, warn_of_missing
 from ppocr_jax.synth.line import LineGenerator
 
 Item = TypeVar("Item")
@@ -29,11 +29,18 @@ def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
     """Return the generator of text lines that `config` describes; fonts held out for evaluation are not used."""
     return LineGenerator(
         charset=charset,
-        fonts=find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS),
+        fonts=make_fonts(config, charset),
         corpus=make_corpus(config, charset),
         backgrounds=(config.backgrounds,) if config.backgrounds else (),
         vertical=config.vertical,
     )
+
+
+def make_fonts(config: SyntheticConfig, charset: Charset) -> list[FontFace]:
+    """Return the fonts to draw with, none of those held out; log how much of the charset none of them has."""
+    fonts = find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS)
+    warn_of_missing(fonts, charset)
+    return fonts
 
 
 def make_corpus(config: SyntheticConfig, charset: Charset) -> Corpus:

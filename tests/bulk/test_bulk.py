@@ -116,7 +116,24 @@ def test_an_output_holds_pages_read_in_one_way_only(scans, tmp_path, stripes_mod
         run_bulk([str(scans)], output, settings=BulkSettings(model=str(stripes_model), networks={"letters": "ab"}))
     other = BulkSettings(model=str(stripes_model), password="that is not noted")
     assert run_bulk([str(scans / "one.png")], output, settings=other).skipped == 1
-    assert "not noted" not in (Path(output) / "bulk.json").read_text()
+    noted = Path(output) / "_bulk.json"
+    assert "not noted" not in noted.read_text()
+    noted.rename(noted.with_name("bulk.json"))  # its older name
+    assert run_bulk([str(scans / "one.png")], output, settings=other).skipped == 1
+    with pytest.raises(UserError, match="model"):
+        run_bulk([str(scans)], output, settings=BulkSettings(model="en"))
+
+
+def test_a_folder_of_parts_is_a_data_set_of_arrow(scans, tmp_path, settings):
+    run_bulk([str(scans / "one.png"), str(scans / "two.png")], str(tmp_path / "out"), settings=settings)
+    table = pyarrow.parquet.read_table(tmp_path / "out")
+    assert sorted(table.column("text").to_pylist()) == ["abc", "cab"]
+
+
+def test_an_unknown_store_is_one_line(scans, tmp_path, capsys):
+    assert main(["bulk", str(scans), "--output", "nostore://bucket/out"]) == 1
+    assert main(["bulk", "nostore://bucket/in", "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.count("\n") == 2
 
 
 def test_letters(scans, tmp_path, stripes_model):
@@ -125,7 +142,7 @@ def test_letters(scans, tmp_path, stripes_model):
     assert main(["bulk", str(scans / "one.png"), "--output", str(tmp_path / "out"), *arguments]) == 0
     (read,) = texts(tmp_path / "out").values()
     assert set("".join(read)) <= set("ac\n")
-    assert json.loads((tmp_path / "out" / "bulk.json").read_text())["letters"] == "ac"
+    assert json.loads((tmp_path / "out" / "_bulk.json").read_text())["letters"] == "ac"
 
 
 def test_files_in_place_of_the_models_networks(scans, tmp_path, stripes_model):

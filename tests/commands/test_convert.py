@@ -186,7 +186,7 @@ def test_not_beside_a_description_of_other_weights(tmp_path, capsys, name):
 def test_missing_packages_are_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(convert, "find_spec", lambda name: None if name == "flax" else object())
     error = error_of(capsys, tmp_path / "any", "--output", tmp_path / "out.safetensors")
-    assert "needs flax: pip install 'ppocr-jax[train]'" in error
+    assert 'needs flax: pip install "ppocr-jax[train]"' in error
 
 
 def test_an_inference_file_says_what_became_of_it(tmp_path, capsys):

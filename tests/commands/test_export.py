@@ -66,7 +66,7 @@ def test_folder_that_cannot_be_made(weights, tmp_path, capsys):
 def test_missing_packages_are_named(weights, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None if name in ("tensorflow", "tf2onnx") else object())
     assert main(["export", str(weights), "--via", "jax2tf", "--output", str(tmp_path)]) == 1
-    assert "needs tensorflow, tf2onnx: pip install 'ppocr-jax[tensorflow]'" in capsys.readouterr().err
+    assert 'needs tensorflow, tf2onnx: pip install "ppocr-jax[tensorflow]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shape", ["640", "1x640", "1x0x640", "axbxc"])

@@ -46,7 +46,7 @@ def test_without_a_package_one_line_says_what_to_install(module, extra):
     code = f"import sys; sys.modules['{module}'] = None; from ppocr_jax.cli import main; sys.exit(main(['models']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == f"ppocr-jax models needs {module}: pip install 'ppocr-jax[{extra}]'\n"
+    assert done.stderr == f'ppocr-jax models needs {module}: pip install "ppocr-jax[{extra}]"\n'
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

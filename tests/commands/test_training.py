@@ -31,7 +31,7 @@ def test_without_a_configuration_one_is_asked_for(task, capsys):
 def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
     monkeypatch.setattr(training, "find_spec", lambda name: None if name == "orbax" else name)
     assert cli.main(["train-det", "--config", "det/tiny"]) == 1
-    assert "training needs orbax: pip install 'ppocr-jax[train]'" in capsys.readouterr().err
+    assert 'training needs orbax: pip install "ppocr-jax[train]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

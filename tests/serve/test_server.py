@@ -254,6 +254,11 @@ def test_what_is_no_picture(shades, data, status):
     detail(shades.post("/ocr", content=data), status)
 
 
+def test_bytes_are_read_whatever_type_they_are_called(shades):
+    for kind in ("application/x-www-form-urlencoded", "text/plain", "nonsense"):  # the first is curl's --data-binary
+        assert shades_of(shades.post("/ocr", content=png(5), headers={"content-type": kind}).json()) == [5]
+
+
 def test_forms_that_are_wrong(shades):
     assert "file" in detail(shades.post("/ocr", files={"image": png(5)}), 422)
     assert "no file" in detail(shades.post("/ocr", data={"file": "text"}, files={"password": b"x"}), 422)

@@ -183,7 +183,7 @@ def _import_lmdb():
     try:
         import lmdb
     except ModuleNotFoundError as error:
-        raise UserError("LMDB databases need the package lmdb: pip install 'ppocr-jax[lmdb]'") from error
+        raise UserError('LMDB databases need the package lmdb: pip install "ppocr-jax[lmdb]"') from error
     return lmdb
 
 
