@@ -137,9 +137,7 @@ def warn_of_missing(faces: Sequence[FontFace], charset: Charset) -> None:
     if missing:
         some, hint = "".join(sorted(missing)[:8]), ""
         if any(map(is_wide, missing)):
-            hint = (
-                "; install fonts-noto-cjk or fonts-wqy-zenhei, or name a folder of such fonts"
-            )
+            hint = "; install fonts-noto-cjk or fonts-wqy-zenhei, or name a folder of such fonts"
         count = len(charset.characters)
         logger.warning("no font has %d of the %d characters, e.g. %s: none is drawn%s", len(missing), count, some, hint)
 
