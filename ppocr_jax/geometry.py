@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _ARC_TOLERANCE = 0.25  # largest distance, in pixels, between a round join and its polyline
-_TALL_RATIO = 1.5  # crops at least this much taller than wide hold a line that runs downwards
+TALL_RATIO = 1.5  # crops at least this much taller than wide hold a line that runs downwards
 
 
 class CropGrowth(NamedTuple):
@@ -177,7 +177,7 @@ def grow_quad(quad: np.ndarray, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
         return quad
     left, above, right, below = growth
     line_height = height
-    if height / width >= _TALL_RATIO:
+    if height / width >= TALL_RATIO:
         left, above, right, below, line_height = below, left, above, right, width
     across, down = across * (line_height / width), down * (line_height / height)
     # Corner by corner: top-left, top-right, bottom-right, bottom-left.
@@ -191,12 +191,12 @@ def grow_quad(quad: np.ndarray, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
     ).astype(np.float32)
 
 
-def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:
+def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool = True) -> np.ndarray:
     """Rectify the part of a picture inside a quad (4, 2), clockwise from top-left.
 
     The crop is as wide and high as the longer of the quad's opposite sides, truncated; cubic interpolation, pixels
-    outside the picture repeat its border. A crop at least 1.5 times as high as wide is turned by 90 degrees
-    counter-clockwise.
+    outside the picture repeat its border. With `turn_tall` a crop at least 1.5 times as high as wide is turned by 90
+    degrees counter-clockwise.
 
     Raises:
         ValueError: the quad is not finite, or thinner than one pixel.
@@ -218,7 +218,7 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray) -> np.ndarray:
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.ascontiguousarray(np.rot90(crop)) if height / width >= _TALL_RATIO else crop
+    return np.ascontiguousarray(np.rot90(crop)) if turn_tall and height / width >= TALL_RATIO else crop
 
 
 def split_quad(quad: np.ndarray, cuts: np.ndarray) -> np.ndarray:

@@ -15,6 +15,13 @@ from typing import Any
 import numpy as np
 
 _STRIDE = 32  # the detector halves the picture five times
+# Gray levels: what noise may differ by, and up to which contrast a picture counts as faint; what contrast it is given,
+# and how many times its own that may be.
+_NOISE, _FAINT, _CLEAR, _MOST_GAIN = 8, 64, 200.0, 12.0
+# Of a picture's border: levels within which it has one color, on how large a share, and from which on how many pixels
+# are ink.
+_SAME_COLOR, _MOST_OF_BORDER, _INK, _TOUCHING = 12, 0.5, 60, 2
+_NARROW, _PAGE = 6, 20  # margins; a picture is narrow that has fewer than those, and a page that has more than these
 _SMALL = 64  # pictures whose height and width add up to less are padded before they are resized
 
 
@@ -163,6 +170,56 @@ def pad_small(image_rgb: np.ndarray) -> np.ndarray:
     padded = np.zeros((max(_STRIDE, h), max(_STRIDE, w), 3), image_rgb.dtype)
     padded[:h, :w] = image_rgb
     return padded
+
+
+def more_contrast(image_rgb: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 of which all is of nearly one gray with that little contrast made large.
+
+    Others come back as they are, and so does what holds nothing but noise.
+    """
+    import cv2
+
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    low, high, _, _ = cv2.minMaxLoc(gray)
+    if not _NOISE < high - low < _FAINT:
+        return image_rgb
+    gain = min(_CLEAR / (high - low), _MOST_GAIN)
+    levels = np.arange(256, dtype=np.float64)
+    light = np.median(gray) > (low + high) / 2  # paper stays white, and a dark ground black
+    levels = 255 - (high - levels) * gain if light else (levels - low) * gain
+    return cv2.LUT(image_rgb, np.clip(np.round(levels), 0, 255).astype(np.uint8))
+
+
+def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Give a picture (H, W, 3) uint8 margins where ink touches its border and where it is narrow, of its paper's color.
+
+    Networks see letters best with something around them, and nothing well within a few pixels. Pictures whose border
+    has no color of its own, such as photographs, come back as they are, and so do whole pages: what touches their
+    border is dirt and edges.
+
+    Args:
+        image_rgb: the picture.
+        margin: pixels; a side shorter than six of them is made that long.
+
+    Returns:
+        the picture, and how many columns and rows were put before its first ones.
+    """
+    import cv2
+
+    if min(image_rgb.shape[:2]) >= _PAGE * margin:
+        return image_rgb, (0, 0)
+    sides = [image_rgb[0], image_rgb[-1], image_rgb[:, 0], image_rgb[:, -1]]  # top, bottom, left, right
+    paper = np.median(np.concatenate(sides), axis=0)
+    away = [np.abs(side - paper).max(axis=1) for side in sides]
+    if np.mean(np.concatenate(away) < _SAME_COLOR) < _MOST_OF_BORDER:
+        return image_rgb, (0, 0)
+    needed = [margin * int(np.count_nonzero(side > _INK) >= _TOUCHING) for side in away]
+    lacking = [max(0, -(-(_NARROW * margin - length) // 2)) for length in image_rgb.shape[:2]]
+    top, bottom, left, right = np.maximum(needed, np.repeat(lacking, 2)).tolist()
+    if not (top or bottom or left or right):
+        return image_rgb, (0, 0)
+    color = [float(value) for value in paper]
+    return cv2.copyMakeBorder(image_rgb, top, bottom, left, right, cv2.BORDER_CONSTANT, value=color), (left, top)
 
 
 def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type: str = "max") -> tuple[int, int]:

@@ -59,6 +59,7 @@ class Output:
             raise UserError("--resume goes on with --format jsonl and an --output FILE")
         if args.tables is not None and args.tables.suffix.lower() not in TABLE_SUFFIXES:
             raise UserError(f"--tables {args.tables}: the suffix must be one of {', '.join(TABLE_SUFFIXES)}")
+        _refuse_the_same({"--output": args.output, "--draw": args.draw, "--tables": args.tables})
         self._tables: list[Table] = []
         resumed = args.resume and Path(self.path).exists()
         self.done = pages_in_jsonl(Path(self.path), repair=True) if resumed else set()
@@ -136,3 +137,18 @@ class Output:
             for page, picture in pages:
                 if picture is not None:
                     pdf.add(page, picture.image_rgb, dpi=picture.dpi, user_unit=picture.user_unit)
+
+
+def _refuse_the_same(outputs: dict[str, str | Path | None]) -> None:
+    """Check that no two options write one file: the later would replace what the earlier wrote.
+
+    Raises:
+        UserError: two do.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None or str(path) == _STANDARD_OUTPUT or (Path(path).exists() and not Path(path).is_file()):
+            continue  # devices and pipes take both; a folder takes drawings
+        other = seen.setdefault(Path(path).resolve(), option)
+        if other != option:
+            raise UserError(f"{other} and {option} would both write {path}: name another file")

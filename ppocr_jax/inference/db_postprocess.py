@@ -1,7 +1,7 @@
 """From the detector's probability map to boxes: threshold, contours, score, unclip (DB paper, section 3.5).
 
 Every constant and rounding follows PaddleOCR, whose weights and thresholds were tuned together; only the corners of
-boxes at 45 degrees are ordered otherwise (`filter_boxes`).
+boxes at 45 degrees are ordered otherwise (`filter_boxes`), and short boxes can be straightened.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ppocr_jax.geometry import (
 _SIMPLIFY = 0.002  # tolerance of a polygon's simplification, as a share of its perimeter
 _UNCLIPPED_MARGIN = 2  # how much longer than `min_side` the short side must be after unclipping
 _THINNEST = 3  # boxes whose width or height, in whole pixels of the picture, is not above this are dropped
+_SHORT, _HARDLY_LARGER = 2.0, 1.25  # lengths in heights, and areas; see `_smallest_rectangles`
 _CORNER_RULES = {"clockwise": order_corners_clockwise, "sum": order_corners_by_sum, "x": order_corners_by_x}
 
 
@@ -79,7 +80,11 @@ class TextBox:
 
 
 def boxes_from_map(
-    probability_map: np.ndarray, *, source_size: tuple[int, int], options: DBOptions | None = None
+    probability_map: np.ndarray,
+    *,
+    source_size: tuple[int, int],
+    options: DBOptions | None = None,
+    straighten: bool = False,
 ) -> list[TextBox]:
     """Boxes of a detector's probability map (H, W) float32, in the order in which OpenCV lists contours.
 
@@ -89,6 +94,8 @@ def boxes_from_map(
         probability_map: values 0..1.
         source_size: (height, width) in pixels of the picture that was resized to the map's size.
         options: thresholds and modes.
+        straighten: let boxes hardly longer than high lie upright where that makes them hardly larger (PaddleOCR's stand
+            on a corner at times).
 
     Raises:
         ValueError: the map does not have two axes.
@@ -101,14 +108,14 @@ def boxes_from_map(
     if options.polygons:
         shapes = inner_areas = _simplified(contours)
     else:
-        shapes, inner_areas = _rectangles(contours, options)
+        shapes, inner_areas = _rectangles(contours, options, straighten)
     scores = [_mean_inside(probability_map, points) for points in inner_areas]
     grown = [
         (outlines[0], score)
         for points, score in zip(shapes, scores, strict=True)
         if score >= options.box_threshold and len(outlines := _unclip(points, options)) == 1
     ]
-    quads, short_sides = min_area_quads([outline for outline, _ in grown])
+    quads, short_sides = _smallest_rectangles([outline for outline, _ in grown], straighten)
     return [
         TextBox(_to_source(outline if options.polygons else quad, probability_map.shape, source_size), score)
         for (outline, score), quad, short_side in zip(grown, quads, short_sides, strict=True)
@@ -155,12 +162,31 @@ def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarra
     return list(contours[: options.max_candidates])
 
 
-def _rectangles(contours: list[np.ndarray], options: DBOptions) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _rectangles(
+    contours: list[np.ndarray], options: DBOptions, straighten: bool
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Rectangles (4, 2) around the contours that are wide enough, and the outlines in which to score them."""
-    quads, short_sides = min_area_quads(contours)
+    quads, short_sides = _smallest_rectangles(contours, straighten)
     wide = np.flatnonzero(short_sides >= options.min_side).tolist()
     rectangles = [quads[i] for i in wide]
     return rectangles, [contours[i][:, 0] for i in wide] if options.score_mode == "slow" else rectangles
+
+
+def _smallest_rectangles(outlines: Sequence[np.ndarray], straighten: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest rectangles (n, 4, 2) around outlines, and the short sides (n,) of those.
+
+    The blob of one or two characters has no angle of its own: its smallest rectangle follows the steps of its pixels,
+    and may be turned by up to 45 degrees. Upright it is hardly larger; that of a short word that does run aslant is.
+    """
+    quads, short_sides = min_area_quads(outlines)
+    if not straighten or not len(quads):
+        return quads, short_sides
+    sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=2)
+    for i in np.flatnonzero(sides.max(axis=1) < _SHORT * sides.min(axis=1)).tolist():
+        left, top, right, bottom = bounding_box(outlines[i].reshape(-1, 2))
+        if (right - left) * (bottom - top) < _HARDLY_LARGER * sides[i].prod():
+            quads[i] = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    return quads, short_sides
 
 
 def _simplified(contours: list[np.ndarray]) -> list[np.ndarray]:

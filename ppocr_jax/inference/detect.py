@@ -33,9 +33,10 @@ _FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
 # Boxes scored between this share of the model's threshold and the threshold are shown to the recognizer: on val
 # pictures those it reads with more than .9 are text nearly without exception, unless they lie on a line found already.
 _UNSURE, _SHARED = 0.5, 0.3
+_STRIP = 4.0  # pictures more than so many times as long as wide
 # Looks from farther away, as reductions of what was seen. The first costs a ninth of the look before it.
 _FARTHER, _LEAST_SIDE = (3, 9), 48
-_LETTERS_SEEN = 60.0  # pixels; lower lines are found without
+_LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0  # pixels; lower lines are found without; higher ones in parts, if at all
 _AS_HIGH, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
 _EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 around it
 # Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well. Up to
@@ -68,7 +69,8 @@ class TextDetector:
         """
         probability_map = self.probability_map(image_rgb, limit_side=limit_side, limit_type=limit_type)
         options = replace(self.spec.postprocess, **thresholds)
-        boxes = boxes_from_map(probability_map, source_size=pad_small(image_rgb).shape[:2], options=options)
+        size = pad_small(image_rgb).shape[:2]
+        boxes = boxes_from_map(probability_map, source_size=size, options=options, straighten=True)
         # What has no area, clipped at the picture's border, cannot be cropped.
         return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
 
@@ -127,12 +129,14 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
         arguments["box_threshold"] = _UNSURE * threshold
     else:
         threshold = settings.box_threshold
+    reducing = (settings.limit_type or detector.spec.limit_type) == "max"
+    side = settings.limit_side or detector.spec.limit_side
+    if reducing and settings.look_again:
+        side = arguments["limit_side"] = _side_of_strip(image_rgb.shape, side)
     found = detector(image_rgb, **arguments)
     sure = _at_least(threshold, found)
     if detector.spec.size is not None:
         return Look(sure, _apart(found, sure, threshold))
-    reducing = (settings.limit_type or detector.spec.limit_type) == "max"
-    side = settings.limit_side or detector.spec.limit_side
     if not settings.look_again:
         warning = reduction_warning(sure, image_rgb.shape, side) if reducing else ""
         return Look(sure, _apart(found, sure, threshold), warning)
@@ -157,14 +161,33 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
 
     unsure = _apart(found, sure, threshold)
     if reducing:
-        for reduction in _FARTHER:
-            far_side = math.ceil(max(image_rgb.shape[:2]) * seen / reduction)
-            if far_side < _LEAST_SIDE or not _something_else(image_rgb, sure, far_side):
-                break
-            far = detector(image_rgb, **{**arguments, "box_threshold": threshold, "limit_side": far_side})
-            unsure += [box for box in far if height_of(box) * seen > _LETTERS_SEEN and not _is_found(box, sure)]
+        unsure += _from_farther(detector, image_rgb, sure, seen, {**arguments, "box_threshold": threshold})
     warning = reduction_warning(sure, image_rgb.shape, side) if reducing else ""
     return Look(sure, unsure, warning)
+
+
+def _from_farther(
+    detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], seen: float, arguments: dict[str, Any]
+) -> list[TextBox]:
+    """Return lines of large letters, where there may be some beside those that were seen at a scale."""
+    large = any(height_of(box) * seen > _LETTERS_KNOWN for box in sure)
+    more: list[TextBox] = []
+    for reduction in _FARTHER:
+        side = math.ceil(max(image_rgb.shape[:2]) * seen / reduction)
+        if side < _LEAST_SIDE or not (large or _something_else(image_rgb, sure, side)):
+            break
+        far = detector(image_rgb, **{**arguments, "limit_side": side})
+        more += [box for box in far if height_of(box) * seen > _LETTERS_SEEN and not _is_found(box, sure)]
+    return more
+
+
+def _side_of_strip(size: Sequence[int], side: int) -> int:
+    """Return the longest side at which a strip is seen: as large as one of the least proportions with that side.
+
+    Its text is as low as the strip allows, and would vanish long before its pixels cost anything.
+    """
+    proportions = max(size[:2]) / min(size[:2])
+    return math.ceil(side * math.sqrt(max(1.0, proportions / _STRIP)))
 
 
 def whole_line(image_rgb: np.ndarray) -> TextBox:
@@ -207,10 +230,16 @@ def share_covered(box: TextBox, others: Sequence[TextBox]) -> float:
 
 
 def _is_found(far: TextBox, boxes: Sequence[TextBox]) -> bool:
-    """Whether what was seen from farther away was found from nearer: as a line as high, or as several lines."""
+    """Whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
+
+    Several as high beside one another may be parts of a line too large to be seen as one.
+    """
     tall = [box for box in boxes if height_of(box) >= _AS_HIGH * height_of(far)]
     low = [box for box in boxes if height_of(box) < _AS_HIGH * height_of(far)]
-    return share_covered(far, tall) >= _COVERED or share_covered(far, low) >= _SEVERAL
+    if share_covered(far, low) >= _SEVERAL:
+        return True
+    parts = [box for box in tall if share_covered(box, [far]) >= _COVERED]
+    return share_covered(far, tall) >= _COVERED and len(parts) < 2
 
 
 def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:

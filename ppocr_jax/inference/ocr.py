@@ -33,7 +33,7 @@ from ppocr_jax.inference.model_folder import TASKS, cut_letters, load_model_fold
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads
+from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads, prepared
 from ppocr_jax.inference.recognize import TextRecognizer
 
 if TYPE_CHECKING:
@@ -293,7 +293,10 @@ class OCR:
             ModelError: the model has no detector.
         """
         settings = self._settings.changed(**options)
-        boxes = self.stages.look(image_rgb, settings).boxes
+        picture, before = prepared(self.stages, image_rgb, settings)
+        last = np.array(image_rgb.shape[1::-1], np.float32) - 1
+        found = self.stages.look(picture, settings).boxes
+        boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
         return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
 
     def probability_map(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> np.ndarray:

@@ -122,3 +122,10 @@ def test_nothing_is_left_in_the_home_folder(stripes_model, picture, tmp_path):
     done = run(stripes_model, "--image", picture, env={**environment, "HOME": str(home)})
     assert done.stdout == b"abc\n"
     assert list(home.iterdir()) == []
+
+
+def test_two_outputs_are_two_files(infer, picture, tmp_path, capsys):
+    both = tmp_path / "page.md"
+    assert infer("--image", picture, "--output", both, "--tables", tmp_path / "." / "page.md") == 1
+    assert "--output and --tables would both write" in capsys.readouterr().err
+    assert not both.exists()

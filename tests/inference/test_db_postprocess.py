@@ -164,3 +164,30 @@ def test_bad_input_is_refused():
 def test_bad_options_are_refused_by_name(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         DBOptions(**option)
+
+
+def blob(angle: float, size: tuple[float, float]) -> np.ndarray:
+    """A map in which an ellipse of a width and height, turned, is text."""
+    page = np.zeros((96, 96), np.float32)
+    cv2.ellipse(page, ((48.0, 48.0), size, angle), 0.9, -1)
+    return page
+
+
+def angle_of(points: np.ndarray) -> float:
+    """Degrees, 0..45, by which a rectangle stands on its corner."""
+    x, y = points[1] - points[0]
+    return abs((np.degrees(np.arctan2(y, x)) + 45) % 90 - 45)
+
+
+def test_a_short_blob_lies_upright_and_one_that_runs_aslant_does_not():
+    steps = np.zeros((96, 96), np.float32)  # a word of two digits: its blob goes up in steps
+    for i in range(6):
+        steps[40 - i : 52 - i, 30 + 3 * i : 34 + 3 * i] = 0.9
+    (corner,) = boxes_from_map(steps, source_size=steps.shape)
+    (upright,) = boxes_from_map(steps, source_size=steps.shape, straighten=True)
+    assert angle_of(corner.points) > 10
+    assert angle_of(upright.points) == 0
+    for page in (blob(30, (60, 14)), blob(30, (34, 16))):
+        (same,) = boxes_from_map(page, source_size=page.shape)
+        (kept,) = boxes_from_map(page, source_size=page.shape, straighten=True)
+        assert angle_of(kept.points) == angle_of(same.points) > 20

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from ppocr_jax.inference.classify import Direction
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect import TextDetector, look, share_covered, slant
 from ppocr_jax.inference.model_folder import DetectorSpec
@@ -149,3 +150,64 @@ def test_a_picture_that_is_one_line_needs_no_detector(ocr):
     assert page.text == "R2"
     assert 60 < page.lines[0].quad[0][0] < 80, "empty ground is left out"
     assert alone.recognize([word[20:110, 60:160]])[0].text == "R2"
+
+
+def tight(text: str, letters: int) -> np.ndarray:
+    """A picture that ends where the ink of a text does."""
+    sheet = written((3 * letters, 2 * letters + letters * len(text)), ((letters, letters), text, letters))
+    rows, columns = (np.flatnonzero((sheet[..., 0] < 200).any(axis=axis)) for axis in (1, 0))
+    return sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+@pytest.mark.parametrize(("text", "letters"), [("Paid in full.", 20), ("Then of them.", 26), ("A total of 12.50", 40)])
+def test_text_that_touches_the_border_is_read(ocr, text, letters):
+    picture = tight(text, letters)
+    (line,) = ocr(picture)
+    assert line.text == text
+    corners = np.array(line.quad)
+    assert corners.min() >= 0
+    assert (corners.max(axis=0) <= np.array(picture.shape[1::-1]) - 1).all(), "in the picture's own pixels"
+    assert [box.points.min() >= 0 for box in ocr.detect(picture)] == [True]
+
+
+def test_a_long_strip_is_read_whole(ocr):
+    text = " ".join(["Call the office before noon on day"] * 5) + "."
+    strip = written((44, 2700), ((10, 6), text, 28))
+    assert " ".join(line.text for line in ocr(strip)) == text
+
+
+def test_faint_letters_are_read(ocr):
+    sheet = written((160, 420), ((30, 30), "Paid in full.", 28), ((30, 90), "Total 12.50", 28))
+    faint = np.where(sheet < 128, 238, 250).astype(np.uint8)
+    assert ocr(faint).text == "Paid in full.\nTotal 12.50"
+    assert ocr(255 - faint).text == "Paid in full.\nTotal 12.50", "on a dark ground"
+
+
+@pytest.mark.parametrize("sign", ["!", "i", "f", "]"])
+def test_a_narrow_character_alone_stands(ocr, sign):
+    (line,) = ocr(written((100, 120), ((50, 25), sign, 44)))
+    assert line.text == sign
+    assert line.angle == 0
+
+
+def test_numbers_that_read_as_well_upside_down_stay_as_they_are(ocr):
+    def wrong(crops, *, batch_size=2):
+        return [Direction(180, 0.999)] * len(crops)
+
+    stages = ocr.stages
+    wrong.spec, wrong.backend = stages.classifier.spec, stages.classifier.backend
+    misled = OCR.from_stages(stages.detector, stages.recognizer, wrong)
+    (line,) = misled(written((100, 200), ((40, 25), "9.96", 44)))
+    assert (line.text, line.angle) == ("9.96", 0)
+    (line,) = misled(np.ascontiguousarray(written((100, 200), ((40, 25), "Paid", 44))[::-1, ::-1]))
+    assert (line.text, line.angle) == ("Paid", 180)
+
+
+def test_a_column_of_short_numbers_is_not_taken_for_a_page_on_its_side(ocr):
+    sheet = written((920, 40), *[((6, 10 + 36 * i), str(i + 1), 22) for i in range(25)])
+    assert ocr(sheet).text.split() == [str(i + 1) for i in range(25)]
+
+
+def test_a_line_too_large_to_be_seen_at_once_is_one_line(ocr):
+    page = ocr(written((500, 1900), ((100, 80), "Total 45.90", 300)))
+    assert page.text == "Total 45.90"
