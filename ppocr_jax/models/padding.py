@@ -103,7 +103,12 @@ class Extent:
 
 
 def with_ops(model: nn.Module, change: Callable[[Ops], Ops]) -> nn.Module:
-    """Return a network with other operations in all its parts; `change` is told what each part has."""
+    """Return a network with other operations in all its parts; `change` is told what each part has.
+
+    What stands for a network without being a linen module has a method of this name.
+    """
+    if not isinstance(model, nn.Module):
+        return model.with_ops(change)
     changed: dict[str, object] = {}
     for name in (field.name for field in dataclasses.fields(model) if field.name not in ("parent", "name")):
         value = getattr(model, name)

@@ -119,13 +119,17 @@ class QuantizedNetwork:
             cut: do not round, but cut feature maps to their ranges, for the exporter: `onnx_graph.int8` makes bytes of
                 them.
         """
-        self._network = build(ops=_quantized_ops(ops or default_ops()))
-        self._cut = cut
+        self._build, self._ops, self._cut = build, ops or default_ops(), cut
+        self._network = build(ops=_quantized_ops(self._ops))
         self.guided = getattr(self._network, "guided", False)
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Return random variables of the network itself."""
         return self._network.init(*args, **kwargs)
+
+    def with_ops(self, change: Callable[[Ops], Ops]) -> QuantizedNetwork:
+        """Return the network with other operations, which see what is rounded already; see `padding.with_ops`."""
+        return QuantizedNetwork(self._build, ops=change(self._ops), cut=self._cut)
 
     def apply(self, variables: Mapping[str, Any], *args: Any, train: bool, mutable: Any = False, **kwargs: Any) -> Any:
         """Apply the network as `nn.Module.apply` does; `train` moves the averages of the ranges.
@@ -310,7 +314,7 @@ class _Pass:
         def layer(name: str, x: Any) -> Any:
             return module.ops.conv(x, params[name]["kernel"], (1, 1)) + params[name]["bias"]
 
-        hidden = nn.relu(layer("conv1", jnp.mean(x, (1, 2), keepdims=True)))
+        hidden = nn.relu(layer("conv1", module.ops.mean(x)))
         gate = hard_sigmoid(layer("conv2", hidden), slope=module.slope)
         if not self._is_past_stem:
             return x * gate
