@@ -109,6 +109,21 @@ def run_through(task, name, tmp_path, monkeypatch, drawn):
     assert isinstance(results[task](picture), list)
 
 
+def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, monkeypatch, drawn):
+    shorten(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    provide("rec", "tiny", drawn)
+    command = ["train-rec", *words("rec", "tiny", "--train.steps", "1", "--train.eval-every", "1")]
+    assert main([*command, "--train.work-dir", "plain"]) == 0
+    bytes_alike = ["--slim.pact", "--train.init", "plain", "--train.frozen-statistics"]
+    assert main([*command, *bytes_alike, "--train.work-dir", "bytes"]) == 0
+    (scores,) = [record for record in log(Path("bytes")) if record["kind"] == "eval"]
+    assert 0 <= scores["one_minus_ned"] <= 1
+    assert main(["export", "bytes", "--output", "model"]) == 0
+    picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    assert len(OCR("model").recognize([picture])) == 1
+
+
 def test_the_papers_schedules_count_its_epochs():
     det = load_config(DetConfig, config_path("det", "ppocr_v2_cml_copy_paste"))
     epoch = 97_000 // det.train.batch_size + 1
