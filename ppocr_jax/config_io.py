@@ -36,9 +36,11 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
     Raises:
         ConfigError: an unknown key, a missing one that has no default, or a value of the wrong type.
     """
-    if issubclass(schema, TaskConfig) and isinstance(values, Mapping) and "task" in values:
+    if issubclass(schema, TaskConfig) and isinstance(values, Mapping):
         values = dict(values)
-        task = values.pop("task")
+        task = values.pop("task", schema.task)
+        if unknown_keys(schema, values):  # a file of another task is told so, instead of its first key that is unknown
+            task = next((other.task for other in TaskConfig.__subclasses__() if not unknown_keys(other, values)), task)
         if task != schema.task:
             raise ConfigError(f'{source} configures the task "{task}", not "{schema.task}"')
     return _build(schema, None, values, prefix="", source=source)

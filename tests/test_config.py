@@ -112,6 +112,11 @@ def test_json_gives_back_the_same_configuration(tmp_path, schema):
     assert from_dict(schema, {}) == schema()
 
 
+def test_a_file_of_another_task_is_told_so():
+    with pytest.raises(ConfigError, match=r'det/finetune\.toml configures the task "det", not "rec"'):
+        load_config(SCHEMAS["rec"], ROOT / "configs" / "det" / "finetune.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

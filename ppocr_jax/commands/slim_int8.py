@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppocr_jax.commands.common import positive
+from ppocr_jax.commands.progress import PageCounter, say
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])
     check_folder(model, args.output)
     found = find_inputs(args.pictures)
-    inputs = record_inputs(model, _pictures(found, args.limit), tasks)
+    with PageCounter(None) as counter:
+        inputs = record_inputs(model, _pictures(found, args.limit, counter), tasks)
     calibration, compared = {}, {}
     for task, seen in inputs.items():
         calibration[task], compared[task] = _split(seen)
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         quantized = quantize_to_folder(model, calibration, args.output, seven_bits=args.no_vnni)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
+    say(f"slim int8: {args.output} is written; it is compared with {args.model} now")
     print(format_comparisons([compare(model, quantized, task, compared[task]) for task in tasks]))
     return 0
 
@@ -84,13 +87,14 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _pictures(found: Sequence[Input], limit: int | None) -> Iterator[np.ndarray]:
+def _pictures(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
     """Pages of the files as (H, W, 3) uint8."""
     from ppocr_jax.images import read_pages
 
     count = min(limit or len(found), len(found))
     for k in range(count):
         for page in read_pages(found[k * len(found) // count]):
+            counter.count(page.name)
             yield page.image_rgb
 
 

@@ -83,7 +83,7 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
         drawn = load_charset(data.synthetic_charset)
         pages = PageGenerator(
             charset=drawn,
-            fonts=make_fonts(data.synthetic, drawn),
+            fonts=make_fonts(data.synthetic, drawn, warn=True),
             corpus=make_corpus(data.synthetic, drawn),
             backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),
         )

@@ -59,7 +59,7 @@ def batches(config: ClsConfig, charset: Charset, process: ProcessShare = WHOLE_B
     """Return the batches: lines, half of them turned; `process`: which rows to make."""
     data = config.data
     return DirectionBatches(
-        generator=line_generator(data.synthetic, charset),
+        generator=line_generator(data.synthetic, charset, warn=data.synthetic_share > 0),
         bank=crop_bank(data.train_labels, charset, _LONGEST_LINE),
         batch_size=config.train.batch_size,
         synthetic_share=data.synthetic_share,

@@ -25,21 +25,28 @@ SAMPLE_STEP = 2**31
 """Number of the batch that `Pictures` show: no training step reaches it."""
 
 
-def line_generator(config: SyntheticConfig, charset: Charset) -> LineGenerator:
-    """Return the generator of text lines that `config` describes; fonts held out for evaluation are not used."""
+def line_generator(config: SyntheticConfig, charset: Charset, *, warn: bool) -> LineGenerator:
+    """Return the generator of text lines that `config` describes; fonts held out for evaluation are not used.
+
+    Args:
+        config: texts, fonts and backgrounds.
+        charset: characters of the lines.
+        warn: log how much of the charset no font has; for trainings that do draw lines.
+    """
     return LineGenerator(
         charset=charset,
-        fonts=make_fonts(config, charset),
+        fonts=make_fonts(config, charset, warn=warn),
         corpus=make_corpus(config, charset),
         backgrounds=(config.backgrounds,) if config.backgrounds else (),
         vertical=config.vertical,
     )
 
 
-def make_fonts(config: SyntheticConfig, charset: Charset) -> list[FontFace]:
-    """Return the fonts to draw with, none of those held out; log how much of the charset none of them has."""
+def make_fonts(config: SyntheticConfig, charset: Charset, *, warn: bool) -> list[FontFace]:
+    """Return the fonts to draw with, none of those held out; `warn`: log how much of the charset none of them has."""
     fonts = find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS)
-    warn_of_missing(fonts, charset)
+    if warn:
+        warn_of_missing(fonts, charset)
     return fonts
 
 

@@ -86,7 +86,9 @@ def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_B
     longest = data.longest_label(pixels)
     return RecognitionBatches(
         charset=charset,
-        generator=line_generator(data.synthetic, charset),
+        generator=line_generator(
+            data.synthetic, charset, warn=data.synthetic_share > 0 or data.synthetic_warm_steps > 0
+        ),
         bank=crop_bank(data.train_labels, charset, longest),
         widths=data.widths,
         batch_size=config.train.batch_size,

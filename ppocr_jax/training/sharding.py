@@ -37,6 +37,11 @@ def connect(config: MeshConfig) -> None:
         else:
             jax.distributed.initialize(config.coordinator, config.processes, config.process)
     except (RuntimeError, ValueError) as error:
+        if config.coordinator == "auto" and isinstance(error, ValueError):  # JAX lacks what it would be told
+            raise MeshError(
+                "train.mesh.coordinator is auto, but neither Slurm nor a TPU pod says here who the others are: name "
+                "HOST:PORT of process 0, train.mesh.processes and train.mesh.process"
+            ) from error
         raise MeshError(f"cannot join the run at {config.coordinator}: {error}") from error
 
 

@@ -157,7 +157,8 @@ def test_wrong_calls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["ppocr-det", "icdar2015", "doctr-det"])
 def test_copied_pictures_make_a_set_whole(tmp_path: Path, format: str) -> None:
-    sources = [tmp_path / folder / "1.png" for folder in ("a", "b")]
+    # Names as `synth` gives them.
+    sources = [tmp_path / folder / "0000001.png" for folder in ("a", "b")]
     for number, source in enumerate(sources):
         source.parent.mkdir()
         source.write_bytes(b"picture %d" % number)

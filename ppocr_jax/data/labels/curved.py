@@ -17,7 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines
-from ppocr_jax.data.labels.folders import read_by_line, read_label_folder
+from ppocr_jax.data.labels.folders import picture_stem, read_by_line, read_label_folder
 from ppocr_jax.data.labels.records import (
     DetectionRecord,
     Region,
@@ -35,6 +35,7 @@ _TOTAL_TEXT = re.compile(
 _DO_NOT_CARE = "#"
 _CTW_CORNERS = 14
 _CTW_TEXT_MARK = "####"
+_CTW_PADDED = re.compile(r"000(\d{4})")  # the test set's label file 0001001.txt belongs to 1001.jpg
 
 
 def read_total_text(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
@@ -46,7 +47,7 @@ def read_ctw1500(path: Path, image_root: Path | None, bad: BadEntries) -> list[D
     """Read a folder of CTW1500's text or XML files; see `folders.read_label_folder`."""
     if path.suffix == ".xml" or (path.is_dir() and any(path.glob("*.xml"))):
         return read_label_folder(path, image_root, bad, _read_ctw_xml, suffix=".xml")
-    return read_label_folder(path, image_root, bad, read_by_line(parse_ctw_line))
+    return read_label_folder(path, image_root, bad, read_by_line(parse_ctw_line), stem_of=_ctw_stem)
 
 
 def parse_total_text_entry(entry: str) -> Region:
@@ -82,6 +83,12 @@ def parse_ctw_line(line: str) -> Region:
     if not mark or len(values) != 2 * _CTW_CORNERS:
         raise ValueError("neither 28 numbers and ####text nor 32 numbers")
     return text_region(parse_flat_points(values, "the outline"), text)
+
+
+def _ctw_stem(label_path: Path) -> str:
+    stem = picture_stem(label_path)
+    padded = _CTW_PADDED.fullmatch(stem)
+    return padded[1] if padded else stem
 
 
 def _read_total_text_file(path: Path, bad: BadEntries) -> list[Region]:

@@ -15,7 +15,6 @@ logger = logging.getLogger("ppocr_jax")
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _LABEL_PREFIXES = ("poly_gt_", "gt_")
-_PADDED_STEM = 7  # digits of CTW1500's test labels: 0001001.txt belongs to 1001.jpg
 _ENDING_IF_UNKNOWN = ".jpg"
 
 
@@ -43,7 +42,7 @@ def picture_stem(label_path: Path) -> str:
     stem = label_path.stem
     for prefix in _LABEL_PREFIXES:
         stem = stem.removeprefix(prefix)
-    return stem[3:] if len(stem) == _PADDED_STEM and stem.isdecimal() and stem.startswith("000") else stem
+    return stem
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,7 @@ def read_label_folder(
     read_regions: Callable[[Path, BadEntries], Iterable[Region]],
     *,
     suffix: str = ".txt",
+    stem_of: Callable[[Path], str] = picture_stem,
 ) -> list[DetectionRecord]:
     """Read a folder with one label file per picture.
 
@@ -128,13 +128,14 @@ def read_label_folder(
         bad: Takes what cannot be used.
         read_regions: Reads one label file.
         suffix: Of the label files.
+        stem_of: Gives the name of the picture, without ending, of a label file.
 
     Raises:
         LabelError: There are no label files, or it is not clear where the pictures are; a bad entry, when strict.
         OSError: A file cannot be read.
     """
     files = label_files(path, suffix)
-    stems = [picture_stem(file) for file in files]
+    stems = [stem_of(file) for file in files]
     pictures = find_pictures(path if path.is_dir() else path.parent, stems, image_root)
     records: list[DetectionRecord] = []
     for file, stem in zip(files, stems, strict=True):
