@@ -84,6 +84,7 @@ def export_to_folder(
         for network in (network.for_reading() for network in networks):
             if not full_precision and not is_quantized(network.variables):
                 network = replace(network, variables=round_kernels(network.variables))  # noqa: PLW2901
+            _logger.info("%s: writing it, and comparing what JAX and ONNX Runtime make of it", network.task)
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 _SIDES = (320, 480, 640, 736, 960, 1280, 1600, 1920)
 _CACHE = "ppocr_jax"
+_logger = logging.getLogger("ppocr_jax")
 
 
 class JaxBackend:
@@ -151,8 +153,12 @@ def keep_compiled() -> None:
     import jax
 
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(caches / _CACHE / "compiled"))
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _CACHE / "compiled"
+        if not folder.exists():
+            _logger.info(
+                "JAX compiles for each size of picture, which takes a while the first time; kept in %s", folder
+            )
+        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def pad_to_bucket(images: np.ndarray, task: str) -> np.ndarray:
