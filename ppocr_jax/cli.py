@@ -80,7 +80,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         args = parser.parse_args(argv)
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         logging.getLogger("ppocr_jax").setLevel(logging.INFO)
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of a file that its older versions did not write
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of a file that it does not write itself
         return command.run(args)
     except UserError as error:
         say(f"{prog}: {error}")
