@@ -64,7 +64,8 @@ class ReadSettings:
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
         page_direction: let all lines of a page decide together which way it lies (`classify.page_rotation`).
         cls_threshold: how sure the classifier must be to turn a crop.
-        drop_score: a line read with less confidence is left out.
+        drop_score: a line read with less confidence is left out; of a circle alone, zero or letter, a fifth less is
+            asked.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
         put_spaces: put spaces between words where the recognizer leaves them out. None: for files that are not ours.
         batch_size: crops per call of the classifier and the recognizer; by default 2, with OpenVINO 8, and 32 where

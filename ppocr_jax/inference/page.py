@@ -44,6 +44,8 @@ _MARGIN = 16  # pixels as the detector sees them, where ink touches the picture'
 _COLUMN = 2.5  # heights in widths from which on a box may hold several characters below one another
 _ROOM = (0.1, 0.05)  # left and right, and above and below, of a character that stands alone, in its heights
 _BAR, _BAR_MEANS = "|", "I"  # a bar alone: nothing around it tells more, and it is that letter most often
+# A circle alone is a zero or a letter; a recognizer that cannot tell gives each about a half of its confidence.
+_CIRCLES, _UNDECIDED = frozenset("0Oo"), 0.8
 _TURNS_INTO_ITSELF = frozenset(
     "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
 )  # what reads alike, or as another of these, upside down
@@ -268,8 +270,10 @@ def _read_standing(
     for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
         sign = not any(c.isalnum() for c in texts[i].text)  # a bar that lies is a dash, whatever it was
         if len(text.text) == 1 and (text.confidence > texts[i].confidence or sign):
-            angles[i], starts[i], crops[i] = 0, boxes[i].points, crop
-            texts[i] = replace(text, text=_BAR_MEANS) if text.text == _BAR else text
+            angles[i], starts[i], crops[i], texts[i] = 0, boxes[i].points, crop, text
+    for i, text in enumerate(texts):
+        if text.text == _BAR and _steepness(boxes[i].points) < _COLUMN:
+            texts[i] = replace(text, text=_BAR_MEANS)
 
 
 def _steepness(quad: np.ndarray) -> float:
@@ -295,7 +299,7 @@ def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_
         sure: how many the detector is sure of.
         drop_score: the least confidence of those; of the others more is asked.
     """
-    kept = [text.confidence >= drop_score for text in texts]
+    kept = [text.confidence >= drop_score * (_UNDECIDED if text.text in _CIRCLES else 1) for text in texts]
     signs = [k for k in range(sure) if kept[k] and not any(c.isalnum() for c in texts[k].text)]
     for k in signs:  # a dash or a dot inside of another line is a part of its letters
         others = [boxes[i] for i in range(sure) if i != k and kept[i]]

@@ -211,3 +211,9 @@ def test_a_column_of_short_numbers_is_not_taken_for_a_page_on_its_side(ocr):
 def test_a_line_too_large_to_be_seen_at_once_is_one_line(ocr):
     page = ocr(written((500, 1900), ((100, 80), "Total 45.90", 300)))
     assert page.text == "Total 45.90"
+
+
+@pytest.mark.parametrize("letters", [28, 49, 58])
+def test_a_circle_of_which_no_one_knows_what_it_is_is_read(ocr, letters):
+    (line,) = ocr(written((100, 120), ((40, 25), "O", letters)))
+    assert line.text in "0Oo"
