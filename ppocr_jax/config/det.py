@@ -26,7 +26,10 @@ class DetModelConfig:
         name: "db_mobilenet_v3", or "db_resnet18", the teacher.
         scale: width multiplier of a MobileNetV3 backbone; the network's own (0.5) if left out.
         neck_channels: inner width of the FPN; the network's own (96, the teacher's 256) if left out.
-        expansions, features, last: channels of a pruned MobileNetV3 backbone, as `ppocr-jax slim prune` prints them.
+        expansions: channels of a pruned MobileNetV3 backbone, as `ppocr-jax slim prune` prints them; a start from a
+            pruned file brings them along.
+        features: goes with `expansions`.
+        last: goes with `expansions`.
     """
 
     name: str = "db_mobilenet_v3"

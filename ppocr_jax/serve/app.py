@@ -277,7 +277,8 @@ def _answer_problems(app: FastAPI) -> None:
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-        return Problem(422, f"{printable(where)}: {printable(first['msg'])}", code="invalid").response()
+        what = "there is no such option" if first["type"] == "extra_forbidden" else printable(first["msg"])
+        return Problem(422, f"{printable(where)}: {what}", code="invalid").response()
 
     @app.exception_handler(HTTPException)
     async def other(_request: Request, error: HTTPException) -> Response:

@@ -192,6 +192,7 @@ def test_nothing_acceptable_is_406(shades):
         ("model=../../etc", "no model"),
         ("format=exe", "format"),
         ("words=1&format=text", "words"),
+        ("word=1", "word: there is no such option"),
     ],
 )
 def test_options_that_make_no_sense_are_422(shades, query, says):
