@@ -117,5 +117,5 @@ def test_what_it_refuses(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="precision must be auto or float32"):
         OCR("en", backend="openvino", precision="int8")
     monkeypatch.setattr(openvino_backend, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install 'ppocr-jax\[openvino\]'"):
+    with pytest.raises(ModelError, match=r'pip install "ppocr-jax\[openvino\]"'):
         OCR("en", backend="openvino")
