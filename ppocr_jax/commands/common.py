@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +39,22 @@ _READ_OPTIONS = (
     "max_pixels",
     "batch_size",
 )
+
+
+def require(what: str, modules: Sequence[str], extra: str) -> None:
+    """Check that the packages of an extra are there, before anything of them is imported.
+
+    Args:
+        what: what needs them, for the message.
+        modules: names of their modules.
+        extra: the extra that brings them.
+
+    Raises:
+        UserError: one is missing.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise UserError(f'{what} needs {", ".join(missing)}: pip install "ppocr-jax[{extra}]"')
 
 
 def positive(text: str) -> int:

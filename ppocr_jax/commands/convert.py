@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppocr_jax.commands.common import require
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ppocr_jax.convert.inference_file import Converted
     from ppocr_jax.training.network import TrainedNetwork
 
-_NEEDED = ("jax", "flax", "safetensors")
 # Files that describe the weights beside them, before the description inside these is looked at.
 _DESCRIPTIONS = ("model.json", "config.json")
 
@@ -37,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: the file cannot be read or holds no network of ours, its characters are missing or others, it does
             not compute the same as the network it became, or the result cannot be written.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UserError(f'needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
+    require("convert", ("jax", "flax", "safetensors"), "train")
     _check_output(args.output)
     data = _inference_file(args)
     if data is not None and args.output.suffix == ".onnx":

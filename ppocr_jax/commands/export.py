@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppocr_jax.commands.common import require
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: a network cannot be found or written, or a file differs from its network.
     """
     modules, extra = _NEEDED[args.via]
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        raise UserError(f'--via {args.via} needs {", ".join(missing)}: pip install "ppocr-jax[{extra}]"')
+    require(f"--via {args.via}", modules, extra)
     if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
         raise UserError("--shape goes with --via jax2tf and a single network")
     if args.tflite and args.via != "jax2tf":

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import positive
+from ppocr_jax.commands.common import positive, require
 from ppocr_jax.commands.progress import PageCounter, say
 from ppocr_jax.errors import UserError
 
@@ -46,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: a package is missing; the model, a network or a picture cannot be read; the pictures hold no text;
             or the folder cannot be written.
     """
-    if find_spec("onnx") is None:
-        raise UserError('slim int8 needs onnx: pip install "ppocr-jax[export]"')
+    require("slim int8", ("onnx",), "export")
     from ppocr_jax.images import find_inputs
     from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.slim.calibration import record_inputs

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import positive, share
+from ppocr_jax.commands.common import positive, require, share
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: there is no such detector, labels cannot be read, or the result cannot be written.
     """
-    missing = [name for name in ("jax", "flax", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise UserError(f'slim prune needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
+    require("slim prune", ("jax", "flax", "safetensors"), "train")
     from ppocr_jax.slim.prune import choose_channels, groups_of, narrow_neck, prune
     from ppocr_jax.training.trained import load_trained
 

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
+from ppocr_jax.commands.common import require
 from ppocr_jax.config import ClsConfig, DetConfig, ImageConfig, RecConfig
 from ppocr_jax.config_io import parse_command_line, presets
 from ppocr_jax.errors import UserError
@@ -41,9 +41,7 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     Raises:
         UserError: the user's input is at fault, or libraries are missing.
     """
-    missing = [module for module in _NEEDED if find_spec(module) is None]
-    if missing:
-        raise UserError(f'training needs {", ".join(missing)}: pip install "ppocr-jax[train]"')
+    require("training", _NEEDED, "train")
     # XLA writes lines of its own about slow compilations; read when it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     restart_with_huge_pages()

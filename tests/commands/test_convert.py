@@ -10,7 +10,7 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.cli import main
-from ppocr_jax.commands import convert
+from ppocr_jax.commands import common
 from tests.convert.checkpoints import write_pdparams
 from tests.helpers import golden_tensors
 from tests.models.reference import GOLDEN, description
@@ -184,7 +184,7 @@ def test_not_beside_a_description_of_other_weights(tmp_path, capsys, name):
 
 
 def test_missing_packages_are_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(convert, "find_spec", lambda name: None if name == "flax" else object())
+    monkeypatch.setattr(common, "find_spec", lambda name: None if name == "flax" else object())
     error = error_of(capsys, tmp_path / "any", "--output", tmp_path / "out.safetensors")
     assert 'needs flax: pip install "ppocr-jax[train]"' in error
 

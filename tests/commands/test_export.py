@@ -1,7 +1,7 @@
 import pytest
 
 from ppocr_jax.cli import main
-from ppocr_jax.commands import export
+from ppocr_jax.commands import common
 from ppocr_jax.export import model_folder
 from ppocr_jax.export.parity import ParityRow
 from tests.export.conftest import SPECS, random_variables
@@ -64,7 +64,7 @@ def test_folder_that_cannot_be_made(weights, tmp_path, capsys):
 
 
 def test_missing_packages_are_named(weights, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name in ("tensorflow", "tf2onnx") else object())
+    monkeypatch.setattr(common, "find_spec", lambda name: None if name in ("tensorflow", "tf2onnx") else object())
     assert main(["export", str(weights), "--via", "jax2tf", "--output", str(tmp_path)]) == 1
     assert 'needs tensorflow, tf2onnx: pip install "ppocr-jax[tensorflow]"' in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.cli import main
-from ppocr_jax.commands import slim_int8
+from ppocr_jax.commands import common, slim_int8
 from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.slim import calibration, int8
 from ppocr_jax.slim.int8_report import Comparison
@@ -89,5 +89,5 @@ def test_folders_that_cannot_be_written(complaint, blank, tmp_path, monkeypatch)
 
 
 def test_a_missing_package_is_named(complaint, blank, tmp_path, monkeypatch):
-    monkeypatch.setattr(slim_int8, "find_spec", lambda name: None)
+    monkeypatch.setattr(common, "find_spec", lambda name: None)
     assert "needs onnx: pip install" in complaint("en", "--pictures", blank, "--output", tmp_path / "new")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ppocr_jax import cli
-from ppocr_jax.commands import training
+from ppocr_jax.commands import common
 from ppocr_jax.config import ConfigError, LabelSource, RecConfig
 from ppocr_jax.config_io import find_config, parse_command_line, presets
 
@@ -29,7 +29,7 @@ def test_without_a_configuration_one_is_asked_for(task, capsys):
 
 
 def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(training, "find_spec", lambda name: None if name == "orbax" else name)
+    monkeypatch.setattr(common, "find_spec", lambda name: None if name == "orbax" else name)
     assert cli.main(["train-det", "--config", "det/tiny"]) == 1
     assert 'training needs orbax: pip install "ppocr-jax[train]"' in capsys.readouterr().err
 
