@@ -10,7 +10,7 @@ import pytest
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.cli import main
-from ppocr_jax.commands import common
+from ppocr_jax.commands import common, convert
 from tests.convert.checkpoints import write_pdparams
 from tests.helpers import golden_tensors
 from tests.models.reference import GOLDEN, description
