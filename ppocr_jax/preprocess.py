@@ -21,7 +21,7 @@ _NOISE, _FAINT, _CLEAR, _MOST_GAIN = 8, 64, 200.0, 12.0
 # Of a picture's border: levels within which it has one color, on how large a share, and from which on how many pixels
 # are ink.
 _SAME_COLOR, _MOST_OF_BORDER, _INK, _TOUCHING = 12, 0.5, 60, 2
-_NARROW, _PAGE = 6, 20  # margins; a picture is narrow that has fewer than those, and a page that has more than these
+_NARROW, _PAGE = 6, 10  # margins; a picture is narrow that has fewer than those, and a page that has more than these
 _SMALL = 64  # pictures whose height and width add up to less are padded before they are resized
 
 
@@ -195,7 +195,7 @@ def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tupl
 
     Networks see letters best with something around them, and nothing well within a few pixels. Pictures whose border
     has no color of its own, such as photographs, come back as they are, and so do whole pages: what touches their
-    border is dirt and edges.
+    border is dirt, edges, and lines that are cut off.
 
     Args:
         image_rgb: the picture.

@@ -183,6 +183,12 @@ def test_faint_letters_are_read(ocr):
     assert ocr(255 - faint).text == "Paid in full.\nTotal 12.50", "on a dark ground"
 
 
+def test_a_line_that_is_cut_off_gets_no_margin(ocr):
+    lines = [((20, 14 + 40 * i), f"Line number {i} of the text.", 24) for i in range(7)]
+    page = ocr(written((300, 500), *lines)[: 14 + 6 * 40 + 14])
+    assert [line.text for line in page] == [text for _, text, _ in lines[:6]]
+
+
 @pytest.mark.parametrize("sign", ["!", "i", "f", "]"])
 def test_a_narrow_character_alone_stands(ocr, sign):
     (line,) = ocr(written((100, 120), ((50, 25), sign, 44)))
