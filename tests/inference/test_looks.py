@@ -184,7 +184,7 @@ def test_faint_letters_are_read(ocr):
 
 
 def test_a_line_that_is_cut_off_gets_no_margin(ocr):
-    lines = [((20, 14 + 40 * i), f"Line number {i} of the text.", 24) for i in range(7)]
+    lines = [((20, 14 + 40 * i), f"Line number {i + 1} of the text.", 24) for i in range(7)]
     page = ocr(written((300, 500), *lines)[: 14 + 6 * 40 + 14])
     assert [line.text for line in page] == [text for _, text, _ in lines[:6]]
 
