@@ -146,10 +146,6 @@ def test_main_lists_commands_and_hands_arguments_on(stripes_model, picture, caps
     assert all(f"\n  {name} " in shown for name in COMMANDS)
     assert main(["infer", "--model", str(stripes_model), "--image", str(picture)]) == 0
     assert capsys.readouterr().out == "abc\nccab\n"
-    for arguments in ([], ["dance"]):
-        with pytest.raises(SystemExit) as error:
-            main(arguments)
-        assert error.value.code == 2
 
 
 def test_help_of_a_command_through_main(capsys):

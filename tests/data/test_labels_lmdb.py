@@ -185,5 +185,5 @@ def test_threads_share_a_database(tmp_path: Path) -> None:
 def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = database(tmp_path / "db", lines("one"))
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(UserError, match=r"pip install 'ppocr-jax\[lmdb\]'"):
+    with pytest.raises(UserError, match=r'pip install "ppocr-jax\[lmdb\]"'):
         read_labels(path)

@@ -315,7 +315,7 @@ def test_largest_scale_keeps_the_limit(width, height, max_pixels):
 def test_missing_packages_are_named(monkeypatch, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
     data = pdf(["a"]) if extra == "pdf" else b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(99)
-    with pytest.raises(UserError, match=rf'pip install "ppocr_jax\[{extra}\]"'):
+    with pytest.raises(UserError, match=rf'pip install "ppocr-jax\[{extra}\]"'):
         list(read_pages(data))
 
 

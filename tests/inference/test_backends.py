@@ -252,7 +252,7 @@ def test_jax_backend_pickles(compiled, weights):
 
 def test_jax_backend_without_jax(monkeypatch, weights):
     monkeypatch.setattr(jax_backend, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install 'ppocr-jax\[train\]'"):
+    with pytest.raises(ModelError, match=r'pip install "ppocr-jax\[train\]"'):
         JaxBackend("det", weights, network="det")
 
 
