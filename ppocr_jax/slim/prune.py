@@ -115,7 +115,11 @@ def kept_channels(importances: Sequence[np.ndarray], ratio: float, *, multiple: 
     mean = np.mean(importances, axis=0)
     count = len(mean)
     kept = min(count, max(multiple, round(count * (1 - ratio) / multiple) * multiple))
-    return np.sort(np.argsort(-mean, kind="stable")[:kept])
+    return _most_important(mean, kept)
+
+
+def _most_important(importance: np.ndarray, count: int) -> np.ndarray:
+    return np.sort(np.argsort(-importance, kind="stable")[:count])
 
 
 def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
@@ -218,12 +222,13 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
     quarter = channels // 4
     levels = (2, 3, 4, 5)
 
-    def chosen(kernels: Sequence[np.ndarray], count: int) -> np.ndarray:
-        mean = np.mean([filter_importance(kernel) for kernel in kernels], axis=0)
-        return np.sort(np.argsort(-mean, kind="stable")[:count])
+    def chosen(names: Sequence[str], count: int) -> np.ndarray:
+        """Channels that stay of those which these kernels make together."""
+        importances = [filter_importance(params[f"{name}/kernel"]) for name in names]
+        return _most_important(np.mean(importances, axis=0), count)
 
-    lateral = chosen([params[f"neck/in{level}/kernel"] for level in levels], channels)
-    smooth = {level: chosen([params[f"neck/p{level}/kernel"]], quarter) for level in levels}
+    lateral = chosen([f"neck/in{level}" for level in levels], channels)
+    smooth = {level: chosen([f"neck/p{level}"], quarter) for level in levels}
     # Concatenated coarse to fine, see `DBFPN`.
     fused = np.concatenate([smooth[level] + i * (before // 4) for i, level in enumerate((5, 4, 3, 2))])
     # (array, axis) -> what stays of it
@@ -231,8 +236,8 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
     stays |= {(f"neck/p{level}/kernel", -2): lateral for level in levels}
     stays |= {(f"neck/p{level}/kernel", -1): smooth[level] for level in levels}
     for branch in {"probability", "threshold"} & {name.split("/")[0] for name in params}:
-        first = chosen([params[f"{branch}/kernel"]], quarter)
-        second = chosen([params[f"{branch}/up1/kernel"]], quarter)
+        first = chosen([branch], quarter)
+        second = chosen([f"{branch}/up1"], quarter)
         stays |= {(f"{branch}/kernel", -2): fused, (f"{branch}/kernel", -1): first}
         stays |= {(f"{branch}/bn1/{name}", -1): first for name in _NORM}
         stays |= {(f"{branch}/up1/kernel", 0): first, (f"{branch}/up1/kernel", -1): second}
