@@ -1,9 +1,12 @@
+import difflib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ppocr_jax import OCR
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference import model_folder as module
 from ppocr_jax.inference.db_postprocess import DBOptions
@@ -174,3 +177,11 @@ def test_embedded_metadata_that_disagrees(folder, key, value):
 def test_every_network_has_the_common_fields():
     assert NetworkSpec().onnx is None
     assert {spec.task for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)} == {"det", "cls", "rec"}
+
+
+def test_en_tiny_takes_less_than_3_mb_and_reads_what_en_reads():
+    tiny = load_model_folder("en_tiny")
+    assert sum(tiny.file(task, "onnx").stat().st_size for task in ("det", "cls", "rec")) < 3_000_000
+    picture = Path(__file__).parents[2] / "examples" / "receipt.jpg"
+    expected, got = (OCR(name)(picture).text for name in ("en", "en_tiny"))
+    assert difflib.SequenceMatcher(None, expected, got, autojunk=False).ratio() > 0.97
