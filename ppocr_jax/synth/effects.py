@@ -190,8 +190,8 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
 
     Args:
         rng: chooses widths and distances.
-        kind: "underline", "strike" (one or two rules through the text), "box", "side" (an upright rule) or "band" (a
-            printed bar that leaves the text blank).
+        kind: "underline", "strike" (one or two rules through the text; both often of some words only), "box", "side"
+            (an upright rule) or "band" (a printed bar that leaves the text blank).
         ink: the drawn line.
     """
     import cv2
@@ -204,22 +204,38 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
     width = max(1, round(height * float(rng.uniform(0.03, 0.1))))
     gap = width + int(height * rng.uniform(0.06, 0.3))
     level = int(rng.integers(150, 256))
+    reach = gap  # beyond the text
+    if kind in ("underline", "strike") and rng.random() < 0.5:
+        left, right = (int(v) + left for v in _some_words(rng, ink.mask[top:bottom, left:right], height))
+        reach = 0
     if kind == "underline":
         y = max(int(ink.baseline), bottom - height // 6) + gap // 2 + width
-        ends = left - int(rng.integers(0, gap + 1)), right + int(rng.integers(0, gap + 1))
+        ends = left - int(rng.integers(0, reach + 1)), right + int(rng.integers(0, reach + 1))
         cv2.line(mask, (ends[0], y), (ends[1], y), level, width)
     elif kind == "strike":
         # Thin enough to be read under: through the middle of small letters, or two rules.
         width = max(1, round(height * float(rng.uniform(0.03, 0.07))))
         middle = ink.baseline - height * float(rng.uniform(0.25, 0.4))
         for y in (middle,) if rng.random() < 0.8 else (middle - 1.5 * width, middle + 1.5 * width):
-            cv2.line(mask, (left - gap // 2, round(y)), (right + gap // 2, round(y)), level, width)
+            cv2.line(mask, (left - reach // 2, round(y)), (right + reach // 2, round(y)), level, width)
     elif kind == "box":
         cv2.rectangle(mask, (left - gap - width, top - gap), (right + gap + width, bottom + gap), level, width)
     else:
         x = left - gap - width if rng.random() < 0.5 else right + gap + width
         cv2.line(mask, (x, 0), (x, mask.shape[0]), level, width)
     return mask
+
+
+def _some_words(rng: np.random.Generator, mask: np.ndarray, height: int) -> np.ndarray:
+    """Return (start, stop) of neighboring words in the columns of `mask`: those between two gaps as wide as a space."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not columns.size:
+        return np.array([0, mask.shape[1]])
+    breaks = np.flatnonzero(np.diff(columns) > 0.3 * height)
+    starts = np.concatenate([columns[:1], columns[breaks + 1]])
+    stops = np.concatenate([columns[breaks], columns[-1:]])
+    first, last = np.sort(rng.integers(0, len(starts), 2))
+    return np.array([starts[first], stops[last]])
 
 
 def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width: int, size: float) -> np.ndarray:

@@ -124,6 +124,23 @@ def test_a_struck_text_is_crossed_by_a_rule_that_leaves_it_legible(faces):
         assert top + 0.2 * (bottom - top) < top + np.flatnonzero(crossed).mean() < ink.baseline
 
 
+def test_rules_often_cover_some_words_only_and_then_whole_ones(faces):
+    ink = draw_text("II II II", Lettering(faces[0], 40), margin=38)
+    words = [
+        np.flatnonzero(ink.mask[:, int(a) - 8 : int(b) + 9].any(axis=0)) + int(a) - 8
+        for a, b in zip(ink.centers[0::3], ink.centers[1::3], strict=True)
+    ]
+    covered = set()
+    for seed in range(40):
+        added = draw_rules(np.random.default_rng(seed), "underline", ink).astype(int) - ink.mask
+        columns = np.flatnonzero(added.any(axis=0))
+        touched = [np.isin(word, columns).mean() for word in words]
+        assert all(share < 0.1 or share > 0.9 for share in touched), seed  # a rule's ends are round
+        covered.add(tuple(share > 0.9 for share in touched))
+    assert {(True, True, True), (True, False, False), (False, True, False), (False, True, True)} <= covered
+    assert (True, False, True) not in covered
+
+
 def test_every_kind_of_line_is_drawn_with_its_colors():
     """Editors and displays light on dark and dark on light; subtitles light, whatever they stand on."""
     for kind, dark_share in (("screen", (0.4, 0.7)), ("display", (0.4, 0.7))):
