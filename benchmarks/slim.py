@@ -1,10 +1,12 @@
 """What smaller networks cost and gain: bytes, time and scores of several models on the same pictures, in one run.
 
-    python benchmarks/slim.py --labels datasets/sroie/val/label.txt [--calibrate scans/] [--model NAME=DIR ...]
+    python benchmarks/slim.py --labels datasets/sroie/val/label.txt [--calibrate scans/] [--openvino] \\
+        [--model NAME=DIR ...]
 
 The first rows are the reference (`--reference en`) with its weights in float32, in half precision as they are shipped
 and, with `--calibrate`, quantized after training as `ppocr-jax slim int8` does. Others, such as runs of PACT or pruned
 detectors exported by `ppocr-jax export`, are named with `--model`; a network that a folder lacks is the reference's.
+`--openvino` reads with the reference by OpenVINO, each page once before it is measured, as it compiles for every shape.
 
 Every model reads the same pictures on one thread, in turns, picture by picture, in an order that changes; of the times,
 which are CPU time, medians per picture are compared, so that a busy machine disturbs all alike. Line and box scores are
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--reference", default="en", help="built-in model or model folder")
     parser.add_argument("--calibrate", help="folder of training pictures for post-training quantization")
     parser.add_argument("--calibrate-limit", type=int, default=12)
+    parser.add_argument("--openvino", action="store_true", help="also read with the reference by OpenVINO")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=DIR")
     args = parser.parse_args()
     reference = load_model_folder(args.reference)
@@ -58,7 +61,14 @@ def main() -> None:
         for named in args.model:
             name, _, path = named.partition("=")
             models[name] = completed(load_model_folder(path), reference, Path(folder) / f"completed{len(models)}")
-        print(table(models, spread(read_labels(args.labels).records, args.limit), args.lines))
+        records = spread(read_labels(args.labels).records, args.limit)
+        readers = {name: OCR(str(model.path), threads=1) for name, model in models.items()}
+        if args.openvino:
+            models["OpenVINO"] = reference
+            readers["OpenVINO"] = OCR(args.reference, backend="openvino", threads=1)
+            for record in records:
+                readers["OpenVINO"](load_picture(record.image_path))
+        print(table(models, readers, records, args.lines))
 
 
 def spread(records: Any, limit: int) -> list[DetectionRecord]:
@@ -97,9 +107,8 @@ def completed(model: ModelFolder, reference: ModelFolder, folder: Path) -> Model
     return result
 
 
-def table(models: dict[str, ModelFolder], records: list[DetectionRecord], lines: int) -> str:
+def table(models: dict[str, ModelFolder], readers: dict[str, OCR], records: list[DetectionRecord], lines: int) -> str:
     """Read with all of them and return the table."""
-    readers = {name: OCR(str(model.path), threads=1) for name, model in models.items()}
     pages: dict[str, list[Any]] = {name: [] for name in models}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     order = list(models)
