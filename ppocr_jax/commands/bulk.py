@@ -72,11 +72,17 @@ def run(args: argparse.Namespace) -> int:
         progress=_Progress(begun),
     )
     seconds = time.perf_counter() - begun
+    were = "was" if tally.skipped == 1 else "were"
     print(
-        f"{tally.documents} documents, {tally.pages} pages in {seconds:.1f} s "
-        f"({tally.pages / seconds:.2f} pages/s); {tally.errors} errors; {tally.skipped} documents were there already"
+        f"{_counted(tally.documents, 'document')}, {_counted(tally.pages, 'page')} in {seconds:.1f} s "
+        f"({tally.pages / seconds:.2f} pages/s); {_counted(tally.errors, 'error')}; "
+        f"{_counted(tally.skipped, 'document')} {were} there already"
     )
     return int(tally.errors > 0)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _listed(path: Path) -> Iterator[str]:
@@ -98,6 +104,6 @@ class _Progress:
         if now - self._said >= _PROGRESS_SECONDS:
             self._said = now
             sys.stderr.write(
-                f"bulk: {tally.documents} documents, {tally.pages} pages, "
-                f"{tally.pages / (now - self._begun):.2f} pages/s, {tally.errors} errors\n"
+                f"bulk: {_counted(tally.documents, 'document')}, {_counted(tally.pages, 'page')}, "
+                f"{tally.pages / (now - self._begun):.2f} pages/s, {_counted(tally.errors, 'error')}\n"
             )

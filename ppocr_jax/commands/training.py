@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -60,10 +61,14 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
 
     try:
         run(config)
+        return 0
     except Interrupted as interrupt:
         if not interrupt.compiling:
             raise
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(interrupt.exit_code)  # Python would wait for, or crash with, what XLA is compiling
-    return 0
+        exit_code = interrupt.exit_code
+    # Python would wait for, or crash with, what XLA is compiling. What the interrupted frames held goes first:
+    # multiprocessing reports semaphores of its queues that nobody unlinked.
+    gc.collect()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(exit_code)

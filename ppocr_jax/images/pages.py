@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from ppocr_jax.errors import UserError
+from ppocr_jax.errors import UserError, check_number
 from ppocr_jax.images.decode import (
     DECODE_ERRORS,
     MAX_PIXELS,
@@ -169,8 +169,8 @@ def read_pages(
     numbers = PageNumbers(pages)
     if frames not in ("first", "all"):
         raise UserError(f'frames must be "first" or "all", not {frames!r}')
-    if dpi is not None and not _DPI_RANGE[0] <= dpi <= _DPI_RANGE[1]:
-        raise UserError(f"dpi must lie between {_DPI_RANGE[0]} and {_DPI_RANGE[1]}, not {dpi:g}")
+    if dpi is not None:
+        check_number("dpi", dpi, least=_DPI_RANGE[0], most=_DPI_RANGE[1])
     if is_url(source):
         check_url_allowed(str(source), allow_url)
 

@@ -39,6 +39,8 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     Raises:
         PixelError: gray values below 0, not finite, or floating-point beyond 255.
     """
+    if image.mode == "La":  # Pillow knows one way from there
+        image = image.convert("LA")
     if image.mode == "I" or image.mode.startswith("I;16"):
         return gray_to_rgb(_scale_integers(np.asarray(image)))
     if image.mode == "F":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ppocr_jax.errors import check_number
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.many import in_background
 from ppocr_jax.inference.model_folder import ModelError, ModelFolder
@@ -65,8 +66,8 @@ class OnnxBackend:
         """
         if device not in DEVICES:
             raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, not {threads}")
+        if threads is not None:
+            check_number("threads", threads, least=1, whole=True)
         self.path = Path(path).absolute()  # the session is made later, perhaps in another working folder
         self.threads = threads
         self.device = device

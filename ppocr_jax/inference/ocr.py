@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast, overload
 import numpy as np
 
 from ppocr_jax.document.page import Page
-from ppocr_jax.errors import UserError
+from ppocr_jax.errors import UserError, check_number
 from ppocr_jax.images import ImageSource, InputPage, describe_source, load_image
 from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.classify import TextClassifier
@@ -96,6 +96,10 @@ class OCR:
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
         self._settings = ReadSettings().changed(**options)
+        if threads is not None:
+            check_number("threads", threads, least=1, whole=True)
+        if rec_height is not None:
+            check_number("rec_height", rec_height, least=1, whole=True)
         folder, opened = load_model_folder(model), {}
         if det or cls or rec or charset or rec_height:
             folder, opened = with_onnx_files(
@@ -340,10 +344,10 @@ class OCR:
         """Return what reads pages at the same time, and how many at a time.
 
         Raises:
-            ValueError: fewer than one worker.
+            OptionError: fewer than one worker.
         """
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+        if workers is not None:
+            check_number("workers", workers, least=1, whole=True)
         stages = (self.stages.detector, self.stages.recognizer, self.stages.classifier)
         backends = [stage.backend for stage in stages if stage is not None]
         if combine is None:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypedDict, Unpack
 
+from ppocr_jax.errors import OptionError, check_number
 from ppocr_jax.images import MAX_PIXELS
 
 _READING_ORDERS = ("layout", "paddleocr")
+_LIMIT_TYPES = ("max", "min", "resize_long")
+# Options that are numbers: name, least, most, whole. Those in `_NEEDED` have no None, which leaves it to the model.
+_NUMBERS: tuple[tuple[str, float, float, bool], ...] = (
+    ("limit_side", 1, math.inf, True),
+    ("threshold", 0, 1, False),
+    ("box_threshold", 0, 1, False),
+    ("unclip_ratio", 0, math.inf, False),
+    ("cls_threshold", 0, 1, False),
+    ("drop_score", 0, 1, False),
+    ("batch_size", 1, math.inf, True),
+    ("max_pixels", 1, math.inf, True),
+)
+_SWITCHES = ("look_again", "single_line", "use_classifier", "page_direction", "put_spaces")
+_NEEDED = frozenset({"drop_score", "max_pixels", "look_again", "single_line", "use_classifier", "page_direction"})
 
 BATCH_SIZE = 2
 """Lines per call of a network. Small batches waste little on padding, stay in the cache, and keep more cores busy."""
@@ -90,25 +106,27 @@ class ReadSettings:
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "box_threshold", "cls_threshold", "drop_score"):
+        for name, least, most, whole in _NUMBERS:
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {value}")
-        for name in ("limit_side", "batch_size", "max_pixels"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+            if value is not None or name in _NEEDED:
+                check_number(name, value, least=least, most=most, whole=whole)
         if self.unclip_ratio is not None and not self.unclip_ratio > 0:
-            raise ValueError(f"unclip_ratio must be positive, not {self.unclip_ratio}")
+            raise OptionError(f"unclip_ratio must be positive, not {self.unclip_ratio}")
+        for name in _SWITCHES:
+            value = getattr(self, name)
+            if value not in (True, False) and (value is not None or name in _NEEDED):
+                raise OptionError(f"{name} must be True or False, not {value!r}")
+        if self.limit_type is not None and self.limit_type not in _LIMIT_TYPES:
+            raise OptionError(f"limit_type must be one of {', '.join(_LIMIT_TYPES)}, not {self.limit_type!r}")
         if self.reading_order not in _READING_ORDERS:
-            raise ValueError(f"reading_order must be one of {', '.join(_READING_ORDERS)}, not {self.reading_order!r}")
+            raise OptionError(f"reading_order must be one of {', '.join(_READING_ORDERS)}, not {self.reading_order!r}")
 
     def changed(self, **options: Unpack[ReadOptions]) -> ReadSettings:
         """Return a copy with some options changed.
 
         Raises:
             TypeError: there is no such option.
-            ValueError: a value is out of range.
+            OptionError: a value is of another kind, or out of range.
         """
         names = [f.name for f in fields(self)]
         for name in options:

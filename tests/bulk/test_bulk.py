@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -218,9 +219,10 @@ def test_parquet_files_of_bytes_patterns_and_lists(scans, tmp_path, settings, ca
     (tmp_path / "list.txt").write_text(f"{scans}/*.png\n\n{scans}/one.png\n")
     arguments = ["--output", str(tmp_path / "listed"), "--format", "jsonl", "--model", str(stripes_model)]
     assert main(["bulk", "--list", str(tmp_path / "list.txt"), *arguments]) == 1  # one is broken
-    assert "3 documents, 3 pages" in capsys.readouterr().out
+    assert re.search("3 documents, 3 pages .* 1 error; 0 documents were there already", capsys.readouterr().out)
     assert set(texts(tmp_path / "listed", "jsonl")) == {"one.png", "two.png", "broken.png"}
     assert main(["bulk", f"{scans}/two.png", *arguments]) == 0
+    assert "; 1 document was there already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

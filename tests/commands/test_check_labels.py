@@ -51,6 +51,19 @@ def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_a_folder_with_one_label_file_is_read(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(clean.parent) == 0
+    assert capsys.readouterr().out.startswith(f"{clean}: ppocr-rec ")
+    (clean.parent / "fileState.txt").write_text("räk 1.png\t1\n", encoding="utf-8")  # PPOCRLabel's own
+    (clean.parent / "notes.txt").write_text("of the pictures\n")
+    assert check(clean.parent) == 0
+    capsys.readouterr()
+    (clean.parent / "label.txt").write_text("räk 1.png\t[]\n", encoding="utf-8")
+    assert check(clean.parent) == 1
+    says = f"{clean.parent} holds several label files; name one: label.txt, rec.txt"
+    assert says in capsys.readouterr().err
+
+
 def test_warnings_fail_only_a_strict_check(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (60, 20)).save(clean.parent / "2.png")
     clean.write_text("räk 1.png\tTotal\n2.png\tSum\n", encoding="utf-8")

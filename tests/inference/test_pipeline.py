@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import Charset
+from ppocr_jax.errors import UserError
 from ppocr_jax.geometry import perspective_crop
 from ppocr_jax.images import ImageError
 from ppocr_jax.inference.backends import make_backend
@@ -96,8 +97,36 @@ def test_wrong_options(ocr, stripes_model):
         ocr(PAGE, limit_type="avg")
     with pytest.raises(ValueError, match="backend must be one of"):
         OCR(stripes_model, backend="torch")
+    with pytest.raises(UserError, match="threads must be a whole number, not '2'"):
+        OCR(stripes_model, threads="2")
     with pytest.raises(ModelError, match="no model"):
         OCR("klingon")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"limit_side": "960"}, "limit_side must be a whole number, not '960'"),
+        ({"limit_side": 960.5}, "limit_side must be a whole number, not 960.5"),
+        ({"drop_score": None}, "drop_score must be a number, not None"),
+        ({"drop_score": float("nan")}, "drop_score must be a number, not nan"),
+        ({"threshold": "0.3"}, "threshold must be a number, not '0.3'"),
+        ({"unclip_ratio": [1.5]}, r"unclip_ratio must be a number, not \[1.5\]"),
+        ({"batch_size": float("inf")}, "batch_size must be a whole number, not inf"),
+        ({"max_pixels": None}, "max_pixels must be a whole number, not None"),
+        ({"look_again": "no"}, "look_again must be True or False, not 'no'"),
+        ({"limit_type": 1}, "limit_type must be one of max, min, resize_long, not 1"),
+    ],
+)
+def test_options_of_another_kind_give_one_line(ocr, options, says):
+    with pytest.raises(UserError, match=f"^{says}$"):
+        ocr(PAGE, **options)
+
+
+def test_numbers_of_numpy_are_numbers(ocr):
+    assert ocr(PAGE, limit_side=np.int64(960), drop_score=np.float32(0.5), look_again=np.True_) == ocr(
+        PAGE, limit_side=960
+    )
 
 
 def test_no_text_is_an_empty_page(ocr):

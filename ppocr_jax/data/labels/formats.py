@@ -12,13 +12,14 @@ from typing import Any, Literal, TypeAlias
 
 from ppocr_jax.data.labels import coco_text, curved, doctr, icdar, lmdb, ppocr
 from ppocr_jax.data.labels.bad_entries import BadEntries, BadEntry, decode_line, numbered_lines
-from ppocr_jax.data.labels.folders import label_files
+from ppocr_jax.data.labels.folders import PICTURE_SUFFIXES, label_files
 from ppocr_jax.data.labels.json_members import JsonFile
 from ppocr_jax.data.labels.lmdb import DATA_FILE, find_databases
 from ppocr_jax.data.labels.records import LabelError, Record
 
 _LINES_LOOKED_AT = 20
 _FILES_LOOKED_AT = 20
+_NO_LABELS = frozenset({"fileState.txt"})  # PPOCRLabel's list of the pictures that were seen
 
 _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
     "total-text": curved.parse_total_text_entry,
@@ -39,10 +40,36 @@ def detect_format(path: Path) -> str:
         LabelError: The file is empty, or it cannot be told; the message says what to do.
         OSError: A file cannot be read.
     """
+    path = labels_in(path)
     found = _format_of_folder(path) if path.is_dir() else _format_of_file(path)
     if found is None:
         raise LabelError(f"{path}: cannot tell the format of these labels; name it (`format`; --format)")
     return found
+
+
+def labels_in(path: Path) -> Path:
+    """Return the label file that a folder holds, or the path itself where that is what is to be read.
+
+    A data set's folder holds pictures and one file that names them all, such as `label.txt` or `rec_label.txt`. Folders
+    with a label file for each picture are read as such.
+
+    Raises:
+        LabelError: There are several such files, of which one has to be named.
+        OSError: A file cannot be read.
+    """
+    if not path.is_dir():
+        return path
+    files = [file for file in sorted(path.glob("*.txt")) if file.is_file() and file.name not in _NO_LABELS]
+    whole = [file for file in files[:_FILES_LOOKED_AT] if _names_pictures(_head(file))]
+    if len(whole) > 1:
+        raise LabelError(f"{path} holds several label files; name one: {', '.join(file.name for file in whole)}")
+    return whole[0] if whole else path
+
+
+def _names_pictures(lines: list[str]) -> bool:
+    """Whether most lines are the path of a picture and, behind a tab, what is in it."""
+    named = [Path(line.partition("\t")[0].strip()).suffix.lower() in PICTURE_SUFFIXES for line in lines if "\t" in line]
+    return 2 * sum(named) > len(lines)
 
 
 def _format_of_folder(path: Path) -> str | None:
@@ -189,7 +216,7 @@ def read_labels(
     """Read labels of any format. The pictures are not opened.
 
     Args:
-        path: A label file, a folder of label files, or an LMDB database (or a folder of such).
+        path: A label file, a folder with one or of label files, or an LMDB database (or a folder of such).
         format: A key of `FORMATS`, or "auto" to find out; what was found is logged and stands in the result.
         image_root: Folder the pictures lie in; default: where the format keeps them.
         strict: Raise at the first entry that cannot be used. Otherwise skip it with a warning; of a detection set its
@@ -203,6 +230,8 @@ def read_labels(
     path = Path(path)
     if not path.exists():
         raise LabelError(f"{path}: no such file or folder")
+    if format in ("auto", "ppocr-det", "ppocr-rec"):
+        path = labels_in(path)
     if format == "auto":
         format = detect_format(path)
         logger.info("%s: read as %s (%s)", path, format, FORMATS[format].description)
