@@ -62,6 +62,11 @@ class Charset:
         return {c: i for i, c in enumerate(self.characters, start=1)}
 
     @cached_property
+    def spaces(self) -> tuple[int, ...]:
+        """Class ids of the space, of which there may be several."""
+        return tuple(i for i, c in enumerate(self.characters, start=1) if c == " ")
+
+    @cached_property
     def lowercase_only(self) -> bool:
         """Whether no character is a capital letter, as in the 36 characters of the scene text benchmarks."""
         return not any(c.isupper() for c in self.characters)

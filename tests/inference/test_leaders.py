@@ -12,7 +12,8 @@ def decoded(text: str, *, confidence: float = 0.9, start: int = 0) -> Decoded:
     """A line of which each character takes two frames and two blanks follow."""
     positions = tuple(start + 4 * i for i in range(len(text)))
     ends = tuple(p + 2 for p in positions)
-    return Decoded(text, confidence, positions, (confidence,) * len(text), ends, start + 4.0 * len(text))
+    extent, spaces = start + 4.0 * len(text), (0.0,) * len(text)
+    return Decoded(text, confidence, positions, (confidence,) * len(text), ends, extent, spaces)
 
 
 def drawn(left: str, leader: str, right: str, *, width: int = 760) -> np.ndarray:

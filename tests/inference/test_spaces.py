@@ -1,4 +1,4 @@
-"""Spaces that a recognizer leaves out, put back by the places of its characters."""
+"""Spaces that a recognizer leaves out, put back where it saw a little of one."""
 
 from __future__ import annotations
 
@@ -9,79 +9,99 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.inference.recognize import Decoded, line_words, put_spaces
+from ppocr_jax.charset import Charset
+from ppocr_jax.inference.recognize import Decoded, ctc_greedy_decode, line_words, put_spaces
+
+CHARSET = Charset((*"abcdefgh0123456789.,:-X你好世界", " "))
 
 
-def line(text: str, *, space: float = 0.9, pitch: int = 10) -> Decoded:
-    """What a recognizer says that sees `text` and leaves out its spaces; letters are as wide as one another."""
-    letters, places, x = [], [], 0.0
+def read(text: str, *, seen: float = 0.2, charset: Charset = CHARSET) -> Decoded:
+    """What a recognizer says that sees `text` and, of each space "_", only a share."""
+    rows, classes = [], charset.num_classes
     for c in text:
-        if c != " ":
-            letters.append(c)
-            places.append(round(x))
-        x += pitch * (space if c == " " else 1.0)
-    count, ends = len(letters), tuple(place + 4 for place in places)
-    return Decoded("".join(letters), 0.9, tuple(places), (0.9,) * count, ends, extent=x + pitch)
+        row = np.full(classes, 0.0)
+        row[0 if c == "_" else charset.ids[c]] = 1.0
+        if c == "_":
+            row[0], row[classes - 1] = 1 - seen, seen
+        blank = np.zeros(classes)
+        blank[0] = 1.0
+        rows += [row, blank]
+    return ctc_greedy_decode(np.array(rows, np.float32).reshape(1, -1, classes), charset)[0]
 
 
-@pytest.mark.parametrize("text", ["the quack poem", "No 2468 Zoo", "abc def ghe", "Sub Code 77", "one day, two"])
-def test_gaps_become_spaces(text):
-    assert put_spaces(line(text)).text == text
+@pytest.mark.parametrize("text", ["abc_def_gh", "ab_12", "a_b", "1_2_3", "X:_12", "-_ab"])
+def test_spaces_of_which_some_was_seen_are_put(text):
+    assert read(text).text == text.replace("_", "")
+    assert put_spaces(read(text)).text == text.replace("_", " ")
 
 
-@pytest.mark.parametrize("text", ["unbroken", "2024-05-06", "12.50", "abc", "a b", "", "你好世界你好"])
-def test_what_has_no_gaps_or_too_few_letters_stays(text):
-    read = line(text, space=0.0)
-    assert put_spaces(read) == read
+@pytest.mark.parametrize("text", ["abc_def", "ab_12", "a_b"])
+def test_what_is_hardly_seen_is_none(text):
+    assert put_spaces(read(text, seen=0.01)) == read(text, seen=0.01)
+
+
+@pytest.mark.parametrize("text", ["", "a", "abc", "ab cd ef"])
+def test_what_lacks_nothing_stays_the_same_object(text):
+    line = read(text)
+    assert put_spaces(line) is line
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [("12_ab", "ab_cd"), ("ab_cd", "ab_:"), ("ab_cd", "12_.50"), ("ab_cd", "12._50"), ("ab_cd", "ab cdefgh_abcdefgh")],
+)
+def test_more_is_asked_in_words_and_numbers_and_where_spaces_were_written(less, more):
+    def asked(text: str) -> float:
+        steps = np.arange(0.005, 0.5, 0.005)
+        return float(next(seen for seen in steps if len(put_spaces(read(text, seen=seen)).text) > len(read(text).text)))
+
+    assert asked(less) < asked(more) < 0.5
 
 
 def test_nothing_is_put_beside_ideographs():
-    assert put_spaces(line("你好 世界 abcdef 文字", space=2.0)).text == "你好世界abcdef文字"
+    assert put_spaces(read("你好_世界_abc_def_好", seen=0.4)).text == "你好世界abc def好"
 
 
-def test_a_decimal_point_needs_more_room():
-    assert put_spaces(line("xyzabc 12. 50", space=0.9)).text == "xyzabc 12.50"
-    assert put_spaces(line("xyzabc 12. 50", space=1.8)).text == "xyzabc 12. 50"
+def test_a_charset_without_a_space_gets_none():
+    line = read("abcabc", charset=Charset(tuple("abc")))
+    assert line.spaces == (0.0,) * 6
+    assert put_spaces(line) == line
 
 
-def test_spaces_that_were_read_say_how_wide_others_are():
-    for space, put in ((0.9, "abcd ef gh ij"), (1.6, "abcd ef gh ij")):
-        read = with_spaces("abcd ef", line("abcd ef gh ij", space=space))
-        assert put_spaces(read).text == put
-    spread = with_spaces("xyz xyz", line("xyz xyz", space=3.0))
-    positions = (*spread.positions[:5], spread.positions[5] + 9, spread.positions[6] + 9)  # a wide letter
-    assert put_spaces(replace(spread, positions=positions, ends=tuple(p + 4 for p in positions))).text == "xyz xyz"
+def test_all_classes_that_are_a_space_count():
+    probabilities = np.zeros((1, 3, 5), np.float32)  # a, a little of two spaces, b
+    probabilities[0, [0, 2], [1, 2]] = 1.0
+    probabilities[0, 1] = [0.6, 0, 0, 0.2, 0.2]
+    (line,) = ctc_greedy_decode(probabilities, Charset(("a", "b", " ", " ")))
+    assert line.spaces == pytest.approx((0.4, 0.0))
 
 
-def with_spaces(beginning: str, read: Decoded) -> Decoded:
-    """The same line where the spaces of its beginning were seen."""
-    letters, places = list(read.text), list(read.positions)
-    for i, c in enumerate(beginning):
-        if c == " ":
-            letters.insert(i, " ")
-            places.insert(i, (places[i - 1] + places[i]) // 2)
-    count, ends = len(letters), tuple(place + 4 for place in places)
-    return Decoded("".join(letters), 0.9, tuple(places), (0.9,) * count, ends, extent=read.extent)
-
-
-def test_a_first_character_that_was_seen_early_is_no_word():
-    read = line("approval", space=0.0)
-    assert put_spaces(replace(read, positions=(-12, *read.positions[1:]), ends=(-8, *read.ends[1:]))).text == "approval"
+def test_the_expectation_reaches_from_each_character_to_the_next():
+    probabilities = np.zeros((1, 6, 4), np.float32)
+    likeliest = [1, 1, 0, 0, 2, 0]  # a a - - b -
+    probabilities[0, range(6), likeliest] = 0.9
+    probabilities[0, :, 3] = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+    (line,) = ctc_greedy_decode(probabilities, Charset(("a", "b", " ")))
+    assert line.text == "ab"
+    assert line.spaces == pytest.approx((0.15, 0.0))
 
 
 def test_words_stand_where_their_letters_do():
-    read = put_spaces(line("abcd efgh"))
-    quad = np.array([[0, 0], [read.extent, 0], [read.extent, 20], [0, 20]], np.float32)
-    first, second = line_words(read, quad)
+    line = put_spaces(replace(read("abcd___efgh"), extent=22.0))
+    quad = np.array([[0, 0], [220, 0], [220, 20], [0, 20]], np.float32)
+    first, second = line_words(line, quad)
     assert (first.text, second.text) == ("abcd", "efgh")
-    assert first.quad[1][0] < 45 < second.quad[0][0]
+    assert 70 < first.quad[1][0] < second.quad[0][0] < 145
 
 
-@given(st.text("abcdnopxyz 0123", max_size=30), st.floats(0.0, 3.0))
-def test_only_spaces_are_added(text, space):
-    read = line(text, space=space)
-    put = put_spaces(read)
-    assert put.text.replace(" ", "") == read.text
+@given(st.text("abcd X0123.,", max_size=20), st.lists(st.floats(0.0, 1.0), min_size=20, max_size=20))
+def test_only_spaces_are_added(text, spaces):
+    line = read(text)
+    line = replace(line, spaces=tuple(spaces[: len(line.text)]))
+    put = put_spaces(line)
+    assert put.text.replace(" ", "") == line.text.replace(" ", "")
     assert len(put.text) == len(put.positions) == len(put.ends) == len(put.char_confidences)
     assert list(put.positions) == sorted(put.positions)
-    assert put.confidence == read.confidence
+    assert put.confidence == line.confidence
+    assert "  " not in put.text or "  " in line.text
+    assert put_spaces(put) == put
