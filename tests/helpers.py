@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pickle
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +36,26 @@ def golden_tensor(tag: str, entry: Mapping[str, Any], gain: Mapping[str, float])
 def golden_tensors(description: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """All tensors of a network, by their Paddle names."""
     return {e["name"]: golden_tensor(description["tag"], e, description["gain"]) for e in description["entries"]}
+
+
+def once_a_session(tmp_path_factory: Any, name: str, make: Callable[[Path], Any]) -> Any:
+    """Return what `make` returned in whichever process of this test session came first; the others wait for it.
+
+    Args:
+        tmp_path_factory: pytest's.
+        name: of the result, and of the folder that `make` is given to write into.
+        make: from the folder's path, which does not exist yet, to what pickle can store.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # the session's folder, in which each process has one of its own
+    result = base / f"{name}.pickle"
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            made = make(base / name)
+            result.write_bytes(pickle.dumps(made))
+        return pickle.loads(result.read_bytes())
 
 
 def iou(first: Any, second: Any) -> float:

@@ -6,7 +6,7 @@ import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +66,7 @@ class Corpus:
     @classmethod
     def from_faker(cls, locales: Sequence[str] = ("en_US",), *, seed: int = 0, count: int = 6000) -> Corpus:
         """Return `count` entries invented by the Faker package: names, companies, addresses, jobs, sentences."""
-        from faker import Faker
-
-        fake = Faker(list(locales))
-        fake.seed_instance(seed)
-        makers = (fake.name, fake.company, fake.street_address, fake.city, fake.job, fake.word, fake.sentence)
-        return cls(entries=tuple(makers[i % len(makers)]() for i in range(count)))
+        return cls(entries=_from_faker(tuple(locales), seed, count))
 
     @classmethod
     def invented(
@@ -167,6 +162,16 @@ def in_charset(text: str, charset: Charset) -> str:
     space = " " if " " in ids else ""
     words = ["".join([c for c in word if c in ids]) for word in text.split()]
     return space.join([w for w in words if w])
+
+
+@cache  # training asks for those of a charset twice: to train and to evaluate with
+def _from_faker(locales: tuple[str, ...], seed: int, count: int) -> tuple[str, ...]:
+    from faker import Faker
+
+    fake = Faker(list(locales))
+    fake.seed_instance(seed)
+    makers = (fake.name, fake.company, fake.street_address, fake.city, fake.job, fake.word, fake.sentence)
+    return tuple(makers[i % len(makers)]() for i in range(count))
 
 
 @lru_cache(maxsize=64)

@@ -60,15 +60,19 @@ class TrainedNetwork:
             ops: see `models.build_model`.
             cut: see `pact.QuantizedNetwork`; of other networks it changes nothing.
         """
-        build = partial(build_model, self.spec.network, **self.spec.options)
-        quantized = partial(QuantizedNetwork, build, cut=cut)
-        model = quantized(ops=ops) if is_quantized(self.variables) else build(ops=ops)
-        return lambda images: outputs_of(model, self.variables, images)[self.spec.output]
+        apply = self._apply(ops, cut)
+        return lambda images: apply(self.variables, images)
 
-    def compiled(self) -> Callable[[np.ndarray], np.ndarray]:
-        """`function` in the form that the network is trained in, compiled in a hurry: for a few runs."""
-        apply = jax.jit(self.function(), compiler_options=quick_compile())
-        return lambda images: np.asarray(apply(images))
+    def compiled(self, ops: Ops | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """`function`, by default in the form that the network is trained in, compiled in a hurry: for a few runs."""
+        # Weights are arguments, not constants: the program is smaller, and the same for all weights of a network.
+        apply = jax.jit(self._apply(ops, cut=False), compiler_options=quick_compile())
+        return lambda images: np.asarray(apply(self.variables, images))
+
+    def _apply(self, ops: Ops | None, cut: bool) -> Callable[[Mapping[str, Any], jax.Array], jax.Array]:
+        build = partial(build_model, self.spec.network, **self.spec.options)
+        model = (partial(QuantizedNetwork, build, cut=cut) if is_quantized(self.variables) else build)(ops=ops)
+        return lambda variables, images: outputs_of(model, variables, images)[self.spec.output]
 
 
 class NetworkInTraining:

@@ -4,10 +4,6 @@ import pytest
 
 pytest.importorskip("fsspec", reason="needs the extra bulk")
 pytest.importorskip("pyarrow", reason="needs the extra bulk")
-pytest.importorskip("s3fs", reason="needs s3fs")
-pytest.importorskip("moto.server", reason="needs moto[server]")
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
@@ -16,6 +12,10 @@ from tests.bulk.test_bulk import picture
 
 @pytest.fixture
 def store(monkeypatch):
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs")
+    pytest.importorskip("moto.server", reason="needs moto[server]")
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray", reason="needs the extra bulk")
+pytest.importorskip("pyarrow", reason="needs the extra bulk")
 pytest.importorskip("psutil", reason="needs psutil")
 import psutil
 
@@ -23,7 +23,7 @@ DOCUMENTS = 40
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_page_and_doubles_none(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
+    ray = pytest.importorskip("ray", reason="needs the extra bulk")
     from ray.cluster_utils import Cluster
 
     (tmp_path / "scans").mkdir()

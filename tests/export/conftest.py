@@ -10,6 +10,7 @@ import pytest
 
 from ppocr_jax.charset import english_charset
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
+from tests.helpers import once_a_session
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")
 
@@ -37,8 +38,10 @@ def exported(networks, tmp_path_factory):
     """`folder` of a model made of all three, and the parity `reports`; nobody writes into it."""
     from ppocr_jax.export.model_folder import export_to_folder
 
-    folder = tmp_path_factory.mktemp("models") / "random"
-    return SimpleNamespace(folder=folder, reports=export_to_folder(list(networks.values()), folder))
+    def export(folder):
+        return SimpleNamespace(folder=folder, reports=export_to_folder(list(networks.values()), folder))
+
+    return once_a_session(tmp_path_factory, "random", export)
 
 
 def random_variables(spec, *, seed: int = 0) -> dict:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import jax
-import numpy as np
 import pytest
 
 from ppocr_jax.charset import english_charset
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, RecognizerSpec
 from ppocr_jax.models.ops import native_ops
 from tests.export.conftest import random_variables
-from tests.helpers import QUICK_COMPILE
 
 pytest.importorskip("jax2onnx", reason="needs ppocr-jax[export]")
 
@@ -44,6 +41,5 @@ def test_files_compute_what_the_network_computes(name, tmp_path):
     path = tmp_path / "model.onnx"
     export_onnx(network, path)
     # With XLA's own convolutions, which compile in half the time; test_onnx compares with the forms for CPUs.
-    apply = jax.jit(network.function(native_ops), compiler_options=QUICK_COMPILE)
-    rows = parity_report(path, lambda images: np.asarray(apply(images)), parity_shapes(spec)[:2])
+    rows = parity_report(path, network.compiled(native_ops), parity_shapes(spec)[:2])
     check_parity(rows, path)

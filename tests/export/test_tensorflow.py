@@ -1,4 +1,5 @@
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import onnx
@@ -7,17 +8,19 @@ import pytest
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import OnnxBackend
 
-tf = pytest.importorskip("tensorflow", reason="needs ppocr-jax[tensorflow]")
-pytest.importorskip("tf2onnx", reason="needs ppocr-jax[tensorflow]")
-
-from ppocr_jax.export.tensorflow import SMALLER, export_fixed_size  # noqa: E402
-
+# Each process collects all tests, and TensorFlow takes seconds to import: that is left to the one that runs these.
+pytestmark = pytest.mark.skipif(
+    not (find_spec("tensorflow") and find_spec("tf2onnx")), reason="needs ppocr-jax[tensorflow]"
+)
+SMALLER = ("float16", "int8")
 SIZES = {"det": (1, 32, 64), "cls": (1, 48, 192), "rec": (2, 32, 16)}
 
 
 @pytest.fixture(scope="module", params=list(SIZES))
 def export(request, networks, tmp_path_factory):
     """(network, size, folder, parity rows)."""
+    from ppocr_jax.export.tensorflow import export_fixed_size
+
     folder = tmp_path_factory.mktemp("tensorflow")
     network, size = networks[request.param], SIZES[request.param]
     return network, size, folder, export_fixed_size(network, folder, size, smaller=_smaller(network))
@@ -45,6 +48,8 @@ def test_onnx_file(export):
 
 def test_saved_model_and_tflite(export):
     """They compute what the ONNX file does, which the parity report compared with the network."""
+    import tensorflow as tf
+
     network, size, folder, _ = export
     images = np.random.default_rng(3).normal(0, 1, (*size, 3)).astype(np.float32)
     expected = OnnxBackend(folder / f"{stem(network, size)}.onnx", threads=1)(images)
@@ -76,6 +81,8 @@ def test_smaller_files_run_by_litert(export, kind):
 
 
 def run_tflite(path, images: np.ndarray) -> np.ndarray:
+    import tensorflow as tf
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated in favor of another package
         return run_interpreter(tf.lite.Interpreter(str(path)), images)
@@ -98,6 +105,8 @@ def run_interpreter(interpreter, images: np.ndarray) -> np.ndarray:
     ],
 )
 def test_sizes_that_do_not_fit(networks, tmp_path, task, size, message):
+    from ppocr_jax.export.tensorflow import export_fixed_size
+
     with pytest.raises(UserError, match=message):
         export_fixed_size(networks[task], tmp_path, size)
     assert not list(tmp_path.iterdir())

@@ -2,12 +2,16 @@
 
 import pytest
 
+from tests.helpers import once_a_session
 from tests.training import experiments
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
     """Folder with drawn pages and lines and their label files; nobody writes into it."""
-    folder = tmp_path_factory.mktemp("drawn")
-    experiments.draw(folder)
-    return folder
+
+    def draw(folder):
+        experiments.draw(folder)
+        return folder
+
+    return once_a_session(tmp_path_factory, "drawn", draw)

@@ -17,7 +17,6 @@ from ppocr_jax.config import DetConfig, RecConfig, common
 from ppocr_jax.config_io import load_config, parse_command_line
 from ppocr_jax.data.augment_rec import RECIPES
 from ppocr_jax.data.labels import FORMATS
-from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.optimizer import make_optimizer
@@ -48,9 +47,9 @@ OTHERS = [names for names in EVERY if names not in QUICK]
 def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, drawn):
     """All that the command builds, traced on a batch of drawn data; compiling it is what takes long.
 
-    With XLA's own convolutions, which take half as long to trace as the forms for CPUs.
+    With short backbones, which trace in two thirds of the time.
     """
-    monkeypatch.setattr("ppocr_jax.models.ops.default_ops", lambda: native_ops)
+    shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     provide(task, name, drawn)
     provide_networks(task, name)
@@ -64,7 +63,7 @@ def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, drawn):
     after, terms = jax.eval_shape(step, state, batch, jax.random.key(0), learned.frozen)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert {"loss", "grad_norm"} < terms.keys()
-    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)) > 100_000
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)) > 10_000
 
 
 def _only_shapes(model, spec, config, *, students, charset):
