@@ -29,6 +29,9 @@ _FIRST_CJK = "\u2e80"
 _HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
 _SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
+# Items of lists, and lines of tables of contents, of menus and receipts, among the lines that are long enough.
+_ITEM_MARKS, _ITEM_SHARE, _ITEM_LEAST = ("*", "*", "*", "-", "•", "·", "●", "+", ">"), 0.03, 8
+_LEADER_SIGNS, _LEADER_SHARE, _LEADER_LEAST = (".", ".", ".", ".", "_", "-", "·", "*"), 0.02, 16
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ class Corpus:
         The fewest may be missed by a character or two where a word would have to be broken.
         """
         low, high = max(1, length[0]), max(1, length[1])
+        if listed := self._of_list(rng, charset, (low, high)):
+            return listed
         if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
             return _short_text(rng, charset, high)
         if rng.random() < 0.08:
@@ -124,6 +129,28 @@ class Corpus:
             more = self._phrase(rng, charset)
             text = (text + _joint(text, more, charset) + more).strip()
         return _piece(rng, text, low, high) or _rare_text(rng, charset, high)
+
+    def _of_list(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
+        """Return an item behind its mark or a line with a leader, now and then; "" else."""
+        low, high = length
+        if low >= _LEADER_LEAST and rng.random() < _LEADER_SHARE:
+            return self._with_leader(rng, charset, length)
+        if low >= _ITEM_LEAST and rng.random() < _ITEM_SHARE:
+            return in_charset(f"{pick(rng, _ITEM_MARKS)} {self.sample(rng, charset, (low - 2, high - 2))}", charset)
+        return ""
+
+    def _with_leader(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
+        """Return a text and what dots or the like lead to: a page, a price, or nothing."""
+        low, high = length
+        head = self.sample(rng, charset, (2, max(2, low // 2)))
+        tail = in_charset((amount(rng), digits(rng, 1, 3), "")[int(rng.integers(3))], charset)
+        sign = pick(rng, _LEADER_SIGNS)
+        unit = sign if rng.random() < 0.5 or " " not in charset else f" {sign}"
+        count = (high - len(head) - len(tail) - 2) // len(unit)
+        if sign not in charset or count < 4:
+            return head
+        gap = " " if " " in charset and rng.random() < 0.6 else ""
+        return in_charset(f"{head}{gap}{(unit * count).strip()}{gap}{tail}", charset)
 
     def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
         """Return a phrase in random letter case, without what the charset lacks."""

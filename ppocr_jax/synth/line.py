@@ -46,6 +46,12 @@ _FONT_SIZES = (13, 17, 22, 29, 39, 52, 70, 88)
 _MIN_IDEOGRAPH_DOTS = 20
 # Of lines on screens, those that are of a program, a command or a path.
 _CODE_ON_SCREENS = 0.5
+# Signs that print has, for a charset that has only ASCII's for them: (before a word, elsewhere).
+_TYPESET = (
+    *(("*", mark, mark) for mark in "•●▪■◦"),
+    *(("'", "‘", "’"), ('"', "“", "”"), ('"', "„", "“"), ("-", "–", "–"), ("-", "—", "—")),
+)
+_TYPESET_SHARE = 0.4
 # Higher crops than this, relative to their width, are read as columns of text.
 COLUMN_ASPECT = 1.5
 # A picture's width is whole pixels, at least 16 of them to its height.
@@ -103,6 +109,17 @@ class LineTexts:
         ghost = int(rng.uniform(8, 40)) if rng.random() < 0.3 else 0
         thickness = float(rng.uniform(0.1, 0.17))
         return text, draw_segments(text, size, thickness=thickness, ghost=ghost, margin=size // 2)
+
+    def typeset(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
+        """Return `text`, at times with the signs that print has where the charset has only ASCII's for them."""
+        if rng.random() >= _TYPESET_SHARE:
+            return text
+        for index in rng.permutation(len(_TYPESET)).tolist():
+            sign, opening, closing = _TYPESET[index]
+            if sign not in text or opening in self._charset or not face.covers(opening + closing):
+                continue
+            text = f" {text}".replace(f" {sign}", f" {opening}")[1:].replace(sign, closing)
+        return text
 
     def face(self, rng: np.random.Generator) -> FontFace:
         """Return any face, for what is not text."""
@@ -221,7 +238,7 @@ class LineGenerator:
         else:
             text, lettering = self._texts.choose(rng, style, _text_aspect(style, target))
             column = self._vertical > 0 and _is_column(rng, self._vertical, style, text, target)
-            ink = self._ink(rng, style, text, lettering, column=column)
+            ink = self._ink(rng, style, self._texts.typeset(rng, text, lettering.face), lettering, column=column)
         tilt, margins = _fitted(style, ink, target, least=COLUMN_ASPECT + _ROUNDING if column else 0.0)
         placement = place(ink, tilt, height=style.height, fill=style.fill, margins=margins, lift=style.lift)
         text_height = style.fill * style.height

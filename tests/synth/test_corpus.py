@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -126,3 +127,16 @@ def test_chinese_sentences_are_cut_anywhere_and_words_are_not(tmp_path):
 def test_full_width_letters_become_half_width():
     assert in_charset("ＡＢＣ１２３　，", CH) == "ABC123 ，"
     assert in_charset("ＡＢ，", EN) == "AB,"
+
+
+def test_items_of_lists_and_leaders_occur_as_long_as_asked():
+    charset, corpus = load_charset("en"), Corpus(entries=("the quick brown fox jumps over the lazy dog",))
+    rng = np.random.default_rng(0)
+    texts = [corpus.sample(rng, charset, (20, 30)) for _ in range(1500)]
+    assert all(len(text) <= 30 for text in texts)
+    assert sum(len(text) >= 18 for text in texts) > 1480
+    assert 15 < sum(text.startswith("* ") for text in texts) < 60
+    leaders = [text for text in texts if re.search(r"([._\-*])( ?\1){3}", text)]
+    assert 12 < len(leaders) < 60
+    assert any(text[-1].isdigit() for text in leaders)
+    assert any(". . . ." in text for text in leaders)

@@ -4,11 +4,11 @@ import re
 import numpy as np
 import pytest
 
-from ppocr_jax.charset import Charset
+from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.effects import FINISHES, LUMINANCE, draw_rules
 from ppocr_jax.synth.glyphs import Lettering, draw_text
-from ppocr_jax.synth.line import LineGenerator
+from ppocr_jax.synth.line import LineGenerator, LineTexts
 from ppocr_jax.synth.style import random_colors, random_style
 
 
@@ -230,3 +230,20 @@ def test_centers_follow_the_ink_of_whole_samples(faces):
     assert len(offsets) > 200
     assert abs(np.median(offsets)) < 0.12
     assert np.percentile(np.abs(offsets), 75) < 0.4
+
+
+def test_signs_that_the_charset_lacks_are_drawn_for_those_of_ascii(faces):
+    """A charset that has them draws what is written."""
+    text = '* it\'s a "fine" day - 3-4'
+    ascii_texts = LineTexts(charset=load_charset("en"), fonts=faces, corpus=Corpus(entries=("x",)))
+    face = next(face for face in faces if face.covers("•’“”–"))
+    drawn = {ascii_texts.typeset(np.random.default_rng(seed), text, face) for seed in range(200)}
+    assert all(len(other) == len(text) for other in drawn)
+    assert text in drawn
+    assert any(other.startswith("• it") for other in drawn)
+    assert any("“fine”" in other for other in drawn)
+    assert any("it’s" in other for other in drawn)
+    assert any("3–4" in other for other in drawn)
+    latin_texts = LineTexts(charset=load_charset("latin"), fonts=faces, corpus=Corpus(entries=("x",)))
+    kept = {latin_texts.typeset(np.random.default_rng(seed), 'it\'s "fine"', face) for seed in range(50)}
+    assert kept == {'it\'s "fine"'}
