@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -123,6 +123,15 @@ def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
     return getattr(stage.backend, "batch_size", BATCH_SIZE)
 
 
+class _Attempt(NamedTuple):
+    """A box read one way: by how many degrees its crop was turned, its quad from where the text starts, crop, text."""
+
+    angle: int
+    quad: np.ndarray
+    crop: np.ndarray
+    text: Decoded
+
+
 @dataclass(frozen=True)
 class LineReading:
     """One found line: the picture that the recognizer saw of it, and whether it was kept."""
@@ -211,18 +220,20 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     growth = stages.recognizer.spec.growth if stages.recognizer is not None else CROP_GROWTH
     crops = [perspective_crop(upright, grow_quad(quad, growth)) for quad in starts]
     texts = stages.recognize(crops, settings)
+    attempts = [_Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
     if rotation is None:
-        _keep_upright(stages, settings, angles, starts, crops, texts)
-    _read_standing(stages, settings, upright, boxes, angles, starts, crops, texts)
+        attempts = _keep_upright(stages, settings, attempts)
+    attempts = _read_standing(stages, settings, upright, boxes, attempts)
 
-    kept = _choose(boxes, texts, len(seen.boxes), settings.drop_score)
+    kept = _choose(boxes, [attempt.text for attempt in attempts], len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
+    starts = as_quads([attempt.quad for attempt in attempts])
     placed = turn_points(starts, -degrees, upright.shape) - before
     placed = placed.clip(0, [size[1] - 1, size[0] - 1])
     # PaddleOCR orders boxes as they were found, before it knows which ones stand on their head.
     ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else quads)
     found = tuple(
-        LineReading(_line(placed[i], texts[i], boxes[i].score, angles[i], growth), crops[i], kept[i])
+        LineReading(_line(placed[i], attempts[i], boxes[i].score, growth), attempts[i].crop, kept[i])
         for i in ordered.tolist()
     )
     return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
@@ -239,19 +250,16 @@ def _is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray,
     return float(np.mean([text.confidence for text in stages.recognize(crops, settings)])) > _CONVINCING
 
 
-def _keep_upright(
-    stages: Stages,
-    settings: ReadSettings,
-    angles: list[int],
-    starts: np.ndarray,
-    crops: list[np.ndarray],
-    texts: list[Decoded],
-) -> None:
-    """Let lines that no page speaks for stay as they are where their text would read as well upside down, as 9.99."""
-    doubtful = [i for i, angle in enumerate(angles) if angle and _TURNS_INTO_ITSELF.issuperset(texts[i].text)]
-    back = [np.ascontiguousarray(crops[i][::-1, ::-1]) for i in doubtful]
+def _keep_upright(stages: Stages, settings: ReadSettings, attempts: Sequence[_Attempt]) -> list[_Attempt]:
+    """Read lines that no page speaks for as they stand where their text would read as well upside down, as 9.99."""
+    doubtful = [
+        i for i, turned in enumerate(attempts) if turned.angle and _TURNS_INTO_ITSELF.issuperset(turned.text.text)
+    ]
+    back = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
+    attempts = list(attempts)
     for i, crop, text in zip(doubtful, back, stages.recognize(back, settings), strict=True):
-        angles[i], starts[i], crops[i], texts[i] = 0, rotate_quad_180(starts[i]), crop, text
+        attempts[i] = _Attempt(0, rotate_quad_180(attempts[i].quad), crop, text)
+    return attempts
 
 
 def _read_standing(
@@ -259,21 +267,21 @@ def _read_standing(
     settings: ReadSettings,
     image_rgb: np.ndarray,
     boxes: Sequence[TextBox],
-    angles: list[int],
-    starts: np.ndarray,
-    crops: list[np.ndarray],
-    texts: list[Decoded],
-) -> None:
+    attempts: Sequence[_Attempt],
+) -> list[_Attempt]:
     """Read boxes a little higher than wide, turned to lie as columns are, also as single characters that stand."""
     tall = [i for i, box in enumerate(boxes) if TALL_RATIO <= _steepness(box.points) < _COLUMN]
     standing = [perspective_crop(image_rgb, _with_room(boxes[i].points), turn_tall=False) for i in tall]
+    attempts = list(attempts)
     for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
-        sign = not any(c.isalnum() for c in texts[i].text)  # a bar that lies is a dash, whatever it was
-        if len(text.text) == 1 and (text.confidence > texts[i].confidence or sign):
-            angles[i], starts[i], crops[i], texts[i] = 0, boxes[i].points, crop, text
-    for i, text in enumerate(texts):
-        if text.text == _BAR and _steepness(boxes[i].points) < _COLUMN:
-            texts[i] = replace(text, text=_BAR_MEANS)
+        lying = attempts[i].text
+        sign = not any(c.isalnum() for c in lying.text)  # a bar that lies is a dash, whatever it was
+        if len(text.text) == 1 and (text.confidence > lying.confidence or sign):
+            attempts[i] = _Attempt(0, boxes[i].points, crop, text)
+    for i, attempt in enumerate(attempts):
+        if attempt.text.text == _BAR and _steepness(boxes[i].points) < _COLUMN:
+            attempts[i] = attempt._replace(text=replace(attempt.text, text=_BAR_MEANS))
+    return attempts
 
 
 def _steepness(quad: np.ndarray) -> float:
@@ -339,7 +347,7 @@ def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
 
 
-def _line(quad: np.ndarray, text: Decoded, score: float, angle: int, growth: CropGrowth) -> Line:
-    corners = tuple((float(x), float(y)) for x, y in quad)
+def _line(quad: np.ndarray, attempt: _Attempt, score: float, growth: CropGrowth) -> Line:
+    corners, text = tuple((float(x), float(y)) for x, y in quad), attempt.text
     words = line_words(text, quad, margins=(growth.left, growth.right))
-    return Line(cast(Quad, corners), text.text, text.confidence, score, angle, words)
+    return Line(cast(Quad, corners), text.text, text.confidence, score, attempt.angle, words)

@@ -47,7 +47,6 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
         load: see `Engine`.
     """
     engine, metrics = Engine(settings, load), Metrics()
-    held = HeldBytes(settings.max_held_mib * MIB)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -67,52 +66,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
     _answer_problems(app)
     guard = [Depends(_token_check(settings.token))] if settings.token else []
     _add_operations(app, engine, metrics, guard)
-
-    def admit() -> None:
-        if not engine.ready:
-            raise Problem(503, "the server is not ready", retry_after=10)
-        if engine.full:
-            raise Problem(429, f"{settings.queue} requests wait already; try again", retry_after=2)
-
-    @app.post(
-        "/ocr",
-        dependencies=guard,
-        summary="Read a picture or a document",
-        description=_DESCRIPTION,
-        responses={200: _RESULTS, **_problems(401, 406, 408, 413, 415, 422, 429, 503, 504)},
-        openapi_extra={"requestBody": _REQUEST_BODY},
-    )
-    async def ocr(request: Request, query: Annotated[ReadQuery, Query()]) -> Response:
-        name = answers.chosen_format(query.format, ",".join(request.headers.getlist("accept")))
-        answers.check_words(name, query.words)
-        model = _known_model(query.model, settings)
-        numbers = _page_numbers(query.pages)
-        admit()  # before an upload in vain
-        async with AsyncExitStack() as stack:
-            upload = await receive(request, settings, stack.enter_context(held.share()))
-            admit()
-            inputs = query.input_options() | ({"password": upload.password} if upload.password else {})
-            job = Job(upload.data, model, upload.name, query.read_options(), inputs)
-            reading = _within(settings.read_seconds, engine.read(job), metrics)
-            pages = await stack.enter_async_context(aclosing(reading))
-            first = await _unless_gone(request, anext(pages))
-            headers = {"Cache-Control": "no-store", "Vary": "Accept"}
-            if name == "jsonl":
-                if first.picture is not None:
-                    headers["X-Page-Count"] = str(len(numbers.of(first.picture.page_count)))
-                rows = _rows(first, pages, query)
-                return _Streamed(rows, stack.pop_all(), media_type=answers.content_type(name), headers=headers)
-            everything = [first, *await _unless_gone(request, _all(pages))]
-            body = await asyncio.to_thread(
-                answers.body,
-                everything,
-                name,
-                model=model,
-                words=query.words,
-                preview=query.preview,
-                original=upload.data,
-            )
-            return Response(body, media_type=answers.content_type(name), headers=headers)
+    _add_reading(app, engine, metrics, guard)
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> FileResponse:
@@ -163,6 +117,58 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics, guard: Seque
     def metrics_text() -> Response:
         """Return counts and times in the text format of Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence[Any]) -> None:
+    """Add what the server is there for: reading what is sent."""
+    settings = engine.settings
+    held = HeldBytes(settings.max_held_mib * MIB)
+
+    def admit() -> None:
+        if not engine.ready:
+            raise Problem(503, "the server is not ready", retry_after=10)
+        if engine.full:
+            raise Problem(429, f"{settings.queue} requests wait already; try again", retry_after=2)
+
+    @app.post(
+        "/ocr",
+        dependencies=guard,
+        summary="Read a picture or a document",
+        description=_DESCRIPTION,
+        responses={200: _RESULTS, **_problems(401, 406, 408, 413, 415, 422, 429, 503, 504)},
+        openapi_extra={"requestBody": _REQUEST_BODY},
+    )
+    async def ocr(request: Request, query: Annotated[ReadQuery, Query()]) -> Response:
+        name = answers.chosen_format(query.format, ",".join(request.headers.getlist("accept")))
+        answers.check_words(name, query.words)
+        model = _known_model(query.model, settings)
+        numbers = _page_numbers(query.pages)
+        admit()  # before an upload in vain
+        async with AsyncExitStack() as stack:
+            upload = await receive(request, settings, stack.enter_context(held.share()))
+            admit()
+            inputs = query.input_options() | ({"password": upload.password} if upload.password else {})
+            job = Job(upload.data, model, upload.name, query.read_options(), inputs)
+            reading = _within(settings.read_seconds, engine.read(job), metrics)
+            pages = await stack.enter_async_context(aclosing(reading))
+            first = await _unless_gone(request, anext(pages))
+            headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+            if name == "jsonl":
+                if first.picture is not None:
+                    headers["X-Page-Count"] = str(len(numbers.of(first.picture.page_count)))
+                rows = _rows(first, pages, query)
+                return _Streamed(rows, stack.pop_all(), media_type=answers.content_type(name), headers=headers)
+            everything = [first, *await _unless_gone(request, _all(pages))]
+            body = await asyncio.to_thread(
+                answers.body,
+                everything,
+                name,
+                model=model,
+                words=query.words,
+                preview=query.preview,
+                original=upload.data,
+            )
+            return Response(body, media_type=answers.content_type(name), headers=headers)
 
 
 async def _within(seconds: float, pages: AsyncGenerator[ReadPage], metrics: Metrics) -> AsyncGenerator[ReadPage]:
