@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -99,3 +101,33 @@ async def send_slowly(
     }
     await app(scope, receive, send)
     return answer
+
+
+@contextmanager
+def shade_server(**settings: Any) -> Iterator[tuple[Any, ShadeReader]]:
+    """A server of a `ShadeReader`, and that reader."""
+    from starlette.testclient import TestClient
+
+    from ppocr_jax.serve.app import create_app
+    from ppocr_jax.serve.settings import ServerSettings
+
+    reader = ShadeReader()
+    chosen = ServerSettings(**{"threads": 2, "queue": 1000, **settings})
+    with TestClient(create_app(chosen, load=lambda name: reader)) as client:  # type: ignore[arg-type, return-value]
+        yield client, reader
+
+
+def detail(response: Any, status: int) -> str:
+    """What an answer that is no result says, which has this status."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    return response.json()["detail"]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something that another thread does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
