@@ -1,5 +1,7 @@
 """PACT: the rounding against formulas written out, and whole runs whose int8 files compute what was trained."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +25,7 @@ from ppocr_jax.training.network import NetworkInTraining, TrainedNetwork
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.pact import QuantizedNetwork, clip, round_map, round_weights, without_clips
 from ppocr_jax.training.run import Task, check, fit
+from tests.helpers import QUICK_COMPILE
 
 RNG = np.random.default_rng(0)
 
@@ -124,7 +127,8 @@ def test_a_run_goes_on_and_is_exported_as_it_was_trained(tmp_path, monkeypatch):
     """Two steps with every kind of layer, in two runs; ONNX Runtime computes the file in integers, and the same."""
     monkeypatch.setitem(MODELS, "small", Detector)
     network, spec = QuantizedNetwork(Detector), DetectorSpec(network="small")
-    plain = jax.device_get(network.init(jax.random.key(0), jnp.zeros((1, 32, 64, 3)), train=False))
+    initialize = jax.jit(partial(network.init, train=False), compiler_options=QUICK_COMPILE)
+    plain = jax.device_get(initialize(jax.random.key(0), jnp.zeros((1, 32, 64, 3))))
     variables = network.with_clips(plain, spec, 20.0)
 
     def run(steps):
