@@ -44,6 +44,7 @@ LONGEST = (
     "training/test_chain_of_recognizers.py",
     "export/test_other_networks.py",
     "export/test_trained.py",
+    "export/test_model_folder.py",  # exports what test_onnx asks for, too, which would wait for it were it begun next
     "convert/test_inference_file.py",
     "models/test_golden.py",
     "training/test_pact.py",
