@@ -35,7 +35,8 @@ _LEADER_SHARE = 0.3  # of the line's length, from which on a leader disturbs wha
 # the recognizers of PP-OCRv2, v3, v4 and v6.
 _LEAST_SPACES = 0.03  # expected between two characters
 _BETWEEN_LETTERS = 2.0  # times as much: a word may be torn
-_BEFORE_SIGNS, _SIGNS = 4.0, frozenset(".,:;!?)]}%'\"")  # times as much, and within numbers such as 12.50
+_BEFORE_SIGNS, _SIGNS = 4.0, frozenset(".,:;!?)]}%'\"")
+_IN_NUMBERS, _WITHIN_NUMBER = 16.0, re.compile(r"(?=\d[.,:]\d)")  # such as 12.50 and 18:05
 # Times as much, and more, where the recognizer wrote as many spaces as text usually has, one in five characters.
 _WHERE_WRITTEN, _USUAL_SPACES = 9.0, 0.2
 _FIRST_IDEOGRAPH = 0x2E80
@@ -299,13 +300,18 @@ def put_spaces(decoded: Decoded) -> Decoded:
     written = decoded.text.strip().count(" ") / max(len(decoded.text) - 1, 1)
     least = _LEAST_SPACES * (1 + _WHERE_WRITTEN * min(written / _USUAL_SPACES, 1.0))
     characters = _characters(decoded)
+    within = [match.start() for match in _WITHIN_NUMBER.finditer(decoded.text)]
     for i in reversed(range(len(characters) - 1)):
         (left, position, end, confidence, space), (right, begin, *_) = characters[i : i + 2]
         if " " in (left, right) or max(ord(left), ord(right)) >= _FIRST_IDEOGRAPH:
             continue
-        number = (left.isdigit() and right in ".,:") or (left in ".,:" and right.isdigit())
-        letters = left.isalpha() and right.isalpha()
-        doubt = _BEFORE_SIGNS if number or right in _SIGNS else _BETWEEN_LETTERS if letters else 1.0
+        doubt = 1.0
+        if i in within or i - 1 in within:
+            doubt = _IN_NUMBERS
+        elif right in _SIGNS:
+            doubt = _BEFORE_SIGNS
+        elif left.isalpha() and right.isalpha():
+            doubt = _BETWEEN_LETTERS
         if space > least * doubt:
             characters[i : i + 1] = (left, position, end, confidence, 0.0), (" ", end, begin, min(space, 1.0), 0.0)
     put = len(characters) > len(decoded.text)

@@ -29,7 +29,7 @@ def read(text: str, *, seen: float = 0.2, charset: Charset = CHARSET) -> Decoded
     return ctc_greedy_decode(np.array(rows, np.float32).reshape(1, -1, classes), charset)[0]
 
 
-@pytest.mark.parametrize("text", ["abc_def_gh", "ab_12", "a_b", "1_2_3", "X:_12", "-_ab"])
+@pytest.mark.parametrize("text", ["abc_def_gh", "ab_12", "a_b", "1_2_3", "X:_12", "1._ab", "-_ab"])
 def test_spaces_of_which_some_was_seen_are_put(text):
     assert read(text).text == text.replace("_", "")
     assert put_spaces(read(text)).text == text.replace("_", " ")
@@ -48,7 +48,7 @@ def test_what_lacks_nothing_stays_the_same_object(text):
 
 @pytest.mark.parametrize(
     ("less", "more"),
-    [("12_ab", "ab_cd"), ("ab_cd", "ab_:"), ("ab_cd", "12_.50"), ("ab_cd", "12._50"), ("ab_cd", "ab cdefgh_abcdefgh")],
+    [("12_ab", "ab_cd"), ("ab_cd", "ab_:"), ("ab_:", "12_.5"), ("ab_:", "12._5"), ("ab_cd", "ab cdefgh_abcdefgh")],
 )
 def test_more_is_asked_in_words_and_numbers_and_where_spaces_were_written(less, more):
     def asked(text: str) -> float:
