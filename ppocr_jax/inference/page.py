@@ -49,6 +49,8 @@ _CIRCLES, _UNDECIDED = frozenset("0Oo"), 0.8
 _TURNS_INTO_ITSELF = frozenset(
     "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
 )  # what reads alike, or as another of these, upside down
+_FEW_LINES = 2  # of a picture: each is read both ways
+_BETTER = 0.02  # in confidence: less says nothing of which way a line stands
 _SAMPLE = 40  # boxes that tell whether a page is read well
 _CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `detect.Look`
 _SHARED = 0.3  # share of its box that such a line may have in common with a better one
@@ -221,8 +223,8 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     crops = [perspective_crop(upright, grow_quad(quad, growth)) for quad in starts]
     texts = stages.recognize(crops, settings)
     attempts = [_Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
-    if rotation is None:
-        attempts = _keep_upright(stages, settings, attempts)
+    if classifier is not None and rotation is None:
+        attempts = _turned_by_text(stages, settings, attempts)
     attempts = _read_standing(stages, settings, upright, boxes, attempts)
 
     kept = _choose(boxes, [attempt.text for attempt in attempts], len(seen.boxes), settings.drop_score)
@@ -250,15 +252,22 @@ def _is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray,
     return float(np.mean([text.confidence for text in stages.recognize(crops, settings)])) > _CONVINCING
 
 
-def _keep_upright(stages: Stages, settings: ReadSettings, attempts: Sequence[_Attempt]) -> list[_Attempt]:
-    """Read lines that no page speaks for as they stand where their text would read as well upside down, as 9.99."""
-    doubtful = [
-        i for i, turned in enumerate(attempts) if turned.angle and _TURNS_INTO_ITSELF.issuperset(turned.text.text)
-    ]
-    back = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
+def _turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[_Attempt]) -> list[_Attempt]:
+    """Turn lines that no page speaks for by what they read: the classifier knows less of a word than the recognizer.
+
+    Text that would read as well upside down, as 9.99, stays as it is. The few lines of a picture that has no more, and
+    what was turned and is not read with confidence, are read the other way round, too.
+    """
+    few = len(attempts) <= _FEW_LINES
+    same = [bool(one.angle) and _TURNS_INTO_ITSELF.issuperset(one.text.text) for one in attempts]
+    unsure = [bool(one.angle) and one.text.confidence < _CONVINCING for one in attempts]
+    doubtful = [i for i in range(len(attempts)) if few or same[i] or unsure[i]]
+    other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
     attempts = list(attempts)
-    for i, crop, text in zip(doubtful, back, stages.recognize(back, settings), strict=True):
-        attempts[i] = _Attempt(0, rotate_quad_180(attempts[i].quad), crop, text)
+    for i, crop, text in zip(doubtful, other, stages.recognize(other, settings), strict=True):
+        angle, quad, _, before = attempts[i]
+        if same[i] or text.confidence > before.confidence + _BETTER:
+            attempts[i] = _Attempt(180 - angle, rotate_quad_180(quad), crop, text)
     return attempts
 
 
@@ -317,9 +326,20 @@ def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_
         chosen = [boxes[k] for k in range(sure, len(texts)) if kept[k] and texts[k].confidence > texts[i].confidence]
         convincing = sign and texts[i].confidence >= max(_CONVINCING, drop_score)
         kept[i] = convincing and share_covered(boxes[i], chosen) < _SHARED
-        for k in range(sure if kept[i] else 0):  # what was found inside of its letters, from too near, were fragments
-            kept[k] = kept[k] and share_covered(boxes[k], [boxes[i]]) < _INSIDE
+        inside = [k for k in range(sure) if kept[i] and kept[k] and share_covered(boxes[k], [boxes[i]]) >= _INSIDE]
+        if _reads_better([texts[k] for k in inside], texts[i]):  # letters in circles, which look like others from afar
+            kept[i] = False
+        else:  # what was found inside of its letters, from too near, were fragments
+            for k in inside:
+                kept[k] = False
     return kept
+
+
+def _reads_better(parts: Sequence[Decoded], whole: Decoded) -> bool:
+    """Whether parts of a line hold as much text as it does, read with more confidence."""
+    letters = sum(len(part.text.replace(" ", "")) for part in parts)
+    surest = sum(len(part.text) * part.confidence for part in parts) / max(sum(len(part.text) for part in parts), 1)
+    return letters >= len(whole.text.replace(" ", "")) and surest > whole.confidence
 
 
 def cut_lines(image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -207,6 +208,27 @@ def test_numbers_that_read_as_well_upside_down_stay_as_they_are(ocr):
     assert (line.text, line.angle) == ("9.96", 0)
     (line,) = misled(np.ascontiguousarray(written((100, 200), ((40, 25), "Paid", 44))[::-1, ::-1]))
     assert (line.text, line.angle) == ("Paid", 180)
+
+
+@pytest.mark.parametrize("angle", [50, 130, 180, -50])
+def test_a_word_alone_is_turned_until_it_reads_well(ocr, angle):
+    sheet = written((500, 500), ((140, 200), "EXIT", 80))
+    around = cv2.getRotationMatrix2D((250, 250), angle, 1)
+    turned = cv2.warpAffine(sheet, around, (500, 500), borderValue=(255, 255, 255))
+    (line,) = ocr(turned)
+    assert line.text == "EXIT"
+    start = np.hypot(*(around @ [140, 200, 1] - np.array(line.quad[0])))
+    assert start < 40, "the quad begins where reading does"
+
+
+def test_letters_in_circles_are_not_taken_for_one_line_of_circles(ocr):
+    sheet = Image.new("RGB", (700, 240), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype("LiberationSans-Bold.ttf", 40)
+    for i, text in enumerate(("1", "2", "A", "24")):
+        x = 90 + 170 * i
+        draw.ellipse([x - 60, 60, x + 60, 180], outline=(200, 30, 30), width=4)
+        draw.text((x, 120), text, "black", font, anchor="mm")
+    assert ocr(sheet).text.split() == ["1", "2", "A", "24"]
 
 
 def test_a_column_of_short_numbers_is_not_taken_for_a_page_on_its_side(ocr):
