@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -45,6 +44,9 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     require("training", _NEEDED, "train")
     # XLA writes lines of its own about slow compilations; read when it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # When a signal ends the process at once, multiprocessing's tracker frees what was shared; it need not report that.
+    filters = [os.environ.get("PYTHONWARNINGS", ""), "ignore:resource_tracker:UserWarning"]
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
     restart_with_huge_pages()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
@@ -61,14 +63,10 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
 
     try:
         run(config)
-        return 0
     except Interrupted as interrupt:
         if not interrupt.compiling:
             raise
-        exit_code = interrupt.exit_code
-    # Python would wait for, or crash with, what XLA is compiling. What the interrupted frames held goes first:
-    # multiprocessing reports semaphores of its queues that nobody unlinked.
-    gc.collect()
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(exit_code)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(interrupt.exit_code)  # Python would wait for, or crash with, what XLA is compiling
+    return 0
