@@ -49,7 +49,7 @@ def shorten(monkeypatch) -> None:
 
     For the same reason convolutions are XLA's own, and initial weights are drawn at once; test_ops and test_golden have
     the forms for CPUs, test_initial the real weights.
-    Names, options, widths, strides, necks and heads stay as they are; weights of whole networks fit in part.
+    Names, options, widths, strides, necks and heads stay as they are; weights of whole networks do not fit.
     """
     for module in (models, ops, pact):
         monkeypatch.setattr(module, "default_ops", lambda: native_ops)
