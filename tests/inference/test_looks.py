@@ -221,6 +221,16 @@ def test_a_word_alone_is_turned_until_it_reads_well(ocr, angle):
     assert start < 40, "the quad begins where reading does"
 
 
+@pytest.mark.parametrize("font", ["DejaVuSans.ttf", "LiberationSerif-Regular.ttf", "DejaVuSansMono-Bold.ttf"])
+@pytest.mark.parametrize("word", ["No. 12", "MOM", "Push", "STOP", "8073"])
+def test_a_word_that_stands_upright_is_left_so(ocr, word, font):
+    """Though upside down they read as words, too: "WOW", "ysnd", "dOLS", "ELOB"."""
+    sheet = Image.new("RGB", (420, 420), "white")
+    ImageDraw.Draw(sheet).text((210, 210), word, "black", ImageFont.truetype(font, 48), anchor="mm")
+    (line,) = ocr(sheet)
+    assert (line.text, line.angle) == (word, 0)
+
+
 def test_letters_in_circles_are_not_taken_for_one_line_of_circles(ocr):
     sheet = Image.new("RGB", (700, 240), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype("LiberationSans-Bold.ttf", 40)
