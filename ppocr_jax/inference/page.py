@@ -51,7 +51,7 @@ _TURNS_INTO_ITSELF = frozenset(
 )  # what reads alike, or as another of these, upside down
 _FEW_LINES = 2  # of a picture: each is read both ways
 _BETTER = 0.02  # in confidence: less says nothing of which way a line stands
-_UPRIGHT = 0.08  # in confidence: what pictures that stand upright are ahead by, being nearly all
+_UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
 _LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
 _SAMPLE = 40  # boxes that tell whether a page is read well
 _CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `detect.Look`
@@ -258,8 +258,8 @@ def _turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[_
     """Turn lines that no page speaks for by what they read: the classifier knows less of a word than the recognizer.
 
     Text that would read as well upside down, as 9.99, stays as it is. The few lines of a picture that has no more, and
-    what was turned and is not read with confidence, are read the other way round, too. The surer reading counts; lines
-    that do not stand upright must be a good deal surer.
+    what was turned and is not read with confidence, are read the other way round, too. The surer reading counts;
+    upside down it must be a good deal surer.
     """
     few = len(attempts) <= _FEW_LINES
     same = [bool(one.angle) and _TURNS_INTO_ITSELF.issuperset(one.text.text) for one in attempts]
@@ -270,8 +270,9 @@ def _turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[_
     for i, crop, text in zip(doubtful, other, stages.recognize(other, settings), strict=True):
         angle, quad, _, before = attempts[i]
         run, rise = quad[1] - quad[0]
-        upright = math.copysign(_UPRIGHT, run) if abs(rise) < _LEVEL * abs(run) else 0.0
-        if same[i] or text.confidence > before.confidence + upright + _BETTER:
+        level = abs(rise) < _LEVEL * abs(run)
+        better = _UPRIGHT if level and run > 0 else _BETTER
+        if same[i] or text.confidence > before.confidence + better:
             attempts[i] = _Attempt(180 - angle, rotate_quad_180(quad), crop, text)
     return attempts
 
