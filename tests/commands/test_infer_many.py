@@ -143,7 +143,7 @@ def test_searchable_pdf_and_back(infer, folder, tmp_path, capsys):
         (["--dpi", "3"], "dpi must lie between"),
         (["--rec", "nowhere.onnx"], "no such file: nowhere.onnx"),
         (["--charset", "en"], "a charset belongs to a recognizer"),
-        (["--unclip-ratio", "-1"], "unclip_ratio must be positive"),
+        (["--unclip-ratio", "-1"], "unclip_ratio must be at least 0"),
     ],
 )
 def test_options_that_make_no_sense_give_one_line(infer, folder, capsys, arguments, message):
