@@ -142,6 +142,7 @@ def test_what_is_said_before_anything_is_compiled(tmp_path, pictures):
 
 
 def test_a_file_of_labels_in_a_folder_of_pictures_is_pointed_at(pictures, tmp_path, caplog):
+    caplog.set_level("INFO")
     (pictures / "label.txt").write_text('0.png\t[{"transcription": "a", "points": [[0,0],[9,0],[9,9],[0,9]]}]\n')
     detection.batches(configuration(pictures, [dark_finder(tmp_path / "teacher.onnx", gain=4)]))
     assert "label.txt: read as" in caplog.text  # the label file that the folder holds is taken
