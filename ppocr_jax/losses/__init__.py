@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 from ppocr_jax.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ppocr_jax.losses.ace import ace_loss as ace_loss
-    from ppocr_jax.losses.alignment import frame_loss as frame_loss
-    from ppocr_jax.losses.attention import attention_loss as attention_loss
     from ppocr_jax.losses.center import (
         CenterSums as CenterSums,
         accumulate_centers as accumulate_centers,
@@ -18,8 +15,12 @@ if TYPE_CHECKING:
         finish_centers as finish_centers,
         random_centers as random_centers,
     )
-    from ppocr_jax.losses.classification import direction_loss as direction_loss
-    from ppocr_jax.losses.cml import cml_share as cml_share
+    from ppocr_jax.losses.cross_entropy import (
+        ace_loss as ace_loss,
+        attention_loss as attention_loss,
+        direction_loss as direction_loss,
+        frame_loss as frame_loss,
+    )
     from ppocr_jax.losses.ctc import (
         ctc_loss as ctc_loss,
         ctc_loss_per_line as ctc_loss_per_line,
@@ -42,21 +43,17 @@ if TYPE_CHECKING:
         map_dml_loss as map_dml_loss,
         sequence_dml_loss as sequence_dml_loss,
     )
-    from ppocr_jax.losses.udml import udml_share as udml_share
+    from ppocr_jax.losses.shares import cml_share as cml_share, udml_share as udml_share
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "ace": "ace_loss",
-        "alignment": "frame_loss",
-        "attention": "attention_loss",
         "center": "CenterSums accumulate_centers center_loss empty_centers finish_centers random_centers",
-        "classification": "direction_loss",
-        "cml": "cml_share",
+        "cross_entropy": "ace_loss attention_loss direction_loss frame_loss",
         "ctc": "ctc_loss ctc_loss_per_line is_feasible",
         "db": "balanced_bce_loss db_loss dice_loss masked_l1_loss",
         "distillation": "dilate dilated_teacher_loss hard_teacher_loss soft_teacher_loss",
         "mutual": "feature_loss map_dml_loss sequence_dml_loss",
-        "udml": "udml_share",
+        "shares": "cml_share udml_share",
     },
 )

@@ -29,7 +29,7 @@ from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.model_folder import DetectorSpec, ModelError, load_model_folder
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.released import RELEASES, find_file
-from ppocr_jax.losses.cml import cml_share
+from ppocr_jax.losses.shares import cml_share
 from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 from ppocr_jax.synth.page import PageGenerator
@@ -190,7 +190,7 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return the losses on a batch of `images` and the four target maps; see `losses.cml`.
+    """Return the losses on a batch of `images` and the four target maps; see `losses.shares`.
 
     Args:
         model: one student.

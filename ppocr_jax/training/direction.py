@@ -24,8 +24,7 @@ from ppocr_jax.evaluation.rec import line_samples
 from ppocr_jax.geometry import CropGrowth
 from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.model_folder import ClassifierSpec
-from ppocr_jax.losses.alignment import frame_loss
-from ppocr_jax.losses.classification import direction_loss
+from ppocr_jax.losses.cross_entropy import direction_loss, frame_loss
 from ppocr_jax.training.learners import objective_alone, training_forward
 from ppocr_jax.training.material import Evaluate, crop_bank, line_generator, make_corpus
 from ppocr_jax.training.network import NetworkInTraining

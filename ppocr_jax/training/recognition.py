@@ -29,11 +29,9 @@ from ppocr_jax.evaluation.cls import held_out_lines
 from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
-from ppocr_jax.losses.ace import ace_loss
-from ppocr_jax.losses.alignment import frame_loss
-from ppocr_jax.losses.attention import attention_loss, places_of_labels
+from ppocr_jax.losses.cross_entropy import ace_loss, attention_loss, frame_loss, places_of_labels
 from ppocr_jax.losses.ctc import ctc_loss, fold_case
-from ppocr_jax.losses.udml import udml_share
+from ppocr_jax.losses.shares import udml_share
 from ppocr_jax.models import build_model, outputs_of
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.preprocess import LINE_NORMALIZATION
@@ -145,7 +143,7 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return CTC and what `loss` and `mutual` add; lines marked `case_blind` count without case. See `losses.udml`.
+    """Return CTC and what `loss` and `mutual` add; lines marked `case_blind` count without case. See `losses.shares`.
 
     Args:
         model: one student.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppocr_jax.losses.ace import ace_loss
+from ppocr_jax.losses.cross_entropy import ace_loss
 from tests.losses.reference import assert_all_finite
 
 VALUE_AND_GRADIENT = jax.jit(jax.value_and_grad(ace_loss))

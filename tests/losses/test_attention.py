@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppocr_jax.losses.attention import attention_loss
+from ppocr_jax.losses.cross_entropy import attention_loss
 
 LABELS = np.array([[2, 1, 0], [3, 0, 0]])
 LENGTHS = np.array([2, 1])

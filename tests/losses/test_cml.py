@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from ppocr_jax.losses.cml import cml_share
 from ppocr_jax.losses.db import db_loss
 from ppocr_jax.losses.distillation import dilated_teacher_loss
 from ppocr_jax.losses.mutual import map_dml_loss
+from ppocr_jax.losses.shares import cml_share
 from tests.losses.reference import MAPS, assert_all_finite, assert_gradients_close, stacked
 
 Outputs = dict[str, jax.Array | np.ndarray]

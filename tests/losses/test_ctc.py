@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from ppocr_jax.charset import Charset, english_charset
-from ppocr_jax.losses.alignment import IGNORED_FRAME, frame_loss
-from ppocr_jax.losses.classification import direction_loss
+from ppocr_jax.losses.cross_entropy import IGNORED_FRAME, direction_loss, frame_loss
 from ppocr_jax.losses.ctc import ctc_loss, ctc_loss_per_line, fold_case, is_feasible
 from ppocr_jax.training.recognition import case_partners
 

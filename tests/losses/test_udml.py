@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ppocr_jax.losses.attention import places_of_labels
 from ppocr_jax.losses.center import center_loss
+from ppocr_jax.losses.cross_entropy import places_of_labels
 from ppocr_jax.losses.ctc import ctc_loss
 from ppocr_jax.losses.mutual import feature_loss, sequence_dml_loss
-from ppocr_jax.losses.udml import udml_share
+from ppocr_jax.losses.shares import udml_share
 from tests.losses.reference import assert_all_finite, assert_gradients_close, frames_first
 
 Outputs = dict[str, jax.Array | np.ndarray]
