@@ -40,9 +40,8 @@ from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.draw import draw_page
 from ppocr_jax.document.page import Line, Page
-from ppocr_jax.evaluation.det import score_boxes
-from ppocr_jax.evaluation.end_to_end import MIN_CONFIDENCE, score_pages
-from ppocr_jax.evaluation.rec import line_samples
+from ppocr_jax.evaluation.lines import line_samples
+from ppocr_jax.evaluation.pages import MIN_CONFIDENCE, score_boxes, score_pages
 from ppocr_jax.geometry import min_area_quad
 from ppocr_jax.metrics.recognition import recognition_score
 

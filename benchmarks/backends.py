@@ -27,7 +27,7 @@ from typing import Any
 
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.document.page import Page
-from ppocr_jax.evaluation.end_to_end import score_pages
+from ppocr_jax.evaluation.pages import score_pages
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "backends.json"

@@ -34,8 +34,7 @@ from ppocr_jax.evaluation import evaluate_detection, evaluate_recognition, line_
 from ppocr_jax.images import find_inputs, read_pages
 from ppocr_jax.inference.model_folder import TASKS, ModelFolder, load_model_folder, write_model_json
 from ppocr_jax.onnx_graph.graph import Graph
-from ppocr_jax.slim.calibration import record_inputs
-from ppocr_jax.slim.int8 import quantize_to_folder
+from ppocr_jax.slim.int8 import quantize_to_folder, record_inputs
 
 QUANTIZED = ("det", "rec")  # what `slim int8` quantizes by default
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from ppocr_jax.models.size import NetworkSize
+    from ppocr_jax.models.systems import NetworkSize
 
 _CHINESE_CLASSES = 6625  # of PP-OCR's Chinese and English characters, as the papers count
 _PICTURES = {"db": (960, 960), "crnn": (32, 320), "svtr": (48, 320), "direction": (48, 192)}
@@ -52,7 +52,7 @@ def _measured(name: str) -> tuple[NetworkSize, tuple[int, int]]:
     """Return the size of a network with its default options, and the picture that was counted."""
     from ppocr_jax.models import MODELS, build_model
     from ppocr_jax.models.ops import native_ops
-    from ppocr_jax.models.size import network_size
+    from ppocr_jax.models.systems import network_size
 
     needs_classes = inspect.signature(MODELS[name]).parameters.get("num_classes")
     wanted = needs_classes is not None and needs_classes.default is inspect.Parameter.empty

@@ -1,10 +1,14 @@
-"""PP-OCR's systems by name: which networks each is made of, and which experiments train them."""
+"""PP-OCR's systems by name, and how large a network is: its values, and the multiplications that a picture costs."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import jax
 from flax import linen as nn
+from jax.extend import core
 
 from ppocr_jax.models import build_model
 from ppocr_jax.models.ops import Ops
@@ -86,3 +90,70 @@ def build_system(name: str, *, num_classes: int, ops: Ops | None = None) -> dict
         "cls": build_model(system.cls.network, ops=ops),
         "rec": build_model(system.rec.network, ops=ops, num_classes=num_classes),
     }
+
+
+TRAINING_ONLY = ("threshold", "frame_head", "guide")
+"""Top-level parts of networks that reading does without."""
+
+
+class NetworkSize(NamedTuple):
+    """What a network holds and does when it reads.
+
+    Attributes:
+        parameters: trained values, without the parts that training alone needs.
+        statistics: running means and variances of its BatchNorms.
+        training_only: trained values of the parts that training alone needs.
+        macs: multiplications with addition, of convolutions, products and LSTMs, for one picture.
+    """
+
+    parameters: int
+    statistics: int
+    training_only: int
+    macs: int
+
+
+def network_size(model: nn.Module, size: tuple[int, int]) -> NetworkSize:
+    """Measure a network without running it.
+
+    Args:
+        model: built with the native operations (`ops.native_ops`), whose convolutions are counted as such.
+        size: (height, width) of the picture.
+    """
+    image = jax.ShapeDtypeStruct((1, *size, 3), "float32")
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    parts = {name: _values(tree) for name, tree in variables["params"].items()}
+    dropped = sum(count for name, count in parts.items() if name in TRAINING_ONLY)
+    reading = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
+    statistics = _values({k: v for k, v in variables.get("batch_stats", {}).items() if k not in TRAINING_ONLY})
+    return NetworkSize(sum(parts.values()) - dropped, statistics, dropped, _macs(reading.jaxpr))
+
+
+def _values(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _macs(jaxpr: core.Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape  # (kh, kw, inputs of a group, outputs)
+            total += equation.outvars[0].aval.size * math.prod(kernel[:-1])
+        elif equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            summed = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+            total += equation.outvars[0].aval.size * summed
+        else:
+            repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
+            total += repeats * sum(_macs(inner) for inner in _inner(equation.params.values()))
+    return total
+
+
+def _inner(params: Any) -> Iterator[core.Jaxpr]:
+    """Yield the programs that an equation calls."""
+    for value in params:
+        if isinstance(value, core.ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, core.Jaxpr):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _inner(value)

@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from ppocr_jax.models import build_model
 from ppocr_jax.models.ops import cpu_ops, native_ops
-from ppocr_jax.models.size import network_size
+from ppocr_jax.models.systems import network_size
 from tests.helpers import QUICK_COMPILE, golden_tensors
 from tests.models.reference import GOLDEN
 

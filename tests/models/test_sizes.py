@@ -8,7 +8,7 @@ from flax import traverse_util
 
 from ppocr_jax.models import MODELS, build_model
 from ppocr_jax.models.ops import native_ops
-from ppocr_jax.models.size import network_size
+from ppocr_jax.models.systems import network_size
 from tests.models.reference import NETWORKS, description, model_and_shapes
 
 # Trainable values of backbone, neck and head; batch norm statistics.
