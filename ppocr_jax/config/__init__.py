@@ -5,7 +5,16 @@ from the defaults here, then from a TOML file, then from command-line flags; `pp
 them. Steps are optimizer steps (one batch each); paths are relative to the folder the program runs in.
 """
 
-from ppocr_jax.config.cls import ClsConfig, ClsDataConfig, ClsLossConfig, ClsModelConfig
+from ppocr_jax.config.cls import (
+    ClsConfig,
+    ClsDataConfig,
+    ClsLossConfig,
+    ClsModelConfig,
+    ImageConfig,
+    ImageDataConfig,
+    ImageLossConfig,
+    ImageModelConfig,
+)
 from ppocr_jax.config.common import (
     ConfigError,
     LabelSource,
@@ -24,7 +33,6 @@ from ppocr_jax.config.det import (
     DetMutualConfig,
     DetReadingConfig,
 )
-from ppocr_jax.config.image import ImageConfig, ImageDataConfig, ImageLossConfig, ImageModelConfig
 from ppocr_jax.config.rec import RecConfig, RecDataConfig, RecLossConfig, RecModelConfig, RecMutualConfig
 
 __all__ = [
