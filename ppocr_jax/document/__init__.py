@@ -4,10 +4,9 @@ Markdown, hOCR, ALTO, searchable PDF, or drawn."""
 from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text
 from ppocr_jax.document.page import Char, Line, Page, Word
-from ppocr_jax.document.records import pages_in_jsonl, to_json, to_jsonl, to_table
 from ppocr_jax.document.save import WITH_WORDS, WRITERS, format_of, save_page, save_picture, write_pages
 from ppocr_jax.document.tables import Table, find_tables, tables_to_csv, tables_to_markdown
-from ppocr_jax.document.text import to_markdown, to_text
+from ppocr_jax.document.text import pages_in_jsonl, to_json, to_jsonl, to_markdown, to_table, to_text
 from ppocr_jax.document.xml import to_alto, to_hocr
 
 __all__ = [

@@ -17,8 +17,7 @@ import numpy as np
 from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text
 from ppocr_jax.document.page import Page
-from ppocr_jax.document.records import to_json, to_jsonl, to_table
-from ppocr_jax.document.text import to_markdown, to_text
+from ppocr_jax.document.text import to_json, to_jsonl, to_markdown, to_table, to_text
 from ppocr_jax.document.xml import to_alto, to_hocr
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageSource, InputPage, read_pages

@@ -18,8 +18,7 @@ import numpy as np
 
 from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment_rows
 from ppocr_jax.document.page import Page, quad_box
-from ppocr_jax.document.records import csv_row
-from ppocr_jax.document.text import markdown_text
+from ppocr_jax.document.text import csv_row, markdown_text
 
 Box: TypeAlias = tuple[int, int, int, int]
 
