@@ -1,7 +1,11 @@
-"""Documents and folders in, pages in their order out: what `OCR.read` does beyond reading one picture."""
+"""Documents and folders in, pages in their order out: what `OCR.read` does beyond reading one picture.
+
+Also the files that explain how a page was read.
+"""
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
@@ -17,10 +21,12 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageSource, InputPage, describe_source, find_inputs, read_pages
 from ppocr_jax.inference.many import ordered_map
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import Stages, read_page
+from ppocr_jax.inference.page import PageReading, Stages, read_page
 
 OnError: TypeAlias = Literal["raise", "page"]
 Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"
+
+_KEPT, _DROPPED = (0, 150, 60), (220, 0, 0)  # colors of boxes in an explanation
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class DocumentOptions(ReadOptions, total=False):
         on_error: what becomes of a page that cannot be read: "raise" (the default) its error when its turn comes, or
             "page": a `Page` of size 0 x 0 with its `error` set.
         skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output.
-        explain: a folder into which is written how each page was read, see `explain.write_explanation`.
+        explain: a folder into which is written how each page was read, see `write_explanation`.
         progress: called after each page, in the thread that asks for the next.
         workers: pages read at a time; default: one per core, or 16 that share calls. A single page gets all cores.
         combine: whether pages share the networks' calls; default: where ONNX Runtime uses a GPU.
@@ -208,8 +214,6 @@ def read_picture(
     height, width = image_rgb.shape[:2]
     page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
     if explain is not None:
-        from ppocr_jax.inference.explain import write_explanation
-
         write_explanation(stages, settings, image_rgb, reading, Path(explain) / page_name(page))
     return page
 
@@ -234,3 +238,55 @@ def checked_on_error(on_error: OnError) -> OnError:
     if on_error not in ("raise", "page"):
         raise ValueError(f"on_error must be one of raise, page, not {on_error!r}")
     return on_error
+
+
+def write_explanation(
+    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, reading: PageReading, folder: Path
+) -> None:
+    """Write into a folder, which is made:
+
+    - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the picture;
+    - boxes.png: lines that were read, green and numbered, and red the boxes that came to nothing;
+    - line-001.png ...: what the recognizer saw of each line, upright;
+    - repairs.txt: what of the networks' files is mended when they are opened, where there is such a thing;
+    - lines.csv: number, text, confidence, detection score and angle of each; lines that were dropped have no number.
+
+    Args:
+        stages: what read the page.
+        settings: with which.
+        image_rgb: (H, W, 3) uint8.
+        reading: what was read.
+        folder: where to write.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    import cv2
+    from PIL import Image
+
+    probability = stages.present_detector().probability_map(
+        image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
+    )
+    boxes = image_rgb.copy()
+    rows, pictures = [], {"probability": np.round(255 * probability).astype(np.uint8)}
+    numbers = iter(range(1, len(reading.found) + 1))
+    for found in reading.found:
+        line, number = found.line, next(numbers) if found.kept else ""
+        quad = np.round(np.array(line.quad)).astype(np.int32)
+        cv2.polylines(boxes, [quad], True, _KEPT if found.kept else _DROPPED, 1 + found.kept, cv2.LINE_AA)
+        rows.append((number, line.text, f"{line.confidence:.4f}", f"{line.detection_score:.4f}", line.angle))
+        if found.kept:
+            corner = int(quad[0, 0]), max(10, int(quad[0, 1]) - 2)
+            cv2.putText(boxes, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _KEPT, 1, cv2.LINE_AA)
+            pictures[f"line-{number:03}"] = found.crop
+    repairs = stages.repairs()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if repairs:
+            (folder / "repairs.txt").write_text("".join(f"{line}\n" for line in repairs), encoding="utf-8")
+        with (folder / "lines.csv").open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([("line", "text", "confidence", "detection_score", "angle"), *rows])
+        for name, picture in {**pictures, "boxes": boxes}.items():
+            Image.fromarray(picture).save(folder / f"{name}.png")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
