@@ -7,15 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import positive, require
-from ppocr_jax.commands.progress import PageCounter, say
+from ppocr_jax.commands.common import PageCounter, positive, require, say
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ppocr_jax.images import Input
-    from ppocr_jax.slim.int8_report import Comparison
+    from ppocr_jax.slim.int8 import Comparison
 
 _TASKS = ("det", "rec", "cls")
 _USUAL_TASKS = ("det", "rec")  # the direction classifier is so narrow that it is slower in int8
@@ -48,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
     require("slim int8", ("onnx",), "export")
     from ppocr_jax.images import find_inputs
     from ppocr_jax.inference.model_folder import load_model_folder
-    from ppocr_jax.slim.calibration import record_inputs
-    from ppocr_jax.slim.int8 import check_folder, quantize_to_folder
-    from ppocr_jax.slim.int8_report import compare
+    from ppocr_jax.slim.int8 import check_folder, compare, quantize_to_folder, record_inputs
 
     model = load_model_folder(args.model)
     tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])

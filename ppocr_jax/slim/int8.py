@@ -1,12 +1,19 @@
-"""Networks that compute with bytes: static quantization of a model folder's ONNX files, for CPUs."""
+"""Networks that compute with bytes: what they are calibrated with, how they are made, and what that costs.
+
+`record_inputs` notes what the networks of a model really see while it reads pictures, `quantize_to_folder` makes the
+int8 files, `compare` runs both forms on the same inputs.
+"""
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import onnx
@@ -15,10 +22,19 @@ import onnxruntime
 
 from ppocr_jax import __version__
 from ppocr_jax.errors import UserError
+from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
+from ppocr_jax.inference.classify import TextClassifier
+from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.model_folder import TASKS, ModelFolder, write_model_json
+from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
 from ppocr_jax.onnx_graph.graph import Graph
 from ppocr_jax.onnx_graph.int8 import STEM, UNCHANGED, Range, compute_with_bytes, set_ranges
 from ppocr_jax.onnx_graph.simplify import SIMPLER, apply, fold, spell_out_hard_swish
+
+MOST_INPUTS = {"det": 32, "cls": 256, "rec": 256}
+"""Inputs that are kept of each network; one of the detector takes 9 MB."""
+_SEED = 0
 
 # What lies between convolutions has to be quantized with them, or every one is followed by a way to float32 and back.
 # Measured against convolutions alone: 8 % less time for the detector, 13 % for the recognizer.
@@ -28,6 +44,80 @@ _WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU")
 _POOLING = ("GlobalAveragePool", "ReduceMean")
 _OF_EACH_CHANNEL = ("Conv", "Relu", "HardSigmoid", "Sigmoid", "HardSwish", "Clip", "Add", "BatchNormalization")
 _LEAST_OPSET = 13  # the first whose QuantizeLinear has a scale for each channel
+
+_TURNS = 5
+_TIMED = {"det": 4, "cls": 32, "rec": 32}  # inputs: about as much time for each network
+
+
+class Recorder:
+    """A backend that keeps some of its inputs, each call as likely as any other."""
+
+    def __init__(self, backend: Backend, most: int) -> None:
+        self._backend = backend
+        self._most = most
+        self._random = random.Random(_SEED)
+        self._calls = 0
+        self._kept: dict[int, np.ndarray] = {}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """See `Backend`."""
+        self._calls += 1
+        if len(self._kept) < self._most:
+            self._kept[self._calls] = images.copy()
+        elif self._random.randrange(self._calls) < self._most:
+            del self._kept[self._random.choice(list(self._kept))]
+            self._kept[self._calls] = images.copy()
+        return self._backend(images)
+
+    @property
+    def inputs(self) -> list[np.ndarray]:
+        """Those kept, (N, H, W, 3) float32, in the order of the calls."""
+        return list(self._kept.values())
+
+
+def record_inputs(
+    model: ModelFolder, pictures: Iterable[np.ndarray], tasks: Sequence[str]
+) -> dict[str, list[np.ndarray]]:
+    """Read pictures, and note what the networks are given: normalized tiles of pages, batches of line crops.
+
+    Args:
+        model: the model. Lines are those that its detector finds.
+        pictures: (H, W, 3) uint8 RGB.
+        tasks: of the networks whose inputs are wanted.
+
+    Returns:
+        for each task up to `MOST_INPUTS`, spread over the pictures.
+
+    Raises:
+        ModelError: the model lacks one of the networks, or those before it.
+        UserError: a network was given nothing: there are no pictures, or no text in them.
+    """
+    needed = {"det", *tasks} | ({"rec"} if "cls" in tasks else set())
+    present = [task for task in TASKS if task in needed or getattr(model, task) is not None]
+    recorders = {task: Recorder(make_backend(model, task, device="cpu"), MOST_INPUTS[task]) for task in present}
+    read = _reader(model, recorders)
+    count = 0
+    for picture in pictures:
+        read(picture)
+        count += 1
+    inputs = {task: recorders[task].inputs for task in tasks}
+    for task, found in inputs.items():
+        if not found:
+            reason = f"found no text in {count} pictures" if count else "got no pictures"
+            raise UserError(
+                f"nothing to calibrate {task!r} with: model {model.name!r} {reason}; give it pages with text"
+            )
+    return inputs
+
+
+def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
+    """What looks at a picture with all the networks that are there."""
+    detector = TextDetector(recorders["det"], model.spec("det"))
+    if "rec" not in recorders:
+        return OCR.from_stages(detector).detect
+    recognizer = TextRecognizer(recorders["rec"], model.spec("rec"), model.charset)
+    classifier = TextClassifier(recorders["cls"], model.spec("cls")) if "cls" in recorders else None
+    return OCR.from_stages(detector, recognizer, classifier)
 
 
 def check_folder(model: ModelFolder, folder: Path) -> None:
@@ -209,3 +299,104 @@ def _head(graph: Graph) -> set[str]:
         layers += node.op_type in _WEIGHTED
         ahead += [(before, layers) for before in node.input]
     return values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One network before and after.
+
+    Attributes:
+        task: of the network.
+        megabytes: size of the file, before and after.
+        milliseconds: median time of an input on one thread, mean over inputs, before and after.
+        mean_difference, max_difference: of the probabilities.
+        agreement: share of equal results: texts of lines, directions of lines; of a detector the area that both call
+            text of what either does.
+        inputs: compared.
+    """
+
+    task: str
+    megabytes: tuple[float, float]
+    milliseconds: tuple[float, float]
+    mean_difference: float
+    max_difference: float
+    agreement: float
+    inputs: int
+
+
+def compare(before: ModelFolder, after: ModelFolder, task: str, inputs: Sequence[np.ndarray]) -> Comparison:
+    """Run a network of two models on the same inputs.
+
+    Args:
+        before, after: the models.
+        task: "det", "cls" or "rec".
+        inputs: at least one, (N, H, W, 3) float32, normalized.
+
+    Raises:
+        ModelError: a model lacks the network, or its file cannot be loaded.
+    """
+    paths = [model.file(task, "onnx") for model in (before, after)]
+    old, new = (OnnxBackend(path, threads=1, device="cpu") for path in paths)
+    agreement = _AGREEMENTS[task](before)
+    differences, same, whole = [], 0, 0
+    for images in inputs:
+        expected, got = old(images), new(images)
+        differences.append(np.abs(expected - got))
+        agreeing, counted = agreement(expected, got)
+        same, whole = same + agreeing, whole + counted
+    sizes = [path.stat().st_size / 1e6 for path in paths]
+    times = _milliseconds((old, new), inputs[:: -(-len(inputs) // _TIMED[task])])
+    return Comparison(
+        task,
+        (sizes[0], sizes[1]),
+        times,
+        float(np.mean([difference.mean() for difference in differences])),
+        float(max(difference.max() for difference in differences)),
+        same / whole if whole else 1.0,
+        len(inputs),
+    )
+
+
+def _milliseconds(backends: tuple[OnnxBackend, OnnxBackend], inputs: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Both in turn, so that a machine that is busy for a while is so for both."""
+    medians: list[list[float]] = [[], []]
+    for images in inputs:
+        taken: list[list[float]] = [[], []]
+        for turn in range(_TURNS + 1):
+            for k, backend in enumerate(backends):
+                start = time.perf_counter()
+                backend(images)
+                if turn:  # the first run of a size asks for memory
+                    taken[k].append(1000 * (time.perf_counter() - start))
+        for k in (0, 1):
+            medians[k].append(median(taken[k]))
+    return float(np.mean(medians[0])), float(np.mean(medians[1]))
+
+
+Agreement = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
+"""(probabilities before, after) -> what is the same, of how much."""
+
+
+def _same_area(model: ModelFolder) -> Agreement:
+    threshold = model.spec("det").postprocess.threshold
+
+    def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+        old, new = before > threshold, after > threshold
+        return int((old & new).sum()), int((old | new).sum())
+
+    return count
+
+
+def _same_directions(model: ModelFolder) -> Agreement:
+    return lambda before, after: (int((before.argmax(-1) == after.argmax(-1)).sum()), len(before))
+
+
+def _same_texts(model: ModelFolder) -> Agreement:
+    def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+        pairs = zip(ctc_greedy_decode(before, model.charset), ctc_greedy_decode(after, model.charset), strict=True)
+        return sum(old.text == new.text for old, new in pairs), len(before)
+
+    return count
+
+
+_AGREEMENTS = {"det": _same_area, "cls": _same_directions, "rec": _same_texts}

@@ -10,7 +10,7 @@ from ppocr_jax.cli import main
 from ppocr_jax.commands import common, slim_int8
 from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.slim import calibration, int8
-from ppocr_jax.slim.int8_report import Comparison
+from ppocr_jax.slim.int8 import Comparison
 
 EN = load_model_folder("en")
 

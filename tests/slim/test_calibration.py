@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from ppocr_jax.inference.model_folder import load_model_folder
-from ppocr_jax.slim import calibration
-from ppocr_jax.slim.calibration import Recorder, record_inputs
+from ppocr_jax.slim import int8
+from ppocr_jax.slim.int8 import Recorder, record_inputs
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -27,7 +27,7 @@ def test_recorder_keeps_a_sample_of_all_calls():
 
 
 def test_inputs_are_bounded_and_what_the_networks_take(monkeypatch):
-    monkeypatch.setattr(calibration, "MOST_INPUTS", {"det": 1, "cls": 2, "rec": 2})
+    monkeypatch.setattr(int8, "MOST_INPUTS", {"det": 1, "cls": 2, "rec": 2})
     picture = np.array(Image.open(EXAMPLES / "sign.jpg").convert("RGB"))
     inputs = record_inputs(load_model_folder("en"), [picture], ["rec", "det", "cls"])
     assert {task: len(seen) for task, seen in inputs.items()} == {"rec": 2, "det": 1, "cls": 2}
