@@ -12,7 +12,7 @@ from ppocr_jax import __version__
 from ppocr_jax.document import WITH_WORDS, write_pages
 from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.serve.engine import ReadPage
-from ppocr_jax.serve.problems import Problem
+from ppocr_jax.serve.schema import Problem
 
 MEDIA_TYPES = {
     "json": ("application/json",),

@@ -28,8 +28,7 @@ from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.serve import answers
 from ppocr_jax.serve.engine import Engine, Job, ReadPage
 from ppocr_jax.serve.observe import Metrics, Observed
-from ppocr_jax.serve.problems import PROBLEM_JSON, Problem
-from ppocr_jax.serve.schema import ProblemModel, ReadQuery, ReadResult, ServerInfo, Status
+from ppocr_jax.serve.schema import PROBLEM_JSON, Problem, ProblemModel, ReadQuery, ReadResult, ServerInfo, Status
 from ppocr_jax.serve.settings import MIB, ServerSettings
 from ppocr_jax.serve.upload import HeldBytes, receive
 

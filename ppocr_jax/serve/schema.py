@@ -1,11 +1,14 @@
-"""What requests may say and what answers hold, as the OpenAPI document describes them."""
+"""What requests may say and what answers hold, as the OpenAPI document describes them, and problems."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
 
+PROBLEM_JSON = "application/problem+json"  # the media type of RFC 9457
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 # Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
@@ -124,3 +127,39 @@ class ProblemModel(BaseModel):
     status: int
     detail: str
     code: str | None = None
+
+
+class Problem(Exception):
+    """An answer that is not a result (RFC 9457): its status and one line for whoever reads it."""
+
+    def __init__(self, status: int, detail: str, *, code: str = "", retry_after: int | None = None) -> None:
+        """
+        Args:
+            status: of HTTP, 4xx or 5xx.
+            detail: what is wrong and what to do.
+            code: a word for programs, where the status alone does not tell.
+            retry_after: seconds after which it may work.
+        """
+        super().__init__(detail)
+        self.status, self.detail, self.code, self.retry_after = status, detail, code, retry_after
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body's members."""
+        values = {"type": "about:blank", "title": _title(self.status), "status": self.status, "detail": self.detail}
+        return values | ({"code": self.code} if self.code else {})
+
+    def response(self) -> JSONResponse:
+        """The whole answer."""
+        headers = {"Cache-Control": "no-store"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(self.to_dict(), self.status, headers, PROBLEM_JSON)
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from ppocr_jax.images.sources import printable
-from ppocr_jax.serve.problems import Problem
+from ppocr_jax.serve.schema import Problem
 from ppocr_jax.serve.settings import MIB, ServerSettings
 
 _LONGEST_NAME = 200
