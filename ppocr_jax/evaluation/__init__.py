@@ -11,29 +11,26 @@ from typing import TYPE_CHECKING
 from ppocr_jax.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ppocr_jax.evaluation.cls import (
+    from ppocr_jax.evaluation.lines import (
         classify_lines as classify_lines,
         evaluate_direction as evaluate_direction,
-        score_directions as score_directions,
-    )
-    from ppocr_jax.evaluation.det import (
-        detect_boxes as detect_boxes,
-        evaluate_detection as evaluate_detection,
-        score_boxes as score_boxes,
-    )
-    from ppocr_jax.evaluation.end_to_end import read_pages as read_pages, score_pages as score_pages
-    from ppocr_jax.evaluation.rec import (
         evaluate_recognition as evaluate_recognition,
         line_samples as line_samples,
         recognize_lines as recognize_lines,
+        score_directions as score_directions,
+    )
+    from ppocr_jax.evaluation.pages import (
+        detect_boxes as detect_boxes,
+        evaluate_detection as evaluate_detection,
+        read_pages as read_pages,
+        score_boxes as score_boxes,
+        score_pages as score_pages,
     )
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "cls": "classify_lines evaluate_direction score_directions",
-        "det": "detect_boxes evaluate_detection score_boxes",
-        "end_to_end": "read_pages score_pages",
-        "rec": "evaluate_recognition line_samples recognize_lines",
+        "lines": "classify_lines evaluate_direction evaluate_recognition line_samples recognize_lines score_directions",
+        "pages": "detect_boxes evaluate_detection read_pages score_boxes score_pages",
     },
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import jax
@@ -13,6 +12,7 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
+from ppocr_jax.evaluation.lines import LabeledLine, chunks
 from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import ctc_greedy_decode, width_sorted_batches
@@ -22,9 +22,6 @@ from ppocr_jax.models.io import WeightsError
 from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
 from ppocr_jax.training.network import TrainedNetwork
 
-LineSample = tuple[np.ndarray, str]
-
-_LINES_AT_ONCE = 512
 _BATCH_SIZE = 32
 
 
@@ -44,7 +41,7 @@ class Centers:
     correct: int
 
 
-def extract_centers(network: TrainedNetwork, samples: Iterable[LineSample], *, seed: int = 0) -> Centers:
+def extract_centers(network: TrainedNetwork, samples: Iterable[LabeledLine], *, seed: int = 0) -> Centers:
     """Average the features of every class over the frames of lines read exactly as labeled.
 
     Args:
@@ -106,9 +103,8 @@ def load_centers(path: str, charset: Charset) -> jax.Array:
     return jnp.asarray(centers)
 
 
-def _batches(samples: Iterable[LineSample], spec: RecognizerSpec) -> Iterator[tuple[np.ndarray, list[str]]]:
-    samples = iter(samples)
-    while chunk := list(islice(samples, _LINES_AT_ONCE)):
+def _batches(samples: Iterable[LabeledLine], spec: RecognizerSpec) -> Iterator[tuple[np.ndarray, list[str]]]:
+    for chunk in chunks(samples):
         crops = [image_rgb for image_rgb, _ in chunk]
         for indices in width_sorted_batches(crops, _BATCH_SIZE):
             sizes = [crops[i].shape[:2] for i in indices]

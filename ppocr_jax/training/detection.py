@@ -22,7 +22,7 @@ from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
 from ppocr_jax.errors import UserError
-from ppocr_jax.evaluation.det import evaluate_detection
+from ppocr_jax.evaluation.pages import evaluate_detection
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.db_postprocess import DBOptions, boxes_from_map
 from ppocr_jax.inference.detect import TextDetector

@@ -19,8 +19,7 @@ from ppocr_jax.data.direction import DirectionBatches, has_direction
 from ppocr_jax.data.labels import LabelError, read_labels
 from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.rand_augment import Chain, RandAugment
-from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
-from ppocr_jax.evaluation.rec import line_samples
+from ppocr_jax.evaluation.lines import evaluate_direction, held_out_lines, line_samples, turn_every_second
 from ppocr_jax.geometry import CropGrowth
 from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.model_folder import ClassifierSpec

@@ -11,7 +11,7 @@ import numpy as np
 from ppocr_jax.charset import Charset
 from ppocr_jax.config import LabelSource, SyntheticConfig
 from ppocr_jax.data.crops import CropBank, CropSource
-from ppocr_jax.evaluation.cls import HELD_OUT_FONTS
+from ppocr_jax.evaluation.lines import HELD_OUT_FONTS
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import FontFace, find_fonts, warn_of_missing
 from ppocr_jax.synth.line import LineGenerator

@@ -25,8 +25,7 @@ from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.recognition import RecognitionBatches
-from ppocr_jax.evaluation.cls import held_out_lines
-from ppocr_jax.evaluation.rec import LineSample, evaluate_recognition, line_samples
+from ppocr_jax.evaluation.lines import LabeledLine, evaluate_recognition, held_out_lines, line_samples
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
 from ppocr_jax.losses.cross_entropy import ace_loss, attention_loss, frame_loss, places_of_labels
@@ -248,7 +247,7 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
     return evaluate
 
 
-def _lines(source: LabelSource, limit: int | None) -> list[LineSample]:
+def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
     records = with_pictures(read_labels(source.path, source.format).records, source.path)
     return spread(list(line_samples(records)), limit)
 

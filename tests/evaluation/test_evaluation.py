@@ -12,10 +12,14 @@ from PIL import Image
 from ppocr_jax.charset import english_charset
 from ppocr_jax.data.labels import read_detection_labels, read_labels
 from ppocr_jax.document.page import Line, Page
-from ppocr_jax.evaluation.cls import evaluate_direction, held_out_lines, turn_every_second
-from ppocr_jax.evaluation.det import evaluate_detection
-from ppocr_jax.evaluation.end_to_end import read_pages, score_pages
-from ppocr_jax.evaluation.rec import evaluate_recognition, line_samples
+from ppocr_jax.evaluation.lines import (
+    evaluate_direction,
+    evaluate_recognition,
+    held_out_lines,
+    line_samples,
+    turn_every_second,
+)
+from ppocr_jax.evaluation.pages import evaluate_detection, read_pages, score_pages
 from ppocr_jax.images import ImageError
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts
@@ -82,7 +86,7 @@ def test_recognition_reads_the_lines_with_a_known_text(labels):
 
 
 def test_recognition_reads_more_lines_than_one_chunk_in_order(monkeypatch):
-    monkeypatch.setattr("ppocr_jax.evaluation.rec.LINES_AT_ONCE", 3)
+    monkeypatch.setattr("ppocr_jax.evaluation.lines.LINES_AT_ONCE", 3)
     samples = [(np.full((4, 8, 3), value, np.uint8), str(value)) for value in range(10)]
     sizes = []
 
@@ -170,7 +174,7 @@ def dejavu_only(monkeypatch):
     if not DEJAVU.is_dir():
         pytest.skip(f"no fonts in {DEJAVU}")
     faces = find_fonts([DEJAVU])
-    monkeypatch.setattr("ppocr_jax.evaluation.cls.find_fonts", lambda folders: faces)
+    monkeypatch.setattr("ppocr_jax.evaluation.lines.find_fonts", lambda folders: faces)
 
 
 def draw_held_out(**options):
@@ -192,8 +196,8 @@ def test_held_out_lines_use_no_other_fonts(monkeypatch):
     with pytest.raises(NoFontsError, match="held out"):
         draw_held_out()
     used = []
-    monkeypatch.setattr("ppocr_jax.evaluation.cls.HELD_OUT_FONTS", ("DejaVu Sans Mono",))
-    monkeypatch.setattr("ppocr_jax.evaluation.cls.LineGenerator", lambda *, fonts, **_: used.extend(fonts))
+    monkeypatch.setattr("ppocr_jax.evaluation.lines.HELD_OUT_FONTS", ("DejaVu Sans Mono",))
+    monkeypatch.setattr("ppocr_jax.evaluation.lines.LineGenerator", lambda *, fonts, **_: used.extend(fonts))
     held_out_lines(1, charset=english_charset(), corpus=Corpus(entries=("a",)))
     assert used
     assert all("Sans Mono" in face.name for face in used)

@@ -1,0 +1,115 @@
+"""Labeled pictures: a detector's precision, recall and Hmean; what a whole chain reads right (PP-OCRv2 Table 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from ppocr_jax.data.labels import DetectionRecord, Region
+from ppocr_jax.data.pictures import load_picture
+from ppocr_jax.document.page import Page
+from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_counts, detection_score
+from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
+from ppocr_jax.metrics.page_text import PageTextCounts, page_text_counts, page_text_score
+
+MIN_CONFIDENCE = 0.5  # lines below do not count, as in PP-OCR's evaluation
+
+
+class BoxLike(Protocol):
+    """What a detector must return for each text line."""
+
+    @property
+    def points(self) -> np.ndarray:
+        """Corners, (N, 2) pixels of the picture given."""
+        ...
+
+
+Detect = Callable[[np.ndarray], Sequence[BoxLike]]
+"""`image_rgb` (H, W, 3) uint8 -> boxes."""
+ReadPage = Callable[[np.ndarray], Page]
+"""`image_rgb` (H, W, 3) uint8 -> page."""
+
+
+def evaluate_detection(detect: Detect, records: Sequence[DetectionRecord]) -> dict[str, float]:
+    """Run a detector over labeled pictures and score its boxes; see `score_boxes`.
+
+    Raises:
+        ImageError: a picture that cannot be read.
+    """
+    return score_boxes(records, detect_boxes(detect, records))
+
+
+def detect_boxes(detect: Detect, records: Iterable[DetectionRecord]) -> list[Sequence[BoxLike]]:
+    """Return the boxes found in each picture.
+
+    Raises:
+        ImageError: a picture that cannot be read.
+    """
+    return [detect(load_picture(record.image_path)) for record in records]
+
+
+def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[BoxLike]]) -> dict[str, float]:
+    """Return the scores of boxes over all pictures together.
+
+    Args:
+        records: labeled pictures; regions marked `ignore` are neither targets nor false alarms.
+        boxes: those found in each picture.
+
+    Returns:
+        `precision`, `recall`, `hmean` of one-to-one matches at IoU > 0.5 (PP-OCRv2 Table 2), and the same with the
+        prefix `area_`, by covered area: the figures to look at where the labels box words and the detector boxes lines.
+        Also `pictures`, their number.
+    """
+    one_to_one, by_area = DetectionCounts(), DetectionCounts()
+    for record, found in zip(records, boxes, strict=True):
+        outlines = [box.points for box in found]
+        one_to_one += detection_counts(record.regions, outlines)
+        by_area += area_counts(record.regions, outlines)
+    area_score = {f"area_{name}": value for name, value in detection_score(by_area).items()}
+    return {**detection_score(one_to_one), **area_score, "pictures": float(len(records))}
+
+
+def read_pages(ocr: ReadPage, records: Iterable[DetectionRecord]) -> list[Page]:
+    """Return what is read in each picture.
+
+    Raises:
+        ImageError: a picture that cannot be read.
+    """
+    return [ocr(load_picture(record.image_path)) for record in records]
+
+
+def score_pages(
+    records: Sequence[DetectionRecord],
+    pages: Sequence[Page],
+    *,
+    ignore_case: bool = False,
+    ignore_space: bool = False,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> dict[str, float]:
+    """Return the scores of what was read over all pictures together.
+
+    Args:
+        records: labeled pictures; regions without a text are ignored, like those marked `ignore`.
+        pages: what was read in each.
+        ignore_case: compare in lower case.
+        ignore_space: compare without spaces; `cer_without_spaces` always is.
+        min_confidence: lines read with less are left out.
+
+    Returns:
+        Those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
+        which does not depend on whether words or lines were labeled; and `pictures`, their number.
+    """
+    lines_total, text_total = EndToEndCounts(), PageTextCounts()
+    for record, page in zip(records, pages, strict=True):
+        regions = [_ignore_unknown(region) for region in record.regions]
+        lines = [(line.quad, line.text) for line in page if line.confidence >= min_confidence]
+        lines_total += end_to_end_counts(regions, lines, ignore_case=ignore_case, ignore_space=ignore_space)
+        text_total += page_text_counts(regions, lines, ignore_case=ignore_case)
+    return {**end_to_end_score(lines_total), **page_text_score(text_total), "pictures": float(len(records))}
+
+
+def _ignore_unknown(region: Region) -> Region:
+    return region if region.text else replace(region, ignore=True)
