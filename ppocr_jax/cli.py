@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ppocr_jax import __version__
-from ppocr_jax.commands.progress import say
+from ppocr_jax.commands.common import say
 from ppocr_jax.errors import UserError
 
 COMMANDS = {

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: the network or the labels cannot be read, no line was read right, or the file cannot be written.
     """
     from ppocr_jax.data.labels import LabelError, read_labels
-    from ppocr_jax.evaluation.rec import line_samples
+    from ppocr_jax.evaluation.lines import line_samples
     from ppocr_jax.training.centers import extract_centers, save_centers
     from ppocr_jax.training.trained import load_trained
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
-from ppocr_jax.commands.progress import PageCounter
+from ppocr_jax.commands.common import PageCounter
 from ppocr_jax.document import (
     Table,
     format_of,
