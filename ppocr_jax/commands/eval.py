@@ -150,50 +150,58 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
 
 
 def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
-    from ppocr_jax.evaluation import cls, det, end_to_end, rec
+    from ppocr_jax.evaluation.lines import classify_lines, line_samples, recognize_lines, turn_every_second
+    from ppocr_jax.evaluation.pages import detect_boxes, read_pages
     from ppocr_jax.geometry import CropGrowth
 
     if task == "det":
-        return det.detect_boxes(ocr.detect, records), list(records)
+        return detect_boxes(ocr.detect, records), list(records)
     if task == "e2e":
-        return end_to_end.read_pages(ocr, records), list(records)
+        return read_pages(ocr, records), list(records)
     if task == "rec":
-        return rec.recognize_lines(ocr.recognize, rec.line_samples(records))
+        return recognize_lines(ocr.recognize, line_samples(records))
     # The classifier sees lines as they are found; only the recognizer's crops grow.
-    upright = (image_rgb for image_rgb, _ in rec.line_samples(records, growth=CropGrowth(0, 0, 0, 0)))
-    return cls.classify_lines(ocr.classify, cls.turn_every_second(upright))
+    upright = (image_rgb for image_rgb, _ in line_samples(records, growth=CropGrowth(0, 0, 0, 0)))
+    return classify_lines(ocr.classify, turn_every_second(upright))
 
 
 def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
-    from ppocr_jax.evaluation import cls, rec
+    from ppocr_jax.evaluation.lines import (
+        HELD_OUT_SEED,
+        classify_lines,
+        held_out_lines,
+        recognize_lines,
+        turn_every_second,
+    )
     from ppocr_jax.synth.corpus import Corpus
     from ppocr_jax.synth.fonts import NoFontsError
 
     try:
-        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=cls.HELD_OUT_SEED)
+        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=HELD_OUT_SEED)
         drawn = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
-        lines = cls.held_out_lines(args.synthetic, **drawn)
+        lines = held_out_lines(args.synthetic, **drawn)
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error
     except (NoFontsError, FileNotFoundError) as error:
         raise UserError(str(error)) from error
     if args.task == "rec":
-        return rec.recognize_lines(ocr.recognize, ((line.image_rgb, line.text) for line in lines))
-    return cls.classify_lines(ocr.classify, cls.turn_every_second(line.image_rgb for line in lines))
+        return recognize_lines(ocr.recognize, ((line.image_rgb, line.text) for line in lines))
+    return classify_lines(ocr.classify, turn_every_second(line.image_rgb for line in lines))
 
 
 def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict[str, float]:
-    from ppocr_jax.evaluation import cls, det, end_to_end
+    from ppocr_jax.evaluation.lines import score_directions
+    from ppocr_jax.evaluation.pages import score_boxes, score_pages
     from ppocr_jax.metrics.recognition import recognition_score
 
     texts = {"ignore_case": args.ignore_case, "ignore_space": args.ignore_space}
     if args.task == "det":
-        return det.score_boxes(truth, found)
+        return score_boxes(truth, found)
     if args.task == "e2e":
-        return end_to_end.score_pages(truth, found, **texts)
+        return score_pages(truth, found, **texts)
     if args.task == "rec":
         return recognition_score(found, truth, **texts)
-    return cls.score_directions(found, truth)
+    return score_directions(found, truth)
 
 
 def _names(labels: Path, records: Sequence[Any]) -> list[str]:

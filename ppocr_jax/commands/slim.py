@@ -1,23 +1,35 @@
-"""`ppocr-jax slim`: smaller and faster networks from trained ones."""
+"""`ppocr-jax slim`: smaller and faster networks from trained ones: narrower, or computing with bytes."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands import slim_int8, slim_prune
+from ppocr_jax.commands.common import PageCounter, positive, require, say, share
+from ppocr_jax.errors import UserError
 
-_WAYS = {
-    "prune": ("leave the filters of a detector out that matter least (FPGM)", slim_prune),
-    "int8": ("compute with numbers of eight bits", slim_int8),
-}
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ppocr_jax.images import Input
+    from ppocr_jax.slim.int8 import Comparison
+    from ppocr_jax.slim.prune import ChannelGroup
+    from ppocr_jax.training.network import TrainedNetwork
+
+_MAX_LOSS = 0.02
+_TASKS = ("det", "rec", "cls")
+_USUAL_TASKS = ("det", "rec")  # the direction classifier is so narrow that it is slower in int8
+_LEAST_TO_HOLD_OUT = 8
+_HELD_OUT = 4  # one input of so many
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `slim`, one set for each of its ways."""
     ways = parser.add_subparsers(dest="way", required=True, metavar="WAY")
-    for name, (text, module) in _WAYS.items():
-        way = ways.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        module.add_arguments(way)
+    for name, (text, add_options, _) in _WAYS.items():
+        add_options(ways.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,4 +38,251 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: the network or the options do not fit, or the result cannot be written.
     """
-    return _WAYS[args.way][1].run(args)
+    return _WAYS[args.way][2](args)
+
+
+def _add_prune_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `slim prune`."""
+    add = parser.add_argument
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a detector")
+    add("--output", type=Path, required=True, metavar="OUT.safetensors", help="the narrower network")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--ratio", type=_part, metavar="R", help="share of every layer's channels to leave out; default: 0.1"
+    )
+    how.add_argument(
+        "--labels",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="of each layer as many as its loss on these pictures allows; may be repeated",
+    )
+    add("--neck", type=positive, metavar="N", help="channels of the neck, whose heads get a quarter; default: as it is")
+    add(
+        "--max-loss",
+        type=share,
+        default=_MAX_LOSS,
+        metavar="L",
+        help="with --labels: of Hmean, relative; default: %(default)s",
+    )
+    add("--limit", type=positive, metavar="N", help="with --labels: only so many pictures of each file")
+    add(
+        "--multiple",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="numbers of channels are multiples of it; default: 8, which CPUs like",
+    )
+
+
+def _part(text: str) -> float:
+    value = share(text)
+    if value == 1:
+        raise argparse.ArgumentTypeError("nothing would be left")
+    return value
+
+
+def _run_prune(args: argparse.Namespace) -> int:
+    """Prune, and print what is left.
+
+    Raises:
+        UserError: there is no such detector, labels cannot be read, or the result cannot be written.
+    """
+    require("slim prune", ("jax", "flax", "safetensors"), "train")
+    from ppocr_jax.slim.prune import choose_channels, groups_of, narrow_neck, prune
+    from ppocr_jax.training.trained import load_trained
+
+    network = load_trained(args.trained, task="det")
+    groups = groups_of(network)
+    if args.labels:
+        ratios = _ratios_by_loss(args, network, groups)
+    else:
+        ratios = dict.fromkeys((group.name for group in groups), 0.1 if args.ratio is None else args.ratio)
+    kept = choose_channels(network.variables, groups, ratios, multiple=args.multiple)
+    smaller = prune(network, kept)
+    if args.neck is not None:
+        smaller = narrow_neck(smaller, args.neck)
+    _save(args.output, smaller)
+    print(_report(network, smaller, kept, args.output))
+    return 0
+
+
+def _ratios_by_loss(
+    args: argparse.Namespace, network: TrainedNetwork, groups: Sequence[ChannelGroup]
+) -> dict[str, float]:
+    """How much of each group can go; says what it found as it goes on, since this takes a while."""
+    from ppocr_jax.slim.prune import largest_ratio, sensitivity
+
+    score = _scorer(args, network)
+    base = score(network.variables)
+    if base <= 0:
+        raise UserError("the detector finds nothing in these pictures: no loss can be measured")
+    print(f"Hmean {base:.4f}")
+    ratios = {}
+    for group in groups:
+        losses = sensitivity(score, network.variables, group, base, max_loss=args.max_loss, multiple=args.multiple)
+        ratios[group.name] = largest_ratio(losses, args.max_loss)
+        tried = ", ".join(f"{pruned:.0%}: {loss:+.1%}" for pruned, loss in losses.items())
+        print(f"{group.name:<14} prune {ratios[group.name]:.0%} (loss at {tried or 'nothing tried'})", flush=True)
+    return ratios
+
+
+def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
+    from ppocr_jax.config import DetConfig, DetDataConfig, DetReadingConfig, LabelSource
+    from ppocr_jax.inference.model_folder import DetectorSpec
+    from ppocr_jax.models import build_model
+    from ppocr_jax.training import detection
+
+    assert isinstance(network.spec, DetectorSpec)
+    reading = network.spec.postprocess
+    config = DetConfig(
+        data=DetDataConfig(val_labels=tuple(LabelSource(str(path)) for path in args.labels), val_limit=args.limit),
+        reading=DetReadingConfig(reading.threshold, reading.box_threshold, reading.unclip_ratio),
+    )
+    evaluate = detection.evaluation(build_model(network.spec.network, **network.spec.options), config)
+    return lambda variables: evaluate(variables)["hmean"]
+
+
+def _save(path: Path, network: TrainedNetwork) -> None:
+    from safetensors import SafetensorError
+
+    from ppocr_jax.export.metadata import weights_metadata
+    from ppocr_jax.models.io import save_safetensors
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_safetensors(path, network.variables, metadata=weights_metadata(network))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
+def _report(
+    network: TrainedNetwork,
+    smaller: TrainedNetwork,
+    kept: Mapping[str, np.ndarray],
+    output: Path,
+) -> str:
+    """What became of the channels, and how to go on."""
+    from ppocr_jax.slim.prune import channel_counts, parameter_count
+
+    before, after = parameter_count(network), parameter_count(smaller)
+    counts = channel_counts(network)
+    lines = [f"{name:<14} {counts[name]:>4} -> {len(channels)}" for name, channels in kept.items()]
+    return "\n".join(
+        [
+            "channels",
+            *lines,
+            f"parameters: {before:,} -> {after:,} ({after / before - 1:+.0%})",
+            f"train it further: python train_det.py --config CONFIG.toml --train.init {output}",
+        ]
+    )
+
+
+def _add_int8_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `slim int8`."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="built-in model or model folder")
+    add("--pictures", nargs="+", required=True, metavar="PATH", help="such as it will read: files or folders")
+    add("--output", type=Path, required=True, metavar="DIR", help="the new model folder")
+    add("--tasks", nargs="+", metavar="TASK", help=f"networks, of {', '.join(_TASKS)}; default: det rec")
+    add(
+        "--no-vnni",
+        action="store_true",
+        help="for x86 CPUs that lack VNNI, such as AMD's before Zen 4: weights of 7 bits",
+    )
+    add("--limit", type=positive, metavar="N", help="read only N of the pictures, evenly spread")
+
+
+def _run_int8(args: argparse.Namespace) -> int:
+    """Calibrate, quantize, write the folder, and print a row for each network.
+
+    Raises:
+        UserError: a package is missing; the model, a network or a picture cannot be read; the pictures hold no text;
+            or the folder cannot be written.
+    """
+    require("slim int8", ("onnx",), "export")
+    from ppocr_jax.images import find_inputs
+    from ppocr_jax.inference.model_folder import load_model_folder
+    from ppocr_jax.slim.int8 import check_folder, compare, quantize_to_folder, record_inputs
+
+    model = load_model_folder(args.model)
+    tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])
+    check_folder(model, args.output)
+    found = find_inputs(args.pictures)
+    with PageCounter(None) as counter:
+        inputs = record_inputs(model, _pictures(found, args.limit, counter), tasks)
+    calibration, compared = {}, {}
+    for task, seen in inputs.items():
+        calibration[task], compared[task] = _split(seen)
+    try:
+        quantized = quantize_to_folder(model, calibration, args.output, seven_bits=args.no_vnni)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
+    say(f"slim int8: {args.output} is written; it is compared with {args.model} now")
+    print(format_comparisons([compare(model, quantized, task, compared[task]) for task in tasks]))
+    return 0
+
+
+def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
+    """The tasks asked for, each once; by default the usual ones that the model has.
+
+    Raises:
+        UserError: there is no such task, or nothing to do.
+    """
+    unknown = [task for task in tasks or () if task not in _TASKS]
+    if unknown:
+        raise UserError(f"--tasks knows no {unknown[0]!r}, only {', '.join(_TASKS)}")
+    chosen = list(dict.fromkeys(tasks)) if tasks else [task for task in _USUAL_TASKS if task in present]
+    if not chosen:
+        raise UserError("the model has neither a detector nor a recognizer: name networks with --tasks")
+    return chosen
+
+
+def _pictures(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
+    """Pages of the files as (H, W, 3) uint8."""
+    from ppocr_jax.images import read_pages
+
+    count = min(limit or len(found), len(found))
+    for k in range(count):
+        for page in read_pages(found[k * len(found) // count]):
+            counter.count(page.name)
+            yield page.image_rgb
+
+
+def _split(seen: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Inputs to calibrate with, and others to compare with; the same where there are few."""
+    if len(seen) < _LEAST_TO_HOLD_OUT:
+        return list(seen), list(seen)
+    held_out = set(range(_HELD_OUT - 1, len(seen), _HELD_OUT))
+    return [x for i, x in enumerate(seen) if i not in held_out], [x for i, x in enumerate(seen) if i in held_out]
+
+
+def format_comparisons(rows: Sequence[Comparison]) -> str:
+    """A table: sizes and times before and after, differences, and how often both give the same."""
+    cells = [("network", "MB", "int8", "ms", "int8", "faster", "mean diff", "max diff", "same result", "inputs")]
+    for row in rows:
+        (size, small), (slow, fast) = row.megabytes, row.milliseconds
+        cells.append(
+            (
+                row.task,
+                f"{size:.2f}",
+                f"{small:.2f}",
+                f"{slow:.1f}",
+                f"{fast:.1f}",
+                f"{slow / fast:.2f}x",
+                f"{row.mean_difference:.5f}",
+                f"{row.max_difference:.3f}",
+                f"{row.agreement:.1%}",
+                str(row.inputs),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join(lines)
+
+
+_WAYS = {
+    "prune": ("leave the filters of a detector out that matter least (FPGM)", _add_prune_options, _run_prune),
+    "int8": ("compute with numbers of eight bits", _add_int8_options, _run_int8),
+}
+"""Name -> what it does, what declares its options, what runs it."""

@@ -59,7 +59,7 @@ class OnnxBackend:
             threads: threads inside one operation; None: one per physical core.
             device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
             as_is: run the graph in the file and not, on a CPU, what `onnx_graph.simplify` makes of it.
-            classes: of a recognizer, those that its head is cut to (`onnx_graph.head`); None: all.
+            classes: of a recognizer, those that its head is cut to (`onnx_session.cut_classes`); None: all.
 
         Raises:
             ValueError: another device, or fewer than one thread.

@@ -130,7 +130,7 @@ class PaddedNetwork:
 def _cut_classes(
     options: Mapping[str, Any], variables: Mapping[str, Any], classes: np.ndarray
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return options and variables of a recognizer whose head has some of the classes; see `onnx_graph.head`."""
+    """Return options and variables of a recognizer whose head has some of the classes; see `onnx_session`."""
     params, count = dict(variables["params"]), options["num_classes"]
     params["head"] = {
         layer: {n: a[..., classes] if a.shape[-1] == count else a for n, a in arrays.items()}

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.cli import main
-from ppocr_jax.commands import common, slim_int8
+from ppocr_jax.commands import common, slim
 from ppocr_jax.inference.model_folder import load_model_folder
-from ppocr_jax.slim import calibration, int8
+from ppocr_jax.slim import int8
 from ppocr_jax.slim.int8 import Comparison
 
 EN = load_model_folder("en")
@@ -17,17 +17,17 @@ EN = load_model_folder("en")
 
 def test_table_lines_up():
     row = Comparison("det", (2.0, 0.5), (60.0, 30.0), 0.00123, 0.5, 0.987, 7)
-    header, line = slim_int8.format_comparisons([row]).splitlines()
+    header, line = slim.format_comparisons([row]).splitlines()
     assert len(header) == len(line)
     assert line.split() == ["det", "2.00", "0.50", "60.0", "30.0", "2.00x", "0.00123", "0.500", "98.7%", "7"]
 
 
 def test_inputs_that_are_compared_were_not_calibrated_with():
     seen = [np.full(1, k) for k in range(10)]
-    calibration_inputs, compared = slim_int8._split(seen)
+    calibration_inputs, compared = slim._split(seen)
     assert [int(x[0]) for x in compared] == [3, 7]
     assert len(calibration_inputs) == 8
-    few = slim_int8._split(seen[:7])
+    few = slim._split(seen[:7])
     assert few == (seen[:7], seen[:7])
 
 
@@ -83,7 +83,7 @@ def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_pat
 def test_folders_that_cannot_be_written(complaint, blank, tmp_path, monkeypatch):
     assert "it is a file" in complaint("en", "--pictures", blank, "--output", blank)
     assert "folder of the model itself" in complaint(EN.path, "--pictures", blank, "--output", EN.path)
-    monkeypatch.setattr(calibration, "record_inputs", lambda *args: {"det": [np.zeros((1, 32, 32, 3), np.float32)]})
+    monkeypatch.setattr(int8, "record_inputs", lambda *args: {"det": [np.zeros((1, 32, 32, 3), np.float32)]})
     monkeypatch.setattr(int8, "quantize_network", lambda *args, **options: b"")
     assert "cannot write" in complaint("en", "--pictures", blank, "--output", blank / "new")
 
