@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     found, characters, notes, remarks = _checkpoint(args) if data is None else _inference_network(args, data)
     network, more = _with_characters(found, characters, args)
-    _save(args.output, network)
+    network.save(args.output)
     print("\n".join([_summary(network, [*more, *notes], args.output), *remarks]))
     return 0
 
@@ -153,18 +153,6 @@ def _with_characters(
     spec = replace(spec, options={**spec.options, "num_classes": charset.num_classes})
     left_out = [f"without the unused classes {', '.join(map(str, unused))}"] if unused else []
     return TrainedNetwork(spec, variables, charset), [*notes, *left_out]
-
-
-def _save(path: Path, network: TrainedNetwork) -> None:
-    from safetensors import SafetensorError
-
-    from ppocr_jax.export.metadata import weights_metadata
-    from ppocr_jax.models.io import save_safetensors
-
-    try:
-        save_safetensors(path, network.variables, metadata=weights_metadata(network))
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
 
 
 def _summary(network: TrainedNetwork, notes: list[str], path: Path) -> str:

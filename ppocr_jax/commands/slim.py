@@ -102,7 +102,11 @@ def _run_prune(args: argparse.Namespace) -> int:
     smaller = prune(network, kept)
     if args.neck is not None:
         smaller = narrow_neck(smaller, args.neck)
-    _save(args.output, smaller)
+    try:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {args.output}: {error}") from error
+    smaller.save(args.output)
     print(_report(network, smaller, kept, args.output))
     return 0
 
@@ -141,19 +145,6 @@ def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
     )
     evaluate = detection.evaluation(build_model(network.spec.network, **network.spec.options), config)
     return lambda variables: evaluate(variables)["hmean"]
-
-
-def _save(path: Path, network: TrainedNetwork) -> None:
-    from safetensors import SafetensorError
-
-    from ppocr_jax.export.metadata import weights_metadata
-    from ppocr_jax.models.io import save_safetensors
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_safetensors(path, network.variables, metadata=weights_metadata(network))
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
 
 
 def _report(

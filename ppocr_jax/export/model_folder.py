@@ -15,8 +15,6 @@ from typing import Any
 from ppocr_jax import __version__
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
-from ppocr_jax.export.half import round_kernels
-from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.export.onnx import export_onnx
 from ppocr_jax.export.parity import INT8_TOLERANCE, ParityRow, check_parity, parity_report, parity_shapes
 from ppocr_jax.inference.model_folder import (
@@ -26,7 +24,7 @@ from ppocr_jax.inference.model_folder import (
     load_model_folder,
     write_model_json,
 )
-from ppocr_jax.models.io import save_safetensors
+from ppocr_jax.models.io import round_kernels
 from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.training.pact import is_quantized
 
@@ -156,8 +154,7 @@ def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
         check_parity(rows, path.name, tolerance=INT8_TOLERANCE)
         return rows
     check_parity(rows, path.name)
-    weights = path.with_suffix(".safetensors")
-    save_safetensors(weights, network.variables, metadata=weights_metadata(network))
+    network.save(path.with_suffix(".safetensors"))
     return rows
 
 

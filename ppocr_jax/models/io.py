@@ -25,7 +25,7 @@ def save_safetensors(
 ) -> None:
     """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel".
 
-    Kernels that lose nothing by it, such as those of `export.half.round_kernels`, are stored as float16. Equal contents
+    Kernels that lose nothing by it, such as those of `round_kernels`, are stored as float16. Equal contents
     give equal files.
     """
     from safetensors.numpy import save
@@ -62,6 +62,21 @@ def load_safetensors(path: str | Path) -> dict[str, Any]:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     wide = {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in flat.items()}
     return traverse_util.unflatten_dict(wide, sep=_SEPARATOR)
+
+
+def round_kernels(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return variables whose kernels, all arrays of two axes or more, are float32 numbers that float16 holds.
+
+    Files are then half as large. Vectors (biases, BatchNorm) are few and stay as they are, some variances being too
+    large for float16.
+    """
+
+    def rounded(array: np.ndarray) -> np.ndarray:
+        array = np.asarray(array)
+        return array.astype(np.float16).astype(np.float32) if array.ndim > 1 else array
+
+    flat = traverse_util.flatten_dict(dict(variables))
+    return traverse_util.unflatten_dict({path: rounded(array) for path, array in flat.items()})
 
 
 def _smallest(array: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ class Graph:
     """Nodes in order, and what is constant. Names of values are unique, as ONNX demands.
 
     Float32 constants that a file spells out as half precision or int8 widened by Cast, or as such times a scale, are
-    constants here too (see `export.half` and `int8`).
+    constants here too (see `export.onnx` and `int8`).
     """
 
     def __init__(self, data: bytes) -> None:

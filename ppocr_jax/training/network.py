@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,11 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from ppocr_jax import __version__
 from ppocr_jax.charset import Charset
+from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
 from ppocr_jax.models import build_model, outputs_of
+from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import Ops, native_ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
@@ -52,6 +57,30 @@ class TrainedNetwork:
         options = {name: value for name, value in self.spec.options.items() if name not in ("guided", "guide_width")}
         spec = replace(self.spec, options=options)
         return replace(self, spec=spec, variables={**self.variables, "params": params})
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights as a safetensors file: enough to export or train them further without their folder.
+
+        Its metadata are `task`; `spec`: builder, its options, input size, normalization and thresholds, as `model.json`
+        has them; `charset` of a recognizer; `ppocr_jax_version`.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        from safetensors import SafetensorError
+
+        spec = {name: value for name, value in asdict(self.spec).items() if name not in ("onnx", "safetensors")}
+        metadata = {
+            "task": self.task,
+            "spec": json.dumps(spec, ensure_ascii=False),
+            "ppocr_jax_version": __version__,
+        }
+        if self.charset is not None:
+            metadata["charset"] = json.dumps(list(self.charset.characters), ensure_ascii=False)
+        try:
+            save_safetensors(path, self.variables, metadata=metadata)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"cannot write {path}: {error}") from error
 
     def function(self, ops: Ops | None = None, *, cut: bool = False) -> Callable[[jax.Array], jax.Array]:
         """From images (B H W 3) to what `inference.backends.Backend` gives.

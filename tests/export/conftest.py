@@ -24,7 +24,7 @@ SPECS = {
 @pytest.fixture(scope="session")
 def networks():
     """Task -> network, such that outputs spread over the whole range and every BatchNorm does something."""
-    from ppocr_jax.export.half import round_kernels
+    from ppocr_jax.models.io import round_kernels
     from ppocr_jax.training.network import TrainedNetwork
 
     charset = {"rec": english_charset()}

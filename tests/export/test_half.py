@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 from flax import traverse_util
 
-from ppocr_jax.export.half import round_kernels, store_half
 from ppocr_jax.export.model_folder import _share_files
+from ppocr_jax.export.onnx import store_half
 from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, ModelError, load_model_folder, write_model_json
-from ppocr_jax.models.io import load_safetensors, save_safetensors
+from ppocr_jax.models.io import load_safetensors, round_kernels, save_safetensors
 from ppocr_jax.onnx_graph.graph import Graph
 
 RNG = np.random.default_rng(5)

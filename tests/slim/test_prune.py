@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from ppocr_jax.config import ConfigError, DetConfig, DetModelConfig
 from ppocr_jax.errors import UserError
-from ppocr_jax.export.metadata import weights_metadata
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec
 from ppocr_jax.models import build_model
-from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.slim.prune import (
     choose_channels,
     detector_groups,
@@ -145,7 +143,7 @@ def test_a_pruned_network_is_saved_found_and_pruned_again(network: TrainedNetwor
     once = prune(
         network, choose_channels(network.variables, groups, dict.fromkeys((g.name for g in groups), 0.3), multiple=4)
     )
-    save_safetensors(tmp_path / "once.safetensors", once.variables, metadata=weights_metadata(once))
+    once.save(tmp_path / "once.safetensors")
     found = load_trained(tmp_path / "once.safetensors")
     assert found.spec == once.spec
     np.testing.assert_array_equal(found.compiled()(IMAGES), once.compiled()(IMAGES))
