@@ -68,7 +68,8 @@ def _inference_file(args: argparse.Namespace) -> bytes | None:
     Raises:
         UserError: it cannot be read, or is no such file.
     """
-    from ppocr_jax.convert.paddle_inference import find_paddle_model, paddle_to_onnx
+    from ppocr_jax.convert.paddle_inference import paddle_to_onnx
+    from ppocr_jax.convert.paddle_program import find_paddle_model
     from ppocr_jax.models.io import WeightsError
 
     try:

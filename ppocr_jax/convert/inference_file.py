@@ -7,7 +7,7 @@ needs is not in it. But its layers come in the order in which the network calls 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from flax import traverse_util
 
+from ppocr_jax.convert.layers import FRESH, Layer, difference_of, fits, layers_of_file, layers_of_network, our_layout
 from ppocr_jax.export.parity import TOLERANCE, ParityError
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.backends import OnnxBackend
@@ -34,7 +34,7 @@ from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.mobilenet_v3 import LARGE_LAST, SMALL_LAST
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.models.pp_lcnet import BLOCKS
-from ppocr_jax.onnx_graph.graph import Graph, Node, attributes
+from ppocr_jax.onnx_graph.graph import Graph
 from ppocr_jax.onnx_graph.simplify import prepare
 from ppocr_jax.preprocess import line_batch
 from ppocr_jax.training.network import TrainedNetwork
@@ -45,28 +45,6 @@ _EPSILON = 1e-5  # of our BatchNorm and of Paddle's
 _PICTURE = Path(__file__).parent / "receipt.jpg"
 _LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # its first two: top, bottom, left, right
 _HEIGHTS = {"svtr_lcnet": 48}  # of lines, pixels; others: 32
-FRESH = {"threshold": "the threshold branch, which only training needs"}
-"""Parts of a network that its inference file does not hold."""
-
-
-class Layer(NamedTuple):
-    """A layer with weights, of a file or of our network.
-
-    Attributes:
-        kind: "conv", "transposed", "linear", "lstm" or "layer norm".
-        shape: of its weights as ONNX has them; of an LSTM its input's width and its own.
-        name: of the weights, for messages; the path of a module of ours.
-        weights: the arrays: one, or of an LSTM input's, recurrent and biases. None for a layer of ours.
-        bias: (outputs,), if any.
-        norm: scale, offset, mean and variance of the BatchNorm behind it, if any; True for a layer of ours.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    name: str
-    weights: tuple[np.ndarray, ...] = ()
-    bias: np.ndarray | bool | None = None
-    norm: Any = None
 
 
 class Converted(NamedTuple):
@@ -110,7 +88,7 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
         spec = SPECS[task](network=name, options=told)
         if isinstance(spec, RecognizerSpec):
             spec = replace(spec, height=_HEIGHTS.get(name, spec.height), **FOREIGN_RECOGNIZER)
-        problem = _difference(_layers_of_network(spec)[0], found)
+        problem = difference_of(layers_of_network(spec)[0], found)
         if problem is None:
             return _filled(spec, found)
         reasons.append((problem[0], f"{name}: {problem[1]}"))
@@ -159,155 +137,6 @@ def _pictures(spec: NetworkSpec) -> np.ndarray:
     return spec.normalization(picture)[None]
 
 
-def layers_of_file(graph: Graph) -> list[Layer]:
-    """Return the layers with weights in the order of the file, each with its bias and BatchNorm."""
-    layers = []
-    for node in graph.nodes:
-        if node.op_type == "LSTM":
-            weights = tuple(graph.constant(name) for name in node.input[1:4])
-            if any(array is None for array in weights) or attributes(node).get("direction") != "bidirectional":
-                raise WeightsError(f"the LSTM {node.output[0]!r} is not one of constant weights in both directions")
-            layers.append(Layer("lstm", (weights[0].shape[2], weights[1].shape[2]), node.input[1], weights))
-            continue
-        if (scaled := _layer_norm(graph, node)) is not None:
-            layers.append(scaled)
-            continue
-        kind = {"Conv": "conv", "ConvTranspose": "transposed", "MatMul": "linear", "Gemm": "linear"}.get(node.op_type)
-        kernel = graph.constant(node.input[1]) if kind is not None and len(node.input) > 1 else None
-        if kernel is None:
-            continue
-        if node.op_type == "Gemm" and attributes(node).get("transB", 0):
-            kernel = kernel.T
-        bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
-        channels = kernel.shape[0] if kind == "conv" else kernel.shape[1]
-        last = graph.only_user(node.output[0])
-        if bias is None and last is not None and last.op_type == "Add":
-            bias = _bias(graph, last, channels)
-            last = last if bias is None else graph.only_user(last.output[0])
-        norm = None
-        if last is not None and last.op_type == "BatchNormalization":
-            norm = tuple(graph.constant(name) for name in last.input[1:5])
-            if any(array is None for array in norm):
-                raise WeightsError(f"the BatchNorm {last.output[0]!r} has parameters that are no constants")
-        layers.append(Layer(str(kind), kernel.shape, node.input[1], (kernel,), bias, norm))
-    return layers
-
-
-def _layer_norm(graph: Graph, node: Node) -> Layer | None:
-    """Return a layer normalization, which most exporters spell out: it ends with a division, a scale and an offset."""
-    if node.op_type == "LayerNormalization" and len(node.input) == 3:
-        scale, offset = (graph.constant(name) for name in node.input[1:])
-    else:
-        last = graph.only_user(node.output[0]) if node.op_type == "Div" else None
-        added = graph.only_user(last.output[0]) if last is not None and last.op_type == "Mul" else None
-        if last is None or added is None or added.op_type != "Add":
-            return None
-        scale, offset = (next(iter(_vectors(graph, each)), None) for each in (last, added))
-    if scale is None or offset is None:
-        return None
-    return Layer("layer norm", scale.shape, node.output[0], (scale,), offset)
-
-
-def _vectors(graph: Graph, node: Node) -> list[np.ndarray]:
-    """Return the operands of a node that are constants of one axis and more than one number."""
-    arrays = [graph.constant(name) for name in node.input]
-    return [array for array in arrays if array is not None and array.ndim == 1 and array.size > 1]
-
-
-def _bias(graph: Graph, node: Node, channels: int) -> np.ndarray | None:
-    """Return the constant of an addition, where it is one number for each of the channels."""
-    for name in node.input:
-        array = graph.constant(name)
-        if array is not None and array.size == channels:
-            return array.ravel()
-    return None
-
-
-def _layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]]:
-    """Return the layers of a network of ours in the order of their calls, and all its variables' shapes."""
-    model = build_model(spec.network, ops=native_ops, **spec.options)
-    called: list[str] = []
-
-    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        if context.method_name == "__call__":
-            called.append("/".join(context.module.path))
-        return call(*args, **kwargs)
-
-    # Recognizers of 48 pixels' height take those of 32 too, but not the other way round.
-    image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
-    with nn.intercept_methods(note):
-        shapes = jax.eval_shape(lambda key: model.init(key, image, train=False), jax.random.key(0))
-    flat: dict[str, Any] = traverse_util.flatten_dict(shapes["params"], sep="/")
-    statistics = traverse_util.flatten_dict(shapes["batch_stats"], sep="/")
-    own: dict[str, dict[str, tuple[int, ...]]] = {}
-    for path, array in flat.items():
-        place, _, leaf = path.rpartition("/")
-        own.setdefault(place, {})[leaf] = array.shape
-    layers: list[Layer] = []
-    for place in called:
-        leaves = own.get(place, {})
-        if place.split("/")[0] in FRESH:
-            continue
-        if "scale" in leaves and f"{place}/mean" in statistics:
-            layers[-1] = layers[-1]._replace(norm=place)
-        elif "scale" in leaves:
-            layers.append(Layer("layer norm", leaves["scale"], place))
-        elif "input_kernel" in leaves:
-            _, inputs, gates = leaves["input_kernel"]
-            layers.append(Layer("lstm", (inputs, gates // 4), place))
-        elif "kernel" in leaves:
-            kind, shape = _onnx_layout(leaves["kernel"], place)
-            layers.append(Layer(kind, shape, place, bias="bias" in leaves))
-    return layers, shapes
-
-
-def _onnx_layout(shape: Sequence[int], place: str) -> tuple[str, tuple[int, ...]]:
-    """Return kind and ONNX's shape of a kernel of ours."""
-    if len(shape) == 2:
-        return "linear", tuple(shape)
-    if len(shape) == 3:  # depthwise: rows, columns, channels
-        return "conv", (shape[2], 1, *shape[:2])
-    if place.rpartition("/")[2] in ("up1", "up2"):  # inputs, rows, columns, outputs
-        return "transposed", (shape[0], shape[3], *shape[1:3])
-    return "conv", (shape[3], shape[2], *shape[:2])
-
-
-def _our_layout(layer: Layer, kernel: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Return a kernel of ONNX in our layout."""
-    if layer.kind == "linear":
-        return kernel
-    if layer.kind == "transposed":
-        return kernel.transpose(0, 2, 3, 1)
-    return kernel[:, 0].transpose(1, 2, 0) if len(shape) == 3 else kernel.transpose(2, 3, 1, 0)
-
-
-def _difference(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, str] | None:
-    """Return how many layers differ and which first; None where all have their place."""
-    left = list(found)
-    missing = []
-    for layer in ours:
-        match = next((other for other in left if _same(layer, other)), None)
-        if match is None:
-            missing.append(layer)
-        else:
-            left = [other for other in left if other is not match]
-    if not missing and not left:
-        return None
-    parts = (
-        [f"{len(missing)} of its layers are missing, such as {missing[0].name} {missing[0].shape}"] if missing else []
-    )
-    parts += [f"{len(left)} layers have no place, such as {left[0].name!r} {left[0].shape}"] if left else []
-    return len(missing) + len(left), " and ".join(parts)
-
-
-def _same(ours: Layer, other: Layer) -> bool:
-    """Whether a layer of a file can be one of ours; a bias may be what is left of a BatchNorm."""
-    like = (ours.kind, ours.shape) == (other.kind, other.shape)
-    return like and (
-        ours.norm is not None or ours.kind not in ("conv", "linear") or ours.bias == (other.bias is not None)
-    )
-
-
 def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
     """Return our variables.
 
@@ -317,7 +146,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
     Raises:
         WeightsError: a file's layer has what ours has not.
     """
-    ours, shapes = _layers_of_network(spec)
+    ours, shapes = layers_of_network(spec)
     flat = {
         f"{collection}/{path}": array.shape
         for collection, tree in shapes.items()
@@ -326,7 +155,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
     values: dict[str, np.ndarray] = {}
     left, at, tensors = dict(enumerate(found)), 0, 0
     for layer in ours:
-        same = [k for k, other in left.items() if _same(layer, other)]
+        same = [k for k, other in left.items() if fits(layer, other)]
         at = next((k for k in same if k > at), same[0])
         other = left.pop(at)
         place = f"params/{layer.name}"
@@ -338,7 +167,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
             tensors += 3
             values |= {f"{place}/{name}": array for name, array in _lstm(other).items()}
             continue
-        values[f"{place}/kernel"] = _our_layout(layer, other.weights[0], flat[f"{place}/kernel"])
+        values[f"{place}/kernel"] = our_layout(layer, other.weights[0], flat[f"{place}/kernel"])
         tensors += 1 + (other.bias is not None) + 4 * (other.norm is not None)
         channels = values[f"{place}/kernel"].shape[-1]
         bias = np.zeros(channels, np.float32) if other.bias is None else other.bias

@@ -10,7 +10,7 @@ def _networks_are_traced_once():
     from ppocr_jax.convert import identify, inference_file
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((identify, "variable_shapes"), (inference_file, "_layers_of_network")):
+        for module, name in ((identify, "variable_shapes"), (inference_file, "layers_of_network")):
             patch.setattr(module, name, _once_each(getattr(module, name)))
         yield
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ppocr_jax.cli import main
 from ppocr_jax.convert.inference_file import convert_inference_file
-from ppocr_jax.convert.paddle_inference import find_paddle_model, paddle_to_onnx
+from ppocr_jax.convert.paddle_inference import paddle_to_onnx
+from ppocr_jax.convert.paddle_program import find_paddle_model
 from ppocr_jax.models.io import WeightsError
 from tests.released import file_or_skip, release_or_skip
 

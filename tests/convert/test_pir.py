@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.cli import main
-from ppocr_jax.convert.paddle_inference import _parameters, _program, find_paddle_model, paddle_to_onnx
+from ppocr_jax.convert.paddle_inference import paddle_to_onnx
+from ppocr_jax.convert.paddle_program import find_paddle_model, read_paddle_model
 from ppocr_jax.models.io import WeightsError
 from tests.convert.pir_files import Writer, parameters
 from tests.convert.test_paddle_inference import model
@@ -26,8 +27,8 @@ def outputs(data: bytes, x: np.ndarray) -> np.ndarray:
 
 def as_paddle_3(program: bytes, stored: bytes) -> bytes:
     """Write a program of Paddle 2 as Paddle 3 would."""
-    operators, names = _program(program)
-    shapes = {name: array.shape for name, array in _parameters(stored, sorted(names)).items()}
+    operators, arrays = read_paddle_model(program, stored)
+    shapes = {name: array.shape for name, array in arrays.items()}
     ranks = {op.inputs["X"][0]: op.attributes["rank"] for op in operators if op.inputs.get("X") and op.type != "concat"}
     ranks = {name: rank for name, rank in ranks.items() if rank is not None}
     writer = Writer(shapes, {**ranks, **{name: len(shape) for name, shape in shapes.items()}})

@@ -1,6 +1,10 @@
-"""Programs of Paddle 3 (inference.json) as operators of `paddle_inference`: parsed, never executed.
+"""Inference models of Paddle (.pdmodel or .json, and .pdiparams) as operators and arrays: parsed, never executed.
 
-The file is JSON with short keys (Paddle's serialize_deserialize/schema.h): "#" what a thing is, "%" the number of a
+`inference.pdmodel` is a protobuf message, the program: variables and operators by name. Paddle 3 writes the program as
+`inference.json`. `inference.pdiparams` holds the arrays of its persistable variables, sorted by name, each behind a
+header of its own (Paddle's framework.proto and lod_tensor.cc).
+
+The JSON has short keys (Paddle's serialize_deserialize/schema.h): "#" what a thing is, "%" the number of a
 value, "I" and "O" an operation's inputs and outputs, "A" its attributes as name "N" and value "AT", "D" contents, "TT"
 a type. Dialects are numbers too: "0." builtin, "1." pd_op. A parameter is an operation "p", whose attributes end with
 its name. Inputs have places where programs of Paddle 2 have roles, and sizes, axes and factors may be inputs made by
@@ -10,11 +14,17 @@ operations, so both are put back here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ppocr_jax.models.io import WeightsError
 
+# Data types of variables (VarType.Type) that hold numbers.
+_TYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64"}
+_MOST_NUMBERS = 1 << 31  # of a tensor: no network here has nearly as many
 _OPERATOR, _BUILTIN = "1.", "0."
 _MAGIC = "pir"
 
@@ -29,6 +39,161 @@ class Operator(NamedTuple):
     inputs: Mapping[str, Sequence[str]]
     outputs: Mapping[str, Sequence[str]]
     attributes: dict[str, Any]
+
+
+def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
+    """Return program and parameters of an inference model that a path names by its folder or one of its files.
+
+    Raises:
+        WeightsError: one of them is not there.
+    """
+    if not path.is_dir() and path.suffix not in (".pdmodel", ".pdiparams", ".json"):
+        return None
+    named = path / "inference.pdmodel" if path.is_dir() else path
+    old, new, parameters = (named.with_suffix(suffix) for suffix in (".pdmodel", ".json", ".pdiparams"))
+    program = new if path.suffix == ".json" or (new.is_file() and not old.is_file()) else old
+    for file in (program, parameters):
+        if not file.is_file():
+            raise WeightsError(f"no {file}: an inference model of Paddle is a .pdmodel or .json and a .pdiparams file")
+    return program, parameters
+
+
+def read_paddle_model(program: bytes, parameters: bytes) -> tuple[list[Operator], dict[str, np.ndarray]]:
+    """Return the operators of an inference model as Paddle 2 has them, and the arrays by the names of their variables.
+
+    Args:
+        program: contents of the .pdmodel or .json file.
+        parameters: contents of the .pdiparams file.
+
+    Raises:
+        WeightsError: one is not such a file, or not all of one, or an operation is not known here.
+    """
+    try:
+        operators, persistable = (_json_program if program[:1] == b"{" else _message_program)(program)
+        return operators, _parameters(parameters, sorted(persistable))
+    except (IndexError, ValueError, KeyError, UnicodeDecodeError, OverflowError) as error:
+        raise WeightsError(f"not an inference model of Paddle, or not all of one ({type(error).__name__})") from error
+
+
+def _message_program(data: bytes) -> tuple[list[Operator], list[str]]:
+    """Return the operators of the first block, and the names of the variables that are stored."""
+    block = _message(_message(data)[1][0])
+    persistable, ranks = [], {}
+    for raw in block.get(3, []):
+        variable = _message(raw)
+        form = _message(variable[2][0])
+        kind = form[1][0]
+        if 3 in form:
+            tensor = _message(_message(form[3][0])[1][0])
+            ranks[variable[1][0].decode()] = sum(1 for _ in _numbers(tensor.get(2, [])))
+        if variable.get(3, [0])[0] and kind == 7:  # a tensor, not the lists of what is fed and fetched
+            persistable.append(variable[1][0].decode())
+    operators = [_operator(raw) for raw in block[4]]
+    for operator in operators:
+        operator.attributes["rank"] = ranks.get((operator.inputs.get("X") or [""])[0])
+    return operators, persistable
+
+
+def _operator(data: bytes) -> Operator:
+    fields = _message(data)
+
+    def roles(number: int) -> dict[str, list[str]]:
+        parsed = [_message(raw) for raw in fields.get(number, [])]
+        return {each[1][0].decode(): [name.decode() for name in each.get(2, [])] for each in parsed}
+
+    attributes = dict(_attribute(_message(raw)) for raw in fields.get(4, []))
+    return Operator(fields[3][0].decode(), roles(1), roles(2), attributes)
+
+
+def _attribute(fields: Mapping[int, list[Any]]) -> tuple[str, Any]:
+    """Return an attribute's name and value; of the kinds of values those that numbers and texts are written in."""
+    name, kind = fields[1][0].decode(), fields[2][0]
+    readers: dict[int, tuple[int, Callable[[list[Any]], Any]]] = {
+        0: (3, lambda v: _signed(v[0])),
+        1: (4, lambda v: float(np.frombuffer(v[0], "<f4")[0])),
+        2: (5, lambda v: v[0].decode(errors="replace")),
+        3: (6, lambda v: [_signed(x) for x in _numbers(v)]),
+        4: (7, lambda v: np.frombuffer(b"".join(v), "<f4").tolist()),
+        6: (10, lambda v: bool(v[0])),
+        9: (13, lambda v: _signed(v[0])),
+        11: (15, lambda v: [_signed(x) for x in _numbers(v)]),
+    }
+    number, read = readers.get(kind, (0, lambda v: None))
+    values = fields.get(number, [])
+    return name, read(values) if values else ([] if kind in (3, 4, 11) else None)
+
+
+def _signed(value: int) -> int:
+    """Return a number that is stored in two's complement."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _numbers(values: list[Any]) -> Iterator[int]:
+    """Yield the numbers of a repeated field, packed or not."""
+    for value in values:
+        if isinstance(value, int):
+            yield value
+            continue
+        at = 0
+        while at < len(value):
+            number, at = _varint(value, at)
+            yield number
+
+
+def _message(data: bytes) -> dict[int, list[Any]]:
+    """Return a protobuf message's fields by number: numbers as they are, everything else as bytes."""
+    fields: dict[int, list[Any]] = {}
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+        else:
+            length, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+            value, at = data[at : at + length], at + length
+            if at > len(data):
+                raise ValueError("a field ends after its message")
+        fields.setdefault(key >> 3, []).append(value)
+    return fields
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while (byte := data[at]) >= 128:
+        value |= (byte & 127) << shift
+        shift, at = shift + 7, at + 1
+    return value | byte << shift, at + 1
+
+
+def _parameters(data: bytes, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of a .pdiparams file, whose names it does not hold.
+
+    Each: uint32 version, uint64 levels of detail, uint32 version, int32 size of a description, the description
+    (data type, sizes), the numbers.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    at = 0
+    for name in names:
+        if np.frombuffer(data, "<u4", 1, at)[0] or np.frombuffer(data, "<u8", 1, at + 4)[0]:
+            raise ValueError("a tensor of another version")
+        size = int(np.frombuffer(data, "<i4", 1, at + 16)[0])
+        at += 20
+        if not 0 < size <= 1024:
+            raise ValueError("a description of that size")
+        description = _message(data[at : at + size])
+        at += size
+        dtype = np.dtype(_TYPES[description[1][0]]).newbyteorder("<")
+        shape = tuple(_numbers(description.get(2, [])))
+        count = int(np.prod(shape, dtype=object)) if shape else 1
+        if count > _MOST_NUMBERS:
+            raise ValueError("a tensor of that size")
+        array = np.frombuffer(data, dtype, count, at).reshape(shape)
+        at += array.nbytes
+        arrays[name] = array.astype(np.float32) if dtype.kind == "f" else array
+    if at != len(data):
+        raise ValueError("more than the program's variables")
+    return arrays
 
 
 class _Form(NamedTuple):
@@ -88,7 +253,7 @@ _ONE_NUMBER = ("axis", "dropout_prob", "scale")
 _STATES = ("full_with_tensor", "full_batch_size_like", "split")
 
 
-def pir_program(data: bytes) -> tuple[list[Operator], list[str]]:
+def _json_program(data: bytes) -> tuple[list[Operator], list[str]]:
     """Return the operators of a program as Paddle 2 has them, and the names of the variables that are stored.
 
     Raises:
