@@ -99,7 +99,8 @@ def _inference_network(
         UserError: it is no such file, or computes something else.
     """
     from ppocr_jax.convert.inference_file import convert_inference_file, parity
-    from ppocr_jax.onnx_graph.graph import Graph, OnnxFileError
+    from ppocr_jax.onnx_graph.graph import Graph
+    from ppocr_jax.onnx_graph.messages import OnnxFileError
 
     if args.learner is not None:
         raise UserError(f"{args.weights} is an inference file, which holds a single network: no --learner")

@@ -15,7 +15,7 @@ from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.many import in_background
 from ppocr_jax.inference.model_folder import ModelError, ModelFolder
 from ppocr_jax.inference.onnx_session import make_session, providers_of
-from ppocr_jax.onnx_graph.graph import Header, OnnxFileError, Shape, read_header
+from ppocr_jax.onnx_graph.messages import Header, OnnxFileError, Shape, read_header
 from ppocr_jax.onnx_graph.simplify import prepare
 
 if TYPE_CHECKING:

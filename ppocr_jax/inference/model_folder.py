@@ -24,7 +24,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.geometry import CROP_GROWTH, CropGrowth
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.released import RELEASES, find_release
-from ppocr_jax.onnx_graph.graph import read_header
+from ppocr_jax.onnx_graph.messages import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ppocr_jax.inference.model_folder import ModelError
-from ppocr_jax.onnx_graph.graph import Graph, Node, OnnxFileError, make_node, read_header, renamed
+from ppocr_jax.onnx_graph.graph import Graph, Node, make_node, renamed
+from ppocr_jax.onnx_graph.messages import OnnxFileError, read_header
 from ppocr_jax.onnx_graph.simplify import FINAL, FORM, prepare
 
 if TYPE_CHECKING:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain, count
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ppocr_jax.errors import UserError
 from ppocr_jax.onnx_graph.messages import (
     FLOAT,
     INT,
     INTS,
     STRING,
     TENSOR_TYPES,
+    OnnxFileError,
     Piece,
     field,
     field_number,
     message,
-    take_weights,
+    parse_model,
 )
 
 Node = Any  # the message that onnx.proto calls NodeProto
-Shape = tuple[int | str | None, ...]
 
 _EXTERNAL = 1  # Tensor.data_location
 _GRAPH, _NODE, _INITIALIZER = (
@@ -39,75 +35,6 @@ _RAW_DATA = field_number("Tensor", "raw_data")
 _NAMES = {number: name for name, number in TENSOR_TYPES.items()}
 # Operands of these may be swapped.
 _COMMUTATIVE = ("Mul", "Add", "Max")
-
-
-class OnnxFileError(UserError, ValueError):
-    """A file is missing or no ONNX model, or one whose graph cannot be changed here."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """An input or output: of its shape a number where the file fixes it, else a name or None.
-
-    `shape` itself is None where the file leaves that to ONNX Runtime.
-    """
-
-    name: str
-    shape: Shape | None
-
-
-@dataclass(frozen=True)
-class Header:
-    """Inputs that are no weights, outputs, and key-value pairs."""
-
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    metadata: dict[str, str]
-
-
-def read_header(path: Path) -> Header:
-    """Return what an ONNX file says of its network, without making a session.
-
-    Raises:
-        OnnxFileError: there is no such file, or it is no ONNX model.
-    """
-    try:
-        with path.open("rb") as file:
-            model, _ = _parse(mmap(file.fileno(), 0, access=ACCESS_READ))
-    except OSError as error:
-        raise OnnxFileError(f"cannot load {path}: {error.strerror}") from error
-    except ValueError as error:  # an empty file has no map
-        raise OnnxFileError(f"cannot load {path}: not an ONNX model") from error
-    weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
-    return Header(
-        tuple(_value(value) for value in model.graph.input if value.name not in weights),
-        tuple(_value(value) for value in model.graph.output),
-        {entry.key: entry.value for entry in model.metadata_props},
-    )
-
-
-def _value(value: Any) -> Value:
-    tensor = value.type.tensor_type
-    # Converters write -1 or 0 for what is not fixed.
-    sizes = (dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim)
-    return Value(value.name, tuple(sizes) if tensor.HasField("shape") else None)
-
-
-def _parse(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
-    """Return the model without its large weights, and these.
-
-    Raises:
-        OnnxFileError: the bytes are no ONNX model.
-    """
-    from google.protobuf.message import DecodeError
-
-    model = message("Model")()
-    try:
-        skeleton, weights = take_weights(data)
-        model.ParseFromString(skeleton)
-    except (DecodeError, ValueError, IndexError) as error:
-        raise OnnxFileError("not an ONNX model") from error
-    return model, weights
 
 
 class Graph:
@@ -123,7 +50,7 @@ class Graph:
         Raises:
             OnnxFileError: it is no ONNX, has inner graphs, or its weights are in files of their own.
         """
-        self._model, self._weights = _parse(data)
+        self._model, self._weights = parse_model(data)
         graph = self._model.graph
         # Messages of the file, and new arrays.
         self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}

@@ -1,4 +1,4 @@
-"""The few messages of ONNX files that are looked into here, and their large weights.
+"""ONNX files: the few messages in them that are looked into here, their large weights, and their header.
 
 Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched. Weights
 are nearly all of a file and most are not looked at; protobuf would copy them with each step. So they are taken out
@@ -8,9 +8,13 @@ before protobuf parses the rest, and put into what is written again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any
+
+from ppocr_jax.errors import UserError
 
 TAKEN = 1000
 """Number of a field that no file has: in a tensor it stands for weights taken out, see `take_weights`."""
@@ -73,6 +77,32 @@ FLOAT, INT, STRING, INTS = 1, 2, 3, 7
 TENSOR_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10}
 """NumPy's names of the numbers -> a tensor's `data_type`."""
 
+Shape = tuple[int | str | None, ...]
+
+
+class OnnxFileError(UserError, ValueError):
+    """A file is missing or no ONNX model, or one whose graph cannot be changed here."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output: of its shape a number where the file fixes it, else a name or None.
+
+    `shape` itself is None where the file leaves that to ONNX Runtime.
+    """
+
+    name: str
+    shape: Shape | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """Inputs that are no weights, outputs, and key-value pairs."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    metadata: dict[str, str]
+
 
 def field_number(message: str, field: str) -> int:
     """Of a field of a message."""
@@ -117,6 +147,51 @@ _LEAST = 1024  # bytes
 _VARINT, _EIGHT, _EMBEDDED, _FOUR = 0, 1, 2, 5
 
 Piece = bytes | memoryview
+
+
+def read_header(path: Path) -> Header:
+    """Return what an ONNX file says of its network, without making a session.
+
+    Raises:
+        OnnxFileError: there is no such file, or it is no ONNX model.
+    """
+    try:
+        with path.open("rb") as file:
+            model, _ = parse_model(mmap(file.fileno(), 0, access=ACCESS_READ))
+    except OSError as error:
+        raise OnnxFileError(f"cannot load {path}: {error.strerror}") from error
+    except ValueError as error:  # an empty file has no map
+        raise OnnxFileError(f"cannot load {path}: not an ONNX model") from error
+    weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
+    return Header(
+        tuple(_value(value) for value in model.graph.input if value.name not in weights),
+        tuple(_value(value) for value in model.graph.output),
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _value(value: Any) -> Value:
+    tensor = value.type.tensor_type
+    # Converters write -1 or 0 for what is not fixed.
+    sizes = (dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim)
+    return Value(value.name, tuple(sizes) if tensor.HasField("shape") else None)
+
+
+def parse_model(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
+    """Return the model without its large weights, and these.
+
+    Raises:
+        OnnxFileError: the bytes are no ONNX model.
+    """
+    from google.protobuf.message import DecodeError
+
+    model = message("Model")()
+    try:
+        skeleton, weights = take_weights(data)
+        model.ParseFromString(skeleton)
+    except (DecodeError, ValueError, IndexError) as error:
+        raise OnnxFileError("not an ONNX model") from error
+    return model, weights
 
 
 def take_weights(model: bytes | mmap) -> tuple[bytes, list[memoryview]]:

@@ -15,7 +15,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.export.parity import ParityError
 from ppocr_jax.inference.model_folder import BUILTIN_FOLDER
 from ppocr_jax.models.io import WeightsError
-from ppocr_jax.onnx_graph.graph import OnnxFileError
+from ppocr_jax.onnx_graph.messages import OnnxFileError
 from tests.helpers import golden_tensors
 from tests.models.reference import NETWORKS, description, model_and_shapes
 from tests.released import release_or_skip

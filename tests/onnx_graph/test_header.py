@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.model_folder import BUILTIN_FOLDER
-from ppocr_jax.onnx_graph.graph import OnnxFileError, Value, read_header
-from ppocr_jax.onnx_graph.messages import take_weights
+from ppocr_jax.onnx_graph.messages import OnnxFileError, Value, read_header, take_weights
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 FILES = sorted(BUILTIN_FOLDER.glob("en/*.onnx"))
