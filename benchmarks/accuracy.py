@@ -21,13 +21,10 @@ import argparse
 import base64
 import itertools
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import unicodedata
-import venv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +32,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from workers import Worker, environment_with
 
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.data.pictures import load_picture
@@ -89,57 +87,13 @@ SETS = {
 COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
 
 
-class System:
-    """A worker process, which reads the pictures whose paths it is told."""
-
-    def __init__(self, name: str, languages: str) -> None:
-        """
-        Raises:
-            SystemExit: what it needs is not there.
-        """
-        self.name = name
-        python = environment_with(RAPIDOCR[name]) if name in RAPIDOCR else Path(sys.executable)
-        environment = dict(os.environ)
-        if name not in RAPIDOCR:
-            environment["PYTHONPATH"] = str(HERE.parent)
-        self._process = subprocess.Popen(
-            [str(python), str(WORKER), name, languages],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def ask(self, **request: str | list[str]) -> Any:
-        """Return the answer to {"page": PATH} or {"lines": [PATH ...]}; None where the worker is gone."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            print(json.dumps(request), file=stdin, flush=True)
-        except BrokenPipeError:
-            return None
-        answer = stdout.readline()
-        return json.loads(answer) if answer else None
-
-    def stop(self) -> None:
-        self._process.communicate()
-
-
-def environment_with(package: str) -> Path:
-    """Return the interpreter of an environment with a package, made on the first call."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ppocr_jax" / f"bench-{package}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "ready").exists():
-        print(f"Installing {package} into {folder} ...", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        # The headless OpenCV needs no system libraries; RapidOCR asks for the other one.
-        install = [str(python), "-m", "pip", "install", "-q"]
-        subprocess.run([*install, package, "onnxruntime"], check=True)
-        subprocess.run([str(python), "-m", "pip", "uninstall", "-q", "-y", "opencv-python"], check=True)
-        subprocess.run([*install, "--force-reinstall", "--no-deps", "opencv-python-headless"], check=True)
-        (folder / "ready").touch()
-    return python
+def start(name: str, languages: str) -> Worker:
+    """Start a system, which reads the pictures whose paths it is told."""
+    python = None
+    if name in RAPIDOCR:
+        package = RAPIDOCR[name]
+        python = environment_with(package, [package, "onnxruntime"], headless=True)
+    return Worker(name, WORKER, name, languages, python=python, quiet=False)
 
 
 def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
@@ -150,7 +104,7 @@ def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
 
 
 def measure(
-    system: System, labels: Labels, data: Path, limit: int | None, lines: int, scratch: Path
+    system: Worker, labels: Labels, data: Path, limit: int | None, lines: int, scratch: Path
 ) -> tuple[dict[str, float], list[tuple[float, Page]]]:
     """Return a system's figures on a set, and its worst pages, each with its error rate.
 
@@ -171,23 +125,19 @@ def measure(
         paths.append(str(scratch / f"{i}.png"))
         cv2.imwrite(paths[-1], cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
     texts = system.ask(lines=paths)
-    if texts is None:
-        raise RuntimeError(f"{system.name}: its process ended")
     targets = [text for _, text in samples]
     options = {"ignore_case": labels.ignore_case, "ignore_space": True}
     figures["lines"] = recognition_score(texts, targets, **options)["accuracy"]
     return figures, worst
 
 
-def read_page(system: System, path: Path) -> Page:
+def read_page(system: Worker, path: Path) -> Page:
     """Return what a system reads in a picture.
 
     Raises:
         RuntimeError: its process is gone.
     """
     answer = system.ask(page=str(path))
-    if answer is None:
-        raise RuntimeError(f"{system.name}: its process ended at {path}")
     height, width = load_picture(path).shape[:2]
     lines = (Line(_quad(line["points"]), line["text"], line["score"]) for line in answer if line["text"].strip())
     return Page(width, height, tuple(lines), source=str(path))
@@ -292,7 +242,7 @@ def main() -> None:
             key = f"{system_name}/{name}"
             if key in results and results[key]["asked"] == asked:
                 continue
-            system = System(system_name, SETS[name].languages)
+            system = start(system_name, SETS[name].languages)
             try:
                 with tempfile.TemporaryDirectory() as scratch:
                     figures, pages = measure(

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import random
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from workers import Worker
 
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.document.page import Page
@@ -50,38 +50,18 @@ class Contender:
         self.seconds: dict[str, list[float]] = {}
         self.memory: list[float] = []
         options = json.dumps({"model": model, "threads": 1, **CONTENDERS[name]})
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, str(Path(__file__).resolve()), "--worker", options]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
+        self.worker = Worker(name, Path(__file__).resolve(), "--worker", options)
 
     def read(self, path: str) -> None:
         """Have a picture read.
 
         Raises:
-            SystemExit: the worker is gone.
+            RuntimeError: the worker is gone.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        print(path, file=stdin, flush=True)
-        line = stdout.readline()
-        if not line:
-            sys.exit(f"{self.name}: the worker failed at {path}")
-        answer = json.loads(line)
+        answer = self.worker.ask(read=path)
         self.pages[path] = Page.from_dict(answer["page"])
         self.seconds.setdefault(path, []).append(answer["seconds"])
         self.memory.append(answer["mib"])
-
-    def stop(self) -> None:
-        self._process.communicate()
 
 
 def work(options: dict[str, Any]) -> None:
@@ -91,7 +71,7 @@ def work(options: dict[str, Any]) -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
     ocr, before = OCR(**options), 0.0
     for line in sys.stdin:
-        page = ocr(line.rstrip("\n")).to_dict()
+        page = ocr(json.loads(line)["read"]).to_dict()
         now, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({"page": page, "seconds": now - before, "mib": peak}), file=answers, flush=True)
         before = time.process_time()
@@ -112,7 +92,7 @@ def measure(model: str, records: list[DetectionRecord], rounds: int, names: list
         print(f"{model}, round {done}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     figures = {}
     for contender in contenders:
-        contender.stop()
+        contender.worker.stop()
         seconds = contender.seconds
         score = score_pages(records, [contender.pages[p] for p in paths], ignore_case=True, ignore_space=True)
         figures[contender.name] = {

@@ -25,9 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any
+
+from workers import Worker, environment_with
 
 from ppocr_jax.images import FORMATS, ImageError, load_image
 from ppocr_jax.metrics.recognition import normalized_edit_distance
@@ -44,60 +45,9 @@ FILES = {
 }
 
 
-class Contender:
-    """A worker process."""
-
-    def __init__(self, name: str, python: Path, threads: int, models: dict[str, str]) -> None:
-        self.name = name
-        job = {"contender": name, "threads": threads, "models": models}
-        # Both start as installed programs do: with their bytecode compiled.
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        if name == "ppocr_jax":
-            environment["PYTHONPATH"] = str(HERE.parent)
-        command = [str(python), str(WORKER), json.dumps(job)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """One request to the worker.
-
-        Raises:
-            SystemExit: it is gone.
-        """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        print(json.dumps(request), file=stdin, flush=True)
-        line = stdout.readline()
-        if not line:
-            sys.exit(f"{self.name}: the worker failed at {request}")
-        return json.loads(line)
-
-    def stop(self) -> None:
-        self._process.communicate()
-
-
-def rapidocr_python() -> Path:
-    """The interpreter of an environment with RapidOCR, made on the first call."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ppocr_jax" / f"bench-{RAPIDOCR}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "ready").exists():
-        print(f"Installing {RAPIDOCR} into {folder} ...", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        # The headless OpenCV needs no system libraries; RapidOCR asks for the other one.
-        subprocess.run([python, "-m", "pip", "install", "-q", RAPIDOCR], check=True)
-        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", "opencv-python"], check=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "-q", "--force-reinstall", "opencv-python-headless"], check=True
-        )
-        (folder / "ready").touch()
-    return python
+def start(name: str, python: Path | None, threads: int, models: dict[str, str]) -> Worker:
+    """Start a contender."""
+    return Worker(name, WORKER, json.dumps({"contender": name, "threads": threads, "models": models}), python=python)
 
 
 def bundled_files(python: Path) -> dict[str, str]:
@@ -130,14 +80,14 @@ def _readable(path: Path) -> bool:
 
 def measure(paths: list[str], threads: int, python: Path, models: dict[str, str], rounds: int) -> dict[str, Any]:
     """Single calls, a folder, the start and memory of both contenders with as many threads."""
-    pythons = {"ppocr_jax": Path(sys.executable), "rapidocr": python}
+    pythons = {"ppocr_jax": None, "rapidocr": python}
     figures: dict[str, dict[str, Any]] = {}
     contenders = []
     for name in CONTENDERS:
         starts = []
         for _ in range(3):
             begin = time.perf_counter()
-            contender = Contender(name, pythons[name], threads, models if name == "ppocr_jax" else {})
+            contender = start(name, pythons[name], threads, models if name == "ppocr_jax" else {})
             contender.ask(read=paths[0])
             starts.append(time.perf_counter() - begin)
             memory = contender.ask(memory=True)["peak_mib"]
@@ -159,7 +109,7 @@ def measure(paths: list[str], threads: int, python: Path, models: dict[str, str]
 
 
 def _single_calls(
-    contenders: list[Contender], paths: list[str], rounds: int
+    contenders: list[Worker], paths: list[str], rounds: int
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[str]]]:
     """Seconds of every round for each picture, and its text, by contender."""
     seconds: dict[str, list[list[float]]] = {c.name: [[] for _ in paths] for c in contenders}
@@ -216,7 +166,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="(default: 1 and all cores)")
     parser.add_argument("--rounds", type=int, default=2, help="times each picture is read (default: %(default)s)")
     options = parser.parse_args()
-    python = rapidocr_python()
+    python = environment_with(RAPIDOCR, [RAPIDOCR], headless=True)
     models = bundled_files(python)
     with tempfile.TemporaryDirectory() as scratch:
         paths = pictures(options, Path(scratch))

@@ -23,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from workers import environment_with
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "train_speed.json"
@@ -64,20 +65,6 @@ LARGE = Case("det", 8, 640, 640)
 QUICK = (Case("rec", 16, 32, 160), Case("det", 2, 320, 320))
 
 
-def torch_python(version: str) -> Path:
-    """The interpreter of an environment with that PyTorch, made on the first call."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "ppocr_jax" / f"bench-torch-{version}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    ready = folder / "ready"
-    if not ready.exists():
-        print(f"Installing torch {version} into {folder} ...", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", f"torch=={version}", "numpy"], check=True)
-        ready.touch()
-    return python
-
-
 def measure(case: Case, variant: str, python: Path, options: argparse.Namespace, cache: str) -> dict[str, Any]:
     """Run one worker and return its figures.
 
@@ -112,7 +99,7 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
 
 def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, dict[str, list[dict[str, Any]]]]:
     """All measurements, in shuffled turns; of the slow native form only the first turn."""
-    torch = torch_python(options.torch_version)
+    torch = environment_with(f"torch-{options.torch_version}", [f"torch=={options.torch_version}", "numpy"])
     pythons = {name: torch if name.startswith("torch") else Path(sys.executable) for name in VARIANTS}
     runs: dict[Case, dict[str, list[dict[str, Any]]]] = {case: {name: [] for name in VARIANTS} for case in cases}
     shuffle = random.Random(0).shuffle
