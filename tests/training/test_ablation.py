@@ -19,7 +19,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "ablation.py"
 
 @pytest.fixture
 def ablation(monkeypatch):
-    """The script as a module."""
+    """The script as a module, which finds its neighbors as when it is run."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec = importlib.util.spec_from_file_location("ablation", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "ablation", module)
