@@ -39,7 +39,7 @@ from ppocr_jax.inference.recognize import TextRecognizer
 if TYPE_CHECKING:
     from ppocr_jax.inference.classify import Direction
     from ppocr_jax.inference.db_postprocess import TextBox
-    from ppocr_jax.inference.recognize import Decoded
+    from ppocr_jax.inference.decode import Decoded
 
 _logger = logging.getLogger(__name__)
 _TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then

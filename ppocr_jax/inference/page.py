@@ -29,12 +29,13 @@ from ppocr_jax.inference.classify import (
     shows_more_text,
 )
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.decode import Decoded, put_spaces
 from ppocr_jax.inference.detect import Look, TextDetector, look, share_covered, whole_line
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
-from ppocr_jax.inference.recognize import Decoded, TextRecognizer, line_words, put_spaces
+from ppocr_jax.inference.recognize import TextRecognizer, line_words
 from ppocr_jax.preprocess import more_contrast, with_margin
 
 AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]

@@ -1,14 +1,12 @@
-"""Reading text lines: batches of like width, long lines through windows, greedy CTC decoding, places of the words."""
+"""Reading text lines: batches of like width, long lines through windows, places of the words."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +14,14 @@ from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.document.page import Char, Quad, Word
 from ppocr_jax.geometry import split_quad
 from ppocr_jax.inference.backends import Backend, as_probabilities, line_height, load_ahead
+from ppocr_jax.inference.decode import (
+    Decoded,
+    beside_leader,
+    ctc_greedy_decode,
+    settle_digits,
+    strip_spaces,
+    without_leader,
+)
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.options import BATCH_SIZE
@@ -27,43 +33,6 @@ memory kept for them, as wide as they are."""
 MAX_SCALED_WIDTH = 1 << 16
 OVERLAP = 160
 """Pixels two windows share at least: a few characters at a height of 32 or 48, and what they need around them."""
-# Dots, dashes or the like that lead from a text to its page or price, with spaces between them or without.
-_LEADERS = ".·…_-=*"
-_LEADER = re.compile(rf"([{re.escape(_LEADERS)}])(?: ?\1){{9,}}")
-_LEADER_SHARE = 0.3  # of the line's length, from which on a leader disturbs what stands beside it
-# For `put_spaces`, chosen on 1,540 train lines of SROIE, FUNSD, ICDAR 2015, IIIT5K, MSRA-TD500, manuals and books with
-# the recognizers of PP-OCRv2, v3, v4 and v6.
-_LEAST_SPACES = 0.03  # expected between two characters
-_BETWEEN_LETTERS = 2.0  # times as much: a word may be torn
-_BEFORE_SIGNS, _SIGNS = 4.0, frozenset(".,:;!?)]}%'\"")
-_IN_NUMBERS, _WITHIN_NUMBER = 16.0, re.compile(r"(?=\d[.,:]\d)")  # such as 12.50 and 18:05
-# Times as much, and more, where the recognizer wrote as many spaces as text usually has, one in five characters.
-_WHERE_WRITTEN, _USUAL_SPACES = 9.0, 0.2
-_FIRST_IDEOGRAPH = 0x2E80
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The text of one line.
-
-    Attributes:
-        text: its characters.
-        confidence: mean of `char_confidences`; 0 where there is no text.
-        positions: the frame, 0..T-1, at which each character begins.
-        char_confidences: probability of each character at that frame, 0..1.
-        ends: the frame after each character's last one.
-        extent: frames that the line's picture fills, the others being padding; all T, unless the caller knows better.
-        spaces: how many spaces are expected between each character and the next: a space's probability, summed over
-            the frames from the one to the other; 0 behind the last one.
-    """
-
-    text: str
-    confidence: float
-    positions: tuple[int, ...]
-    char_confidences: tuple[float, ...]
-    ends: tuple[int, ...] = ()
-    extent: float = 0.0
-    spaces: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +94,7 @@ class TextRecognizer:
         probabilities = self._run(line_batch(crops, height=height, width=width, normalization=self.spec.normalization))
         frame = width / probabilities.shape[1]
         filled = [line_width(crop.shape, height=height, max_width=width) for crop in crops]
-        decoded = ctc_greedy_decode(probabilities, self.charset)
+        decoded = [self._decode(line) for line in probabilities]
         return [replace(line, extent=pixels / frame) for line, pixels in zip(decoded, filled, strict=True)]
 
     def _read_long(self, crop: np.ndarray, length: int, width: int, batch_size: int) -> Decoded:
@@ -137,7 +106,11 @@ class TextRecognizer:
         batches = [np.stack(windows[k : k + batch_size]) for k in range(0, len(windows), batch_size)]
         rows = list(itertools.chain.from_iterable(parallel_map(self._run, batches, workers=self.workers)))
         joined = join_windows(rows, starts, width=width)
-        return replace(ctc_greedy_decode(joined[None], self.charset)[0], extent=length * len(rows[0]) / width)
+        return replace(self._decode(joined), extent=length * len(rows[0]) / width)
+
+    def _decode(self, probabilities: np.ndarray) -> Decoded:
+        decoded = ctc_greedy_decode(probabilities[None], self.charset)[0]
+        return strip_spaces(settle_digits(decoded, probabilities, self.charset))
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
@@ -145,48 +118,6 @@ def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterat
     order = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
-
-
-def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decoded]:
-    """Decode a batch: the likeliest class of every frame, runs of one class merged, blanks left out.
-
-    Args:
-        probabilities: softmax output (N, T, K), class 0 the blank.
-        charset: the K - 1 characters.
-
-    Raises:
-        ValueError: not three axes, or K is not the charset's number of classes.
-    """
-    if probabilities.ndim != 3:
-        raise ValueError(f"probabilities must be (lines, frames, classes), got shape {probabilities.shape}")
-    if probabilities.shape[2] != charset.num_classes:
-        raise ValueError(
-            f"the recognizer gives {probabilities.shape[2]} classes, the charset has {charset.num_classes} "
-            "(characters and the blank); use the charset the model was trained with"
-        )
-    ids = probabilities.argmax(axis=2)
-    kept = ids != BLANK
-    kept[:, 1:] &= ids[:, 1:] != ids[:, :-1]
-    best = np.take_along_axis(probabilities, ids[..., None], axis=2)[..., 0]
-    spaces = probabilities[..., list(charset.spaces)].sum(axis=2)
-    return [_line(ids[i], best[i], spaces[i], np.flatnonzero(kept[i]), charset) for i in range(len(ids))]
-
-
-def _line(ids: np.ndarray, best: np.ndarray, spaces: np.ndarray, frames: np.ndarray, charset: Charset) -> Decoded:
-    confidences = best[frames]
-    changes = np.append(np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids))
-    ends = changes[np.searchsorted(changes, frames, side="right")]
-    before = np.concatenate([[0.0], np.cumsum(spaces, dtype=np.float64)])  # of each frame
-    expected = np.append(before[ends[1:]] - before[frames[:-1]], np.zeros(min(len(frames), 1)))
-    return Decoded(
-        charset.decode(ids[frames].tolist()),
-        float(confidences.mean()) if len(frames) else 0.0,
-        tuple(frames.tolist()),
-        tuple(confidences.tolist()),
-        tuple(ends.tolist()),
-        float(len(ids)),
-        tuple(expected.tolist()),
-    )
 
 
 def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[int]:
@@ -231,91 +162,6 @@ def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, 
         begin = seam
     parts.append(probabilities[-1][begin - firsts[-1] :])
     return np.concatenate(parts)
-
-
-def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
-    """Return what stands beside the longest leader of a line, if that is long enough to disturb it.
-
-    Squeeze-and-excitation averages over the whole line, which is dots above all then, and the few letters suffer: of 42
-    such lines of a table of contents `en` misread 7, `ch` 12, but none and 1 where they are read without the dots.
-
-    Returns:
-        (first, last + 1) of the characters and (begin, end) of the frames of each side that holds text; the frames
-        reach over three characters of the leader: one alone might be taken for another.
-    """
-    leaders = list(_LEADER.finditer(decoded.text))
-    if not leaders:
-        return []
-    start, stop = max((leader.span() for leader in leaders), key=lambda span: span[1] - span[0])
-    middles = (np.array(decoded.positions) + np.array(decoded.ends)) / 2
-    if middles[stop - 1] - middles[start] < _LEADER_SHARE * decoded.extent:
-        return []
-    of_leader = [i for i in range(start, stop) if decoded.text[i] != " "]
-    left = (0, start, 0.0, float(middles[of_leader[2:4]].mean()))
-    right = (stop, len(decoded.text), float(middles[of_leader[-4:-2]].mean()), decoded.extent)
-    return [side for side in (left, right) if decoded.text[side[0] : side[1]].strip()]
-
-
-def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]], alone: Sequence[Decoded]) -> Decoded:
-    """Return the line with its `sides`, see `beside_leader`, as they were read alone."""
-    characters = _characters(decoded)
-    for (first, last, begin, _), side in reversed(list(zip(sides, alone, strict=True))):
-        inner = -1 if first == 0 else 0
-        new, spaces = _characters(side), []
-        while new and new[inner][0] in _LEADERS + " ":
-            end = new.pop(inner)
-            spaces = [end] if end[0] == " " else []
-        old = characters[first:last]
-        if not new:
-            continue
-        spaces = spaces or [c for c in (old[inner],) if c[0] == " "]
-        new = [(c, p + round(begin), e + round(begin), *rest) for c, p, e, *rest in new]
-        characters[first:last] = new + spaces if first == 0 else spaces + new
-    return _of_characters(decoded, characters)
-
-
-_Character: TypeAlias = tuple[str, int, int, float, float]
-"""With its frame, the frame after its last one, its confidence, and the spaces that are expected behind it."""
-
-
-def _characters(decoded: Decoded) -> list[_Character]:
-    spaces = decoded.spaces or (0.0,) * len(decoded.text)
-    return list(zip(decoded.text, decoded.positions, decoded.ends, decoded.char_confidences, spaces, strict=True))
-
-
-def _of_characters(decoded: Decoded, characters: list[_Character]) -> Decoded:
-    letters, positions, ends, confidences, spaces = zip(*characters, strict=True)
-    mean = float(np.mean(confidences))
-    return Decoded("".join(letters), mean, positions, confidences, ends, decoded.extent, spaces)
-
-
-def put_spaces(decoded: Decoded) -> Decoded:
-    """Return a line with spaces where the recognizer saw a little of one between two characters.
-
-    PP-OCR's recognizers, trained on Chinese above all, leave out most spaces: in each frame nothing is likelier than a
-    space. But they know where words end. Where a space was left out one is expected with .14 in the median (PP-OCRv4)
-    or .3 (v6), within words with .0001, and in 99 of 100 places with less than .02. More is asked within words and
-    numbers and before punctuation, and the more the more spaces the line has already. Nothing is put beside ideographs.
-    """
-    written = decoded.text.strip().count(" ") / max(len(decoded.text) - 1, 1)
-    least = _LEAST_SPACES * (1 + _WHERE_WRITTEN * min(written / _USUAL_SPACES, 1.0))
-    characters = _characters(decoded)
-    within = [match.start() for match in _WITHIN_NUMBER.finditer(decoded.text)]
-    for i in reversed(range(len(characters) - 1)):
-        (left, position, end, confidence, space), (right, begin, *_) = characters[i : i + 2]
-        if " " in (left, right) or max(ord(left), ord(right)) >= _FIRST_IDEOGRAPH:
-            continue
-        doubt = 1.0
-        if i in within or i - 1 in within:
-            doubt = _IN_NUMBERS
-        elif right in _SIGNS:
-            doubt = _BEFORE_SIGNS
-        elif left.isalpha() and right.isalpha():
-            doubt = _BETWEEN_LETTERS
-        if space > least * doubt:
-            characters[i : i + 1] = (left, position, end, confidence, 0.0), (" ", end, begin, min(space, 1.0), 0.0)
-    put = len(characters) > len(decoded.text)
-    return replace(_of_characters(decoded, characters), confidence=decoded.confidence) if put else decoded
 
 
 def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, float] = (0.0, 0.0)) -> tuple[Word, ...]:

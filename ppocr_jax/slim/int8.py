@@ -24,10 +24,11 @@ from ppocr_jax import __version__
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.classify import TextClassifier
+from ppocr_jax.inference.decode import ctc_greedy_decode
 from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.model_folder import TASKS, ModelFolder, write_model_json
 from ppocr_jax.inference.ocr import OCR
-from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
+from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.onnx_graph.graph import Graph
 from ppocr_jax.onnx_graph.int8 import STEM, UNCHANGED, Range, compute_with_bytes, set_ranges
 from ppocr_jax.onnx_graph.simplify import SIMPLER, apply, fold, spell_out_hard_swish

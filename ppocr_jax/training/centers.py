@@ -13,9 +13,10 @@ import numpy as np
 from ppocr_jax.charset import Charset
 from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.lines import LabeledLine, chunks
+from ppocr_jax.inference.decode import ctc_greedy_decode
 from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import RecognizerSpec
-from ppocr_jax.inference.recognize import ctc_greedy_decode, width_sorted_batches
+from ppocr_jax.inference.recognize import width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError

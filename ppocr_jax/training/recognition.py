@@ -26,8 +26,9 @@ from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.evaluation.lines import LabeledLine, evaluate_recognition, held_out_lines, line_samples
+from ppocr_jax.inference.decode import ctc_greedy_decode
 from ppocr_jax.inference.model_folder import RecognizerSpec
-from ppocr_jax.inference.recognize import TextRecognizer, ctc_greedy_decode
+from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.losses.cross_entropy import ace_loss, attention_loss, frame_loss, places_of_labels
 from ppocr_jax.losses.ctc import ctc_loss, fold_case
 from ppocr_jax.losses.shares import udml_share

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.charset import Charset, load_charset
-from ppocr_jax.inference.recognize import ctc_greedy_decode
+from ppocr_jax.inference.decode import ctc_greedy_decode
 
 FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN = json.loads((FOLDER / "pipeline.json").read_text(encoding="utf-8"))

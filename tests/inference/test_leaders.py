@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ppocr_jax import OCR
-from ppocr_jax.inference.recognize import Decoded, beside_leader, without_leader
+from ppocr_jax.inference.decode import Decoded, beside_leader, without_leader
 
 
 def decoded(text: str, *, confidence: float = 0.9, start: int = 0) -> Decoded:

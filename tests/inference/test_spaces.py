@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.recognize import Decoded, ctc_greedy_decode, line_words, put_spaces
+from ppocr_jax.inference.decode import Decoded, ctc_greedy_decode, put_spaces
+from ppocr_jax.inference.recognize import line_words
 
 CHARSET = Charset((*"abcdefgh0123456789.,:-X你好世界", " "))
 

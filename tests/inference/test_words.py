@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ppocr_jax.charset import load_charset
 from ppocr_jax.document.page import Page
 from ppocr_jax.geometry import perspective_crop, split_quad
+from ppocr_jax.inference.decode import Decoded, ctc_greedy_decode
 from ppocr_jax.inference.ocr import OCR
-from ppocr_jax.inference.recognize import Decoded, ctc_greedy_decode, line_words
+from ppocr_jax.inference.recognize import line_words
 
 EN = load_charset("en")
 BOX = np.array([(100, 50), (200, 50), (200, 70), (100, 70)], np.float32)
