@@ -24,11 +24,14 @@ _IN_NUMBERS, _WITHIN_NUMBER = 16.0, re.compile(r"(?=\d[.,:]\d)")  # such as 12.5
 # Times as much, and more, where the recognizer wrote as many spaces as text usually has, one in five characters.
 _WHERE_WRITTEN, _USUAL_SPACES = 9.0, 0.2
 _FIRST_IDEOGRAPH = 0x2E80
+# One that lacks a space behind it, in a group, or before it. `|` and single signs have other uses.
+_OPERATOR = re.compile(r"(?<= )([!=+\-*/:]=|&&|\|\|)(?=[\w(])|(?<=[\w)\]])(?:[!=+\-*/:<>]=|&&|\|\|)(?= )")
 # For `settle_digits`, chosen on 6,000 lines of SROIE, FUNSD, ICDAR 2015 and WildReceipt (train)
 # and drawn ones with `en`.
 _DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}  # that letters are taken for
 _NUMBER = re.compile(r"(?<![^\W_])[\dOIlo](?:[\dOIlo.,:/-]*[\dOIlo])?(?![^\W_])")
 _UNITS = "lo"  # behind a number: 10l, 10o
+_HEXADECIMAL = re.compile(r"(?<![^\W_])Ox(?=[\dA-F])")
 _IN_NUMBER, _BESIDE_DIGIT, _IN_BRACKETS = 0.005, 0.2, 0.5  # how many times as likely as the letter a digit must be
 
 
@@ -124,9 +127,9 @@ def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset)
         before, after = text[:i].rstrip("Oo")[-1:], text[i + 1 :].lstrip("Oo")[:1]
         if i in within:
             least = _IN_NUMBER
-        elif text[i] in "Oo" and (before.isdigit() or after.isdigit()):
+        elif text[i] in "Oo" and (before.isdigit() or after.isdigit() or _HEXADECIMAL.match(text, i)):
             least = _BESIDE_DIGIT
-        elif text[max(i - 1, 0) : i + 2] in ("[O]", "(O)"):
+        elif text[max(i - 1, 0) : i + 2] in ("[O]", "[o]", "(O)"):
             least = _IN_BRACKETS
         else:
             continue
@@ -136,6 +139,21 @@ def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset)
             confidences[i] += digit
     mean = float(np.mean(confidences))
     return replace(decoded, text="".join(letters), confidence=mean, char_confidences=tuple(confidences))
+
+
+def space_operators(decoded: Decoded) -> Decoded:
+    """Return a line of a program with a space on either side of an operator that has one on one side (a!= b).
+
+    Operators without spaces stay as they are, and so does <=18 or >=5, which other texts write.
+    """
+    places = sorted((m.end() if m.group(1) else m.start() for m in _OPERATOR.finditer(decoded.text)), reverse=True)
+    if not places:
+        return decoded
+    characters = _characters(decoded)
+    for i in places:
+        (_, _, end, left, _), (_, begin, _, right, _) = characters[i - 1 : i + 1]
+        characters.insert(i, (" ", end, begin, min(left, right), 0.0))
+    return replace(_of_characters(decoded, characters), confidence=decoded.confidence)
 
 
 def strip_spaces(decoded: Decoded) -> Decoded:

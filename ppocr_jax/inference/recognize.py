@@ -19,6 +19,7 @@ from ppocr_jax.inference.decode import (
     beside_leader,
     ctc_greedy_decode,
     settle_digits,
+    space_operators,
     strip_spaces,
     without_leader,
 )
@@ -110,7 +111,7 @@ class TextRecognizer:
 
     def _decode(self, probabilities: np.ndarray) -> Decoded:
         decoded = ctc_greedy_decode(probabilities[None], self.charset)[0]
-        return strip_spaces(settle_digits(decoded, probabilities, self.charset))
+        return space_operators(strip_spaces(settle_digits(decoded, probabilities, self.charset)))
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:

@@ -1,4 +1,4 @@
-"""Digits that look like letters, told by what stands around them; spaces at the ends of a line."""
+"""Digits that look like letters, told by what stands around them; spaces around operators and at a line's ends."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.decode import Decoded, ctc_greedy_decode, settle_digits, strip_spaces
+from ppocr_jax.inference.decode import Decoded, ctc_greedy_decode, settle_digits, space_operators, strip_spaces
 
-CHARSET = Charset((*string.digits, *string.ascii_letters, *".,:-/[]()_#", " "))
+CHARSET = Charset((*string.digits, *string.ascii_letters, *".,:-/[]()_#!=<>&|+{;", " "))
 ALIKE = {"O": "0", "o": "0", "I": "1", "l": "1"}
 
 
@@ -50,20 +50,28 @@ def test_a_small_share_of_a_digit_is_enough_within_a_number(read, right):
 
 @pytest.mark.parametrize(
     ("read", "right"),
-    [("FRO1", "FR01"), ("5OMM PULL", "50MM PULL"), ("2X9OOML", "2X900ML"), ("file_O1.txt", "file_01.txt")],
+    [
+        ("FRO1", "FR01"),
+        ("5OMM PULL", "50MM PULL"),
+        ("2X9OOML", "2X900ML"),
+        ("file_O1.txt", "file_01.txt"),
+        ("m |= OxFF;", "m |= 0xFF;"),
+    ],
 )
 def test_beside_a_digit_zero_must_be_a_fifth_as_likely(read, right):
     assert settled(read, doubt=0.3).text == right
     assert settled(read, doubt=0.1).text == read
 
 
-@pytest.mark.parametrize(("read", "right"), [("foo[O]", "foo[0]"), ("f(O)", "f(0)")])
+@pytest.mark.parametrize(("read", "right"), [("foo[O]", "foo[0]"), ("a[o] + b", "a[0] + b"), ("f(O)", "f(0)")])
 def test_alone_in_brackets_zero_must_be_half_as_likely(read, right):
     assert settled(read, doubt=0.8).text == right
     assert settled(read, doubt=0.3).text == read
 
 
-@pytest.mark.parametrize("text", ["John O. Smith", "OIL", "Bil1", "I", "ISO", "[OK]", "(Oil)", "level", "O", ""])
+@pytest.mark.parametrize(
+    "text", ["John O. Smith", "OIL", "Bil1", "I", "ISO", "[OK]", "(Oil)", "level", "O", "", "Oxford", "BOxes"]
+)
 def test_words_stay(text):
     """However much a letter in a word looks like a digit."""
     assert settled(text, doubt=0.9).text == text
@@ -101,3 +109,23 @@ def test_spaces_at_the_ends_go_and_the_rest_stays_in_place(text):
     assert stripped.positions == line.positions[begin : begin + len(stripped.text)]
     assert len(stripped.ends) == len(stripped.spaces) == len(stripped.char_confidences) == len(stripped.text)
     assert stripped.confidence == pytest.approx(1.0 if stripped.text else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("read", "right"),
+    [
+        ("if (a!= b && c<= d) {", "if (a != b && c <= d) {"),
+        ("x +=1; f(y)== 2", "x += 1; f(y) == 2"),
+        ("a &&b", "a && b"),
+        *((same, same) for same in ("a!=b", "n >=30", "<= 18", "a = b", "a || b", "a| b", "= =", "!= a", "")),
+    ],
+)
+def test_operators_have_spaces_on_both_sides_or_none(read, right):
+    line = ctc_greedy_decode(seen(read, doubt=0)[None], CHARSET)[0]
+    spaced = space_operators(line)
+    assert spaced.text == right
+    assert space_operators(spaced) is spaced
+    assert [p for c, p in zip(spaced.text, spaced.positions, strict=True) if c != " "] == [
+        p for c, p in zip(read, line.positions, strict=True) if c != " "
+    ]
+    assert sorted(spaced.positions) == list(spaced.positions)
