@@ -10,7 +10,7 @@ import numpy as np
 
 from ppocr_jax.inference.backends import Backend, as_probabilities, load_ahead
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.detect import elongations, evidence
+from ppocr_jax.inference.look import elongations, evidence
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import ClassifierSpec
 from ppocr_jax.inference.options import BATCH_SIZE

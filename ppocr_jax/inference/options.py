@@ -75,7 +75,7 @@ class ReadSettings:
         box_threshold: a box whose mean probability is below it is dropped. None: the model's, below which boxes count
             if the recognizer is sure of their text.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
-        look_again: look from nearer, from farther away, and turned, where the picture asks for it (`detect.look`).
+        look_again: look from nearer, from farther away, and turned, where the picture asks for it (`look.look`).
         single_line: the picture is a single line, which is read without a detector.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
         page_direction: let all lines of a page decide together which way it lies (`classify.page_rotation`).

@@ -30,8 +30,9 @@ from ppocr_jax.inference.classify import (
 )
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, put_spaces
-from ppocr_jax.inference.detect import Look, TextDetector, look, share_covered, whole_line
+from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.layout import READING_ORDERS
+from ppocr_jax.inference.look import Look, look, share_covered, whole_line
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
@@ -82,7 +83,7 @@ class Stages:
                 stage.load_ahead()
 
     def look(self, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
-        """Return the boxes of a picture; see `detect.look`.
+        """Return the boxes of a picture; see `look.look`.
 
         Raises:
             ModelError: the model has no detector, and the picture is not said to be a single line.

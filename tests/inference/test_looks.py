@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ppocr_jax.inference.classify import Direction
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.detect import TextDetector, look, share_covered, slant
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.look import look, share_covered, slant
 from ppocr_jax.inference.model_folder import DetectorSpec
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import ReadSettings

@@ -8,7 +8,7 @@ import pytest
 
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.detect import nearer_side, reduction_warning
+from ppocr_jax.inference.look import nearer_side, reduction_warning
 from ppocr_jax.inference.ocr import OCR
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

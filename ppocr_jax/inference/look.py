@@ -1,0 +1,284 @@
+"""Finding all lines of a picture: from nearer where its text is small, turned where it slants, from farther away.
+
+A detector knows letters of about 10 to 100 pixels that stand upright, and one look at a whole page shows not all of it
+so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.options import ReadSettings
+
+# Heights of boxes in pixels as the detector sees them. Measured on documents and receipts: recall falls where the
+# median is below 13 (.70 at 13, .35 at 10, .06 at 7 on A4 pages) and is best at about 20.
+_TOO_LOW, _GOOD = 13.5, 20.0
+_MOST_PIXELS = 16_000_000  # a nearer look is no larger than this
+# So few boxes say little, unless their text is large: on a page reduced to less than this, look that much nearer.
+_FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
+# Boxes scored between this share of the model's threshold and the threshold are shown to the recognizer: on val
+# pictures those it reads with more than .9 are text nearly without exception, unless they lie on a line found already.
+_UNSURE, _SHARED = 0.5, 0.3
+_STRIP = 4.0  # pictures more than so many times as long as wide
+# Looks from farther away, as reductions of what was seen. The first costs a ninth of the look before it.
+_FARTHER, _LEAST_SIDE = (3, 9), 48
+_LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0  # pixels; lower lines are found without; higher ones in parts, if at all
+_AS_HIGH, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
+_EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 around it
+# Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well. Up to
+# `_STEEP` they are turned until they lie; steeper ones may be columns of writing that runs downwards.
+_CLEARLY_LONGER, _SLANTED, _ALIKE, _STEEP = 2.0, 10.0, 7.0, 60.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the detector found in a picture.
+
+    Attributes:
+        boxes: in no particular order, each scored at least as high as the model asks for.
+        unsure: boxes that are text only if the recognizer can read them: scored a little lower, or seen from farther
+            away than the others.
+        warning: that some may be missing, or "".
+    """
+
+    boxes: list[TextBox]
+    unsure: list[TextBox] = field(default_factory=list)
+    warning: str = ""
+
+
+def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
+    """Find the lines of a picture (H, W, 3) uint8.
+
+    A page is looked at again from nearer, twice at most, where it was reduced until its text is small; turned, where
+    its lines run aslant; and from farther away, where there is something that was not found to be text. What is found
+    with little certainty is kept apart.
+    """
+    arguments = settings.detector_arguments()
+    threshold = detector.spec.postprocess.box_threshold
+    if settings.box_threshold is None:
+        arguments["box_threshold"] = _UNSURE * threshold
+    else:
+        threshold = settings.box_threshold
+    reducing = (settings.limit_type or detector.spec.limit_type) == "max" and detector.spec.size is None
+    again = settings.look_again and detector.spec.size is None
+    side = settings.limit_side or detector.spec.limit_side
+    if again and reducing:
+        side = arguments["limit_side"] = _side_of_strip(image_rgb.shape, side)
+    found = detector(image_rgb, **arguments)
+
+    for _ in range(2 if again and reducing else 0):
+        nearer = nearer_side(_at_least(threshold, found), image_rgb.shape, side)
+        if nearer is None:
+            break
+        side = arguments["limit_side"] = nearer
+        found = detector(image_rgb, **arguments)
+
+    scale = min(1.0, side / max(image_rgb.shape[:2])) if reducing else 1.0
+    angle = slant(found) if again else 0.0
+    if angle:
+        turned, back = _turned_by(image_rgb, angle)
+        if reducing:
+            arguments["limit_side"] = math.ceil(max(turned.shape[:2]) * scale)
+        lying = [TextBox(_moved(box.points, back), box.score) for box in detector(turned, **arguments)]
+        if evidence(_at_least(threshold, lying)) > evidence(_at_least(threshold, found)):
+            found = lying
+
+    sure = _at_least(threshold, found)
+    # Of what is below the threshold, boxes that lie on those above are parts of their lines.
+    unsure = [box for box in found if box.score < threshold and share_covered(box, sure) < _SHARED]
+    if again and reducing:
+        unsure += _from_farther(detector, image_rgb, sure, scale, {**arguments, "box_threshold": threshold})
+    warning = reduction_warning(sure, image_rgb.shape, side) if reducing else ""
+    return Look(sure, unsure, warning)
+
+
+def _at_least(threshold: float, boxes: Sequence[TextBox]) -> list[TextBox]:
+    return [box for box in boxes if box.score >= threshold]
+
+
+def _side_of_strip(size: Sequence[int], side: int) -> int:
+    """Return the longest side at which a strip is seen: as large as one of the least proportions with that side.
+
+    Its text is as low as the strip allows, and would vanish long before its pixels cost anything.
+    """
+    proportions = max(size[:2]) / min(size[:2])
+    return math.ceil(side * math.sqrt(max(1.0, proportions / _STRIP)))
+
+
+def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> int | None:
+    """Return the longest side, pixels, at which a page should be looked at again; None: as it was seen is near enough.
+
+    Args:
+        boxes: what was found, in pixels of the picture.
+        size: (height, width) of the picture.
+        limit_side: the longest side at which it was seen.
+    """
+    longest = max(size[:2])
+    scale = limit_side / longest
+    if scale >= 1 or not _too_small(boxes, scale):
+        return None
+    step = _GOOD / (_median_height(boxes) * scale) if len(boxes) > _FEW else _BLIND_STEP
+    most = longest * math.sqrt(_MOST_PIXELS / (size[0] * size[1]))
+    side = math.ceil(min(longest, most, limit_side * max(step, 1.2)))
+    return side if side > 1.05 * limit_side else None
+
+
+def reduction_warning(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> str:
+    """Return a line to say that text may be missing, or "".
+
+    Args:
+        boxes, size, limit_side: see `nearer_side`, of the last look.
+    """
+    scale = limit_side / max(size[:2])
+    if scale >= 1 or not _too_small(boxes, scale):
+        return ""
+    return (
+        f"the page was reduced to {scale:.0%} of its {size[1]}x{size[0]} pixels, at which small text is missed; "
+        "a larger limit_side sees more"
+    )
+
+
+def _too_small(boxes: Sequence[TextBox], scale: float) -> bool:
+    seen = _median_height(boxes) * scale if boxes else 0.0
+    return seen < _TOO_LOW if len(boxes) > _FEW else scale < _MUCH_REDUCED and seen < _LARGE
+
+
+def slant(boxes: Sequence[TextBox]) -> float:
+    """Return by how many degrees, -60..60, a picture has to be turned counter-clockwise so that most of its text lies.
+
+    0 where it hardly slants; text steeper than 60 degrees is turned until it stands.
+    """
+    quads = np.array([box.points for box in boxes if len(box.points) == 4], np.float32).reshape(-1, 4, 2)
+    sides = quads[:, [1, 2]] - quads[:, [0, 1]]  # the upper and the right one
+    lengths = np.linalg.norm(sides, axis=2)
+    longer = lengths.argmax(axis=1)
+    long_sides, length = sides[np.arange(len(quads)), longer], lengths.max(axis=1)
+    clear = length > _CLEARLY_LONGER * lengths.min(axis=1)
+    if not clear.any():
+        return 0.0
+    angles = np.degrees(np.arctan2(long_sides[clear, 1], long_sides[clear, 0]))
+    angles, weights = (angles + 90) % 180 - 90, length[clear]
+    angles = np.where(np.abs(angles) > _STEEP, angles - np.sign(angles) * 90, angles)
+    order = np.argsort(angles)
+    median = float(angles[order][np.searchsorted(weights[order].cumsum(), weights.sum() / 2)])
+    alike = np.abs((angles - median + 45) % 90 - 45) < _ALIKE
+    return median if abs(median) > _SLANTED and weights[alike].sum() > 0.6 * weights.sum() else 0.0
+
+
+def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture turned counter-clockwise, whole, and the matrix (2, 3) that turns its points back."""
+    import cv2
+
+    height, width = image_rgb.shape[:2]
+    forth = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    sine, cosine = abs(math.sin(math.radians(angle))), abs(math.cos(math.radians(angle)))
+    size = math.ceil(width * cosine + height * sine), math.ceil(width * sine + height * cosine)
+    forth[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    turned = cv2.warpAffine(image_rgb, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return turned, cv2.invertAffineTransform(forth)
+
+
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def _from_farther(
+    detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float, arguments: dict[str, Any]
+) -> list[TextBox]:
+    """Return lines of large letters, where there may be some beside those that were seen at a scale."""
+    large = any(height_of(box) * scale > _LETTERS_KNOWN for box in sure)
+    more: list[TextBox] = []
+    for reduction in _FARTHER:
+        side = math.ceil(max(image_rgb.shape[:2]) * scale / reduction)
+        if side < _LEAST_SIDE or not (large or _something_else(image_rgb, sure, side)):
+            break
+        far = detector(image_rgb, **{**arguments, "limit_side": side})
+        more += [box for box in far if height_of(box) * scale > _LETTERS_SEEN and not _is_found(box, sure)]
+    return more
+
+
+def _is_found(far: TextBox, boxes: Sequence[TextBox]) -> bool:
+    """Whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
+
+    Several as high beside one another may be parts of a line too large to be seen as one.
+    """
+    tall = [box for box in boxes if height_of(box) >= _AS_HIGH * height_of(far)]
+    low = [box for box in boxes if height_of(box) < _AS_HIGH * height_of(far)]
+    if share_covered(far, low) >= _SEVERAL:
+        return True
+    parts = [box for box in tall if share_covered(box, [far]) >= _COVERED]
+    return share_covered(far, tall) >= _COVERED and len(parts) < 2
+
+
+def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
+    """Whether a picture, reduced to a longest side, shows edges outside of the boxes."""
+    import cv2
+
+    scale = side / max(image_rgb.shape[:2])
+    size = [max(3, round(length * scale)) for length in image_rgb.shape[1::-1]]
+    gray = cv2.cvtColor(cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    edges = cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _EDGE
+    covered = np.zeros_like(gray)
+    for box in boxes:
+        cv2.fillPoly(covered, [np.round(box.points * scale).astype(np.int32)], 1)
+    covered = cv2.dilate(covered, np.ones((5, 5), np.uint8))  # a box ends a little inside the edges of its letters
+    return int(np.count_nonzero(edges & (covered == 0))) > _EDGES
+
+
+def whole_line(image_rgb: np.ndarray) -> TextBox:
+    """Return the box of a picture that is a single line, without the empty ground around it."""
+    import cv2
+
+    height, width = image_rgb.shape[:2]
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    edges = (cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _EDGE).astype(np.uint8)
+    left, top, wide, high = cv2.boundingRect(edges) if edges.any() else (0, 0, width, height)
+    margin = high // 8  # as much as boxes have around their letters
+    left, top, right, bottom = left - margin, top - margin, left + wide + margin, top + high + margin
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    return TextBox(np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32), 1.0)
+
+
+def share_covered(box: TextBox, others: Sequence[TextBox]) -> float:
+    """Return the share of a box's area, 0..1 or more, that other boxes cover."""
+    import cv2
+
+    low, high = box.points.min(axis=0), box.points.max(axis=0)
+    near = [o.points for o in others if (o.points.min(axis=0) < high).all() and (o.points.max(axis=0) > low).all()]
+    hull = cv2.convexHull(box.points)  # corners that are put into an order for reading may make edges cross
+    covered = sum(cv2.intersectConvexConvex(hull, cv2.convexHull(points))[0] for points in near)
+    return covered / max(cv2.contourArea(hull), 1.0)
+
+
+def height_of(box: TextBox) -> float:
+    """Return the length of a box's shorter side."""
+    return float(_sides([box]).min())
+
+
+def _sides(boxes: Sequence[TextBox]) -> np.ndarray:
+    """Return the lengths of two neighboring sides of each box, (n, 2)."""
+    quads = np.array([box.points for box in boxes], np.float32)
+    return np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1)
+
+
+def _median_height(boxes: Sequence[TextBox]) -> float:
+    """Return the median of the boxes' shorter sides, in pixels of the picture."""
+    return float(np.median(_sides(boxes).min(axis=1)))
+
+
+def evidence(boxes: Sequence[TextBox]) -> float:
+    """Return the sum over the boxes of by how many heights each is longer than a square, times its score."""
+    return float((np.array([box.score for box in boxes]) * (elongations(boxes) - 1)).sum()) if boxes else 0.0
+
+
+def elongations(boxes: Sequence[TextBox]) -> np.ndarray:
+    """Return how many times as long as its shorter side the longer side of each box is, (n,)."""
+    sides = _sides(boxes)
+    return sides.max(axis=1) / np.maximum(sides.min(axis=1), 1)
