@@ -85,7 +85,7 @@ class CropBank:
     max_length: int
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_crops"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_labels", "_crops")}
 
     def uses(self) -> tuple[LabelUse, ...]:
         """Return what is used of each source. Pictures are looked for, not opened.
@@ -93,14 +93,19 @@ class CropBank:
         Raises:
             LabelError: labels cannot be read at all.
         """
-        return tuple(self._use(source) for source in self.sources)
+        return tuple(self._use(source, labels) for source, labels in zip(self.sources, self._labels, strict=True))
+
+    @cached_property
+    def _labels(self) -> tuple[LabelSet, ...]:
+        """The labels of each source: read once, so that what is wrong with them is said once."""
+        return tuple(read_labels(source.path, source.format, strict=False) for source in self.sources)
 
     @cached_property
     def _crops(self) -> tuple[list[Crop], np.ndarray, np.ndarray]:
         """Crops ordered by aspect, their aspects, and the running sum of their weights."""
         crops, weights = [], []
-        for source in self.sources:
-            found = list(self._cut(source))
+        for source, labels in zip(self.sources, self._labels, strict=True):
+            found = list(self._cut(source, labels))
             crops += found
             weights += [source.weight / max(1, len(found))] * len(found)
         if not crops:
@@ -152,8 +157,7 @@ class CropBank:
             return f"smaller than {_MIN_SIDE} pixels"
         return ""
 
-    def _use(self, source: CropSource) -> LabelUse:
-        labels = read_labels(source.path, source.format, strict=False)
+    def _use(self, source: CropSource, labels: LabelSet) -> LabelUse:
         reasons: Counter[str] = Counter({"in entries that cannot be used": len(labels.bad_entries)})
         unknown: Counter[str] = Counter()
         total, there = len(labels.bad_entries), dict[Path, bool]()
@@ -174,9 +178,8 @@ class CropBank:
             reasons[f"outside the charset ({shown})"] = reasons.pop("outside the charset")
         return LabelUse(source.path, "lines", total, {reason: n for reason, n in reasons.most_common() if n})
 
-    def _cut(self, source: CropSource) -> Iterator[Crop]:
+    def _cut(self, source: CropSource, labels: LabelSet) -> Iterator[Crop]:
         """Yield the usable lines; pictures that cannot be read are skipped and counted in a warning."""
-        labels = read_labels(source.path, source.format, strict=False)
         unreadable: dict[Path, ImageError] = {}
         for record in labels.records:
             lines = [(t, region) for _, t, region in _lines_of(record) if not self._refusal(t, region)]

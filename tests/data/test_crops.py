@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,14 @@ def test_pictures_that_cannot_be_read_are_skipped(tmp_path: Path, caplog: pytest
     assert "2 pictures skipped" in caplog.text
     (use,) = lines.uses()
     assert use.left_out == {"whose picture is missing": 1}
+
+
+def test_labels_are_read_and_announced_once(page: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ppocr_jax"):
+        used = bank(page)
+        assert [use.used for use in used.uses()] == [len(used)] == [1]
+        assert len(pickle.loads(pickle.dumps(used))) == 1
+    assert sum("read as ppocr-det" in record.getMessage() for record in caplog.records) == 2  # here and in a worker
 
 
 def test_a_charset_without_capitals_takes_them_as_small_letters(tmp_path: Path) -> None:
