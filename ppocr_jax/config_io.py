@@ -47,7 +47,7 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The configuration as plain types, for JSON; inverse of `from_dict`. A task's configuration names its task."""
+    """Return the configuration as plain types, for JSON; inverse of `from_dict`. That of a task names its task."""
     values = json.loads(json.dumps(dataclasses.asdict(config)))
     return {"task": config.task, **values} if isinstance(config, TaskConfig) else values
 
@@ -81,7 +81,7 @@ def _found_beside(folder: Path, value: Any, key: str = "") -> Any:
 
 
 def read_values(path: str | Path) -> dict[str, Any]:
-    """The contents of a configuration file as plain types, whatever they describe.
+    """Return the contents of a configuration file as plain types, whatever they describe.
 
     Raises:
         ConfigError: no such file, or broken syntax.
@@ -100,7 +100,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
 
 
 def unknown_keys(schema: type, values: Mapping[str, Any]) -> int:
-    """How many keys of nested `values` the dataclass `schema` does not have: 0 for one of its own configurations."""
+    """Return how many keys of nested `values` the dataclass `schema` lacks: 0 for one of its own configurations."""
     count, hints = 0, get_type_hints(schema)
     names = {field.name for field in dataclasses.fields(schema)}
     for key, value in values.items():

@@ -102,7 +102,7 @@ LINE_NORMALIZATION = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def line_width(size: Sequence[int], *, height: int, max_width: int) -> int:
-    """Width of a line picture of `size` (h, w) when scaled to `height`: `min(max_width, ceil(height * w / h))`."""
+    """Return a line picture's width, scaled from `size` (h, w) to `height`: `min(max_width, ceil(height * w / h))`."""
     h, w = size[:2]
     return max(1, min(max_width, math.ceil(height * w / float(h))))
 
@@ -134,7 +134,7 @@ def line_batch(
 
 
 def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3) -> list[tuple[int, int]]:
-    """The parts (left, right) in which a line picture is seen that is too long for `width` at `height`.
+    """Return the parts (left, right) in which a line picture is seen that is too long for `width` at `height`.
 
     They are as long as fits, evenly spread from the left end to the right one: as many as cover the line, but `most` at
     most. A line that fits is one part.
@@ -152,7 +152,7 @@ def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3)
 
 
 def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:
-    """Width of a batch of line pictures of `sizes` (height, width): that of the widest when scaled to `height`.
+    """Return the width of a batch of line pictures of `sizes` (height, width): of the widest when scaled to `height`.
 
     PaddleOCR 2.5 and later never go below 320; with `min_width=0` the rule is that of 2.4 and earlier.
     """
@@ -223,7 +223,7 @@ def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tupl
 
 
 def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type: str = "max") -> tuple[int, int]:
-    """Size (height, width) at which the detector sees a picture; each side is a multiple of 32, halves go to even.
+    """Return (height, width) at which the detector sees a picture; each a multiple of 32, halves go to even.
 
     Args:
         height, width: of the picture, in pixels.
@@ -255,7 +255,7 @@ def detector_picture(
     limit_type: str = "max",
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """What the detector sees of a picture (H W 3 uint8) before normalization: padded if tiny, of `detector_size`.
+    """Return what the detector sees of a picture (H W 3 uint8), not normalized: padded if tiny, of `detector_size`.
 
     With `size` (height, width) it is resized to just that.
 

@@ -43,7 +43,7 @@ class Unreachable(Exception):
 
 
 def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Iterator[Document]:
-    """The documents that `inputs` stand for, each once, those of a folder sorted by name.
+    """Yield the documents that `inputs` stand for, each once, those of a folder sorted by name.
 
     Args:
         inputs: files, folders with all below them, patterns such as scans/**/*.tif, Parquet files; paths or URLs.
@@ -93,7 +93,7 @@ def _find(name: str, column: str | None) -> Iterator[Document]:
 
 
 def _is_wanted(file: str, folder: str) -> bool:
-    """Whether a file in a folder is read: by its suffix, and if neither it nor a folder between is hidden."""
+    """Return whether a file in a folder is read: by its suffix, and if neither it nor a folder between is hidden."""
     below = file[len(folder) :].strip("/").split("/")
     suffix = "." + below[-1].rpartition(".")[2].lower()
     return (suffix in SUFFIXES or suffix == ".parquet") and not any(part.startswith(".") for part in below)
@@ -105,7 +105,7 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def open_bytes(document: Document, column: str | None) -> bytes:
-    """A document's bytes.
+    """Return a document's bytes.
 
     Raises:
         Unreachable: its store does not give them.

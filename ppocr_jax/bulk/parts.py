@@ -77,13 +77,13 @@ class BulkOutput:
         return done
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows, also those of documents that could not be fetched."""
+        """Yield all rows, also those of documents that could not be fetched."""
         for kind in (_DONE, _FAILED):
             for name in self._names(kind):
                 yield from self._rows(name, None)
 
     def has(self, chunk: Sequence[Document]) -> bool:
-        """Whether the part of these documents is there."""
+        """Return whether the part of these documents is there."""
         fs, folder = self._fs()
         return fs.exists(f"{folder}/{self._name(_DONE, chunk)}")
 
@@ -122,7 +122,7 @@ class BulkOutput:
 
 
 def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, words: bool = False) -> dict[str, Any]:
-    """A page's row.
+    """Return a page's row.
 
     Args:
         key: of the document's content; "" where it could not be fetched.
@@ -143,7 +143,7 @@ def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, wor
 
 
 def name_of(document: Document) -> str:
-    """What the rows of a document call it: a name that is not UTF-8 has its odd bytes escaped."""
+    """Return what the rows of a document call it: a name that is not UTF-8 has its odd bytes escaped."""
     name = document.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return name if document.row < 0 else f"{name}#{document.row}"
 

@@ -28,7 +28,6 @@ from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import NetworkOptions, ReadOptions
 
-ENGINES = ("local", "ray")
 _CHUNK = 64  # documents of a part at most: a part of that many pages has about a megabyte
 _CHUNKS_PER_WORKER = 8  # at least, where there are enough documents: or the last chunk is waited for
 _MOST_BLOCKS = 10_000

@@ -86,7 +86,7 @@ def _mostly_unusable(report: LabelReport) -> bool:
 
 
 def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, examples: int) -> Iterator[str]:
-    """The report as it is printed: counts, characters, and each kind of problem with some examples."""
+    """Yield the report as it is printed: counts, characters, and each kind of problem with some examples."""
     from ppocr_jax.data.label_check import PROBLEMS
     from ppocr_jax.data.labels import FORMATS
 
@@ -123,7 +123,7 @@ def _character_lines(report: LabelReport, charset_name: str) -> Iterator[str]:
 
 
 def _described(character: str) -> str:
-    """A character, or the name of one that would not be seen."""
+    """Return a character, or the name of one that would not be seen."""
     visible = unicodedata.category(character)[0] not in "CZM"
     return (
         f"{character} U+{ord(character):04X}"

@@ -61,7 +61,7 @@ def require(what: str, modules: Sequence[str], extra: str) -> None:
 
 
 def positive(text: str) -> int:
-    """An option's value of at least 1.
+    """Return an option's value of at least 1.
 
     Raises:
         argparse.ArgumentTypeError: it is less.
@@ -73,7 +73,7 @@ def positive(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """An option's value between 0 and 1.
+    """Return an option's value between 0 and 1.
 
     Raises:
         argparse.ArgumentTypeError: it is not.

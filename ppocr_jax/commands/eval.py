@@ -205,7 +205,7 @@ def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict
 
 
 def _names(labels: Path, records: Sequence[Any]) -> list[str]:
-    """Names of the pictures, as seen from the label file."""
+    """Return the names of the pictures, as seen from the label file."""
     return [Path(os.path.relpath(record.image_path, labels.parent)).as_posix() for record in records]
 
 

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_ocr(args: argparse.Namespace) -> OCR:
-    """The `OCR` that the options describe.
+    """Return the `OCR` that the options describe.
 
     Raises:
         UserError: the model cannot be loaded, or a value makes no sense.

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def settings_of(args: argparse.Namespace) -> ServerSettings:
-    """The settings that options, a token's file and the environment make.
+    """Return the settings that options, a token's file and the environment make.
 
     Raises:
         UserError: a value makes no sense, or the file cannot be read.
@@ -120,7 +120,7 @@ def settings_of(args: argparse.Namespace) -> ServerSettings:
 
 
 def app_of_environment() -> FastAPI:
-    """The application, in the process that serves it; `run` says what it is by the environment."""
+    """Return the application, in the process that serves it; `run` says what it is by the environment."""
     from ppocr_jax.serve.app import create_app
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -141,7 +141,7 @@ def _check(settings: ServerSettings) -> None:
 
 
 def _free_port(host: str) -> int:
-    """A port that nobody listens at now.
+    """Return a port that nobody listens at now.
 
     Raises:
         UserError: there is no such address here.

@@ -114,7 +114,7 @@ def _run_prune(args: argparse.Namespace) -> int:
 def _ratios_by_loss(
     args: argparse.Namespace, network: TrainedNetwork, groups: Sequence[ChannelGroup]
 ) -> dict[str, float]:
-    """How much of each group can go; says what it found as it goes on, since this takes a while."""
+    """Return how much of each group can go; says what it found as it goes on, since this takes a while."""
     from ppocr_jax.slim.prune import largest_ratio, sensitivity
 
     score = _scorer(args, network)
@@ -153,7 +153,7 @@ def _report(
     kept: Mapping[str, np.ndarray],
     output: Path,
 ) -> str:
-    """What became of the channels, and how to go on."""
+    """Return what became of the channels, and how to go on."""
     from ppocr_jax.slim.prune import channel_counts, parameter_count
 
     before, after = parameter_count(network), parameter_count(smaller)
@@ -215,7 +215,7 @@ def _run_int8(args: argparse.Namespace) -> int:
 
 
 def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
-    """The tasks asked for, each once; by default the usual ones that the model has.
+    """Return the tasks asked for, each once; by default the usual ones that the model has.
 
     Raises:
         UserError: there is no such task, or nothing to do.
@@ -230,7 +230,7 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
 
 
 def _pictures(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
-    """Pages of the files as (H, W, 3) uint8."""
+    """Yield pages of the files as (H, W, 3) uint8."""
     from ppocr_jax.images import read_pages
 
     count = min(limit or len(found), len(found))
@@ -249,7 +249,7 @@ def _split(seen: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarra
 
 
 def format_comparisons(rows: Sequence[Comparison]) -> str:
-    """A table: sizes and times before and after, differences, and how often both give the same."""
+    """Return a table: sizes and times before and after, differences, and how often both give the same."""
     cells = [("network", "MB", "int8", "ms", "int8", "faster", "mean diff", "max diff", "same result", "inputs")]
     for row in rows:
         (size, small), (slow, fast) = row.megabytes, row.milliseconds

@@ -209,7 +209,7 @@ def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
-    """The texts of files and of the .txt files in folders; invented ones where no path is given."""
+    """Return the texts of files and of the .txt files in folders; invented ones where no path is given."""
     from ppocr_jax.synth.corpus import Corpus
 
     if not paths:

@@ -52,7 +52,7 @@ class PickledArray:
 
 
 def load_plain(file: BinaryIO) -> Any:
-    """What a pickle of any protocol holds, with a `PickledArray` for each array.
+    """Return what a pickle of any protocol holds, with a `PickledArray` for each array.
 
     Raises:
         RefusedError: it names a function or class that arrays of numbers do not need, or holds other arrays.
@@ -98,7 +98,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             self._known[f"{core}.numeric", "_frombuffer"] = lambda *parts: _from_buffer(*parts)  # noqa: PLW0108
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """The stand-in for a name.
+        """Return the stand-in for a name.
 
         Raises:
             RefusedError: it has none.

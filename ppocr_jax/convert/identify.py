@@ -36,7 +36,7 @@ class _Option(NamedTuple):
     least: float = 1
 
     def value(self, tensors: Tensors) -> float | None:
-        """The option, or None where it cannot be told."""
+        """Return the option, or None where it cannot be told."""
         shape = np.shape(tensors[self.tensor]) if self.tensor in tensors else ()
         if self.axis >= len(shape):
             return None
@@ -58,7 +58,7 @@ class _Builder(NamedTuple):
         return SPECS[self.task](network=network, options={**self.defaults, **told})
 
     def unknown(self, tensors: Tensors) -> int:
-        """How many options cannot be told: the fewer, the likelier it is this network."""
+        """Return how many options cannot be told: the fewer, the likelier it is this network."""
         return sum(option.value(tensors) is None for option in self.options.values())
 
 
@@ -126,7 +126,7 @@ def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | 
 
 
 def identify(tensors: Tensors, network: str | None = None) -> Identified:
-    """The network whose names and shapes a checkpoint has.
+    """Return the network whose names and shapes a checkpoint has.
 
     Args:
         tensors: of one network, by the names of a PaddleOCR checkpoint.
@@ -172,7 +172,7 @@ def _difference(missing: set[str], left: set[str]) -> str:
 def without_unused_classes(
     variables: Mapping[str, Any], classes: Sequence[str]
 ) -> tuple[dict[str, Any], Charset, tuple[int, ...]]:
-    """A recognizer without the classes that PaddleOCR's training never asks for, and its charset.
+    """Return a recognizer without the classes that PaddleOCR's training never asks for, and its charset.
 
     Of a character that a dictionary lists twice PaddleOCR trains the last class: all that the others have learned is to
     stay improbable, so that leaving them out changes probabilities by next to nothing.

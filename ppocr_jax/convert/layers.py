@@ -183,7 +183,7 @@ def difference_of(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, s
 
 
 def fits(ours: Layer, other: Layer) -> bool:
-    """Whether a layer of a file can be one of ours; a bias may be what is left of a BatchNorm."""
+    """Return whether a layer of a file can be one of ours; a bias may be what is left of a BatchNorm."""
     like = (ours.kind, ours.shape) == (other.kind, other.shape)
     return like and (
         ours.norm is not None or ours.kind not in ("conv", "linear") or ours.bias == (other.bias is not None)

@@ -103,7 +103,7 @@ def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, 
 
 
 def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """The networks of a checkpoint that holds several, as PaddleOCR's distillation (DML, CML, U-DML) writes them.
+    """Return the networks of a checkpoint with several, as PaddleOCR's distillation (DML, CML, U-DML) writes them.
 
     Args:
         tensors: by names such as "Student2.backbone.conv.conv.weight".
@@ -124,12 +124,12 @@ def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.
 
 
 def learner_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """Names of the networks of a checkpoint that holds several, sorted; none where it holds one."""
+    """Return the names of the networks of a checkpoint that holds several, sorted; none where it holds one."""
     return sorted({match[1] for match in map(_LEARNER.fullmatch, tensors) if match})
 
 
 def differing_names(tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """How Paddle's tensors differ from those of one of our networks: names that are missing, names left over.
+    """Return how Paddle's tensors differ from those of one of our networks: names that are missing, names left over.
 
     Args:
         tensors: as `variables_from_paddle` takes them.
@@ -150,7 +150,7 @@ def _hint(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def paddle_names(path: Path, network: str) -> tuple[str, ...]:
-    """Names of the Paddle tensors that make up the array at `path` (without its collection): one, or one a direction.
+    """Return the names of the Paddle tensors of the array at `path` (no collection): one, or one a direction.
 
     Args:
         path: names from the network's top to the array.
@@ -176,7 +176,7 @@ def paddle_names(path: Path, network: str) -> tuple[str, ...]:
 
 
 def network_of(like: Mapping[str, Any]) -> str:
-    """Which backbone a network has, told by the names of its blocks: what `paddle_names` needs besides a path.
+    """Return which backbone a network has, told by the names of its blocks: what `paddle_names` needs besides a path.
 
     Raises:
         ValueError: none that Paddle has too.

@@ -26,7 +26,7 @@ _HINTS = {
 
 
 def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
-    """Tensors of a PaddleOCR checkpoint, by name.
+    """Return the tensors of a PaddleOCR checkpoint, by name.
 
     Args:
         path: the file; ".pdparams" may be left out, as in PaddleOCR's own options ("best_accuracy").
@@ -52,7 +52,7 @@ def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def find_pdparams(path: str | Path) -> Path:
-    """The checkpoint's file, whose suffix may be left out.
+    """Return the checkpoint's file, whose suffix may be left out.
 
     Raises:
         WeightsError: there is none.
@@ -93,7 +93,7 @@ def _bfloat16(bits: np.ndarray) -> np.ndarray:
 
 
 def _joined(tensors: Mapping[str, np.ndarray], pieces: Any, path: Path) -> dict[str, np.ndarray]:
-    """Tensors with large ones put together: `pieces` says of what pieces, and in what shape."""
+    """Return tensors with large ones put together: `pieces` says of what pieces, and in what shape."""
     whole = dict(tensors)
     try:
         for name, how in pieces.items():

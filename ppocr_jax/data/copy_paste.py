@@ -18,7 +18,7 @@ _MAX_TRIES = 50
 
 
 def can_donate(regions: Sequence[Region]) -> bool:
-    """Whether a picture with these regions can give some away: all are quads, and one at least is not ignored."""
+    """Return whether a picture with these regions can give some away: all are quads, and not all are ignored."""
     return all(len(region.points) == 4 for region in regions) and not all(region.ignore for region in regions)
 
 

@@ -27,7 +27,7 @@ _SYMMETRIC_ON_DISPLAYS = frozenset("25")
 
 
 def has_direction(text: str) -> bool:
-    """Whether a line of `text`, turned by 180 degrees, stops being text: "HIS" and "96" do not."""
+    """Return whether a line of `text`, turned by 180 degrees, stops being text: "HIS" and "96" do not."""
     return not set(text) <= SYMMETRIC_CHARACTERS | _TURNED_PAIRS | _SYMMETRIC_ON_DISPLAYS
 
 

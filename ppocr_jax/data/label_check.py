@@ -52,13 +52,13 @@ def _shape_problem(points: np.ndarray) -> str | None:
 
 
 def _is_thin(points: np.ndarray) -> bool:
-    """Whether no crop of at least one pixel's width and height can be cut along a quad."""
+    """Return whether no crop of at least one pixel's width and height can be cut along a quad."""
     sides = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
     return len(points) == 4 and min(max(sides[0], sides[2]), max(sides[1], sides[3])) < _MIN_SIDE
 
 
 def _is_turned(quad: np.ndarray) -> bool:
-    """Whether a quad's text, by the order of its corners, runs more than 45 degrees off the horizontal."""
+    """Return whether a quad's text, by the order of its corners, runs more than 45 degrees off the horizontal."""
     x, y = (quad[1] - quad[0]) + (quad[2] - quad[3])
     return bool(x < abs(y))
 

@@ -156,7 +156,7 @@ class OnnxBackend:
         return size if isinstance(size, int) else None
 
     def with_threads(self, threads: int) -> OnnxBackend:
-        """The same network with so many threads, in another session unless it has them already."""
+        """Return the same network with so many threads, in another session unless it has them already."""
         if threads == self.threads:
             return self
         return type(self)(self.path, **{**self._options(), "threads": threads})
@@ -234,7 +234,7 @@ def make_backend(
     cache_dir: str | Path | None = None,
     classes: Sequence[int] | None = None,
 ) -> Backend:
-    """The backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
+    """Return the backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
 
     Args:
         model: the model.

@@ -135,11 +135,11 @@ def crop_angles(quads: np.ndarray, directions: Sequence[Direction], *, page_know
 
 
 def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
-    """Whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
+    """Return whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
     shown = evidence(boxes)
     return shown < _LEAST_EVIDENCE or (shown < _PLENTY and float(np.median(elongations(boxes))) < _LONG)
 
 
 def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
-    """Whether the boxes found on the turned page are far more like lines than those on the page as it is."""
+    """Return whether the boxes found on the turned page are far more like lines than those on the page as it is."""
     return evidence(turned) > max(_MUCH_MORE * evidence(upright), _LEAST_EVIDENCE)

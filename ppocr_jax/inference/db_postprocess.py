@@ -86,7 +86,7 @@ def boxes_from_map(
     options: DBOptions | None = None,
     straighten: bool = False,
 ) -> list[TextBox]:
-    """Boxes of a detector's probability map (H, W) float32, in the order in which OpenCV lists contours.
+    """Return the boxes of a detector's probability map (H, W) float32, in the order in which OpenCV lists contours.
 
     Holes of the text mask count as contours too; their low score usually drops them.
 
@@ -173,7 +173,7 @@ def _rectangles(
 
 
 def _smallest_rectangles(outlines: Sequence[np.ndarray], straighten: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest rectangles (n, 4, 2) around outlines, and the short sides (n,) of those.
+    """Return the smallest rectangles (n, 4, 2) around outlines, and the short sides (n,) of those.
 
     The blob of one or two characters has no angle of its own: its smallest rectangle follows the steps of its pixels,
     and may be turned by up to 45 degrees. Upright it is hardly larger; that of a short word that does run aslant is.
@@ -204,7 +204,7 @@ def _unclip(points: np.ndarray, options: DBOptions) -> list[np.ndarray]:
 
 
 def _mean_inside(probability_map: np.ndarray, points: np.ndarray) -> float:
-    """Mean probability inside a polygon (n, 2), its border included; looks only at the polygon's bounding window."""
+    """Return the mean probability inside a polygon (n, 2), its border included; looks only at its bounding window."""
     import cv2
 
     height, width = probability_map.shape

@@ -40,7 +40,7 @@ class TextDetector:
         limit_type: str | None = None,
         **thresholds: Any,
     ) -> list[TextBox]:
-        """Boxes of the text lines in a picture, in no particular order.
+        """Return the boxes of the text lines in a picture, in no particular order.
 
         Args:
             image_rgb: (H, W, 3) uint8.
@@ -57,7 +57,7 @@ class TextDetector:
     def probability_map(
         self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
     ) -> np.ndarray:
-        """Where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
+        """Return where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
         picture = detector_picture(
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
@@ -73,7 +73,7 @@ class TextDetector:
 
 
 def _is_blank(picture: np.ndarray) -> bool:
-    """Whether a picture (H, W, 3) uint8 shows nothing: shades may be there, as on scanned paper, but no marks."""
+    """Return whether a picture (H, W, 3) uint8 shows nothing: perhaps shades, as on scanned paper, but no marks."""
     import cv2
 
     small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
@@ -83,7 +83,7 @@ def _is_blank(picture: np.ndarray) -> bool:
 def tiled_map(
     run: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, *, most: int = MOST, overlap: int = OVERLAP
 ) -> np.ndarray:
-    """The probability map (H, W) of a picture (H, W, 3), both sides multiples of 32.
+    """Return the probability map (H, W) of a picture (H, W, 3), both sides multiples of 32.
 
     Args:
         run: from a part of the picture (h, w, 3) to its map (h, w).
@@ -103,7 +103,7 @@ def tiled_map(
 
 
 def _tile_size(height: int, width: int, most: int, overlap: int) -> tuple[int, int]:
-    """Sides of the tiles that make the least work."""
+    """Return the sides of the tiles that make the least work."""
     sizes = [
         (rows * h * columns * w, h, w)
         for (rows, h), (columns, w) in product(_splits(height, overlap), _splits(width, overlap))
@@ -127,7 +127,7 @@ def _splits(length: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along an axis, evenly spread."""
+    """Return where tiles begin along an axis, evenly spread."""
     if length <= tile:
         return [0]
     count = -(-(length - overlap) // (tile - overlap))
@@ -135,7 +135,7 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
-    """The map of a whole picture from those of its tiles, one below the other from the rows `starts` on."""
+    """Return the map of a whole picture from those of its tiles, one below the other from the rows `starts` on."""
     parts, begin = [], 0
     for k in range(1, len(maps)):
         seam = _seam(maps[k - 1], maps[k], starts[k - 1], starts[k])
@@ -146,7 +146,7 @@ def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
 
 
 def _seam(above: np.ndarray, below: np.ndarray, top: int, bottom: int) -> int:
-    """The row with the least text in it, and among equals the one nearest to the middle, of what two tiles share."""
+    """Return the row with the least text, and among equals the one nearest to the middle, of what two tiles share."""
     shared = top + len(above) - bottom
     text = np.maximum(above[bottom - top :], below[:shared]).sum(axis=1)
     inner = np.arange(shared // 4, shared - shared // 4)

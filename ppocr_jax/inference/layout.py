@@ -68,7 +68,7 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
 
 
 def _blocks(quads: np.ndarray) -> _Blocks:
-    """Boxes as long and high as the lines, turned about the page's origin by its skew."""
+    """Return boxes as long and high as the lines, turned about the page's origin by its skew."""
     skew = _skew(quads)
     cosine, sine = np.cos(-skew), np.sin(-skew)
     x = quads[..., 0] * cosine - quads[..., 1] * sine
@@ -122,7 +122,7 @@ def _ordered(blocks: _Blocks, members: np.ndarray) -> list[int]:
 
 
 def _columns(blocks: _Blocks, members: np.ndarray) -> tuple[int, int, float] | None:
-    """The largest run members[start:end] with running text on both sides of a gap, and the gap's place."""
+    """Return the largest run members[start:end] with running text on both sides of a gap, and the gap's place."""
     if np.count_nonzero(_are_long(blocks, members)) < 2 * _LINES:
         return None
     lefts, rights = blocks.left[members], blocks.right[members]
@@ -158,7 +158,7 @@ def _are_long(blocks: _Blocks, members: np.ndarray) -> np.ndarray:
 
 
 def _side_by_side(blocks: _Blocks, left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether at least half of the lower column stands beside the other, rather than above or below it."""
+    """Return whether at least half of the lower column stands beside the other, rather than above or below it."""
     bottom = min(blocks.bottom[left].max(), blocks.bottom[right].max())
     top = max(blocks.top[left].min(), blocks.top[right].min())
     lower = min(np.ptp(blocks.middle[left]), np.ptp(blocks.middle[right]))
@@ -184,7 +184,7 @@ def _nearest(blocks: _Blocks, index: int, row: list[int]) -> int:
 
 
 def _overlap(blocks: _Blocks, a: int, b: int) -> float:
-    """Share of the lower one's height that two lines have in common; 0 above one another or beside an end."""
+    """Return the share of the lower one's height that two lines share; 0 above one another or beside an end."""
     if min(blocks.right[a], blocks.right[b]) - max(blocks.left[a], blocks.left[b]) > 0.5 * min(
         blocks.width[a], blocks.width[b]
     ):

@@ -205,7 +205,7 @@ def _from_farther(
 
 
 def _is_found(far: TextBox, boxes: Sequence[TextBox]) -> bool:
-    """Whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
+    """Return whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
 
     Several as high beside one another may be parts of a line too large to be seen as one.
     """
@@ -218,7 +218,7 @@ def _is_found(far: TextBox, boxes: Sequence[TextBox]) -> bool:
 
 
 def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
-    """Whether a picture, reduced to a longest side, shows edges outside of the boxes."""
+    """Return whether a picture, reduced to a longest side, shows edges outside of the boxes."""
     import cv2
 
     scale = side / max(image_rgb.shape[:2])

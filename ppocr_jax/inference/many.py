@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -132,7 +132,7 @@ class Combined(Generic[T, R]):
         return request.results
 
     def _take(self, first: _Request[T, R]) -> list[_Request[T, R]]:
-        """The request and others that wait, as many as go into a call."""
+        """Return the request and others that wait, as many as go into a call."""
         with self._list:
             taken, room = [first], self.most - len(first.items)
             for request in self._waiting:
@@ -203,7 +203,7 @@ class CombinedBackend:
 
 
 def by_size(backend: Backend, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The network's output for each image (H, W, 3), those of equal size in one batch."""
+    """Return the network's output for each image (H, W, 3), those of equal size in one batch."""
     outputs: dict[int, np.ndarray] = {}
     for shape in dict.fromkeys(image.shape for image in images):
         alike = [i for i, image in enumerate(images) if image.shape == shape]

@@ -148,7 +148,7 @@ class ModelFolder:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, task: str) -> Any:
-        """The network of a task ("det", "cls" or "rec").
+        """Return the network of a task ("det", "cls" or "rec").
 
         Raises:
             ModelError: the folder holds no such network.
@@ -170,7 +170,7 @@ class ModelFolder:
         return self.path / name
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `model.json`, in plain types."""
+        """Return the content of `model.json`, in plain types."""
         networks = {task: asdict(getattr(self, task)) for task in TASKS if getattr(self, task) is not None}
         return {
             "schema": SCHEMA_VERSION,
@@ -228,7 +228,7 @@ def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tupl
 
 
 def builtin_models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
+    """Return the names of the models that come with the package."""
     return tuple(sorted(path.parent.name for path in BUILTIN_FOLDER.glob(f"*/{METADATA_FILE}")))
 
 
@@ -319,7 +319,7 @@ def _parse(folder: Path, values: Any, path: Path) -> ModelFolder:
 
 
 def _parse_charset(folder: Path, value: Any) -> Charset:
-    """A list of characters, or the name of a file in the folder with one character per line."""
+    """Return a list of characters, or the name of a file in the folder with one character per line."""
     return Charset.load(folder / value) if isinstance(value, str) else Charset(tuple(value))
 
 
@@ -327,7 +327,7 @@ _Spec = TypeVar("_Spec", bound=NetworkSpec)
 
 
 def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
-    """A network's description from plain types, as JSON has them.
+    """Return a network's description from plain types, as JSON has them.
 
     Raises:
         TypeError, ValueError: an entry is unknown or of the wrong kind.
@@ -364,7 +364,7 @@ def _plain(value: Any) -> Any:
 
 
 def _embedded(text: str) -> Any:
-    """An embedded value: JSON, or plain text such as a task name."""
+    """Return an embedded value: JSON, or plain text such as a task name."""
     try:
         return json.loads(text)
     except ValueError:

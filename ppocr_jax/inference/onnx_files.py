@@ -43,7 +43,7 @@ def with_onnx_files(
     rec_height: int | None = None,
     device: str = "auto",
 ) -> tuple[ModelFolder, dict[str, OnnxBackend]]:
-    """A model of which some networks come from ONNX files; and these, opened to look into them, by task.
+    """Return a model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
     A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
     PP-OCR's normalization and thresholds (a released file's own, whatever its name); input sizes are read from the
@@ -93,13 +93,13 @@ def _open(path: str | Path, device: str) -> OnnxBackend:
 
 
 def _fixed(backend: OnnxBackend) -> tuple[int | None, int | None]:
-    """Height and width of the input, where the file fixes them."""
+    """Return height and width of the input, where the file fixes them."""
     _, _, height, width = backend.header.inputs[0].shape or (None,) * 4
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
 def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
-    """The description that a file of ppocr_jax carries.
+    """Return the description that a file of ppocr_jax carries.
 
     Raises:
         ModelError: it is another task's.

@@ -34,7 +34,7 @@ def make_session(
     as_is: bool = False,
     classes: Sequence[int] | None = None,
 ) -> onnxruntime.InferenceSession:
-    """A session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
+    """Return a session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
 
     Raises:
         ModelError: the file is not an ONNX model, or the device is not there.
@@ -70,14 +70,14 @@ def make_session(
 
 
 def on_gpu(device: str) -> bool:
-    """Whether ONNX Runtime would run networks on a GPU."""
+    """Return whether ONNX Runtime would run networks on a GPU."""
     import onnxruntime
 
     return device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def providers_of(device: str) -> list[str]:
-    """What ONNX Runtime runs networks with, the first choice first.
+    """Return what ONNX Runtime runs networks with, the first choice first.
 
     Raises:
         ModelError: the device is not there.

@@ -122,7 +122,7 @@ def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterat
 
 
 def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[int]:
-    """Where windows of `width` pixels begin that cover `length` pixels.
+    """Return where windows of `width` pixels begin that cover `length` pixels.
 
     All but the last are as far apart as their overlap allows; the last one ends with the line. Every start is a
     multiple of 32 pixels, of which any recognizer makes a whole number of frames.
@@ -166,7 +166,7 @@ def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, 
 
 
 def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, float] = (0.0, 0.0)) -> tuple[Word, ...]:
-    """The words of a line with a quad each, and of each of their characters.
+    """Return the words of a line with a quad each, and of each of their characters.
 
     CTC says at which frames a character was seen, not where it begins and ends. A character therefore reaches to the
     middle between its frames and those of its neighbors, spaces being neighbors too; the first and the last one reach

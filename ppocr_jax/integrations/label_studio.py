@@ -43,7 +43,7 @@ def to_tasks(pages: Iterable[Page], url_of: Callable[[Page], str], *, model: str
 
 
 def _region(page: Page, line: Line) -> Iterator[dict[str, Any]]:
-    """A line's outline, label and text, which Label Studio joins by their id."""
+    """Yield a line's outline, label and text, which Label Studio joins by their id."""
     points = [[100 * x / page.width, 100 * y / page.height] for x, y in line.quad]
     identity = hashlib.blake2b(repr((page.source, page.number, line.quad)).encode(), digest_size=5).hexdigest()
     common = {

@@ -114,7 +114,7 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
 
 
 def _below(root: Path, path: str, max_mib: int) -> Path:
-    """The file, if it lies below the root.
+    """Return the file, if it lies below the root.
 
     Raises:
         UserError: it does not, is not there, or is too large.

@@ -71,7 +71,7 @@ _ACTIVATIONS = {"relu": nn.relu, "hard_swish": hard_swish}
 
 
 def scaled(unit: Unit, scale: float) -> Unit:
-    """The unit at a width multiplier."""
+    """Return the unit at a width multiplier."""
     return unit._replace(expand=round_channels(unit.expand * scale), features=round_channels(unit.features * scale))
 
 
@@ -118,7 +118,7 @@ class BackboneWidths(NamedTuple):
 
 
 def large_stages(scale: float) -> tuple[int, ...]:
-    """The stage of each unit's output: units joined by shortcuts share their channels, and count as one stage."""
+    """Return the stage of each unit's output: units joined by shortcuts share their channels, and are one stage."""
     stages, before = [], scaled(LARGE[0], scale).features
     for unit in (scaled(unit, scale) for unit in LARGE):
         joined = unit.strides == (1, 1) and unit.features == before
@@ -128,7 +128,7 @@ def large_stages(scale: float) -> tuple[int, ...]:
 
 
 def large_widths(scale: float) -> BackboneWidths:
-    """Those of MobileNetV3-large at a width multiplier."""
+    """Return those of MobileNetV3-large at a width multiplier."""
     units = [scaled(unit, scale) for unit in LARGE]
     features = dict(zip(large_stages(scale), (unit.features for unit in units), strict=True))
     return BackboneWidths(

@@ -134,7 +134,7 @@ class Graph:
         return users[0] if len(users) == 1 and value not in self.outputs else None
 
     def is_constant(self, value: str) -> bool:
-        """Whether a value is a constant of any type."""
+        """Return whether a value is a constant of any type."""
         return value in self._tensors
 
     def array(self, value: str) -> np.ndarray | None:

@@ -105,7 +105,7 @@ def _goes_to_bytes(graph: Graph, value: str) -> bool:
 
 
 def _range_as_bytes(graph: Graph, node: Node) -> bool:
-    """A Clip between two numbers as a pair; a Relu before it is done by it, where nothing else takes its result."""
+    """Return a Clip between two numbers as a pair; it does a Relu before it, whose result nothing else takes."""
     found = limits(graph, node)
     if found is None or found[0] is None or found[1] is None:
         return False
@@ -200,7 +200,7 @@ def _convolution(graph: Graph, node: Node, levels: int) -> bool:
 
 
 def _constant_operand(graph: Graph, node: Node) -> bool:
-    """A constant that is added to bytes, or multiplied with them, as bytes too."""
+    """Return a constant that is added to bytes, or multiplied with them, as bytes too."""
     if node.op_type not in ("Add", "Mul") or not _goes_to_bytes(graph, node.output[0]):
         return False
     for place, (value, other) in enumerate(zip(node.input, reversed(node.input), strict=True)):

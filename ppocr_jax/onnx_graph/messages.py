@@ -105,13 +105,13 @@ class Header:
 
 
 def field_number(message: str, field: str) -> int:
-    """Of a field of a message."""
+    """Return the number of a field of a message."""
     return _MESSAGES[message][field][0]
 
 
 @cache
 def message(name: str) -> Any:
-    """The class of a message: "Model", "Node" and so on."""
+    """Return the class of a message: "Model", "Node" and so on."""
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
@@ -195,7 +195,7 @@ def parse_model(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
 
 
 def take_weights(model: bytes | mmap) -> tuple[bytes, list[memoryview]]:
-    """A model without its large weights, and these: views of `model`.
+    """Return a model without its large weights, and these: views of `model`.
 
     Raises:
         ValueError, IndexError: the bytes are not a protobuf message.
@@ -206,13 +206,13 @@ def take_weights(model: bytes | mmap) -> tuple[bytes, list[memoryview]]:
 
 
 def field(number: int, pieces: Iterable[Piece]) -> list[Piece]:
-    """An embedded message, text or bytes as the field of a message; joined, or joined to other fields, it is valid."""
+    """Return an embedded message, text or bytes as a message's field; joined, also to other fields, it is valid."""
     pieces = list(pieces)
     return [_key(number, _EMBEDDED) + _varint(sum(map(len, pieces))), *pieces]
 
 
 def _without_weights(message: memoryview, paths: dict, weights: list[memoryview]) -> list[Piece] | None:
-    """Pieces of the message, or None where nothing was taken out."""
+    """Return the pieces of the message, or None where nothing was taken out."""
     pieces: list[Piece] = []
     copied = 0
     for number, start, begin, end in _fields(message):
@@ -234,7 +234,7 @@ def _without_weights(message: memoryview, paths: dict, weights: list[memoryview]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Number, where the field starts, and where its value begins and ends; empty unless it is embedded."""
+    """Yield number, where the field starts, and where its value begins and ends; empty unless it is embedded."""
     at = 0
     while at < len(message):
         start = at

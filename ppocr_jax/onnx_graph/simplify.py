@@ -164,7 +164,7 @@ def limits(graph: Graph, node: Node) -> tuple[float | None, float | None] | None
 
 
 def _fold_scalar(graph: Graph, node: Node) -> bool:
-    """A number times or added to a convolution's output, into its weights and bias."""
+    """Return a number times or added to a convolution's output, into its weights and bias."""
     for op_type in ("Mul", "Add"):
         found = graph.with_scalar(node, op_type)
         before = graph.maker(found[0]) if found is not None else None
@@ -248,7 +248,7 @@ def _gated_sum(graph: Graph, node: Node) -> bool:
 
 
 def _is_pooled(graph: Graph, value: str) -> bool:
-    """Whether a value is one number for each channel, from global average pooling through convolutions."""
+    """Return whether a value is one number for each channel, from global average pooling through convolutions."""
     for _ in range(_MOST_STEPS):
         node = graph.maker(value)
         if node is None or node.op_type not in (*_ACTIVATIONS, "Conv", "GlobalAveragePool"):
@@ -260,7 +260,7 @@ def _is_pooled(graph: Graph, value: str) -> bool:
 
 
 def _unfold_transposed_convolution(graph: Graph, node: Node) -> bool:
-    """A transposed convolution whose patches do not overlap, as a 1x1 convolution with the patch in its channels.
+    """Make a transposed convolution whose patches do not overlap a 1x1 one with the patch in its channels.
 
     What is added to its output, and a BatchNorm behind that, go into the weights.
     """
@@ -303,7 +303,7 @@ def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray, np.ndarray] | None:
-    """The only node behind another, where it is a scale and an offset for each channel; and these."""
+    """Return the only node behind another, where it is a scale and an offset for each channel; and these."""
     after = graph.only_user(node.output[0])
     ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     if after is None:
@@ -364,7 +364,7 @@ def _named_hard_swish(graph: Graph, node: Node) -> bool:
 
 
 def spell_out_hard_swish(graph: Graph, node: Node) -> bool:
-    """The other way: the node as x * HardSigmoid(x), both of which ONNX Runtime has in int8."""
+    """Return the other way: the node as x * HardSigmoid(x), both of which ONNX Runtime has in int8."""
     if node.op_type != "HardSwish":
         return False
     graph.replace([node], _spelled_out(graph, node.input[0], node.output[0]))
@@ -383,7 +383,7 @@ def _hard_sigmoid(graph: Graph, node: Node) -> bool:
 
 
 def _global_average_pool(graph: Graph, node: Node) -> bool:
-    """Mean over height and width of an NCHW value as one operation that fuses."""
+    """Return mean over height and width of an NCHW value as one operation that fuses."""
     given = attributes(node)
     if node.op_type != "ReduceMean" or given.get("keepdims", 1) != 1:
         return False
@@ -395,7 +395,7 @@ def _global_average_pool(graph: Graph, node: Node) -> bool:
 
 
 def _matmul(graph: Graph, node: Node) -> bool:
-    """An Einsum that multiplies the last axis with a matrix, as `abc,cd->abd`."""
+    """Return an Einsum that multiplies the last axis with a matrix, as `abc,cd->abd`."""
     if node.op_type != "Einsum" or len(node.input) != 2:
         return False
     terms, result = attributes(node)["equation"].replace(" ", "").split("->")

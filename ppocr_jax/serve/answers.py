@@ -33,7 +33,7 @@ _PREVIEW_QUALITY = 80
 
 
 def chosen_format(asked: str | None, accept: str) -> str:
-    """The format of an answer.
+    """Return the format of an answer.
 
     Args:
         asked: by the query's `format`; it is stronger than Accept.
@@ -77,7 +77,7 @@ def _parse_accept(accept: str) -> dict[str, float]:
 
 
 def content_type(name: str) -> str:
-    """The Content-Type of a format."""
+    """Return the Content-Type of a format."""
     media_type = MEDIA_TYPES[name][0]
     return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 
@@ -93,7 +93,7 @@ def check_words(name: str, words: bool) -> None:
 
 
 def body(pages: Sequence[ReadPage], name: str, *, model: str, words: bool, preview: int, original: bytes) -> bytes:
-    """The whole answer.
+    """Return the whole answer.
 
     Args:
         pages: at least one.
@@ -113,12 +113,12 @@ def body(pages: Sequence[ReadPage], name: str, *, model: str, words: bool, previ
 
 
 def jsonl_row(page: ReadPage, *, words: bool, preview: int) -> bytes:
-    """A page as one row of JSON Lines."""
+    """Return a page as one row of JSON Lines."""
     return _dump(row(page, words=words, preview=preview))
 
 
 def row(page: ReadPage, *, words: bool, preview: int) -> dict[str, Any]:
-    """A page's `to_dict`, with a `preview` where that is asked for."""
+    """Return a page's `to_dict`, with a `preview` where that is asked for."""
     values = page.page.to_dict(words=words)
     if preview and page.picture is not None:
         values["preview"] = _preview(page.picture.image_rgb, preview)

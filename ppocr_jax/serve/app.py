@@ -77,7 +77,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
 
 
 def _token_check(token: str) -> Callable[..., None]:
-    """A dependency that lets those through who bear the token."""
+    """Return a dependency that lets those through who bear the token."""
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
@@ -171,7 +171,7 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
 
 
 async def _within(seconds: float, pages: AsyncGenerator[ReadPage], metrics: Metrics) -> AsyncGenerator[ReadPage]:
-    """The pages, counted, as long as the time lasts.
+    """Return the pages, counted, as long as the time lasts.
 
     Raises:
         Problem: 504 when it is over; 413, 415, 422 for a document that cannot be read.
@@ -259,7 +259,7 @@ def _page_numbers(pages: str | None) -> PageNumbers:
 
 
 def _problem_of(error: UserError) -> Problem:
-    """What a client is told of a file that cannot be read."""
+    """Return what a client is told of a file that cannot be read."""
     kinds = {
         TooLargeError: (413, "too_large"),
         UnknownFormatError: (415, "unknown_format"),
@@ -335,13 +335,13 @@ _RESULTS: dict[str, Any] = {
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI descriptions of answers that are no result."""
+    """Return the OpenAPI descriptions of answers that are no result."""
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": Problem(status, "").to_dict()["title"], "content": content} for status in statuses}
 
 
 def _openapi(app: FastAPI, settings: ServerSettings) -> dict[str, Any]:
-    """The OpenAPI document, with the schema that `_problems` names, and the models of this server."""
+    """Return the OpenAPI document, with the schema that `_problems` names, and the models of this server."""
     if not app.openapi_schema:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, openapi_version="3.1.0"

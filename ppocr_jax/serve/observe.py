@@ -58,7 +58,7 @@ class Metrics:
             self.page_seconds.observe(page.seconds)
 
     def text(self) -> bytes:
-        """All values in the text format of Prometheus."""
+        """Return all values in the text format of Prometheus."""
         folder = os.environ.get(_SHARED_FOLDER)
         if not folder:
             return prometheus_client.generate_latest(self.registry)

@@ -49,11 +49,11 @@ class ReadQuery(BaseModel):
     put_spaces: bool | None = Field(None, description="put spaces between words where the recognizer leaves them out")
 
     def read_options(self) -> dict[str, Any]:
-        """Those that were given of `ReadOptions`."""
+        """Return those that were given of `ReadOptions`."""
         return {name: value for name in _READ_OPTIONS if (value := getattr(self, name)) is not None}
 
     def input_options(self) -> dict[str, Any]:
-        """Those that were given of `images.read_pages`."""
+        """Return those that were given of `images.read_pages`."""
         return {name: value for name in _INPUT_OPTIONS if (value := getattr(self, name)) is not None}
 
 
@@ -144,12 +144,12 @@ class Problem(Exception):
         self.status, self.detail, self.code, self.retry_after = status, detail, code, retry_after
 
     def to_dict(self) -> dict[str, Any]:
-        """The body's members."""
+        """Return the body's members."""
         values = {"type": "about:blank", "title": _title(self.status), "status": self.status, "detail": self.detail}
         return values | ({"code": self.code} if self.code else {})
 
     def response(self) -> JSONResponse:
-        """The whole answer."""
+        """Return the whole answer."""
         headers = {"Cache-Control": "no-store"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)

@@ -132,5 +132,5 @@ async def _of_form(request: Request, pieces: AsyncIterator[bytes], password: str
 
 
 def _base_name(name: str) -> str:
-    """A file's name without its folders and without what does not print."""
+    """Return a file's name without its folders and without what does not print."""
     return printable(PureWindowsPath(PurePosixPath(name).name).name)[-_LONGEST_NAME:]

@@ -112,7 +112,7 @@ def record_inputs(
 
 
 def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
-    """What looks at a picture with all the networks that are there."""
+    """Return what looks at a picture with all the networks that are there."""
     detector = TextDetector(recorders["det"], model.spec("det"))
     if "rec" not in recorders:
         return OCR.from_stages(detector).detect

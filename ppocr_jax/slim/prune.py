@@ -95,7 +95,7 @@ def filter_importance(kernel: np.ndarray) -> np.ndarray:
 
 
 def kept_channels(importances: Sequence[np.ndarray], ratio: float, *, multiple: int = 1) -> np.ndarray:
-    """Which channels stay when a share of them is pruned.
+    """Return which channels stay when a share of them is pruned.
 
     Args:
         importances: (C,) of each convolution that makes these channels; their mean decides.
@@ -123,7 +123,7 @@ def _most_important(importance: np.ndarray, count: int) -> np.ndarray:
 
 
 def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
-    """The groups of channels that can be pruned.
+    """Return the groups of channels that can be pruned.
 
     Raises:
         UserError: the network is of another kind.
@@ -136,7 +136,7 @@ def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
 def choose_channels(
     variables: Mapping[str, Any], groups: Sequence[ChannelGroup], ratios: Mapping[str, float], *, multiple: int
 ) -> dict[str, np.ndarray]:
-    """The channels that stay, by FPGM.
+    """Return the channels that stay, by FPGM.
 
     Args:
         variables: of the network.
@@ -171,7 +171,7 @@ def masked(variables: Mapping[str, Any], group: ChannelGroup, kept: np.ndarray) 
 
 
 def prune(network: TrainedNetwork, kept: Kept) -> TrainedNetwork:
-    """The network without the channels that do not stay; it knows its widths and can be exported and trained.
+    """Return the network without the channels that do not stay; it knows its widths and can be exported and trained.
 
     Raises:
         UserError: the network is of a kind that cannot be pruned.
@@ -202,7 +202,7 @@ def _replaced(
 
 
 def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
-    """The network with a neck of so many channels and heads of a quarter of them, chosen by FPGM.
+    """Return the network with a neck of so many channels and heads of a quarter of them, chosen by FPGM.
 
     Neck and heads take half of the detector's time. Unlike groups of the backbone their widths depend on each other:
     laterals are added up, and the four smoothed maps, a quarter of the channels each, are concatenated.
@@ -252,7 +252,7 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
 
 
 def widths(groups: Sequence[ChannelGroup], kept: Kept) -> dict[str, Any]:
-    """The builder's option `widths` of the pruned network, in plain types."""
+    """Return the builder's option `widths` of the pruned network, in plain types."""
     counts = {group.name: len(kept[group.name]) for group in groups}
     listed = {
         kind: [n for name, n in counts.items() if name.startswith(f"{kind}/")] for kind in ("expansions", "features")
@@ -305,7 +305,7 @@ def sensitivity(
 
 
 def largest_ratio(losses: Losses, max_loss: float = MAX_LOSS) -> float:
-    """The largest share to prune at which no more than `max_loss` is lost, between those tried by straight lines."""
+    """Return the largest share to prune that loses no more than `max_loss`, by straight lines between those tried."""
     points = [(0.0, 0.0), *sorted(losses.items())]
     for (low, before), (high, after) in pairwise(points):
         if after > max_loss:

@@ -166,7 +166,7 @@ class CanvasView:
         return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
 
     def sees(self, corners: np.ndarray) -> bool:
-        """Whether all `corners` (n, 2), of the canvas, are inside the picture."""
+        """Return whether all `corners` (n, 2), of the canvas, are inside the picture."""
         seen = project(self.homography, corners)
         return bool((seen >= 1).all() and (seen <= (self.size[1] - 2, self.size[0] - 2)).all())
 
@@ -302,7 +302,7 @@ class PageCanvas:
         self._draw_tint.rectangle(box, fill=color)
 
     def is_free(self, box: Box) -> bool:
-        """Whether `box` is visible and on no other text line."""
+        """Return whether `box` is visible and on no other text line."""
         x0, y0, x1, y1 = box
         if x0 < 0 or y0 < 0 or x1 > self.width or y1 > self.height or not self.view.sees(corners_of(box)):
             return False

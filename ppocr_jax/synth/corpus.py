@@ -174,7 +174,7 @@ def writes_latin(charset: Charset) -> bool:
 
 
 def writes_chinese(charset: Charset) -> bool:
-    """Whether Chinese can be written with it: whether it has the commonest character of Chinese."""
+    """Return whether Chinese can be written with it: whether it has the commonest character of Chinese."""
     return "的" in charset
 
 

@@ -98,7 +98,7 @@ class FontFace:
     characters: frozenset[str] = field(repr=False, compare=False)
 
     def covers(self, text: Iterable[str]) -> bool:
-        """Whether every character of `text` can be drawn; a space always can."""
+        """Return whether every character of `text` can be drawn; a space always can."""
         return self.characters.issuperset(text)
 
     def at(self, size: int) -> ImageFont.FreeTypeFont:
@@ -212,7 +212,7 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
 
 
 def _is_unsuitable(name: str, characters: set[str]) -> bool:
-    """Whether the name of a face or its file says that it does not draw ordinary small and capital letters."""
+    """Return whether the name of a face or its file says that it does not draw ordinary small and capital letters."""
     if _UNSUITABLE.search(name):
         return True
     return bool(_SMALL_CAPITALS_OR_CHINESE.search(name)) and not characters >= _SIMPLIFIED_CHINESE

@@ -126,7 +126,7 @@ def _shape(character: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _has_kerning(face: FontFace) -> bool:
-    """Whether the layout kerns common pairs; most fonts have no `kern` table, and nothing else counts for it."""
+    """Return whether the layout kerns common pairs; most fonts have no `kern` table, and nothing else counts for it."""
     font = face.at(_KERNING_SIZE)
     pairs = "".join([c for c in _KERNED_PAIRS if c in face.characters])
     widths = {c: font.getlength(c) for c in set(pairs)}
@@ -352,7 +352,7 @@ def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin:
 
 
 def can_be_column(text: str) -> bool:
-    """Whether a line is ever written from top to bottom: two characters or more, most of them ideographs."""
+    """Return whether a line is ever written from top to bottom: two characters or more, most of them ideographs."""
     return len(text) > 1 and wide_share(text) >= 0.5
 
 

@@ -139,7 +139,7 @@ class Checkpointer:
             self._manager.save(step, args=items, metrics=values, force=True)
 
     def restore_latest(self, like: TrainState) -> TrainState | None:
-        """The newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
+        """Return the newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is of another network or optimizer.
@@ -147,7 +147,7 @@ class Checkpointer:
         return None if self.latest_step is None else self._restore(self.latest_step, like)
 
     def load_best(self) -> SavedNetwork:
-        """The network with the highest key metric, from whatever devices; the newest where none was evaluated.
+        """Return the network with the highest key metric, from whatever devices; the newest where none was evaluated.
 
         Raises:
             CheckpointError: there is no checkpoint.
@@ -203,7 +203,7 @@ class Checkpointer:
         return state
 
     def _restore_by_name(self, step: int, like: TrainState) -> TrainState | None:
-        """The state of a version whose optimizer was put together from other parts, with the same arrays."""
+        """Return the state of a version whose optimizer was put together from other parts, with the same arrays."""
         saved = _load_arrays(Path(self._manager.directory) / str(step) / "state")
         have = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
         paths, tree = jax.tree_util.tree_flatten_with_path(like)

@@ -291,5 +291,5 @@ def _with_boxes(image_rgb: np.ndarray, probability: np.ndarray, options: DBOptio
 
 
 def _gray(values: np.ndarray) -> np.ndarray:
-    """A map of 0..1 as a picture."""
+    """Return a map of 0..1 as a picture."""
     return np.repeat((np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)

@@ -72,7 +72,7 @@ def mutual_objective(
     mesh: Mesh | None = None,
     context: Context = lambda frozen, batch: {},
 ) -> Objective:
-    """Sum of all students' shares.
+    """Return the sum of all students' shares.
 
     Args:
         forward: of one student.
@@ -166,7 +166,7 @@ def _by_running_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> A
 
 
 def objective_alone(forward: Forward, share: Share, context: Context = lambda frozen, batch: {}) -> Objective:
-    """A network without peers: the same share that a mutual learner has, of arrays without a student axis."""
+    """Return a network without peers: the same share that a mutual learner has, of arrays without a student axis."""
 
     def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
         outputs, batch_stats = forward(params, batch_stats, batch, rng)

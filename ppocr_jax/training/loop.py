@@ -250,7 +250,7 @@ class _Stopping(threading.Event):
     number = 0
 
     def after(self, step: int) -> bool:
-        """Whether to stop after `step`. Processes that train together all do, and after the same one.
+        """Return whether to stop after `step`. Processes that train together all do, and after the same one.
 
         Each of them waits for the others in every step, so none may stop by itself: JAX hands the signal that one of
         them got to all, and agrees with them on a step.
@@ -263,7 +263,7 @@ class _Stopping(threading.Event):
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stopping]:
-    """An event that the first SIGTERM or Ctrl-C sets, in place of ending the process; the second one ends it at once.
+    """Yield an event that the first SIGTERM or Ctrl-C sets instead of ending the process, which the second one does.
 
     Only the main thread can catch signals; elsewhere the event is never set. Of processes that train together JAX
     catches SIGTERM itself, see `_Stopping.after`, and Ctrl-C ends the one that gets it.

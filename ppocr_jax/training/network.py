@@ -117,12 +117,12 @@ class NetworkInTraining:
 
 
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
-    """Height and width of a network's input in pixels; None where they may vary."""
+    """Return height and width of a network's input in pixels; None where they may vary."""
     return getattr(spec, "height", None), getattr(spec, "width", None)
 
 
 def initialize(model: nn.Module, spec: NetworkSpec, key: jax.Array) -> Any:
-    """Random variables of a network, from a picture of any size that `spec` allows: they do not depend on it."""
+    """Return random variables of a network, from a picture of any size that `spec` allows: they do not depend on it."""
     height, width = (size or _ANY_SIDE for size in input_size(spec))
     return model.init(key, jnp.zeros((1, height, width, 3)), train=False)
 

@@ -86,7 +86,7 @@ def _gate_of_bytes(x: jax.Array) -> jax.Array:
 
 
 def is_quantized(variables: Mapping[str, Any]) -> bool:
-    """Whether variables are those of a `QuantizedNetwork`."""
+    """Return whether variables are those of a `QuantizedNetwork`."""
     return CLIPS in variables["params"]
 
 
@@ -99,7 +99,7 @@ def without_clips(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_clip(path: str) -> bool:
-    """Whether the parameter of a path is a clip value."""
+    """Return whether the parameter of a path is a clip value."""
     return path.startswith(f"{CLIPS}/")
 
 
@@ -230,7 +230,7 @@ class _Pass:
         return rounded
 
     def is_on_grid(self, x: Any) -> bool:
-        """Whether bytes hold a value as it is."""
+        """Return whether bytes hold a value as it is."""
         return id(x) in self._on_grid and self._on_grid[id(x)][1] is x
 
     def _rounded(self, name: str, x: Any) -> Any:
@@ -322,12 +322,12 @@ class _Pass:
         return self.on_grid(x * rounded)
 
     def residual(self, module: nn.Module, call: Any, x: Any, *, train: bool) -> Any:
-        """A unit, with its sum between bytes."""
+        """Return a unit, with its sum between bytes."""
         y = call(x, train=train)
         return self.on_grid(y) if self._is_past_stem else y
 
     def linear(self, module: Linear, call: Any, x: Any) -> Any:
-        """A dense layer in float32."""
+        """Return a dense layer in float32."""
         params = module.variables["params"]
         return x @ self.stored(params["kernel"], (0,)) + params["bias"]
 

@@ -46,7 +46,7 @@ def connect(config: MeshConfig) -> None:
 
 
 def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
-    """A mesh over the axes "data" and "student"; None where a single device does all the work.
+    """Return a mesh over the axes "data" and "student"; None where a single device does all the work.
 
     Args:
         config: how many devices; where it leaves that open, all that `batch_size` can be split over evenly.
@@ -70,7 +70,7 @@ def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
 
 
 def process_share(mesh: Mesh | None) -> ProcessShare:
-    """Which rows of a batch this process makes: those of its devices' places along "data".
+    """Return which rows of a batch this process makes: those of its devices' places along "data".
 
     Processes that hold other students of the same rows make the same ones.
     """

@@ -161,7 +161,7 @@ def _network(
 
 
 def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
-    """The characters of the recognizer's classes, or of the lines that the classifier was trained on."""
+    """Return the characters of the recognizer's classes, or of the lines that the classifier was trained on."""
     if config.charset_name is None:
         return None
     try:
@@ -171,7 +171,7 @@ def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
 
 
 def _read_config(path: Path) -> TaskConfig:
-    """A run's configuration, of whichever task it is."""
+    """Return a run's configuration, of whichever task it is."""
     try:
         values = read_values(path)
     except ConfigError as error:
@@ -184,7 +184,7 @@ def _read_config(path: Path) -> TaskConfig:
 
 
 def _task_of(values: Mapping[str, Any]) -> str | None:
-    """The task whose options these are, for runs of versions that did not write it down; None if that is not clear."""
+    """Return the task whose options these are, for runs that did not write it down; None if that is not clear."""
     unknown = {task: unknown_keys(kind.config, values) for task, kind in TASKS.items()}
     nearest = min(unknown, key=lambda task: unknown[task])
     return nearest if list(unknown.values()).count(unknown[nearest]) == 1 else None
@@ -200,7 +200,7 @@ def _description(path: Path) -> dict[str, str]:
 def initial_variables(
     model: nn.Module, spec: NetworkSpec, config: TrainConfig, *, students: int = 1, charset: Charset | None = None
 ) -> Mapping[str, Any]:
-    """Random weights, with those of `config.init` put over them.
+    """Return random weights, with those of `config.init` put over them.
 
     Of mutual learners the first takes all of `config.init`, its peers the backbone alone: students that start equal
     would stay equal, and learn nothing from each other.

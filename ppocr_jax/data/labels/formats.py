@@ -67,7 +67,7 @@ def labels_in(path: Path) -> Path:
 
 
 def _names_pictures(lines: list[str]) -> bool:
-    """Whether most lines are the path of a picture and, behind a tab, what is in it."""
+    """Return whether most lines are the path of a picture and, behind a tab, what is in it."""
     named = [Path(line.partition("\t")[0].strip()).suffix.lower() in PICTURE_SUFFIXES for line in lines if "\t" in line]
     return 2 * sum(named) > len(lines)
 

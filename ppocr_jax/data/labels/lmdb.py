@@ -81,7 +81,7 @@ def picture_bytes(path: Path) -> bytes:
 
 
 def is_database_path(path: Path) -> bool:
-    """Whether a picture's path leads into a database."""
+    """Return whether a picture's path leads into a database."""
     return _PICTURE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
 
 
