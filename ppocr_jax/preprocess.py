@@ -77,13 +77,13 @@ class Normalization:
         return planes.transpose(1, 2, 0)
 
     def picture(self, values: np.ndarray) -> np.ndarray:
-        """Back from normalized (H W 3) to `image_rgb` uint8; inverse of a call."""
+        """Return `image_rgb` uint8 from normalized (H W 3); inverse of a call."""
         pixels = (np.asarray(values, np.float32) * np.asarray(self.std) + np.asarray(self.mean)) * 255
         image = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(image[..., ::-1]) if self.channel_order == "bgr" else image
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return asdict(self)
 
     @classmethod

@@ -58,7 +58,7 @@ class BulkSettings:
     column: str | None = None
 
     def noted(self) -> dict[str, Any]:
-        """Plain types, for the output's note: model, networks and letters by what is in their files, no password.
+        """Return plain types for the output's note: files of model, networks and letters by content, and no password.
 
         Raises:
             UserError: a file is missing.
@@ -198,7 +198,7 @@ class ChunkReader:
         return Tally(read, len(rows), errors, skipped, time.perf_counter() - begun)
 
     def _read(self, document: Document, data: bytes, key: str) -> Iterator[dict[str, Any]]:
-        """Rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
+        """Yield rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
         settings, number, count = self.settings, 0, 1
         if self._ocr is None:
             self._ocr = OCR(settings.model, threads=1, **settings.networks)

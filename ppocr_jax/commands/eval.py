@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_table(scores: dict[str, dict[str, float]]) -> str:
-    """One row per set, one column per score."""
+    """Return one row per set, one column per score."""
     header = ["set", *next(iter(scores.values()))]
     rows = [header]
     for name, score in scores.items():

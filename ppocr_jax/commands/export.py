@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_reports(reports: Mapping[str, Sequence[ParityRow]]) -> str:
-    """One row per network and input shape."""
+    """Return one row per network and input shape."""
     rows = [("network", "input (B, H, W, C)", "max |JAX - ONNX Runtime|")]
     rows += [(task, str(row.shape), f"{row.max_abs_diff:.1e}") for task, found in reports.items() for row in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -241,7 +241,7 @@ def _pictures(found: Sequence[Input], limit: int | None, counter: PageCounter) -
 
 
 def _split(seen: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Inputs to calibrate with, and others to compare with; the same where there are few."""
+    """Return the inputs to calibrate with, and others to compare with; the same where there are few."""
     if len(seen) < _LEAST_TO_HOLD_OUT:
         return list(seen), list(seen)
     held_out = set(range(_HELD_OUT - 1, len(seen), _HELD_OUT))

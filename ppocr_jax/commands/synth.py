@@ -188,7 +188,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 
 def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
-    """Faces, with a warning where some of the charset is in none of them and so will never be drawn."""
+    """Return faces, with a warning where some of the charset is in none of them and so will never be drawn."""
     from ppocr_jax.synth.fonts import find_fonts, warn_of_missing
 
     for folder in folders or ():

@@ -118,7 +118,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Bytes, as protocol 2 writes them."""
+    """Return bytes, as protocol 2 writes them."""
     if encoding != "latin1":
         raise RefusedError("holds bytes in an encoding that no array is written in")
     return text.encode("latin1")

@@ -101,7 +101,7 @@ class Identified(NamedTuple):
 
 
 def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | None, Tensors]:
-    """One network's tensors out of a checkpoint that may hold several.
+    """Return one network's tensors out of a checkpoint that may hold several.
 
     Args:
         tensors: of a checkpoint.

@@ -68,7 +68,7 @@ _LSTM_LEAVES = {
 
 
 def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables of one of our networks from Paddle's tensors.
+    """Return the variables of one of our networks from Paddle's tensors.
 
     Args:
         tensors: by the names of a PaddleOCR checkpoint ("backbone.conv.conv.weight", ...), without the prefix of a

@@ -80,7 +80,7 @@ class TextClassifier:
 
 
 def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities of a line from those of its parts: their geometric mean, scaled to add up to 1."""
+    """Return the probabilities of a line from those of its parts: their geometric mean, scaled to add up to 1."""
     if len(rows) == 1:
         return rows[0]
     means = np.exp(np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0))
@@ -88,7 +88,7 @@ def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | None:
-    """By how many degrees a page is turned clockwise: 0, 90, 180 or 270; None where its lines do not agree.
+    """Return by how many degrees a page is turned clockwise: 0, 90, 180 or 270; None where its lines do not agree.
 
     Every line votes for the right angle nearest to the direction in which it is read, with its length as weight, split
     between both ways by the classifier's probability.

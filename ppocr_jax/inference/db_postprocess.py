@@ -152,7 +152,7 @@ def filter_boxes(
 
 
 def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarray]:
-    """Outlines (n, 1, 2) int32 of the text mask and its holes."""
+    """Return the outlines (n, 1, 2) int32 of the text mask and its holes."""
     import cv2
 
     mask = (probability_map > options.threshold).view(np.uint8)
@@ -165,7 +165,7 @@ def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarra
 def _rectangles(
     contours: list[np.ndarray], options: DBOptions, straighten: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Rectangles (4, 2) around the contours that are wide enough, and the outlines in which to score them."""
+    """Return rectangles (4, 2) around the contours that are wide enough, and the outlines in which to score them."""
     quads, short_sides = _smallest_rectangles(contours, straighten)
     wide = np.flatnonzero(short_sides >= options.min_side).tolist()
     rectangles = [quads[i] for i in wide]
@@ -190,7 +190,7 @@ def _smallest_rectangles(outlines: Sequence[np.ndarray], straighten: bool) -> tu
 
 
 def _simplified(contours: list[np.ndarray]) -> list[np.ndarray]:
-    """Outlines (n, 2) of the contours with at least four vertices left."""
+    """Return the outlines (n, 2) of the contours with at least four vertices left."""
     import cv2
 
     outlines = [cv2.approxPolyDP(c, _SIMPLIFY * cv2.arcLength(c, True), True)[:, 0] for c in contours]

@@ -39,7 +39,7 @@ class _Blocks:
 
 
 def layout_order(quads: np.ndarray) -> np.ndarray:
-    """Indices that put quads (n, 4, 2), clockwise from where reading starts, into reading order.
+    """Return the indices that put quads (n, 4, 2), clockwise from where reading starts, into reading order.
 
     The page's skew, whatever its direction, is that of half of its lines at least, by length. Lines that overlap by
     half of their height form a row, read from left to right. Where at least three long lines stand on either side of a
@@ -110,7 +110,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _ordered(blocks: _Blocks, members: np.ndarray) -> list[int]:
-    """Reading order of `members`, which are sorted by their middles."""
+    """Return the reading order of `members`, which are sorted by their middles."""
     found = _columns(blocks, members)
     if found is None:
         return _rows(blocks, members)
@@ -196,7 +196,7 @@ def _overlap(blocks: _Blocks, a: int, b: int) -> float:
 
 
 def paddleocr_order(quads: np.ndarray, *, variant: str = "bubble0") -> np.ndarray:
-    """Indices that put quads (n, 4, 2), clockwise from top-left, into reading order.
+    """Return the indices that put quads (n, 4, 2), clockwise from top-left, into reading order.
 
     Quads are sorted by (y, x) of their top-left corners; then a quad moves before its predecessor while it lies less
     than 10 pixels below and further left.

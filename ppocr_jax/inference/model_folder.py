@@ -159,7 +159,7 @@ class ModelFolder:
         return spec
 
     def file(self, task: str, kind: str) -> Path:
-        """Path of a network's file; `kind` is "onnx" or "safetensors".
+        """Return the path of a network's file; `kind` is "onnx" or "safetensors".
 
         Raises:
             ModelError: the folder holds no such file.

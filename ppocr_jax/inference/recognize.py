@@ -115,7 +115,7 @@ class TextRecognizer:
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
-    """Indices of the crops in batches, from the least width / height to the greatest."""
+    """Yield the indices of the crops in batches, from the least width / height to the greatest."""
     order = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
@@ -138,7 +138,7 @@ def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[in
 
 
 def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, width: int) -> np.ndarray:
-    """Probabilities (T, K) of a whole line from those of its windows.
+    """Return the probabilities (T, K) of a whole line from those of its windows.
 
     Between two windows the seam is where both are surest that no character is seen: there CTC starts anew, so that none
     is split or read twice. Among equals it is the frame nearest to the middle of what they share.
@@ -211,7 +211,7 @@ def _within(quad: np.ndarray, cuts: np.ndarray, margins: tuple[float, float]) ->
 
 
 def _quads(sides: np.ndarray) -> list[Quad]:
-    """Quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
+    """Return quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
     points = [tuple(map(tuple, side)) for side in sides.tolist()]
     return [(left[0], right[0], right[1], left[1]) for left, right in pairwise(points)]
 

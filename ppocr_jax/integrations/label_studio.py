@@ -95,7 +95,7 @@ def _page(task: Mapping[str, Any], result: Iterable[Mapping[str, Any]]) -> Page:
 
 
 def _quad(value: Mapping[str, Any], width: int, height: int) -> Quad:
-    """Corners in pixels, clockwise from the top-left one."""
+    """Return the corners in pixels, clockwise from the top-left one."""
     if "points" in value:
         points = [(x * width / 100, y * height / 100) for x, y in value["points"]]
         if len(points) == 4:

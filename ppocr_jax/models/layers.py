@@ -19,7 +19,7 @@ BN_EPSILON = 1e-5
 
 
 def round_channels(value: float, divisor: int = 8) -> int:
-    """Nearest multiple of `divisor`, at least `divisor`, never below 90 % of `value` (MobileNetV2's rule)."""
+    """Return the nearest multiple of `divisor`, not below it, never below 90 % of `value` (MobileNetV2's rule)."""
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 

@@ -137,7 +137,7 @@ def large_widths(scale: float) -> BackboneWidths:
 
 
 def backbone_widths(values: Mapping[str, Any], scale: float) -> BackboneWidths:
-    """Widths from plain values, such as JSON holds.
+    """Return the widths from plain values, such as JSON holds.
 
     Raises:
         ValueError: they are not as many as this backbone has, or not positive.

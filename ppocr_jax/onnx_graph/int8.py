@@ -172,7 +172,7 @@ def _same_scale(graph: Graph, node: Node) -> bool:
 
 
 def _convolution(graph: Graph, node: Node, levels: int) -> bool:
-    """Weights and bias of a convolution between bytes."""
+    """Return the weights and bias of a convolution between bytes."""
     weights = graph.constant(node.input[1]) if node.op_type == "Conv" else None
     made = _bytes_of(graph, node.input[0])
     if weights is None or made is None or not _goes_to_bytes(graph, node.output[0]):

@@ -211,7 +211,7 @@ def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
 
 
 def _channels(graph: Graph, value: str, steps: int = _MOST_STEPS) -> int | None:
-    """Channels of an image that came out of convolutions, through operations on single elements.
+    """Return the channels of an image that came out of convolutions, through operations on single elements.
 
     None where that is not certain: one image may have a single channel, another all, and a product of both all.
     """
@@ -283,7 +283,7 @@ def _unfold_transposed_convolution(graph: Graph, node: Node) -> bool:
 
 
 def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kernel (inputs, outputs, size, size) and bias (outputs) of a transposed convolution that strides by its size."""
+    """Return kernel (inputs, outputs, size, size) and bias (outputs) of a transposed convolution without overlaps."""
     kernel = graph.constant(node.input[1]) if node.op_type == "ConvTranspose" else None
     if kernel is None or kernel.ndim != 4:
         return None

@@ -61,7 +61,7 @@ def chosen_format(asked: str | None, accept: str) -> str:
 
 
 def _parse_accept(accept: str) -> dict[str, float]:
-    """Media range -> quality, 0..1. Parameters other than q are not told apart."""
+    """Return the quality, 0..1, of each media range. Parameters other than q are not told apart."""
     ranges: dict[str, float] = {}
     for part in accept.split(","):
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -197,7 +197,7 @@ async def _all(pages: AsyncIterator[ReadPage]) -> list[ReadPage]:
 
 
 async def _rows(first: ReadPage, pages: AsyncIterator[ReadPage], query: ReadQuery) -> AsyncIterator[bytes]:
-    """Rows of JSON Lines as the pages come; what goes wrong after the first is a last row with an `error`."""
+    """Yield the rows of JSON Lines as the pages come; what goes wrong after the first is a last row with an `error`."""
     yield await asyncio.to_thread(answers.jsonl_row, first, words=query.words, preview=query.preview)
     try:
         async for page in pages:

@@ -71,7 +71,7 @@ class ServerSettings:
         return {name: value for name, value in self.networks.items() if name in names}
 
     def to_json(self) -> str:
-        """Plain text, to hand the settings to worker processes."""
+        """Return plain text, to hand the settings to worker processes."""
         return json.dumps(asdict(self))
 
     @classmethod

@@ -49,7 +49,7 @@ class ChannelGroup:
 
 
 def detector_groups(options: Mapping[str, Any]) -> list[ChannelGroup]:
-    """Groups of the backbone of `db_mobilenet_v3`; `narrow_neck` prunes neck and heads, whose widths are one.
+    """Return the groups of `db_mobilenet_v3`'s backbone; `narrow_neck` prunes neck and heads, whose widths are one.
 
     Args:
         options: of its builder.
@@ -72,12 +72,12 @@ def detector_groups(options: Mapping[str, Any]) -> list[ChannelGroup]:
 
 
 def _lateral_stages(stages: Sequence[int]) -> list[int]:
-    """Stages whose maps the neck takes: those before a reduction, but for the step to stride 4."""
+    """Return the stages whose maps the neck takes: those before a reduction, but for the step to stride 4."""
     return [stages[i - 1] for i, unit in enumerate(LARGE) if unit.strides == (2, 2) and i > 1]
 
 
 def filter_importance(kernel: np.ndarray) -> np.ndarray:
-    """Importance of each filter: sum over j of ||w_i - w_j||, as a share of the layer's mean.
+    """Return the importance of each filter: sum over j of ||w_i - w_j||, as a share of the layer's mean.
 
     Args:
         kernel: weights (..., C) of C filters.
@@ -156,7 +156,7 @@ def choose_channels(
 
 
 def masked(variables: Mapping[str, Any], group: ChannelGroup, kept: np.ndarray) -> dict[str, Any]:
-    """Variables of the same shapes, in which the group's other channels are zero wherever they are seen.
+    """Return the variables of the same shapes, in which the group's other channels are zero wherever they are seen.
 
     Batch norm makes them so, and every activation of the backbone leaves zero as it is: the network's outputs are those
     of the pruned one.
@@ -223,7 +223,7 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
     levels = (2, 3, 4, 5)
 
     def chosen(names: Sequence[str], count: int) -> np.ndarray:
-        """Channels that stay of those which these kernels make together."""
+        """Return the channels that stay of those which these kernels make together."""
         importances = [filter_importance(params[f"{name}/kernel"]) for name in names]
         return _most_important(np.mean(importances, axis=0), count)
 
@@ -267,7 +267,7 @@ def channel_counts(network: TrainedNetwork) -> dict[str, int]:
 
 
 def parameter_count(network: TrainedNetwork) -> int:
-    """Parameters that reading needs: all but those of the threshold branch."""
+    """Return the number of parameters that reading needs: all but those of the threshold branch."""
     params = _flat(network.variables["params"])
     return sum(int(np.size(value)) for name, value in params.items() if not name.startswith("threshold/"))
 
@@ -282,7 +282,7 @@ def sensitivity(
     max_loss: float = MAX_LOSS,
     multiple: int = 1,
 ) -> Losses:
-    """Losses of the score when this group alone is pruned, without training afterwards.
+    """Return the losses of the score when this group alone is pruned, without training afterwards.
 
     Args:
         score: of variables of the network's shapes, higher is better.

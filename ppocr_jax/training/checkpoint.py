@@ -162,7 +162,7 @@ class Checkpointer:
         return SavedNetwork(step, variables, dict(self._manager.metrics(step) or {}), self.describe(step))
 
     def describe(self, step: int) -> dict[str, Any]:
-        """Configuration, charset and versions saved with the checkpoint of `step`."""
+        """Return configuration, charset and versions saved with the checkpoint of `step`."""
         items = ocp.args.Composite(description=ocp.args.JsonRestore())
         return self._manager.restore(step, args=items)["description"]
 
@@ -240,7 +240,7 @@ def _versions() -> dict[str, str]:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mappings as dotted name -> JSON-like text."""
+    """Return nested mappings as a dotted name -> JSON-like text."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

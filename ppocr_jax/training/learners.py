@@ -41,7 +41,7 @@ class Share(Protocol):
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """One pytree of several of the same structure: arrays gain a leading axis.
+    """Stack several pytrees of the same structure into one: arrays gain a leading axis.
 
     NumPy arrays stay such: outside of `jit` JAX would compile each shape on its own, for seconds in all.
     """
@@ -53,7 +53,7 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def pick(tree: Any, index: Any) -> Any:
-    """One student of a stacked pytree; `index` may be traced. NumPy arrays stay such, as in `stack`."""
+    """Return one student of a stacked pytree; `index` may be traced. NumPy arrays stay such, as in `stack`."""
 
     def of_student(x: Any) -> Any:
         if isinstance(index, int):

@@ -128,7 +128,7 @@ def initialize(model: nn.Module, spec: NetworkSpec, key: jax.Array) -> Any:
 
 
 def variable_shapes(spec: NetworkSpec) -> Any:
-    """Shapes and types of a network's variables: the same for all `ops`, so those that are traced fastest serve."""
+    """Return shapes and types of a network's variables: the same for all `ops`; those that trace fastest serve."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     return jax.eval_shape(lambda key: initialize(model, spec, key), jax.random.key(0))
 

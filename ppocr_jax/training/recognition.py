@@ -197,7 +197,7 @@ def objective(
 
 
 def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
-    """Weights at `step`: during the warm start CTC joins late and with a weight of its own."""
+    """Return the weights at `step`: during the warm start CTC joins late and with a weight of its own."""
     aligning = step < config.align_steps
     while_aligning = jnp.where(step < config.ctc_from_step, 0.0, config.ctc_weight)
     ctc = jnp.where(aligning, while_aligning, 1.0)

@@ -290,6 +290,6 @@ def evaluate_students(
 
 
 def first_student(placement: Placement, state: TrainState) -> Mapping[str, Any]:
-    """Variables of the only network, or of the first student."""
+    """Return the variables of the only network, or of the first student."""
     variables = placement.host(state.variables)
     return variables if placement.students == 1 else pick(variables, 0)

@@ -44,7 +44,7 @@ class TrainState:
 def create_state(
     variables: Mapping[str, Any], tx: optax.GradientTransformation, *, averaged: bool = False
 ) -> TrainState:
-    """State at step 0.
+    """Return the state at step 0.
 
     The step donates its state, so the arrays are copied: the caller's `variables` stay valid.
     """
@@ -128,7 +128,7 @@ def _gradients(objective: Objective) -> _Gradients:
 
 
 def _accumulated(gradients_of: _Gradients, parts: int) -> _Gradients:
-    """Means over `parts` of the batch; the running statistics pass from part to part."""
+    """Return the means over `parts` of the batch; the running statistics pass from part to part."""
     if parts == 1:
         return gradients_of
 
