@@ -92,6 +92,18 @@ def stripes_model(tmp_path_factory):
     return stripes.write_model(tmp_path_factory.mktemp("models") / "stripes").path
 
 
+@pytest.fixture
+def infer(stripes_model):
+    """Run the command `infer` with the toy model, in this process; give its exit code."""
+
+    def call(*arguments: object) -> int:
+        from ppocr_jax.cli import run_command
+
+        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
+
+    return call
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network():
     """No test, and nothing it calls in this process, reaches beyond this machine."""

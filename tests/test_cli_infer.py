@@ -24,14 +24,6 @@ def picture(tmp_path) -> Path:
     return path
 
 
-@pytest.fixture
-def infer(stripes_model):
-    def call(*arguments: object) -> int:
-        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
-
-    return call
-
-
 def test_text_on_standard_output(infer, picture, capsys):
     assert infer("--image", picture) == 0
     assert capsys.readouterr() == ("abc\nccab\n", "")

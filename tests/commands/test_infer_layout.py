@@ -6,19 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ppocr_jax.cli import run_command
-
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
 ROWS = [("abc", "cab"), ("cc", "bab"), ("bca", "acc")]
-
-
-@pytest.fixture
-def infer(stripes_model):
-    def call(*arguments: object) -> int:
-        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
-
-    return call
 
 
 @pytest.fixture

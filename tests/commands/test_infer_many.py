@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppocr_jax.cli import run_command
-
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
 TEXTS = {"a.png": "abc", "b2.png": "ccab", "b10.png": "bbb"}
@@ -23,14 +21,6 @@ def folder(tmp_path: Path) -> Path:
     for name, text in TEXTS.items():
         Image.fromarray(stripes.paint_page((200, 300), [(text, (150, 100), 0)])).save(path / name)
     return path
-
-
-@pytest.fixture
-def infer(stripes_model):
-    def call(*arguments: object) -> int:
-        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
-
-    return call
 
 
 def rows(path: Path) -> list[dict]:

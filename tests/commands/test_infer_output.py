@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ppocr_jax.cli import run_command
-
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,14 +19,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "page.png"
     Image.fromarray(stripes.paint_page((200, 300), [("abc", (150, 100), 0)])).save(path)
     return path
-
-
-@pytest.fixture
-def infer(stripes_model):
-    def call(*arguments: object) -> int:
-        return run_command("infer", ["--model", str(stripes_model), *map(str, arguments)], prog="infer.py")
-
-    return call
 
 
 def run(stripes_model: Path, *arguments: object, shell: str = "", **options) -> subprocess.CompletedProcess:
