@@ -90,7 +90,11 @@ class BulkOutput:
     def write(self, chunk: Sequence[Document], rows: Sequence[dict[str, Any]], *, failed: bool = False) -> None:
         """Write the rows of documents as a part, or as what could not be fetched."""
         fs, folder = self._fs()
-        data = _parquet(rows, self.words) if self.file_format == "parquet" else _jsonl(rows)
+        if self.file_format == "parquet":
+            data = _parquet(rows, self.words)
+        else:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            data = text.encode("utf-8", "backslashreplace")
         _write_whole(fs, f"{folder}/{self._name(_FAILED if failed else _DONE, chunk)}", data)
 
     def _fs(self) -> tuple[Any, str]:
@@ -146,11 +150,6 @@ def name_of(document: Document) -> str:
     """Return what the rows of a document call it: a name that is not UTF-8 has its odd bytes escaped."""
     name = document.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return name if document.row < 0 else f"{name}#{document.row}"
-
-
-def _jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return text.encode("utf-8", "backslashreplace")
 
 
 def _parquet(rows: Sequence[dict[str, Any]], words: bool) -> bytes:

@@ -161,17 +161,18 @@ class CropBank:
         reasons: Counter[str] = Counter({"in entries that cannot be used": len(labels.bad_entries)})
         unknown: Counter[str] = Counter()
         total, there = len(labels.bad_entries), dict[Path, bool]()
-        for record, text, region in _lines(labels):
-            total += 1
-            reason = self._refusal(text, region)
-            if reason == "outside the charset":
-                unknown.update(set(self._form(text)) - self.characters)
-            if not reason:
-                path = record.image_path
-                if path not in there:
-                    there[path] = has_picture(path)
-                reason = "" if there[path] else "whose picture is missing"
-            reasons[reason] += 1
+        for record in labels.records:
+            path = record.image_path
+            for text, region in _lines_of(record):
+                total += 1
+                reason = self._refusal(text, region)
+                if reason == "outside the charset":
+                    unknown.update(set(self._form(text)) - self.characters)
+                if not reason:
+                    if path not in there:
+                        there[path] = has_picture(path)
+                    reason = "" if there[path] else "whose picture is missing"
+                reasons[reason] += 1
         del reasons[""]
         if unknown:
             shown = ", ".join(c for c, _ in unknown.most_common(_CHARACTERS_SHOWN))
@@ -182,7 +183,7 @@ class CropBank:
         """Yield the usable lines; pictures that cannot be read are skipped and counted in a warning."""
         unreadable: dict[Path, ImageError] = {}
         for record in labels.records:
-            lines = [(t, region) for _, t, region in _lines_of(record) if not self._refusal(t, region)]
+            lines = [line for line in _lines_of(record) if not self._refusal(*line)]
             if not lines:
                 continue
             try:
@@ -205,16 +206,11 @@ class CropBank:
             logger.warning("%s: %d pictures skipped, e.g. %s", source.path, len(unreadable), first)
 
 
-def _lines(labels: LabelSet) -> Iterator[tuple[Record, str, Region | None]]:
-    for record in labels.records:
-        yield from _lines_of(record)
-
-
-def _lines_of(record: Record) -> Iterable[tuple[Record, str, Region | None]]:
-    """Return the lines of a record as (record, text, region); no region where the picture is the line."""
+def _lines_of(record: Record) -> Iterable[tuple[str, Region | None]]:
+    """Return text and region of each line of a record; no region where the picture is the line."""
     if isinstance(record, DetectionRecord):
-        return [(record, region.text, region) for region in record.regions]
-    return [(record, record.text, None)]
+        return [(region.text, region) for region in record.regions]
+    return [(record.text, None)]
 
 
 def _quad(region: Region) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record, Region
+from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record
 from ppocr_jax.data.labels.lmdb import is_database_path
 from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.geometry import bounding_box, convex_hull, is_valid_polygon, polygon_area, signed_area
@@ -178,7 +178,7 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
             trainable += sum(bool(text.strip()) and where not in left_out for where, text in _named_texts(record))
     texts = [_charset_form(text, charset) for record in labels.records for _, text in _named_texts(record)]
     characters = Counter("".join(texts))
-    regions = [region for record in labels.records for region in _regions(record)]
+    regions = [region for record in labels.records if isinstance(record, DetectionRecord) for region in record.regions]
     return LabelReport(
         pictures=len(labels.records),
         regions=len(regions) if labels.task == "det" else len(labels.records),
@@ -262,10 +262,6 @@ def _text_problems(text: str, where: str, charset: Charset, max_length: int) -> 
 def _charset_form(text: str, charset: Charset) -> str:
     """Return the text as it is encoded: in lower case for a set without capitals."""
     return text.lower() if charset.lowercase_only else text
-
-
-def _regions(record: Record) -> tuple[Region, ...]:
-    return record.regions if isinstance(record, DetectionRecord) else ()
 
 
 def _place(record: DetectionRecord, number: int) -> str:

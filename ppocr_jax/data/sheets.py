@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,8 +112,12 @@ def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.I
     cell.paste(picture, (0, _CAPTION))
     pen = ImageDraw.Draw(cell)
     missing = "" if image_rgb is not None else " cannot be read"
-    _write(pen, (0, 2), f"{_short(record.image_path)}{missing}: {len(record.regions)} regions", _BLACK, _PAGE_WIDTH)
-    entries = [_entry(n, *pair) for n, pair in enumerate(zip(record.regions, broken, strict=True), start=1)]
+    name = "/".join(record.image_path.parts[-3:])
+    _write(pen, (0, 2), f"{name}{missing}: {len(record.regions)} regions", _BLACK, _PAGE_WIDTH)
+    entries = [
+        f"{number}  {region.text or '(text not known)'}{''.join(f' [{kind}]' for kind in kinds)}"
+        for number, (region, kinds) in enumerate(zip(record.regions, broken, strict=True), start=1)
+    ]
     _list(pen, entries, colors, left=picture.width + 2 * _GAP, bottom=cell.height)
     return cell
 
@@ -135,11 +138,6 @@ def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tupl
     pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
     at = max(x - 4, 2 * _TAG_SIZE), max(y, _TAG_SIZE)
     LABEL_FONTS.draw(pen, at, tag, _TAG_SIZE, color, anchor="rm", outline=_WHITE)
-
-
-def _entry(number: int, region: Region, kinds: Sequence[str]) -> str:
-    text = region.text or "(text not known)"
-    return f"{number}  {text}{''.join(f' [{kind}]' for kind in kinds)}"
 
 
 def _list(
@@ -185,10 +183,6 @@ def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: tupl
             text = text[:-1]
         text += "..."
     LABEL_FONTS.draw(pen, at, text, _FONT_SIZE, color)
-
-
-def _short(path: Path) -> str:
-    return "/".join(path.parts[-3:])
 
 
 Draw = Callable[[np.random.Generator], np.ndarray]

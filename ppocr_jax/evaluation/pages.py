@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ppocr_jax.data.labels import DetectionRecord, Region
+from ppocr_jax.data.labels import DetectionRecord
 from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.page import Page
 from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_counts, detection_score
@@ -104,12 +104,8 @@ def score_pages(
     """
     lines_total, text_total = EndToEndCounts(), PageTextCounts()
     for record, page in zip(records, pages, strict=True):
-        regions = [_ignore_unknown(region) for region in record.regions]
+        regions = [region if region.text else replace(region, ignore=True) for region in record.regions]
         lines = [(line.quad, line.text) for line in page if line.confidence >= min_confidence]
         lines_total += end_to_end_counts(regions, lines, ignore_case=ignore_case, ignore_space=ignore_space)
         text_total += page_text_counts(regions, lines, ignore_case=ignore_case)
     return {**end_to_end_score(lines_total), **page_text_score(text_total), "pictures": float(len(records))}
-
-
-def _ignore_unknown(region: Region) -> Region:
-    return region if region.text else replace(region, ignore=True)

@@ -86,7 +86,10 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
         turned, back = _turned_by(image_rgb, angle)
         if reducing:
             arguments["limit_side"] = math.ceil(max(turned.shape[:2]) * scale)
-        lying = [TextBox(_moved(box.points, back), box.score) for box in detector(turned, **arguments)]
+        lying = [
+            TextBox((box.points @ back[:, :2].T + back[:, 2]).astype(np.float32), box.score)
+            for box in detector(turned, **arguments)
+        ]
         if evidence(_at_least(threshold, lying)) > evidence(_at_least(threshold, found)):
             found = lying
 
@@ -183,10 +186,6 @@ def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndar
     forth[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     turned = cv2.warpAffine(image_rgb, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return turned, cv2.invertAffineTransform(forth)
-
-
-def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def _from_farther(

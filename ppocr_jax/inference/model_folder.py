@@ -191,7 +191,8 @@ class ModelFolder:
         Raises:
             ModelError: the file was made for another task, character set or normalization.
         """
-        expected = {"task": task, "normalization": _plain(self.spec(task).normalization.to_dict())}
+        normalization = json.loads(json.dumps(self.spec(task).normalization.to_dict()))  # lists, as in the file
+        expected = {"task": task, "normalization": normalization}
         if task == "rec":
             expected["charset"] = list(self.charset.characters)
         for key, value in expected.items():
@@ -356,11 +357,6 @@ def _check_files(model: ModelFolder, task: str) -> None:
     for name in (spec.onnx, spec.safetensors) if spec is not None else ():
         if name is not None and not (model.path / name).is_file():
             raise ModelError(f"{model.path / METADATA_FILE} names {name}, which is not in the folder")
-
-
-def _plain(value: Any) -> Any:
-    """`value` as it looks after a way through JSON."""
-    return json.loads(json.dumps(value))
 
 
 def _embedded(text: str) -> Any:

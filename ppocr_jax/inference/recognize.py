@@ -187,7 +187,8 @@ def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, floa
         if part:
             scores = decoded.char_confidences[start:end]
             chars = tuple(map(Char, part, quads[start:end], scores))
-            words.append(Word(chars, _around(quads[start], quads[end - 1])))
+            first, last = quads[start], quads[end - 1]
+            words.append(Word(chars, (first[0], last[1], last[2], first[3])))
         start = end + 1
     return tuple(words)
 
@@ -214,7 +215,3 @@ def _quads(sides: np.ndarray) -> list[Quad]:
     """Return quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
     points = [tuple(map(tuple, side)) for side in sides.tolist()]
     return [(left[0], right[0], right[1], left[1]) for left, right in pairwise(points)]
-
-
-def _around(first: Quad, last: Quad) -> Quad:
-    return first[0], last[1], last[2], first[3]

@@ -207,11 +207,8 @@ def _parse_region(item: Any, index: int) -> Region:
 
 
 def _regions_to_json(record: DetectionRecord) -> str:
-    return json.dumps([_region_to_json(region) for region in record.regions], ensure_ascii=False)
-
-
-def _region_to_json(region: Region) -> dict[str, Any]:
-    return {"transcription": written_text(region), "points": plain_numbers(region.points)}
+    entries = [{"transcription": written_text(r), "points": plain_numbers(r.points)} for r in record.regions]
+    return json.dumps(entries, ensure_ascii=False)
 
 
 def _write_lines(
