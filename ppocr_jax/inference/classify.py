@@ -25,7 +25,7 @@ _FEW_LINES, _SURE = 2, 0.9
 # A line this sure of itself stays as it is: a stamp upside down on an upright page.
 _CERTAIN = 0.995
 # A detector that knows only lying text finds a few fragments, each hardly longer than high, on a page on its side.
-# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `detect.evidence`) of 1 to 33; on
+# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `look.evidence`) of 1 to 33; on
 # upright receipts, forms and documents medians of 3.4 to 24 and an evidence of 28 to 600.
 _LONG, _PLENTY = 3.0, 60.0
 # How much more text a turned page must show, and how much it must show at all (in heights of its lines).

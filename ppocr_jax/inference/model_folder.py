@@ -100,7 +100,7 @@ class RecognizerSpec(NetworkSpec):
 
     `width`: of a network that takes no other; longer lines are read through windows.
     `growth`: of the boxes before lines are cut out, as in its training.
-    `put_spaces`: put spaces back that it leaves out (`recognize.put_spaces`).
+    `put_spaces`: put spaces back that it leaves out (`decode.put_spaces`).
     `heights`: instead of `height`, that of these which its output tells (`backends.line_height`), where its file does
     not say.
     """

@@ -56,7 +56,7 @@ _BETTER = 0.02  # in confidence: less says nothing of which way a line stands
 _UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
 _LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
 _SAMPLE = 40  # boxes that tell whether a page is read well
-_CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `detect.Look`
+_CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `look.Look`
 _SHARED = 0.3  # share of its box that such a line may have in common with a better one
 _INSIDE = 0.7  # share of a box inside another one that makes it a part of that
 
