@@ -21,6 +21,8 @@ from ppocr_jax.synth import degrade
 Polygons = Sequence[np.ndarray]
 _STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
 _DEFAULT_TEXT_HEIGHT = 20.0
+_CROP_TRIES = 50  # draws before the whole picture is taken, as in PaddleOCR
+_LEGIBLE = 0.6  # of a line's height: with less of it nobody could read it
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,6 @@ def random_text_crop(
     polygons: Polygons,
     *,
     size: int = 960,
-    max_tries: int = 50,
     min_side: float = 0.1,
 ) -> View:
     """Crop between text regions, so that none is cut, and scale the crop to fit `size` (EAST's crop).
@@ -92,14 +93,13 @@ def random_text_crop(
         view: The picture.
         polygons: Regions that guide the crop, in the source picture; not the ignored ones.
         size: Longer side of the result.
-        max_tries: Draws before the whole picture is taken.
         min_side: Least side of the crop, as a fraction of the picture's.
     """
     left, top, right, bottom = 0, 0, view.width, view.height
     boxes = _integer_boxes(view, polygons)
     columns = _free_runs(boxes[:, 0], boxes[:, 2], view.width)
     rows = _free_runs(boxes[:, 1], boxes[:, 3], view.height)
-    for _ in range(max_tries if columns and rows and len(boxes) else 0):
+    for _ in range(_CROP_TRIES if columns and rows and len(boxes) else 0):
         x0, x1 = _two_coordinates(rng, columns)
         y0, y1 = _two_coordinates(rng, rows)
         if x1 - x0 < max(1, min_side * view.width) or y1 - y0 < max(1, min_side * view.height):
@@ -158,14 +158,12 @@ def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> 
     ]
 
 
-def clipped_polygons(
-    view: View, polygons: Polygons, ignore: Sequence[bool], *, min_visible: float = 0.6
-) -> tuple[list[np.ndarray], list[bool]]:
+def clipped_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
     """Return polygons in the view, cut at its borders.
 
     Moving the vertices of a cut region onto the border, which the shrink map does, would tilt its long sides away
     from the text; cutting keeps them. A region of which no legible part is left, because the short side of that part
-    measures less than `min_visible` of the whole region's, becomes ignored.
+    measures less than `_LEGIBLE` of the whole region's, becomes ignored.
     """
     kept: list[np.ndarray] = []
     flags: list[bool] = []
@@ -174,7 +172,7 @@ def clipped_polygons(
         part = _clip(whole, view.width, view.height)
         if len(part) < 3:
             continue
-        sliver = part is not whole and _short_side(part) < min_visible * _short_side(whole)
+        sliver = part is not whole and _short_side(part) < _LEGIBLE * _short_side(whole)
         kept.append(part)
         flags.append(bool(ignored) or sliver)
     return kept, flags

@@ -39,6 +39,8 @@ logger = logging.getLogger("ppocr_jax")
 
 # Pictures looked at for one that can give regions to CopyPaste.
 _DONOR_TRIES = 8
+# Of words that are joined into a line, see `merge_words_into_lines`.
+_MOST_GAP, _LEAST_OVERLAP, _LEAST_HEIGHT_RATIO, _MOST_ANGLE = 1.0, 0.5, 0.5, 15.0
 # Pictures looked at for one that can be read: many are damaged where so many in a row are.
 _READ_TRIES = 32
 
@@ -304,20 +306,13 @@ class DetectionBatches:
         return augment.random_rotation(rng, view)
 
 
-def merge_words_into_lines(
-    regions: Sequence[Region],
-    *,
-    max_gap: float = 1.0,
-    min_overlap: float = 0.5,
-    min_height_ratio: float = 0.5,
-    max_angle: float = 15.0,
-) -> tuple[Region, ...]:
+def merge_words_into_lines(regions: Sequence[Region]) -> tuple[Region, ...]:
     """Join neighboring words of one row into one region each.
 
-    Two words belong together when, seen along the first one's reading direction, the gap between them is below
-    `max_gap` times the smaller height, they share `min_overlap` of that height, their heights differ by no more than
-    a factor `1 / min_height_ratio`, and their directions by no more than `max_angle` degrees. Ignored words join
-    ignored words only, so that no region is partly legible. Regions that are not quads stay as they are.
+    Two words belong together when, seen along the first one's reading direction, the gap between them is below the
+    smaller height, they share half of that height, their heights differ by no more than a factor of 2, and their
+    directions by no more than 15 degrees. Ignored words join ignored words only, so that no region is partly legible.
+    Regions that are not quads stay as they are.
 
     Args:
         regions: Words; quads run clockwise from the corner where reading starts.
@@ -331,7 +326,7 @@ def merge_words_into_lines(
     if len(quads) > 1:
         frames = _Frames(np.stack([regions[i].points for i in quads]).astype(np.float64))
         ignore = np.array([regions[i].ignore for i in quads])
-        linked = frames.neighbors(max_gap, min_overlap, min_height_ratio, max_angle)
+        linked = frames.neighbors()
         for a, b in np.argwhere(linked & (ignore[:, None] == ignore)):
             _join(groups, quads[a], quads[b])
     lines = {id(group): group for group in groups.values()}.values()
@@ -349,7 +344,7 @@ class _Frames:
         self.direction = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
         self.heights = np.linalg.norm(down, axis=1) / 2
 
-    def neighbors(self, max_gap: float, min_overlap: float, min_height_ratio: float, max_angle: float) -> np.ndarray:
+    def neighbors(self) -> np.ndarray:
         """Return (n, n) bool: whether word b follows word a; see `merge_words_into_lines`."""
         normal = self.direction[:, ::-1] * (-1, 1)
         # [a, b, corner]: the corners of b in the frame of a.
@@ -363,10 +358,10 @@ class _Frames:
         smaller = np.minimum(self.heights[:, None], self.heights)
         larger = np.maximum(self.heights[:, None], self.heights)
         return (
-            (np.abs(gap) < max_gap * smaller)
-            & (overlap > min_overlap * smaller)
-            & (smaller > min_height_ratio * larger)
-            & (self.direction @ self.direction.T > np.cos(np.deg2rad(max_angle)))
+            (np.abs(gap) < _MOST_GAP * smaller)
+            & (overlap > _LEAST_OVERLAP * smaller)
+            & (smaller > _LEAST_HEIGHT_RATIO * larger)
+            & (self.direction @ self.direction.T > np.cos(np.deg2rad(_MOST_ANGLE)))
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 Batch = Mapping[str, np.ndarray]
 BatchFunction = Callable[[int], Batch]
+_AHEAD = 2  # batches that each worker, or the thread, holds ready
 
 # One thread per worker: several workers with a pool of threads each would fight over the cores of the training step.
 # JAX_PLATFORMS: Grain imports jax in its workers, which must never claim the accelerator.
@@ -27,9 +28,7 @@ _WORKER_ENVIRONMENT = {
 
 
 @contextmanager
-def prefetched(
-    batches: BatchFunction, start: int, stop: int, *, workers: int = 0, ahead: int = 2
-) -> Iterator[Iterator[Batch]]:
+def prefetched(batches: BatchFunction, start: int, stop: int, *, workers: int = 0) -> Iterator[Iterator[Batch]]:
     """Iterate over `batches(start), ..., batches(stop - 1)`, prepared ahead and given in order.
 
     A batch depends on nothing but its number, so a run resumed at step k sees the batches that an uninterrupted run
@@ -40,16 +39,15 @@ def prefetched(
             importable without side effects (`if __name__ == "__main__"`), because workers are spawned.
         start, stop: first step, and the one after the last.
         workers: processes; 0 for one thread of this process.
-        ahead: batches each worker (or the thread) holds ready.
 
     Yields:
         An iterator; its workers end with the `with` block.
     """
     dataset = grain.MapDataset.range(start, stop).map(batches)
     # One thread: concurrent calls of `batches` in one process would only take turns at the interpreter lock.
-    dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead))
+    dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=_AHEAD))
     if workers:
-        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=_AHEAD)
         dataset = dataset.mp_prefetch(options, worker_init_fn=_start_worker)
         _mark_flags_parsed()
     iterator = iter(dataset)
