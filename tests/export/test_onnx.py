@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -121,6 +122,13 @@ def test_files_say_what_they_are(model, task):
         assert (options["height"], options["min_width"]) == (32, RecognizerSpec().min_width)
     characters = json.loads(metadata.get("charset", "null"))
     assert characters is None if task != "rec" else len(characters) == 100
+
+
+def test_the_examples_of_jax2onnx_are_not_imported(exported):
+    """They would take longer than the export."""
+    del exported
+    assert "jax2onnx.plugins.jax.lax.add" in sys.modules
+    assert not any(name.startswith("jax2onnx.plugins.examples.") for name in sys.modules)
 
 
 def test_ocr_reads_with_the_folder(exported):
