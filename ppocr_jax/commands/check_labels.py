@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("labels", type=Path, metavar="FILE", help="label file, folder of label files, or LMDB database")
     add("--format", default="auto", metavar="NAME", help="of the labels, e.g. ppocr-det, icdar2015; default: auto")
     add("--images", type=Path, metavar="DIR", help="folder of the pictures; default: where the format keeps them")
-    add("--config", metavar="FILE", help="a recognizer's configuration: its charset and longest text")
+    add("--config", metavar="FILE", help="a recognizer's configuration, such as rec/en: its charset and longest text")
     add("--charset", metavar="NAME", help="built-in charset or file; default: that of --config, or en")
     add("--space", action="store_true", help="add a space to a charset file, PaddleOCR's use_space_char")
     add("--max-length", type=positive, metavar="N", help="longest text to train on; default: that of --config, or 25")
@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
         UserError: the labels, the format or the charset cannot be read, or the sheet not be written.
     """
     from ppocr_jax.config import RecConfig
-    from ppocr_jax.config_io import load_config
+    from ppocr_jax.config_io import find_config, load_config
     from ppocr_jax.data.label_check import check_labels
 
-    config = RecConfig() if args.config is None else load_config(RecConfig, args.config)
+    config = RecConfig() if args.config is None else load_config(RecConfig, find_config(args.config))
     name = config.model.charset if args.charset is None else args.charset
     charset = _charset(name, space=args.space or config.charset_space)
     max_length = args.max_length or config.data.max_label_length or _longest_of_widest(config, charset)

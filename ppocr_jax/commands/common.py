@@ -39,6 +39,7 @@ _READ_OPTIONS = (
     "unclip_ratio",
     "drop_score",
     "put_spaces",
+    "check_boxes",
     "max_pixels",
     "batch_size",
 )
@@ -142,6 +143,11 @@ def add_read_options(group: Any) -> None:
         "--put-spaces",
         action=argparse.BooleanOptionalAction,
         help="put back spaces that a recognizer leaves out; default: for files that are not ours",
+    )
+    group.add_argument(
+        "--check-boxes",
+        action=argparse.BooleanOptionalAction,
+        help="write check boxes beside text as ☐ and ☑; default: if the recognizer reads Latin letters, no ideographs",
     )
     group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
     group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")

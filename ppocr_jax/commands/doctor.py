@@ -121,9 +121,9 @@ def _advice(features: dict[str, bool] | None, backends: dict[str, list[str]]) ->
         yield "--backend jax: the networks run on JAX's device"
     has = features or {}
     if has.get("bfloat16") and "openvino" in backends:
-        yield "--backend openvino for many pages: this processor multiplies in bfloat16; for a few pages --backend onnx"
+        yield "--backend openvino for many pages with a large model: this processor multiplies in bfloat16"
     elif has.get("bfloat16"):
-        yield "--backend onnx; for many pages install ppocr-jax[openvino]: this processor multiplies in bfloat16"
+        yield "for many pages with a large model install ppocr-jax[openvino]: this processor multiplies in bfloat16"
     else:
         yield "--backend onnx"
     if has.get("VNNI (int8)"):

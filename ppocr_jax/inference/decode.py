@@ -249,3 +249,23 @@ def put_spaces(decoded: Decoded) -> Decoded:
             characters[i : i + 1] = (left, position, end, confidence, 0.0), (" ", end, begin, min(space, 1.0), 0.0)
     put = len(characters) > len(decoded.text)
     return replace(_of_characters(decoded, characters), confidence=decoded.confidence) if put else decoded
+
+
+def with_sign(decoded: Decoded, sign: str, first: int, end: int) -> Decoded:
+    """Return a line with a sign that the recognizer does not know, a word of its own, at its place.
+
+    Args:
+        decoded: the line.
+        sign: a character.
+        first, end: its first frame, and the one after its last.
+    """
+    characters = _characters(decoded)
+    index = sum(position + end_ < first + end for _, position, end_, *_ in characters)
+    before, after = characters[:index], characters[index:]
+    while before and before[-1][0] == " ":
+        before.pop()
+    while after and after[0][0] == " ":
+        after.pop(0)
+    left = [(" ", before[-1][2], first, 1.0, 0.0)] if before else []
+    right = [(" ", end, after[0][1], 1.0, 0.0)] if after else []
+    return _of_characters(decoded, [*before, *left, (sign, first, end, 1.0, 0.0), *right, *after])

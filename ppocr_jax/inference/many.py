@@ -173,6 +173,11 @@ class CombinedStage(Generic[R]):
         return self._stage.spec
 
     @property
+    def charset(self) -> Any:
+        """The stage's, a recognizer's."""
+        return self._stage.charset
+
+    @property
     def backend(self) -> Backend:
         """The stage's."""
         return self._stage.backend

@@ -22,7 +22,7 @@ _NUMBERS: tuple[tuple[str, float, float, bool], ...] = (
     ("batch_size", 1, math.inf, True),
     ("max_pixels", 1, math.inf, True),
 )
-_SWITCHES = ("look_again", "single_line", "use_classifier", "page_direction", "put_spaces")
+_SWITCHES = ("look_again", "single_line", "use_classifier", "page_direction", "put_spaces", "check_boxes")
 _NEEDED = frozenset({"drop_score", "max_pixels", "look_again", "single_line", "use_classifier", "page_direction"})
 
 BATCH_SIZE = 2
@@ -60,6 +60,7 @@ class ReadOptions(TypedDict, total=False):
     drop_score: float
     reading_order: Literal["layout", "paddleocr"]
     put_spaces: bool | None
+    check_boxes: bool | None
     batch_size: int | None
     max_pixels: int
 
@@ -84,6 +85,8 @@ class ReadSettings:
             asked.
         reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
         put_spaces: put spaces between words where the recognizer leaves them out. None: for files that are not ours.
+        check_boxes: write check boxes beside text as ☐, or ☑ if there is a mark in them. None: where the recognizer
+            reads Latin letters, and no ideographs, which may look like boxes.
         batch_size: crops per call of the classifier and the recognizer; by default 2, with OpenVINO 8, and 32 where
             pictures share calls (`OCR.read_many`).
         max_pixels: largest picture accepted, width x height.
@@ -102,6 +105,7 @@ class ReadSettings:
     drop_score: float = 0.5
     reading_order: str = "layout"
     put_spaces: bool | None = None
+    check_boxes: bool | None = None
     batch_size: int | None = None
     max_pixels: int = MAX_PIXELS
 

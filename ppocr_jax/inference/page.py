@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, cast
@@ -20,6 +21,18 @@ from ppocr_jax.geometry import (
     turn_points,
 )
 from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.check_boxes import (
+    EMPTY,
+    TICKED,
+    CheckBox,
+    around,
+    boxes_of_lines,
+    erased,
+    find_check_boxes,
+    frames_of,
+    insides,
+    is_letter,
+)
 from ppocr_jax.inference.classify import (
     Direction,
     TextClassifier,
@@ -29,7 +42,7 @@ from ppocr_jax.inference.classify import (
     shows_more_text,
 )
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.decode import Decoded, put_spaces
+from ppocr_jax.inference.decode import Decoded, put_spaces, with_sign
 from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.look import Look, look, share_covered, whole_line
@@ -48,6 +61,7 @@ _ROOM = (0.1, 0.05)  # left and right, and above and below, of a character that 
 _BAR, _BAR_MEANS = "|", "I"  # a bar alone: nothing around it tells more, and it is that letter most often
 # A circle alone is a zero or a letter; a recognizer that cannot tell gives each about a half of its confidence.
 _CIRCLES, _UNDECIDED = frozenset("0Oo"), 0.8
+_SQUARE = "口"  # the letter that looks like an empty box
 _TURNS_INTO_ITSELF = frozenset(
     "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
 )  # what reads alike, or as another of these, upside down
@@ -123,6 +137,13 @@ class Stages:
         texts = self.recognizer(crops, batch_size=settings.batch_size or _batch_size(self.recognizer))
         spaces = self.recognizer.spec.put_spaces if settings.put_spaces is None else settings.put_spaces
         return [put_spaces(text) for text in texts] if spaces else texts
+
+    def writes_check_boxes(self, settings: ReadSettings) -> bool:
+        """Whether check boxes are looked for; see `ReadSettings`."""
+        if settings.check_boxes is not None or self.recognizer is None:
+            return bool(settings.check_boxes and self.recognizer)
+        known = self.recognizer.charset.characters
+        return _SQUARE not in known and set(string.ascii_letters).issubset(known)
 
 
 def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
@@ -224,12 +245,17 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
     growth = stages.recognizer.spec.growth if stages.recognizer is not None else CROP_GROWTH
+    check_boxes = _check_boxes(stages, settings, upright, starts, len(seen.boxes))
+    if check_boxes:
+        upright = erased(upright, [box for those in check_boxes.values() for box in those])
+        starts = as_quads([around(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
     crops = [perspective_crop(upright, grow_quad(quad, growth)) for quad in starts]
     texts = stages.recognize(crops, settings)
     attempts = [_Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
     if classifier is not None and rotation is None:
         attempts = _turned_by_text(stages, settings, attempts)
     attempts = _read_standing(stages, settings, upright, boxes, attempts)
+    attempts = [_with_check_boxes(one, check_boxes.get(i, ()), growth) for i, one in enumerate(attempts)]
 
     kept = _choose(boxes, [attempt.text for attempt in attempts], len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
@@ -243,6 +269,28 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
         for i in ordered.tolist()
     )
     return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
+
+
+def _check_boxes(
+    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
+) -> dict[int, list[CheckBox]]:
+    """Return the check boxes of each line that has some, if they are looked for; frames of letters are none."""
+    if settings.single_line or not stages.writes_check_boxes(settings):
+        return {}
+    found = find_check_boxes(image_rgb, np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1))
+    ticked = [box for box in found if box.ticked]
+    texts = stages.recognize(insides(image_rgb, ticked), settings) if ticked else []
+    letters = [box for box, text in zip(ticked, texts, strict=True) if is_letter(text.text, text.confidence)]
+    return boxes_of_lines([box for box in found if box not in letters], quads, sure)
+
+
+def _with_check_boxes(attempt: _Attempt, boxes: Sequence[CheckBox], growth: CropGrowth) -> _Attempt:
+    """Return a line's reading with its check boxes, which the recognizer has not seen, among its characters."""
+    text = attempt.text
+    for box in boxes:
+        sign = TICKED if box.ticked else EMPTY
+        text = with_sign(text, sign, *frames_of(box, attempt.quad, text.extent, growth))
+    return attempt._replace(text=text)
 
 
 def _is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:

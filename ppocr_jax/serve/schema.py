@@ -13,7 +13,15 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 # Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
 _READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio", "look_again", "single_line")
-_READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order", "put_spaces")
+_READ_OPTIONS += (
+    "use_classifier",
+    "page_direction",
+    "cls_threshold",
+    "drop_score",
+    "reading_order",
+    "put_spaces",
+    "check_boxes",
+)
 _PAGES = r"^(all|\d{1,9}(-(\d{1,9})?)?( ?, ?\d{1,9}(-(\d{1,9})?)?)*)$"  # as `images.pages.PageNumbers` reads it
 _INPUT_OPTIONS = ("pages", "dpi", "frames")
 
@@ -23,7 +31,7 @@ class ReadQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="one of GET /models")
+    model: str | None = Field(None, description="one of those that GET /info lists")
     format: Literal["text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto", "pdf"] | None = Field(
         None, description="of the answer, whatever Accept says"
     )
@@ -47,6 +55,7 @@ class ReadQuery(BaseModel):
     drop_score: _Share | None = Field(None, description="lines read with less confidence are left out; 0.5")
     reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="columns and blocks, or by rows")
     put_spaces: bool | None = Field(None, description="put spaces between words where the recognizer leaves them out")
+    check_boxes: bool | None = Field(None, description="write check boxes beside text as ☐ and ☑")
 
     def read_options(self) -> dict[str, Any]:
         """Return those that were given of `ReadOptions`."""

@@ -89,6 +89,7 @@ def test_limits_of_a_configuration(clean: Path, tmp_path: Path, capsys: pytest.C
     assert "texts that are too long" in shown
     assert check(clean, "--config", config, "--max-length", 9) == 0
     assert check(clean, "--config", tmp_path / "none.toml") == 1
+    assert check(clean, "--config", "rec/en") == 0
 
 
 def test_a_configuration_says_whether_its_charset_file_gets_a_space(clean: Path, tmp_path: Path) -> None:

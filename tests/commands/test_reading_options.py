@@ -26,6 +26,7 @@ READING = {
     "unclip_ratio": 1.4,
     "drop_score": 0.1,
     "put_spaces": False,
+    "check_boxes": False,
     "max_pixels": 1000,
     "batch_size": 4,
 }

@@ -1,0 +1,220 @@
+"""Check boxes beside text: found by their straight frames, kept out of what is recognized, and written as ☐ and ☑.
+
+A recognizer of letters reads them as letters, `[ Adult` and `M Student`, and leaves open which of them is ticked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppocr_jax.geometry import CropGrowth
+
+EMPTY, TICKED = "☐", "☑"
+_LETTER_HEIGHT = 32  # pixels of a line, to which large pages are reduced before frames are looked for
+_AREA = 3  # line heights of the square in which the mean is the paper's gray level
+_CONTRAST = 24  # gray levels between a frame and the paper
+_STROKE = 0.4  # least length of a frame's straight strokes in line heights: longer than most of those of letters
+_SIDE = (0.5, 1.7)  # in line heights
+_LEAST = 10  # pixels of the shorter one: smaller squares may be a zero
+_ASPECT = 1.2  # the longer side beside the shorter one
+_COVERED = 0.88  # share of each side that is drawn
+_MARK, _FILLED = 0.05, 0.7  # share of ink inside, from which on it is a mark, or no box but a block
+_BAR = 0.85  # share of a row inside of a box that is ink in letters with a bar, such as B and 8
+_INSET = 0.2  # sides, of what is inside
+_STRAIGHT = 0.75  # share of it that one row or column of pixels holds
+_BEFORE, _AFTER = 0.35, 0.08  # sides, left and right of a box, in which nothing stands
+_REACH = 1.5  # sides between a box and its text
+_ON_ROW = 0.45  # line heights between the middle of a box and that of its text
+_LEVEL = 0.1  # rise of a line beside its run: boxes are looked for where both lie straight
+_TAIL = 0.6  # sides by which a tick reaches beyond its box
+_TICKS = frozenset("xXvVyYrIl1/\\|+*TtLJN")  # as what recognizers read marks in boxes, if as letters
+_SURE = 0.8  # confidence of a letter in a box, such as [A], which is a text and no mark
+
+
+@dataclass(frozen=True)
+class CheckBox:
+    """A square frame, in pixels, and whether it holds a mark."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    ticked: bool
+
+    @property
+    def side(self) -> float:
+        """The longer one, pixels."""
+        return max(self.right - self.left, self.bottom - self.top)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """(x, y)."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBox]:
+    """Return the square frames about as high as lines of text, each standing alone.
+
+    Args:
+        image_rgb: the picture (H, W, 3) uint8, upright.
+        heights: of its lines (n,), pixels.
+    """
+    import cv2
+
+    if not len(heights):
+        return []
+    scale = min(1.0, _LETTER_HEIGHT / float(np.median(heights)))
+    gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    low, high = float(heights.min()) * scale, float(heights.max()) * scale
+    line = float(np.median(heights)) * scale
+    area = round(_AREA * line) | 1
+    paper = cv2.blur(gray, (area, area))
+    # Ink is darker than what is around it, or, where most of the page is dark, lighter.
+    difference = cv2.subtract(gray, paper) if np.median(gray[::4, ::4]) < 128 else cv2.subtract(paper, gray)
+    ink = (difference > _CONTRAST).astype(np.uint8)
+    length = max(6, round(_STROKE * line))
+    # A stroke may run a little aslant, in steps of a pixel.
+    across = cv2.morphologyEx(cv2.dilate(ink, np.ones((3, 1))), cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & ink
+    down = cv2.morphologyEx(cv2.dilate(ink, np.ones((1, 3))), cv2.MORPH_OPEN, np.ones((length, 1), np.uint8)) & ink
+    # Strokes that meet are a frame, whatever is drawn aslant in it; a grid of cells is one frame, far too large.
+    strokes = cv2.dilate(across | down, np.ones((3, 3), np.uint8))
+    contours, parents = cv2.findContours(strokes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
+    for i, contour in enumerate(contours):
+        left, top, width, height = cv2.boundingRect(contour)
+        shorter, longer = min(width, height) - 2, max(width, height) - 2  # without what was dilated
+        if parents[0, i, 3] >= 0 or shorter < _LEAST or longer > _ASPECT * shorter:  # an inner edge has a parent
+            continue
+        if not _SIDE[0] * low <= longer <= _SIDE[1] * high:
+            continue
+        box = (left + 1, top + 1, left + width - 1, top + height - 1)
+        ticked = _frame(ink, box)
+        if ticked is not None:
+            found.append(CheckBox(*(edge / scale for edge in box), ticked))
+    return found
+
+
+def _frame(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool | None:
+    """Return whether a frame (left, top, right, bottom) holds a mark; None: it is no frame that stands alone."""
+    left, top, right, bottom = box
+    inside = ink[top:bottom, left:right]
+    side = max(inside.shape)
+    band = max(2, side // 6)
+    bands = inside[:band], inside[-band:], inside[:, :band].T, inside[:, -band:].T
+    if any(part.any(0).mean() < _COVERED or part.mean(1).max() < _STRAIGHT for part in bands):
+        return None
+    tip = max(2, side // 8)  # letters round their corners off
+    if not all(part[:tip, :tip].any() and part[:tip, -tip:].any() for part in (inside, inside[::-1])):
+        return None
+    inset = max(3, round(_INSET * side))
+    within = inside[inset:-inset, inset:-inset]
+    mark = float(within.mean())
+    if mark > _FILLED or within.mean(axis=1).max() > _BAR:  # a block, or a letter with a bar, as B and 8
+        return None
+    ticked = mark > _MARK
+    before = ink[top:bottom, max(left - 1 - max(2, round(_BEFORE * side)), 0) : max(left - 1, 0)]
+    after = ink[top:bottom, right + 1 : right + 1 + max(1, round(_AFTER * side))]
+    if before.any() or (after.any() and not ticked):  # a tick may reach out of its box to the right
+        return None
+    return ticked
+
+
+def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> dict[int, list[CheckBox]]:
+    """Return which line each check box belongs to: to the nearest on its row, left or right of it, or around it.
+
+    Args:
+        boxes: of a page.
+        quads: of its lines (n, 4, 2), clockwise from where reading starts.
+        sure: how many of them, the first ones, certainly are text; the others take boxes that have none of those.
+    """
+    run, rise = (quads[:, 1] - quads[:, 0]).T
+    heights = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
+    starts, ends, middles = (
+        quads[:, [0, 3], 0].min(axis=1),
+        quads[:, [1, 2], 0].max(axis=1),
+        quads[:, :, 1].mean(axis=1),
+    )
+    level = np.abs(rise) < _LEVEL * run
+    found: dict[int, list[CheckBox]] = {}
+    for box in sorted(boxes, key=lambda box: box.left):
+        x, y = box.middle
+        fits = level & (np.abs(middles + rise / np.maximum(run, 1) * (x - (starts + ends) / 2) - y) < _ON_ROW * heights)
+        fits &= (box.side >= _SIDE[0] * heights) & (box.side <= _SIDE[1] * heights)
+        distance = np.maximum(0, np.maximum(starts - box.right, box.left - ends))
+        alone = ends - starts < 2 * box.side  # what was found is the box itself, if its text stands apart
+        distance += np.where((distance == 0) & alone & (starts - box.side / 2 < box.left), _REACH * box.side, 0)
+        near = fits & (distance <= _REACH * box.side)
+        for those in (np.flatnonzero(near[:sure]), np.flatnonzero(near)):
+            if len(those):
+                found.setdefault(int(those[distance[those].argmin()]), []).append(box)
+                break
+    return found
+
+
+def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
+    """Return the quad (4, 2) of a level line, made longer until it holds its check boxes, if it has some."""
+    if not boxes:
+        return quad
+    run, rise = quad[1] - quad[0]
+    slope = np.array([1.0, rise / run], np.float32)
+    before = max(0.0, float(quad[[0, 3], 0].min()) - min(box.left for box in boxes))
+    after = max(0.0, max(box.right for box in boxes) - float(quad[[1, 2], 0].max()))
+    return quad + np.stack([-before * slope, after * slope, after * slope, -before * slope]).astype(np.float32)
+
+
+def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
+    """Return a copy of a picture (H, W, 3) with paper in place of check boxes, and of ticks that reach out of them."""
+    import cv2
+
+    image_rgb = image_rgb.copy()
+    for box in boxes:
+        edge, tail = max(2, round(box.side / 8)), round(_TAIL * box.side)
+        left, top, right, bottom = round(box.left), round(box.top), round(box.right), round(box.bottom)
+        x, y = max(left - edge, 0), max(top - tail, 0)
+        part = image_rgb[y : bottom + edge, x : right + tail]
+        ring = np.concatenate([image_rgb[y : bottom + edge, x], part[-1]])
+        paper = np.median(ring, axis=0).astype(np.uint8)
+        ink = (np.abs(part.astype(np.int16) - paper).max(axis=2) > _CONTRAST).astype(np.uint8)
+        _, labels = cv2.connectedComponents(ink)
+        inside = (slice(max(top - edge - y, 0), None), slice(0, right + edge - x))
+        own = np.isin(labels, np.unique(labels[inside][labels[inside] > 0])).astype(np.uint8)
+        own[inside] = 1
+        part[cv2.dilate(own, np.ones((3, 3), np.uint8)) > 0] = paper
+    return image_rgb
+
+
+def insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray]:
+    """Return the pictures (h, w, 3) of what is inside of boxes."""
+    pictures = []
+    for box in boxes:
+        inset = box.side / 8 + 1
+        left, top, right, bottom = box.left + inset, box.top + inset, box.right - inset, box.bottom - inset
+        pictures.append(np.ascontiguousarray(image_rgb[round(top) : round(bottom), round(left) : round(right)]))
+    return pictures
+
+
+def is_letter(text: str, confidence: float) -> bool:
+    """Whether what was read inside of a box is a text, as the number of a field, and no mark."""
+    return confidence > _SURE and any(c.isalnum() for c in text) and not _TICKS.issuperset(text)
+
+
+def frames_of(box: CheckBox, quad: np.ndarray, extent: float, growth: CropGrowth) -> tuple[int, int]:
+    """Return the first frame of a line's recognition that shows a check box, and the one after the last.
+
+    Args:
+        box: one of the line's.
+        quad: (4, 2) of the line.
+        extent: frames of its picture.
+        growth: by how much that is larger than the quad.
+    """
+    height = float(np.linalg.norm(quad[3] - quad[0]))
+    length = float(np.linalg.norm(quad[1] - quad[0]))
+    start = float(quad[:, 0].mean()) - length / 2  # also of a line that was turned round
+    frame = extent / (length + (growth.left + growth.right) * height)
+    first = max(0, round((box.left - start + growth.left * height) * frame))
+    return first, max(first + 1, round((box.right - start + growth.left * height) * frame))
