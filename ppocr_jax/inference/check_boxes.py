@@ -131,6 +131,9 @@ def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> d
         boxes: of a page.
         quads: of its lines (n, 4, 2), clockwise from where reading starts.
         sure: how many of them, the first ones, certainly are text; the others take boxes that have none of those.
+
+    Returns:
+        the check boxes of lines by their numbers; none of a line that is nothing but a box, which belongs to another.
     """
     run, rise = (quads[:, 1] - quads[:, 0]).T
     heights = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
@@ -146,12 +149,16 @@ def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> d
         fits = level & (np.abs(middles + rise / np.maximum(run, 1) * (x - (starts + ends) / 2) - y) < _ON_ROW * heights)
         fits &= (box.side >= _SIDE[0] * heights) & (box.side <= _SIDE[1] * heights)
         distance = np.maximum(0, np.maximum(starts - box.right, box.left - ends))
-        alone = ends - starts < 2 * box.side  # what was found is the box itself, if its text stands apart
-        distance += np.where((distance == 0) & alone & (starts - box.side / 2 < box.left), _REACH * box.side, 0)
+        # What was found may be the box itself, whose text stands apart.
+        itself = fits & (distance == 0) & (ends - starts < 2 * box.side) & (starts - box.side / 2 < box.left)
+        distance += np.where(itself, _REACH * box.side, 0)
         near = fits & (distance <= _REACH * box.side)
         for those in (np.flatnonzero(near[:sure]), np.flatnonzero(near)):
             if len(those):
-                found.setdefault(int(those[distance[those].argmin()]), []).append(box)
+                owner = int(those[distance[those].argmin()])
+                found.setdefault(owner, []).append(box)
+                for line in np.flatnonzero(itself).tolist():
+                    found.setdefault(line, [])
                 break
     return found
 

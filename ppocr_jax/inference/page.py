@@ -255,7 +255,8 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     if classifier is not None and rotation is None:
         attempts = _turned_by_text(stages, settings, attempts)
     attempts = _read_standing(stages, settings, upright, boxes, attempts)
-    attempts = [_with_check_boxes(one, check_boxes.get(i, ()), growth) for i, one in enumerate(attempts)]
+    for i, those in check_boxes.items():
+        attempts[i] = _with_check_boxes(attempts[i], those, growth)
 
     kept = _choose(boxes, [attempt.text for attempt in attempts], len(seen.boxes), settings.drop_score)
     degrees = 90 * quarter_turns % 360
@@ -286,7 +287,7 @@ def _check_boxes(
 
 def _with_check_boxes(attempt: _Attempt, boxes: Sequence[CheckBox], growth: CropGrowth) -> _Attempt:
     """Return a line's reading with its check boxes, which the recognizer has not seen, among its characters."""
-    text = attempt.text
+    text = attempt.text if boxes else Decoded("", 0.0, (), ())  # nothing but a box, which is another line's
     for box in boxes:
         sign = TICKED if box.ticked else EMPTY
         text = with_sign(text, sign, *frames_of(box, attempt.quad, text.extent, growth))

@@ -40,7 +40,7 @@ def ocr() -> OCR:
     return OCR("en", threads=1)
 
 
-@pytest.mark.parametrize(("font", "dark"), [("DejaVuSans.ttf", False), ("LiberationSerif-Regular.ttf", True)])
+@pytest.mark.parametrize(("font", "dark"), [("DejaVuSans.ttf", False), ("LiberationMono-Regular.ttf", True)])
 def test_boxes_are_written_with_their_marks(ocr, font, dark):
     page = ocr(form(font=font, dark=dark))
     assert [line.text for line in page] == [
