@@ -66,8 +66,18 @@ def test_workers_are_processes_of_one_thread_that_end_with_the_block(monkeypatch
     pids = {int(batch["pid"][0]) for batch in got}
     assert len(pids) == 2
     for pid in pids:
-        with pytest.raises(ProcessLookupError):
+        assert ends(pid)
+
+
+def ends(pid: int) -> bool:
+    """Whether a process ends within ten seconds, on a busy machine too."""
+    for _ in range(100):
+        try:
             os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 KILLED_PARENT = """
@@ -88,10 +98,4 @@ def test_workers_end_when_their_parent_is_killed():
     )
     assert run.returncode == -signal.SIGKILL
     worker = int(run.stdout)
-    for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"worker {worker} outlived its parent")
+    assert ends(worker)
