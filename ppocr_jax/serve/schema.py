@@ -13,15 +13,8 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 # Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
 _READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio", "look_again", "single_line")
-_READ_OPTIONS += (
-    "use_classifier",
-    "page_direction",
-    "cls_threshold",
-    "drop_score",
-    "reading_order",
-    "put_spaces",
-    "check_boxes",
-)
+_READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order")
+_READ_OPTIONS += ("put_spaces", "check_boxes")
 _PAGES = r"^(all|\d{1,9}(-(\d{1,9})?)?( ?, ?\d{1,9}(-(\d{1,9})?)?)*)$"  # as `images.pages.PageNumbers` reads it
 _INPUT_OPTIONS = ("pages", "dpi", "frames")
 
