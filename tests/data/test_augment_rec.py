@@ -213,6 +213,11 @@ def test_with_points_draws_the_same_picture(recipe: str) -> None:
     assert any(moved) == (recipe not in ("none", "bda"))
 
 
+def test_points_stay_inside_the_picture() -> None:
+    _, points = LineAugmentation(recipe="none").with_points(np.random.default_rng(0), LINE, np.array([-3.0, 5, 999]))
+    assert points.tolist() == [0, 5, LINE.shape[1] - 1]
+
+
 def test_unknown_recipes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'papr'.*paper"):
         LineAugmentation.from_recipe("papr")
