@@ -25,7 +25,7 @@ _MARK, _FILLED = 0.05, 0.7  # share of ink inside, from which on it is a mark, o
 _BAR = 0.85  # share of a row inside of a box that is ink in letters with a bar, such as B and 8
 _INSET = 0.2  # sides, of what is inside
 _STRAIGHT = 0.75  # share of it that one row or column of pixels holds
-_BEFORE, _AFTER = 0.35, 0.08  # sides, left and right of a box, in which nothing stands
+_BEFORE, _AFTER = 0.35, 0.15  # sides, left and right of a box, in which nothing stands
 _REACH = 1.5  # sides between a box and its text
 _ON_ROW = 0.45  # line heights between the middle of a box and that of its text
 _LEVEL = 0.1  # rise of a line beside its run: boxes are looked for where both lie straight
@@ -118,8 +118,9 @@ def _frame(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool | None:
         return None
     ticked = mark > _MARK
     before = ink[top:bottom, max(left - 1 - max(2, round(_BEFORE * side)), 0) : max(left - 1, 0)]
-    after = ink[top:bottom, right + 1 : right + 1 + max(1, round(_AFTER * side))]
-    if before.any() or (after.any() and not ticked):  # a tick may reach out of its box to the right
+    from_row = (top + bottom) // 2 if ticked else top  # a tick may reach out of its box, to the right and above
+    after = ink[from_row:bottom, right + 1 : right + 1 + max(2, round(_AFTER * side))]
+    if before.any() or after.any():
         return None
     return ticked
 

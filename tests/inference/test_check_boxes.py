@@ -94,6 +94,12 @@ def test_letters_and_cells_are_no_boxes(ocr):
         ]
     ):
         draw.text((30, 20 + 50 * row), text, font=ImageFont.truetype(font, 16 + 6 * row), fill="black")
+    draw.text(
+        (30, 150),
+        "both from the north, near no one",
+        font=ImageFont.truetype("LiberationSerif-Regular.ttf", 30),
+        fill="black",
+    )
     for column in range(8):
         draw.rectangle((30 + 40 * column, 200, 70 + 40 * column, 240), outline="black")
     assert find_check_boxes(np.array(picture), np.full(3, 26.0)) == []
