@@ -30,6 +30,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jax import lax
 
+from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.models.db import DBBranch, NeckConv, TransposedConv2x2
 from ppocr_jax.models.layers import BN_EPSILON, Conv1x1Bias, ConvBN, Linear, SqueezeExcite, hard_sigmoid, hard_swish
@@ -241,6 +242,10 @@ class _Pass:
             return x
         if self._cut:
             weight, low, high = (float(number) for number in self.ranges[name])
+            if not weight:
+                raise UserError(
+                    "this run has no ranges for int8 yet: it was stopped before its first step; train it further"
+                )
             return jnp.clip(x, np.float32(min(low / weight, 0)), np.float32(max(high / weight, 0)))
         alpha = self._clips[name]
         clipped = clip(x, alpha)
