@@ -314,7 +314,10 @@ def test_no_picture_is_kept_and_no_text_logged(server, receipt, caplog):
     assert [record.name for record in logged].count("ppocr_jax.serve") == 3
     said = "\n".join(record.getMessage() for record in logged)
     assert "secret-name" not in said
-    assert not [word.text for word in receipt.words if len(word.text) > 3 and word.text in said]
+    # Letters: an amount such as 0.60 may be a time in the log, too.
+    words = [word.text for word in receipt.words if len(word.text) > 3 and word.text.isalpha()]
+    assert len(words) > 5
+    assert not [word for word in words if word in said]
 
 
 def test_metrics_count_requests_and_pages():

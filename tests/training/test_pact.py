@@ -131,6 +131,9 @@ def test_a_run_goes_on_and_is_exported_as_it_was_trained(tmp_path, monkeypatch):
     plain = jax.device_get(initialize(jax.random.key(0), jnp.zeros((1, 32, 64, 3))))
     variables = network.with_clips(plain, spec, 20.0)
 
+    with pytest.raises(UserError, match="no ranges for int8 yet"):
+        TrainedNetwork(spec, variables).function(cut=True)(jnp.zeros((1, 32, 64, 3)))
+
     def run(steps):
         train = TrainConfig(steps=steps, log_every=1, work_dir=str(tmp_path / "run"), key_metric="score")
         optimizer = OptimizerConfig(learning_rate=1e-3, schedule="constant")  # of one program for any number of steps
