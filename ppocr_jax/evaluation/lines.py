@@ -22,6 +22,7 @@ from ppocr_jax.synth.fonts import NoFontsError, find_fonts, split_fonts
 from ppocr_jax.synth.line import LineGenerator, LineSample
 
 Item = TypeVar("Item")
+Read = TypeVar("Read")
 logger = logging.getLogger("ppocr_jax")
 
 LabeledLine = tuple[np.ndarray, str]
@@ -57,6 +58,18 @@ def chunks(samples: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
+def _in_chunks(
+    read: Callable[[Sequence[np.ndarray]], Sequence[Read]], samples: Iterable[tuple[np.ndarray, Item]]
+) -> tuple[list[Read], list[Item]]:
+    """Return what is read in each picture, and what belongs to it."""
+    found: list[Read] = []
+    targets: list[Item] = []
+    for chunk in chunks(samples):
+        found += read([image for image, _ in chunk])
+        targets += [target for _, target in chunk]
+    return found, targets
+
+
 def evaluate_recognition(
     recognize: Recognize, samples: Iterable[LabeledLine], *, ignore_case: bool = False, ignore_space: bool = False
 ) -> dict[str, float]:
@@ -67,12 +80,8 @@ def evaluate_recognition(
 
 def recognize_lines(recognize: Recognize, samples: Iterable[LabeledLine]) -> tuple[list[str], list[str]]:
     """Return what was read in each line, and what should have been."""
-    texts: list[str] = []
-    targets: list[str] = []
-    for chunk in chunks(samples):
-        texts += [line.text for line in recognize([image for image, _ in chunk])]
-        targets += [text for _, text in chunk]
-    return texts, targets
+    lines, targets = _in_chunks(recognize, samples)
+    return [line.text for line in lines], targets
 
 
 def line_samples(
@@ -135,12 +144,8 @@ def evaluate_direction(classify: Classify, samples: Iterable[DirectionSample]) -
 
 def classify_lines(classify: Classify, samples: Iterable[DirectionSample]) -> tuple[list[int], list[int]]:
     """Return the angle found for each line, and the true one, in degrees."""
-    found: list[int] = []
-    targets: list[int] = []
-    for chunk in chunks(samples):
-        found += [direction.angle for direction in classify([image for image, _ in chunk])]
-        targets += [angle for _, angle in chunk]
-    return found, targets
+    directions, targets = _in_chunks(classify, samples)
+    return [direction.angle for direction in directions], targets
 
 
 def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, float]:

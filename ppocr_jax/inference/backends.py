@@ -175,7 +175,7 @@ class OnnxBackend:
 
 
 def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
-    """Yield images in batches of just `size`, which a network needs; the last image is repeated to fill up."""
+    """Return images in batches of just `size`, which a network needs; the last image is repeated to fill up."""
     padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
     return [padded[start : start + size] for start in range(0, len(padded), size)]
 

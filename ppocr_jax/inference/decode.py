@@ -137,6 +137,8 @@ def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset)
         if digit > least * confidences[i]:
             letters[i] = _DIGITS[text[i]]
             confidences[i] += digit
+    if letters == list(text):
+        return decoded
     mean = float(np.mean(confidences))
     return replace(decoded, text="".join(letters), confidence=mean, char_confidences=tuple(confidences))
 
