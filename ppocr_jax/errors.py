@@ -30,8 +30,9 @@ def check_number(
     """
     if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
         raise OptionError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
-    if whole and not (math.isfinite(value) and value == int(value)):
+    number = float(value)
+    if whole and not number.is_integer():
         raise OptionError(f"{name} must be a whole number, not {value}")
-    if not least <= value <= most:
+    if not least <= number <= most:
         limits = f"lie between {least:g} and {most:g}" if math.isfinite(most) else f"be at least {least:g}"
-        raise OptionError(f"{name} must {limits}, not {value:g}")
+        raise OptionError(f"{name} must {limits}, not {number:g}")

@@ -114,8 +114,8 @@ def open_bytes(document: Document, column: str | None) -> bytes:
     try:
         if document.row >= 0:
             return _parquet_bytes(document, column)
-        with fsspec.open(document.source, "rb") as file:
-            return file.read()
+        filesystem, path = url_to_fs(document.source)
+        return filesystem.cat_file(path)
     except UserError:
         raise
     except Exception as error:  # each store has its own

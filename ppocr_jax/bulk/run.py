@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ppocr_jax import __version__
 from ppocr_jax.bulk.documents import Document, Unreachable, find_documents, open_bytes
@@ -244,7 +244,7 @@ def _run_ray(
     if begun_here:
         _logger.info("Ray starts, which takes a while")
         address = address or os.environ.get("RAY_ADDRESS")
-        limits = {} if address else {"num_cpus": workers}
+        limits: dict[str, Any] = {} if address else {"num_cpus": workers}
         ray.init(address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **limits)
     for name in ("ray.data", "ray._private"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -253,7 +253,7 @@ def _run_ray(
     rows = [{"chunk": json.dumps(chunk)} for chunk in _chunks(documents, workers)]
     # A block is what Ray does again when a worker dies.
     results = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)).map(
-        _RayReader,
+        cast("Any", _RayReader),  # Ray's types know functions only
         fn_constructor_args=(read.settings, read.output),
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),

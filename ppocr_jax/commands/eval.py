@@ -140,7 +140,7 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
         raise UserError(f"{path} ({labels.format}) has no regions, which --task {args.task} compares")
     if not labels.records:
         raise UserError(f"the label file {path} is empty")
-    records = list(labels.records[: args.limit])
+    records: list[Any] = list(labels.records[: args.limit])
     if args.granularity == "word":
         from ppocr_jax.data.detection import merge_words_into_lines
         from ppocr_jax.data.labels import DetectionRecord

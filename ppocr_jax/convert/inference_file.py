@@ -147,11 +147,8 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
         WeightsError: a file's layer has what ours has not.
     """
     ours, shapes = layers_of_network(spec)
-    flat = {
-        f"{collection}/{path}": array.shape
-        for collection, tree in shapes.items()
-        for path, array in traverse_util.flatten_dict(tree, sep="/").items()
-    }
+    arrays: dict[str, Any] = traverse_util.flatten_dict(dict(shapes), sep="/")
+    flat = {path: array.shape for path, array in arrays.items()}
     values: dict[str, np.ndarray] = {}
     left, at, tensors = dict(enumerate(found)), 0, 0
     for layer in ours:
@@ -170,7 +167,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
         values[f"{place}/kernel"] = our_layout(layer, other.weights[0], flat[f"{place}/kernel"])
         tensors += 1 + (other.bias is not None) + 4 * (other.norm is not None)
         channels = values[f"{place}/kernel"].shape[-1]
-        bias = np.zeros(channels, np.float32) if other.bias is None else other.bias
+        bias = np.zeros(channels, np.float32) if other.bias is None else np.asarray(other.bias)
         if layer.norm is not None:
             scale, offset, mean, variance = other.norm or _identity(channels, bias)
             if other.norm is not None and not layer.bias:
@@ -189,8 +186,10 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
         raise WeightsError(f"the file does not hold {', '.join(unknown)} of {spec.network}")
     if fresh:
         values |= _random(spec, fresh)
-    arrays = {tuple(path.split("/")): np.ascontiguousarray(array, np.float32) for path, array in values.items()}
-    return Converted(spec, traverse_util.unflatten_dict(arrays), tuple(FRESH[part] for part in fresh), tensors)
+    variables = traverse_util.unflatten_dict(
+        {tuple(path.split("/")): np.ascontiguousarray(array, np.float32) for path, array in values.items()}
+    )
+    return Converted(spec, variables, tuple(FRESH[part] for part in fresh), tensors)
 
 
 def _identity(channels: int, bias: np.ndarray) -> tuple[np.ndarray, ...]:

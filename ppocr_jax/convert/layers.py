@@ -29,7 +29,7 @@ class Layer(NamedTuple):
         shape: of its weights as ONNX has them; of an LSTM its input's width and its own.
         name: of the weights, for messages; the path of a module of ours.
         weights: the arrays: one, or of an LSTM input's, recurrent and biases. None for a layer of ours.
-        bias: (outputs,), if any.
+        bias: (outputs,), if any; True for a layer of ours.
         norm: scale, offset, mean and variance of the BatchNorm behind it, if any; True for a layer of ours.
     """
 
@@ -46,8 +46,9 @@ def layers_of_file(graph: Graph) -> list[Layer]:
     layers = []
     for node in graph.nodes:
         if node.op_type == "LSTM":
-            weights = tuple(graph.constant(name) for name in node.input[1:4])
-            if any(array is None for array in weights) or attributes(node).get("direction") != "bidirectional":
+            constants = [graph.constant(name) for name in node.input[1:4]]
+            weights = tuple(array for array in constants if array is not None)
+            if len(weights) < 3 or attributes(node).get("direction") != "bidirectional":
                 raise WeightsError(f"the LSTM {node.output[0]!r} is not one of constant weights in both directions")
             layers.append(Layer("lstm", (weights[0].shape[2], weights[1].shape[2]), node.input[1], weights))
             continue

@@ -183,7 +183,8 @@ def store_half(graph: Graph, variables: Mapping[str, Any]) -> None:
         variables: of the network, with kernels from `models.io.round_kernels`.
     """
     kernels: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for path, array in traverse_util.flatten_dict(dict(variables["params"])).items():
+    params: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(dict(variables["params"]))
+    for path, array in params.items():
         if path[-1] == "kernel" and np.array_equal(np.asarray(array, np.float16), array):
             for kernel in _as_convolution(np.asarray(array)):
                 kernels.setdefault(kernel.shape, []).append(kernel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -143,7 +143,7 @@ def read_pages(
     partial: bool = True,
     allow_url: bool = False,
     on_error: Callable[[ImageError], None] | None = None,
-) -> Iterator[InputPage]:
+) -> Generator[InputPage]:
     """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or a picture.
 
     Args:
@@ -192,7 +192,7 @@ def _pages(
     numbers: PageNumbers,
     max_pages: int,
     on_error: Callable[[ImageError], None] | None,
-) -> Iterator[InputPage]:
+) -> Generator[InputPage]:
     document, name = open_document()
     try:
         chosen = numbers.of(document.page_count)

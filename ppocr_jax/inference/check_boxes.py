@@ -79,10 +79,10 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
     ink = (difference > _CONTRAST).astype(np.uint8)
     length = max(6, round(_STROKE * line))
     # A stroke may run a little aslant, in steps of a pixel.
-    across = cv2.morphologyEx(cv2.dilate(ink, np.ones((3, 1))), cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & ink
-    down = cv2.morphologyEx(cv2.dilate(ink, np.ones((1, 3))), cv2.MORPH_OPEN, np.ones((length, 1), np.uint8)) & ink
+    across = cv2.morphologyEx(cv2.dilate(ink, np.ones((3, 1))), cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    down = cv2.morphologyEx(cv2.dilate(ink, np.ones((1, 3))), cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
     # Strokes that meet are a frame, whatever is drawn aslant in it; a grid of cells is one frame, far too large.
-    strokes = cv2.dilate(across | down, np.ones((3, 3), np.uint8))
+    strokes = cv2.dilate(cv2.bitwise_and(cv2.bitwise_or(across, down), ink), np.ones((3, 3), np.uint8))
     contours, parents = cv2.findContours(strokes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for i, contour in enumerate(contours):
@@ -95,7 +95,8 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
         box = (left + 1, top + 1, left + width - 1, top + height - 1)
         ticked = _frame(ink, box)
         if ticked is not None:
-            found.append(CheckBox(*(edge / scale for edge in box), ticked))
+            left, top, right, bottom = (edge / scale for edge in box)
+            found.append(CheckBox(left, top, right, bottom, ticked))
     return found
 
 

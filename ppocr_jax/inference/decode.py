@@ -196,7 +196,7 @@ def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]],
     characters = _characters(decoded)
     for (first, last, begin, _), side in reversed(list(zip(sides, alone, strict=True))):
         inner = -1 if first == 0 else 0
-        new, spaces = _characters(side), []
+        new, spaces = _characters(side), list[_Character]()
         while new and new[inner][0] in _LEADERS + " ":
             end = new.pop(inner)
             spaces = [end] if end[0] == " " else []
@@ -204,7 +204,8 @@ def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]],
         if not new:
             continue
         spaces = spaces or [c for c in (old[inner],) if c[0] == " "]
-        new = [(c, p + round(begin), e + round(begin), *rest) for c, p, e, *rest in new]
+        start = round(begin)
+        new = [(c, p + start, e + start, confidence, behind) for c, p, e, confidence, behind in new]
         characters[first:last] = new + spaces if first == 0 else spaces + new
     return _of_characters(decoded, characters)
 

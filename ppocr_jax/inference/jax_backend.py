@@ -16,7 +16,8 @@ from ppocr_jax.inference.model_folder import SPECS, ModelError
 
 if TYPE_CHECKING:
     import jax
-    from flax import linen as nn
+
+    from ppocr_jax.models import Network
 
 # XLA compiles once per input shape, which takes seconds, so sizes are rounded up to these or, beyond the last, to its
 # multiples: few shapes, and on average a fifth more to compute. Steps of a half of an octave and, for pages, a little
@@ -97,7 +98,7 @@ class PaddedNetwork:
     cut back. (A network of one's own sees it where it computes otherwise than by its `ops`.)
     """
 
-    def __init__(self, model: nn.Module, task: str, outputs: Sequence[str]) -> None:
+    def __init__(self, model: Network, task: str, outputs: Sequence[str]) -> None:
         """
         Args:
             model: the network.
@@ -111,7 +112,7 @@ class PaddedNetwork:
 
         def predict(variables: Any, images: jax.Array, size: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
             true = {"det": {"height": size[0], "width": size[1]}, "rec": {"width": size[1]}}.get(task, {})
-            extent = Extent(images.shape[1:3], **true)
+            extent = Extent((images.shape[1], images.shape[2]), **true)
             every = outputs_of(with_ops(model, extent.ops), variables, images)
             wanted = {name: every[name] for name in outputs}
             return wanted, extent.columns(wanted[outputs[0]].shape[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,9 @@ _GUTTER = 0.8  # least width of the gap between columns, in line heights
 _VERTICAL_RATIO = 2.0
 _CLEARLY_LONGER, _SAME_SKEW, _ON_ITS_HEAD = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
+
+
+_Angles = TypeVar("_Angles", float, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def _skew(quads: np.ndarray) -> float:
     return skew if weights[alike].sum() > needed * lengths.sum() else 0.0
 
 
-def _wrapped(angles: np.ndarray) -> np.ndarray:
+def _wrapped(angles: _Angles) -> _Angles:
     """Return angles, radians, within -pi..pi."""
     return (angles + np.pi) % (2 * np.pi) - np.pi
 

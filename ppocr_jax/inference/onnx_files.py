@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from ppocr_jax.inference.backends import OnnxBackend, line_height
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.model_folder import (
     FOREIGN_RECOGNIZER,
-    SPECS,
     ClassifierSpec,
     DetectorSpec,
     ModelError,
@@ -27,6 +26,7 @@ from ppocr_jax.inference.model_folder import (
 from ppocr_jax.inference.released import detector_thresholds
 
 _logger = logging.getLogger(__name__)
+_Spec = TypeVar("_Spec", bound=NetworkSpec)
 _OWN = "ppocr_jax_version"
 # v3 and later read lines of 48 pixels, v1 and v2 of 32: told by `backends.line_height`.
 _HEIGHTS = (48, 32)
@@ -98,7 +98,7 @@ def _fixed(backend: OnnxBackend) -> tuple[int | None, int | None]:
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
-def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
+def _own(backend: OnnxBackend, kind: type[_Spec]) -> _Spec | None:
     """Return the description that a file of ppocr_jax carries.
 
     Raises:
@@ -107,37 +107,37 @@ def _own(backend: OnnxBackend, task: str) -> NetworkSpec | None:
     metadata = backend.header.metadata
     if _OWN not in metadata:
         return None
-    if metadata.get("task") != task:
-        raise ModelError(f"{backend.path} is a {metadata.get('task')!r} network, not a {task!r} one")
+    if metadata.get("task") != kind.task:
+        raise ModelError(f"{backend.path} is a {metadata.get('task')!r} network, not a {kind.task!r} one")
     values = {"normalization": json.loads(metadata["normalization"]), **json.loads(metadata["options"])}
-    return parse_spec(SPECS[task], {"onnx": str(backend.path), **values})
+    return parse_spec(kind, {"onnx": str(backend.path), **values})
 
 
-def _detector(backend: OnnxBackend) -> NetworkSpec:
+def _detector(backend: OnnxBackend) -> DetectorSpec:
     _check_rank(backend, "detector", (3, 4))
     height, width = _fixed(backend)
     size = None if height is None or width is None else (height, width)
-    return _own(backend, "det") or DetectorSpec(
+    return _own(backend, DetectorSpec) or DetectorSpec(
         onnx=str(backend.path), size=size, postprocess=DBOptions(**detector_thresholds(backend.path))
     )
 
 
-def _classifier(backend: OnnxBackend) -> NetworkSpec:
+def _classifier(backend: OnnxBackend) -> ClassifierSpec:
     _check_rank(backend, "direction classifier", (2,))
     height, width = _fixed(backend)
     usual = ClassifierSpec()
-    return _own(backend, "cls") or ClassifierSpec(
+    return _own(backend, ClassifierSpec) or ClassifierSpec(
         onnx=str(backend.path), height=height or usual.height, width=width or usual.width
     )
 
 
-def _recognizer(backend: OnnxBackend, given_height: int | None) -> NetworkSpec:
+def _recognizer(backend: OnnxBackend, given_height: int | None) -> RecognizerSpec:
     _check_rank(backend, "recognizer", (3,))
     height, width = _fixed(backend)
     if given_height is not None and height not in (None, given_height):
         raise ModelError(f"{backend.path} reads lines of {height} pixels' height, not {given_height}")
     height = height or given_height
-    return _own(backend, "rec") or RecognizerSpec(
+    return _own(backend, RecognizerSpec) or RecognizerSpec(
         onnx=str(backend.path),
         height=height or _HEIGHTS[0],
         heights=() if height else _HEIGHTS,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ppocr_jax.errors import UserError
 
@@ -45,7 +45,7 @@ class Release(NamedTuple):
     num_classes: int
     dictionary: ReleasedFile | None = None
     cls: ReleasedFile | None = None
-    thresholds: Mapping[str, float] = {}
+    thresholds: Mapping[str, Any] = {}
 
     @property
     def files(self) -> dict[str, ReleasedFile]:
@@ -141,7 +141,7 @@ def find_file(file: ReleasedFile, release: str) -> Path:
     )
 
 
-def detector_thresholds(path: Path) -> Mapping[str, float]:
+def detector_thresholds(path: Path) -> Mapping[str, Any]:
     """Return the thresholds of the release whose detector a file is, whatever its name; none of an unknown file."""
     digest = _sha256(path, path.stat().st_mtime_ns)
     releases = (release for release in RELEASES.values() if digest.startswith(release.det.sha256))

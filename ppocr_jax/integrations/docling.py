@@ -17,7 +17,7 @@ from docling.datamodel.pipeline_options import OcrOptions
 from docling.datamodel.settings import settings
 from docling.models.base_ocr_model import BaseOcrModel
 from docling.utils.profiling import TimeRecorder
-from docling_core.types.doc import BoundingBox, CoordOrigin
+from docling_core.types.doc.base import BoundingBox, CoordOrigin
 from docling_core.types.doc.page import BoundingRectangle, TextCell
 from pydantic import Field
 
@@ -72,9 +72,8 @@ class PPOCRModel(BaseOcrModel):
         if enabled:
             wanted = str(getattr(accelerator_options.device, "value", accelerator_options.device))
             device = "cuda" if wanted.startswith(AcceleratorDevice.CUDA.value) else "auto"
-            self.reader = OCR(
-                options.model, **{"device": device, "threads": accelerator_options.num_threads, **options.options}
-            )
+            given: dict[str, Any] = {"device": device, "threads": accelerator_options.num_threads, **options.options}
+            self.reader = OCR(options.model, **given)
 
     def __call__(self, conv_res: ConversionResult, page_batch: Iterable[DoclingPage]) -> Iterable[DoclingPage]:
         """Yield the pages with the text of their regions in docling's cells."""
@@ -91,6 +90,7 @@ class PPOCRModel(BaseOcrModel):
             yield page
 
     def _cells(self, page: DoclingPage, region: BoundingBox) -> Iterator[TextCell]:
+        assert page._backend is not None  # as asked above
         image = page._backend.get_page_image(scale=self.options.scale, cropbox=region)
         read = self.reader(np.asarray(image.convert("RGB")))
         for line in read:

@@ -68,8 +68,13 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
             chosen = model or settings.models[0]
             if chosen not in settings.models:
                 raise ToolError(f"no model {chosen!r}; there are {', '.join(settings.models)}")
-            limits = {"max_pixels": settings.max_pixels, "max_pages": settings.max_pages}
-            pictures = read_pages(file.read_bytes(), pages=pages, password=password, **limits)
+            pictures = read_pages(
+                file.read_bytes(),
+                pages=pages,
+                password=password,
+                max_pixels=settings.max_pixels,
+                max_pages=settings.max_pages,
+            )
             result = []
             for picture in pictures:
                 page = load_once(chosen)(picture.image_rgb, max_pixels=settings.max_pixels)

@@ -18,7 +18,7 @@ def is_feasible(labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], fram
     """Whether a label fits the time axis: one frame per character and one blank between equal neighbors."""
     inside = jnp.arange(1, labels.shape[1]) < lengths[:, None]
     repeats = ((labels[:, 1:] == labels[:, :-1]) & inside).sum(1)
-    return lengths + repeats <= frames
+    return jnp.less_equal(lengths + repeats, frames)
 
 
 def ctc_loss_per_line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import jax
 from flax import linen as nn
@@ -62,9 +62,16 @@ def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.M
     return MODELS[name](ops=ops or default_ops(), **options)
 
 
-def outputs_of(model: nn.Module, variables: Any, images: Any) -> dict[str, jax.Array]:
+class Network(Protocol):
+    """What makes variables and is applied to them: a linen module, or what takes its place (`training.pact`)."""
+
+    def init(self, rngs: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+    def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def outputs_of(model: Network, variables: Any, images: Any) -> dict[str, jax.Array]:
     """Return a network's named outputs for images (B, H, W, 3) in evaluation mode (running statistics)."""
     return cast("dict[str, jax.Array]", model.apply(variables, images, train=False))
 
 
-__all__ = ["MODELS", "build_model", "default_ops", "outputs_of"]
+__all__ = ["MODELS", "Network", "build_model", "default_ops", "outputs_of"]

@@ -71,11 +71,11 @@ def round_kernels(variables: Mapping[str, Any]) -> dict[str, Any]:
     large for float16.
     """
 
-    def rounded(array: np.ndarray) -> np.ndarray:
+    def rounded(array: Any) -> np.ndarray:
         array = np.asarray(array)
         return array.astype(np.float16).astype(np.float32) if array.ndim > 1 else array
 
-    flat = traverse_util.flatten_dict(dict(variables))
+    flat: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(dict(variables))
     return traverse_util.unflatten_dict({path: rounded(array) for path, array in flat.items()})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ from flax import linen as nn
 from jax import lax
 
 from ppocr_jax.models.ops import LSTMWeights, Ops, Strides
+
+if TYPE_CHECKING:
+    from ppocr_jax.models import Network
 
 _NEVER = -1e30  # of a score before softmax: it becomes 0, and unlike minus infinity makes no NaN
 
@@ -102,14 +106,14 @@ class Extent:
         return y
 
 
-def with_ops(model: nn.Module, change: Callable[[Ops], Ops]) -> nn.Module:
+def with_ops(model: Network, change: Callable[[Ops], Ops]) -> Network:
     """Return a network with other operations in all its parts; `change` is told what each part has.
 
     What stands for a network without being a linen module has a method of this name.
     """
     if not isinstance(model, nn.Module):
-        return model.with_ops(change)
-    changed: dict[str, object] = {}
+        return cast("Any", model).with_ops(change)
+    changed: dict[str, Any] = {}
     for name in (field.name for field in dataclasses.fields(model) if field.name not in ("parent", "name")):
         value = getattr(model, name)
         if isinstance(value, Ops):

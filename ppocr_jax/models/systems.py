@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 from flax import linen as nn
@@ -135,13 +135,14 @@ def _values(tree: Any) -> int:
 def _macs(jaxpr: core.Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
+        taken, made = ([cast("Any", v.aval) for v in values] for values in (equation.invars, equation.outvars))
         if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape  # (kh, kw, inputs of a group, outputs)
-            total += equation.outvars[0].aval.size * math.prod(kernel[:-1])
+            kernel = taken[1].shape  # (kh, kw, inputs of a group, outputs)
+            total += made[0].size * math.prod(kernel[:-1])
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            summed = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-            total += equation.outvars[0].aval.size * summed
+            summed = math.prod(taken[0].shape[axis] for axis in contracted)
+            total += made[0].size * summed
         else:
             repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
             total += repeats * sum(_macs(inner) for inner in _inner(equation.params.values()))

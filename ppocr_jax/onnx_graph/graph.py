@@ -81,8 +81,8 @@ class Graph:
             small = self.array(node.input[0])
             return small.astype(np.float32) if small is not None and small.dtype in (np.float16, np.int8) else None
         if node.op_type == "Mul":
-            factors = [self.constant(name) for name in node.input]
-            return None if any(factor is None for factor in factors) else np.multiply(*factors)
+            first, second = (self.constant(name) for name in node.input)
+            return None if first is None or second is None else np.multiply(first, second)
         return None
 
     def to_bytes(self) -> bytes:

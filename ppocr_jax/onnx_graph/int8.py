@@ -106,15 +106,15 @@ def _goes_to_bytes(graph: Graph, value: str) -> bool:
 
 def _range_as_bytes(graph: Graph, node: Node) -> bool:
     """Return a Clip between two numbers as a pair; it does a Relu before it, whose result nothing else takes."""
-    found = limits(graph, node)
-    if found is None or found[0] is None or found[1] is None:
+    low, high = limits(graph, node) or (None, None)
+    if low is None or high is None:
         return False
     x, replaced = node.input[0], [node]
     relu = graph.maker(x, "Relu")
-    if relu is not None and found[0] >= 0 and graph.only_user(x) is node:
+    if relu is not None and low >= 0 and graph.only_user(x) is node:
         x, replaced = relu.input[0], [relu, node]
     output = node.output[0]
-    graph.replace(replaced, _pair(graph, x, output, *_numbers(graph, output, *scale_and_zero(*found))))
+    graph.replace(replaced, _pair(graph, x, output, *_numbers(graph, output, *scale_and_zero(low, high))))
     return True
 
 
@@ -178,6 +178,8 @@ def _convolution(graph: Graph, node: Node, levels: int) -> bool:
     if weights is None or made is None or not _goes_to_bytes(graph, node.output[0]):
         return False
     x_scale = graph.array(made.input[1])
+    if x_scale is None:
+        return False
     bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
     scale = weight_scale(weights, _SUMMED_AXES["Conv"], levels).ravel()
     if bias is not None:  # in int32, whose step is the product's: of weights that are nearly nothing it would overflow
@@ -224,7 +226,9 @@ def _store_weights(graph: Graph) -> None:
         axes = _SUMMED_AXES.get(node.op_type)
         if node.op_type == "Gemm":
             axes = (attributes(node).get("transB", 0),)
-        for value in node.input[1:3] if axes is not None else ():
+        if axes is None:
+            continue
+        for value in node.input[1:3]:
             weights = graph.constant(value)
             if weights is None or weights.ndim < 2 or weights.size < LEAST_STORED:
                 continue

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from ppocr_jax.document.page import Page
@@ -110,7 +109,8 @@ class Engine:
         """
         loop = asyncio.get_running_loop()
         several: asyncio.Future[None] = loop.create_future()
-        pages = _Pages(job, self._models[job.model], self.settings, partial(loop.call_soon_threadsafe, _done, several))
+        model = self._models[job.model]
+        pages = _Pages(job, model, self.settings, lambda: loop.call_soon_threadsafe(_done, several))
         pending: set[asyncio.Future[None]] = set()
         self.waiting += 1
         given = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
@@ -82,7 +82,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
     if length.isdecimal() and int(length) > limit:
         raise too_large
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncGenerator[bytes]:
         size = 0
         async for piece in request.stream():
             size += len(piece)
@@ -110,7 +110,7 @@ class _InMemory(MultiPartParser):
     spool_max_size = 2**62  # nothing that was uploaded touches a disk
 
 
-async def _of_form(request: Request, pieces: AsyncIterator[bytes], password: str | None, limit: int) -> Upload:
+async def _of_form(request: Request, pieces: AsyncGenerator[bytes], password: str | None, limit: int) -> Upload:
     parser = _InMemory(request.headers, pieces, max_files=1, max_fields=4, max_part_size=limit)
     try:
         form = await parser.parse()

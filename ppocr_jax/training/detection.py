@@ -153,7 +153,7 @@ class OnnxTeachers:
             maps.append(output)
         differences = np.max(maps, axis=0) - np.min(maps, axis=0)
         return {
-            "teacher_map": np.mean(maps, axis=0, dtype=np.float32),
+            "teacher_map": np.asarray(np.mean(maps, axis=0), np.float32),
             "teacher_mask": (differences <= self.disagreement).astype(np.uint8),
         }
 

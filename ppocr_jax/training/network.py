@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from ppocr_jax import __version__
 from ppocr_jax.charset import Charset
@@ -20,7 +19,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.jax_backend import PaddedNetwork
 from ppocr_jax.inference.model_folder import SPECS, NetworkSpec
-from ppocr_jax.models import build_model, outputs_of
+from ppocr_jax.models import Network, build_model, outputs_of
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import Ops, native_ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
@@ -107,7 +106,7 @@ class TrainedNetwork:
 class NetworkInTraining:
     """A network whose weights change, to be read with; compiled once for all weights."""
 
-    def __init__(self, model: nn.Module, task: str) -> None:
+    def __init__(self, model: Network, task: str) -> None:
         self._output = SPECS[task].output
         self._network = PaddedNetwork(model, task, [self._output])
 
@@ -121,7 +120,7 @@ def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
     return getattr(spec, "height", None), getattr(spec, "width", None)
 
 
-def initialize(model: nn.Module, spec: NetworkSpec, key: jax.Array) -> Any:
+def initialize(model: Network, spec: NetworkSpec, key: jax.Array) -> Any:
     """Return random variables of a network, from a picture of any size that `spec` allows: they do not depend on it."""
     height, width = (size or _ANY_SIDE for size in input_size(spec))
     return model.init(key, jnp.zeros((1, height, width, 3)), train=False)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -147,7 +147,7 @@ class QuantizedNetwork:
             result = self._network.apply(without_clips(variables), *args, train=train, mutable=mutable, **kwargs)
         if mutable is False:
             return result
-        outputs, changed = result
+        outputs, changed = cast("tuple[Any, dict[str, Any]]", result)
         statistics = {**changed.get("batch_stats", {}), RANGES: _nested(run.ranges)}
         return outputs, {**changed, "batch_stats": statistics}
 
@@ -309,8 +309,8 @@ class _Pass:
         y = self.on_grid(nn.relu(module.ops.conv(x, params["kernel"] * factor, (1, 1)) + offset))
         factor, offset = _affine(params["bn2"], statistics["bn2"])
         up1 = {"kernel": params["up1"]["kernel"] * factor, "bias": params["up1"]["bias"] * factor + offset}
-        y = nn.relu(TransposedConv2x2(y.shape[-1]).apply({"params": up1}, y))
-        return TransposedConv2x2(1).apply({"params": params["up2"]}, y).squeeze(-1)
+        y = nn.relu(cast("jax.Array", TransposedConv2x2(y.shape[-1]).apply({"params": up1}, y)))
+        return cast("jax.Array", TransposedConv2x2(1).apply({"params": params["up2"]}, y)).squeeze(-1)
 
     def squeeze_excite(self, module: SqueezeExcite, call: Any, x: Any) -> Any:
         """Pooling and the two layers in float32, the product with the map between bytes."""
@@ -379,8 +379,8 @@ def _quantized_ops(ops: Ops) -> Ops:
         run = _running.get()
         if run is None:
             return ops.bilstm(x, weights)
-        stored = (run.stored(kernel, (1,)) for kernel in (weights.input, weights.recurrent))
-        return ops.bilstm(x, LSTMWeights(*stored, weights.bias))
+        first, recurrent = (run.stored(kernel, (1,)) for kernel in (weights.input, weights.recurrent))
+        return ops.bilstm(x, LSTMWeights(first, recurrent, weights.bias))
 
     return ops._replace(
         conv=convolution(ops.conv, (0, 1, 2)),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -132,7 +132,7 @@ def sized_as_start(config: TaskConfig) -> TaskConfig:
     if taken:
         listed = ", ".join(f"model.{name} {n}" for name, n in taken.items())
         _logger.info("sizes that the configuration leaves out are those of %s: %s", config.train.init, listed)
-    return replace(config, model=replace(config.model, **taken))
+    return replace(cast("Any", config), model=replace(config.model, **taken))
 
 
 def prepare(config: TaskConfig) -> Task:

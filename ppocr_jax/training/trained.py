@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import jax
 import numpy as np
-from flax import linen as nn
 from flax import traverse_util
 
 from ppocr_jax.charset import Charset, load_charset
@@ -27,7 +26,7 @@ from ppocr_jax.inference.model_folder import (
     load_model_folder,
     parse_spec,
 )
-from ppocr_jax.models import MODELS
+from ppocr_jax.models import MODELS, Network
 from ppocr_jax.models.io import WeightsError, check_same_structure, load_safetensors
 from ppocr_jax.training.learners import stack
 from ppocr_jax.training.network import TrainedNetwork, initialize, quick_compile, variable_shapes
@@ -198,7 +197,7 @@ def _description(path: Path) -> dict[str, str]:
 
 
 def initial_variables(
-    model: nn.Module, spec: NetworkSpec, config: TrainConfig, *, students: int = 1, charset: Charset | None = None
+    model: Network, spec: NetworkSpec, config: TrainConfig, *, students: int = 1, charset: Charset | None = None
 ) -> Mapping[str, Any]:
     """Return random weights, with those of `config.init` put over them.
 
