@@ -86,11 +86,6 @@ def prepare(model: bytes, *, faster: bool = True) -> Prepared:
         return Prepared(model, ())
 
 
-def simplify(model: bytes) -> bytes:
-    """Return a network that computes the same faster, or the same bytes where nothing can be done."""
-    return prepare(model).model
-
-
 def apply(rules: Sequence[Rule], graph: Graph) -> None:
     """Replace patterns, rule by rule, as long as there are any."""
     for rule in rules:

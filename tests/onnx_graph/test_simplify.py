@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppocr_jax.inference.backends import OnnxBackend
-from ppocr_jax.onnx_graph.simplify import simplify
+from ppocr_jax.onnx_graph.simplify import prepare
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
@@ -93,7 +93,7 @@ def operations(model):
 
 def simplified(model):
     """The simplified model, checked against the original one."""
-    simple = simplify(model)
+    simple = prepare(model).model
     onnx.checker.check_model(onnx.load_from_string(simple), full_check=True)
     for expected, got in zip(run(model), run(simple), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
@@ -215,7 +215,7 @@ def test_scalars_behind_a_product_of_one_and_of_many_channels():
 def test_a_number_of_higher_rank_stays():
     net = Network()
     model = net.model(net.add("Mul", net.conv("x", 3, 8), net.constant(np.full((1, 1, 1, 1, 1), 2.0))))
-    assert simplify(model) is model
+    assert prepare(model).model is model
 
 
 @settings(max_examples=60)
@@ -227,20 +227,20 @@ def test_damaged_models_never_break_it(data):
     model = bytearray(net.model(net.add("Sigmoid", net.up(y, 8, 1))))
     for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=4)):
         model[place] = data.draw(st.integers(0, 255))
-    assert isinstance(simplify(bytes(model)), bytes)
+    assert isinstance(prepare(bytes(model)).model, bytes)
 
 
 def test_overlapping_transposed_convolution_is_left_alone():
     net = Network()
     kernel = net.constant(RNG.normal(0, 0.3, (3, 4, 3, 3)))
     model = net.model(net.add("ConvTranspose", "x", kernel, kernel_shape=[3, 3], strides=[2, 2]))
-    assert simplify(model) is model
+    assert prepare(model).model is model
 
 
 def test_metadata_and_names_stay():
     net = Network()
     model = net.model(net.hard_swish(net.conv("x", 3, 8)))
-    before, after = onnx.load_from_string(model), onnx.load_from_string(simplify(model))
+    before, after = onnx.load_from_string(model), onnx.load_from_string(prepare(model).model)
     assert after.metadata_props == before.metadata_props
     assert after.graph.input == before.graph.input
     assert after.graph.output == before.graph.output
@@ -260,7 +260,7 @@ def test_weights_listed_as_inputs_are_constants():
 
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x00" * 64, b"\xff" * 64])
 def test_what_is_no_model_comes_back(data):
-    assert simplify(data) is data
+    assert prepare(data).model is data
 
 
 def test_inner_graphs_are_left_alone():
@@ -274,7 +274,7 @@ def test_inner_graphs_are_left_alone():
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1]), helper.make_tensor_value_info("c", 9, [])]
     made = [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)]
     model = helper.make_model(helper.make_graph([node], "g", inputs, made)).SerializeToString()
-    assert simplify(model) is model
+    assert prepare(model).model is model
 
 
 def test_weights_in_another_file(tmp_path):
@@ -283,7 +283,7 @@ def test_weights_in_another_file(tmp_path):
     path = tmp_path / "model.onnx"
     onnx.save(onnx.load_from_string(model), path, save_as_external_data=True, location="weights", size_threshold=0)
     data = path.read_bytes()
-    assert simplify(data) is data
+    assert prepare(data).model is data
     np.testing.assert_allclose(
         OnnxBackend(path, threads=1, device="cpu")(X.transpose(0, 2, 3, 1)),
         run(model)[0][:, 0],  # `OnnxBackend` takes the first channel, as of a detector

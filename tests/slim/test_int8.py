@@ -18,7 +18,7 @@ from ppocr_jax.inference.backends import OnnxBackend, make_backend
 from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.onnx_graph.graph import Graph
 from ppocr_jax.onnx_graph.int8 import STEM
-from ppocr_jax.onnx_graph.simplify import simplify
+from ppocr_jax.onnx_graph.simplify import prepare
 from ppocr_jax.slim.int8 import float_nodes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -44,7 +44,7 @@ def graph_that_runs(path, tmp_path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    model = simplify(path.read_bytes())
+    model = prepare(path.read_bytes()).model
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return onnx.load(tmp_path / "optimized.onnx").graph
 
@@ -83,7 +83,7 @@ def test_files_are_smaller_than_half_precision(quantized, task, ratio):
 
 @pytest.mark.parametrize("task", ["det", "rec"])
 def test_convolutions_run_in_int8_and_gates_cost_nothing(quantized, task, tmp_path):
-    before = onnx.load_from_string(simplify(EN.file(task, "onnx").read_bytes())).graph
+    before = onnx.load_from_string(prepare(EN.file(task, "onnx").read_bytes()).model).graph
     convolutions = sum(node.op_type == "Conv" for node in before.node)
     names = [node.op_type for node in graph_that_runs(quantized.model_folder.file(task, "onnx"), tmp_path).node]
     assert names.count("QLinearConv") == convolutions - FLOAT_CONVOLUTIONS[task]
