@@ -12,7 +12,6 @@ _ROW_OVERLAP = 0.5  # share of the lower of two lines' heights that they have in
 # Columns of running text: lines this long (in line heights) that fill this much of their column, this many of them.
 _LONG, _FILLED, _LINES = 8.0, 0.6, 3
 _GUTTER = 0.8  # least width of the gap between columns, in line heights
-_VERTICAL_RATIO = 2.0
 _CLEARLY_LONGER, _SAME_SKEW, _ON_ITS_HEAD = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
 
@@ -61,11 +60,6 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
         return np.zeros(0, np.int64)
     if quads.ndim != 3 or quads.shape[1:] != (4, 2):
         raise ValueError(f"quads must be (n, 4, 2), got {quads.shape}")
-    extents = np.ptp(quads, axis=1)
-    vertical = extents[:, 1] > _VERTICAL_RATIO * extents[:, 0]
-    if vertical.mean() > 0.5:
-        # A quarter turn clockwise brings the right-most column to the bottom; top to bottom runs from right to left.
-        quads = np.stack([quads[..., 1], -quads[..., 0]], axis=-1)
     blocks = _blocks(quads)
     everything = np.argsort(blocks.middle, kind="stable")
     return np.array(_ordered(blocks, everything), np.int64)

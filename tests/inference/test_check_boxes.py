@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ppocr_jax.inference.check_boxes import CheckBox, find_check_boxes
+from ppocr_jax.inference.check_boxes import CheckBox, erased, find_check_boxes
 from ppocr_jax.inference.ocr import OCR
 
 SENTENCES = ["Newsletter by mail", "Debit card", "Credit card", "Bank transfer", "Other reasons"]
@@ -110,6 +110,14 @@ def test_frames_are_found_where_they_are():
     assert [(box.left, box.bottom) for box in found] == [(40, 55 + 60 * row) for row in (4, 3, 2, 1, 0)]
     assert {box.bottom for box in found if box.ticked} == {115, 235, 295}
     assert CheckBox(0, 0, 10, 12, False).side == 12
+
+
+def test_erasing_takes_the_box_and_its_marks_alone():
+    picture = form(["Other reasons"], [OUTREACHING])
+    picture[42:45, 58:61] = 0  # touches nothing
+    after = erased(picture, find_check_boxes(picture, np.array([28.0])))
+    assert (after[:, :80] == 255).all()
+    np.testing.assert_array_equal(after[:, 80:], picture[:, 80:])
 
 
 def test_large_scans_are_reduced_first():

@@ -137,8 +137,10 @@ def test_polygons_follow_curved_text_that_a_rectangle_cannot():
 
 
 def test_filtering_drops_boxes_of_three_pixels():
-    boxes = [TextBox(box(10, 10, 50, 10 + height), 0.9) for height in (3, 4)]
-    assert [b.points.tolist() for b in filter_boxes(boxes, (100, 100))] == [box(10, 10, 50, 14).tolist()]
+    lying = [TextBox(box(10, 10, 50, 10 + height), 0.9) for height in (3, 4)]
+    standing = [TextBox(box(10, 10, 10 + width, 50), 0.9) for width in (3, 4)]
+    kept = filter_boxes([*lying, *standing], (100, 100))
+    assert [b.points.tolist() for b in kept] == [box(10, 10, 50, 14).tolist(), box(10, 10, 14, 50).tolist()]
 
 
 def test_bad_input_is_refused():
