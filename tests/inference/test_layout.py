@@ -65,11 +65,15 @@ def test_other_shapes_are_refused():
 corners = st.tuples(st.floats(0, 1000), st.floats(0, 1000), st.floats(1, 500), st.floats(1, 50))
 
 
-@given(st.lists(corners, min_size=1, max_size=30), st.randoms(use_true_random=False))
+# Boxes that begin or lie at the same place may come in either order.
+places = tuple(lambda c, i=i, part=part: round(c[i] + part * c[i + 2], 3) for i in (0, 1) for part in (0, 0.5, 1))
+
+
+@given(st.lists(corners, min_size=1, max_size=30, unique_by=places), st.randoms(use_true_random=False))
 def test_a_permutation_that_does_not_depend_on_the_order_of_the_boxes(boxes, random):
     quads = np.stack([quad(x, y, x + w, y + h) for x, y, w, h in boxes])
     order = layout_order(quads)
     assert sorted(order.tolist()) == list(range(len(quads)))
     shuffled = random.sample(range(len(quads)), len(quads))
     again = layout_order(quads[shuffled])
-    np.testing.assert_array_equal(quads[order][:, 0, 1], quads[shuffled][again][:, 0, 1])
+    np.testing.assert_array_equal(quads[order], quads[shuffled][again])

@@ -55,6 +55,16 @@ def test_loss_and_gradients_of_the_reference(reference, detectors, det_targets, 
     assert np.abs(of_teacher).max() == 0
 
 
+def test_without_an_approximate_binary_map_its_term_is_left_out(detectors, det_targets) -> None:
+    """A network without its threshold branch has none."""
+    (student, _, teacher), mask = detectors, det_targets["shrink_mask"]
+    _, terms = dilated_teacher_loss(student, teacher["probability"], mask)
+    alone = {"probability": student["probability"]}
+    loss, (name,) = dilated_teacher_loss(alone, teacher["probability"], mask, gamma=4.0)
+    assert name == "probability"
+    assert float(loss) == pytest.approx(4 * float(terms["probability"]), rel=1e-6)
+
+
 def slow_dilation(teacher: np.ndarray) -> np.ndarray:
     out = np.empty_like(teacher)
     for i, y, x in np.ndindex(teacher.shape):
