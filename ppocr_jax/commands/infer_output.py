@@ -23,7 +23,7 @@ from ppocr_jax.document.tables import TABLE_SUFFIXES
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import Input, InputPage
 
-ReadPage: TypeAlias = tuple[Page, InputPage | None]
+PageWithPicture: TypeAlias = tuple[Page, InputPage | None]
 """A page with the picture it was read from; without one where it could not be read (`page.error`)."""
 
 _STANDARD_OUTPUT = "-"
@@ -66,7 +66,7 @@ class Output:
         self._failed = False
         self._names: set[Path] = set()
 
-    def write(self, results: Iterator[ReadPage]) -> int:
+    def write(self, results: Iterator[PageWithPicture]) -> int:
         """Write every page as it comes; return the exit code, 1 if one was in error.
 
         Raises:
@@ -85,7 +85,7 @@ class Output:
             write_text([TABLE_SUFFIXES[self.args.tables.suffix.lower()](self._tables)], self.args.tables)
         return int(self._failed)
 
-    def _watched(self, results: Iterator[ReadPage], progress: PageCounter) -> Iterator[ReadPage]:
+    def _watched(self, results: Iterator[PageWithPicture], progress: PageCounter) -> Iterator[PageWithPicture]:
         """Yield the pages, after all that is done with each beside writing it."""
         for number, (read, picture) in enumerate(results, start=1):
             page = read
@@ -130,7 +130,7 @@ class Output:
         self._names.add(name)
         return name
 
-    def _write_pdf(self, pages: Iterable[ReadPage]) -> None:
+    def _write_pdf(self, pages: Iterable[PageWithPicture]) -> None:
         from ppocr_jax.document.pdf import SearchablePdf
 
         with SearchablePdf(self.path) as pdf:

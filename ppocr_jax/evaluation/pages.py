@@ -29,7 +29,7 @@ class BoxLike(Protocol):
 
 Detect = Callable[[np.ndarray], Sequence[BoxLike]]
 """`image_rgb` (H, W, 3) uint8 -> boxes."""
-ReadPage = Callable[[np.ndarray], Page]
+ReadPicture = Callable[[np.ndarray], Page]
 """`image_rgb` (H, W, 3) uint8 -> page."""
 
 
@@ -72,7 +72,7 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
     return {**detection_score(one_to_one), **area_score, "pictures": float(len(records))}
 
 
-def read_pages(ocr: ReadPage, records: Iterable[DetectionRecord]) -> list[Page]:
+def read_pages(ocr: ReadPicture, records: Iterable[DetectionRecord]) -> list[Page]:
     """Return what is read in each picture.
 
     Raises:
