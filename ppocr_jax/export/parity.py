@@ -14,6 +14,9 @@ from ppocr_jax.inference.model_folder import NetworkSpec
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that is allowed."""
+# A network after its first steps, whose running statistics do not fit its weights yet, can be so steep that the last
+# bits of its input change it by more than TOLERANCE. Two programs round in every layer, not in the input alone.
+_ROUNDING, _LAYERS = 2.0**-23, 4.0
 INT8_TOLERANCE = 0.5
 """The same of an int8 file. XLA and integer kernels add up in another order; a sum just between two steps is rounded to
 either, and one step in an early layer can move a pixel's probability far. Wrong scales give differences near 1."""
@@ -39,10 +42,18 @@ class ParityError(UserError):
 
 @dataclass(frozen=True)
 class ParityRow:
-    """Largest difference between the probabilities of both, for one input of `shape` (B, H, W, 3)."""
+    """What both make of one input.
+
+    Attributes:
+        shape: of the input, (B, H, W, 3).
+        max_abs_diff: largest difference between the probabilities of both.
+        rounding: how much those of the network itself change with the last bits of the input; asked for where
+            `max_abs_diff` is above `TOLERANCE`.
+    """
 
     shape: Shape
     max_abs_diff: float
+    rounding: float = 0.0
 
 
 def parity_report(
@@ -68,7 +79,11 @@ def parity_report(
         got, expected = backend(images), jax_apply(images)
         if got.shape != expected.shape:
             raise ParityError(f"{onnx_path} gives {got.shape} for an input of {shape}, the network {expected.shape}")
-        rows.append(ParityRow(shape, float(np.abs(got - expected).max())))
+        difference, rounding = float(np.abs(got - expected).max()), 0.0
+        if difference > TOLERANCE:
+            bits = rng.choice(np.float32([1 - _ROUNDING, 1 + _ROUNDING]), shape)
+            rounding = float(np.abs(jax_apply(images * bits) - expected).max())
+        rows.append(ParityRow(shape, difference, rounding))
     return rows
 
 
@@ -76,11 +91,12 @@ def check_parity(rows: Sequence[ParityRow], onnx_path: str | Path, *, tolerance:
     """Raise where a file differs from its network.
 
     Raises:
-        ParityError: a difference above `tolerance`, or not a number.
+        ParityError: a difference above `tolerance` that rounding does not explain, or one that is not a number.
     """
     for row in rows:
-        if not row.max_abs_diff <= tolerance:
+        allowed = max(tolerance, _LAYERS * row.rounding)
+        if not row.max_abs_diff <= allowed:
             raise ParityError(
                 f"{onnx_path} differs from the network by {row.max_abs_diff:.1e} for an input of {row.shape}; "
-                f"at most {tolerance:.0e} is allowed, so nothing was written"
+                f"at most {allowed:.0e} is allowed, so nothing was written"
             )

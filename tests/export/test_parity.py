@@ -1,4 +1,6 @@
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 from ppocr_jax.export.parity import ParityError, ParityRow, check_parity, parity_report
@@ -41,3 +43,22 @@ def test_tolerance():
     check_parity([ParityRow((1, 32, 32, 3), 9e-5)], "det.onnx")
     with pytest.raises(ParityError):
         check_parity([ParityRow((1, 32, 32, 3), 1.1e-4)], "det.onnx")
+
+
+def test_a_network_may_differ_by_as_much_as_the_last_bits_of_its_input_change_it(tmp_path):
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> steep (float[B, 3, H, W] images) => (float[B, 3, H, W] y) '
+        "{ a = Constant<value_float = 0.3>() b = Constant<value_float = 4000.0>() "
+        "scaled = Mul(images, a) steep = Mul(scaled, b) y = Sin(steep) }"
+    )
+    onnx.save(model, tmp_path / "steep.onnx")
+
+    def of_steepness(factor: float) -> list[ParityRow]:
+        apply = lambda images: np.sin(images[..., 0] * np.float32(factor))  # noqa: E731
+        return parity_report(tmp_path / "steep.onnx", apply, [(1, 32, 64, 3)])
+
+    rows = of_steepness(1200)
+    assert 1e-4 < rows[0].max_abs_diff < 4 * rows[0].rounding < 0.01
+    check_parity(rows, "steep.onnx")
+    with pytest.raises(ParityError, match="at most"):
+        check_parity(of_steepness(1201), "steep.onnx")
