@@ -121,7 +121,7 @@ def parse_command_line(
 ) -> T | None:
     """Return the configuration of a training command: default, then `--config FILE`, then flags (`--train.steps 100`).
 
-    Label files can be given as plain paths, `--data.train-labels A B`.
+    Label files can be given as plain paths, `--data.train-labels A B`; the flag alone takes those of the file away.
 
     Args:
         schema: a dataclass of `ppocr_jax.config`.
@@ -144,7 +144,7 @@ def parse_command_line(
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config")
     for name in _LABEL_FLAGS:
-        parser.add_argument(f"--data.{name}", f"--data.{name.replace('_', '-')}", nargs="+", dest=name)
+        parser.add_argument(f"--data.{name}", f"--data.{name.replace('_', '-')}", nargs="*", dest=name)
     known, flags = parser.parse_known_args(words)
     default = load_config(schema, find_config(known.config)) if known.config else schema()
     labels = {name: getattr(known, name) for name in _LABEL_FLAGS if getattr(known, name) is not None}
@@ -155,7 +155,7 @@ def parse_command_line(
     data = get_type_hints(schema).get("data")
     given = [f"--data.{name.replace('_', '-')}" for name in _LABEL_FLAGS if hasattr(data, name)]
     if given:
-        description += f" Label files can be given as plain paths: {' A B, '.join(given)} A B."
+        description += f" Label files can be given as plain paths: {' A B, '.join(given)} A B; without a path, none."
     return tyro.cli(schema, default=default, args=flags, description=description, prog=prog)
 
 

@@ -98,6 +98,7 @@ def test_a_flag_overrides_the_file_which_overrides_the_default(tmp_path):
     assert config.optimizer.learning_rate == 1.0
     assert config.data.train_labels[0] == LabelSource("c", case="blind", weight=2.0)
     assert config.train.batch_size == RecConfig().train.batch_size
+    assert parse_command_line(RecConfig, "Train.", ["--config", path, "--data.train-labels"]).data.train_labels == ()
     assert parse_command_line(RecConfig, "Train.", ["--train.seed", "0"]) == RecConfig()
     assert parse_command_line(RecConfig, "Train.", []) is None
 

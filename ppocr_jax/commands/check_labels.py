@@ -104,7 +104,9 @@ def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, ex
             yield f"  ... and {len(found) - examples} more"
     if report.trainable < report.texts:
         found = f"a recognizer can train on {report.trainable:,} of {report.texts:,} lines"
-        yield f"error: {found}; name its --charset or --config" if _mostly_unusable(report) else found
+        fitting = any(report.of_kind(kind) for kind in ("too-long", "unknown-characters"))
+        advice = "; name its --charset or --config" if fitting else ""
+        yield f"error: {found}{advice}" if _mostly_unusable(report) else found
     yield f"{report.count('error')} errors, {report.count('warning')} warnings"
 
 

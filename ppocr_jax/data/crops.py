@@ -13,7 +13,7 @@ import numpy as np
 
 from ppocr_jax.data.batches import LabelUse
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, Record, Region, read_labels
-from ppocr_jax.data.pictures import has_picture, load_picture
+from ppocr_jax.data.pictures import any_readable, has_picture, load_picture
 from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, min_area_quad, perspective_crop
 from ppocr_jax.images import ImageError
 
@@ -88,7 +88,7 @@ class CropBank:
         return {name: value for name, value in self.__dict__.items() if name not in ("_labels", "_crops")}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each source. Pictures are looked for, not opened.
+        """Return what is used of each source. Pictures are looked for, and opened until one can be read.
 
         Raises:
             LabelError: labels cannot be read at all.
@@ -173,7 +173,9 @@ class CropBank:
                         there[path] = has_picture(path)
                     reason = "" if there[path] else "whose picture is missing"
                 reasons[reason] += 1
-        del reasons[""]
+        used = reasons.pop("", 0)
+        if used and not any_readable(path for path, is_there in there.items() if is_there):
+            reasons["whose picture cannot be read"] = used
         if unknown:
             shown = ", ".join(c for c, _ in unknown.most_common(_CHARACTERS_SHOWN))
             reasons[f"outside the charset ({shown})"] = reasons.pop("outside the charset")

@@ -27,7 +27,7 @@ from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, detect_format, read_labels
-from ppocr_jax.data.pictures import ImageCache, has_picture, with_pictures
+from ppocr_jax.data.pictures import ImageCache, any_readable, has_picture, with_pictures
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.images import ImageError, find_inputs
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
@@ -73,17 +73,23 @@ class DetectionSource:
             OSError: The file cannot be read.
         """
         if source.format == "auto" and (pictures := _unlabeled(Path(source.path))):
-            use = LabelUse(str(source.path), "pictures without labels", len(pictures))
+            use = LabelUse(str(source.path), "pictures without labels", len(pictures), _all_broken(pictures))
             return cls(pictures, source.weight, use)
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         there = [record for record in records if has_picture(record.image_path)]
         bad, missing = len(labels.bad_entries), len(records) - len(there)
-        left_out = {"in entries that cannot be used": bad, "missing": missing}
+        left_out = {"in entries that cannot be used": bad, "missing": missing, **_all_broken(there)}
         use = LabelUse(str(source.path), "pictures", len(records) + bad, left_out)
         if source.granularity == "word":
             there = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in there]
         return cls(tuple(there), source.weight, use)
+
+
+def _all_broken(records: Sequence[DetectionRecord]) -> dict[str, int]:
+    """Return what `LabelUse` says where not one picture can be read; single broken ones are found when drawn."""
+    readable = any_readable(record.image_path for record in records)
+    return {} if readable or not records else {"that cannot be read": len(records)}
 
 
 def _unlabeled(path: Path) -> tuple[UnlabeledPicture, ...]:

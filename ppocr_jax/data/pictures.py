@@ -41,6 +41,17 @@ def has_picture(path: Path) -> bool:
     return path.is_file() or is_database_path(path)
 
 
+def any_readable(paths: Iterable[Path]) -> bool:
+    """Return whether at least one of the pictures can be read; they are opened one by one until one can."""
+    for path in paths:
+        try:
+            load_picture(path)
+        except ImageError:
+            continue
+        return True
+    return False
+
+
 def with_pictures(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
     """Return the records whose pictures are there; warn of the others, which are of the label file `source`."""
     records = list(records)

@@ -86,6 +86,7 @@ def train(
     """
     step = int(state.step)
     if step >= config.steps:
+        _logger.warning("step %d of %d: nothing is left to train; a larger train.steps goes on", step, config.steps)
         return state
     seed_key = jax.random.key(config.seed)
     meter, shapes, compiling = _Meter(config, loggers, step), set(), False
@@ -126,6 +127,8 @@ def train(
             _logger.warning("saving step %d of %d", step, config.steps)
             checkpointer.save(state)
         checkpointer.wait()
+        if stopping.is_set():
+            _logger.warning("saved; the same command goes on from step %d", step)
         if stopping.is_set() and step < config.steps:
             raise Interrupted(stopping.number, step, compiling=compiling)
     return state

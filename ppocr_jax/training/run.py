@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
 from ppocr_jax.training.step import Objective, TrainState, create_state, make_train_step
 from ppocr_jax.training.tasks import kind_of
-from ppocr_jax.training.trained import initial_variables, load_start, load_trained
+from ppocr_jax.training.trained import IMAGE, initial_variables, load_start, load_trained
 
 _logger = logging.getLogger("ppocr_jax")
 _CHECKPOINTS = 3  # on disk at a time: the best, the newest, and the one being written
@@ -88,6 +89,8 @@ def run(config: TaskConfig) -> Path:
     if jax.process_index() == 0:
         save_safetensors(path, variables)
         _logger.info("best weights: %s", path)
+        if config.task != IMAGE:
+            _logger.info("to read with them: ppocr-jax export %s --output MODEL", shlex.quote(str(work_dir)))
     return path
 
 

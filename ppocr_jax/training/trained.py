@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -283,8 +284,8 @@ def transfer(
     if not fitting:
         raise WeightsError(f"nothing in {origin} fits this network")
     if not quiet:
-        _log_names(f"not in {origin}, or of another shape; stay random", sorted(want.keys() - fitting.keys()))
-        _log_names(f"in {origin}, but not used", sorted(have.keys() - fitting.keys()))
+        _log_names(f"not in {origin}, or of another shape; stay random", want.keys() - fitting.keys(), want.keys())
+        _log_names(f"in {origin}, but not used", have.keys() - fitting.keys(), have.keys())
     return traverse_util.unflatten_dict({**want, **fitting}, sep="/")
 
 
@@ -313,7 +314,18 @@ def _some(characters: list[str]) -> str:
     return f"{len(characters)} ({shown})" if characters else "0"
 
 
-def _log_names(what: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        _logger.warning("%s: %s%s", what, ", ".join(names[:_LISTED]), more)
+def _log_names(what: str, names: Set[str], of: Set[str]) -> None:
+    """Log which arrays `of` a network are meant: by the part, such as "threshold (13 arrays)", where it is whole."""
+    whole, here = Counter(map(_part, of)), Counter(map(_part, names))
+    parts = {part for part, count in here.items() if count > 1 and count == whole[part]}
+    listed = [f"{part} ({here[part]} arrays)" for part in sorted(parts)]
+    listed += sorted(name for name in names if _part(name) not in parts)
+    if listed:
+        more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+        count = f"{len(names)} of {len(of)} arrays: " if more else ""
+        _logger.warning("%s: %s%s%s", what, count, ", ".join(listed[:_LISTED]), more)
+
+
+def _part(name: str) -> str:
+    """Return the part of a network, such as "backbone", that an array of a path as "params/backbone/..." is of."""
+    return name.split("/")[1] if "/" in name else name

@@ -79,6 +79,10 @@ def test_most_lines_lost_is_an_error(clean: Path, tmp_path: Path, capsys: pytest
     assert "a recognizer can train on 1 of 2 lines" in capsys.readouterr().out
     assert check(clean, "--max-length", 4) == 1
     assert "error: a recognizer can train on 0 of 2 lines; name its --charset" in capsys.readouterr().out
+    for picture in tmp_path.glob("*.png"):
+        picture.unlink()
+    assert check(clean) == 1  # neither charset nor length is to blame
+    assert "error: a recognizer can train on 0 of 2 lines\n" in capsys.readouterr().out
 
 
 def test_limits_of_a_configuration(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,11 +44,14 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
         (["--train.init", "nowhere"], "nowhere"),
         (["--data.val-labels", "nowhere.txt"], "nowhere.txt"),
         (["--data.train-labels", "latin.txt"], "0 of 2 lines used; 2 outside the charset"),
+        (["--data.train-labels", "broken.txt"], "0 of 1 lines used; 1 whose picture cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("latin.txt").write_text("a.png\tЖЖ\nb.png\tДД\n", encoding="utf-8")
+    Path("broken.txt").write_text("broken.png\ttotal\n", encoding="utf-8")
+    Path("broken.png").write_bytes(b"no picture")
     monkeypatch.setattr("jax.stages.Lowered.compile", None)
     words = ["train-rec", "--config", "rec/tiny", "--train.work-dir", "run", "--train.steps", "1"]
     assert cli.main([*words, *flags]) == 1

@@ -188,6 +188,18 @@ def test_where_no_picture_can_be_read_one_is_named(tmp_path: Path) -> None:
         batches(sources=[gone])(0)
 
 
+def test_a_source_of_broken_pictures_alone_says_so(tmp_path: Path, source: DetectionSource) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    broken = DetectionRecord(tmp_path / "pictures" / "broken.png", source.records[0].regions)
+    write_detection_labels(tmp_path / "label.txt", [broken])
+    for path in (tmp_path / "label.txt", tmp_path / "pictures"):
+        use = DetectionSource.read(LabelSource(str(path))).use
+        assert use is not None
+        assert (use.used, use.total) == (0, 1)
+        assert use.left_out["that cannot be read"] == 1
+
+
 def test_missing_and_broken_pictures_are_skipped_and_counted(
     tmp_path: Path, source: DetectionSource, caplog: pytest.LogCaptureFixture
 ) -> None:

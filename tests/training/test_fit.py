@@ -43,7 +43,7 @@ def test_the_best_state_is_returned_not_the_last(tmp_path):
     assert np.abs(at_20 - at_10).max() > 0.01
 
 
-def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path):
+def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path, caplog):
     config = _config(tmp_path, steps=10)
     _fit(config)
     assert load_config(RecConfig, tmp_path / "config.json") == config
@@ -55,6 +55,9 @@ def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path):
         description = checkpointer.describe(20)
     assert description["config"]["train"]["steps"] == 20
     assert description["charset"] == ["a", "b"]
+    with caplog.at_level("WARNING", "ppocr_jax"):
+        _fit(config)
+    assert "step 20 of 10: nothing is left to train" in caplog.text
 
 
 def test_an_old_run_is_not_overwritten(tmp_path):

@@ -63,6 +63,14 @@ def test_what_does_not_fit_is_told(caplog):
     assert "in run, but not used: params/backbone/conv/kernel, params/neck/w" in caplog.text
 
 
+def test_a_part_that_is_not_used_is_named_once(caplog):
+    source, like = _variables(4, 1.0), _variables(4, 0.0)
+    source["params"]["threshold"] = {f"conv_{i}": {"kernel": np.ones(3, np.float32)} for i in range(13)}
+    with caplog.at_level(logging.WARNING, "ppocr_jax"):
+        transfer(source, like, "run", OLD, OLD)
+    assert [record.getMessage() for record in caplog.records] == ["in run, but not used: threshold (13 arrays)"]
+
+
 def test_nothing_that_fits_is_an_error():
     with pytest.raises(WeightsError, match=r"nothing in other\.safetensors fits"):
         transfer({"params": {"z": np.ones(2)}}, _variables(4, 0.0), "other.safetensors", None, None)
