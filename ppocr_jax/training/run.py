@@ -31,7 +31,7 @@ from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.material import Evaluate, Pictures
 from ppocr_jax.training.optimizer import freeze_statistics, make_optimizer, mask_of, matcher
-from ppocr_jax.training.pact import QuantizedNetwork
+from ppocr_jax.training.pact import INITIAL_CLIP, QuantizedNetwork
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
@@ -169,7 +169,8 @@ def prepare(config: TaskConfig) -> Task:
         frozen[TEACHER] = jax.tree.map(jnp.asarray, dict(trained.variables))
     variables = initial_variables(model, spec, options, students=config.students, charset=charset)
     if config.slim.pact:
-        variables = model.with_clips(variables, spec, config.slim.initial_clip, students=config.students)
+        alpha = config.slim.initial_clip or INITIAL_CLIP[config.task]
+        variables = model.with_clips(variables, spec, alpha, students=config.students)
     return Task(
         variables=variables,
         objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),

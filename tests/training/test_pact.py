@@ -1,5 +1,6 @@
 """PACT: the rounding against formulas written out, and whole runs whose int8 files compute what was trained."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from flax import linen as nn
 
 from ppocr_jax.config import ClsConfig, DetConfig, OptimizerConfig, SlimConfig, TrainConfig
+from ppocr_jax.config_io import find_config, load_config
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.inference.backends import OnnxBackend
@@ -24,7 +26,7 @@ from ppocr_jax.models.ops import Ops
 from ppocr_jax.training.network import NetworkInTraining, TrainedNetwork
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.pact import QuantizedNetwork, clip, round_map, round_weights, without_clips
-from ppocr_jax.training.run import Task, check, fit
+from ppocr_jax.training.run import Task, check, fit, prepare
 from tests.helpers import QUICK_COMPILE
 
 RNG = np.random.default_rng(0)
@@ -175,3 +177,12 @@ def test_a_run_goes_on_and_is_exported_as_it_was_trained(tmp_path, monkeypatch):
     onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert operators.count("QLinearConv") == 7
+
+
+def test_clip_values_of_a_detector_start_above_those_of_others():
+    """Feature maps of the detector's neck are of hundreds, and must not be cut before anything is trained."""
+    config = load_config(DetConfig, find_config("det/tiny"))
+    for given, start in ((None, 500), (30.0, 30)):
+        slim, train = SlimConfig(pact=True, initial_clip=given), replace(config.train, init="en")
+        clips = prepare(replace(config, slim=slim, train=train)).variables["params"]["clips"]
+        assert {float(leaf) for leaf in jax.tree.leaves(clips)} == {start}
