@@ -59,8 +59,8 @@ _MARGIN = 16  # pixels as the detector sees them, where ink touches the picture'
 _COLUMN = 2.5  # heights in widths from which on a box may hold several characters below one another
 _ROOM = (0.1, 0.05)  # left and right, and above and below, of a character that stands alone, in its heights
 _BAR, _BAR_MEANS = "|", "I"  # a bar alone: nothing around it tells more, and it is that letter most often
-# A circle alone is a zero or a letter; a recognizer that cannot tell gives each about a half of its confidence.
-_CIRCLES, _UNDECIDED = frozenset("0Oo"), 0.8
+# A circle alone is a zero, a capital or a small letter; a recognizer that cannot tell shares its confidence among them.
+_CIRCLES, _UNDECIDED = frozenset("0Oo"), 2 / 3
 _SQUARE = "口"  # the letter that looks like an empty box
 _TURNS_INTO_ITSELF = frozenset(
     "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
