@@ -15,7 +15,7 @@ IGNORED_FRAME = -1
 
 def direction_loss(logits: Float[AnyArray, "B C"], labels: Int[AnyArray, " B"]) -> Scalar:
     """Mean softmax cross-entropy over integer labels (PP-OCR, arXiv 2009.09941, section 2.2)."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels).mean()
 
 
 def frame_loss(logits: Float[AnyArray, "B T K"], frames: Int[AnyArray, "B T"], *, blank_weight: float = 0.3) -> Scalar:

@@ -80,7 +80,7 @@ def fold_case(
         partner: id of the same letter in the other case; a character without one has its own id.
         is_lower: small letters that have a capital.
     """
-    log_probabilities = jax.nn.log_softmax(logits)
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     both = jnp.logaddexp(log_probabilities, log_probabilities[..., partner])
     has_partner = partner != jnp.arange(partner.shape[0])
     folded = jnp.where(has_partner, both, log_probabilities)

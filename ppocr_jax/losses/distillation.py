@@ -82,7 +82,8 @@ def dilated_teacher_loss(
     probability = student_outputs["probability"]
     teacher = _teacher_map(probability, teacher_probability)
     target = dilate((teacher > threshold).astype(jnp.float32) if binarize else teacher)
-    sees_text = jnp.any((target > threshold) & (jnp.asarray(shrink_mask) > 0))
+    least = 0.5 if main == "bce" else threshold  # what `balanced_bce_loss` counts as text, by whose count it divides
+    sees_text = jnp.any((target > least) & (jnp.asarray(shrink_mask) > 0))
     loss = _probability_loss(probability, target, shrink_mask, main=main, negative_ratio=negative_ratio)
     probability_term = jnp.where(sees_text, loss, 0.0)
     if "binary" not in student_outputs:

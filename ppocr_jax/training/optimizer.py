@@ -132,13 +132,18 @@ def matcher(patterns: Sequence[str], params: Any) -> Callable[[str], bool]:
     return lambda path: any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def freeze_statistics(objective: Objective, is_frozen: Callable[[str], bool]) -> Objective:
-    """Return the same objective, with the running BatchNorm statistics of frozen layers kept.
+def freeze_objective(objective: Objective, is_frozen: Callable[[str], bool]) -> Objective:
+    """Return the same objective, with gradients of 0 for frozen parameters, and frozen layers' statistics kept.
 
-    A layer's statistics are frozen where a pattern such as "backbone/*" covers them.
+    No backward pass is computed for what is frozen alone, and it has no part in clipping and in "grad_norm". A layer's
+    running BatchNorm statistics are frozen where a pattern such as "backbone/*" covers them.
     """
 
     def keeping(params: Any, frozen: Any, batch_stats: Any, batch: Any, rng: jax.Array, step: jax.Array):
+        def held(path: Any, param: jax.Array) -> jax.Array:
+            return jax.lax.stop_gradient(param) if is_frozen(path_of(path)) else param
+
+        params = jax.tree_util.tree_map_with_path(held, params)
         loss, (changed, terms) = objective(params, frozen, batch_stats, batch, rng, step)
 
         def choose(path: Any, old: jax.Array, new: jax.Array) -> jax.Array:

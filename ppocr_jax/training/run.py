@@ -30,7 +30,7 @@ from ppocr_jax.training.learners import pick
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.material import Evaluate, Pictures
-from ppocr_jax.training.optimizer import freeze_statistics, make_optimizer, mask_of, matcher
+from ppocr_jax.training.optimizer import freeze_objective, make_optimizer, mask_of, matcher
 from ppocr_jax.training.pact import INITIAL_CLIP, QuantizedNetwork
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
@@ -224,6 +224,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             students=placement.students,
             clip_l2=config.slim.clip_l2 if config.slim.pact else None,
         ),
+        # Weight decay moves what has no gradient.
         optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity(),
     )
     state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
@@ -231,7 +232,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
     free = shutil.disk_usage(work_dir).free
     if free < needed:
         raise UserError(f"train.work_dir: {work_dir} has {free >> 20} MiB free, checkpoints take {needed >> 20} MiB")
-    objective = freeze_statistics(task.objective, is_frozen) if options.frozen else task.objective
+    objective = freeze_objective(task.objective, is_frozen) if options.frozen else task.objective
     train_step = make_train_step(
         objective,
         tx,

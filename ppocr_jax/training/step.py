@@ -84,7 +84,8 @@ def make_train_step(
 
     The randomness of a step is `fold_in(seed_key, state.step)`, so a resumed run draws the same numbers as one that
     was never interrupted. `terms` are the objective's, plus "loss", "grad_norm" (L2 norm of all gradients together,
-    before clipping and L2) and, where the optimizer's state tells it, "learning_rate".
+    before clipping and L2) and, where the optimizer's state tells it, "learning_rate" (of several
+    "learning_rate_0" and so on).
 
     Args:
         objective: what is minimized over its first argument; the others get no gradient.
@@ -108,9 +109,9 @@ def make_train_step(
         if ema_decay is not None:
             average = optax.incremental_update(params, state.average, 1 - ema_decay)
         terms = {**terms, "loss": loss, "grad_norm": optax.tree.norm(gradients)}
-        learning_rate = optax.tree.get(opt_state, "learning_rate")
-        if learning_rate is not None:
-            terms["learning_rate"] = learning_rate
+        rates = [rate for _, rate in optax.tree.get_all_with_path(opt_state, "learning_rate")]
+        names = ["learning_rate"] if len(rates) == 1 else [f"learning_rate_{i}" for i in range(len(rates))]
+        terms |= dict(zip(names, rates, strict=True))
         terms = {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
         return constrain(TrainState(state.step + 1, params, batch_stats, opt_state, average)), terms
 

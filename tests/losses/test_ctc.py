@@ -121,6 +121,13 @@ def test_case_blind_loss_sums_over_the_cases_of_every_letter():
     assert float(ours) == pytest.approx(expected, rel=1e-4)
 
 
+def test_case_blind_loss_of_half_precision() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (1, 6, 5))
+    partner, is_lower = jnp.array([0, 2, 1, 3, 4]), jnp.array([False, False, True, False, False])
+    half, full = (fold_case(jnp.asarray(logits, dtype), partner, is_lower) for dtype in (jnp.float16, jnp.float32))
+    np.testing.assert_allclose(half, full, atol=0.02)
+
+
 def test_case_partners_of_english():
     charset = english_charset()
     partner, is_lower = case_partners(charset)

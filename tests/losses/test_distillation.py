@@ -65,6 +65,20 @@ def test_without_an_approximate_binary_map_its_term_is_left_out(detectors, det_t
     assert float(loss) == pytest.approx(4 * float(terms["probability"]), rel=1e-6)
 
 
+@pytest.mark.parametrize(("peak", "counts"), [(0.25, False), (0.35, False), (0.49, False), (0.51, True)])
+def test_a_soft_map_without_text_counts_nothing(peak, counts) -> None:
+    """Balanced cross-entropy divides by the text of the map, pixels above a half."""
+    teacher = np.zeros((1, 8, 8), np.float32)
+    teacher[0, 3, 3] = peak
+    loss, _ = dilated_teacher_loss(
+        {"probability": np.full((1, 8, 8), 0.3, np.float32)}, teacher, np.ones((1, 8, 8)), binarize=False, main="bce"
+    )
+    # 4 pixels after dilation, each .51 text and .49 background; of 12 pixels' worth of background they are the hardest 4.
+    p, text = 0.3, 4
+    by_hand = text * -(peak * np.log(p) + (1 - peak) * np.log(1 - p)) + 2 * text * -np.log(1 - p)
+    assert float(loss) == pytest.approx(5 * by_hand / (4 * text) if counts else 0, rel=1e-4)
+
+
 def slow_dilation(teacher: np.ndarray) -> np.ndarray:
     out = np.empty_like(teacher)
     for i, y, x in np.ndindex(teacher.shape):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
 from ppocr_jax.errors import UserError
+from ppocr_jax.training.optimizer import freeze_objective
 from ppocr_jax.training.run import Task, fit
+from ppocr_jax.training.step import create_state, make_train_step
 from tests.training import toy
 
 VARIABLES = {
@@ -48,3 +52,18 @@ def test_single_arrays_can_be_named(tmp_path):
 def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
     with pytest.raises(UserError, match='"neck/\\*" matches no parameter; the network has backbone, head'):
         _fit(tmp_path, "head/*", "neck/*")
+
+
+def test_what_is_frozen_has_no_part_in_clipping():
+    """The frozen part's gradient is a thousand times the other's: clipped together, nothing of that would be left."""
+
+    def objective(params, frozen, batch_stats, batch, rng, step):
+        return 1000 * params["a"].sum() + params["b"].sum(), (batch_stats, {})
+
+    variables = {"params": {"a": jnp.ones(4), "b": jnp.ones(4)}, "batch_stats": {}}
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+    step = make_train_step(freeze_objective(objective, lambda path: path == "a"), tx)
+    state, terms = step(create_state(variables, tx), {}, jax.random.key(0))
+    np.testing.assert_array_equal(state.params["a"], np.ones(4))
+    np.testing.assert_allclose(state.params["b"], 0.5, rtol=1e-6)  # a gradient of norm 2 is clipped to 1
+    assert float(terms["grad_norm"]) == pytest.approx(2)
