@@ -73,7 +73,7 @@ def test_a_soft_map_without_text_counts_nothing(peak, counts) -> None:
     loss, _ = dilated_teacher_loss(
         {"probability": np.full((1, 8, 8), 0.3, np.float32)}, teacher, np.ones((1, 8, 8)), binarize=False, main="bce"
     )
-    # 4 pixels after dilation, each .51 text and .49 background; of 12 pixels' worth of background they are the hardest 4.
+    # 4 pixels after dilation, each .51 text and .49 background, of which 12 are counted: they are the hardest 4.
     p, text = 0.3, 4
     by_hand = text * -(peak * np.log(p) + (1 - peak) * np.log(1 - p)) + 2 * text * -np.log(1 - p)
     assert float(loss) == pytest.approx(5 * by_hand / (4 * text) if counts else 0, rel=1e-4)
