@@ -19,6 +19,8 @@ from ppocr_jax.losses.distillation import dilated_teacher_loss, hard_teacher_los
 from ppocr_jax.losses.mutual import Form, feature_loss, map_dml_loss, mean_over_peers, sequence_dml_loss
 
 Outputs = Mapping[str, Float[AnyArray, "B ..."]]
+GUIDE_SHARE = 0.5
+"""Weight of the divergence between guides beside that between readings, as PP-OCRv3 was trained."""
 
 
 def cml_share(
@@ -106,7 +108,7 @@ def udml_share(
 
         ctc(own) + 1/2 mean over peers of [sequence_dml(own, peer) + feature(own, peer)] + center_weight * center(own)
 
-    Where the students have guides (PP-OCRv3), sequence_dml of these is added to that of the frames.
+    Where the students have guides (PP-OCRv3), half of their sequence_dml is added to that of the frames.
 
     Two students' shares add up to PP-OCRv2's total, each pair counting once; see `cml_share` for more students. The
     outputs of the peers must carry their gradients.
@@ -140,7 +142,7 @@ def udml_share(
         if guided is not None:
             between = [sequence_dml_loss(own["guide_logits"], peer["guide_logits"], guided) for peer in peers]
             terms["guide_dml"] = mean_over_peers(between)
-            share = share + dml_weight * terms["guide_dml"] / 2
+            share = share + GUIDE_SHARE * dml_weight * terms["guide_dml"] / 2
     if centers is not None:
         terms["center"] = center_loss(own["features"], own["logits"], centers)
         share = share + center_weight * terms["center"]
