@@ -81,7 +81,7 @@ def parity_report(
             raise ParityError(f"{onnx_path} gives {got.shape} for an input of {shape}, the network {expected.shape}")
         difference, rounding = float(np.abs(got - expected).max()), 0.0
         if difference > TOLERANCE:
-            bits = rng.choice(np.float32([1 - _ROUNDING, 1 + _ROUNDING]), shape)
+            bits = rng.choice(np.array([1 - _ROUNDING, 1 + _ROUNDING], np.float32), shape)
             rounding = float(np.abs(jax_apply(images * bits) - expected).max())
         rows.append(ParityRow(shape, difference, rounding))
     return rows
