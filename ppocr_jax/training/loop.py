@@ -127,9 +127,8 @@ def train(
             _logger.warning("saving step %d of %d", step, config.steps)
             checkpointer.save(state)
         checkpointer.wait()
-        if stopping.is_set():
-            _logger.warning("saved; the same command goes on from step %d", step)
         if stopping.is_set() and step < config.steps:
+            _logger.warning("saved; the same command goes on from step %d", step)
             raise Interrupted(stopping.number, step, compiling=compiling)
     return state
 

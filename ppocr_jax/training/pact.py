@@ -39,8 +39,6 @@ from ppocr_jax.models.ops import LSTMWeights, Ops, Strides, default_ops
 from ppocr_jax.onnx_graph.int8 import LEAST_RANGE, LEAST_STORED, LEVELS, STEM, WEIGHT_LEVELS
 
 CLIPS, RANGES = "clips", "ranges"
-# Where clip values start: PaddleSlim's; a detector's neck has maps of 1,000, which 20 would cut down to nothing useful.
-INITIAL_CLIP = {"det": 500.0, "cls": 20.0, "rec": 20.0}
 RANGE_RATE = 0.9  # of the moving averages; PaddleSlim's
 _LEAST_WEIGHT = 1e-6  # what has seen no batch yet gives nothing, not a division by zero
 _PICTURE = 64  # pixels a side, where a network takes any: the names of its maps do not depend on it

@@ -31,7 +31,7 @@ from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
 from ppocr_jax.training.material import Evaluate, Pictures
 from ppocr_jax.training.optimizer import freeze_objective, make_optimizer, mask_of, matcher
-from ppocr_jax.training.pact import INITIAL_CLIP, QuantizedNetwork
+from ppocr_jax.training.pact import QuantizedNetwork
 from ppocr_jax.training.platform import prepare_cpu
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import Placement, connect, make_mesh, process_share
@@ -169,7 +169,7 @@ def prepare(config: TaskConfig) -> Task:
         frozen[TEACHER] = jax.tree.map(jnp.asarray, dict(trained.variables))
     variables = initial_variables(model, spec, options, students=config.students, charset=charset)
     if config.slim.pact:
-        alpha = config.slim.initial_clip or INITIAL_CLIP[config.task]
+        alpha = config.slim.initial_clip or kind.initial_clip
         variables = model.with_clips(variables, spec, alpha, students=config.students)
     return Task(
         variables=variables,

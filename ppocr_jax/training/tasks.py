@@ -37,6 +37,7 @@ class TaskKind:
         constants: (config, charset) -> arrays that the objective reads beside the weights.
         writes_text: whether the classes of its network are the charset's characters.
         is_exempt_from_l2, is_head: (config, path) -> see `optimizer.make_optimizer`.
+        initial_clip: where PACT's clip values start; by default where PaddleSlim's do.
     """
 
     config: type[Any]
@@ -54,6 +55,7 @@ class TaskKind:
     writes_text: bool = False
     is_exempt_from_l2: Callable[[Any, str], bool] = lambda config, path: False
     is_head: Callable[[Any, str], bool] = lambda config, path: False
+    initial_clip: float = 20.0
 
 
 TASKS: dict[str, TaskKind] = {
@@ -69,6 +71,7 @@ TASKS: dict[str, TaskKind] = {
         metrics=("hmean", "precision", "recall", "area_hmean", "area_precision", "area_recall"),
         pictures=detection.pictures,
         teacher=detection.network_teacher,
+        initial_clip=500.0,  # its neck has maps of 1,000, of which 20 would leave nothing
     ),
     "rec": TaskKind(
         config=RecConfig,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ppocr_jax.config import OptimizerConfig
@@ -106,3 +107,15 @@ def test_frozen_arrays_are_read_and_get_no_gradient():
         losses.append(float(terms["loss"]))
     assert losses[-1] < 0.2 * losses[0]
     np.testing.assert_array_equal(target["target"], [1, 2, 3])
+
+
+def test_several_learning_rates_are_told_apart():
+    rates = {"slow": 0.1, "fast": 0.5}
+    parts = {name: optax.inject_hyperparams(optax.sgd)(learning_rate=rate) for name, rate in rates.items()}
+    params = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    tx = optax.partition(parts, {"a": "slow", "b": "fast"})
+    step = make_train_step(lambda params, *_: (params["a"].sum() + params["b"].sum(), ({}, {})), tx)
+    state, terms = step(create_state({"params": params, "batch_stats": {}}, tx), {}, jax.random.key(0))
+    told = sorted(float(value) for name, value in terms.items() if name.startswith("learning_rate_"))
+    assert told == pytest.approx([0.1, 0.5])
+    np.testing.assert_allclose(state.params["b"], 0.5)
