@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -199,15 +199,14 @@ class ChunkReader:
 
     def _read(self, document: Document, data: bytes, key: str) -> Iterator[dict[str, Any]]:
         """Yield rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
-        settings, number, count = self.settings, 0, 1
+        settings, count = self.settings, 1
         if self._ocr is None:
             self._ocr = OCR(settings.model, threads=1, **settings.networks)
         inputs = {"password": settings.password, "dpi": settings.dpi}
         read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
         for page, picture in read:
-            number = page.number if picture is not None else number + 1
             count = picture.page_count if picture is not None else count
-            yield row_of(replace(page, number=number), document, key=key, page_count=count, words=settings.words)
+            yield row_of(page, document, key=key, page_count=count, words=settings.words)
 
 
 def _patiently(document: Document, column: str | None) -> bytes:

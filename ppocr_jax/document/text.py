@@ -6,12 +6,12 @@ import csv
 import io
 import itertools
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ppocr_jax.document.output import OutputFile
 from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_height, turn_back
 from ppocr_jax.errors import UserError
 
@@ -131,25 +131,29 @@ def pages_in_jsonl(path: Path, *, repair: bool = False) -> set[tuple[str, int]]:
     """Return (source, number) of the pages in a JSON Lines file, as `OCR.read` takes them to `skip`.
 
     Args:
-        path: a file as `to_jsonl` writes it. Its last row does not count where it was broken off.
-        repair: cut such a row off, so that writing can go on.
+        path: a file as `to_jsonl` writes it. Its last row does not count where it was broken off, nor do those of pages
+            that could not be read.
+        repair: take such rows out, so that writing can go on and those pages are tried again.
 
     Raises:
         UserError: the file cannot be read, or another row is not a page.
     """
     try:
-        rows = path.read_bytes().splitlines(keepends=True)
-        if rows and not rows[-1].endswith(b"\n"):
-            rows.pop()
-            if repair:
-                os.truncate(path, sum(map(len, rows)))
+        found = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    done = set()
-    for number, row in enumerate(rows, start=1):
+    done, kept = set(), []
+    for number, row in enumerate(found, start=1):
+        if not row.endswith(b"\n"):  # the last
+            break
         try:
             page = Page.from_dict(json.loads(row))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}:{number} is not a page written by infer; --resume cannot go on with it") from error
-        done.add((page.source, page.number))
+        if not page.error:
+            done.add((page.source, page.number))
+            kept.append(row)
+    if repair and len(kept) < len(found):
+        with OutputFile(path) as out:
+            out.writelines(kept)
     return done

@@ -143,6 +143,7 @@ def read_pages(
     partial: bool = True,
     allow_url: bool = False,
     on_error: Callable[[ImageError], None] | None = None,
+    choose: Callable[[list[int]], list[int]] | None = None,
 ) -> Generator[InputPage]:
     """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or a picture.
 
@@ -156,7 +157,10 @@ def read_pages(
         max_pages: more chosen pages than these are refused.
         partial: read what is there of a JPEG file that is cut off, see `load_image`.
         allow_url: fetch URLs, within the limits of `fetch`.
-        on_error: called with the error of a page that cannot be read, after which the next one is; None: raise it.
+        on_error: called with the error of a page that cannot be read (its `number` says which), after which the next
+            one is; None: raise it.
+        choose: called with the numbers of `pages` once the document is open; returns those to be read after all, maybe
+            none. The others are not decoded.
 
     Yields:
         pages, in the order of the document.
@@ -183,7 +187,7 @@ def read_pages(
             return PdfPages(data, name, password=password, dpi=dpi, max_pixels=max_pixels), name
         return PictureDocument(data, name, frames=frames, max_pixels=max_pixels, partial=partial), name
 
-    return _pages(open_document, describe_source(source), numbers, max_pages, on_error)
+    return _pages(open_document, describe_source(source), numbers, max_pages, on_error, choose)
 
 
 def _pages(
@@ -192,6 +196,7 @@ def _pages(
     numbers: PageNumbers,
     max_pages: int,
     on_error: Callable[[ImageError], None] | None,
+    choose: Callable[[list[int]], list[int]] | None,
 ) -> Generator[InputPage]:
     document, name = open_document()
     try:
@@ -203,10 +208,11 @@ def _pages(
             raise TooLargeError(f"{name} has {len(chosen)} pages to read, the limit is {max_pages}; choose pages")
         if missing := numbers.beyond(document.page_count):
             _logger.warning("%s has %s; not there: %s", name, count, missing)
-        for number in chosen:
+        for number in choose(chosen) if choose is not None else chosen:
             try:
                 image_rgb, dpi, user_unit = document.read(number)
             except ImageError as error:
+                error.number = number
                 if on_error is None:
                     raise
                 on_error(error)

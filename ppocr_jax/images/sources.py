@@ -45,7 +45,13 @@ Input: TypeAlias = "Path | str"
 
 
 class ImageError(UserError, ValueError):
-    """The source is missing, is not a picture, is damaged, or is too large."""
+    """The source is missing, is not a picture, is damaged, or is too large.
+
+    Attributes:
+        number: of the page within its document, from 1; also 1 where the document cannot be opened.
+    """
+
+    number = 1
 
 
 class TooLargeError(ImageError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import threading
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
-from ppocr_jax.images import ImageSource, InputPage, describe_source, find_inputs, read_pages
+from ppocr_jax.images import ImageError, ImageSource, InputPage, describe_source, find_inputs, read_pages
 from ppocr_jax.inference.many import ordered_map
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
 from ppocr_jax.inference.page import PageReading, Stages, read_page
@@ -36,7 +37,8 @@ class Progress:
     Attributes:
         page: what was read last.
         done: pages read so far.
-        total: pages to be read, as far as is known: it grows as documents are opened. None for an iterator.
+        total: pages to be read, as far as is known: it changes as documents are opened, which count as one page before.
+            None for an iterator.
     """
 
     page: Page
@@ -56,7 +58,8 @@ class DocumentOptions(ReadOptions, total=False):
         allow_url: fetch what begins with http:// or https://.
         on_error: what becomes of a page that cannot be read: "raise" (the default) its error when its turn comes, or
             "page": a `Page` of size 0 x 0 with its `error` set.
-        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output.
+        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output; they
+            are not decoded.
         explain: a folder into which is written how each page was read, see `write_explanation`.
         progress: called after each page, in the thread that asks for the next.
         workers: pages read at a time; default: one per core, or 16 that share calls. A single page gets all cores.
@@ -117,6 +120,7 @@ class DocumentReading:
             allow_url=self.allow_url,
         )
         self.total: int | None = None
+        self._counting = threading.Lock()
 
     def run(self, sources: Sources) -> Iterator[tuple[Page, InputPage | None]]:
         """Yield the pages of all sources, and tell how far it is."""
@@ -170,26 +174,31 @@ class DocumentReading:
 
     def _pages_of(self, file: ImageSource) -> Generator[InputPage | Page]:
         """Yield the pages of a document, and those that cannot be loaded as pages with an error."""
-        failed: list[UserError] = []
+        failed: list[ImageError] = []
         keep = self.on_error == "page"
         source = describe_source(file)
 
         def errors() -> Iterator[Page]:
             while failed:
-                yield Page(0, 0, (), source, error=str(failed.pop(0)))
+                yield _failed_page(source, failed.pop(0))
+
+        def choose(numbers: list[int]) -> list[int]:
+            left = [number for number in numbers if (source, number) not in self.skip]
+            with self._counting:
+                if self.total is not None:
+                    self.total += len(left) - 1
+            return left
 
         try:
-            for page in self.open(file, on_error=failed.append if keep else None):
+            for page in self.open(file, on_error=failed.append if keep else None, choose=choose):
                 yield from errors()
-                if self.total is not None and page.number == 1:
-                    self.total += page.page_count - 1
-                if (page.source, page.number) not in self.skip:
-                    yield page
+                yield page
+            yield from errors()
         except UserError as error:
             if not keep:
                 raise
-            failed.append(error)
-        yield from errors()
+            yield from errors()
+            yield _failed_page(source, error)
 
     def _read(self, stages: Stages, page: InputPage | Page) -> tuple[Page, InputPage | None]:
         if isinstance(page, Page):
@@ -198,6 +207,10 @@ class DocumentReading:
             stages, page.image_rgb, self.settings, source=page.source, number=page.number, explain=self.explain
         )
         return read, page if self.pictures else None
+
+
+def _failed_page(source: str, error: UserError) -> Page:
+    return Page(0, 0, (), source, error=str(error), number=error.number if isinstance(error, ImageError) else 1)
 
 
 def read_picture(

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ppocr_jax.document.page import Page
-from ppocr_jax.errors import UserError
-from ppocr_jax.images import InputPage, read_pages
+from ppocr_jax.images import ImageError, InputPage, read_pages
 from ppocr_jax.inference.many import cores
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.serve.settings import ServerSettings
@@ -162,7 +161,7 @@ class _Pages:
         """
         self._job, self._ocr, self._several = job, ocr, several
         self._options = {**job.options, "max_pixels": settings.max_pixels}
-        self._errors: list[UserError] = []
+        self._errors: list[ImageError] = []
         self._pictures: Generator[InputPage] = read_pages(
             job.data,
             max_pixels=settings.max_pixels,
@@ -196,7 +195,7 @@ class _Pages:
             if picture is None and self._taken == 0 and self._errors:
                 raise self._errors[0]
             for error in self._errors:
-                failed = Page(0, 0, (), self._job.source, error=str(error), number=self._taken + 1)
+                failed = Page(0, 0, (), self._job.source, error=str(error), number=error.number)
                 self.results[self._taken] = ReadPage(failed, None)
                 self._taken += 1
             self._errors.clear()

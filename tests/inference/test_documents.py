@@ -13,6 +13,7 @@ from PIL import Image
 
 from ppocr_jax.document import pages_in_jsonl, to_jsonl
 from ppocr_jax.errors import UserError
+from ppocr_jax.images.pages import PictureDocument
 from ppocr_jax.inference.ocr import OCR
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
@@ -92,7 +93,36 @@ def test_pages_of_an_earlier_output_are_skipped(ocr, folder):
     earlier.write_text("".join(rows[:2]) + rows[2][:30], encoding="utf-8")
     done = pages_in_jsonl(earlier)
     assert len(done) == 2
-    assert told(ocr.read(folder, skip=done)) == IN_FOLDER[2:]
+    seen = []
+    assert told(ocr.read(folder, skip=done, progress=seen.append)) == IN_FOLDER[2:]
+    assert [step.done for step in seen] == [1, 2, 3]
+    assert seen[-1].total == 3, "pages that are skipped are not to be read"
+
+
+def test_pages_that_are_skipped_are_not_decoded(ocr, folder, monkeypatch):
+    decoded = []
+    true_read = PictureDocument.read
+    monkeypatch.setattr(PictureDocument, "read", lambda self, n: decoded.append(n) or true_read(self, n))
+    skip = {(str(folder / "b.tif"), 1), (str(folder / "b.tif"), 3)}
+    assert len(list(ocr.read(folder / "b.tif", skip=skip))) == 1
+    assert decoded == [2]
+
+
+def test_a_page_that_cannot_be_read_has_its_own_number(ocr, folder):
+    path = folder / "b.tif"
+    blank = Image.new("L", (400, 200))
+    blank.save(path, save_all=True, append_images=[blank, blank], compression="tiff_adobe_deflate")
+    with Image.open(path) as image:
+        image.seek(1)
+        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
+    data = bytearray(path.read_bytes())
+    data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    pages = list(ocr.read([path, folder / "missing.png"], pages="2-3", on_error="page"))
+    assert [(page.number, bool(page.error)) for page in pages] == [(2, True), (3, False), (1, True)]
+    rows = folder / "out.jsonl"
+    rows.write_text("".join(to_jsonl(pages)), encoding="utf-8")
+    assert pages_in_jsonl(rows) == {(str(path), 3)}, "what could not be read is not done"
 
 
 def test_progress_counts_pages_and_knows_how_many_there_are(ocr, folder):

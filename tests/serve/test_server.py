@@ -193,6 +193,7 @@ def test_a_damaged_page_is_a_page_with_an_error(shades):
     assert ["damaged" in page.get("error", "") for page in pages] == [False, True, False]
     rows = shades.post("/ocr?format=jsonl", content=bytes(document)).text.splitlines()
     assert [json.loads(row) for row in rows] == pages
+    assert [page["page"] for page in shades.post("/ocr?pages=2-3", content=bytes(document)).json()["pages"]] == [2, 3]
     alone = shades.post("/ocr?pages=2", content=bytes(document))
     assert "damaged" in detail(alone, 422)
 
