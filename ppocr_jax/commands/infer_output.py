@@ -136,7 +136,9 @@ class Output:
         with SearchablePdf(self.path) as pdf:
             for page, picture in pages:
                 if picture is not None:
-                    pdf.add(page, picture.image_rgb, dpi=picture.dpi, user_unit=picture.user_unit)
+                    # A file alone, no page of a document; "-" is standard input, and gone.
+                    file = picture.source if picture.page_count == 1 and picture.source != "-" else None
+                    pdf.add(page, picture.image_rgb, dpi=picture.dpi, user_unit=picture.user_unit, original=file)
 
 
 def _refuse_the_same(outputs: dict[str, str | Path | None]) -> None:

@@ -138,6 +138,13 @@ def test_searchable_pdf_and_back(infer, folder, tmp_path, capsys):
     assert [row["text"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == list(TEXTS.values())
 
 
+def test_a_searchable_pdf_keeps_jpeg_files(infer, folder, tmp_path):
+    pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
+    Image.open(folder / "a.png").save(folder / "photo.jpg", quality=91)
+    assert infer("--image", folder, "--output", tmp_path / "all.pdf") == 0
+    assert (folder / "photo.jpg").read_bytes() in (tmp_path / "all.pdf").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
