@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment_rows
-from ppocr_jax.document.page import Page, quad_box
+from ppocr_jax.document.page import Page, quad_box, turn_back
 from ppocr_jax.document.text import csv_row, markdown_text
 
 Box: TypeAlias = tuple[int, int, int, int]
@@ -73,7 +73,7 @@ class Table:
 
 
 def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
-    """Return the tables of a page, from top to bottom.
+    """Return the tables of a page, from top to bottom as it is read.
 
     Args:
         page: what was read, best with its words, which tell texts of neighboring cells apart.
@@ -97,7 +97,13 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
                 taken |= lines
                 ruled.append(Table(cells.rows, _box_of(page, lines), ruled=True))
     rest = [segment for segment in page_segments(page) if segment.line not in taken]
-    return sorted([*ruled, *_tables_without_lines(page, rest)], key=lambda table: (table.box[1], table.box[0]))
+
+    def place(table: Table) -> tuple[int, int]:
+        left, top, right, bottom = table.box
+        upright = turn_back(((left, top), (right, top), (right, bottom), (left, bottom)), page.rotation)
+        return quad_box(upright)[1::-1]
+
+    return sorted([*ruled, *_tables_without_lines(page, rest)], key=place)
 
 
 def _moved(segments: Sequence[Segment], x: float, y: float) -> list[Segment]:

@@ -135,6 +135,23 @@ def test_columns_without_lines():
     assert table.box == (40, 60, 400, 200)
 
 
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_tables_come_in_the_order_of_reading(rotation: int):
+    upper = [[f"first {k}", f"{k}.50"] for k in range(4)]
+    lower = [[f"second {k}", f"{k}.75"] for k in range(4)]
+    between = [line("The amounts above hold for this year, those below for the one after it.", 40, 60 + 30 * 4)]
+    tops = {60: upper, 300: lower}
+    lines = [
+        line(text, 40 + 250 * c, top + 30 * r)
+        for top, rows in tops.items()
+        for r, row in enumerate(rows)
+        for c, text in enumerate(row)
+    ]
+    page = Page(900, 900, tuple(turned_line(one, rotation, (450, 450)) for one in lines[:8] + between + lines[8:]))
+    tables = replace(page, rotation=rotation).tables()
+    assert [[list(row) for row in table.rows] for table in tables] == [upper, lower]
+
+
 def test_empty_cells_and_text_around_the_table():
     rows = [("Name", "Qty", "Sum"), ("Tea", "", "2.00"), ("", "3", ""), ("Jam", "1", "9.00")]
     lines = [line("A sentence that stands above the table alone", 20, 20)]
