@@ -20,7 +20,7 @@ from ocrmypdf import OcrEngine, OrientationConfidence, hookimpl
 from ocrmypdf.exceptions import BadArgsError, InputFileError, MissingDependencyError
 
 from ppocr_jax import __version__
-from ppocr_jax.document import to_hocr
+from ppocr_jax.document import to_hocr, to_text
 from ppocr_jax.document.page import Page, quad_direction
 from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
@@ -28,8 +28,18 @@ from ppocr_jax.images import InputPage, read_pages
 from ppocr_jax.inference.model_folder import builtin_models, load_model_folder
 from ppocr_jax.inference.ocr import OCR
 
-DEFAULT_MODEL = "en"
-_LANGUAGES = {"en": {"eng"}}  # of built-in models, in Tesseract's names
+_ENGLISH = frozenset({"eng"})
+_LATIN = """
+    bos bre cat ces cos dan deu est eus fao fin fra fry gla gle glg hrv hun isl ita lat lav lit ltz nld nor oci
+    pol por ron slk slv spa sqi srp_latn swe tur
+"""
+# Of built-in models, in Tesseract's names. Without `--ppocr-model` the first that reads all languages is taken.
+_LANGUAGES = {
+    "en": _ENGLISH,
+    "latin": _ENGLISH.union(_LATIN.split()),
+    "ch": _ENGLISH | {"chi_sim"},
+    "en_tiny": _ENGLISH,
+}
 _TESSERACT = "ocrmypdf.builtin_plugins.tesseract_ocr"
 _SURE, _UNSURE = 15.0, 0.0  # OCRmyPDF's scale of confidence in a page's orientation
 _LARGEST_SKEW = 20.0  # degrees; lines that are turned further are meant to be
@@ -53,7 +63,7 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def languages(options: Any) -> Set[str]:
-        """Return the languages of a built-in model; of a model folder all that are asked for."""
+        """Return the languages of a built-in model; of another one all that are asked for."""
         return _LANGUAGES.get(_model(options), set(options.languages))
 
     @staticmethod
@@ -75,7 +85,7 @@ class PpOcrEngine(OcrEngine):
         """Read a page's picture; write what was read as hOCR and as text."""
         _, page = _read(input_file, options)
         output_hocr.write_text("".join(to_hocr([page])), encoding="utf-8")
-        output_text.write_text(page.text, encoding="utf-8")
+        output_text.write_text("".join(to_text([page])), encoding="utf-8")
 
     @staticmethod
     def generate_pdf(input_file: Path, output_pdf: Path, output_text: Path, options: Any) -> None:
@@ -83,7 +93,7 @@ class PpOcrEngine(OcrEngine):
         picture, page = _read(input_file, options)
         with SearchablePdf(output_pdf) as pdf:
             pdf.add(page, None, dpi=picture.dpi, user_unit=picture.user_unit)
-        output_text.write_text(page.text, encoding="utf-8")
+        output_text.write_text("".join(to_text([page])), encoding="utf-8")
 
 
 @hookimpl
@@ -106,8 +116,7 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument(
         "--ppocr-model",
         metavar="NAME_OR_DIR",
-        default=DEFAULT_MODEL,
-        help=f"built-in model ({', '.join(builtin_models())}) or model folder; default: {DEFAULT_MODEL}",
+        help=f"built-in model ({', '.join(builtin_models())}) or model folder; default: the one for the languages (-l)",
     )
     if _lacks_tesseract():
         _tesseract_options().add_arguments_to_parser(parser)
@@ -141,7 +150,10 @@ def get_ocr_engine(options: Any) -> OcrEngine | None:
 
 
 def _model(options: Any) -> str:
-    return getattr(options, "ppocr_model", None) or DEFAULT_MODEL
+    if named := getattr(options, "ppocr_model", None):
+        return named
+    wanted = set(options.languages)
+    return next((name for name, languages in _LANGUAGES.items() if wanted <= languages), "en")
 
 
 @lru_cache

@@ -18,6 +18,7 @@ pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
 import ocrmypdf  # noqa: E402
 from ocrmypdf.exceptions import BadArgsError, MissingDependencyError  # noqa: E402
 
+from ppocr_jax import ocrmypdf_plugin  # noqa: E402
 from ppocr_jax.document.page import Page  # noqa: E402
 from ppocr_jax.document.pdf import SearchablePdf  # noqa: E402
 from ppocr_jax.inference.ocr import OCR  # noqa: E402
@@ -114,10 +115,24 @@ def test_skew_is_measured(stripes_model: Path, tmp_path: Path, degrees: float):
 
 def test_languages_and_models_that_are_not_there(read):
     page = np.zeros((30, 30, 3), np.uint8)
-    with pytest.raises(MissingDependencyError, match="deu"):
-        read(page, ppocr_model="en", language=["deu"])
+    for model, language in {"en": "deu", "en_tiny": "deu", "latin": "chi_sim", "ch": "fra"}.items():
+        with pytest.raises(MissingDependencyError, match=language):
+            read(page, ppocr_model=model, language=[language])
+    with pytest.raises(MissingDependencyError, match="jpn"):
+        read(page, ppocr_model=None, language=["jpn"])
     with pytest.raises(BadArgsError, match="no model 'nowhere'"):
         read(page, ppocr_model="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("languages", "model"),
+    [(["eng"], "en"), (["deu"], "latin"), (["eng", "fra"], "latin"), (["chi_sim"], "ch"), (["deu", "chi_sim"], "en")],
+)
+def test_the_model_is_the_one_for_the_languages(languages, model):
+    options = SimpleNamespace(languages=languages, ppocr_model=None)
+    assert ocrmypdf_plugin._model(options) == model
+    known = PpOcrEngine.languages(options)
+    assert set(languages) <= known or languages == ["deu", "chi_sim"], "which no model reads"
 
 
 def test_other_engines_can_be_asked_for(read):

@@ -60,6 +60,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
     app.add_middleware(Observed, metrics=metrics)
     _answer_problems(app)
@@ -96,11 +97,13 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics, guard: Seque
         limits = {name: getattr(settings, name) for name in ("max_upload_mib", "max_pages", "max_pixels")}
         return ServerInfo(models=list(settings.models), **limits)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Status:
         """Answer as long as the process lives."""
         return Status(status="ok", version=__version__)
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses={503: {"model": Status, "description": "not now"}})
     async def ready(response: Response) -> Status:
         """Return whether requests to read are taken; 503 where not."""
@@ -109,6 +112,7 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics, guard: Seque
 
     @app.get(
         "/metrics",
+        name="metrics",
         dependencies=guard,
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_problems(401)},
@@ -135,7 +139,7 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
         summary="Read a picture or a document",
         description=_DESCRIPTION,
         responses={200: _RESULTS, **_problems(401, 406, 408, 413, 415, 422, 429, 503, 504)},
-        openapi_extra={"requestBody": _REQUEST_BODY},
+        openapi_extra={"requestBody": _REQUEST_BODY, "parameters": [_PASSWORD]},
     )
     async def ocr(request: Request, query: Annotated[ReadQuery, Query()]) -> Response:
         name = answers.chosen_format(query.format, ",".join(request.headers.getlist("accept")))
@@ -306,6 +310,14 @@ _DESCRIPTION = (
     "Markdown, CSV, TSV, hOCR, ALTO, or a searchable PDF."
 )
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
+_TEXT = {"schema": {"type": "string"}}
+_PASSWORD = {
+    "name": "X-Document-Password",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "of an encrypted PDF document whose bytes are sent as they are",
+}
 _REQUEST_BODY = {
     "required": True,
     "content": {
@@ -329,7 +341,10 @@ _RESULTS: dict[str, Any] = {
     "model": ReadResult,
     "description": "what was read",
     "content": {
-        types[0]: {"schema": {"type": "string"}} for name, types in answers.MEDIA_TYPES.items() if name != "json"
+        types[0]: _BYTES if name == "pdf" else _TEXT for name, types in answers.MEDIA_TYPES.items() if name != "json"
+    },
+    "headers": {
+        "X-Page-Count": {"schema": {"type": "integer"}, "description": "with JSON Lines: how many rows there will be"}
     },
 }
 

@@ -59,23 +59,44 @@ class ReadQuery(BaseModel):
         return {name: value for name in _INPUT_OPTIONS if (value := getattr(self, name)) is not None}
 
 
-class _CharModel(BaseModel):
+_Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+_Quad = Annotated[
+    list[_Point], Field(min_length=4, max_length=4, description="(x, y) pixels, clockwise from where reading starts")
+]
+
+
+class CharModel(BaseModel):
+    """A character as `Char.to_dict` writes it."""
+
+    model_config = ConfigDict(title="Char")
+
     text: str
-    quad: list[list[float]]
+    quad: _Quad
     confidence: float
 
 
-class _WordModel(_CharModel):
-    chars: list[_CharModel]
+class WordModel(BaseModel):
+    """A word as `Word.to_dict` writes it."""
+
+    model_config = ConfigDict(title="Word")
+
+    text: str
+    quad: _Quad
+    confidence: float
+    chars: list[CharModel]
 
 
-class _LineModel(BaseModel):
-    quad: Annotated[list[list[float]], Field(description="(x, y) pixels, clockwise from where reading starts")]
+class LineModel(BaseModel):
+    """A line as `Line.to_dict` writes it."""
+
+    model_config = ConfigDict(title="Line")
+
+    quad: _Quad
     text: str
     confidence: float
     detection_score: float
     angle: int
-    words: list[_WordModel] | None = None
+    words: list[WordModel] | None = None
 
 
 class PageModel(BaseModel):
@@ -89,7 +110,7 @@ class PageModel(BaseModel):
     width: int
     height: int
     rotation: Literal[0, 90, 180, 270]
-    lines: list[_LineModel] = Field(description="in reading order")
+    lines: list[LineModel] = Field(description="in reading order")
     warnings: list[str] | None = None
     error: str | None = Field(None, description="why the page could not be read")
     preview: str | None = Field(None, description="a data URL of the page as JPEG, where it was asked for")

@@ -340,10 +340,28 @@ def test_the_openapi_document_names_every_status_and_option(shades):
     read = document["paths"]["/ocr"]["post"]
     assert set(read["responses"]) == {"200", "401", "406", "408", "413", "415", "422", "429", "503", "504"}
     assert {"application/json", "application/pdf", "text/plain"} <= set(read["responses"]["200"]["content"])
-    assert {"drop_score", "pages", "words", "model"} <= {parameter["name"] for parameter in read["parameters"]}
+    assert {"drop_score", "pages", "words", "model", "X-Document-Password"} <= {
+        parameter["name"] for parameter in read["parameters"]
+    }
+    assert read["responses"]["200"]["content"]["application/pdf"]["schema"]["format"] == "binary"
     assert "$ref" in json.dumps(read["responses"]["422"]["content"]["application/problem+json"])
     for reference in {part.split('"')[0] for part in json.dumps(document).split('"$ref": "#/components/schemas/')[1:]}:
         assert reference in document["components"]["schemas"]
+
+
+def test_names_of_the_openapi_document_are_good_for_generated_clients(shades):
+    document = shades.get("/openapi.json").json()
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert sorted(names) == ["health", "info", "metrics", "ocr", "ready"]
+    assert all(name[0].isupper() for name in document["components"]["schemas"])
+    quad = document["components"]["schemas"]["CharModel"]["properties"]["quad"]
+    assert (quad["minItems"], quad["maxItems"], quad["items"]["minItems"], quad["items"]["maxItems"]) == (4, 4, 2, 2)
+
+
+def test_probes_may_ask_for_the_head_alone(shades):
+    for path in ("/health", "/ready"):
+        answer = shades.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_errors_of_paths_and_methods_are_problems_too(shades):
