@@ -206,8 +206,7 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool
     quad = np.asarray(quad, np.float32)
     if quad.shape != (4, 2) or not np.isfinite(quad).all():
         raise ValueError(f"a quad is four finite (x, y) points, got {quad.tolist()}")
-    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
-    width, height = int(max(sides[0], sides[2])), int(max(sides[1], sides[3]))
+    width, height = _flat_size(quad)
     if width < 1 or height < 1 or polygon_area(quad) < 1:
         raise ValueError(f"quad {quad.tolist()} is too thin to crop: {width} x {height} pixels")
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
@@ -219,6 +218,21 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.ascontiguousarray(np.rot90(crop)) if turn_tall and height / width >= TALL_RATIO else crop
+
+
+def quad_as_cropped(quad: np.ndarray) -> np.ndarray:
+    """Return a quad (4, 2), clockwise from top-left, from the corner that `perspective_crop` makes a crop's top-left.
+
+    That is the second one, top-right, where the crop is turned.
+    """
+    width, height = _flat_size(quad)
+    return np.roll(quad, -1, axis=0) if height >= TALL_RATIO * width else quad
+
+
+def _flat_size(quad: np.ndarray) -> tuple[int, int]:
+    """Return width and height of the rectangle that a quad (4, 2) becomes, pixels."""
+    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return int(max(sides[0], sides[2])), int(max(sides[1], sides[3]))
 
 
 def split_quad(quad: np.ndarray, cuts: np.ndarray) -> np.ndarray:

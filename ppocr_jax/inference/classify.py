@@ -110,24 +110,26 @@ def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | N
     return RIGHT_ANGLES[best] if votes[best] >= _MAJORITY * votes.sum() else None
 
 
-def crop_angles(quads: np.ndarray, directions: Sequence[Direction], *, page_known: bool, threshold: float) -> list[int]:
+def crop_angles(
+    quads: np.ndarray, directions: Sequence[Direction | None], *, page_known: bool, threshold: float
+) -> list[int]:
     """By how many degrees, 0 or 180, each crop has to be turned.
 
     A line alone turns above `threshold`. On a page whose lines agreed that it stands upright, one that runs along the
     page does so only if it is all but certain, and one that runs against it does unless it is.
 
     Args:
-        quads, directions: see `page_rotation`.
+        quads, directions: see `page_rotation`; a line that was not asked, None, does as its page.
         page_known: whether the lines of the page agreed.
         threshold: probability above which a classifier is believed.
     """
-    alone = [d.angle if d.probability > threshold else 0 for d in directions]
+    alone = [d.angle if d and d.probability > threshold else 0 for d in directions]
     if not page_known:
         return alone
     along = quads[:, 1] - quads[:, 0]
     lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
     angles = [0 if rightwards else 180 for rightwards in along[:, 0] > 0]
-    sure = [d.probability > _CERTAIN for d in directions]
+    sure = [d is not None and d.probability > _CERTAIN for d in directions]
     return [
         own if certain or not lies else page
         for own, page, lies, certain in zip(alone, angles, lying, sure, strict=True)

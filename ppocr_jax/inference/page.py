@@ -17,6 +17,7 @@ from ppocr_jax.geometry import (
     CropGrowth,
     grow_quad,
     perspective_crop,
+    quad_as_cropped,
     rotate_quad_180,
     turn_points,
 )
@@ -70,6 +71,7 @@ _BETTER = 0.02  # in confidence: less says nothing of which way a line stands
 _UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
 _LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
 _SAMPLE = 40  # boxes that tell whether a page is read well
+_SPEAKERS = 8  # longest lines, of which the classifier knows most, that may say for all that a page stands upright
 _CONVINCING = 0.9  # confidence that makes a box text of which the detector is unsure; see `look.Look`
 _SHARED = 0.3  # share of its box that such a line may have in common with a better one
 _INSIDE = 0.7  # share of a box inside another one that makes it a part of that
@@ -125,6 +127,12 @@ class Stages:
         if self.classifier is None:
             raise ModelError("this model has no direction classifier")
         return self.classifier(crops, batch_size=settings.batch_size or _batch_size(self.classifier))
+
+    def cls_threshold(self, settings: ReadSettings) -> float:
+        """Return the probability above which the direction classifier is believed of a line alone; 1 without one."""
+        if self.classifier is None:
+            return 1.0
+        return self.classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
 
     def recognize(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Decoded]:
         """Return the text of each crop.
@@ -222,26 +230,20 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
         ):
             quarter_turns, upright, seen = 1, sideways, seen_sideways
     boxes = [*seen.boxes, *seen.unsure]
-    quads, crops = cut_lines(upright, boxes)
-    directions = stages.classify(crops, settings) if classifier is not None else []
-
-    # All lines decide which way the page lies. A turned one is looked at again, for networks find and frame upright
-    # lines best; the directions of its lines are asked anew, as some may be against the others.
-    rotation = None
-    if classifier is not None and pages:
-        rotation = page_rotation(quads[: len(seen.boxes)], directions[: len(seen.boxes)])
+    quads = line_quads(boxes)
+    directions, rotation = _ask(stages, settings, upright, quads, len(seen.boxes))
+    # A turned page is looked at again, for networks find and frame upright lines best; the directions of its lines are
+    # asked anew, as some may be against the others.
     if rotation:
         quarter_turns += rotation // 90
         upright = np.ascontiguousarray(np.rot90(upright, rotation // 90))
         seen = stages.look(upright, settings)
         boxes = [*seen.boxes, *seen.unsure]
-        quads, crops = cut_lines(upright, boxes)
-        directions = stages.classify(crops, settings)
+        quads = line_quads(boxes)
+        directions, _ = _ask(stages, settings, upright, quads, len(seen.boxes))
 
-    angles = [0] * len(crops)
-    if classifier is not None:
-        threshold = classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
-        angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
+    threshold = stages.cls_threshold(settings)
+    angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
     # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
     growth = stages.recognizer.spec.growth if stages.recognizer is not None else CROP_GROWTH
@@ -254,6 +256,8 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     attempts = [_Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
     if classifier is not None and rotation is None:
         attempts = _turned_by_text(stages, settings, attempts)
+    if classifier is not None and None in directions:
+        attempts = _turned_late(stages, settings, upright, quads, directions, attempts)
     attempts = _read_standing(stages, settings, upright, boxes, attempts)
     for i, those in check_boxes.items():
         attempts[i] = _with_check_boxes(attempts[i], those, growth)
@@ -301,8 +305,74 @@ def _is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray,
     """
     if stages.recognizer is None or not boxes:
         return False
-    _, crops = cut_lines(image_rgb, boxes[:_SAMPLE])
+    crops = cut_lines(image_rgb, line_quads(boxes[:_SAMPLE]))
     return float(np.mean([text.confidence for text in stages.recognize(crops, settings)])) > _CONVINCING
+
+
+def _ask(
+    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
+) -> tuple[list[Direction | None], int | None]:
+    """Return how each line of a page lies, None where it was not asked, and by how many degrees the page is turned.
+
+    Where the longest lines say that the page stands upright, the others that run along it are not asked: nearly all
+    follow it, and those that do not are told by what they read, see `_turned_late`.
+
+    Args:
+        stages, settings: of the reading; with no classifier no line is asked.
+        image_rgb: (H, W, 3) uint8.
+        quads: (n, 4, 2) of the lines, each from the corner that becomes its crop's top-left.
+        sure: how many of them, the first ones, may speak for the page.
+
+    Returns:
+        a direction or None for each line; 0, 90, 180 or 270, or None where the lines do not agree, or are not asked.
+    """
+    if stages.classifier is None or not settings.use_classifier:
+        return [None] * len(quads), None
+    found: dict[int, Direction] = {}
+
+    def ask(lines: Sequence[int]) -> None:
+        found.update(zip(lines, stages.classify(cut_lines(image_rgb, quads[lines]), settings), strict=True))
+
+    pages = settings.page_direction and not settings.single_line  # a line alone is no page that could lie some way
+    along = quads[:, 1] - quads[:, 0]
+    speakers = np.argsort(-np.linalg.norm(along[:sure], axis=1), kind="stable")[:_SPEAKERS].tolist() if pages else []
+    ask(speakers)
+    upright = page_rotation(quads[speakers], [found[i] for i in speakers]) == 0
+    lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
+    ask([i for i in range(len(quads)) if i not in found and not (upright and lying[i])])
+    rotation = 0 if upright else page_rotation(quads[:sure], [found[i] for i in range(sure)]) if pages else None
+    return [found.get(i) for i in range(len(quads))], rotation
+
+
+def _turned_late(
+    stages: Stages,
+    settings: ReadSettings,
+    image_rgb: np.ndarray,
+    quads: np.ndarray,
+    directions: Sequence[Direction | None],
+    attempts: Sequence[_Attempt],
+) -> list[_Attempt]:
+    """Ask how lines lie that followed the page unasked, where they are not read with confidence, and turn them.
+
+    Where one of them is against the page, all are asked: one in ten is read with confidence upside down.
+    """
+    attempts = list(attempts)
+    unasked = [i for i, direction in enumerate(directions) if direction is None]
+    doubtful = [i for i in unasked if attempts[i].text.confidence < _CONVINCING]
+    for lines in (doubtful, [i for i in unasked if i not in doubtful]):
+        found = stages.classify(cut_lines(image_rgb, quads[lines]), settings)
+        angles = crop_angles(quads[lines], found, page_known=True, threshold=stages.cls_threshold(settings))
+        turned = [i for i, angle in zip(lines, angles, strict=True) if angle != attempts[i].angle]
+        other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in turned]
+        texts = dict(zip(turned, stages.recognize(other, settings), strict=True))
+        surer = [i for i in turned if texts[i].confidence > attempts[i].text.confidence]
+        for i, crop in zip(turned, other, strict=True):
+            if i in surer:
+                angle, quad, *_ = attempts[i]
+                attempts[i] = _Attempt(180 - angle, rotate_quad_180(quad), crop, texts[i])
+        if not surer:
+            break
+    return attempts
 
 
 def _turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[_Attempt]) -> list[_Attempt]:
@@ -399,29 +469,19 @@ def _reads_better(parts: Sequence[Decoded], whole: Decoded) -> bool:
     return letters >= len(whole.text.replace(" ", "")) and surest > whole.confidence
 
 
-def cut_lines(image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Cut the lines out of a picture.
+def cut_lines(image_rgb: np.ndarray, quads: np.ndarray) -> list[np.ndarray]:
+    """Cut lines out of a picture, each quad (n, 4, 2) from the corner that becomes its crop's top-left."""
+    return [perspective_crop(image_rgb, quad, turn_tall=False) for quad in quads]
 
-    Returns:
-        quads (n, 4, 2), each from the corner that became its crop's top-left, and the crops (h, w, 3).
-    """
-    crops = [perspective_crop(image_rgb, box.points) for box in boxes]
-    return as_quads([_quad_as_cropped(box.points, crop) for box, crop in zip(boxes, crops, strict=True)]), crops
+
+def line_quads(boxes: Sequence[TextBox]) -> np.ndarray:
+    """Return the quads (n, 4, 2) of boxes, each from the corner where its text starts if it stands upright."""
+    return as_quads([quad_as_cropped(box.points) for box in boxes])
 
 
 def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:
     """Return quads as (n, 4, 2) float32, also where there are none."""
     return np.array(quads, np.float32).reshape(-1, 4, 2)
-
-
-def _quad_as_cropped(quad: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """Return the quad (4, 2) from the corner that became the crop's top-left.
-
-    `perspective_crop` turns tall crops counter-clockwise, which brings the quad's second corner there; such a crop,
-    and no other, is wider than the quad.
-    """
-    sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
-    return np.roll(quad, -1, axis=0) if crop.shape[1] > max(sides[0], sides[2]) else quad
 
 
 def _line(quad: np.ndarray, attempt: _Attempt, score: float, growth: CropGrowth) -> Line:

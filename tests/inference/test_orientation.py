@@ -1,5 +1,6 @@
 """Pages that lie on their side or stand on their head."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from ppocr_jax.geometry import turn_points
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.classify import (
     Direction,
+    TextClassifier,
     crop_angles,
     may_lie_sideways,
     page_rotation,
@@ -16,6 +18,8 @@ from ppocr_jax.inference.classify import (
 )
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.options import ReadSettings
+from ppocr_jax.inference.page import read_page
 from tests.helpers import iou
 
 RECEIPT = Path(__file__).resolve().parents[2] / "examples" / "receipt.jpg"
@@ -114,3 +118,39 @@ def test_the_page_need_not_decide(ocr: OCR):
     page = ocr(upside_down, page_direction=False)
     assert page.rotation == 0
     assert any(line.angle == 180 for line in page)
+
+
+def test_lines_upside_down_on_an_upright_page_are_turned(ocr: OCR):
+    picture = load_image(RECEIPT).copy()
+    words = [line for line in ocr(picture) if len(line.text) >= 6 and not set("0689.-").issuperset(line.text)]
+    flipped = sorted(words, key=lambda line: np.ptp(np.array(line.quad)[:, 0]))[:4]  # the shortest: none speaks for all
+    for line in flipped:
+        (left, top), (right, bottom) = np.array(line.quad).min(axis=0), np.array(line.quad).max(axis=0)
+        place = np.s_[int(top) - 2 : int(bottom) + 3, int(left) - 2 : int(right) + 3]
+        picture[place] = picture[place][::-1, ::-1]
+    page = ocr(picture)
+    assert page.rotation == 0
+    turned = {line.text for line in page if line.angle == 180}
+    assert len(turned & {line.text for line in flipped}) >= 3
+    assert turned <= {line.text for line in flipped}
+
+
+@dataclass
+class Counting:
+    """A direction classifier that counts the lines it is asked of."""
+
+    classifier: TextClassifier
+    asked: int = 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.classifier, name)
+
+    def __call__(self, crops, **options):
+        self.asked += len(crops)
+        return self.classifier(crops, **options)
+
+
+def test_an_upright_page_asks_few_lines_how_they_lie(ocr: OCR):
+    counting = Counting(ocr.stages.classifier)
+    found = read_page(replace(ocr.stages, classifier=counting), load_image(RECEIPT), ReadSettings()).found
+    assert 0 < counting.asked < len(found) / 2
