@@ -31,6 +31,8 @@ class RecModelConfig:
         scale: width multiplier of the backbone; the network's own (0.5) if left out.
         hidden: LSTM units per direction, or channels of the mixing blocks; the network's own (64, 48, 256 and 120) if
             left out.
+        activation: of "crnn_lcnet" after its convolutions: "hard_swish", its own, or "relu", which computes faster with
+            bytes (docs/slimming.md).
         mask_padding: the attention of "svtr_lcnet" leaves out columns beyond a line's end, in training and in reading;
             PP-OCRv3's own does not.
     """
@@ -40,6 +42,7 @@ class RecModelConfig:
     charset_space: bool = False
     scale: float | None = None
     hidden: int | None = None
+    activation: str | None = None
     mask_padding: bool = False
 
 

@@ -79,8 +79,8 @@ class ReadSettings:
         look_again: look from nearer, from farther away, and turned, where the picture asks for it (`look.look`).
         single_line: the picture is a single line, which is read without a detector.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
-        page_direction: let the lines of a page decide together which way it lies (`classify.page_rotation`); on one that
-            stands upright, only lines that are read without confidence are asked for their own direction.
+        page_direction: let the lines of a page decide together which way it lies (`classify.page_rotation`); on an
+            upright one, only lines that are read without confidence are asked for their own direction.
         cls_threshold: how sure the classifier must be to turn a crop.
         drop_score: a line read with less confidence is left out; of a circle alone, zero or letter, a fifth less is
             asked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from flax import linen as nn
 
-from ppocr_jax.models.layers import BiLSTMLayer, Linear
+from ppocr_jax.models.layers import ACTIVATIONS, BiLSTMLayer, Linear
 from ppocr_jax.models.mobilenet_v3 import MobileNetV3Text
 from ppocr_jax.models.ops import Ops
 from ppocr_jax.models.pp_lcnet import LCNetRec
@@ -70,7 +70,9 @@ class CRNN(nn.Module):
         return outputs if train else {**outputs, "probabilities": nn.softmax(logits)}
 
 
-def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64) -> CRNN:
+def crnn_lcnet(
+    *, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64, activation: str = "hard_swish"
+) -> CRNN:
     """PP-OCRv2's recognizer: PP-LCNet, a head of two layers.
 
     Args:
@@ -78,8 +80,15 @@ def crnn_lcnet(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 
         ops: the platform's operations.
         scale: backbone width multiplier.
         hidden: LSTM width per direction.
+        activation: "hard_swish", PP-LCNet's, or "relu", which costs nothing where convolutions compute with bytes.
+
+    Raises:
+        ValueError: there is no such activation.
     """
-    return CRNN(num_classes, ops, LCNetRec(ops, scale=scale), hidden, mid_channels=96)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {' or '.join(ACTIVATIONS)}, not {activation!r}")
+    backbone = LCNetRec(ops, scale=scale, activation=ACTIVATIONS[activation])
+    return CRNN(num_classes, ops, backbone, hidden, mid_channels=96)
 
 
 def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> CRNN:

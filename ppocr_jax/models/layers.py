@@ -34,6 +34,9 @@ def hard_sigmoid(x: jax.Array, *, slope: float) -> jax.Array:
     return jnp.clip(slope * x + 0.5, 0, 1)
 
 
+ACTIVATIONS: dict[str, Activation] = {"hard_swish": hard_swish, "relu": nn.relu}
+
+
 def identity(x: jax.Array) -> jax.Array:
     """No activation."""
     return x

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 from flax import linen as nn
 
-from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish, round_channels
+from ppocr_jax.models.layers import Activation, ConvBN, SqueezeExcite, hard_swish, round_channels
 from ppocr_jax.models.ops import Ops, Strides
 
 LCNET_SLOPE = 1 / 6
@@ -44,11 +44,12 @@ IMAGE_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise k x k -> optional squeeze-and-excite -> pointwise 1x1; each convolution has BN and hard swish."""
+    """Depthwise k x k -> optional squeeze-and-excite -> pointwise 1x1; each convolution has BN and the activation."""
 
     block: Block
     features: int
     ops: Ops
+    activation: Activation = hard_swish
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -58,14 +59,14 @@ class DepthwiseSeparable(nn.Module):
             kernel=self.block.kernel,
             strides=self.block.strides,
             depthwise=True,
-            activation=hard_swish,
+            activation=self.activation,
             grouped_fan=True,
             name="depthwise",
         )
         x = depthwise(x, train=train)
         if self.block.squeeze_excite:
             x = SqueezeExcite(self.ops, slope=LCNET_SLOPE, name="se")(x)
-        return ConvBN(self.features, self.ops, activation=hard_swish, name="pointwise")(x, train=train)
+        return ConvBN(self.features, self.ops, activation=self.activation, name="pointwise")(x, train=train)
 
 
 class LCNetRec(nn.Module):
@@ -75,20 +76,23 @@ class LCNetRec(nn.Module):
         ops: the platform's operations.
         scale: width multiplier; widths are truncated to `int(base * scale)`.
         tall: for lines 48 pixels high (PP-OCRv3): the last block halves the width, and the last pooling averages.
+        activation: after each convolution; PP-LCNet's is hard swish.
     """
 
     ops: Ops
     scale: float = 0.5
     tall: bool = False
+    activation: Activation = hard_swish
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """(B, 32, W, 3) -> (B, 1, W // 4, 512) at scale 0.5; with `tall` (B, 48, W, 3) -> (B, 1, W // 8, 512)."""
-        stem = int(STEM_WIDTH * self.scale)
-        x = ConvBN(stem, self.ops, kernel=3, strides=(2, 2), activation=hard_swish, name="conv1")(images, train=train)
+        act, stem = self.activation, int(STEM_WIDTH * self.scale)
+        x = ConvBN(stem, self.ops, kernel=3, strides=(2, 2), activation=act, name="conv1")(images, train=train)
         last = BLOCKS[-1]._replace(strides=(1, 2)) if self.tall else BLOCKS[-1]
         for i, block in enumerate((*BLOCKS[:-1], last)):
-            x = DepthwiseSeparable(block, int(block.width * self.scale), self.ops, name=f"block_{i}")(x, train=train)
+            width = int(block.width * self.scale)
+            x = DepthwiseSeparable(block, width, self.ops, act, name=f"block_{i}")(x, train=train)
         if not self.tall:
             return self.ops.max_pool(x)
         height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2  # of three rows the last is not looked at

@@ -56,6 +56,7 @@ def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
         "num_classes": charset.num_classes,
         "scale": config.model.scale,
         "hidden": config.model.hidden,
+        "activation": config.model.activation,
         "guided": True if config.loss.guide_weight > 0 else None,
         "mask_padding": True if config.model.mask_padding else None,
     }
@@ -63,8 +64,8 @@ def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
 
 
 def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes that a network's options name, as `config.model` has them."""
-    return {name: options.get(name) for name in ("scale", "hidden")}
+    """Return the sizes, and the activation, that a network's options name, as `config.model` has them."""
+    return {name: options.get(name) for name in ("scale", "hidden", "activation")}
 
 
 def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
