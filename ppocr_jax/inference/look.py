@@ -192,24 +192,29 @@ def _from_farther(
     detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float, arguments: dict[str, Any]
 ) -> list[TextBox]:
     """Return lines of large letters, where there may be some beside those that were seen at a scale."""
-    large = any(height_of(box) * scale > _LETTERS_KNOWN for box in sure)
+    heights = _heights(sure)
+    large = bool((heights * scale > _LETTERS_KNOWN).any())
     more: list[TextBox] = []
     for reduction in _FARTHER:
         side = math.ceil(max(image_rgb.shape[:2]) * scale / reduction)
         if side < _LEAST_SIDE or not (large or _something_else(image_rgb, sure, side)):
             break
         far = detector(image_rgb, **{**arguments, "limit_side": side})
-        more += [box for box in far if height_of(box) * scale > _LETTERS_SEEN and not _is_found(box, sure)]
+        tall = zip(far, _heights(far), strict=True)
+        more += [
+            box for box, height in tall if height * scale > _LETTERS_SEEN and not _is_found(box, height, sure, heights)
+        ]
     return more
 
 
-def _is_found(far: TextBox, boxes: Sequence[TextBox]) -> bool:
+def _is_found(far: TextBox, height: float, boxes: Sequence[TextBox], heights: np.ndarray) -> bool:
     """Return whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
 
     Several as high beside one another may be parts of a line too large to be seen as one.
     """
-    tall = [box for box in boxes if height_of(box) >= _AS_HIGH * height_of(far)]
-    low = [box for box in boxes if height_of(box) < _AS_HIGH * height_of(far)]
+    as_high = (heights >= _AS_HIGH * height).tolist()
+    tall = [box for box, high in zip(boxes, as_high, strict=True) if high]
+    low = [box for box, high in zip(boxes, as_high, strict=True) if not high]
     if share_covered(far, low) >= _SEVERAL:
         return True
     parts = [box for box in tall if share_covered(box, [far]) >= _COVERED]
@@ -256,20 +261,20 @@ def share_covered(box: TextBox, others: Sequence[TextBox]) -> float:
     return covered / max(cv2.contourArea(hull), 1.0)
 
 
-def height_of(box: TextBox) -> float:
-    """Return the length of a box's shorter side."""
-    return float(_sides([box]).min())
-
-
 def _sides(boxes: Sequence[TextBox]) -> np.ndarray:
     """Return the lengths of two neighboring sides of each box, (n, 2)."""
     quads = np.array([box.points for box in boxes], np.float32)
     return np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1)
 
 
+def _heights(boxes: Sequence[TextBox]) -> np.ndarray:
+    """Return the length of the shorter side of each box, (n,)."""
+    return _sides(boxes).min(axis=1) if boxes else np.zeros(0, np.float32)
+
+
 def _median_height(boxes: Sequence[TextBox]) -> float:
     """Return the median of the boxes' shorter sides, in pixels of the picture."""
-    return float(np.median(_sides(boxes).min(axis=1)))
+    return float(np.median(_heights(boxes)))
 
 
 def evidence(boxes: Sequence[TextBox]) -> float:
