@@ -60,7 +60,7 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
     its lines run aslant; and from farther away, where there is something that was not found to be text. What is found
     with little certainty is kept apart.
     """
-    arguments = settings.detector_arguments()
+    arguments = {**settings.detector_arguments(), "polygons": False}  # lines are cut out as rectangles
     threshold = detector.spec.postprocess.box_threshold
     if settings.box_threshold is None:
         arguments["box_threshold"] = _UNSURE * threshold

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ppocr_jax.inference.look import look, share_covered, slant
 from ppocr_jax.inference.model_folder import DetectorSpec
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import ReadSettings
+from ppocr_jax.inference.page import read_page
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
@@ -29,6 +32,16 @@ def written(size: tuple[int, int], *lines: tuple[tuple[int, int], str, int]) -> 
 @pytest.fixture(scope="module")
 def ocr() -> OCR:
     return OCR("en", threads=1)
+
+
+def test_a_detector_of_outlines_reads_lines_as_rectangles(ocr):
+    detector = ocr.stages.detector
+    outlines = replace(detector.spec, postprocess=replace(detector.spec.postprocess, polygons=True))
+    stages = replace(ocr.stages, detector=replace(detector, spec=outlines))
+    page = written((200, 400), ((20, 30), "Oat milk", 30), ((20, 110), "Rye bread", 30))
+    assert {len(box.points) for box in stages.detector(page)} != {4}
+    found = read_page(stages, page, ReadSettings()).lines
+    assert [line.text for line in found] == ["Oat milk", "Rye bread"]
 
 
 @pytest.mark.parametrize("letters", [60, 150, 300])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +13,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import TrainConfig
+from ppocr_jax.config import RecConfig, RecModelConfig, TrainConfig
+from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import RecognizerSpec
+from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
+from ppocr_jax.models.ops import native_ops
 from ppocr_jax.training import trained
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.network import TrainedNetwork
+from ppocr_jax.training.run import prepare, sized_as_start
 from ppocr_jax.training.trained import initial_variables, transfer
 from tests.training.tiny_networks import TinyRecognizer
 
@@ -110,3 +116,23 @@ def test_centers_belong_to_characters(tmp_path):
         load_centers(str(file), NEW)
     with pytest.raises(WeightsError, match="cannot read centers"):
         load_centers(str(tmp_path / "none.safetensors"), OLD)
+
+
+def test_a_network_goes_on_with_the_activation_of_its_start(tmp_path):
+    build = partial(build_model, "crnn_lcnet", num_classes=OLD.num_classes, ops=native_ops)
+    options = {"num_classes": OLD.num_classes, "activation": "relu"}
+    spec = RecognizerSpec(network="crnn_lcnet", options=options)
+    lines = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 64, 3)), jnp.float32)
+    variables = build().init(jax.random.key(0), lines, train=False)
+    TrainedNetwork(spec, variables, OLD).save(tmp_path / "relu.safetensors")
+    config = RecConfig(train=TrainConfig(init=str(tmp_path / "relu.safetensors")))
+    assert sized_as_start(config).model.activation == "relu"
+    named = replace(config, model=RecModelConfig(activation="hard_swish"))
+    assert sized_as_start(named).model.activation == "hard_swish"
+    rows = {a: build(activation=a).apply(variables, lines, train=False)["backbone"] for a in ("relu", "hard_swish")}
+    assert rows["relu"].min() == 0 > rows["hard_swish"].min()
+
+
+def test_there_are_two_activations():
+    with pytest.raises(UserError, match="hard_swish or relu, not 'gelu'"):
+        prepare(RecConfig(model=RecModelConfig(activation="gelu")))
