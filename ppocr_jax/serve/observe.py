@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ppocr_jax.serve.engine import ReadPage
+from ppocr_jax.serve.schema import Problem
 
 _SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
@@ -82,14 +84,14 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status, sent, ended = time.perf_counter(), 500, 0, False
+        begun, status, sent, started, ended = time.perf_counter(), 500, 0, False, False
         request_id = uuid.uuid4().hex[:12]
         reads = scope["path"] == "/ocr"
 
         async def guarded(message: Message) -> None:
-            nonlocal status, sent, ended
+            nonlocal status, sent, started, ended
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -106,6 +108,10 @@ class Observed:
         with self._metrics.in_flight.track_inprogress():
             try:
                 await self._app(scope, receive, guarded)
+            except asyncio.CancelledError:  # the server stops, and its time to finish requests is over
+                if not started:  # else the connection breaks off, which tells that there is more
+                    problem = Problem(503, "the server stopped before it had read this; try again", retry_after=10)
+                    await problem.response()(scope, receive, guarded)
             finally:
                 seconds = time.perf_counter() - begun
                 if not ended:

@@ -1,5 +1,7 @@
 """`ppocr-jax serve` as users start it: processes, sockets and signals."""
 
+import io
+import json
 import os
 import shutil
 import signal
@@ -7,10 +9,12 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
@@ -44,6 +48,31 @@ def test_a_server_answers_what_it_began_and_ends_with_0():
         log = process.stderr.read()
     assert "POST 200" in log
     assert "BLUE" not in log
+    assert "Traceback" not in log
+
+
+def test_what_is_not_read_in_time_when_the_server_stops_is_to_be_tried_again():
+    document = io.BytesIO()
+    with Image.open(RECEIPT) as page:
+        page.save(document, "TIFF", save_all=True, append_images=[page] * 60, compression="jpeg")
+    with serving("--threads", "1", "--grace-seconds", "1") as (address, process):
+        answers = []
+
+        def client() -> None:
+            try:
+                answers.append(post(address, document.getvalue()))
+            except urllib.error.HTTPError as error:
+                answers.append((error.code, error.headers["retry-after"], json.load(error)["detail"]))
+
+        asking = threading.Thread(target=client)
+        asking.start()
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert process.wait(20) == 0
+        assert answers == [(503, "10", "the server stopped before it had read this; try again")]
+        log = process.stderr.read()
+    assert "POST 503" in log
     assert "Traceback" not in log
 
 
