@@ -7,8 +7,10 @@ later run need not fetch what has not changed.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import fsspec
@@ -18,6 +20,9 @@ from fsspec.implementations.local import LocalFileSystem
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import SUFFIXES
 from ppocr_jax.images.sources import first_line, printable
+
+# Files that `parts` writes: no documents where the output lies below what is read.
+_OUTPUT_NAME = re.compile(r"_bulk\.json|(part|failed)-[0-9a-f]{32}\.(parquet|jsonl)")
 
 _STATES = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -45,6 +50,8 @@ class Unreachable(Exception):
 def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Iterator[Document]:
     """Yield the documents that `inputs` stand for, each once, those of a folder sorted by name.
 
+    Of several inputs, one that does not exist is a document, too, which cannot be fetched.
+
     Args:
         inputs: files, folders with all below them, patterns such as scans/**/*.tif, Parquet files; paths or URLs.
         column: of Parquet files, with the documents' bytes; None: the one that is binary, or holds `bytes`, as images
@@ -54,8 +61,16 @@ def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Itera
         UserError: there is nothing, or it cannot be listed.
     """
     seen: set[bytes] = set()
-    for name in inputs:
-        for document in _find(name, column):
+    names = iter(inputs)
+    first = list(islice(names, 2))
+    for name in chain(first, names):
+        try:
+            found = _find(name, column)
+        except FileNotFoundError as error:
+            if len(first) < 2:
+                raise UserError(f"no such file or folder: {printable(name)}") from error
+            found = [Document(_source(*url_to_fs(name)), "missing")]
+        for document in found:
             # Their digests, not their names: there may be millions.
             place = f"{document.source}#{document.row}".encode("utf-8", "surrogateescape")
             digest = hashlib.blake2b(place, digest_size=16).digest()
@@ -64,27 +79,38 @@ def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Itera
                 yield document
 
 
-def _find(name: str, column: str | None) -> Iterator[Document]:
+def _find(name: str, column: str | None) -> Iterable[Document]:
+    """Return the documents of one input, in order.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        UserError: it holds nothing, or cannot be listed.
+    """
     try:
         fs, path = url_to_fs(name)
         if any(sign in path for sign in "*?[") and not fs.exists(path):
             found = fs.glob(path, detail=True)
-            files = {file: info for file, info in found.items() if info["type"] == "file" and "/." not in file}
+            kept = {file: info for file, info in found.items() if info["type"] == "file" and "/." not in file}
+            files = {file: info for file, info in kept.items() if not _is_output(file)}
         elif fs.isdir(path):
             found = fs.find(path, detail=True)
             files = {file: info for file, info in found.items() if _is_wanted(file, path)}
         else:
             files = {path: fs.info(path)}
-    except FileNotFoundError as error:
-        raise UserError(f"no such file or folder: {printable(name)}") from error
+    except FileNotFoundError:
+        raise
     except ImportError as error:  # the store's package
         raise UserError(f"cannot read {printable(name)}: {first_line(error)}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot list {printable(name)}: {first_line(error)}") from error
     if not files:
         raise UserError(f"{printable(name)} holds no pictures, PDF or Parquet files")
+    return _documents(fs, files, column)
+
+
+def _documents(fs: Any, files: dict[str, Any], column: str | None) -> Iterator[Document]:
     for file in sorted(files):
-        source = file if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(file)
+        source = _source(fs, file)
         stamp = _stamp(files[file])
         if file.endswith(".parquet"):
             yield from (Document(source, stamp, row) for row in range(_parquet_rows(source, column)))
@@ -92,11 +118,20 @@ def _find(name: str, column: str | None) -> Iterator[Document]:
             yield Document(source, stamp)
 
 
+def _source(fs: Any, path: str) -> str:
+    return path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)
+
+
 def _is_wanted(file: str, folder: str) -> bool:
     """Return whether a file in a folder is read: by its suffix, and if neither it nor a folder between is hidden."""
     below = file[len(folder) :].strip("/").split("/")
     suffix = "." + below[-1].rpartition(".")[2].lower()
-    return (suffix in SUFFIXES or suffix == ".parquet") and not any(part.startswith(".") for part in below)
+    known = (suffix in SUFFIXES or suffix == ".parquet") and not _is_output(file)
+    return known and not any(part.startswith(".") for part in below)
+
+
+def _is_output(file: str) -> bool:
+    return _OUTPUT_NAME.fullmatch(file.rpartition("/")[2]) is not None
 
 
 def _stamp(info: dict[str, Any]) -> str:
@@ -109,7 +144,7 @@ def open_bytes(document: Document, column: str | None) -> bytes:
 
     Raises:
         Unreachable: its store does not give them.
-        UserError: a Parquet file without such a column.
+        UserError: there is no such file, or it is a Parquet file without such a column.
     """
     try:
         if document.row >= 0:
@@ -118,6 +153,8 @@ def open_bytes(document: Document, column: str | None) -> bytes:
         return filesystem.cat_file(path)
     except UserError:
         raise
+    except FileNotFoundError as error:
+        raise UserError(f"no such file: {printable(document.source)}") from error
     except Exception as error:  # each store has its own
         raise Unreachable(f"cannot read {printable(document.source)}: {first_line(error)}") from error
 

@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="files, folders, patterns, Parquet files of bytes; paths or URLs"
     )
-    parser.add_argument("--list", type=Path, metavar="FILE", help="with an INPUT in each row; -: standard input")
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="with an INPUT in each row, or as `find -print0` writes them; -: standard input",
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the parts; path or URL")
     parser.add_argument("--format", choices=["parquet", "jsonl"], default="parquet", help="of the parts")
     parser.add_argument("--engine", choices=["local", "ray"], default="local", help="who reads; default: this process")
@@ -90,7 +95,9 @@ def _listed(path: Path) -> Iterator[str]:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    return (row for row in text.splitlines() if row.strip())
+    if "\0" in text:
+        return (name for name in text.split("\0") if name)
+    return (row.removesuffix("\r") for row in text.split("\n") if row.strip())
 
 
 class _Progress:

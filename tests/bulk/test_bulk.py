@@ -180,6 +180,41 @@ def test_what_cannot_be_fetched_is_a_row_until_it_can(scans, tmp_path, settings,
     assert texts(output) == TEXTS
 
 
+def test_a_listed_file_that_does_not_exist_is_a_row_until_it_does(scans, tmp_path, settings):
+    output, late = str(tmp_path / "out"), scans / "late.png"
+    inputs = [str(scans / "one.png"), str(late), str(scans / "two.png")]
+    tally = run_bulk(inputs, output, settings=settings)
+    assert (tally.documents, tally.errors) == (2, 1)
+    rows = list(BulkOutput(output, "parquet", words=False).rows())
+    assert [row["error"] for row in rows if row["error"]] == [f"no such file: {late}"]
+    late.write_bytes(picture("acb"))
+    tally = run_bulk(inputs, output, settings=settings)
+    assert (tally.documents, tally.errors, tally.skipped) == (1, 0, 2)
+    assert texts(output) == {"one.png": ["abc"], "late.png": ["acb"], "two.png": ["cab"]}
+
+
+@pytest.mark.parametrize("output", ["scans", "scans/texts"])
+@pytest.mark.parametrize("pattern", ["", "/**"])
+def test_the_output_may_lie_in_the_folder_that_is_read(scans, settings, output, pattern):
+    (scans / "notes.txt").unlink()
+    run_bulk([str(scans) + pattern], str(scans.parent / output), settings=settings)
+    tally = run_bulk([str(scans) + pattern], str(scans.parent / output), settings=settings)
+    assert (tally.documents, tally.skipped) == (0, 5)
+
+
+def test_lists_hold_any_name(tmp_path, settings, stripes_model):
+    names = ["new\nline.png", "vertical\x0btab.png", "line\u2028separator.png", " space .png"]
+    for name in names:
+        (tmp_path / name).write_bytes(picture("abc"))
+    (tmp_path / "nul.txt").write_text("".join(f"{tmp_path / name}\0" for name in names))
+    (tmp_path / "rows.txt").write_text("".join(f"{tmp_path / name}\n" for name in names[1:]))
+    for listed, count in (("nul.txt", 4), ("rows.txt", 3)):
+        output = tmp_path / f"of-{listed}"
+        arguments = ["--list", str(tmp_path / listed), "--output", str(output), "--model", str(stripes_model)]
+        assert main(["bulk", *arguments]) == 0
+        assert texts(output) == {name: ["abc"] for name in names[-count:]}
+
+
 def test_a_run_that_was_killed_is_gone_on_with(tmp_path, stripes_model):
     """Not a page is lost or there twice: the parts of the killed run stay, and only they are not read again."""
     folder, output = tmp_path / "scans", tmp_path / "out"
