@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "mutual_learning.md"
 def test_a_loss_and_a_backbone_of_ones_own(tmp_path, monkeypatch):
     """Both together, on the new backbone, since it compiles in a moment."""
     monkeypatch.chdir(tmp_path)
-    section = PAGE.read_text(encoding="utf-8").split("## In a notebook")[1]
+    section = PAGE.read_text(encoding="utf-8").split("## Experiment in a notebook")[1]
     loss, backbone = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     registered = dict(MODELS)
     try:
