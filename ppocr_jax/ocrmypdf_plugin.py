@@ -25,21 +25,9 @@ from ppocr_jax.document.page import Page, quad_direction
 from ppocr_jax.document.pdf import SearchablePdf
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import InputPage, read_pages
-from ppocr_jax.inference.model_folder import builtin_models, load_model_folder
+from ppocr_jax.inference.model_folder import LANGUAGES, builtin_models, load_model_folder, model_for_languages
 from ppocr_jax.inference.ocr import OCR
 
-_ENGLISH = frozenset({"eng"})
-_LATIN = """
-    bos bre cat ces cos dan deu est eus fao fin fra fry gla gle glg hrv hun isl ita lat lav lit ltz nld nor oci
-    pol por ron slk slv spa sqi srp_latn swe tur
-"""
-# Of built-in models, in Tesseract's names. Without `--ppocr-model` the first that reads all languages is taken.
-_LANGUAGES = {
-    "en": _ENGLISH,
-    "latin": _ENGLISH.union(_LATIN.split()),
-    "ch": _ENGLISH | {"chi_sim"},
-    "en_tiny": _ENGLISH,
-}
 _TESSERACT = "ocrmypdf.builtin_plugins.tesseract_ocr"
 _SURE, _UNSURE = 15.0, 0.0  # OCRmyPDF's scale of confidence in a page's orientation
 _LARGEST_SKEW = 20.0  # degrees; lines that are turned further are meant to be
@@ -64,7 +52,10 @@ class PpOcrEngine(OcrEngine):
     @staticmethod
     def languages(options: Any) -> Set[str]:
         """Return the languages of a built-in model; of another one all that are asked for."""
-        return _LANGUAGES.get(_model(options), set(options.languages))
+        model = _model(options)
+        if model not in builtin_models():
+            return set(options.languages)
+        return {name for name, reads in LANGUAGES.items() if reads in (model, "en")}
 
     @staticmethod
     def get_orientation(input_file: Path, options: Any) -> OrientationConfidence:
@@ -152,8 +143,7 @@ def get_ocr_engine(options: Any) -> OcrEngine | None:
 def _model(options: Any) -> str:
     if named := getattr(options, "ppocr_model", None):
         return named
-    wanted = set(options.languages)
-    return next((name for name, languages in _LANGUAGES.items() if wanted <= languages), "en")
+    return model_for_languages(options.languages) or "en"
 
 
 @lru_cache

@@ -118,8 +118,8 @@ def test_languages_and_models_that_are_not_there(read):
     for model, language in {"en": "deu", "en_tiny": "deu", "latin": "chi_sim", "ch": "fra"}.items():
         with pytest.raises(MissingDependencyError, match=language):
             read(page, ppocr_model=model, language=[language])
-    with pytest.raises(MissingDependencyError, match="jpn"):
-        read(page, ppocr_model=None, language=["jpn"])
+    with pytest.raises(MissingDependencyError, match="kor"):
+        read(page, ppocr_model=None, language=["kor"])
     with pytest.raises(BadArgsError, match="no model 'nowhere'"):
         read(page, ppocr_model="nowhere")
 

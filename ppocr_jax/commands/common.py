@@ -96,7 +96,8 @@ def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[s
         "--model",
         "--lang",
         metavar="NAME_OR_DIR",
-        help="built-in model, model folder, or PP-OCR's own (ppocr-v2, -v3, -v4, -v6)"
+        help="built-in model (en, en_tiny, latin, ch), model folder, PP-OCR's own (ppocr-v2, -v3, -v4, -v6), or "
+        "languages (fra, de+en)"
         + ("; several: the first is read with unless another is asked for; default: en" if models else "; default: en"),
         **({"nargs": "+", "default": models} if models else {"default": "en"}),
     )

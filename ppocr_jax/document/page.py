@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
+Box = tuple[int, int, int, int]
 
 SCHEMA_VERSION = 1
 
 
-def quad_box(*quads: Quad) -> tuple[int, int, int, int]:
+def quad_box(*quads: Quad) -> Box:
     """Return left, top, right and bottom of the upright box around quads, in whole pixels."""
     xs, ys = zip(*(point for quad in quads for point in quad), strict=True)
     return math.floor(min(xs)), math.floor(min(ys)), math.ceil(max(xs)), math.ceil(max(ys))
@@ -65,6 +66,11 @@ class Char(NamedTuple):
     quad: Quad
     confidence: float
 
+    @property
+    def box(self) -> Box:
+        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        return quad_box(self.quad)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON."""
         return {"text": self.text, "quad": _plain_quad(self.quad), "confidence": round(float(self.confidence), 4)}
@@ -86,6 +92,11 @@ class Word:
 
     chars: tuple[Char, ...]
     quad: Quad
+
+    @property
+    def box(self) -> Box:
+        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        return quad_box(self.quad)
 
     @property
     def text(self) -> str:
@@ -131,6 +142,11 @@ class Line:
     detection_score: float = 1.0
     angle: int = 0
     words: tuple[Word, ...] = ()
+
+    @property
+    def box(self) -> Box:
+        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        return quad_box(self.quad)
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
         """Return plain types, for JSON; with `words` also the words and their characters."""

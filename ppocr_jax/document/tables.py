@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from typing import TypeAlias
 
 import numpy as np
 
 from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment_rows
-from ppocr_jax.document.page import Page, quad_box, turn_back
+from ppocr_jax.document.page import Box, Page, quad_box, turn_back
 from ppocr_jax.document.text import csv_row, markdown_text
-
-Box: TypeAlias = tuple[int, int, int, int]
 
 # Ruling lines. Lengths are shares of the picture's longer side.
 _SHORTEST_LINE = 1 / 40

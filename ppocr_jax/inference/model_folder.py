@@ -34,6 +34,21 @@ _MOST_SHOWN = 20  # letters of a message
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
+# Languages by the names that ISO 639, Tesseract, PaddleOCR and EasyOCR have for them. Those of Europe's Latin scripts:
+_LATIN = """
+bs bos br bre ca cat co cos cs ces da dan de deu german et est eu eus fo fao fi fin fr fra french fy fry ga gle gd gla
+gl glg hr hrv hu hun is isl it ita la lat lb ltz lt lit lv lav nl nld no nor oc oci pl pol pt por ro ron rs_latin
+sk slk sl slv es spa sq sqi srp_latn sv swe tr tur
+"""
+LANGUAGES: dict[str, str] = {
+    **dict.fromkeys(["en", "eng", "english"], "en"),
+    **dict.fromkeys(_LATIN.split(), "latin"),
+    **dict.fromkeys(["ch", "ch_sim", "chi_sim", "chinese", "zh", "zho"], "ch"),
+    **dict.fromkeys(["ch_tra", "chi_tra", "chinese_cht"], "ppocr-v3-cht"),
+    **dict.fromkeys(["ja", "jpn", "japan"], "ppocr-v3-japan"),
+}
+"""Name of a language -> the model that reads it; all of them read English, too."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -236,13 +251,18 @@ def builtin_models() -> tuple[str, ...]:
 def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
     """Read a built-in model by its name, one that PP-OCR has released ("ppocr-v4"), or a model folder by its path.
 
+    A name may also be that of a language, or of several: "fra", "de+en" (see `LANGUAGES`).
+
     Raises:
         ModelError: there is no such model, `model.json` is not valid, or a file it names is missing.
         ReleaseError: the files of the released model are not installed.
     """
-    if str(name_or_folder) in RELEASES:
-        return _released(str(name_or_folder))
-    folder = _find(name_or_folder)
+    name = str(name_or_folder)
+    if name not in builtin_models() and not (Path(name) / METADATA_FILE).is_file():
+        name = model_for_languages(name.split("+")) or name
+    if name in RELEASES:
+        return _released(name)
+    folder = _find(name)
     path = folder / METADATA_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -252,6 +272,14 @@ def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
     for task in TASKS:
         _check_files(model, task)
     return model
+
+
+def model_for_languages(names: Iterable[str]) -> str | None:
+    """Return the name of the model that reads all these languages; None where one is not known or no model does."""
+    models = {LANGUAGES.get(name) for name in names}
+    if len(models) > 1:
+        models.discard("en")
+    return models.pop() if len(models) == 1 else None
 
 
 def _released(name: str) -> ModelFolder:
@@ -296,8 +324,8 @@ def _find(name_or_folder: str | Path) -> Path:
         raise ModelError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
     names = ", ".join(builtin_models()) or "none"
     raise ModelError(
-        f"no model {str(name_or_folder)!r}: neither a folder nor a built-in model (there are: {names}; of others: "
-        f"{', '.join(RELEASES)})"
+        f"no model {str(name_or_folder)!r}: neither a folder, nor a built-in model (there are: {names}; of others: "
+        f"{', '.join(RELEASES)}), nor languages that one of them reads, such as fra+eng"
     )
 
 

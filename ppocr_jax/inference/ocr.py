@@ -76,8 +76,8 @@ class OCR:
     ) -> None:
         """
         Args:
-            model: name of a built-in model, of one that PP-OCR has released ("ppocr-v4", see `released.RELEASES`), or a
-                model folder.
+            model: name of a built-in model, of one that PP-OCR has released ("ppocr-v4", see `released.RELEASES`), of
+                languages ("fra", "de+en", see `model_folder.LANGUAGES`), or a model folder.
             det, cls, rec, charset, rec_height: ONNX files to use instead of the model's, such as PP-OCR's, the
                 characters of such a recognizer, and the height of its lines in pixels where neither its file nor its
                 output tells that; see `onnx_files.with_onnx_files`. The log says what the model adds to them.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppocr_jax.document.page import SCHEMA_VERSION, Line, Page
+from ppocr_jax.document.page import SCHEMA_VERSION, Char, Line, Page, Word
 
 QUAD = ((1.0, 2.0), (31.5, 2.0), (31.5, 12.0), (1.0, 12.0))
 
@@ -22,6 +22,13 @@ _lines = st.builds(
 _pages = st.builds(
     Page, st.integers(1, 10**5), st.integers(1, 10**5), st.lists(_lines, max_size=4).map(tuple), st.text(max_size=9)
 )
+
+
+def test_boxes_of_lines_words_and_characters():
+    quad = ((1.5, 2.0), (31.2, 3.0), (31.0, 12.5), (1.0, 12.0))
+    char = Char("a", quad, 1.0)
+    for part in (char, Word((char,), quad), Line(quad, "a", 1.0)):
+        assert part.box == (1, 2, 32, 13)
 
 
 @given(_pages)

@@ -120,10 +120,39 @@ def test_broken_json(folder):
 
 
 def test_no_such_model(tmp_path):
-    with pytest.raises(ModelError, match="neither a folder nor a built-in model"):
+    with pytest.raises(ModelError, match="neither a folder, nor a built-in model"):
         load_model_folder(tmp_path / "missing")
     with pytest.raises(ModelError, match=r"is not a model folder: it holds no model\.json"):
         load_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("eng", "en"),
+        ("fra", "latin"),
+        ("german", "latin"),
+        ("en+de", "latin"),
+        ("deu+fra", "latin"),
+        ("ch_sim+en", "ch"),
+        ("latin", "latin"),
+    ],
+)
+def test_a_model_is_found_by_its_languages(name, model):
+    assert load_model_folder(name).path == load_model_folder(model).path
+
+
+def test_a_folder_is_stronger_than_a_language(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder.path, tmp_path / "fra")
+    write_model_json(replace(folder, path=tmp_path / "fra"))
+    monkeypatch.chdir(tmp_path)
+    assert load_model_folder("fra").path == tmp_path / "fra"
+
+
+@pytest.mark.parametrize("name", ["deu+chi_sim", "tlh", "eng+", "de,fr"])
+def test_languages_that_no_model_reads(name):
+    with pytest.raises(ModelError, match="nor languages that one of them reads"):
+        load_model_folder(name)
 
 
 def test_builtin_models_are_found_by_name(folder, tmp_path, monkeypatch):
