@@ -144,12 +144,14 @@ def _charset(name: str, *, space: bool) -> Charset:
 
 
 def _read(args: argparse.Namespace) -> LabelSet:
-    from ppocr_jax.data.labels import FORMATS, read_labels
+    from ppocr_jax.data.labels import FORMATS, detect_format, read_labels
 
     if args.format != "auto" and args.format not in FORMATS:
         raise UserError(f"no label format {args.format!r}; there are {', '.join(FORMATS)}")
     try:
-        labels = read_labels(args.labels, args.format, image_root=args.images, strict=False)
+        # Found out here, for `read_labels` would log what the report says.
+        format = detect_format(args.labels) if args.format == "auto" and args.labels.exists() else args.format
+        labels = read_labels(args.labels, format, image_root=args.images, strict=False)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.labels}: {error.strerror}") from error
     if not labels.records and not labels.bad_entries:

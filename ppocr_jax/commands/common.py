@@ -180,6 +180,20 @@ def write_text(path: Path, text: str) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
+def make_folder_of(path: Path) -> None:
+    """Make the folder that a file will be written into: before the work whose result would be lost without it.
+
+    Raises:
+        UserError: it cannot be made, or there is a folder in place of the file.
+    """
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
     """Write a picture (H, W, 3) uint8 in the format that its suffix names.
 

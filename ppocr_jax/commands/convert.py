@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import require
+from ppocr_jax.commands.common import make_folder_of, require
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,9 +116,8 @@ def _inference_network(
 
 
 def _check_output(path: Path) -> None:
-    """Refuse a place that cannot be written, or where the file would be taken for another network."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UserError(f"cannot write {path}: {'it is a folder' if path.is_dir() else f'no folder {path.parent}'}")
+    """Make its folder; refuse a place that cannot be written, or where the file would be taken for another network."""
+    make_folder_of(path)
     for name in _DESCRIPTIONS:
         if (path.parent / name).exists():
             raise UserError(f"{path.parent} holds {name}, which says what its weights are: choose another folder")

@@ -6,7 +6,7 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from ppocr_jax.commands.common import positive
+from ppocr_jax.commands.common import make_folder_of, positive
 from ppocr_jax.errors import UserError
 
 
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.training.centers import extract_centers, save_centers
     from ppocr_jax.training.trained import load_trained
 
+    make_folder_of(args.output)
     network = load_trained(args.trained, task="rec", charset=args.charset)
     try:
         records = [record for path in args.labels for record in read_labels(path).records]

@@ -117,6 +117,7 @@ class TrainConfig:
             batches, and for trained weights whose statistics are good already.
         compute: type of the convolutions; losses, BatchNorm statistics and parameters are float32 always.
         accumulate: parts that each batch is split into, one after the other, to save memory; gradients are averaged.
+            BatchNorm and losses that are ratios over a batch (DB's) see one part at a time.
         ema_decay: evaluate and keep a moving average of the parameters, this much of which stays at each step; the
             parameters themselves if left out, as in the paper.
         mesh: the devices.

@@ -170,10 +170,11 @@ def _kth_largest(values: Maps, k: Int[Array, ""]) -> Scalar:
     array. On CPU that is many times faster than sorting, and unlike `lax.top_k` it allows a traced k.
     """
     bits = jax.lax.bitcast_convert_type(values, jnp.int32)
+    wanted = jnp.maximum(k, 1)  # of none the bits would be those of NaN, which `jax_debug_nans` takes for a fault
 
     def set_bit(i: Int[Array, ""], found: Int[Array, ""]) -> Int[Array, ""]:
         candidate = found | (jnp.int32(1) << (30 - i))
-        return jnp.where(jnp.sum(bits >= candidate, dtype=jnp.int32) >= k, candidate, found)
+        return jnp.where(jnp.sum(bits >= candidate, dtype=jnp.int32) >= wanted, candidate, found)
 
     found = jax.lax.fori_loop(0, 31, set_bit, jnp.int32(0))
     return jnp.where(k > 0, jax.lax.bitcast_convert_type(found, jnp.float32), jnp.inf)

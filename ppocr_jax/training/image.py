@@ -95,7 +95,7 @@ def objective(
         loss = optax.softmax_cross_entropy(logits.astype(jnp.float32), targets).mean()
         return loss, {"cross_entropy": loss, "batch_accuracy": (logits.argmax(-1) == labels).mean()}
 
-    return objective_alone(training_forward(model), share)
+    return objective_alone(training_forward(model, frozen_statistics=config.train.frozen_statistics), share)
 
 
 def evaluation(model: nn.Module, config: ImageConfig, charset: None = None) -> Evaluate:

@@ -40,6 +40,7 @@ from ppocr_jax.training.learners import mutual_objective, objective_alone, train
 from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, crop_bank, line_generator, make_corpus, spread
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
+from ppocr_jax.training.sharding import DATA_AXIS, make_mesh
 from ppocr_jax.training.step import Batch, Objective, Terms
 
 _logger = logging.getLogger("ppocr_jax")
@@ -122,8 +123,8 @@ def _frame_width(name: str, options: tuple[tuple[str, Any], ...], height: int) -
 
 def _batch_unit(config: TrainConfig) -> int:
     """Batches of this many lines, or a multiple, can be split over devices and accumulated parts."""
-    devices = config.mesh.data or max(1, jax.device_count() // config.mesh.student)
-    return math.lcm(8, config.accumulate * devices)
+    mesh = make_mesh(config.mesh, config.batch_size // config.accumulate)
+    return math.lcm(8, config.accumulate * (1 if mesh is None else mesh.shape[DATA_AXIS]))
 
 
 def constants(config: RecConfig, charset: Charset) -> dict[str, jax.Array]:

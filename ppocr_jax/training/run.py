@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import optax
 
 from ppocr_jax.charset import load_charset
-from ppocr_jax.config import TaskConfig
+from ppocr_jax.config import TaskConfig, TrainConfig
 from ppocr_jax.config_io import save_config, to_dict
 from ppocr_jax.errors import UserError
 from ppocr_jax.models import MODELS, build_model
 from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import training_ops
 from ppocr_jax.synth.fonts import NoFontsError
-from ppocr_jax.training.checkpoint import BEST_STUDENT, Checkpointer
+from ppocr_jax.training.checkpoint import BEST_STUDENT, Checkpointer, SavedNetwork
 from ppocr_jax.training.detection import TEACHER
 from ppocr_jax.training.learners import pick
 from ppocr_jax.training.loggers import make_loggers
@@ -57,6 +57,8 @@ class Task:
         placement: of all arrays.
         charset: the recognizer's characters, recorded in the checkpoints.
         l2_exempt, is_head: see `optimizer.make_optimizer`.
+        optimizer: of one's own, with its schedule, in place of the one that `config.optimizer` describes; of mutual
+            learners every array has a leading student axis.
     """
 
     variables: Mapping[str, Any]
@@ -69,6 +71,7 @@ class Task:
     charset: Sequence[str] | None = None
     l2_exempt: Callable[[str], bool] = lambda path: False
     is_head: Callable[[str], bool] = lambda path: False
+    optimizer: optax.GradientTransformation | None = None
 
 
 def run(config: TaskConfig) -> Path:
@@ -146,6 +149,7 @@ def prepare(config: TaskConfig) -> Task:
     """
     kind, options = kind_of(config), config.train
     mesh = make_mesh(options.mesh, options.batch_size // options.accumulate)
+    placement = Placement(mesh, config.students)
     try:
         name = config.charset_name
         charset = None if name is None else load_charset(name, space=config.charset_space)
@@ -178,7 +182,7 @@ def prepare(config: TaskConfig) -> Task:
         pictures=kind.pictures(model, config, charset, batches),
         evaluate=evaluate,
         frozen=frozen or None,
-        placement=Placement(mesh, config.students),
+        placement=placement,
         charset=charset.characters if charset is not None and kind.writes_text else None,
         l2_exempt=partial(kind.is_exempt_from_l2, config),
         is_head=partial(kind.is_head, config),
@@ -215,18 +219,17 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
     work_dir = Path(options.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     is_frozen = matcher(options.frozen, task.variables["params"])
-    tx = optax.chain(
-        make_optimizer(
-            config.optimizer,
-            options.steps,
-            l2_exempt=task.l2_exempt,
-            is_head=task.is_head,
-            students=placement.students,
-            clip_l2=config.slim.clip_l2 if config.slim.pact else None,
-        ),
-        # Weight decay moves what has no gradient.
-        optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity(),
+    optimizer = task.optimizer or make_optimizer(
+        config.optimizer,
+        options.steps,
+        l2_exempt=task.l2_exempt,
+        is_head=task.is_head,
+        students=placement.students,
+        clip_l2=config.slim.clip_l2 if config.slim.pact else None,
     )
+    # Weight decay moves what has no gradient.
+    hold = optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity()
+    tx = optax.chain(optimizer, hold)
     state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
     needed = _CHECKPOINTS * sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(work_dir).free
@@ -259,7 +262,18 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             checkpointer=checkpointer,
             loggers=loggers,
         )
-        return checkpointer.load_best().network
+        best = checkpointer.load_best()
+        if jax.process_index() == 0:
+            _logger.info("%s", _what_is_best(best, options))
+        return best.network
+
+
+def _what_is_best(best: SavedNetwork, options: TrainConfig) -> str:
+    if not best.metrics:
+        return f"nothing was scored: the weights of step {best.step} are taken"
+    student = f", student {best.metrics[BEST_STUDENT]:.0f}" if BEST_STUDENT in best.metrics else ""
+    score = f"{options.key_metric} {best.metrics[options.key_metric]:.4g}"
+    return f"best {score} at step {best.step} of {options.steps}{student}"
 
 
 def _start(state: TrainState, checkpointer: Checkpointer, resume: bool, work_dir: Path) -> TrainState:

@@ -48,25 +48,44 @@ def connect(config: MeshConfig) -> None:
 def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
     """Return a mesh over the axes "data" and "student"; None where a single device does all the work.
 
+    Each process gives as many devices as the others.
+
     Args:
         config: how many devices; where it leaves that open, all that `batch_size` can be split over evenly.
-        batch_size: examples that the network sees at once; 0 where that does not matter.
+        batch_size: examples that the network sees at once, `train.batch_size` / `train.accumulate`; 0 where that does
+            not matter.
 
     Raises:
-        MeshError: there are fewer devices than asked for.
+        MeshError: there are fewer devices than asked for, or they do not divide the batch, or the processes them.
     """
-    count = jax.device_count()
-    most = max(1, count // config.student)
-    data = config.data or next(d for d in range(most, 0, -1) if batch_size % d == 0)
-    if data * config.student > count:
+    count, processes, student = jax.device_count(), jax.process_count(), config.student
+
+    def is_even(data: int) -> bool:
+        own, rest = divmod(
+            data * student, processes
+        )  # devices of each process: whole rows of the mesh, or a part of one
+        return rest == 0 and (own % student == 0 or student % own == 0) and batch_size % data == 0
+
+    data = config.data or next((d for d in range(max(1, count // student), 0, -1) if is_even(d)), 0)
+    if data * student > count:
         raise MeshError(
-            f"train.mesh asks for {data} x {config.student} devices, but there are {count} "
-            f"({jax.devices()[0].platform})"
+            f"train.mesh asks for {data} x {student} devices, but there are {count} ({jax.devices()[0].platform})"
         )
-    if data * config.student == 1:
+    if not data or not is_even(data):
+        over = f"{data} x {student} devices" if data else "the devices"
+        of = f"{over} of {processes} processes" if processes > 1 else over
+        raise MeshError(
+            f"{batch_size} examples at a time (train.batch_size / train.accumulate) cannot be split evenly over {of}: "
+            f"change train.batch_size, train.accumulate or train.mesh"
+        )
+    if data * student == 1:
         return None
-    devices = np.array(jax.devices()[: data * config.student]).reshape(data, config.student)
-    return Mesh(devices, (DATA_AXIS, STUDENT_AXIS))
+    by_process: dict[int, list[jax.Device]] = {}
+    for device in jax.devices():
+        by_process.setdefault(device.process_index, []).append(device)
+    each = data * student // processes
+    devices = [device for process in sorted(by_process) for device in by_process[process][:each]]
+    return Mesh(np.array(devices).reshape(data, student), (DATA_AXIS, STUDENT_AXIS))
 
 
 def process_share(mesh: Mesh | None) -> ProcessShare:
@@ -90,10 +109,20 @@ class Placement:
     Attributes:
         mesh: None for a single device.
         students: S; 1 for a network that learns alone, whose arrays have no student axis.
+
+    Raises:
+        MeshError: the mesh's student axis does not divide S.
     """
 
     mesh: Mesh | None = None
     students: int = 1
+
+    def __post_init__(self) -> None:
+        groups = 1 if self.mesh is None else self.mesh.shape[STUDENT_AXIS]
+        if self.students % groups:
+            raise MeshError(
+                f"train.mesh.student: {self.students} mutual students cannot be spread over {groups} groups of devices"
+            )
 
     def state(self, state: TrainState) -> TrainState:
         """Place a state that every process holds alike."""
@@ -134,8 +163,9 @@ class Placement:
         return jax.device_get(jax.jit(lambda x: x, out_shardings=whole)(tree))
 
     def _spec_of(self, x: Any) -> PartitionSpec:
-        """Mutual learners' arrays carry the student axis first; scalars (counters, the learning rate) have none."""
-        return PartitionSpec(STUDENT_AXIS) if self.students > 1 and np.ndim(x) else PartitionSpec()
+        """Mutual learners' arrays carry the student axis first; counters, the learning rate and the like have none."""
+        is_of_students = self.students > 1 and np.shape(x)[:1] == (self.students,)
+        return PartitionSpec(STUDENT_AXIS) if is_of_students else PartitionSpec()
 
     def _put(self, x: Any, spec: PartitionSpec) -> jax.Array:
         assert self.mesh is not None

@@ -89,12 +89,14 @@ def make_train_step(
 
     Args:
         objective: what is minimized over its first argument; the others get no gradient.
-        tx: the optimizer.
-        accumulate: parts each batch is split into; their gradients and terms are averaged.
+        tx: the optimizer; where it takes the loss, as `optax.contrib.reduce_on_plateau` does, it gets it as `value`.
+        accumulate: parts each batch is split into; their gradients and terms are averaged, which is the whole batch's
+            gradient only where the loss is a mean over examples, and without BatchNorm.
         ema_decay: of `state.average`.
         constrain: applied to the new state under `jit`: its placement on the devices.
     """
     gradients_of = _accumulated(_gradients(objective), accumulate)
+    update = optax.with_extra_args_support(tx).update
 
     def train_step(
         state: TrainState, batch: Batch, seed_key: jax.Array, frozen: Any = None
@@ -103,7 +105,7 @@ def make_train_step(
         loss, batch_stats, terms, gradients = gradients_of(
             state.params, frozen, state.batch_stats, batch, rng, state.step
         )
-        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        updates, opt_state = update(gradients, state.opt_state, state.params, value=loss)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if ema_decay is not None:

@@ -38,6 +38,7 @@ _logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
 IMAGE = "image"
 _LISTED = 8
+_PEERS = 2**31  # of the seed's key, from which each step folds its own number: no step reaches this one
 
 Flat = dict[str, np.ndarray]
 
@@ -218,9 +219,9 @@ def initial_variables(
     source = None if config.init is None else load_start(config.init, spec.task)
     # It runs once: compiled in a hurry, which takes a quarter of the time or less.
     random = jax.jit(partial(initialize, model, spec), compiler_options=quick_compile())
-    keys = [jax.random.key(config.seed)] + [
-        jax.random.fold_in(jax.random.key(config.seed), i) for i in range(1, students)
-    ]
+    key = jax.random.key(config.seed)
+    peers = jax.random.fold_in(key, _PEERS)
+    keys = [key, *(jax.random.fold_in(peers, i) for i in range(1, students))]
     each = jax.device_get([random(key) for key in keys])
     if source is not None:
         origin = str(config.init)

@@ -41,8 +41,10 @@ def test_the_report_of_a_damaged_set(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"  {tmp_path / 'missing.png'}" in lines
 
 
-def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "ppocr_jax")
     assert check(clean, "--strict") == 0
+    assert not caplog.records  # the report says it all
     assert capsys.readouterr().out.splitlines() == [
         f"{clean}: ppocr-rec (PaddleOCR, a line and its text)",
         "pictures 1, lines 1, ignored 0, without text 0",

@@ -154,3 +154,13 @@ def test_bfloat16_outputs_are_summed_in_float32() -> None:
 def test_unknown_main_loss_is_refused() -> None:
     with pytest.raises(ValueError, match='"dice", "bce" or "l1", not \'focal\''):
         inspect.unwrap(db_loss)(golden_outputs(), golden_targets(), main="focal")  # as without the tests' type checks
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_no_negatives_are_no_fault_to_jax_debug_nans(share):
+    """Without text, or without background, the hardest none of the pixels are summed up."""
+    target, mask = np.full((1, 4, 4), share, np.float32), np.ones((1, 4, 4), np.float32)
+    with jax.debug_nans(True):
+        loss, gradient = jax.value_and_grad(balanced_bce_loss)(mask / 2, target, mask)
+    assert float(loss) == pytest.approx(share * np.log(2), rel=1e-4)
+    assert np.isfinite(gradient).all()

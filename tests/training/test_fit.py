@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
@@ -30,8 +32,9 @@ def _fit(config: RecConfig, **changes):
     return fit(config, Task(variables=variables, charset=("a", "b"), **parts))
 
 
-def test_the_best_state_is_returned_not_the_last(tmp_path):
+def test_the_best_state_is_returned_not_the_last(tmp_path, caplog):
     seen = []
+    caplog.set_level("INFO", "ppocr_jax")
 
     def evaluate(variables):
         seen.append(np.array(variables["params"]["dense"]["kernel"]))
@@ -41,6 +44,27 @@ def test_the_best_state_is_returned_not_the_last(tmp_path):
     at_10, at_20 = seen
     np.testing.assert_array_equal(best["params"]["dense"]["kernel"], at_10)
     assert np.abs(at_20 - at_10).max() > 0.01
+    assert caplog.records[-1].getMessage() == "best accuracy 1 at step 10 of 20"
+
+
+def test_the_end_says_that_nothing_was_scored(tmp_path, caplog):
+    caplog.set_level("INFO", "ppocr_jax")
+    _fit(_config(tmp_path), evaluate=lambda variables: {})
+    assert caplog.records[-1].getMessage() == "nothing was scored: the weights of step 20 are taken"
+
+
+def test_an_optimizer_of_ones_own(tmp_path):
+    """Plain descent by 0.1, whose first step is told by the gradient; what is frozen stays, and a run goes on."""
+    own = optax.contrib.reduce_on_plateau(patience=1)  # asks for the loss
+    options = {"optimizer": optax.chain(optax.sgd(0.1), own)}
+    one = _fit(_config(tmp_path, steps=1), **options)["params"]["dense"]
+    rng = jax.random.fold_in(jax.random.key(0), 0)
+    params = {"dense": {"kernel": jnp.zeros(3), "bias": jnp.zeros(())}}
+    gradient = jax.grad(lambda p: toy.objective(p, None, {"mean": jnp.zeros(3)}, toy.batches(0), rng, 0)[0])(params)
+    np.testing.assert_allclose(one["kernel"], -0.1 * gradient["dense"]["kernel"], rtol=1e-5)
+    two = _fit(_config(tmp_path, steps=2, frozen=("dense/bias",)), **options)["params"]["dense"]
+    np.testing.assert_array_equal(two["bias"], one["bias"])
+    assert np.abs(two["kernel"] - one["kernel"]).max() > 0.01
 
 
 def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path, caplog):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from ppocr_jax.config import MeshConfig
+from ppocr_jax.config import MeshConfig, RecConfig, TrainConfig
 from ppocr_jax.training import sharding
+from ppocr_jax.training.run import prepare
 from ppocr_jax.training.sharding import MeshError, make_mesh
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,44 @@ def test_the_mesh_takes_the_devices_that_a_batch_can_be_split_over(monkeypatch, 
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 4)
     monkeypatch.setattr(sharding, "Mesh", lambda devices, axes: devices.shape)
     assert make_mesh(config, batch) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "batch", "expected"),
+    [
+        (MeshConfig(), 16, [[0], [1], [2], [3], [4], [5], [6], [7]]),
+        (MeshConfig(), 12, [[0], [1], [2], [4], [5], [6]]),  # not the first six, of which one process has four
+        (MeshConfig(data=2), 4, [[0], [4]]),
+        (MeshConfig(data=3, student=2), 6, None),  # a process would hold one and a half rows
+        (MeshConfig(data=1, student=2), 6, [[0, 4]]),
+        (MeshConfig(), 5, None),
+    ],
+)
+def test_each_process_has_as_many_devices_of_the_mesh(monkeypatch, config, batch, expected):
+    """Else their shares of a batch would differ in size, and one of them might have none."""
+    device = dataclasses.make_dataclass("Device", ["id", "process_index"], frozen=True)
+    devices = [device(i, i // 4) for i in range(8)]
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(sharding, "Mesh", lambda devices, axes: [[d.id for d in row] for row in devices])
+    if expected is None:
+        with pytest.raises(MeshError, match=r"cannot be split evenly over .* of 2 processes"):
+            make_mesh(config, batch)
+    else:
+        assert make_mesh(config, batch) == expected
+
+
+def test_batches_and_students_that_the_mesh_does_not_divide_are_refused_before_all_else(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 4)
+    train = TrainConfig(batch_size=8, accumulate=4, mesh=MeshConfig(data=4))
+    with pytest.raises(MeshError, match=r"^2 examples at a time .* cannot be split evenly over 4 x 1 devices"):
+        prepare(RecConfig(train=train))
+    monkeypatch.setattr(sharding, "Mesh", lambda devices, axes: SimpleNamespace(shape={"data": 2, "student": 2}))
+    train = TrainConfig(batch_size=8, mesh=MeshConfig(data=2, student=2))
+    with pytest.raises(MeshError, match="1 mutual students cannot be spread over 2 groups of devices"):
+        prepare(RecConfig(train=train))
 
 
 def test_a_mesh_of_more_devices_than_there_are_is_an_error():

@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from ppocr_jax.config import DetConfig, DetLossConfig
+from ppocr_jax.config import DetConfig, DetLossConfig, ImageConfig, TrainConfig
 from ppocr_jax.inference.model_folder import DetectorSpec
 from ppocr_jax.losses.db import db_loss
 from ppocr_jax.losses.distillation import dilated_teacher_loss
 from ppocr_jax.models.io import save_safetensors
-from ppocr_jax.training import detection
+from ppocr_jax.training import detection, image
 from ppocr_jax.training.learners import training_forward
 from ppocr_jax.training.network import variable_shapes
 from ppocr_jax.training.trained import load_trained
@@ -76,3 +77,23 @@ def test_losses_of_a_head_without_its_threshold_branch():
     loss, terms = dilated_teacher_loss(alone, maps["binary"], targets["shrink_mask"], gamma=2.0)
     whole = dilated_teacher_loss(maps, maps["binary"], targets["shrink_mask"])[1]
     assert float(loss) == pytest.approx(2 * float(whole["probability"]))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_image_classifier_keeps_them_where_it_shall(frozen):
+    class Classifier(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            return {"logits": nn.BatchNorm(use_running_average=not train)(images).mean((1, 2))}
+
+    model = Classifier()
+    batch = {
+        "images": np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype(np.float32),
+        "labels": np.arange(4) % 3,
+    }
+    variables = model.init(jax.random.key(0), batch["images"], train=False)
+    objective = image.objective(model, ImageConfig(train=TrainConfig(frozen_statistics=frozen)))
+    before = variables["batch_stats"]
+    _, (after, _) = objective(variables["params"], None, before, batch, jax.random.key(0), 0)
+    same = jax.tree.map(np.array_equal, before, after)
+    assert all(jax.tree.leaves(same)) == frozen
