@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -267,6 +267,15 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Line, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Line | tuple[Line, ...]:
+        return self.lines[index]
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
         """Return plain types, for JSON; with `words` also each line's words and their characters.

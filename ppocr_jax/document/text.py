@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ppocr_jax.document.output import OutputFile
-from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_height, turn_back
+from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_direction, quad_height, turn_back
 from ppocr_jax.errors import UserError
 
 _PARAGRAPH_GAP = 0.8  # of the lower line's height
+_SAME_DIRECTION = 45.0  # degrees
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$|=|-)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -70,11 +71,13 @@ def _paragraphs(page: Page) -> list[list[str]]:
 
 
 def _far_below(above: Quad, quad: Quad) -> bool:
-    """Return whether a line begins a paragraph: it is far below the one before, or above it, as in the next column."""
+    """Return whether a line begins a paragraph: it is far below the one before, or above it, as in the next column, or
+    runs in another direction."""
+    between = abs((quad_direction(above) - quad_direction(quad) + 180) % 360 - 180)
     _, top, _, bottom = quad_box(above)
     _, next_top, _, next_bottom = quad_box(quad)
     gap = _PARAGRAPH_GAP * min(quad_height(above), quad_height(quad))
-    return next_top - bottom > gap or next_bottom < top
+    return next_top - bottom > gap or next_bottom < top or between > _SAME_DIRECTION
 
 
 def to_jsonl(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:

@@ -86,17 +86,20 @@ class InputPage:
 class PageNumbers:
     """A set of page numbers like "1-3,5,8-" that need not know how many pages there are."""
 
-    def __init__(self, pages: str | Iterable[int] | None = None) -> None:
+    def __init__(self, pages: str | int | Iterable[int] | None = None) -> None:
         """Parse what the user wrote.
 
         Args:
             pages: numbers, counted from 1, and ranges with both ends included, between commas; a range without an end
-                goes to the last page. Or the numbers themselves; or None for all pages.
+                goes to the last page. Or the numbers themselves, or one; or None for all pages.
 
         Raises:
             UserError: it cannot be understood.
         """
-        self.text = pages if isinstance(pages, str) else "" if pages is None else ",".join(map(str, pages))
+        if isinstance(pages, str | int):
+            self.text = str(pages)
+        else:
+            self.text = "" if pages is None else ",".join(map(str, pages))
         everything = pages is None or self.text.strip() == "all"
         self._ranges = [(1, None)] if everything else [_parse(part.strip(), self.text) for part in self.text.split(",")]
 
@@ -134,7 +137,7 @@ def _parse(part: str, text: str) -> tuple[int, int | None]:
 def read_pages(
     source: ImageSource,
     *,
-    pages: str | Iterable[int] | None = None,
+    pages: str | int | Iterable[int] | None = None,
     password: str | None = None,
     frames: Frames = "first",
     dpi: float | None = None,

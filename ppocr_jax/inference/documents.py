@@ -66,7 +66,7 @@ class DocumentOptions(ReadOptions, total=False):
         combine: whether pages share the networks' calls; default: where ONNX Runtime uses a GPU.
     """
 
-    pages: str | Iterable[int] | None
+    pages: str | int | Iterable[int] | None
     password: str | None
     frames: Literal["first", "all"]
     dpi: float | None

@@ -31,6 +31,16 @@ def test_boxes_of_lines_words_and_characters():
         assert part.box == (1, 2, 32, 13)
 
 
+def test_lines_are_had_by_their_numbers():
+    lines = tuple(Line(QUAD, text, 1.0) for text in "abc")
+    page = Page(640, 480, lines)
+    assert page[0] is lines[0]
+    assert page[-1] is lines[2]
+    assert page[1:] == lines[1:]
+    with pytest.raises(IndexError):
+        page[3]
+
+
 @given(_pages)
 def test_a_page_survives_json(page):
     assert Page.from_dict(json.loads(json.dumps(page.to_dict()))) == page

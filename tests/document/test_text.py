@@ -58,6 +58,12 @@ def test_characters_with_a_meaning_are_escaped(text: str, expected: str):
     assert written(line(text, 0, 0)) == expected + "\n"
 
 
+def test_a_line_in_another_direction_begins_a_paragraph():
+    upright = line("a note", 40, 100), line("of two rows", 40, 122)
+    beside = line("up the side", 500, 180, degrees=-90)
+    assert written(*upright, beside) == "a note\\\nof two rows\n\nup the side\n"
+
+
 def shown(markdown: str) -> list[list[str]]:
     """What a CommonMark reader shows: paragraphs of lines."""
     reader = pytest.importorskip("markdown_it", reason="needs markdown-it-py").MarkdownIt()
