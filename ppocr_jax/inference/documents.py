@@ -22,7 +22,8 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError, ImageSource, InputPage, describe_source, find_inputs, read_pages
 from ppocr_jax.inference.many import ordered_map
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import PageReading, Stages, read_page
+from ppocr_jax.inference.page import PageReading, read_page
+from ppocr_jax.inference.stages import Stages
 
 OnError: TypeAlias = Literal["raise", "page"]
 Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"

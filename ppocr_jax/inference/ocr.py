@@ -33,8 +33,9 @@ from ppocr_jax.inference.model_folder import TASKS, cut_letters, load_model_fold
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import AnyClassifier, AnyRecognizer, Stages, as_quads, prepared
+from ppocr_jax.inference.page import prepared
 from ppocr_jax.inference.recognize import TextRecognizer
+from ppocr_jax.inference.stages import AnyClassifier, AnyRecognizer, Stages, as_quads
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.classify import Direction

@@ -1,0 +1,134 @@
+"""The networks of a model with what belongs before and after each, and lines as they are cut and read."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ppocr_jax.geometry import perspective_crop, quad_as_cropped
+from ppocr_jax.inference.backends import OnnxBackend
+from ppocr_jax.inference.classify import Direction, TextClassifier
+from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.decode import Decoded, put_spaces
+from ppocr_jax.inference.detect import TextDetector
+from ppocr_jax.inference.look import Look, look, whole_line
+from ppocr_jax.inference.many import CombinedStage
+from ppocr_jax.inference.model_folder import ModelError
+from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
+from ppocr_jax.inference.recognize import TextRecognizer
+
+AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
+AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
+
+CONVINCING = 0.9
+"""Confidence that makes a box text of which the detector is unsure (`look.Look`), and one that need not be doubted."""
+_SQUARE = "口"  # the letter that looks like an empty box
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The networks of a model with what belongs before and after each; a model may lack any of them."""
+
+    detector: TextDetector | None
+    recognizer: AnyRecognizer | None
+    classifier: AnyClassifier | None
+
+    def repairs(self) -> list[str]:
+        """Return what is mended in the networks' files when they are opened, a line each."""
+        stages = (self.detector, self.recognizer, self.classifier)
+        backends = [getattr(stage, "backend", None) for stage in stages]
+        opened = [backend for backend in backends if isinstance(backend, OnnxBackend)]
+        return [f"{backend.path.name}: {repair}" for backend in opened for repair in backend.repairs]
+
+    def load_ahead(self) -> None:
+        """Begin to load the lines' networks, so that they are ready when the detector is done."""
+        for stage in (self.classifier, self.recognizer):
+            if isinstance(stage, TextClassifier | TextRecognizer):
+                stage.load_ahead()
+
+    def look(self, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
+        """Return the boxes of a picture; see `look.look`.
+
+        Raises:
+            ModelError: the model has no detector, and the picture is not said to be a single line.
+        """
+        if settings.single_line:
+            return Look([whole_line(image_rgb)])
+        return look(self.present_detector(), image_rgb, settings)
+
+    def present_detector(self) -> TextDetector:
+        """Return the detector.
+
+        Raises:
+            ModelError: the model has none.
+        """
+        if self.detector is None:
+            raise ModelError("this model has no detector")
+        return self.detector
+
+    def classify(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Direction]:
+        """Return how each crop lies.
+
+        Raises:
+            ModelError: the model has no direction classifier.
+        """
+        if self.classifier is None:
+            raise ModelError("this model has no direction classifier")
+        return self.classifier(crops, batch_size=settings.batch_size or _batch_size(self.classifier))
+
+    def cls_threshold(self, settings: ReadSettings) -> float:
+        """Return the probability above which the direction classifier is believed of a line alone; 1 without one."""
+        if self.classifier is None:
+            return 1.0
+        return self.classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
+
+    def recognize(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Decoded]:
+        """Return the text of each crop.
+
+        Raises:
+            ModelError: the model has no recognizer.
+        """
+        if self.recognizer is None:
+            raise ModelError("this model has no recognizer")
+        texts = self.recognizer(crops, batch_size=settings.batch_size or _batch_size(self.recognizer))
+        spaces = self.recognizer.spec.put_spaces if settings.put_spaces is None else settings.put_spaces
+        return [put_spaces(text) for text in texts] if spaces else texts
+
+    def writes_check_boxes(self, settings: ReadSettings) -> bool:
+        """Whether check boxes are looked for; see `ReadSettings`."""
+        if settings.check_boxes is not None or self.recognizer is None:
+            return bool(settings.check_boxes and self.recognizer)
+        known = self.recognizer.charset.characters
+        return _SQUARE not in known and set(string.ascii_letters).issubset(known)
+
+
+def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
+    return getattr(stage.backend, "batch_size", BATCH_SIZE)
+
+
+class Attempt(NamedTuple):
+    """A box read one way: by how many degrees its crop was turned, its quad from where the text starts, crop, text."""
+
+    angle: int
+    quad: np.ndarray
+    crop: np.ndarray
+    text: Decoded
+
+
+def cut_lines(image_rgb: np.ndarray, quads: np.ndarray) -> list[np.ndarray]:
+    """Cut lines out of a picture, each quad (n, 4, 2) from the corner that becomes its crop's top-left."""
+    return [perspective_crop(image_rgb, quad, turn_tall=False) for quad in quads]
+
+
+def line_quads(boxes: Sequence[TextBox]) -> np.ndarray:
+    """Return the quads (n, 4, 2) of boxes, each from the corner where its text starts if it stands upright."""
+    return as_quads([quad_as_cropped(box.points) for box in boxes])
+
+
+def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:
+    """Return quads as (n, 4, 2) float32, also where there are none."""
+    return np.array(quads, np.float32).reshape(-1, 4, 2)
