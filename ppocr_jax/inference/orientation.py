@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppocr_jax.geometry import rotate_quad_180
+from ppocr_jax.geometry import grow_quad, perspective_crop, rotate_quad_180
 from ppocr_jax.inference.classify import Direction, crop_angles, page_rotation
 from ppocr_jax.inference.db_postprocess import TextBox
+from ppocr_jax.inference.decode import Decoded
+from ppocr_jax.inference.look import Look
 from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, cut_lines, line_quads
 
@@ -21,6 +23,9 @@ _UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
 _LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
 _SAMPLE = 40  # boxes that tell whether a page is read well
 _SPEAKERS = 8  # longest lines, of which the classifier knows most, that may say for all that a page stands upright
+_WITNESSES = 8  # longest lines, that are read in the other directions where a page is read badly
+_MUCH_SURER = 0.1  # mean confidence by which a page must be read better the other way
+_AS_MUCH = 0.5  # share of the text that must be read that way
 
 
 def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
@@ -121,3 +126,62 @@ def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[At
         if same[i] or text.confidence > before.confidence + better:
             attempts[i] = Attempt(180 - angle, rotate_quad_180(quad), crop, text)
     return attempts
+
+
+def turned_by_reading(
+    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, attempts: Sequence[Attempt]
+) -> tuple[int, Look | None]:
+    """Return by how many quarters, counter-clockwise, a page has to be turned again to be read better.
+
+    Where lying lines are read without confidence, the longest are read upside down, and those that lie if the page is
+    turned on its side both ways. On pages on their side detectors find fragments beside lines that stand; photographs
+    have few lines, and the direction classifier is wrong of one in ten. Lines that stand are read as well on a page on
+    its side, and say nothing.
+
+    Args:
+        stages, settings: of the reading.
+        image_rgb: (H, W, 3) uint8, as it was read.
+        attempts: the lines of which the detector is sure.
+
+    Returns:
+        0 to 3, and the look at the page turned so, if there was one.
+    """
+    lying = [attempt for attempt in attempts if _lies(attempt.quad)]
+    least = _surety([attempt.text for attempt in lying])
+    if len(lying) <= _FEW_LINES or least >= CONVINCING:
+        return 0, None
+    longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
+    enough = _AS_MUCH * _characters([attempt.text for attempt in longest])
+    against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
+    sideways = np.ascontiguousarray(np.rot90(image_rgb))
+    seen = stages.look(sideways, settings)
+    quads = [quad for quad in line_quads(seen.boxes) if _lies(quad)]
+    along = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
+    along = [along[i] for i in _longest(along)]
+    best, turns = least + _MUCH_SURER, 0
+    for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
+        texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
+        if _characters(texts) >= enough and _surety(texts) > best:
+            best, turns = _surety(texts), quarters
+    return turns, seen if turns == 1 else None
+
+
+def _lies(quad: np.ndarray) -> bool:
+    """Return whether a line (4, 2) runs along the page, not up or down."""
+    run, rise = np.abs(quad[1] - quad[0])
+    return bool(run > rise)
+
+
+def _longest(crops: Sequence[np.ndarray]) -> list[int]:
+    """Return which lines are the longest, in their heights."""
+    order = sorted(range(len(crops)), key=lambda i: -crops[i].shape[1] / crops[i].shape[0])
+    return order[:_WITNESSES]
+
+
+def _characters(texts: Sequence[Decoded]) -> int:
+    return sum(len(text.text) for text in texts)
+
+
+def _surety(texts: Sequence[Decoded]) -> float:
+    """Return the mean confidence of the characters of all texts; 1 where there are none."""
+    return sum(len(text.text) * text.confidence for text in texts) / _characters(texts) if _characters(texts) else 1.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 
 from ppocr_jax.document.page import Line, Quad
 from ppocr_jax.geometry import (
-    CROP_GROWTH,
     TALL_RATIO,
     CropGrowth,
     grow_quad,
@@ -31,13 +31,13 @@ from ppocr_jax.inference.check_boxes import (
     insides,
     is_letter,
 )
-from ppocr_jax.inference.classify import crop_angles, may_lie_sideways, shows_more_text
+from ppocr_jax.inference.classify import Direction, crop_angles, may_lie_sideways, shows_more_text
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, with_sign
 from ppocr_jax.inference.layout import READING_ORDERS
-from ppocr_jax.inference.look import share_covered
+from ppocr_jax.inference.look import Look, share_covered
 from ppocr_jax.inference.options import ReadSettings
-from ppocr_jax.inference.orientation import ask_directions, is_read_well, turned_by_text, turned_late
+from ppocr_jax.inference.orientation import ask_directions, is_read_well, turned_by_reading, turned_by_text, turned_late
 from ppocr_jax.inference.recognize import line_words
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, as_quads, line_quads
 from ppocr_jax.preprocess import more_contrast, with_margin
@@ -101,62 +101,101 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     stages.load_ahead()
     size = image_rgb.shape[:2]
     image_rgb, before = prepared(stages, image_rgb, settings)
-    upright, seen = image_rgb, stages.look(image_rgb, settings)
+    sheet = _Sheet(image_rgb, stages.look(image_rgb, settings), 0)
     classifier = stages.classifier if settings.use_classifier else None
-    quarter_turns = 0  # counter-clockwise, that made the picture upright
+    # A line alone is no page that could lie some way.
+    pages = classifier is not None and settings.page_direction and not settings.single_line
 
     # A page on its side shows fragments: where that may be so, look at it turned and keep what shows more text.
-    pages = settings.page_direction and not settings.single_line  # a line alone is no page that could lie some way
-    if classifier is not None and pages and may_lie_sideways(seen.boxes):
-        sideways = np.ascontiguousarray(np.rot90(image_rgb))
-        seen_sideways = stages.look(sideways, settings)
-        if shows_more_text(seen_sideways.boxes, seen.boxes) and not is_read_well(stages, settings, upright, seen.boxes):
-            quarter_turns, upright, seen = 1, sideways, seen_sideways
-    boxes = [*seen.boxes, *seen.unsure]
-    quads = line_quads(boxes)
-    directions, rotation = ask_directions(stages, settings, upright, quads, len(seen.boxes))
+    if pages and may_lie_sideways(sheet.seen.boxes):
+        sideways = sheet.turned(1, stages, settings)
+        fuller = shows_more_text(sideways.seen.boxes, sheet.seen.boxes)
+        if fuller and not is_read_well(stages, settings, sheet.image_rgb, sheet.seen.boxes):
+            sheet = sideways
+    directions, rotation = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
     # A turned page is looked at again, for networks find and frame upright lines best; the directions of its lines are
     # asked anew, as some may be against the others.
     if rotation:
-        quarter_turns += rotation // 90
-        upright = np.ascontiguousarray(np.rot90(upright, rotation // 90))
-        seen = stages.look(upright, settings)
-        boxes = [*seen.boxes, *seen.unsure]
-        quads = line_quads(boxes)
-        directions, _ = ask_directions(stages, settings, upright, quads, len(seen.boxes))
+        sheet = sheet.turned(rotation // 90, stages, settings)
+        directions, _ = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
+    attempts = _read_lines(stages, settings, sheet, directions, page_known=rotation is not None)
+    if pages:
+        quarters, seen = turned_by_reading(stages, settings, sheet.image_rgb, attempts[: len(sheet.seen.boxes)])
+        if quarters:
+            sheet = sheet.turned(quarters, stages, settings, seen)
+            attempts = _read_lines(stages, settings, sheet, [None] * len(sheet.boxes), page_known=True)
 
-    threshold = stages.cls_threshold(settings)
-    angles = crop_angles(quads, directions, page_known=rotation is not None, threshold=threshold)
-    # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
-    starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
-    growth = stages.recognizer.spec.growth if stages.recognizer is not None else CROP_GROWTH
-    check_boxes = _check_boxes(stages, settings, upright, starts, len(seen.boxes))
-    if check_boxes:
-        upright = erased(upright, [box for those in check_boxes.values() for box in those])
-        starts = as_quads([around(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
-    crops = [perspective_crop(upright, grow_quad(quad, growth)) for quad in starts]
-    texts = stages.recognize(crops, settings)
-    attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
-    if classifier is not None and rotation is None:
-        attempts = turned_by_text(stages, settings, attempts)
-    if classifier is not None and None in directions:
-        attempts = turned_late(stages, settings, upright, quads, directions, attempts)
-    attempts = _read_standing(stages, settings, upright, boxes, attempts)
-    for i, those in check_boxes.items():
-        attempts[i] = _with_check_boxes(attempts[i], those, growth)
-
-    kept = _choose(boxes, [attempt.text for attempt in attempts], len(seen.boxes), settings.drop_score)
-    degrees = 90 * quarter_turns % 360
+    boxes, sure = sheet.boxes, len(sheet.seen.boxes)
+    kept = _choose(boxes, [attempt.text for attempt in attempts], sure, settings.drop_score)
+    degrees = 90 * sheet.quarter_turns % 360
     starts = as_quads([attempt.quad for attempt in attempts])
-    placed = turn_points(starts, -degrees, upright.shape) - before
+    placed = turn_points(starts, -degrees, sheet.image_rgb.shape) - before
     placed = placed.clip(0, [size[1] - 1, size[0] - 1])
     # PaddleOCR orders boxes as they were found, before it knows which ones stand on their head.
-    ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else quads)
+    ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else sheet.quads)
+    growth = stages.growth
     found = tuple(
         LineReading(_line(placed[i], attempts[i], boxes[i].score, growth), attempts[i].crop, kept[i])
         for i in ordered.tolist()
     )
-    return PageReading(found, degrees, (seen.warning,) if seen.warning else ())
+    return PageReading(found, degrees, (sheet.seen.warning,) if sheet.seen.warning else ())
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A picture as it is read, what was found in it, and the quarters by which it was turned, counter-clockwise."""
+
+    image_rgb: np.ndarray
+    seen: Look
+    quarter_turns: int
+
+    @property
+    def boxes(self) -> list[TextBox]:
+        """All that was found: first what the detector is sure of."""
+        return [*self.seen.boxes, *self.seen.unsure]
+
+    @cached_property
+    def quads(self) -> np.ndarray:
+        """(n, 4, 2) of the boxes, each from the corner where its text starts if it stands upright."""
+        return line_quads(self.boxes)
+
+    def turned(self, quarters: int, stages: Stages, settings: ReadSettings, seen: Look | None = None) -> _Sheet:
+        """Return the sheet turned further, and looked at if it was not."""
+        image_rgb = np.ascontiguousarray(np.rot90(self.image_rgb, quarters))
+        return _Sheet(image_rgb, seen or stages.look(image_rgb, settings), self.quarter_turns + quarters)
+
+
+def _read_lines(
+    stages: Stages, settings: ReadSettings, sheet: _Sheet, directions: Sequence[Direction | None], *, page_known: bool
+) -> list[Attempt]:
+    """Return the reading of each box.
+
+    Args:
+        stages, settings: of the reading.
+        sheet: the picture with its boxes.
+        directions: of each box; None follows the page, or stays as it is.
+        page_known: whether the sheet is known to stand upright.
+    """
+    image_rgb, quads, growth, sure = sheet.image_rgb, sheet.quads, stages.growth, len(sheet.seen.boxes)
+    angles = crop_angles(quads, directions, page_known=page_known, threshold=stages.cls_threshold(settings))
+    # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
+    starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
+    check_boxes = _check_boxes(stages, settings, image_rgb, starts, sure)
+    if check_boxes:
+        image_rgb = erased(image_rgb, [box for those in check_boxes.values() for box in those])
+        starts = as_quads([around(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
+    crops = [perspective_crop(image_rgb, grow_quad(quad, growth)) for quad in starts]
+    texts = stages.recognize(crops, settings)
+    attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
+    if stages.classifier is not None and settings.use_classifier:
+        if not page_known:
+            attempts = turned_by_text(stages, settings, attempts)
+        if None in directions:
+            attempts = turned_late(stages, settings, image_rgb, quads, directions, attempts)
+    attempts = _read_standing(stages, settings, image_rgb, sheet.boxes, attempts)
+    for i, those in check_boxes.items():
+        attempts[i] = _with_check_boxes(attempts[i], those, growth)
+    return attempts
 
 
 def _check_boxes(

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from ppocr_jax.geometry import perspective_crop, quad_as_cropped
+from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, perspective_crop, quad_as_cropped
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.classify import Direction, TextClassifier
 from ppocr_jax.inference.db_postprocess import TextBox
@@ -36,6 +36,11 @@ class Stages:
     detector: TextDetector | None
     recognizer: AnyRecognizer | None
     classifier: AnyClassifier | None
+
+    @property
+    def growth(self) -> CropGrowth:
+        """How much more than its box the recognizer is shown of a line."""
+        return self.recognizer.spec.growth if self.recognizer is not None else CROP_GROWTH
 
     def repairs(self) -> list[str]:
         """Return what is mended in the networks' files when they are opened, a line each."""
