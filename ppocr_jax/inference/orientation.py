@@ -25,7 +25,7 @@ _SAMPLE = 40  # boxes that tell whether a page is read well
 _SPEAKERS = 8  # longest lines, of which the classifier knows most, that may say for all that a page stands upright
 _WITNESSES = 8  # longest lines, that are read in the other directions where a page is read badly
 _MUCH_SURER = 0.1  # mean confidence by which a page must be read better the other way
-_AS_MUCH = 0.5  # share of the text that must be read that way
+_AS_MUCH, _LEAST_TEXT = 0.5, 3  # share of the text that must be read that way, and characters
 
 
 def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
@@ -129,7 +129,7 @@ def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[At
 
 
 def turned_by_reading(
-    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, attempts: Sequence[Attempt]
+    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, attempts: Sequence[Attempt], seen: Look | None
 ) -> tuple[int, Look | None]:
     """Return by how many quarters, counter-clockwise, a page has to be turned again to be read better.
 
@@ -142,23 +142,24 @@ def turned_by_reading(
         stages, settings: of the reading.
         image_rgb: (H, W, 3) uint8, as it was read.
         attempts: the lines of which the detector is sure.
+        seen: the look at the page on its side, turned counter-clockwise, if there was one.
 
     Returns:
         0 to 3, and the look at the page turned so, if there was one.
     """
     lying = [attempt for attempt in attempts if _lies(attempt.quad)]
-    least = _surety([attempt.text for attempt in lying])
-    if len(lying) <= _FEW_LINES or least >= CONVINCING:
+    surety = _surety([attempt.text for attempt in lying])
+    if surety >= CONVINCING:
         return 0, None
     longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
-    enough = _AS_MUCH * _characters([attempt.text for attempt in longest])
+    enough = max(_LEAST_TEXT, _AS_MUCH * _characters([attempt.text for attempt in longest]))
     against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
-    seen = stages.look(sideways, settings)
+    seen = seen or stages.look(sideways, settings)
     quads = [quad for quad in line_quads(seen.boxes) if _lies(quad)]
     along = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
     along = [along[i] for i in _longest(along)]
-    best, turns = least + _MUCH_SURER, 0
+    best, turns = surety + _MUCH_SURER if len(lying) > _FEW_LINES else CONVINCING, 0
     for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
         texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
         if _characters(texts) >= enough and _surety(texts) > best:
@@ -183,5 +184,5 @@ def _characters(texts: Sequence[Decoded]) -> int:
 
 
 def _surety(texts: Sequence[Decoded]) -> float:
-    """Return the mean confidence of the characters of all texts; 1 where there are none."""
-    return sum(len(text.text) * text.confidence for text in texts) / _characters(texts) if _characters(texts) else 1.0
+    """Return the mean confidence of the characters of all texts; 0 where there are none."""
+    return sum(len(text.text) * text.confidence for text in texts) / max(_characters(texts), 1)

@@ -107,26 +107,26 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     pages = classifier is not None and settings.page_direction and not settings.single_line
 
     # A page on its side shows fragments: where that may be so, look at it turned and keep what shows more text.
-    if pages and may_lie_sideways(sheet.seen.boxes):
-        sideways = sheet.turned(1, stages, settings)
-        fuller = shows_more_text(sideways.seen.boxes, sheet.seen.boxes)
-        if fuller and not is_read_well(stages, settings, sheet.image_rgb, sheet.seen.boxes):
-            sheet = sideways
+    sideways = sheet.turned(1, stages, settings) if pages and may_lie_sideways(sheet.seen.boxes) else None
+    fuller = sideways is not None and shows_more_text(sideways.seen.boxes, sheet.seen.boxes)
+    if sideways and fuller and not is_read_well(stages, settings, sheet.image_rgb, sheet.seen.boxes):
+        sheet, sideways = sideways, None
     directions, rotation = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
     # A turned page is looked at again, for networks find and frame upright lines best; the directions of its lines are
     # asked anew, as some may be against the others.
     if rotation:
-        sheet = sheet.turned(rotation // 90, stages, settings)
+        sheet, sideways = sheet.turned(rotation // 90, stages, settings), None
         directions, _ = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
     attempts = _read_lines(stages, settings, sheet, directions, page_known=rotation is not None)
     if pages:
-        quarters, seen = turned_by_reading(stages, settings, sheet.image_rgb, attempts[: len(sheet.seen.boxes)])
+        sure, seen = attempts[: len(sheet.seen.boxes)], sideways.seen if sideways else None
+        quarters, seen = turned_by_reading(stages, settings, sheet.image_rgb, sure, seen)
         if quarters:
             sheet = sheet.turned(quarters, stages, settings, seen)
             attempts = _read_lines(stages, settings, sheet, [None] * len(sheet.boxes), page_known=True)
 
-    boxes, sure = sheet.boxes, len(sheet.seen.boxes)
-    kept = _choose(boxes, [attempt.text for attempt in attempts], sure, settings.drop_score)
+    boxes = sheet.boxes
+    kept = _choose(boxes, [attempt.text for attempt in attempts], len(sheet.seen.boxes), settings.drop_score)
     degrees = 90 * sheet.quarter_turns % 360
     starts = as_quads([attempt.quad for attempt in attempts])
     placed = turn_points(starts, -degrees, sheet.image_rgb.shape) - before

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -111,6 +112,26 @@ def test_a_turned_receipt_reads_like_the_upright_one(ocr: OCR, turns: int):
         back = turn_points(np.array(line.quad), 90 * turns, (page.height, page.width))
         assert iou(back, np.array(other.quad)) > 0.9
         np.testing.assert_allclose(back[0], other.quad[0], atol=2)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("text", [["Salon", "Open", "daily"], ["EXIT 4", "Bus stop"]])
+def test_a_sign_in_a_photograph_is_read_whichever_way_it_lies(ocr: OCR, text: list[str], turns: int):
+    photo = np.random.default_rng(1).normal(120, 6, (480, 640, 3))
+    photo = cv2.GaussianBlur(photo.clip(0, 255).astype(np.uint8), (0, 0), 3)
+    for i, line in enumerate(text):
+        cv2.putText(
+            photo, line, (120 + 20 * i, 120 + 66 * i), cv2.FONT_HERSHEY_DUPLEX, 1.2, (235, 230, 210), 2, cv2.LINE_AA
+        )
+    page = ocr(np.ascontiguousarray(np.rot90(photo, -turns)))
+    assert [line.text for line in page] == text
+
+
+def test_a_page_that_is_hard_to_read_is_left_as_it_stands(ocr: OCR):
+    small = cv2.resize(load_image(RECEIPT), None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)
+    page = ocr(cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR), drop_score=0)
+    assert np.mean([line.confidence for line in page]) < 0.9
+    assert page.rotation == 0
 
 
 def test_the_page_need_not_decide(ocr: OCR):
