@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ppocr_jax.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from ppocr_jax.commands.infer_output import PageWithPicture
     from ppocr_jax.inference.ocr import OCR
 
 _TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
@@ -93,12 +95,31 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames,
         dpi=args.dpi,
         allow_url=args.allow_url,
-        on_error="page" if len(inputs) > 1 else "raise",
+        on_error="page",
         skip=output.done,
         explain=args.explain,
         workers=args.threads,
     )
-    return output.write(results)
+    return output.write(results if len(inputs) > 1 else _unless_none_is_read(results))
+
+
+def _unless_none_is_read(results: Iterator[PageWithPicture]) -> Iterator[PageWithPicture]:
+    """Yield the pages of a single input, also those that cannot be read, unless that is all of them.
+
+    Raises:
+        UserError: it is.
+    """
+    from ppocr_jax.errors import UserError
+
+    failed: list[PageWithPicture] = []
+    for page, picture in results:
+        failed.append((page, picture))
+        if not page.error:
+            yield from failed
+            yield from results
+            return
+    if failed:
+        raise UserError(failed[0][0].error)
 
 
 def make_ocr(args: argparse.Namespace) -> OCR:

@@ -128,6 +128,30 @@ def test_pages_of_documents(infer, folder, tmp_path, capsys):
     assert "has 3 pages, none of those asked for" in capsys.readouterr().err
 
 
+def test_a_broken_page_does_not_end_a_document(infer, folder, tmp_path, capsys):
+    pictures = [Image.open(folder / name) for name in TEXTS]
+    path = tmp_path / "three.tif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], compression="tiff_adobe_deflate")
+    with Image.open(path) as image:
+        image.seek(0)
+        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
+    data = bytearray(path.read_bytes())
+    data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    assert infer("--image", path, "--format", "jsonl") == 1
+    out, err = capsys.readouterr()
+    pages = [json.loads(row) for row in out.splitlines()]
+    assert [(page["page"], "error" in page) for page in pages] == [(1, True), (2, False), (3, False)]
+    assert [line["text"] for page in pages for line in page["lines"]] == ["ccab", "bbb"]
+    assert err.count("\n") == 1
+    assert "three.tif page 1 is damaged" in err
+    assert infer("--image", path, "--pages", "1", "--format", "jsonl") == 1
+    out, err = capsys.readouterr()
+    assert out == "", "where nothing can be read there is no record"
+    assert err.count("\n") == 1
+    assert "three.tif page 1 is damaged" in err
+
+
 def test_searchable_pdf_and_back(infer, folder, tmp_path, capsys):
     pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
     pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
