@@ -22,6 +22,7 @@ from ppocr_jax.document.page import Page
 from ppocr_jax.document.tables import TABLE_SUFFIXES
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import Input, InputPage
+from ppocr_jax.inference.documents import PageNames
 
 PageWithPicture: TypeAlias = tuple[Page, InputPage | None]
 """A page with the picture it was read from; without one where it could not be read (`page.error`)."""
@@ -64,7 +65,7 @@ class Output:
         resumed = args.resume and Path(self.path).exists()
         self.done = pages_in_jsonl(Path(self.path), repair=True) if resumed else set()
         self._failed = False
-        self._names: set[Path] = set()
+        self._names = PageNames()
 
     def write(self, results: Iterator[PageWithPicture]) -> int:
         """Write every page as it comes; return the exit code, 1 if one was in error.
@@ -112,23 +113,11 @@ class Output:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
-            path = self._free_name(path, page)
+            path = path / f"{self._names.of(page.source, page.number)}.png"
             refuse_to_overwrite(path, [page.source])
         elif number > 1:
             raise UserError(f"--draw {path} is one picture, but there are several pages: name a folder")
         save_picture(path, draw_page(picture.image_rgb, page))
-
-    def _free_name(self, folder: Path, page: Page) -> Path:
-        """Return a picture's name in a folder, with a count where two would be the same."""
-        from ppocr_jax.inference.documents import page_name
-
-        stem = page_name(page)
-        name, count = folder / f"{stem}.png", 1
-        while name in self._names:
-            count += 1
-            name = folder / f"{stem}-{count}.png"
-        self._names.add(name)
-        return name
 
     def _write_pdf(self, pages: Iterable[PageWithPicture]) -> None:
         from ppocr_jax.document.pdf import SearchablePdf

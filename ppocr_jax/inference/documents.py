@@ -122,6 +122,7 @@ class DocumentReading:
         )
         self.total: int | None = None
         self._counting = threading.Lock()
+        self._names = PageNames()
 
     def run(self, sources: Sources) -> Iterator[tuple[Page, InputPage | None]]:
         """Yield the pages of all sources, and tell how far it is."""
@@ -130,10 +131,15 @@ class DocumentReading:
         if isinstance(several, Sized):
             files = list(files)
             self.total = len(files)
-        for done, (page, picture) in enumerate(self._read_all(iter(files)), start=1):
+        for done, (page, picture) in enumerate(self._read_all(map(self._named, files)), start=1):
             if self.progress is not None:
                 self.progress(Progress(page, done, self.total))
             yield page, picture
+
+    def _named(self, file: ImageSource) -> ImageSource:
+        """Return a file, and give it its name: here they come in their order."""
+        self._names.stem(describe_source(file))
+        return file
 
     def _files_of(self, source: ImageSource) -> list[ImageSource]:
         """Return the files of a folder; another source as it is, also one that does not exist."""
@@ -204,8 +210,9 @@ class DocumentReading:
     def _read(self, stages: Stages, page: InputPage | Page) -> tuple[Page, InputPage | None]:
         if isinstance(page, Page):
             return page, None
+        explain = None if self.explain is None else Path(self.explain) / self._names.of(page.source, page.number)
         read = read_picture(
-            stages, page.image_rgb, self.settings, source=page.source, number=page.number, explain=self.explain
+            stages, page.image_rgb, self.settings, source=page.source, number=page.number, explain=explain
         )
         return read, page if self.pictures else None
 
@@ -221,21 +228,39 @@ def read_picture(
     *,
     source: str,
     number: int = 1,
-    explain: str | Path | None = None,
+    explain: Path | None = None,
 ) -> Page:
     """Return the page that a picture (H, W, 3) uint8 shows; write into the folder `explain` how it was read."""
     reading = read_page(stages, image_rgb, settings)
     height, width = image_rgb.shape[:2]
     page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
     if explain is not None:
-        write_explanation(stages, settings, image_rgb, reading, Path(explain) / page_name(page))
+        write_explanation(stages, settings, image_rgb, reading, explain)
     return page
 
 
-def page_name(page: Page) -> str:
-    """Return what files about a page are called: its source's name, and its number from 2 on."""
-    stem = Path(page.source).stem.strip("-") or "page"
-    return f"{stem}-page{page.number}" if page.number > 1 else stem
+class PageNames:
+    """What files about pages are called: by their source, which has a count where another one is called so already."""
+
+    def __init__(self) -> None:
+        self._stems: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def stem(self, source: str) -> str:
+        """Return the name of a source's files, the same whenever it is asked for."""
+        if source not in self._stems:
+            stem = name = Path(source).stem.strip("-") or "page"
+            count = 1
+            while name.casefold() in self._taken:
+                count += 1
+                name = f"{stem}-{count}"
+            self._taken.add(name.casefold())
+            self._stems[source] = name
+        return self._stems[source]
+
+    def of(self, source: str, number: int) -> str:
+        """Return the name of a page's files: that of its source, and its number from 2 on."""
+        return f"{self.stem(source)}-page{number}" if number > 1 else self.stem(source)
 
 
 def are_several(sources: object) -> bool:

@@ -189,6 +189,16 @@ def test_how_a_page_was_read_is_written_on_request(ocr, folder, tmp_path):
     assert "ccab" in (tmp_path / "why" / "b-page2" / "lines.csv").read_text()
 
 
+def test_explanations_of_files_of_one_name_do_not_replace_each_other(ocr, folder, tmp_path):
+    Image.fromarray(stripes.paint_page((200, 400), [("bba", (200, 100), 0)])).save(folder / "sub" / "B.png")
+    files = [folder / "a.png", folder / "sub" / "B.png", folder / "b.tif"]
+    list(ocr.read(files, explain=tmp_path / "why"))
+    names = {path.name: (path / "lines.csv").read_text() for path in (tmp_path / "why").iterdir()}
+    assert sorted(names) == ["B", "a", "b-2", "b-2-page2", "b-2-page3"]
+    for name, text in (("a", "abc"), ("B", "bba"), ("b-2", "abc"), ("b-2-page2", "ccab"), ("b-2-page3", "bab")):
+        assert text in names[name]
+
+
 def test_a_password_reaches_the_document(ocr, tmp_path):
     pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
     from tests.images.odd_pictures import LOCKED_PDF, PASSWORD
