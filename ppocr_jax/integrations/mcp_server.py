@@ -16,7 +16,7 @@ from ppocr_jax.document import write_pages
 from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import read_pages
-from ppocr_jax.images.sources import printable
+from ppocr_jax.images.sources import ImageError, printable
 from ppocr_jax.inference.ocr import OCR
 
 Format = Literal["text", "md", "json"]
@@ -68,17 +68,23 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
             chosen = model or settings.models[0]
             if chosen not in settings.models:
                 raise ToolError(f"no model {chosen!r}; there are {', '.join(settings.models)}")
+            failed: list[ImageError] = []
             pictures = read_pages(
                 file.read_bytes(),
                 pages=pages,
                 password=password,
                 max_pixels=settings.max_pixels,
                 max_pages=settings.max_pages,
+                on_error=failed.append,
             )
-            result = []
+            result, source = [], str(file.relative_to(root))
             for picture in pictures:
                 page = load_once(chosen)(picture.image_rgb, max_pixels=settings.max_pixels)
-                result.append(replace(page, source=str(file.relative_to(root)), number=picture.number))
+                result.append(replace(page, source=source, number=picture.number))
+            if failed and not result:
+                raise failed[0]
+            result += [Page(0, 0, (), source, error=str(error), number=error.number) for error in failed]
+            result.sort(key=lambda page: page.number)
         except UserError as error:
             raise ToolError(str(error)) from error
         except OSError as error:
@@ -138,9 +144,12 @@ def _below(root: Path, path: str, max_mib: int) -> Path:
 
 
 def _answer(pages: list[Page], name: Format, most: int) -> str:
+    failed = [f"(page {page.number} could not be read: {page.error})" for page in pages if page.error]
     if not any(len(page) for page in pages):
-        return "(no text was found)"
+        return "\n".join(["(no text was found)", *failed])
     text = "".join(write_pages(pages, name))
+    if failed and name != "json":  # whose pages say it
+        text += "\n" + "\n".join(failed)
     if len(text) <= most:
         return text
     return f"{text[:most]}\n(cut off after {most} of {len(text)} characters; ask for fewer pages)"

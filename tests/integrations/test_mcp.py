@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("mcp.server.mcpserver", reason="needs the extra mcp")
 from mcp import Client, StdioServerParameters
@@ -89,6 +90,28 @@ def test_what_is_refused(folder, path, says):
     assert error
     assert says in text
     assert str(folder.parent) not in text.replace(path, "")
+
+
+def test_a_broken_page_does_not_hide_the_others(folder, ocr):
+    sign = Image.open(SIGN)
+    path = folder / "three.tif"
+    sign.save(path, save_all=True, append_images=[sign, sign], compression="tiff_adobe_deflate")
+    with Image.open(path) as image:
+        image.seek(1)
+        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
+    data = bytearray(path.read_bytes())
+    data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    server = make_server(McpSettings(folder), load=lambda name: ocr)
+    error, text = ask(server, "read_pdf", path="three.tif")
+    assert not error
+    assert text.count("MORNING STAR") == 2
+    assert "(page 2 could not be read: the picture page 2 is damaged" in text
+    pages = json.loads(ask(server, "read_pdf", path="three.tif", format="json")[1])
+    assert [(page["page"], "error" in page) for page in pages] == [(1, False), (2, True), (3, False)]
+    error, text = ask(server, "read_pdf", path="three.tif", pages="2")
+    assert error
+    assert "is damaged" in text
 
 
 def test_long_answers_are_cut_off_and_say_so(folder, ocr):
