@@ -162,6 +162,8 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
                 rows = _rows(first, pages, query)
                 return _Streamed(rows, stack.pop_all(), media_type=answers.content_type(name), headers=headers)
             everything = [first, *await _unless_gone(request, _all(pages))]
+            if failed := [str(page.page.number) for page in everything if page.page.error]:
+                headers["X-Failed-Pages"] = ",".join(failed)
             body = await asyncio.to_thread(
                 answers.body,
                 everything,
@@ -344,7 +346,11 @@ _RESULTS: dict[str, Any] = {
         types[0]: _BYTES if name == "pdf" else _TEXT for name, types in answers.MEDIA_TYPES.items() if name != "json"
     },
     "headers": {
-        "X-Page-Count": {"schema": {"type": "integer"}, "description": "with JSON Lines: how many rows there will be"}
+        "X-Page-Count": {"schema": {"type": "integer"}, "description": "with JSON Lines: how many rows there will be"},
+        "X-Failed-Pages": {
+            "schema": {"type": "string"},
+            "description": "numbers of the pages that could not be read, like 2,5; not with JSON Lines",
+        },
     },
 }
 

@@ -194,6 +194,10 @@ def test_a_damaged_page_is_a_page_with_an_error(shades):
     rows = shades.post("/ocr?format=jsonl", content=bytes(document)).text.splitlines()
     assert [json.loads(row) for row in rows] == pages
     assert [page["page"] for page in shades.post("/ocr?pages=2-3", content=bytes(document)).json()["pages"]] == [2, 3]
+    for name in ("text", "md", "csv", "hocr", "json"):
+        answer = shades.post(f"/ocr?format={name}", content=bytes(document))
+        assert answer.headers["x-failed-pages"] == "2", "most formats have no place for it"
+    assert "x-failed-pages" not in shades.post("/ocr?pages=1,3", content=bytes(document)).headers
     alone = shades.post("/ocr?pages=2", content=bytes(document))
     assert "damaged" in detail(alone, 422)
 
