@@ -92,7 +92,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
             yield piece
 
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
-    password = request.headers.get("x-document-password")
+    password = _header_text(request.headers.get("x-document-password"))
     try:
         async with asyncio.timeout(settings.upload_seconds):
             if kind == b"multipart/form-data":
@@ -104,6 +104,14 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
     if not data:
         raise Problem(422, "the request has no body; send a picture or a PDF document")
     return Upload(data, "", password)
+
+
+def _header_text(value: str | None) -> str | None:
+    """Return a header's value, which Starlette reads as Latin-1, as the UTF-8 that clients write, where it is that."""
+    try:
+        return value and value.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return value
 
 
 class _InMemory(MultiPartParser):

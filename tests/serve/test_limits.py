@@ -73,6 +73,9 @@ def test_encrypted_documents_need_their_password(shades):
     files = {"file": out.getvalue()}
     assert shades.post("/ocr", files=files, data={"password": "wrong"}).status_code == 422
     assert shades.post("/ocr", files=files, data={"password": "käse"}).status_code == 200
+    for encoding in ("utf-8", "latin-1"):  # what curl sends; what old clients do
+        header = {"X-Document-Password": "käse".encode(encoding)}
+        assert shades.post("/ocr", content=out.getvalue(), headers=header).status_code == 200
 
 
 def test_a_full_queue_is_429_and_what_waits_is_read():
