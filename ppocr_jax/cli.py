@@ -16,24 +16,27 @@ from ppocr_jax.commands.common import say
 from ppocr_jax.errors import UserError
 
 COMMANDS = {
-    "infer": ("read the text of a picture", "ppocr_jax.commands.infer"),
-    "eval": ("score a model on a labeled set", "ppocr_jax.commands.eval"),
+    "infer": ("read the text in images and documents", "ppocr_jax.commands.infer"),
+    "eval": ("evaluate a model on labeled data", "ppocr_jax.commands.eval"),
     "train-det": ("train a text detector", "ppocr_jax.commands.training"),
     "train-rec": ("train a text recognizer", "ppocr_jax.commands.training"),
     "train-cls": ("train the direction classifier", "ppocr_jax.commands.training"),
-    "train-image": ("train an image classifier, for its backbone", "ppocr_jax.commands.training"),
-    "label": ("label pictures with what a strong reader reads", "ppocr_jax.commands.label"),
-    "check-labels": ("look for what is wrong with labels", "ppocr_jax.commands.check_labels"),
-    "extract-centers": ("centers of Enhanced CTC from a trained recognizer", "ppocr_jax.commands.extract_centers"),
-    "synth": ("make synthetic training pictures", "ppocr_jax.commands.synth"),
-    "serve": ("an HTTP server with a web page", "ppocr_jax.commands.serve"),
-    "bulk": ("read very many documents, here or on a cluster", "ppocr_jax.commands.bulk"),
-    "mcp": ("let assistants read files (Model Context Protocol)", "ppocr_jax.commands.mcp"),
-    "models": ("list the networks and systems, with sizes and cost", "ppocr_jax.commands.models"),
-    "doctor": ("say what is installed, and try to read a picture", "ppocr_jax.commands.doctor"),
-    "slim": ("make networks smaller and faster", "ppocr_jax.commands.slim"),
-    "convert": ("weights of PaddleOCR as weights of ppocr_jax", "ppocr_jax.commands.convert"),
-    "export": ("write trained networks as a model folder", "ppocr_jax.commands.export"),
+    "train-image": ("train an image classifier, to pretrain a backbone", "ppocr_jax.commands.training"),
+    "label": ("generate labels for images with a strong OCR model", "ppocr_jax.commands.label"),
+    "check-labels": ("check label files for problems", "ppocr_jax.commands.check_labels"),
+    "extract-centers": (
+        "compute the Enhanced CTC centers of a trained recognizer",
+        "ppocr_jax.commands.extract_centers",
+    ),
+    "synth": ("generate synthetic training data", "ppocr_jax.commands.synth"),
+    "serve": ("run an HTTP server with a web page", "ppocr_jax.commands.serve"),
+    "bulk": ("process large numbers of documents, locally or on a cluster", "ppocr_jax.commands.bulk"),
+    "mcp": ("run an MCP server for AI assistants", "ppocr_jax.commands.mcp"),
+    "models": ("list the networks and systems with their size and cost", "ppocr_jax.commands.models"),
+    "doctor": ("report what is installed and whether it works", "ppocr_jax.commands.doctor"),
+    "slim": ("make trained networks smaller and faster", "ppocr_jax.commands.slim"),
+    "convert": ("convert PaddleOCR weights to ppocr_jax weights", "ppocr_jax.commands.convert"),
+    "export": ("export trained networks to a model folder", "ppocr_jax.commands.export"),
 }
 """Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come
 from a config's fields, `main(name, arguments, prog=)`."""
@@ -44,13 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = "\n".join(f"  {name:<16} {text}" for name, (text, _) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="ppocr-jax",
-        description="Read text in pictures, and train the networks that do.",
-        epilog=f"commands:\n{rows}\n\n`ppocr-jax COMMAND --help` says what a command takes.",
+        description="Read text in images, and train the networks that do it.",
+        epilog=f"commands:\n{rows}\n\nRun `ppocr-jax COMMAND --help` for the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ppocr-jax {__version__}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the command's own")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands listed below")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="...", help="options and arguments of the command"
+    )
     argv = sys.argv[1:] if argv is None else argv
     if not argv:
         parser.print_help()

@@ -21,26 +21,40 @@ _PROGRESS_SECONDS = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bulk`."""
     parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="files, folders, patterns, Parquet files of bytes; paths or URLs"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="files, folders, glob patterns, or Parquet files with the file contents; paths or URLs",
     )
     parser.add_argument(
         "--list",
         type=Path,
         metavar="FILE",
-        help="with an INPUT in each row, or as `find -print0` writes them; -: standard input",
+        help="file with one INPUT per line, or the output of `find -print0`; - for standard input",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the parts; path or URL")
-    parser.add_argument("--format", choices=["parquet", "jsonl"], default="parquet", help="of the parts")
-    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="who reads; default: this process")
-    parser.add_argument("--num-cpus", type=positive, metavar="N", help="cores to use; default: all, of all nodes")
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="of a cluster; default: RAY_ADDRESS, or this machine")
-    group = parser.add_argument_group("how to read")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write the parts to; path or URL")
+    parser.add_argument(
+        "--format", choices=["parquet", "jsonl"], default="parquet", help="file format of the parts (default: parquet)"
+    )
+    parser.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="where to run (default: local, on this machine)"
+    )
+    parser.add_argument("--num-cpus", type=positive, metavar="N", help="CPU cores to use (default: all, of all nodes)")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster (default: RAY_ADDRESS, or this machine)"
+    )
+    group = parser.add_argument_group("OCR options")
     add_networks(group, backends=("onnx", "openvino"))
     add_read_options(group)
-    group.add_argument("--words", action="store_true", help="write words and characters, too")
-    group.add_argument("--column", metavar="NAME", help="of Parquet files, with the bytes")
-    group.add_argument("--password", help="of encrypted PDF files")
-    group.add_argument("--dpi", type=float, metavar="N", help="at which PDF pages are drawn; 200, or their scan's")
+    group.add_argument("--words", action="store_true", help="include words and characters")
+    group.add_argument("--column", metavar="NAME", help="column of Parquet files that holds the file contents")
+    group.add_argument("--password", help="password of encrypted PDF files")
+    group.add_argument(
+        "--dpi",
+        type=float,
+        metavar="N",
+        help="resolution at which PDF pages are rendered (default: that of the scan, otherwise 200)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

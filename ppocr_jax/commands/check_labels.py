@@ -28,16 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `check-labels`."""
     add = parser.add_argument
     add("labels", type=Path, metavar="FILE", help="label file, folder of label files, or LMDB database")
-    add("--format", default="auto", metavar="NAME", help="of the labels, e.g. ppocr-det, icdar2015; default: auto")
-    add("--images", type=Path, metavar="DIR", help="folder of the pictures; default: where the format keeps them")
-    add("--config", metavar="FILE", help="a recognizer's configuration, such as rec/en: its charset and longest text")
-    add("--charset", metavar="NAME", help="built-in charset or file; default: that of --config, or en")
-    add("--space", action="store_true", help="add a space to a charset file, PaddleOCR's use_space_char")
-    add("--max-length", type=positive, metavar="N", help="longest text to train on; default: that of --config, or 25")
-    add("--examples", type=positive, default=5, metavar="N", help="of each problem; default: 5")
-    add("--sheet", type=Path, metavar="SHEET.png", help="draw a sample of the labels into this picture")
-    add("--sheet-count", type=positive, metavar="N", help="pictures on the sheet; default: 6 pages or 48 lines")
-    add("--strict", action="store_true", help="warnings count as errors")
+    add("--format", default="auto", metavar="NAME", help="label format, such as ppocr-det or icdar2015 (default: auto)")
+    add("--images", type=Path, metavar="DIR", help="image folder (default: where the label format expects it)")
+    add(
+        "--config",
+        metavar="FILE",
+        help="recognizer configuration, such as rec/en, from which to take --charset and --max-length",
+    )
+    add("--charset", metavar="NAME_OR_FILE", help="built-in charset or file (default: that of --config, or en)")
+    add("--space", action="store_true", help="add a space to a charset file, like use_space_char of PaddleOCR")
+    add("--max-length", type=positive, metavar="N", help="longest text to train on (default: that of --config, or 25)")
+    add("--examples", type=positive, default=5, metavar="N", help="examples to show of each problem (default: 5)")
+    add("--sheet", type=Path, metavar="SHEET.png", help="draw a sample of the labels to this image")
+    add("--sheet-count", type=positive, metavar="N", help="images on the sheet (default: 6 pages or 48 lines)")
+    add("--strict", action="store_true", help="treat warnings as errors")
 
 
 def run(args: argparse.Namespace) -> int:

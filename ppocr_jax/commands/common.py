@@ -69,7 +69,7 @@ def positive(text: str) -> int:
     """
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return value
 
 
@@ -81,7 +81,7 @@ def share(text: str) -> float:
     """
     value = float(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
     return value
 
 
@@ -96,62 +96,79 @@ def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[s
         "--model",
         "--lang",
         metavar="NAME_OR_DIR",
-        help="built-in model (en, en_tiny, latin, ch), model folder, PP-OCR's own (ppocr-v2, -v3, -v4, -v6), or "
-        "languages (fra, de+en)"
-        + ("; several: the first is read with unless another is asked for; default: en" if models else "; default: en"),
+        help="built-in model (en, en_tiny, latin, ch), model folder, released PP-OCR model (ppocr-v2, -v3, -v4, -v6), "
+        "or languages (fra, de+en)"
+        + ("; of several, the first is used unless a request names another" if models else "")
+        + " (default: en)",
         **({"nargs": "+", "default": models} if models else {"default": "en"}),
     )
-    group.add_argument("--det", metavar="FILE.onnx", help="use this detector, such as PP-OCR's, instead of the model's")
-    group.add_argument("--rec", metavar="FILE.onnx", help="this recognizer")
-    group.add_argument("--cls", metavar="FILE.onnx", help="this direction classifier")
     group.add_argument(
-        "--charset", metavar="NAME_OR_FILE", help="characters of --rec, where the file does not hold them"
+        "--det", metavar="FILE.onnx", help="use this detector instead of the model's, such as one of PP-OCR"
+    )
+    group.add_argument("--rec", metavar="FILE.onnx", help="use this recognizer instead of the model's")
+    group.add_argument("--cls", metavar="FILE.onnx", help="use this direction classifier instead of the model's")
+    group.add_argument(
+        "--charset", metavar="NAME_OR_FILE", help="characters of the --rec network, if its file does not contain them"
     )
     group.add_argument(
-        "--rec-height", type=positive, metavar="PIXELS", help="of the lines of --rec, where the file does not say"
+        "--rec-height",
+        type=positive,
+        metavar="PIXELS",
+        help="line height of the --rec network, if its file does not state it",
     )
     group.add_argument(
         "--letters",
         metavar="SET",
-        help="all that is to be read: a charset (en, latin, ch, alphanumeric), a file with one character a line, or "
-        'the letters themselves, as "0123456789.,"; default: all that the recognizer knows',
+        help="read only these characters: a charset (en, latin, ch, alphanumeric), a file with one character per line, "
+        'or the characters themselves, such as "0123456789.," (default: all that the recognizer knows)',
     )
-    group.add_argument("--backend", choices=backends, default="onnx", help="what runs the networks; default: onnx")
-    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="for the onnx backend")
+    group.add_argument("--backend", choices=backends, default="onnx", help="runtime for the networks (default: onnx)")
+    group.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="device of the onnx backend (default: auto)"
+    )
     group.add_argument(
         "--precision",
         choices=["auto", "float32"],
-        help="of the openvino backend; auto, the default: bfloat16 where the processor has it",
+        help="precision of the openvino backend; auto uses bfloat16 if the processor supports it (default: auto)",
     )
     group.add_argument(
         "--cache-dir",
         metavar="DIR",
-        help="where the openvino backend keeps compiled networks; default: nowhere",
+        help="folder in which the openvino backend caches compiled networks (default: no cache)",
     )
 
 
 def add_read_options(group: Any) -> None:
     """Declare how pages are read, in a parser or a group of one; `read_options` gives it."""
     group.add_argument(
-        "--single-line", action="store_true", default=None, help="each picture is a single line: no detector"
+        "--single-line",
+        action="store_true",
+        default=None,
+        help="treat each image as a single text line; no detector is used",
     )
-    group.add_argument("--limit-side", type=positive, metavar="PIXELS", help="longest side the detector sees")
-    group.add_argument("--threshold", type=share, metavar="P", help="a pixel above is text")
-    group.add_argument("--box-threshold", type=share, metavar="P", help="leave out boxes with a lower score")
-    group.add_argument("--unclip-ratio", type=float, metavar="X", help="how far boxes grow beyond their kernels")
-    group.add_argument("--drop-score", type=share, metavar="P", help="leave out lines read with less confidence")
+    group.add_argument(
+        "--limit-side", type=positive, metavar="PIXELS", help="longest side of the image that the detector sees"
+    )
+    group.add_argument(
+        "--threshold", type=share, metavar="P", help="count pixels with a text probability above this as text"
+    )
+    group.add_argument("--box-threshold", type=share, metavar="P", help="drop boxes with a lower score")
+    group.add_argument(
+        "--unclip-ratio", type=float, metavar="X", help="how far boxes are expanded beyond their text kernels"
+    )
+    group.add_argument("--drop-score", type=share, metavar="P", help="drop lines read with less confidence")
     group.add_argument(
         "--put-spaces",
         action=argparse.BooleanOptionalAction,
-        help="put back spaces that a recognizer leaves out; default: for files that are not ours",
+        help="restore spaces that a recognizer leaves out (default: only for third-party networks)",
     )
     group.add_argument(
         "--check-boxes",
         action=argparse.BooleanOptionalAction,
-        help="write check boxes beside text as ☐ and ☑; default: if the recognizer reads Latin letters, no ideographs",
+        help="write check boxes beside text as ☐ and ☑ (default: for recognizers of Latin letters without ideographs)",
     )
-    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest picture accepted, width x height")
-    group.add_argument("--batch-size", type=positive, metavar="N", help="lines per call of a network")
+    group.add_argument("--max-pixels", type=positive, metavar="N", help="largest image accepted, width x height")
+    group.add_argument("--batch-size", type=positive, metavar="N", help="lines per network call")
 
 
 def network_options(args: argparse.Namespace) -> NetworkOptions:

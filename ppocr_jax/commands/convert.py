@@ -23,10 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `convert`."""
     add = parser.add_argument
     add("weights", type=Path, metavar="FILE", help="checkpoint (.pdparams) or inference model (.onnx, .pdmodel, .json)")
-    add("--output", type=Path, required=True, metavar="FILE", help="a .safetensors file; of Paddle's models also .onnx")
-    add("--charset", metavar="FILE_OR_NAME", help="of a recognizer: PaddleOCR's dictionary, one character a line")
-    add("--learner", metavar="NAME", help="of a checkpoint of several networks; default: Student, where there is one")
-    add("--network", metavar="NAME", help="such as crnn_lcnet; default: what names and shapes of the tensors say")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file to write: .safetensors, or .onnx for Paddle inference models",
+    )
+    add(
+        "--charset",
+        metavar="FILE_OR_NAME",
+        help="characters of a recognizer: PaddleOCR's dictionary, one character per line",
+    )
+    add(
+        "--learner",
+        metavar="NAME",
+        help="network to take from a checkpoint of several (default: Student, if there is one)",
+    )
+    add("--network", metavar="NAME", help="architecture, such as crnn_lcnet (default: detected from the tensors)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,10 +39,10 @@ _WORD = "Doctor 2468"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `doctor`."""
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.onnx", help="networks to look into")
-    parser.add_argument("--charset", metavar="NAME_OR_FILE", help="of a recognizer among them, to see whether it fits")
-    parser.add_argument("--model", default="en", metavar="NAME_OR_DIR", help="to read a drawn line with; default: en")
-    parser.add_argument("--format", choices=["text", "json"], default="text", help="of the report; default: text")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE.onnx", help="ONNX files to inspect")
+    parser.add_argument("--charset", metavar="NAME_OR_FILE", help="charset to check against the recognizers among them")
+    parser.add_argument("--model", default="en", metavar="NAME_OR_DIR", help="model for the test reading (default: en)")
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="report format (default: text)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     report["advice"] = list(_advice(features, report["backends"]))
     print(json.dumps(report, ensure_ascii=False, indent=1) if args.format == "json" else "\n".join(_lines(report)))
     if not report["reading"]["right"]:
-        sys.stderr.write("ppocr-jax doctor: the line was not read; a model of another language, or not a good one?\n")
+        sys.stderr.write(
+            "ppocr-jax doctor: the test line was misread; is the model for another language, or poorly trained?\n"
+        )
     return int(not report["reading"]["right"] or any("error" in file for file in report["files"]))
 
 

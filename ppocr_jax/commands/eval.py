@@ -39,25 +39,57 @@ REPORTED_OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `eval`."""
     add = parser.add_argument
-    add("--task", choices=["det", "rec", "cls", "e2e"], required=True, help="boxes, texts, directions, or all together")
+    add(
+        "--task",
+        choices=["det", "rec", "cls", "e2e"],
+        required=True,
+        help="what to score: boxes, texts, directions, or end to end",
+    )
     add("--labels", type=Path, action="append", default=[], metavar="FILE", help="label file; may be repeated")
-    add("--format", default="auto", help="of the labels, as check-labels names it; default: found out")
+    add("--format", default="auto", help="label format, as check-labels names it (default: auto, detected)")
     add(
         "--granularity",
         choices=["line", "word"],
         default="line",
-        help='det, e2e: what the labels outline; "word": neighboring words are joined to lines first, as in training',
+        help="for det and e2e, what each label outlines; words are joined into lines first, as in training "
+        "(default: line)",
     )
     add_networks(parser)
-    add("--threads", type=positive, metavar="N", help="cores to use; default: all")
-    add("--ignore-case", action="store_true", help="compare texts in lower case")
-    add("--ignore-space", action="store_true", help="compare texts without spaces, as PP-OCR's figures do")
-    add("--limit", type=positive, metavar="N", help="only the first N entries of each label file")
-    add("--json", type=Path, metavar="OUT", help="write the scores here, unrounded")
-    add("--predictions", type=Path, metavar="OUT.jsonl", help="det, e2e: write what was found, one picture a line")
-    add("--synthetic", type=positive, metavar="N", help="cls, rec: N drawn lines in fonts held out from training")
-    add("--corpus", type=Path, action="append", metavar="FILE", help="texts of --synthetic; default: invented ones")
-    add("--fonts", type=Path, action="append", metavar="DIR", help="fonts of --synthetic, instead of those held out")
+    add("--threads", type=positive, metavar="N", help="CPU cores to use (default: all)")
+    add("--ignore-case", action="store_true", help="ignore case when comparing texts")
+    add(
+        "--ignore-space",
+        action="store_true",
+        help="ignore spaces when comparing texts, as in PP-OCR's published scores",
+    )
+    add("--limit", type=positive, metavar="N", help="use only the first N entries of each label file")
+    add("--json", type=Path, metavar="OUT", help="write the unrounded scores to this file")
+    add(
+        "--predictions",
+        type=Path,
+        metavar="OUT.jsonl",
+        help="for det and e2e, write the predictions to this file, one image per line",
+    )
+    add(
+        "--synthetic",
+        type=positive,
+        metavar="N",
+        help="for cls and rec, score on N synthetic lines in fonts held out from training",
+    )
+    add(
+        "--corpus",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="texts for --synthetic; may be repeated (default: generated)",
+    )
+    add(
+        "--fonts",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="fonts for --synthetic; may be repeated (default: the held-out ones)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

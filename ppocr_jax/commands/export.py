@@ -22,17 +22,44 @@ _NEEDED = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `export`."""
     add = parser.add_argument
-    add("trained", nargs="+", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file")
-    add("--output", type=Path, required=True, metavar="DIR", help="model folder; networks of other tasks stay in it")
-    add("--name", help="of the model; default: the folder's")
-    add("--task", choices=["det", "cls", "rec"], help="what a .safetensors file without description holds")
-    add("--charset", metavar="NAME_OR_FILE", help="characters of a recognizer, where its folder does not say")
-    add("--full-precision", action="store_true", help="weights as they were trained; default: half precision")
-    add("--share", type=Path, metavar="DIR", help="model folder: files that are the same there are not written twice")
-    add("--alone", action="store_true", help="add nothing of en to networks that cannot read by themselves")
-    add("--via", choices=list(_NEEDED), default="jax2onnx", help="jax2tf: SavedModel, TFLite and ONNX of a fixed size")
-    add("--tflite", nargs="+", choices=["float16", "int8"], default=[], help="jax2tf: smaller .tflite files, too")
-    add("--shape", type=_shape, metavar="BxHxW", help="for --via jax2tf; default: 1x640x640, 1x48x192 or 1x32x320")
+    add("trained", nargs="+", type=Path, metavar="RUN_OR_WEIGHTS", help="run folder or .safetensors file")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder to write; networks of other tasks in it are kept",
+    )
+    add("--name", help="name of the model (default: that of the folder)")
+    add("--task", choices=["det", "cls", "rec"], help="task of a .safetensors file that has no description")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of a recognizer, if its folder does not state them")
+    add("--full-precision", action="store_true", help="keep the weights in full precision (default: half precision)")
+    add(
+        "--share",
+        type=Path,
+        metavar="DIR",
+        help="model folder to share files with: identical files are referred to instead of written",
+    )
+    add("--alone", action="store_true", help="do not complete the folder with the networks of en")
+    add(
+        "--via",
+        choices=list(_NEEDED),
+        default="jax2onnx",
+        help="export path; jax2tf writes SavedModel, TFLite and ONNX files of fixed size (default: jax2onnx)",
+    )
+    add(
+        "--tflite",
+        nargs="+",
+        choices=["float16", "int8"],
+        default=[],
+        help="with --via jax2tf, also write smaller .tflite files",
+    )
+    add(
+        "--shape",
+        type=_shape,
+        metavar="BxHxW",
+        help="with --via jax2tf, the input shape (default: 1x640x640, 1x48x192 or 1x32x320, depending on the task)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

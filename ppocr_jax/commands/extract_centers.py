@@ -13,12 +13,24 @@ from ppocr_jax.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `extract-centers`."""
     add = parser.add_argument
-    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a recognizer")
-    add("--labels", type=Path, action="append", required=True, metavar="FILE", help="training lines; may be repeated")
-    add("--output", type=Path, required=True, metavar="FILE", help="for loss.centers: a .safetensors file")
-    add("--charset", metavar="NAME_OR_FILE", help="characters of the recognizer, where its folder does not say")
-    add("--limit", type=positive, metavar="N", help="only the first N lines")
-    add("--seed", type=int, default=0, help="of the centers of characters that were never read")
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="run folder or .safetensors file of a recognizer")
+    add(
+        "--labels",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="label file of training lines; may be repeated",
+    )
+    add("--output", type=Path, required=True, metavar="FILE", help=".safetensors file to write, for loss.centers")
+    add("--charset", metavar="NAME_OR_FILE", help="characters of the recognizer, if its folder does not state them")
+    add("--limit", type=positive, metavar="N", help="use only the first N lines")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed for the centers of characters that were never read (default: 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,9 +26,9 @@ _FORMATS = (*_TEXT_FORMATS, "pdf")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `infer`."""
-    _add_inputs(parser.add_argument_group("what to read"))
-    _add_outputs(parser.add_argument_group("what to write"))
-    add_reading(parser.add_argument_group("how to read"))
+    _add_inputs(parser.add_argument_group("input options"))
+    _add_outputs(parser.add_argument_group("output options"))
+    add_reading(parser.add_argument_group("OCR options"))
 
 
 def _add_inputs(group: Any) -> None:
@@ -38,41 +38,60 @@ def _add_inputs(group: Any) -> None:
         action="extend",
         required=True,
         metavar="PATH",
-        help="pictures, PDF files, folders, or - for standard input",
+        help="image, PDF file, folder, or - for standard input; may be repeated",
     )
-    group.add_argument("-r", "--recursive", action="store_true", help="go into subfolders")
-    group.add_argument("--pages", metavar="1-3,7", help="of each document; default: all")
-    group.add_argument("--password", help="of encrypted PDF files")
-    group.add_argument("--frames", choices=["first", "all"], default="first", help="of animations; default: first")
+    group.add_argument("-r", "--recursive", action="store_true", help="include subfolders")
+    group.add_argument("--pages", metavar="1-3,7", help="pages to read of each document (default: all)")
+    group.add_argument("--password", help="password of encrypted PDF files")
     group.add_argument(
-        "--dpi", type=float, metavar="N", help="at which PDF pages are drawn; default: 200, or their scan's"
+        "--frames", choices=["first", "all"], default="first", help="frames to read of animations (default: first)"
     )
-    group.add_argument("--allow-url", action="store_true", help="fetch PATHs that begin with http:// or https://")
+    group.add_argument(
+        "--dpi",
+        type=float,
+        metavar="N",
+        help="resolution at which PDF pages are rendered (default: that of the scan, otherwise 200)",
+    )
+    group.add_argument("--allow-url", action="store_true", help="allow URLs (http:// or https://) as PATH")
 
 
 def _add_outputs(group: Any) -> None:
-    group.add_argument("--format", choices=_FORMATS, help="of the result; default: that of --output's suffix, or text")
-    group.add_argument("--output", metavar="FILE", help="write the result here; default: -, standard output")
-    group.add_argument("--words", action="store_true", help="words with their places, in json, jsonl, csv and tsv")
-    group.add_argument("--join-rows", action="store_true", help="lines beside one another become one")
-    group.add_argument("--min-word-confidence", type=share, metavar="P", help="leave out words read with less")
-    group.add_argument("--tables", type=Path, metavar="FILE", help="also write tables: .md, .csv or .tsv")
     group.add_argument(
-        "--draw", type=Path, metavar="OUT.png", help="also draw boxes and texts; of several pages into a folder"
+        "--format", choices=_FORMATS, help="output format (default: from the suffix of --output, otherwise text)"
+    )
+    group.add_argument("--output", metavar="FILE", help="write the result to this file (default: -, standard output)")
+    group.add_argument(
+        "--words", action="store_true", help="include words and their positions; for json, jsonl, csv and tsv"
+    )
+    group.add_argument("--join-rows", action="store_true", help="join lines that are next to each other into one")
+    group.add_argument("--min-word-confidence", type=share, metavar="P", help="drop words read with less confidence")
+    group.add_argument(
+        "--tables", type=Path, metavar="FILE", help="also write the tables to this file (.md, .csv or .tsv)"
     )
     group.add_argument(
-        "--explain", type=Path, metavar="DIR", help="also write probability maps, boxes, crops and their texts"
+        "--draw",
+        type=Path,
+        metavar="OUT.png",
+        help="also draw the boxes and texts to this image; for several pages, name a folder",
     )
-    group.add_argument("--resume", action="store_true", help="go on with a jsonl --output that was broken off")
     group.add_argument(
-        "--progress", action=argparse.BooleanOptionalAction, help="default: for several pages, on a terminal"
+        "--explain",
+        type=Path,
+        metavar="DIR",
+        help="also write probability maps, boxes, and crops with their texts to this folder",
+    )
+    group.add_argument("--resume", action="store_true", help="continue an interrupted jsonl --output file")
+    group.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show a page counter (default: for several pages, on a terminal)",
     )
 
 
 def add_reading(group: Any) -> None:
     """Declare the options that `make_ocr` takes."""
     add_networks(group)
-    group.add_argument("--threads", type=positive, metavar="N", help="cores to use; default: all")
+    group.add_argument("--threads", type=positive, metavar="N", help="CPU cores to use (default: all)")
     add_read_options(group)
 
 

@@ -30,18 +30,32 @@ _OF_ONE_READER = ("det", "rec", "cls", "charset", "rec_height", "threshold", "bo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `label`."""
     add = parser.add_argument
-    add("pictures", nargs="+", metavar="PATH", help="pictures, or folders of them")
-    add("-r", "--recursive", action="store_true", help="go into subfolders")
-    add("--output", type=Path, required=True, metavar="FILE", help="label file; what it holds already stays")
-    add("--agree", metavar="NAME_OR_DIR", help="a second reader, as --model: keep texts that both read alike")
+    add("pictures", nargs="+", metavar="PATH", help="images, or folders of images")
+    add("-r", "--recursive", action="store_true", help="include subfolders")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="label file to write; entries that it already has are kept",
+    )
+    add(
+        "--agree",
+        metavar="NAME_OR_DIR",
+        help="second model, given as for --model; keep only texts that both models read identically",
+    )
     add(
         "--min-confidence",
         type=share,
         metavar="P",
-        help=f"keep texts that --model reads with at least this; default: {_SURE}, with --agree 0",
+        help=f"keep texts that --model reads with at least this confidence (default: {_SURE}, or 0 with --agree)",
     )
-    add("--progress", action=argparse.BooleanOptionalAction, help="default: for several pictures, on a terminal")
-    add_reading(parser.add_argument_group("how to read"))
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show an image counter (default: for several images, on a terminal)",
+    )
+    add_reading(parser.add_argument_group("OCR options"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,13 +11,29 @@ from ppocr_jax.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mcp`."""
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="only files below it are read")
     parser.add_argument(
-        "--model", nargs="+", default=["en"], metavar="NAME_OR_DIR", help="the first is the default; en"
+        "--root", type=Path, required=True, metavar="DIR", help="folder to serve; no file outside it is read"
     )
-    parser.add_argument("--max-pages", type=positive, default=20, metavar="N", help="of one call; default: 20")
-    parser.add_argument("--max-pixels", type=positive, default=50_000_000, metavar="N", help="of a page")
-    parser.add_argument("--max-file-mib", type=positive, default=64, metavar="N", help="of a file; default: 64")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=["en"],
+        metavar="NAME_OR_DIR",
+        help="models on offer; the first one is used unless a call names another (default: en)",
+    )
+    parser.add_argument(
+        "--max-pages", type=positive, default=20, metavar="N", help="maximum pages per call (default: 20)"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=50_000_000,
+        metavar="N",
+        help="maximum pixels per page (default: 50,000,000)",
+    )
+    parser.add_argument(
+        "--max-file-mib", type=positive, default=64, metavar="N", help="maximum file size in MiB (default: 64)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,9 @@ _IMAGE = (224, 224)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `models`."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a network or system to say more of; default: all")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="show the details of this network or system (default: list all)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -29,33 +29,48 @@ _DEFAULTS = ServerSettings()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `serve`."""
-    group = parser.add_argument_group("where")
-    group.add_argument("--host", default="127.0.0.1", help="address to listen at; default: this machine alone")
-    group.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free")
-    group.add_argument("--token-file", type=Path, metavar="FILE", help=f"with the token; or the variable {_TOKEN}")
-    group = parser.add_argument_group("with what")
-    add_networks(group, models=_DEFAULTS.models)
-    group.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; one that dies is replaced")
+    group = parser.add_argument_group("address options")
     group.add_argument(
-        "--threads", type=positive, metavar="N", help="pages a process reads at a time; default: one per core"
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
     )
     group.add_argument(
-        "--combine", action=argparse.BooleanOptionalAction, help="share calls of the networks; default: on a GPU"
+        "--port", type=int, default=8000, help="port to listen on; 0 takes any free port (default: 8000)"
+    )
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the access token, instead of the environment variable {_TOKEN}",
+    )
+    group = parser.add_argument_group("OCR options")
+    add_networks(group, models=_DEFAULTS.models)
+    group.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="number of processes; one that dies is replaced (default: 1)",
+    )
+    group.add_argument(
+        "--threads", type=positive, metavar="N", help="pages that a process reads at a time (default: one per core)"
+    )
+    group.add_argument(
+        "--combine", action=argparse.BooleanOptionalAction, help="let pages share network calls (default: on a GPU)"
     )
     group = parser.add_argument_group("limits")
     for field, metavar, text in (
-        ("max_upload_mib", "N", "a body"),
-        ("max_held_mib", "N", "all bodies together"),
-        ("max_pixels", "N", "a page, width x height"),
-        ("max_pages", "N", "a document"),
-        ("queue", "N", "requests that wait or are read"),
-        ("upload_seconds", "S", "for a body to arrive"),
-        ("read_seconds", "S", "to read it"),
-        ("grace_seconds", "S", "to end when stopped"),
+        ("max_upload_mib", "N", "maximum size of a request body in MiB"),
+        ("max_held_mib", "N", "maximum size of all request bodies together in MiB"),
+        ("max_pixels", "N", "maximum pixels per page, width x height"),
+        ("max_pages", "N", "maximum pages per document"),
+        ("queue", "N", "maximum requests that wait or are being read"),
+        ("upload_seconds", "S", "seconds for a request body to arrive"),
+        ("read_seconds", "S", "seconds to answer a request after that"),
+        ("grace_seconds", "S", "seconds for running requests to finish when the server stops"),
     ):
         default = getattr(_DEFAULTS, field)
         kind, flag = positive if metavar == "N" else float, f"--{field.replace('_', '-')}"
-        group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{text}; default: {default:,}")
+        group.add_argument(flag, type=kind, default=default, metavar=metavar, help=f"{text} (default: {default:,})")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ _HELD_OUT = 4  # one input of so many
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `slim`, one set for each of its ways."""
-    ways = parser.add_subparsers(dest="way", required=True, metavar="WAY")
+    ways = parser.add_subparsers(dest="way", required=True, metavar="METHOD")
     for name, (text, add_options, _) in _WAYS.items():
         add_options(ways.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
 
@@ -44,34 +44,39 @@ def run(args: argparse.Namespace) -> int:
 def _add_prune_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `slim prune`."""
     add = parser.add_argument
-    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="training folder or .safetensors file of a detector")
-    add("--output", type=Path, required=True, metavar="OUT.safetensors", help="the narrower network")
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="run folder or .safetensors file of a detector")
+    add("--output", type=Path, required=True, metavar="OUT.safetensors", help="file to write the pruned network to")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
-        "--ratio", type=_part, metavar="R", help="share of every layer's channels to leave out; default: 0.1"
+        "--ratio", type=_part, metavar="R", help="share of the channels of every layer to remove (default: 0.1)"
     )
     how.add_argument(
         "--labels",
         type=Path,
         action="append",
         metavar="FILE",
-        help="of each layer as many as its loss on these pictures allows; may be repeated",
+        help="remove as many channels of each layer as --max-loss on these images allows; may be repeated",
     )
-    add("--neck", type=positive, metavar="N", help="channels of the neck, whose heads get a quarter; default: as it is")
+    add(
+        "--neck",
+        type=positive,
+        metavar="N",
+        help="channels of the neck; the heads get a quarter of it (default: unchanged)",
+    )
     add(
         "--max-loss",
         type=share,
         default=_MAX_LOSS,
         metavar="L",
-        help="with --labels: of Hmean, relative; default: %(default)s",
+        help="with --labels, the largest relative loss of Hmean (default: %(default)s)",
     )
-    add("--limit", type=positive, metavar="N", help="with --labels: only so many pictures of each file")
+    add("--limit", type=positive, metavar="N", help="with --labels, use only N images of each file")
     add(
         "--multiple",
         type=positive,
         default=8,
         metavar="N",
-        help="numbers of channels are multiples of it; default: 8, which CPUs like",
+        help="round channel counts to multiples of this (default: 8, which suits CPUs)",
     )
 
 
@@ -173,15 +178,21 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `slim int8`."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="built-in model or model folder")
-    add("--pictures", nargs="+", required=True, metavar="PATH", help="such as it will read: files or folders")
-    add("--output", type=Path, required=True, metavar="DIR", help="the new model folder")
-    add("--tasks", nargs="+", metavar="TASK", help=f"networks, of {', '.join(_TASKS)}; default: det rec")
+    add(
+        "--pictures",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="images for calibration, similar to those to be read: files or folders",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="model folder to write")
+    add("--tasks", nargs="+", metavar="TASK", help=f"networks to quantize, of {', '.join(_TASKS)} (default: det rec)")
     add(
         "--no-vnni",
         action="store_true",
-        help="for x86 CPUs that lack VNNI, such as AMD's before Zen 4: weights of 7 bits",
+        help="use 7-bit weights, for x86 CPUs without VNNI, such as AMD before Zen 4",
     )
-    add("--limit", type=positive, metavar="N", help="read only N of the pictures, evenly spread")
+    add("--limit", type=positive, metavar="N", help="read only N of the images, evenly spread")
 
 
 def _run_int8(args: argparse.Namespace) -> int:
@@ -273,7 +284,7 @@ def format_comparisons(rows: Sequence[Comparison]) -> str:
 
 
 _WAYS = {
-    "prune": ("leave the filters of a detector out that matter least (FPGM)", _add_prune_options, _run_prune),
-    "int8": ("compute with numbers of eight bits", _add_int8_options, _run_int8),
+    "prune": ("remove the least important filters of a detector (FPGM)", _add_prune_options, _run_prune),
+    "int8": ("quantize networks to int8", _add_int8_options, _run_int8),
 }
 """Name -> what it does, what declares its options, what runs it."""

@@ -30,19 +30,28 @@ _MOST_WORKERS = 256
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `synth`."""
-    parser.add_argument("kind", choices=["rec", "det", "cls"], help="text lines, pages, or lines half of them turned")
-    parser.add_argument("--count", type=positive, default=100, metavar="N", help="number of samples; default: 100")
-    parser.add_argument("--seed", type=int, default=0, help="samples are a function of it; default: 0")
-    _add_targets(parser.add_argument_group("what to write: one of"))
-    _add_formats(parser.add_argument_group("how it is written"))
-    _add_materials(parser.add_argument_group("what it is drawn with"))
+    parser.add_argument(
+        "kind",
+        choices=["rec", "det", "cls"],
+        help="rec: text lines; det: pages; cls: text lines, half of them upside down",
+    )
+    parser.add_argument("--count", type=positive, default=100, metavar="N", help="number of samples (default: 100)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed; the same seed gives the same samples (default: 0)"
+    )
+    _add_targets(parser.add_argument_group("output (exactly one is required)"))
+    _add_formats(parser.add_argument_group("format options"))
+    _add_materials(parser.add_argument_group("content options"))
 
 
 def _add_targets(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--output", type=Path, metavar="DIR", help="a data set, in a new or empty folder")
-    group.add_argument("--preview", type=Path, metavar="SHEET.png", help="one sheet with all samples, to look at")
+    group.add_argument("--output", type=Path, metavar="DIR", help="write a dataset to this new or empty folder")
+    group.add_argument("--preview", type=Path, metavar="SHEET.png", help="write one image that shows all samples")
     group.add_argument(
-        "--augmentations", type=Path, metavar="SHEET.png", help="one sample as every training augmentation has it"
+        "--augmentations",
+        type=Path,
+        metavar="SHEET.png",
+        help="write one image that shows a sample after each training augmentation",
     )
 
 
@@ -51,37 +60,57 @@ def _add_formats(group: argparse._ArgumentGroup) -> None:
         "--format",
         choices=["folder", "lmdb"],
         default="folder",
-        help="images/ and a label file, or for lines an LMDB database; default: folder",
+        help="images/ and a label file, or, for lines, an LMDB database (default: folder)",
     )
     group.add_argument(
-        "--granularity", choices=["line", "word"], default="line", help="what a page's labels outline; default: line"
+        "--granularity",
+        choices=["line", "word"],
+        default="line",
+        help="what the labels of a page outline (default: line)",
     )
     group.add_argument(
-        "--vertical", type=float, default=0.0, metavar="SHARE", help="of columns among lines of ideographs; default: 0"
+        "--vertical",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of vertical text among lines of ideographs (default: 0)",
     )
     group.add_argument(
-        "--pages", nargs="+", default=[], metavar="KIND", help="kinds of pages, e.g. receipt poster; default: all"
+        "--pages", nargs="+", default=[], metavar="KIND", help="kinds of pages, such as receipt poster (default: all)"
     )
-    group.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side of a page; default: 640")
-    group.add_argument("--image-format", choices=["png", "jpg"], default="png", help="of the pictures; default: png")
-    group.add_argument("--quality", type=int, metavar="1-100", help=f"of jpg pictures; default: {_JPEG_QUALITY}")
+    group.add_argument("--size", type=int, default=640, metavar="PIXELS", help="side length of a page (default: 640)")
+    group.add_argument("--image-format", choices=["png", "jpg"], default="png", help="image format (default: png)")
+    group.add_argument("--quality", type=int, metavar="1-100", help=f"quality of jpg images (default: {_JPEG_QUALITY})")
     group.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes; the files are the same for any N; default: 1"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of processes; the files are the same for any N (default: 1)",
     )
 
 
 def _add_materials(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--charset", default="en", help="built-in charset or file; default: en")
+    group.add_argument("--charset", default="en", help="built-in charset or file (default: en)")
     group.add_argument(
         "--corpus",
         type=Path,
         nargs="+",
         default=[],
         metavar="PATH",
-        help="texts, one entry a line: files, or folders of .txt files; default: invented ones",
+        help="text files with one entry per line, or folders of .txt files (default: generated texts)",
     )
-    group.add_argument("--fonts", type=Path, nargs="+", metavar="DIR", help="font folders; default: the system's")
-    group.add_argument("--backgrounds", type=Path, nargs="+", default=[], metavar="PATH", help="pictures without text")
+    group.add_argument(
+        "--fonts", type=Path, nargs="+", metavar="DIR", help="font folders (default: the fonts of the system)"
+    )
+    group.add_argument(
+        "--backgrounds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="images without text, or folders of them, as backgrounds",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     config = parse_command_line(schema, description, arguments, prog=prog or f"ppocr-jax {name}")
     if config is None:
         names = ", ".join(presets(schema.task)) or "none"
-        raise UserError(f"what shall be trained? Add --config FILE.toml, or a preset's name: {names}")
+        raise UserError(f"no configuration given: add --config with a TOML file or the name of a preset ({names})")
     from ppocr_jax.training.loop import Interrupted
     from ppocr_jax.training.run import run
 

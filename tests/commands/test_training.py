@@ -23,7 +23,7 @@ TASKS = ("det", "rec", "cls")
 def test_without_a_configuration_one_is_asked_for(task, capsys):
     assert cli.main([f"train-{task}"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"ppocr-jax train-{task}: what shall be trained? Add --config")
+    assert error.startswith(f"ppocr-jax train-{task}: no configuration given: add --config")
     assert f"{task}/tiny" in error
     assert error.count("\n") == 1
 
