@@ -71,28 +71,55 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--table", action="store_true", help="only print what --output holds")
-    add("--plot", type=Path, metavar="FILE.svg", help="draw the scores during training over CPU time")
-    add("--only", choices=list(TABLES), help="one table")
-    add("--rows", nargs="+", metavar="ROW", help="only these rows; what they need must be finished")
+    add("--table", action="store_true", help="only print the table of the results in --output")
+    add("--plot", type=Path, metavar="FILE.svg", help="plot the scores during training against CPU time")
+    add("--only", choices=list(TABLES), help="run only this table")
+    add("--rows", nargs="+", metavar="ROW", help="run only these rows; those that they depend on must be finished")
     add("--seeds", nargs="+", type=int, default=[0])
     for task in TABLES:
         for split in ("train", "val"):
             add(f"--{task}-{split}", nargs="+", type=label_source, default=[], metavar="FILE", help="label files")
-    add("--drawn-share", type=float, default=0.5, help="of each recognizer's batch, beside labels (%(default)s)")
-    add("--drawn-pages", type=float, default=0.0, help="the same of each detector's batch (%(default)s)")
-    add("--corpus", nargs="+", default=[], metavar="FILE", help="text of drawn lines and pages; default: invented")
-    add("--backgrounds", metavar="DIR", help="pictures without text")
+    add(
+        "--drawn-share",
+        type=float,
+        default=0.5,
+        help="share of synthetic lines in recognizer batches, next to labels (default: %(default)s)",
+    )
+    add(
+        "--drawn-pages",
+        type=float,
+        default=0.0,
+        help="share of synthetic pages in detector batches (default: %(default)s)",
+    )
+    add(
+        "--corpus",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="texts of synthetic lines and pages (default: generated)",
+    )
+    add("--backgrounds", metavar="DIR", help="images without text")
     add("--det-steps", type=int, default=600)
     add("--rec-steps", type=int, default=1000)
-    add("--crop", type=int, default=320, help="side of the detector's crops (%(default)s)")
-    add("--det-batch", type=int, default=8, help="crops a step (%(default)s)")
-    add("--rec-batch", type=int, default=48, help="lines a step (%(default)s)")
-    add("--widths", nargs="+", type=int, default=[64, 128, 256], help="buckets of lines; each is compiled for itself")
+    add("--crop", type=int, default=320, help="side of the detector's crops (default: %(default)s)")
+    add("--det-batch", type=int, default=8, help="crops per step (default: %(default)s)")
+    add("--rec-batch", type=int, default=48, help="lines per step (default: %(default)s)")
+    add(
+        "--widths",
+        nargs="+",
+        type=int,
+        default=[64, 128, 256],
+        help="width buckets of lines; each is compiled separately",
+    )
     add("--learning-rate", type=float, default=2e-3)
-    add("--evaluations", type=int, default=5, help="during each run, on --curve-limit pictures or 10 times the lines")
-    add("--curve-limit", type=int, default=12, help="pictures of each --det-val file in these evaluations")
-    add("--val-limit", type=int, help="pictures and lines of each val file that rows are scored on; default: all")
+    add(
+        "--evaluations",
+        type=int,
+        default=5,
+        help="evaluations during each run, on --curve-limit images or 10 times as many lines",
+    )
+    add("--curve-limit", type=int, default=12, help="images of each --det-val file in these evaluations")
+    add("--val-limit", type=int, help="images and lines of each val file to score rows on (default: all)")
     add("--work", type=Path, default=Path("runs/ablation"))
     add("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)

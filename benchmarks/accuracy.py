@@ -225,8 +225,8 @@ def write_worst(results: dict[str, dict[str, Any]], systems: Sequence[str], sets
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the label files are")
-    parser.add_argument("--limit", type=int, metavar="N", help="pictures of each set (default: all)")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the label files")
+    parser.add_argument("--limit", type=int, metavar="N", help="images of each set (default: all)")
     parser.add_argument("--lines", type=int, default=300, metavar="N", help="lines of each set (default: %(default)s)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=tuple(SETS))

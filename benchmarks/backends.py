@@ -124,12 +124,14 @@ def table(model: str, figures: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="label file of the pictures to read")
-    parser.add_argument("--count", type=int, default=24, help="of pictures (default: %(default)s)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="label file of the images to read")
+    parser.add_argument("--count", type=int, default=24, help="number of images (default: %(default)s)")
     parser.add_argument(
-        "--models", nargs="+", default=["en", "ppocr-v6"], metavar="NAME", help="(default: %(default)s)"
+        "--models", nargs="+", default=["en", "ppocr-v6"], metavar="NAME", help="models to run (default: %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=2, help="warm times each is read (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="times to read each image after warming up (default: %(default)s)"
+    )
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()

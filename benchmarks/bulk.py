@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=40)
     parser.add_argument(
-        "--rounds", type=int, default=2, help="of all contenders by turns, so that all are disturbed alike"
+        "--rounds", type=int, default=2, help="rounds; contenders take turns, so that all are disturbed equally"
     )
     parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "sign.jpg")
     parser.add_argument("--engines", nargs="+", default=["local", "ray"])

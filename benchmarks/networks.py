@@ -181,13 +181,17 @@ def system_table(times: Mapping[int, Mapping[str, np.ndarray]], sizes: Mapping[s
 def main(argv: Sequence[str] | None = None) -> None:
     """Export, time and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40, help="of every network; default: 40")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of ONNX Runtime; default: 1 2")
+    parser.add_argument("--rounds", type=int, default=40, help="runs of every network (default: 40)")
     parser.add_argument(
-        "--folder", type=Path, help="for the ONNX files, kept for the next run; default: a temporary one"
+        "--threads", type=int, nargs="+", default=[1, 2], help="thread counts of ONNX Runtime (default: 1 2)"
     )
-    parser.add_argument("--output", type=Path, help="Markdown file; default: only printed")
-    parser.add_argument("--note", default="", help="to put below the heading, such as what else the machine was doing")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the ONNX files, kept for the next run (default: a temporary one)"
+    )
+    parser.add_argument("--output", type=Path, help="Markdown file to write (default: only print)")
+    parser.add_argument(
+        "--note", default="", help="note to put below the heading, such as the other load on the machine"
+    )
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)

@@ -43,12 +43,16 @@ def main() -> None:
     """Make the models, run them in turns, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, help="label file of pages")
-    parser.add_argument("--limit", type=int, default=40, help="pages, evenly spread")
-    parser.add_argument("--lines", type=int, default=800, help="lines for the recognizer alone, from the same pages")
-    parser.add_argument("--reference", default="en", help="built-in model or model folder")
-    parser.add_argument("--calibrate", help="folder of training pictures for post-training quantization")
+    parser.add_argument("--limit", type=int, default=40, help="number of pages, evenly spread")
+    parser.add_argument(
+        "--lines", type=int, default=800, help="number of lines for the recognizer alone, from the same pages"
+    )
+    parser.add_argument(
+        "--reference", default="en", help="built-in model or model folder to compare with (default: en)"
+    )
+    parser.add_argument("--calibrate", help="folder of training images for post-training quantization")
     parser.add_argument("--calibrate-limit", type=int, default=12)
-    parser.add_argument("--openvino", action="store_true", help="also read with the reference by OpenVINO")
+    parser.add_argument("--openvino", action="store_true", help="also run the reference with OpenVINO")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=DIR")
     args = parser.parse_args()
     reference = load_model_folder(args.reference)

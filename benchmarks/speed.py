@@ -161,10 +161,14 @@ def stage_table(stages: dict[str, float], pictures: int) -> str:
 def main() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", type=Path, metavar="DIR", help="pictures to read (default: drawn pages)")
-    parser.add_argument("--count", type=int, default=30, help="of pictures (default: %(default)s)")
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="(default: 1 and all cores)")
-    parser.add_argument("--rounds", type=int, default=2, help="times each picture is read (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of images to read (default: synthetic pages)"
+    )
+    parser.add_argument("--count", type=int, default=30, help="number of images (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=sorted({1, cores}), help="thread counts (default: 1 and all cores)"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="times to read each image (default: %(default)s)")
     options = parser.parse_args()
     python = environment_with(RAPIDOCR, [RAPIDOCR], headless=True)
     models = bundled_files(python)

@@ -168,11 +168,13 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small batches, one turn: a check that all works")
-    parser.add_argument("--large", action="store_true", help="the detector also at 640x640")
-    parser.add_argument("--only", choices=("rec", "det"), help="one network instead of both")
-    parser.add_argument("--threads", type=int, default=cores, help="cores to use (default: all, %(default)s)")
-    parser.add_argument("--torch-version", default="2.13.0", help="(default: %(default)s)")
+    parser.add_argument(
+        "--quick", action="store_true", help="use small batches and a single round, to check that everything works"
+    )
+    parser.add_argument("--large", action="store_true", help="also measure the detector at 640x640")
+    parser.add_argument("--only", choices=("rec", "det"), help="measure one network instead of both")
+    parser.add_argument("--threads", type=int, default=cores, help="CPU cores to use (default: all, %(default)s)")
+    parser.add_argument("--torch-version", default="2.13.0", help="version of PyTorch (default: %(default)s)")
     options = parser.parse_args()
     options.turns = 1 if options.quick else 2
     return options

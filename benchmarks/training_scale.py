@@ -104,7 +104,7 @@ def report(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small batches, to try it")
+    parser.add_argument("--quick", action="store_true", help="use small batches, for a trial run")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--platform", default="cpu", choices=["cpu", "gpu", "cuda"])
     parser.add_argument("--output", type=Path, default=RESULTS)

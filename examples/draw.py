@@ -238,7 +238,7 @@ def _photographed(rng: np.random.Generator, picture: np.ndarray, *, blur: float)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: `--output FOLDER`."""
-    parser = argparse.ArgumentParser(description="Draw the example pictures anew.")
+    parser = argparse.ArgumentParser(description="Draw the example images again.")
     parser.add_argument("--output", default="examples", help="folder to write to (default: %(default)s)")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     write_examples(parser.parse_args(arguments).output, find_fonts())

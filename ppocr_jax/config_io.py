@@ -1,4 +1,4 @@
-"""Reading a configuration from TOML or JSON and the command line, and writing it as JSON.
+"""Read a configuration from TOML or JSON and the command line, and write it as JSON.
 
 The dataclasses of `ppocr_jax.config` are the schema: a key they do not have, or a value of another type, is an error.
 """
@@ -42,7 +42,7 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
         if unknown_keys(schema, values):  # a file of another task is told so, instead of its first key that is unknown
             task = next((other.task for other in TaskConfig.__subclasses__() if not unknown_keys(other, values)), task)
         if task != schema.task:
-            raise ConfigError(f'{source} configures the task "{task}", not "{schema.task}"')
+            raise ConfigError(f'{source} is a configuration for the task "{task}", not "{schema.task}"')
     return _build(schema, None, values, prefix="", source=source)
 
 
@@ -88,7 +88,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"no configuration file {path}")
+        raise ConfigError(f"configuration file {path} not found")
     text = path.read_text(encoding="utf-8")
     try:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -151,11 +151,13 @@ def parse_command_line(
     if labels:
         sources = {name: [{"path": path} for path in paths] for name, paths in labels.items()}
         default = _build(schema, default, {"data": sources}, prefix="", source="the command line")
-    description += " --config FILE_OR_PRESET reads a TOML file first; the flags below override it."
+    description += " Use --config FILE_OR_PRESET to read a TOML file or preset first; the options below override it."
     data = get_type_hints(schema).get("data")
     given = [f"--data.{name.replace('_', '-')}" for name in _LABEL_FLAGS if hasattr(data, name)]
     if given:
-        description += f" Label files can be given as plain paths: {' A B, '.join(given)} A B; without a path, none."
+        description += (
+            f" Label files can be given as paths: {' A B, '.join(given)} A B; without a path, there are none."
+        )
     return tyro.cli(schema, default=default, args=flags, description=description, prog=prog)
 
 
@@ -171,7 +173,7 @@ def find_config(name: str) -> Path:
     preset = _preset_folder() / name.removesuffix(".toml").removeprefix("configs/")
     if preset.with_name(f"{preset.name}.toml").is_file():
         return preset.with_name(f"{preset.name}.toml")
-    raise ConfigError(f"no configuration file {name}, and no preset of that name: there are {', '.join(presets())}")
+    raise ConfigError(f"no configuration file or preset {name}; the presets are {', '.join(presets())}")
 
 
 def presets(task: str = "*") -> list[str]:

@@ -11,22 +11,22 @@ class UserError(Exception):
 
 
 class OptionError(UserError, ValueError):
-    """The value of an option is of another kind than it should be, or out of range."""
+    """The value of an option has the wrong type or is out of range."""
 
 
 def check_number(
     name: str, value: object, *, least: float = -math.inf, most: float = math.inf, whole: bool = False
 ) -> None:
-    """Make sure that an option's value is a number within its range.
+    """Check that the value of an option is a number within its range.
 
     Args:
-        name: of the option, for the message.
-        value: what was given.
-        least, most: bounds, which belong to the range.
-        whole: whether it has to be a whole number.
+        name: name of the option, for the message.
+        value: value to check.
+        least, most: bounds of the range, inclusive.
+        whole: whether it must be a whole number.
 
     Raises:
-        OptionError: it is none, such as a text, None or NaN, or out of range.
+        OptionError: it is not a number, such as a text, None or NaN, or it is out of range.
     """
     if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
         raise OptionError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
@@ -34,5 +34,5 @@ def check_number(
     if whole and not number.is_integer():
         raise OptionError(f"{name} must be a whole number, not {value}")
     if not least <= number <= most:
-        limits = f"lie between {least:g} and {most:g}" if math.isfinite(most) else f"be at least {least:g}"
+        limits = f"be between {least:g} and {most:g}" if math.isfinite(most) else f"be at least {least:g}"
         raise OptionError(f"{name} must {limits}, not {number:g}")

@@ -103,11 +103,11 @@ def register_options() -> dict[str, Any]:
 @hookimpl
 def add_options(parser: ArgumentParser) -> None:
     """Add `--ppocr-model`, and Tesseract's options, see `register_options`."""
-    group = parser.add_argument_group("ppocr_jax", "Reading with ppocr_jax")
+    group = parser.add_argument_group("ppocr_jax", "Options of ppocr_jax")
     group.add_argument(
         "--ppocr-model",
         metavar="NAME_OR_DIR",
-        help=f"built-in model ({', '.join(builtin_models())}) or model folder; default: the one for the languages (-l)",
+        help=f"built-in model ({', '.join(builtin_models())}) or model folder (default: the one for the -l languages)",
     )
     if _lacks_tesseract():
         _tesseract_options().add_arguments_to_parser(parser)

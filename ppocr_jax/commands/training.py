@@ -18,7 +18,7 @@ _WHAT = {
     "train-det": "a text detector",
     "train-rec": "a text recognizer",
     "train-cls": "the direction classifier",
-    "train-image": "an image classifier on folders of classes",
+    "train-image": "an image classifier on one folder of images per class",
 }
 _NEEDED = (
     "jax",

@@ -1,4 +1,4 @@
-"""Options of training classifiers: of the direction of lines, or of images, for a backbone to start from."""
+"""Options of training the direction classifier, or an image classifier to pretrain a backbone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClsModelConfig:
     """Direction classifier: MobileNetV3-small x0.35, PP-OCR (arXiv 2009.09941), section 2.2.
 
     Attributes:
-        name: an entry of `ppocr_jax.models`.
+        name: one of `ppocr_jax.models.MODELS`.
         scale: width multiplier of the backbone.
     """
 
@@ -33,24 +33,24 @@ class ClsModelConfig:
 
 @dataclass(frozen=True)
 class ClsDataConfig:
-    """Classifier data: line pictures upright and turned by 180 degrees, half each. Size: PaddleOCR release/2.6.
+    """Classifier data: line images, half of them upright and half rotated by 180 degrees. Size: PaddleOCR release/2.6.
 
     Attributes:
-        train_labels: real lines; empty with synthetic lines alone.
-        val_labels: real lines for the evaluation, every second one turned; drawn lines where there are none.
-        charset: characters of the lines: a built-in set ("en") or a file with one character a line.
-        charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
-        synthetic: material of synthetic lines.
+        train_labels: real lines; empty for synthetic lines only.
+        val_labels: real lines for validation, every second one rotated; synthetic lines if empty.
+        charset: characters of the lines: a built-in charset ("en") or a file with one character per line.
+        charset_space: add a space to a charset file (`use_space_char` of PaddleOCR); built-in charsets have one.
+        synthetic: sources of synthetic lines.
         synthetic_share: fraction of synthetic lines.
-        height: of a line picture, pixels.
-        width: of a line picture, pixels.
-        long_lines: how a line wider than `width` is shown: "squeeze" it (PaddleOCR), or up to three
-            "windows" of it, together; training sees one of them.
-        augmentation: changes to real lines, as for the recognizer.
-        drawn_augmentation: changes to drawn lines.
-        rand_augment: after that, two random operations on half of the lines (PP-OCR, section 2.2).
-        augment_probability: chance of each change.
-        val_synthetic: drawn lines, in fonts that training does not see, for the evaluation.
+        height: height of a line image in pixels.
+        width: width of a line image in pixels.
+        long_lines: treatment of lines wider than `width`: "squeeze" them (PaddleOCR), or show up to three "windows" of
+            them together; training sees one of these.
+        augmentation: augmentation of real lines, as for the recognizer.
+        drawn_augmentation: augmentation of synthetic lines.
+        rand_augment: then apply two random operations to half of the lines (PP-OCR, section 2.2).
+        augment_probability: probability of each augmentation.
+        val_synthetic: number of synthetic lines for validation, in fonts that training does not see.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -74,13 +74,13 @@ class ClsDataConfig:
 
 @dataclass(frozen=True)
 class ClsLossConfig:
-    """Cross-entropy of the direction, with an optional auxiliary loss on drawn lines (not the paper's).
+    """Cross-entropy of the direction, with an optional auxiliary loss on synthetic lines (not in the paper).
 
-    One bit a line teaches the shapes of letters slowly. A drawn line's generator knows every character's position, so
-    an auxiliary head can learn, column by column, which character stands there and whether it is turned.
+    One bit per line teaches the shapes of letters slowly. The generator of a synthetic line knows the position of every
+    character, so an auxiliary head can learn, column by column, which character is there and whether it is rotated.
 
     Attributes:
-        frame_weight: weight of the auxiliary loss; 0 trains without the head.
+        frame_weight: weight of the auxiliary loss; with 0, there is no auxiliary head.
     """
 
     frame_weight: float = 0.0
@@ -88,10 +88,10 @@ class ClsLossConfig:
 
 @dataclass(frozen=True)
 class ClsConfig(TaskConfig):
-    """Training of the direction classifier. Cosine from 0.001 without warm-up, batch 512: PaddleOCR release/2.6.
+    """Training of the direction classifier. Cosine from 0.001 without warmup, batch 512: PaddleOCR release/2.6.
 
     Attributes:
-        name: name of the experiment and of the model it makes.
+        name: name of the experiment and of the resulting model.
     """
 
     task: ClassVar[str] = "cls"
@@ -114,12 +114,12 @@ class ClsConfig(TaskConfig):
 
 @dataclass(frozen=True)
 class ImageModelConfig:
-    """Image classifier: PP-LCNet x1.0 (arXiv 2109.15099), whose backbone is that of PP-OCRv2's recognizer x0.5.
+    """Image classifier: PP-LCNet x1.0 (arXiv 2109.15099), whose backbone at x0.5 is that of the PP-OCRv2 recognizer.
 
     Attributes:
         name: "pp_lcnet", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large" or "ghostnet".
-        num_classes: folders of pictures.
-        scale: width multiplier of the backbone; the network's own if left out.
+        num_classes: number of classes, one folder of images each.
+        scale: width multiplier of the backbone; the network's default if not set.
     """
 
     name: str = "pp_lcnet"
@@ -129,14 +129,14 @@ class ImageModelConfig:
 
 @dataclass(frozen=True)
 class ImageDataConfig:
-    """Pictures in one folder for each class. Size, crops and mirroring: the usual ImageNet training.
+    """Image folders, one per class. Size, crops and mirroring: the usual ImageNet training.
 
     Attributes:
-        train_folder: holds the folders of classes, which are numbered by name.
-        val_folder: the same for the evaluation.
-        size: side of the square that the network sees, pixels.
-        least_area: of a training picture, the smallest share that a crop shows.
-        mirror: chance that a training picture is mirrored; 0 for pictures of text.
+        train_folder: folder that contains a folder per class; classes are numbered by name.
+        val_folder: the same for validation.
+        size: side of the square network input in pixels.
+        least_area: smallest share of a training image that a crop covers.
+        mirror: probability of mirroring a training image; 0 for images of text.
     """
 
     train_folder: str = "train_data/image/train"
@@ -148,7 +148,7 @@ class ImageDataConfig:
     def __post_init__(self) -> None:
         check_share("data.mirror", self.mirror)
         if not 0 < self.least_area <= 1:
-            raise ConfigError(f"data.least_area is a share above 0 and up to 1, not {self.least_area}")
+            raise ConfigError(f"data.least_area must be above 0 and at most 1, not {self.least_area}")
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class ImageLossConfig:
     """Cross-entropy.
 
     Attributes:
-        smoothing: share of each label's weight that all classes get alike; 0.1 in PP-LCNet's training.
+        smoothing: label smoothing: share of each label's weight spread over all classes; 0.1 in PP-LCNet's training.
     """
 
     smoothing: float = 0.1
@@ -170,7 +170,7 @@ class ImageConfig(TaskConfig):
     """Training of an image classifier. The papers use SGD and 360 epochs; here it is Adam, as for the text networks.
 
     Attributes:
-        name: name of the experiment and of the model it makes.
+        name: name of the experiment and of the resulting model.
     """
 
     task: ClassVar[str] = "image"

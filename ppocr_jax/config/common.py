@@ -1,4 +1,4 @@
-"""Options that all three tasks share."""
+"""Options shared by all training tasks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LabelFormat = Literal[
     "doctr-rec",
     "lmdb",
 ]
-"""Of `data.labels.FORMATS`; "auto" finds out."""
+"""One of `data.labels.FORMATS`; "auto" detects it."""
 Recipe = Literal["none", "mild", "bda", "paper", "paper-2.4", "strong"]
-"""Of `data.augment_rec.RECIPES`."""
+"""One of `data.augment_rec.RECIPES`."""
 
 
 class ConfigError(UserError, ValueError):
@@ -36,18 +36,18 @@ class OptimizerConfig:
     """Adam and its learning-rate schedule.
 
     Adam with an initial rate of 0.001, cosine decay for detection and piecewise constant for recognition, each with a
-    short warm-up: PP-OCRv2, section 3.1. L2 factors and the step-0 behavior: PaddleOCR release/2.6.
+    short warmup: PP-OCRv2, section 3.1. L2 factors and the step-0 behavior: PaddleOCR release/2.6.
 
     Attributes:
-        name: the only optimizer so far is "adam" (beta 0.9 and 0.999, epsilon 1e-8).
-        learning_rate: rate at the end of the warm-up; the cosine and constant schedules start from it.
-        schedule: "cosine" falls to 0 over the run, "piecewise" takes `values` in turn, "constant" stays.
-        warmup_steps: steps over which the rate rises linearly from exactly 0; the schedule's own step 0 comes after.
-        boundaries: "piecewise" only: steps, counted after the warm-up, at which the next of `values` begins.
-        values: "piecewise" only: one rate more than there are boundaries.
-        l2: L2 factor added to the gradient (times the weight) before Adam, except on the parameters a task exempts.
-        head_l2: L2 factor of the CTC head's two dense layers; `l2` if left out.
-        clip_norm: clip gradients to this global norm; no clipping if left out, as in the paper.
+        name: "adam" is the only one so far (beta 0.9 and 0.999, epsilon 1e-8).
+        learning_rate: rate at the end of the warmup, from which the cosine and constant schedules start.
+        schedule: "cosine" falls to 0 over the run, "piecewise" steps through `values`, "constant" keeps the rate.
+        warmup_steps: steps over which the rate rises linearly from exactly 0; the schedule starts after them.
+        boundaries: "piecewise" only: steps, counted from the end of the warmup, at which the next of `values` applies.
+        values: "piecewise" only: learning rates, one more than there are boundaries.
+        l2: L2 factor added to the gradient (times the weight) before Adam, except for parameters that the task exempts.
+        head_l2: L2 factor of the two dense layers of the CTC head; `l2` if not set.
+        clip_norm: clip gradients to this global norm; no clipping if not set, as in the paper.
     """
 
     name: Literal["adam"] = "adam"
@@ -63,11 +63,11 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if self.schedule == "piecewise" and len(self.values) != len(self.boundaries) + 1:
             raise ConfigError(
-                f"optimizer: a piecewise schedule needs one value more than boundaries, "
+                f"optimizer: a piecewise schedule needs one more value than boundaries, "
                 f"got {len(self.values)} values for {len(self.boundaries)} boundaries"
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
-            raise ConfigError(f"optimizer.boundaries must rise: {list(self.boundaries)}")
+            raise ConfigError(f"optimizer.boundaries must be in increasing order, not {list(self.boundaries)}")
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class MeshConfig:
     """Devices of a run: a `jax.sharding.Mesh` with the axes "data" and "student".
 
     Attributes:
-        data: devices that share each batch; 0 takes all that `student` leaves and the batch can be split over.
-        student: groups of devices over which mutual learners are spread; with 1 every device holds all of them.
-        coordinator: "host:port" of process 0 in a run of several processes, or "auto" where the cluster tells (TPU
-            pods, Slurm); one process if left out.
-        processes: number of processes, with a "host:port".
-        process: number of this one, from 0, with a "host:port".
+        data: devices that share each batch; 0 takes as many of the remaining ones as the batch can be split over.
+        student: groups of devices over which mutual learners are spread; with 1, every device holds all of them.
+        coordinator: "host:port" of process 0 in a run of several processes, or "auto" if the cluster provides it (TPU
+            pods, Slurm); a single process if not set.
+        processes: number of processes, if `coordinator` is a "host:port".
+        process: index of this process, from 0, if `coordinator` is a "host:port".
     """
 
     data: int = 0
@@ -98,30 +98,31 @@ class MeshConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop: how long, how often, where.
+    """Training loop: length, intervals, output folder.
 
     Attributes:
-        steps: optimizer steps in all, warm-up included.
+        steps: total optimizer steps, including the warmup.
         batch_size: examples per step.
-        seed: of the weights, the batches and the dropout.
-        log_every: steps between log lines; each gives the mean over those steps.
+        seed: random seed of weights, batches and dropout.
+        log_every: steps between log lines; each line shows means over those steps.
         eval_every: steps between evaluations; 0 evaluates only at the end.
-        save_every: steps between checkpoints; every evaluation saves one as well.
-        key_metric: the evaluation's entry that decides which checkpoint is the best (higher is better).
+        save_every: steps between checkpoints; every evaluation saves one, too.
+        key_metric: score that decides which checkpoint is the best (higher is better).
         work_dir: folder for checkpoints, logs and the resolved configuration.
-        workers: processes that prepare batches; 0 prepares them in a thread of the training process.
-        init: weights to start from: a .safetensors file, a model folder, or another run's folder; random if left out.
-            A recognizer's head is mapped by character where the charset differs; what else does not fit stays random.
-        frozen: parameters that stay as they are: shell-style patterns of their paths, such as "backbone/*".
-        frozen_statistics: BatchNorm uses its running statistics and keeps them while the weights train: for small
-            batches, and for trained weights whose statistics are good already.
-        compute: type of the convolutions; losses, BatchNorm statistics and parameters are float32 always.
-        accumulate: parts that each batch is split into, one after the other, to save memory; gradients are averaged.
+        workers: processes that prepare batches; 0 uses a thread of the training process.
+        init: weights to start from: a .safetensors file, a model folder, or the folder of another run; random if not
+            set. If the charset differs, the recognizer's head is mapped by character; other parts that do not fit stay
+            random.
+        frozen: parameters to freeze: shell-style patterns of their paths, such as "backbone/*".
+        frozen_statistics: BatchNorm uses its running statistics and does not update them while the weights train; for
+            small batches, and for trained weights whose statistics are already good.
+        compute: data type of the convolutions; losses, BatchNorm statistics and parameters are always float32.
+        accumulate: parts into which each batch is split to save memory; gradients are averaged over them.
             BatchNorm and losses that are ratios over a batch (DB's) see one part at a time.
-        ema_decay: evaluate and keep a moving average of the parameters, this much of which stays at each step; the
-            parameters themselves if left out, as in the paper.
-        mesh: the devices.
-        resume: go on from the newest checkpoint in `work_dir`, if there is one.
+        ema_decay: evaluate and save a moving average of the parameters with this decay per step; the parameters
+            themselves if not set, as in the paper.
+        mesh: devices to train on.
+        resume: continue from the newest checkpoint in `work_dir`, if there is one.
     """
 
     steps: int = 100_000
@@ -150,20 +151,20 @@ class TrainConfig:
         if self.batch_size % self.accumulate:
             raise ConfigError(f"train.accumulate {self.accumulate} does not divide train.batch_size {self.batch_size}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ConfigError(f"train.ema_decay must lie between 0 and 1, not {self.ema_decay}")
+            raise ConfigError(f"train.ema_decay must be between 0 and 1, not {self.ema_decay}")
 
 
 @dataclass(frozen=True)
 class LabelSource:
-    """One label file, and what its labels can be trusted for.
+    """A label file and the properties of its labels.
 
     Attributes:
-        path: the label file, folder or database; for a detector that ONNX teachers teach, also a folder of pictures
-            without labels, with its subfolders.
-        format: see `data.labels.FORMATS`. Formats with regions serve the recognizer too: lines are cut from them.
-        case: "blind" where the labels do not tell small letters from capitals, "keep" where they do.
-        weight: how often its examples are drawn, relative to the other sources; 0 leaves the source out.
-        granularity: what a box holds: a whole "line", or one "word".
+        path: label file, folder or database; for a detector with ONNX teachers, also a folder of images without
+            labels, including its subfolders.
+        format: see `data.labels.FORMATS`. Formats with regions can train the recognizer, too: lines are cut from them.
+        case: "blind" if the labels do not distinguish uppercase from lowercase, "keep" if they do.
+        weight: how often its examples are used, relative to the other sources; 0 excludes the source.
+        granularity: what a bounding box contains: a whole "line" or one "word".
     """
 
     path: str
@@ -175,13 +176,13 @@ class LabelSource:
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """What synthetic pictures are drawn from.
+    """Sources of synthetic images.
 
     Attributes:
-        corpus: text files, one entry a line.
-        fonts: font files or folders of them.
-        backgrounds: folder of pictures without text; plain backgrounds only if left out.
-        vertical: share of columns, from top to bottom, among drawn lines of ideographs; on pages the generator decides.
+        corpus: text files with one entry per line.
+        fonts: font files, or folders of font files.
+        backgrounds: folder of images without text; only plain backgrounds if not set.
+        vertical: share of vertical text among synthetic lines of ideographs; on pages the generator decides.
     """
 
     corpus: tuple[str, ...] = ()
@@ -197,12 +198,12 @@ class SyntheticConfig:
 class SlimConfig:
     """Training for int8 (`training.pact`): PACT, arXiv 1805.06085, with PaddleSlim's values.
 
-    It begins with trained weights, `train.init`, and wants a small learning rate. BatchNorm keeps its running
+    It starts from trained weights (`train.init`) and needs a small learning rate. BatchNorm keeps its running
     statistics. `ppocr-jax export` writes such a run as an int8 file.
 
     Attributes:
-        pact: train with feature maps and weights rounded to bytes.
-        initial_clip: where the clip value of every feature map starts; None: at 20, PaddleSlim's, of a detector at 500.
+        pact: train with feature maps and weights rounded to int8.
+        initial_clip: initial clip value of every feature map; if not set, 20 (as in PaddleSlim), or 500 for a detector.
         clip_l2: L2 factor of the clip values.
     """
 
@@ -216,14 +217,14 @@ class SlimConfig:
 
 
 class TaskConfig:
-    """What the configurations of all tasks have alike.
+    """Options common to the configurations of all tasks.
 
     Attributes:
-        task: "det", "rec", "cls" or "image", the key of `training.tasks.TASKS`; saved with a run, may stand in a file.
-        name: name of the experiment and of the model it makes.
-        model: the network: `name`, an entry of `ppocr_jax.models.MODELS`, and its options.
-        optimizer, train: how it learns.
-        slim: whether it learns for int8.
+        task: "det", "rec", "cls" or "image", a key of `training.tasks.TASKS`; saved with a run, optional in a file.
+        name: name of the experiment and of the resulting model.
+        model: the network: its `name`, one of `ppocr_jax.models.MODELS`, and its options.
+        optimizer, train: optimizer and training loop.
+        slim: quantization-aware training for int8.
     """
 
     task: ClassVar[str]
@@ -235,24 +236,24 @@ class TaskConfig:
 
     @property
     def students(self) -> int:
-        """Networks that learn from each other; 1 for a network alone."""
+        """Number of networks that learn from each other; 1 for a single network."""
         return 1
 
     @property
     def charset_name(self) -> str | None:
-        """The charset, by name or file, that the network depends on; None where it depends on none."""
+        """Name or file of the charset that the network depends on; None if it depends on none."""
         return None
 
     @property
     def charset_space(self) -> bool:
-        """Whether a space is added to a charset file, as PaddleOCR's `use_space_char` does."""
+        """Whether to add a space to a charset file, as `use_space_char` of PaddleOCR does."""
         return False
 
 
 def check_share(name: str, share: float) -> None:
     """Raise `ConfigError` unless `share` is a fraction."""
     if not 0 <= share <= 1:
-        raise ConfigError(f"{name} is a fraction between 0 and 1, not {share}")
+        raise ConfigError(f"{name} must be between 0 and 1, not {share}")
 
 
 def check_students(students: int) -> None:

@@ -23,13 +23,13 @@ class DetModelConfig:
     """Detector: DB on MobileNetV3-large x0.5 with a 96-wide FPN, the student of PP-OCRv2, section 2.1.
 
     Attributes:
-        name: "db_mobilenet_v3", or "db_resnet18", the teacher.
-        scale: width multiplier of a MobileNetV3 backbone; the network's own (0.5) if left out.
-        neck_channels: inner width of the FPN; the network's own (96, the teacher's 256) if left out.
-        expansions: channels of a pruned MobileNetV3 backbone, as `ppocr-jax slim prune` prints them; a start from a
-            pruned file brings them along.
-        features: goes with `expansions`.
-        last: goes with `expansions`.
+        name: "db_mobilenet_v3", or "db_resnet18" (the teacher).
+        scale: width multiplier of a MobileNetV3 backbone; the network's default (0.5) if not set.
+        neck_channels: inner width of the FPN; the network's default (96, or 256 for the teacher) if not set.
+        expansions: channels of a pruned MobileNetV3 backbone, as printed by `ppocr-jax slim prune`; taken from the file
+            if training starts from a pruned one.
+        features: used together with `expansions`.
+        last: used together with `expansions`.
     """
 
     name: str = "db_mobilenet_v3"
@@ -42,7 +42,7 @@ class DetModelConfig:
     def __post_init__(self) -> None:
         given = [bool(self.expansions), bool(self.features), self.last is not None]
         if any(given) and not all(given):
-            raise ConfigError("model.expansions, model.features and model.last go together")
+            raise ConfigError("model.expansions, model.features and model.last must be set together")
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class DetDataConfig:
     """Detector data: PaddleOCR release/2.6, whose crop is EAST's "crop that keeps whole words".
 
     Attributes:
-        train_labels: labeled pictures; empty with `synthetic_share` 1.
-        val_labels: labeled pictures for the evaluation.
-        synthetic: material of synthetic pages.
+        train_labels: labeled images; empty if `synthetic_share` is 1.
+        val_labels: labeled images for validation.
+        synthetic: sources of synthetic pages.
         synthetic_share: fraction of each batch that is synthetic.
-        synthetic_charset: characters of synthetic pages, a built-in charset or a file; with "ch" most are in Chinese.
-        crop_size: side of the square training crop, pixels, a multiple of 32.
-        crop: "reference" draws crops as PaddleOCR does, scaling the picture as it is stored; "page" first brings it to
-            the size at which pages are read (long side 960), so that text in training is as large as in use.
+        synthetic_charset: charset of synthetic pages, built-in or a file; with "ch", most pages are in Chinese.
+        crop_size: side of the square training crop in pixels, a multiple of 32.
+        crop: "reference" samples crops as PaddleOCR does, scaling the image as stored; "page" first scales it to the
+            size at which pages are read (long side 960), so that text is as large in training as in use.
         scale_range: random rescaling before the crop.
-        copy_paste: paste text regions of one labeled picture onto another (PP-OCRv2 section 2.1).
-        photometric: also jitter contrast, blur, noise and compression.
-        val_limit: pictures of each validation file to score while training, evenly spread; all if left out.
+        copy_paste: paste text regions of one labeled image onto another (PP-OCRv2, section 2.1).
+        photometric: also vary contrast, blur, noise and compression.
+        val_limit: images of each validation file to score during training, evenly spread; all if not set.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -88,8 +88,8 @@ class DetLossConfig:
 
     Attributes:
         main: loss on the probability map: "dice", or "bce" with hard-negative mining as in the DB paper.
-        alpha: weight of the probability map; with 0 (and `beta` 0) only the teacher teaches, and labels are not used.
-        beta: weight of the threshold map; with 0 the network has no branch for it (nor the binary map made from it).
+        alpha: weight of the probability map; if this and `beta` are 0, only the teacher is used, no labels.
+        beta: weight of the threshold map; with 0, the network has no branch for it (nor the binary map made from it).
         negative_ratio: hard negatives per positive pixel ("bce").
     """
 
@@ -104,21 +104,21 @@ class DetMutualConfig:
     """Mutual learning: DML between students and, with a teacher, CML (PP-OCRv2 section 2.1, eq. 1 to 4).
 
     Attributes:
-        students: S detectors of one kind, from different random weights, that learn from each other; 1 learns alone.
-        dml_weight: weight of what the students say of each other's probability maps (eq. 2).
-        dml_form: "code" compares the text class alone, as PaddleOCR; "paper" the symmetric KL divergence of both.
-        teacher: a frozen detector, in any form that `train.init` takes; or one or several ONNX detectors, whose maps
-            ONNX Runtime makes in the data workers and whose mean teaches: files, or the names of PP-OCR's released
-            models such as "ppocr-v4"; none if left out.
-        teacher_mode: "eval", or "train" for BatchNorm by the batch's statistics, as PaddleOCR happens to do; not of
-            ONNX detectors.
-        teacher_weight: weight of what the teacher's map says (eq. 3 and 4).
-        teacher_form: what of the teacher's map is the target: "dilated" as in PP-OCRv2 (eq. 3), the map itself
-            ("soft"), or its pixels above `teacher_threshold` ("hard"). See `losses.distillation`.
-        teacher_threshold: "hard" only.
-        teacher_disagreement: pixels at which ONNX teachers differ by more than this teach nothing; 1 keeps all.
-        binarize_teacher: "dilated" only: dilate the map's pixels above 0.3 (PaddleOCR), not the map itself (the
-            paper's text).
+        students: number of identical detectors with different random weights that learn from each other; 1 for none.
+        dml_weight: weight of the loss between the probability maps of the students (eq. 2).
+        dml_form: "code" compares only the text class (PaddleOCR); "paper" uses the symmetric KL divergence of both.
+        teacher: a frozen detector, in any form that `train.init` accepts; or one or several ONNX detectors, which
+            ONNX Runtime runs in the data workers and whose mean map is the target: files, or names of released PP-OCR
+            models such as "ppocr-v4"; none if not set.
+        teacher_mode: "eval", or "train" for BatchNorm with batch statistics, as PaddleOCR happens to do; not for ONNX
+            detectors.
+        teacher_weight: weight of the loss against the teacher's map (eq. 3 and 4).
+        teacher_form: target derived from the teacher's map: "dilated" as in PP-OCRv2 (eq. 3), the map itself ("soft"),
+            or its pixels above `teacher_threshold` ("hard"). See `losses.distillation`.
+        teacher_threshold: "hard" only: threshold of the teacher's map.
+        teacher_disagreement: ignore pixels at which ONNX teachers differ by more than this; 1 keeps all.
+        binarize_teacher: "dilated" only: dilate the pixels of the map above 0.3 (PaddleOCR) instead of the map itself
+            (the text of the paper).
     """
 
     students: int = 1
@@ -140,14 +140,14 @@ class DetMutualConfig:
 
 @dataclass(frozen=True)
 class DetReadingConfig:
-    """How the probability map becomes boxes, in validation and in the exported model; PaddleOCR release/2.6's values.
+    """Conversion of the probability map to boxes in validation and export; values of PaddleOCR release/2.6.
 
-    A detector trained for a short time is less sure of itself, and wants a lower `box_threshold`.
+    A briefly trained detector is less confident and needs a lower `box_threshold`.
 
     Attributes:
-        threshold: pixels above it are text.
-        box_threshold: boxes whose mean probability is below it are dropped.
-        unclip_ratio: how far a box grows back, the shrinking of the targets undone.
+        threshold: pixels with a probability above this are text.
+        box_threshold: drop boxes with a mean probability below this.
+        unclip_ratio: how far a box is expanded, to undo the shrinking of the targets.
     """
 
     threshold: float = 0.3
@@ -157,10 +157,10 @@ class DetReadingConfig:
 
 @dataclass(frozen=True)
 class DetConfig(TaskConfig):
-    """Training of a text detector. Batch 8, cosine from 0.001 after two epochs' warm-up: PP-OCRv2, section 3.1.
+    """Training of a text detector. Batch 8, cosine from 0.001 after two epochs of warmup: PP-OCRv2, section 3.1.
 
     Attributes:
-        name: name of the experiment and of the model it makes.
+        name: name of the experiment and of the resulting model.
     """
 
     task: ClassVar[str] = "det"
@@ -178,7 +178,9 @@ class DetConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         if self.loss.alpha == self.loss.beta == 0 and not (self.mutual.teacher and self.mutual.teacher_weight):
-            raise ConfigError("loss.alpha and loss.beta are 0 and there is no mutual.teacher: nothing would be learned")
+            raise ConfigError(
+                "loss.alpha and loss.beta are 0 and mutual.teacher is not set: nothing would be learned; set one"
+            )
 
     @property
     def students(self) -> int:

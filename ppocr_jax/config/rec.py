@@ -24,17 +24,17 @@ class RecModelConfig:
     """Recognizer: CRNN on PP-LCNet x0.5, PP-OCRv2, section 2.2.
 
     Attributes:
-        name: "crnn_lcnet", of PP-OCR "crnn_mobilenet_v3" (mobile) and "crnn_resnet34" (server), or of PP-OCRv3
-            "svtr_lcnet", which reads lines 48 pixels high.
-        charset: a built-in set ("en") or a file with one character a line.
-        charset_space: a space is added to a charset file (PaddleOCR's `use_space_char`); built-in sets have theirs.
-        scale: width multiplier of the backbone; the network's own (0.5) if left out.
-        hidden: LSTM units per direction, or channels of the mixing blocks; the network's own (64, 48, 256 and 120) if
-            left out.
-        activation: of "crnn_lcnet" after its convolutions: "hard_swish", its own, or "relu", which computes faster with
-            bytes (docs/slimming.md).
-        mask_padding: the attention of "svtr_lcnet" leaves out columns beyond a line's end, in training and in reading;
-            PP-OCRv3's own does not.
+        name: "crnn_lcnet"; "crnn_mobilenet_v3" (mobile) or "crnn_resnet34" (server) of PP-OCR; or "svtr_lcnet" of
+            PP-OCRv3, which reads lines 48 pixels high.
+        charset: a built-in charset ("en") or a file with one character per line.
+        charset_space: add a space to a charset file (`use_space_char` of PaddleOCR); built-in charsets have one.
+        scale: width multiplier of the backbone; the network's default (0.5) if not set.
+        hidden: LSTM units per direction, or channels of the mixing blocks; the network's default (64, 48, 256 and 120)
+            if not set.
+        activation: activation after the convolutions of "crnn_lcnet": "hard_swish" (its default), or "relu", which is
+            faster in int8 (docs/slimming.md).
+        mask_padding: exclude columns beyond the end of a line from the attention of "svtr_lcnet", in training and in
+            reading; PP-OCRv3 does not.
     """
 
     name: str = "crnn_lcnet"
@@ -51,25 +51,25 @@ class RecDataConfig:
     """Recognizer data. Height 32, widths up to 320 and labels of 25 characters: PaddleOCR release/2.6.
 
     Attributes:
-        train_labels: real lines; empty with synthetic lines alone.
-        val_labels: real lines for the evaluation.
-        synthetic: material of synthetic lines.
-        synthetic_warm_steps: first steps, which see synthetic lines only.
-        synthetic_share: fraction of synthetic lines after that.
-        height: of a line picture, pixels.
-        widths: buckets of a line picture's width, pixels, rising; a batch holds lines of one bucket.
-        reference_width: batches of a bucket hold `batch_size * reference_width / width` lines, so that all cost the
-            same; `batch_size` in every bucket if left out.
-        max_label_length: longer labels are left out; 0 takes whatever the widest bucket can hold, see `longest_label`.
-            In any bucket a label fills three quarters of the network's frames at most.
-        join_probability: chance that up to two more lines are put behind a real line (TextConAug, PP-OCRv3; 0.5 there).
-        augmentation: changes to real lines: "paper" is PP-OCR's base data augmentation with TIA, "paper-2.4" that of
-            PaddleOCR 2.4, "bda" the same without TIA, "mild" and "strong" are ours; see `data.augment_rec`.
-        drawn_augmentation: changes to drawn lines, which their generator has degraded already.
-        augment_probability: chance of each change.
-        val_limit: lines of each validation file to score while training, evenly spread; all if left out.
-        val_ignore_case: score without regard to case.
-        val_ignore_space: score without regard to spaces, as PaddleOCR does.
+        train_labels: real lines; empty for synthetic lines only.
+        val_labels: real lines for validation.
+        synthetic: sources of synthetic lines.
+        synthetic_warm_steps: number of first steps that see only synthetic lines.
+        synthetic_share: fraction of synthetic lines after those steps.
+        height: height of a line image in pixels.
+        widths: width buckets of line images in pixels, increasing; a batch contains lines of one bucket.
+        reference_width: batches of a bucket contain `batch_size * reference_width / width` lines, so that all cost the
+            same; `batch_size` in every bucket if not set.
+        max_label_length: skip longer labels; 0 allows what the widest bucket can hold, see `longest_label`. In any
+            bucket, a label fills at most three quarters of the network's frames.
+        join_probability: probability of appending up to two more lines to a real line (TextConAug; 0.5 in PP-OCRv3).
+        augmentation: augmentation of real lines: "paper" is the base data augmentation of PP-OCR with TIA, "paper-2.4"
+            that of PaddleOCR 2.4, "bda" the same without TIA; "mild" and "strong" are our own. See `data.augment_rec`.
+        drawn_augmentation: augmentation of synthetic lines, which the generator has already degraded.
+        augment_probability: probability of each augmentation.
+        val_limit: lines of each validation file to score during training, evenly spread; all if not set.
+        val_ignore_case: ignore case in scores.
+        val_ignore_space: ignore spaces in scores, as PaddleOCR does.
     """
 
     train_labels: tuple[LabelSource, ...] = ()
@@ -91,7 +91,7 @@ class RecDataConfig:
 
     def __post_init__(self) -> None:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
-            raise ConfigError(f"data.widths must rise: {list(self.widths)}")
+            raise ConfigError(f"data.widths must be in increasing order, not {list(self.widths)}")
         check_share("data.synthetic_share", self.synthetic_share)
         check_share("data.join_probability", self.join_probability)
 
@@ -110,16 +110,16 @@ class RecLossConfig:
     """CTC, with an optional frame-wise warm start on synthetic lines, whose alignment is known.
 
     The paper trains with CTC alone (`align_steps` 0). CTC from scratch must find the alignment by itself and stays on
-    a plateau for long; a frame-wise cross-entropy on the generator's character positions skips that.
+    a plateau for a long time; a frame-wise cross-entropy on the generator's character positions avoids that.
 
     Attributes:
-        align_steps: steps with the frame-wise loss; 0 for none.
-        align_weight: its weight.
-        ctc_from_step: step at which CTC joins.
-        ctc_weight: weight of CTC while the frame-wise loss is on; 1 afterwards.
-        focal: weigh each line's CTC loss l by (1 - exp(-l))^2, so that hard lines count more.
+        align_steps: number of steps with the frame-wise loss; 0 for none.
+        align_weight: weight of the frame-wise loss.
+        ctc_from_step: step from which on CTC is used.
+        ctc_weight: weight of CTC during the frame-wise loss; 1 afterwards.
+        focal: weight the CTC loss l of each line by (1 - exp(-l))^2, so that hard lines count more.
         center_weight: weight of the center loss (Enhanced CTC, PP-OCRv2 eq. 10 to 12; 0.05 there); 0 for none.
-        centers: file of the centers, as `ppocr-jax extract-centers` writes it.
+        centers: file of the centers, written by `ppocr-jax extract-centers`.
         ace_weight: weight of the aggregation cross-entropy (an option of PaddleOCR, 0.1 there); 0 for none.
         guide_weight: weight of the attention head that trains the backbone of "svtr_lcnet" (guided training of CTC,
             PP-OCRv3; 1 there); 0 for none.
@@ -145,9 +145,9 @@ class RecMutualConfig:
     """Unified deep mutual learning of recognizers (U-DML, PP-OCRv2 section 2.2, eq. 5 to 9).
 
     Attributes:
-        students: S recognizers of one kind, from different random weights, that learn from each other; 1 learns alone.
-        dml_weight: weight of the KL divergence between their outputs (eq. 7), those of their guides among them.
-        feature_weight: weight of the distance between their backbones' features (eq. 9).
+        students: number of identical recognizers with different random weights that learn from each other; 1 for none.
+        dml_weight: weight of the KL divergence between their outputs (eq. 7), including those of their guides.
+        feature_weight: weight of the distance between the features of their backbones (eq. 9).
     """
 
     students: int = 1
@@ -162,10 +162,10 @@ class RecMutualConfig:
 class RecConfig(TaskConfig):
     """Training of a text recognizer. 0.001 for 700 of 800 epochs, then 0.0001, batch 128: PP-OCRv2, section 3.1.
 
-    The defaults count 100 steps an epoch; L2 2e-5 is PaddleOCR release/2.6's.
+    The defaults assume 100 steps per epoch; L2 2e-5 is from PaddleOCR release/2.6.
 
     Attributes:
-        name: name of the experiment and of the model it makes.
+        name: name of the experiment and of the resulting model.
     """
 
     task: ClassVar[str] = "rec"

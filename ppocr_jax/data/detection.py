@@ -199,7 +199,7 @@ class DetectionBatches:
         object.__setattr__(self, "_load", ImageCache(self.cache_bytes))
         share = self.synthetic_share
         if not 0 <= share <= 1:
-            raise ValueError(f"synthetic_share is a fraction between 0 and 1, not {share}")
+            raise ValueError(f"synthetic_share must be between 0 and 1, not {share}")
         if share > 0 and self.page_generator is None:
             raise ValueError(f"synthetic_share is {share}, but there is no page generator")
         if share < 1 and not self._records.records:

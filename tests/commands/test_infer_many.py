@@ -176,7 +176,7 @@ def test_a_searchable_pdf_keeps_jpeg_files(infer, folder, tmp_path):
         (["--resume"], "--resume goes on with"),
         (["--words"], "words are written to"),
         (["--pages", "x"], "pages"),
-        (["--dpi", "3"], "dpi must lie between"),
+        (["--dpi", "3"], "dpi must be between"),
         (["--rec", "nowhere.onnx"], "no such file: nowhere.onnx"),
         (["--charset", "en"], "a charset belongs to a recognizer"),
         (["--unclip-ratio", "-1"], "unclip_ratio must be at least 0"),

@@ -63,7 +63,7 @@ def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, messa
 def test_presets_have_names():
     assert {"det/en", "rec/en", "cls/en", "det/ppocr_v2_cml"} <= set(presets())
     assert find_config("det/en") == find_config("configs/det/en.toml").resolve() == ROOT / "configs/det/en.toml"
-    with pytest.raises(ConfigError, match="no configuration file det/enn, and no preset of that name"):
+    with pytest.raises(ConfigError, match="no configuration file or preset det/enn; the presets are"):
         find_config("det/enn")
 
 

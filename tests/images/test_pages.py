@@ -195,7 +195,7 @@ def test_a_damaged_page_need_not_end_the_document():
 def test_options_that_make_no_sense_are_errors_at_once():
     for options, message in [
         ({"frames": "last"}, 'frames must be "first" or "all"'),
-        ({"dpi": 5}, "dpi must lie between 10 and 2400, not 5"),
+        ({"dpi": 5}, "dpi must be between 10 and 2400, not 5"),
         ({"dpi": float("nan")}, "dpi must be a number"),
         ({"pages": "x"}, "cannot be understood"),
     ]:

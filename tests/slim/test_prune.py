@@ -233,7 +233,7 @@ def test_widths_belong_to_the_configuration():
     options = model_options(DetConfig(model=model))
     shapes = variable_shapes(DetectorSpec(network="db_mobilenet_v3", options=options))
     assert shapes["params"]["neck"]["in5"]["kernel"].shape == (1, 1, 16, 96)
-    with pytest.raises(ConfigError, match="go together"):
+    with pytest.raises(ConfigError, match="must be set together"):
         DetModelConfig(last=16)
 
 
