@@ -85,8 +85,7 @@ def run(config: TaskConfig) -> Path:
     check(config)
     config = sized_as_start(config)
     work_dir = Path(config.train.work_dir)
-    if jax.config.values["jax_compilation_cache_dir"] is None:  # a run that goes on compiles nothing anew
-        jax.config.update("jax_compilation_cache_dir", str(work_dir.absolute() / "compiled"))
+    keep_compiled(work_dir / "compiled")
     variables = fit(config, prepare(config))
     path = work_dir / f"{config.task}.safetensors"
     if jax.process_index() == 0:
@@ -95,6 +94,18 @@ def run(config: TaskConfig) -> Path:
         if config.task != IMAGE:
             _logger.info("to read with them: ppocr-jax export %s --output MODEL", shlex.quote(str(work_dir)))
     return path
+
+
+def keep_compiled(folder: Path) -> None:
+    """Keep compiled steps in `folder`, or where JAX was told to, so that a run that goes on compiles nothing anew.
+
+    Steps for several CPU devices of one process are compiled anew each time: XLA (jaxlib 0.10) loses the order of a
+    program's collectives when it stores it, and devices that meet them in another order wait for each other for ever.
+    """
+    if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
+        jax.config.update("jax_enable_compilation_cache", False)
+    elif jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
 
 
 def check(config: TaskConfig) -> None:

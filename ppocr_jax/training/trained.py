@@ -38,6 +38,7 @@ _logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
 IMAGE = "image"
 _LISTED = 8
+_FOREIGN = (".pdparams", ".pdmodel", ".pdiparams", ".onnx")  # what `ppocr-jax convert` reads
 _PEERS = 2**31  # of the seed's key, from which each step folds its own number: no step reaches this one
 
 Flat = dict[str, np.ndarray]
@@ -102,6 +103,11 @@ def _from_model(folder: Path, task: str | None) -> TrainedNetwork:
 
 
 def _from_file(path: Path, task: str | None, charset: str | Path | None) -> TrainedNetwork:
+    if path.suffix in _FOREIGN:
+        raise UserError(
+            f"{path} is no .safetensors file: `ppocr-jax convert {path} --output {path.stem}.safetensors` makes one of "
+            f"PaddleOCR's weights"
+        )
     variables = load_safetensors(path)
     if (path.parent / METADATA_FILE).is_file():
         return _from_model_folder(path, variables)

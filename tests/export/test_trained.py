@@ -185,6 +185,10 @@ def test_files_that_are_no_weights(tmp_path, run_folder):
     (tmp_path / "broken.safetensors").write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="is not a safetensors file"):
         load_trained(tmp_path / "broken.safetensors", task="cls")
+    foreign = tmp_path / "best_accuracy.pdparams"
+    foreign.write_bytes(b"a pickle")
+    with pytest.raises(UserError, match=r"ppocr-jax convert .*best_accuracy\.pdparams --output best_accuracy\.saf"):
+        load_trained(foreign, task="rec")
     half = tmp_path / "elsewhere" / "half.safetensors"
     half.parent.mkdir()
     save_safetensors(half, {"params": np.zeros(1, np.float32)}, metadata={"spec": "{}x", "task": "cls"})

@@ -36,6 +36,15 @@ CHARSET = Charset(tuple("abcAB12"))
 OPTIMIZER = OptimizerConfig(schedule="constant", learning_rate=1e-3, clip_norm=5.0, l2=1e-4)
 
 
+compiled: list[str] = []
+"""Names of what XLA compiled."""
+
+
+def note_compiled(event: str, seconds: float, **about: str) -> None:
+    if event.endswith("backend_compile_duration"):
+        compiled.append(about["fun_name"])
+
+
 def rec_batch(step: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(step)
     lengths = rng.integers(0, 6, 8).astype(np.int32)
@@ -85,9 +94,14 @@ def train(build: Callable, mesh_shape: tuple[int, int] | None, students: int) ->
     state = placement.state(create_state(stack(init), tx))
     step = make_train_step(objective, tx, constrain=placement.constrain)
     frozen, losses = placement.everywhere(frozen), []
+    compiled.clear()
     for i in range(STEPS):
+        before = state
         state, terms = step(state, placement.batch(batches(i)), jax.random.key(0), frozen)
         losses.append(float(terms["loss"]))
+        kept = [leaf for leaf in jax.tree.leaves(before) if leaf.ndim and not leaf.is_deleted()]
+        assert not kept, "the step donates its state"
+    assert compiled.count("jit(train_step)") == 1, "steps of one shape are compiled once"
     variables = placement.host(state.variables)
     leaves = {jax.tree_util.keystr(k): v.tolist() for k, v in jax.tree_util.tree_leaves_with_path(variables)}
     spread = {str(leaf.sharding.spec) for leaf in jax.tree.leaves(state.params)} if mesh is not None else set()
@@ -100,6 +114,7 @@ def name_of(objective: str, shape: tuple[int, int] | None) -> str:
 
 
 def main() -> None:
+    jax.monitoring.register_event_duration_secs_listener(note_compiled)
     results: dict[str, dict] = {}
     for shape in (None, (8, 1), (4, 2)):
         results[name_of("udml", shape)] = train(udml, shape, students=2)

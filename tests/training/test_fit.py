@@ -14,7 +14,7 @@ from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
-from ppocr_jax.training.run import Task, fit
+from ppocr_jax.training.run import Task, fit, keep_compiled
 from tests.training import toy
 
 
@@ -88,3 +88,18 @@ def test_an_old_run_is_not_overwritten(tmp_path):
     _fit(_config(tmp_path, steps=10))
     with pytest.raises(UserError, match="holds a run already"):
         _fit(_config(tmp_path, resume=False))
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_compiled_steps_are_kept_unless_devices_are_simulated(tmp_path, monkeypatch, devices):
+    names = ("jax_compilation_cache_dir", "jax_enable_compilation_cache")
+    before = [jax.config.values[name] for name in names]
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)
+        keep_compiled(tmp_path)
+        kept = (str(tmp_path), True) if devices == 1 else (None, False)
+        assert tuple(jax.config.values[name] for name in names) == kept
+    finally:
+        for name, value in zip(names, before, strict=True):
+            jax.config.update(name, value)

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 def results():
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # see run.keep_compiled
     command = [sys.executable, "-m", "tests.training.mesh_worker"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
