@@ -35,6 +35,9 @@ _EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30
 # Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well. Up to
 # `_STEEP` they are turned until they lie; steeper ones may be columns of writing that runs downwards.
 _CLEARLY_LONGER, _SLANTED, _ALIKE, _STEEP = 2.0, 10.0, 7.0, 60.0
+# Of lines that run diagonally detectors find letters: many boxes whose longer side is less than so many shorter ones. A
+# page turned by half a right angle must show so many times as much text.
+_DIAGONAL, _MANY, _SQUARE, _CLEARLY_MORE = 45.0, 20, 2.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,11 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
 
     scale = min(1.0, side / max(image_rgb.shape[:2])) if reducing else 1.0
     angle = slant(found) if again else 0.0
-    if angle:
+    angles, times = ([angle], 1.0) if angle else ([], 1.0)
+    if again and not angle and _are_fragments(found):
+        angles, times = [_DIAGONAL, -_DIAGONAL], _CLEARLY_MORE
+    most = times * evidence(_at_least(threshold, found))
+    for angle in angles:
         turned, back = _turned_by(image_rgb, angle)
         if reducing:
             arguments["limit_side"] = math.ceil(max(turned.shape[:2]) * scale)
@@ -90,8 +97,9 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
             TextBox((box.points @ back[:, :2].T + back[:, 2]).astype(np.float32), box.score)
             for box in detector(turned, **arguments)
         ]
-        if evidence(_at_least(threshold, lying)) > evidence(_at_least(threshold, found)):
-            found = lying
+        shown = evidence(_at_least(threshold, lying))
+        if shown > most:
+            found, most = lying, shown
 
     sure = _at_least(threshold, found)
     # Of what is below the threshold, boxes that lie on those above are parts of their lines.
@@ -173,6 +181,11 @@ def slant(boxes: Sequence[TextBox]) -> float:
     median = float(angles[order][np.searchsorted(weights[order].cumsum(), weights.sum() / 2)])
     alike = np.abs((angles - median + 45) % 90 - 45) < _ALIKE
     return median if abs(median) > _SLANTED and weights[alike].sum() > 0.6 * weights.sum() else 0.0
+
+
+def _are_fragments(boxes: Sequence[TextBox]) -> bool:
+    """Return whether many boxes, most of them hardly longer than high, may be letters of lines that run diagonally."""
+    return len(boxes) >= _MANY and float(np.median(elongations(boxes))) < _SQUARE
 
 
 def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from ppocr_jax.images import load_image
 from ppocr_jax.inference.classify import Direction
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect import TextDetector
@@ -18,6 +20,7 @@ from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.page import read_page
 
+RECEIPT = Path(__file__).resolve().parents[2] / "examples" / "receipt.jpg"
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
 
@@ -71,6 +74,18 @@ def test_lines_that_run_aslant_are_read(ocr, angle):
         angle, expand=True, fillcolor=(250, 250, 250), resample=Image.Resampling.BICUBIC
     )
     assert [line.text.replace(" ", "").lower() for line in ocr(turned)] == ["invoice2048", "total17.50"]
+
+
+@pytest.mark.parametrize("angle", [50, 140])
+def test_a_page_that_lies_diagonally_is_read(ocr, angle):
+    receipt = cv2.resize(load_image(RECEIPT), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    height, width = receipt.shape[:2]
+    side = round(np.hypot(height, width))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -angle, 1.0)
+    turn[:, 2] += (side - width) / 2, (side - height) / 2
+    turned = cv2.warpAffine(receipt, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    expected = {line.text for line in ocr(receipt)}
+    assert len(expected & {line.text for line in ocr(turned)}) > 0.9 * len(expected)
 
 
 def test_the_slant_is_that_of_most_of_the_text():
