@@ -1,14 +1,16 @@
 """Small text on large pages."""
 
+from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.look import nearer_side, reduction_warning
+from ppocr_jax.inference.look import nearer_side, reduction_warning, rows_share
 from ppocr_jax.inference.ocr import OCR
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -58,9 +60,46 @@ def test_small_text_is_found(page):
     assert found.warnings == ()
 
 
+def test_boxes_that_hold_rows_of_text_are_told_from_lines():
+    sheet = np.full((300, 300, 3), 240, np.uint8)
+    for top in range(20, 100, 20):  # four words below each other
+        sheet[top : top + 10, 20:90:12] = 20
+        sheet[top : top + 10, 24:90:12] = 20
+        sheet[top + 4 : top + 6, 20:90] = 20
+    sheet[200:230, 20:200:10] = 20  # a line
+    sheet[214:216, 20:200] = 20
+    blob = TextBox(np.array([[16, 16], [94, 16], [94, 94], [16, 94]], np.float32), 0.9)
+    line = TextBox(np.array([[16, 195], [204, 195], [204, 235], [16, 235]], np.float32), 0.9)
+    assert rows_share([blob], sheet) == 1
+    assert rows_share([line], sheet) == 0
+    assert rows_share([line, blob], 255 - sheet) == 0.5
+    beyond = TextBox(np.array([[-9, -9], [400, -9], [400, 9], [-9, 9]], np.float32), 0.9)
+    assert rows_share([beyond], sheet) == 0
+
+
 def test_who_sets_the_limit_gets_nearer_looks_too(page):
     found = OCR("en", threads=1, limit_side=640)(page)
     assert {"Subtotal", "TOTAL", "CHANGE", "23.39"} <= {line.text for line in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "ink", "paper"),
+    [("DejaVuSans.ttf", 240, 20), ("DejaVuSans.ttf", 10, 250), ("LiberationMono-Regular.ttf", 240, 20)],
+)
+def test_lists_of_short_words_in_small_letters_are_found(name, ink, paper):
+    """In one look they run together into blobs, or columns, as high as large letters."""
+    words = ["market", "garden", "bridge", "castle", "yellow", "winter", "signal", "orange", "planet", "forest"]
+    sheet = Image.new("L", (1700, 2200), paper)
+    font = ImageFont.truetype(name, 14)
+    drawn = []
+    for column in range(4):
+        for row in range(40 + 5 * column):
+            word = words[(3 * row + 7 * column + row // 7) % len(words)]
+            ImageDraw.Draw(sheet).text((20 + 420 * column, 30 + 19 * row), word, fill=ink, font=font)
+            drawn.append(word)
+    found = OCR("en", threads=1)(sheet)
+    read = Counter(line.text.replace(" ", "") for line in found)
+    assert sum((read & Counter(drawn)).values()) > 0.95 * len(drawn)
 
 
 def test_one_look_misses_small_text_and_says_so(page):
