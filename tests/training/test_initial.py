@@ -136,3 +136,14 @@ def test_a_network_goes_on_with_the_activation_of_its_start(tmp_path):
 def test_there_are_two_activations():
     with pytest.raises(UserError, match="hard_swish or relu, not 'gelu'"):
         prepare(RecConfig(model=RecModelConfig(activation="gelu")))
+
+
+def test_no_student_starts_from_the_randomness_of_a_step():
+    """Step k draws from the seed's key with k folded in."""
+    model = TinyRecognizer(4)
+    students = initial_variables(model, SPEC, TrainConfig(seed=3), students=3)["params"]["conv"]["kernel"]
+    images = jnp.zeros((1, 32, 64, 3))
+    for step in range(4):
+        key = jax.random.fold_in(jax.random.key(3), step)
+        of_step = model.init(key, images, train=False)["params"]["conv"]["kernel"]
+        assert all(np.abs(student - of_step).max() > 0.01 for student in students)
