@@ -130,7 +130,7 @@ class Line:
     Attributes:
         quad: four corners (x, y) in pixels, clockwise from top-left as read.
         text: what was recognized.
-        confidence: mean probability of the kept characters, 0..1.
+        confidence: mean probability of the kept characters, spaces included, 0..1.
         detection_score: mean of the probability map inside the box, 0..1.
         angle: 0, or 180 where the direction classifier turned the crop, in degrees.
         words: the text between spaces, from left to right as read.
