@@ -49,7 +49,7 @@ class Charset:
     def __post_init__(self) -> None:
         bad = [c for c in self.characters if not c or c in "\r\n"]
         if bad:
-            raise ValueError(f"charset holds empty entries or line breaks: {bad[:10]!r}")
+            raise ValueError(f"charset contains empty entries or line breaks: {bad[:10]!r}")
 
     @property
     def num_classes(self) -> int:
@@ -92,7 +92,7 @@ class Charset:
             raise ValueError(f'unknown must be "raise" or "skip", not {unknown!r}')
         missing = [c for c in text if c not in self.ids]
         if missing and unknown == "raise":
-            raise UnknownCharacterError(f"{text!r} holds characters outside the charset: {sorted(set(missing))}")
+            raise UnknownCharacterError(f"{text!r} contains characters outside the charset: {sorted(set(missing))}")
         return [self.ids[c] for c in text if c in self.ids]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -171,15 +171,15 @@ def fit_dictionary(lines: Sequence[str], num_classes: int, source: str | Path) -
         lines = lines[:-1]  # empty lines at the end that are no classes
     missing = num_classes - 1 - len(lines)
     if missing == 2 and " " not in lines:
-        repairs.append(f"{source} has lost its last line, a space: added")
+        repairs.append(f"{source} lacks its last line, a space: added")
     elif missing not in (0, 1):
         raise ValueError(
-            f"{source} has {len(lines)} characters for {num_classes} classes, which are the blank, the characters and "
-            "perhaps a space: it is another model's dictionary; name the right one with --charset"
+            f"{source} has {len(lines)} characters for {num_classes} classes (the blank, the characters and possibly a "
+            "space): it belongs to another model; pass the right dictionary with --charset"
         )
     empty = [number for number, line in enumerate(lines, start=1) if not line]
     if empty:
-        repairs.append(f"{source} has empty lines ({', '.join(map(str, empty[:5]))}): taken as spaces")
+        repairs.append(f"{source} has empty lines ({', '.join(map(str, empty[:5]))}): treated as spaces")
     return Charset((*(line or " " for line in lines), *[" "] * missing)), tuple(repairs)
 
 
@@ -274,7 +274,7 @@ def load_letters(letters: str | Path | Iterable[str]) -> tuple[str, ...]:
     given = tuple(letters)
     twice = sorted(letter for letter, count in Counter(given).items() if count > 1)
     if not given or twice or any(len(letter) != 1 for letter in given):
-        wrong = f"and as letters it holds {twice[0]!r} twice" if twice else "nor single letters"
+        wrong = f"and as a set of characters it has {twice[0]!r} twice" if twice else "nor a set of single characters"
         raise LettersError(
             f"letters {letters!r}: neither a charset ({', '.join(BUILTIN_CHARSETS)}) nor a file, {wrong}"
         )

@@ -246,9 +246,9 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is tuple:
         count = "" if options[-1] is Ellipsis else f"{len(options)} "
         return f"a list of {count}{_describe(options[0])}"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(hint, str(hint))
+    return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(hint, str(hint))
 
 
 def _suggestion(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key, list(known), n=1)
-    return f'; did you mean "{close[0]}"?' if close else f"; it knows {', '.join(known)}"
+    return f'; did you mean "{close[0]}"?' if close else f"; the keys are {', '.join(known)}"

@@ -126,7 +126,7 @@ def test_a_file_of_another_task_is_told_so():
             r'unknown key "optimizer.learning_rte" in .*run.toml; did you mean "learning_rate"',
         ),
         ("trian = 1", r'unknown key "trian".*did you mean "train"'),
-        ("[train]\nzzz = 1", r'unknown key "train.zzz".*it knows steps, batch_size'),
+        ("[train]\nzzz = 1", r'unknown key "train.zzz".*the keys are steps, batch_size'),
         ("[[data.val_labels]]\nformat = 'lmdb'", r'"data.val_labels\[0\].path" is missing'),
         (
             "[[data.val_labels]]\npath = 'a'\npaht = 'a'",

@@ -104,7 +104,7 @@ def _find(name: str, column: str | None) -> Iterable[Document]:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot list {printable(name)}: {first_line(error)}") from error
     if not files:
-        raise UserError(f"{printable(name)} holds no pictures, PDF or Parquet files")
+        raise UserError(f"{printable(name)} contains no image, PDF or Parquet files")
     return _documents(fs, files, column)
 
 
@@ -173,7 +173,7 @@ def _parquet_bytes(document: Document, column: str | None) -> bytes:
             value = _row_group(document.source, document.stamp, group, column)[row].as_py()
             return (value["bytes"] if isinstance(value, dict) else value) or b""
         row -= count
-    raise Unreachable(f"{printable(document.source)} has no row {document.row} any more")
+    raise Unreachable(f"{printable(document.source)} no longer has row {document.row}")
 
 
 @lru_cache(maxsize=16)
@@ -214,6 +214,6 @@ def _column(parquet: Any, source: str, column: str | None) -> str:
         return column
     if column is None and len(fitting) == 1:
         return fitting[0]
-    said = f"no column {column!r} of bytes" if column is not None else f"{len(fitting) or 'no'} columns of bytes"
+    said = f"no binary column {column!r}" if column is not None else f"{len(fitting) or 'no'} binary columns"
     choose = f"; choose one of {', '.join(fitting)} (--column)" if fitting else ""
     raise UserError(f"{printable(source)} has {said}{choose}")

@@ -58,8 +58,8 @@ class BulkOutput:
                 if differing:
                     changes = "; ".join(f"{name} was {before.get(name)}, is {settings[name]}" for name in differing)
                     raise UserError(
-                        f"{printable(self.url)} holds pages that were read otherwise ({printable(changes)}): "
-                        "name another folder, or read as before"
+                        f"{printable(self.url)} contains pages read with other settings ({printable(changes)}): "
+                        "choose another folder, or use the same settings"
                     )
             else:
                 _write_whole(fs, path, json.dumps(settings, indent=1).encode())

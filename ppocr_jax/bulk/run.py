@@ -238,10 +238,10 @@ def _run_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise UserError('the engine ray needs Ray: pip install "ppocr-jax[bulk]"') from error
+        raise UserError('--engine ray needs Ray: pip install "ppocr-jax[bulk]"') from error
     begun_here = not ray.is_initialized()
     if begun_here:
-        _logger.info("Ray starts, which takes a while")
+        _logger.info("starting Ray, which takes a while")
         address = address or os.environ.get("RAY_ADDRESS")
         limits: dict[str, Any] = {} if address else {"num_cpus": workers}
         ray.init(address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **limits)

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f'bulk needs {error.name}: pip install "ppocr-jax[bulk]"') from error
     inputs = [*args.inputs, *(_listed(args.list) if args.list is not None else [])]
     if not inputs:
-        raise UserError("nothing to read: name files or folders, or a --list")
+        raise UserError("no input: pass files, folders or --list")
     settings = BulkSettings(
         model=args.model,
         networks=network_options(args),
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{_counted(tally.documents, 'document')}, {_counted(tally.pages, 'page')} in {seconds:.1f} s "
         f"({tally.pages / seconds:.2f} pages/s); {_counted(tally.errors, 'error')}; "
-        f"{_counted(tally.skipped, 'document')} {were} there already"
+        f"{_counted(tally.skipped, 'document')} {were} already done"
     )
     return int(tally.errors > 0)
 

@@ -79,8 +79,8 @@ def _longest_of_widest(config: RecConfig, charset: Charset) -> int:
         from ppocr_jax.training.recognition import frame_width
     except ModuleNotFoundError as error:
         raise UserError(
-            f"how long labels may be depends on the network of --config, for which {error.name} is needed: "
-            'pip install "ppocr-jax[train]", or give --max-length'
+            f"the longest label depends on the network of --config, which needs {error.name}: "
+            'pip install "ppocr-jax[train]", or pass --max-length'
         ) from error
     return config.data.longest_label(frame_width(config, charset))
 
@@ -96,7 +96,7 @@ def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, ex
 
     yield f"{labels.path}: {labels.format} ({FORMATS[labels.format].description})"
     unit = "regions" if labels.task == "det" else "lines"
-    yield f"pictures {report.pictures}, {unit} {report.regions}, ignored {report.ignored}, without text {report.empty}"
+    yield f"images {report.pictures}, {unit} {report.regions}, ignored {report.ignored}, without text {report.empty}"
     yield from _character_lines(report, charset_name)
     for kind, (severity, meaning) in PROBLEMS.items():
         found = report.of_kind(kind)
@@ -109,7 +109,7 @@ def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, ex
     if report.trainable < report.texts:
         found = f"a recognizer can train on {report.trainable:,} of {report.texts:,} lines"
         fitting = any(report.of_kind(kind) for kind in ("too-long", "unknown-characters"))
-        advice = "; name its --charset or --config" if fitting else ""
+        advice = "; pass its --charset or --config" if fitting else ""
         yield f"error: {found}{advice}" if _mostly_unusable(report) else found
     yield f"{report.count('error')} errors, {report.count('warning')} warnings"
 
@@ -159,5 +159,5 @@ def _read(args: argparse.Namespace) -> LabelSet:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or args.labels}: {error.strerror}") from error
     if not labels.records and not labels.bad_entries:
-        raise UserError(f"{args.labels}: no labels in it")
+        raise UserError(f"{args.labels}: contains no labels")
     return labels

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     data = _inference_file(args)
     if data is not None and args.output.suffix == ".onnx":
         _write(args.output, data)
-        print(f"{args.weights} as an ONNX file, to be read with (--det, --rec, --cls) -> {args.output}")
+        print(f"{args.weights} -> {args.output} (an ONNX file for --det, --rec or --cls)")
         return 0
     found, characters, notes, remarks = _checkpoint(args) if data is None else _inference_network(args, data)
     network, more = _with_characters(found, characters, args)
@@ -117,15 +117,17 @@ def _inference_network(
     from ppocr_jax.onnx_graph.messages import OnnxFileError
 
     if args.learner is not None:
-        raise UserError(f"{args.weights} is an inference file, which holds a single network: no --learner")
+        raise UserError(f"{args.weights} is an inference file with a single network: omit --learner")
     try:
         converted = convert_inference_file(data, args.network)
         characters = Graph(data).metadata.get("character")
         difference = parity(data, converted)
     except OnnxFileError as error:
         raise UserError(f"{args.weights} cannot be converted: {error}") from error
-    remarks = [f"{converted.tensors} tensors of the file, none left; differs from it by {difference:.1e} on a picture"]
-    remarks += [f"not in the file, random until it is trained: {part}" for part in converted.fresh]
+    remarks = [
+        f"all {converted.tensors} tensors of the file are used; outputs differ by {difference:.1e} on a test image"
+    ]
+    remarks += [f"not in the file, so random until trained: {part}" for part in converted.fresh]
     return converted, characters.removesuffix("\n").split("\n") if characters else None, [], remarks
 
 
@@ -134,7 +136,7 @@ def _check_output(path: Path) -> None:
     make_folder_of(path)
     for name in _DESCRIPTIONS:
         if (path.parent / name).exists():
-            raise UserError(f"{path.parent} holds {name}, which says what its weights are: choose another folder")
+            raise UserError(f"{path.parent} contains {name}, which describes other weights: choose another folder")
 
 
 def _with_characters(
@@ -150,7 +152,7 @@ def _with_characters(
     spec = found.spec
     if spec.task != "rec":
         if args.charset is not None:
-            raise UserError(f"{args.weights} holds a network that reads no characters ({spec.network}): no --charset")
+            raise UserError(f"{args.weights} contains a network without characters ({spec.network}): omit --charset")
         return TrainedNetwork(spec, found.variables), []
     num_classes = spec.options["num_classes"]
     try:
@@ -159,7 +161,7 @@ def _with_characters(
         elif args.charset is not None:
             lines = read_dictionary(args.charset)
         if lines is None:
-            message = f"a recognizer of {num_classes} classes: add --charset FILE, the dictionary of its characters"
+            message = f"a recognizer with {num_classes} classes: add --charset FILE with its dictionary"
             raise UserError(message)
         classes, notes = fit_dictionary(lines, num_classes, args.charset or args.weights)
     except (FileNotFoundError, ValueError) as error:

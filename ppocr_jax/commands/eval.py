@@ -144,17 +144,17 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
 
 def _check(args: argparse.Namespace) -> None:
     if args.synthetic and args.task not in ("cls", "rec"):
-        raise UserError("--synthetic goes with --task cls or rec")
+        raise UserError("--synthetic requires --task cls or rec")
     if not args.labels and not args.synthetic:
         raise UserError(
-            "nothing to evaluate: name a label file with --labels (for --task cls or rec, --synthetic N will do)"
+            "nothing to evaluate: pass a label file with --labels (or, for --task cls or rec, --synthetic N)"
         )
     if args.predictions and (args.task not in ("det", "e2e") or len(args.labels) != 1):
-        raise UserError("--predictions goes with --task det or e2e and a single --labels file")
+        raise UserError("--predictions requires --task det or e2e and a single --labels file")
     if args.granularity == "word" and args.task not in ("det", "e2e"):
-        raise UserError("--granularity word goes with --task det or e2e")
+        raise UserError("--granularity word requires --task det or e2e")
     if len(set(args.labels)) < len(args.labels):
-        raise UserError("a label file is named twice")
+        raise UserError("a label file is given twice")
 
 
 def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
@@ -169,7 +169,7 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
     except OSError as error:
         raise UserError(f"cannot read the label file {path}: {error.strerror}") from error
     if args.task in ("det", "e2e") and labels.task != "det":
-        raise UserError(f"{path} ({labels.format}) has no regions, which --task {args.task} compares")
+        raise UserError(f"{path} ({labels.format}) has no regions, which --task {args.task} needs")
     if not labels.records:
         raise UserError(f"the label file {path} is empty")
     records: list[Any] = list(labels.records[: args.limit])
@@ -213,7 +213,7 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
         drawn = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
         lines = held_out_lines(args.synthetic, **drawn)
     except ModuleNotFoundError as error:
-        raise UserError(f"{error}; install ppocr-jax[train], or name text files with --corpus") from error
+        raise UserError(f"{error}; install ppocr-jax[train], or pass text files with --corpus") from error
     except (NoFontsError, FileNotFoundError) as error:
         raise UserError(str(error)) from error
     if args.task == "rec":

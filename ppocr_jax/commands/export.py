@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     modules, extra = _NEEDED[args.via]
     require(f"--via {args.via}", modules, extra)
     if args.shape is not None and (args.via != "jax2tf" or len(args.trained) > 1):
-        raise UserError("--shape goes with --via jax2tf and a single network")
+        raise UserError("--shape requires --via jax2tf and a single network")
     if args.tflite and args.via != "jax2tf":
-        raise UserError("--tflite goes with --via jax2tf")
+        raise UserError("--tflite requires --via jax2tf")
     from ppocr_jax.training.trained import load_trained
 
     networks = [load_trained(path, task=args.task, charset=args.charset) for path in args.trained]
@@ -111,7 +111,7 @@ def _shape(text: str) -> tuple[int, int, int]:
     try:
         batch, height, width = (int(part) for part in text.lower().split("x"))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 1x640x640") from error
+        raise argparse.ArgumentTypeError(f"must look like 1x640x640, not {text!r}") from error
     if min(batch, height, width) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} has a side below 1")
+        raise argparse.ArgumentTypeError(f"sizes must be at least 1, not {text!r}")
     return batch, height, width

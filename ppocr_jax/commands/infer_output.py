@@ -50,14 +50,14 @@ class Output:
             if args.output is None:
                 raise UserError("a PDF needs --output FILE, or --output - for standard output")
             if args.words:
-                raise UserError("--words: a PDF always holds them")
+                raise UserError("--words does not apply to PDF, which always contains words")
         else:
             write_pages((), self.format, words=args.words)  # complains if this format has no words
         for path in (self.path, args.draw):
             if path is not None:
                 refuse_to_overwrite(path, inputs)
         if args.resume and (self.format != "jsonl" or self.path == _STANDARD_OUTPUT):
-            raise UserError("--resume goes on with --format jsonl and an --output FILE")
+            raise UserError("--resume requires --format jsonl and --output FILE")
         if args.tables is not None and args.tables.suffix.lower() not in TABLE_SUFFIXES:
             raise UserError(f"--tables {args.tables}: the suffix must be one of {', '.join(TABLE_SUFFIXES)}")
         _refuse_the_same({"--output": args.output, "--draw": args.draw, "--tables": args.tables})
@@ -112,11 +112,11 @@ class Output:
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
+                raise UserError(f"cannot create the folder {path}: {error.strerror}") from error
             path = path / f"{self._names.of(page.source, page.number)}.png"
             refuse_to_overwrite(path, [page.source])
         elif number > 1:
-            raise UserError(f"--draw {path} is one picture, but there are several pages: name a folder")
+            raise UserError(f"--draw {path} is a single image, but there are several pages: pass a folder")
         save_picture(path, draw_page(picture.image_rgb, page))
 
     def _write_pdf(self, pages: Iterable[PageWithPicture]) -> None:
@@ -142,4 +142,4 @@ def _refuse_the_same(outputs: dict[str, str | Path | None]) -> None:
             continue  # devices and pipes take both; a folder takes drawings
         other = seen.setdefault(Path(path).resolve(), option)
         if other != option:
-            raise UserError(f"{other} and {option} would both write {path}: name another file")
+            raise UserError(f"{other} and {option} would both write {path}: choose different files")

@@ -84,12 +84,12 @@ def run(args: argparse.Namespace) -> int:
     with PageCounter(args.progress) as progress:
         if len(left) < len(pictures):
             there = len(pictures) - len(left)
-            progress.say(f"label: {there} of {len(pictures)} pictures are in {args.output} already, and stay so")
+            progress.say(f"label: {there} of {len(pictures)} images are already in {args.output} and are kept")
         # Each line is in the file before the next picture is waited for.
         lines = _lines(readers, left, args.output.parent, least, counts, progress)
         write_text(lines, os.fspath(args.output), append=True)
         progress.say(
-            f"label: {counts['pictures']:,} pictures labeled: {counts['kept']:,} texts kept, {counts['ignored']:,} ###"
+            f"label: {counts['pictures']:,} images labeled: {counts['kept']:,} texts kept, {counts['ignored']:,} ###"
         )
     return int(counts["failed"] > 0)
 
@@ -177,6 +177,6 @@ def _labeled(path: Path) -> set[Path]:
             os.truncate(path, end)
         return {record.image_path.resolve() for record in read_detection_labels(path)}
     except LabelError as error:
-        raise UserError(f"{path} is there already, and holds what is no label of regions: {error}") from error
+        raise UserError(f"{path} already exists, but is not a label file with regions: {error}") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error

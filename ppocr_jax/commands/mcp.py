@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from ppocr_jax.integrations.mcp_server import McpSettings, make_server
     except ImportError as error:
-        raise UserError(f'mcp needs the package mcp 2 ({error}): pip install "ppocr-jax[mcp]"') from error
+        raise UserError(f'mcp needs version 2 of the package mcp ({error}): pip install "ppocr-jax[mcp]"') from error
     settings = McpSettings(
         args.root,
         tuple(args.model),

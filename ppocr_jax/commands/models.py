@@ -34,13 +34,13 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.models.systems import SYSTEMS
 
     if args.name is None:
-        print(_row("network", "parameters", "MACs", "picture", "what it is"))
+        print(_row("network", "parameters", "MACs", "image", "description"))
         for name in MODELS:
             print(_network_row(name))
         print("\nA system is a detector, a direction classifier and a recognizer:")
         for name, system in SYSTEMS.items():
             print(f"  {name:<14} {system.about}: {system.det.network}, {system.cls.network}, {system.rec.network}")
-        print("\n`ppocr-jax models NAME` says more of a network, and how a system is built, trained and exported.")
+        print("\n`ppocr-jax models NAME` shows details of a network, or how to build, train and export a system.")
     elif args.name in SYSTEMS:
         print("\n".join(_system_lines(args.name)))
     elif args.name in MODELS:
@@ -93,9 +93,9 @@ def _network_lines(name: str) -> Iterator[str]:
     yield f"{name}: {_about(name)}"
     yield f"parameters  {size.parameters:,}, and {size.statistics:,} BatchNorm statistics"
     if size.training_only:
-        yield f"            {size.training_only:,} more that training alone needs"
+        yield f"            {size.training_only:,} more used only in training"
     yield f"in a file   {4 * (size.parameters + size.statistics) / 1e6:.1f} MB as float32"
-    yield f"cost        {_macs(size)} multiplications with addition for a picture of {height} x {width}"
+    yield f"cost        {_macs(size)} multiply-accumulate operations for an image of {height} x {width}"
     hidden = ("ops", "parent", "name")
     options = [p for key, p in inspect.signature(MODELS[name]).parameters.items() if key not in hidden]
     yield f"options     {', '.join(str(p.replace(annotation=inspect.Parameter.empty)) for p in options)}"
@@ -120,4 +120,4 @@ def _system_lines(name: str) -> Iterator[str]:
     yield f"        ppocr-jax train-cls --config {system.cls.config}"
     yield f"        python train_rec.py --config {system.rec.config}"
     yield f"export  ppocr-jax export DET_RUN CLS_RUN REC_RUN --output {name}"
-    yield f"read    python infer.py --image PICTURE --model {name}"
+    yield f"read    python infer.py --image IMAGE --model {name}"

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     _check(settings)
     if not settings.token and not _is_loopback(args.host):
         logging.getLogger("ppocr_jax").warning(
-            "anyone who reaches %s may use this server: no token was given (--token-file)", args.host
+            "anyone who can reach %s can use this server: no token is set (--token-file)", args.host
         )
     os.environ[_SETTINGS] = settings.to_json()
     with tempfile.TemporaryDirectory(prefix="ppocr_jax-metrics-") as folder:
@@ -128,7 +128,7 @@ def settings_of(args: argparse.Namespace) -> ServerSettings:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {args.token_file}: {getattr(error, 'strerror', None) or error}") from error
         if not token:
-            raise UserError(f"{args.token_file} holds no token")
+            raise UserError(f"{args.token_file} contains no token")
     names = [name for name in vars(_DEFAULTS) if name not in ("models", "networks", "token")]
     values = {name: getattr(args, name) for name in names}
     return ServerSettings(models=tuple(args.model), networks=network_options(args), token=token, **values)
@@ -165,7 +165,7 @@ def _free_port(host: str) -> int:
         with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
             return listener.getsockname()[1]
     except OSError as error:
-        raise UserError(f"cannot listen at {host}: {error.strerror or error}") from error
+        raise UserError(f"cannot listen on {host}: {error.strerror or error}") from error
 
 
 def _is_loopback(host: str) -> bool:

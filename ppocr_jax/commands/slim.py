@@ -83,7 +83,7 @@ def _add_prune_options(parser: argparse.ArgumentParser) -> None:
 def _part(text: str) -> float:
     value = share(text)
     if value == 1:
-        raise argparse.ArgumentTypeError("nothing would be left")
+        raise argparse.ArgumentTypeError("must be below 1, or nothing would be left")
     return value
 
 
@@ -125,7 +125,7 @@ def _ratios_by_loss(
     score = _scorer(args, network)
     base = score(network.variables)
     if base <= 0:
-        raise UserError("the detector finds nothing in these pictures: no loss can be measured")
+        raise UserError("the detector finds nothing in these images, so no loss can be measured")
     print(f"Hmean {base:.4f}")
     ratios = {}
     for group in groups:
@@ -169,7 +169,7 @@ def _report(
             "channels",
             *lines,
             f"parameters: {before:,} -> {after:,} ({after / before - 1:+.0%})",
-            f"train it further: python train_det.py --config CONFIG.toml --train.init {output}",
+            f"continue training: python train_det.py --config CONFIG.toml --train.init {output}",
         ]
     )
 
@@ -220,7 +220,7 @@ def _run_int8(args: argparse.Namespace) -> int:
         quantized = quantize_to_folder(model, calibration, args.output, seven_bits=args.no_vnni)
     except OSError as error:
         raise UserError(f"cannot write {error.filename or args.output}: {error.strerror or error}") from error
-    say(f"slim int8: {args.output} is written; it is compared with {args.model} now")
+    say(f"slim int8: wrote {args.output}; comparing it with {args.model}")
     print(format_comparisons([compare(model, quantized, task, compared[task]) for task in tasks]))
     return 0
 
@@ -233,10 +233,10 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
     """
     unknown = [task for task in tasks or () if task not in _TASKS]
     if unknown:
-        raise UserError(f"--tasks knows no {unknown[0]!r}, only {', '.join(_TASKS)}")
+        raise UserError(f"--tasks: no task {unknown[0]!r}; choose from {', '.join(_TASKS)}")
     chosen = list(dict.fromkeys(tasks)) if tasks else [task for task in _USUAL_TASKS if task in present]
     if not chosen:
-        raise UserError("the model has neither a detector nor a recognizer: name networks with --tasks")
+        raise UserError("the model has neither a detector nor a recognizer: choose networks with --tasks")
     return chosen
 
 

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     wrong = {
-        "give one of --output DIR, --preview SHEET.png and --augmentations SHEET.png": (
+        "pass exactly one of --output DIR, --preview SHEET.png and --augmentations SHEET.png": (
             [args.output, args.preview, args.augmentations].count(None) != 2
         ),
         f"--seed must be at least 0, not {args.seed}": args.seed < 0,
@@ -144,13 +144,13 @@ def _check(args: argparse.Namespace) -> None:
             not _SMALLEST_PAGE <= args.size <= _LARGEST_PAGE
         ),
         f"--vertical must be a share from 0 to 1, not {args.vertical}": not 0 <= args.vertical <= 1,
-        "--vertical is for lines; pages have columns of their own": args.vertical > 0 and args.kind == "det",
+        "--vertical applies only to lines, not to pages": args.vertical > 0 and args.kind == "det",
         f"--workers must be 1 to {_MOST_WORKERS}, not {args.workers}": not 1 <= args.workers <= _MOST_WORKERS,
         f"--quality must be 1 to 100, not {args.quality}": args.quality is not None and not 1 <= args.quality <= 100,
-        "--quality is for --image-format jpg": args.quality is not None and args.image_format != "jpg",
-        "--format lmdb holds lines, not pages: leave it out for det": args.format == "lmdb" and args.kind == "det",
-        "--pages is for the pages of det": bool(args.pages) and args.kind != "det",
-        "--granularity word is for the pages of det": args.granularity == "word" and args.kind != "det",
+        "--quality requires --image-format jpg": args.quality is not None and args.image_format != "jpg",
+        "--format lmdb applies only to lines: omit it for det": args.format == "lmdb" and args.kind == "det",
+        "--pages applies only to det": bool(args.pages) and args.kind != "det",
+        "--granularity word applies only to det": args.granularity == "word" and args.kind != "det",
     }
     for message, is_wrong in wrong.items():
         if is_wrong:
@@ -189,7 +189,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
     unknown = [kind for kind in args.pages if kind not in PAGE_KINDS]
     if unknown:
-        raise UserError(f"--pages: no kind {unknown[0]!r}; there are {', '.join(PAGE_KINDS)}")
+        raise UserError(f"--pages: no page kind {unknown[0]!r}; there are {', '.join(PAGE_KINDS)}")
     try:
         charset = load_charset(args.charset)
         materials = {
@@ -233,7 +233,7 @@ def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
 
     photos = photo_paths(paths)
     if paths and not photos:
-        raise UserError(f"no pictures in {', '.join(map(str, paths))}")
+        raise UserError(f"no images in {', '.join(map(str, paths))}")
     return photos
 
 
@@ -245,11 +245,11 @@ def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
         try:
             return Corpus.invented(charset, seed=seed)
         except ModuleNotFoundError as error:
-            raise UserError("name text files with --corpus, or, for invented ones, pip install faker") from error
+            raise UserError("pass text files with --corpus, or run pip install faker for generated texts") from error
     files: list[Path] = []
     for path in paths:
         found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
         if not found:
-            raise UserError(f"the folder {path} holds no .txt file")
+            raise UserError(f"the folder {path} contains no .txt file")
         files += found
     return Corpus.from_files(files)

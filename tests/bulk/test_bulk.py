@@ -254,14 +254,15 @@ def test_parquet_files_of_bytes_patterns_and_lists(scans, tmp_path, settings, ca
     (tmp_path / "list.txt").write_text(f"{scans}/*.png\n\n{scans}/one.png\n")
     arguments = ["--output", str(tmp_path / "listed"), "--format", "jsonl", "--model", str(stripes_model)]
     assert main(["bulk", "--list", str(tmp_path / "list.txt"), *arguments]) == 1  # one is broken
-    assert re.search("3 documents, 3 pages .* 1 error; 0 documents were there already", capsys.readouterr().out)
+    assert re.search("3 documents, 3 pages .* 1 error; 0 documents were already done", capsys.readouterr().out)
     assert set(texts(tmp_path / "listed", "jsonl")) == {"one.png", "two.png", "broken.png"}
     assert main(["bulk", f"{scans}/two.png", *arguments]) == 0
-    assert "; 1 document was there already" in capsys.readouterr().out
+    assert "; 1 document was already done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("inputs", "says"), [(["nowhere/"], "nowhere"), (["*.none"], "holds no"), (["gone://x/y"], "gone"), ([], "nothing")]
+    ("inputs", "says"),
+    [(["nowhere/"], "nowhere"), (["*.none"], "contains no"), (["gone://x/y"], "gone"), ([], "no input")],
 )
 def test_what_is_not_there_is_said_in_one_line(inputs, says, tmp_path, capsys):
     assert main(["bulk", *inputs, "--output", str(tmp_path / "out")]) == 1

@@ -30,7 +30,7 @@ def test_the_report_of_a_damaged_set(tmp_path: Path, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         f"{path}: ppocr-det (PPOCRLabel or PaddleOCR, regions)",
-        "pictures 8, regions 14, ignored 2, without text 1",
+        "images 8, regions 14, ignored 2, without text 1",
         "characters 61, in charset en 57 (93.44 %)",
         "unknown characters: é U+00E9 x2, 中 U+4E2D x1, U+0301 COMBINING ACUTE ACCENT x1",
     ]
@@ -47,7 +47,7 @@ def test_a_clean_set_gives_0(clean: Path, capsys: pytest.CaptureFixture[str], ca
     assert not caplog.records  # the report says it all
     assert capsys.readouterr().out.splitlines() == [
         f"{clean}: ppocr-rec (PaddleOCR, a line and its text)",
-        "pictures 1, lines 1, ignored 0, without text 0",
+        "images 1, lines 1, ignored 0, without text 0",
         "characters 5, in charset en 5 (100.00 %)",
         "0 errors, 0 warnings",
     ]
@@ -80,7 +80,7 @@ def test_most_lines_lost_is_an_error(clean: Path, tmp_path: Path, capsys: pytest
     assert check(clean, "--max-length", 5) == 0  # one of two is left
     assert "a recognizer can train on 1 of 2 lines" in capsys.readouterr().out
     assert check(clean, "--max-length", 4) == 1
-    assert "error: a recognizer can train on 0 of 2 lines; name its --charset" in capsys.readouterr().out
+    assert "error: a recognizer can train on 0 of 2 lines; pass its --charset" in capsys.readouterr().out
     for picture in tmp_path.glob("*.png"):
         picture.unlink()
     assert check(clean) == 1  # neither charset nor length is to blame
@@ -157,7 +157,7 @@ def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("content", "arguments", "message"),
     [
         (None, [], "no such file or folder"),
-        (b"", ["--format", "ppocr-det"], "no labels in it"),
+        (b"", ["--format", "ppocr-det"], "contains no labels"),
         (b"", [], "label.txt is empty"),
         (b"neither this\nnor that\n", [], "cannot tell the format"),
         (b"1.png\ta\n", ["--format", "paddle"], "no label format 'paddle'; there are ppocr-det, "),

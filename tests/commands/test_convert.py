@@ -139,14 +139,14 @@ def test_learner_and_network_reach_where_they_must(call, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("rec_v2_c97", [], "a recognizer of 97 classes: add --charset FILE"),
+        ("rec_v2_c97", [], "a recognizer with 97 classes: add --charset FILE"),
         ("rec_v2_c97", ["--charset", "en"], "en has 100 characters for 97 classes"),
         (
             "rec_v2_c97",
             ["--charset", "missing.txt"],
             "no charset 'missing.txt': neither a file nor",
         ),
-        ("cls", ["--charset", "en"], "reads no characters (direction_mobilenet_v3): no --charset"),
+        ("cls", ["--charset", "en"], "without characters (direction_mobilenet_v3): omit --charset"),
     ],
 )
 def test_characters_that_do_not_fit(call, tmp_path, capsys, name, arguments, message):
@@ -181,7 +181,7 @@ def test_not_beside_a_description_of_other_weights(tmp_path, capsys, name):
     """They would be described by that file from then on."""
     (tmp_path / name).write_text("{}")
     error = error_of(capsys, tmp_path / "any", "--output", tmp_path / "out.safetensors")
-    assert f"holds {name}, which says what its weights are: choose another folder" in error
+    assert f"contains {name}, which describes other weights: choose another folder" in error
 
 
 def test_missing_packages_are_named(tmp_path, capsys, monkeypatch):
@@ -197,7 +197,7 @@ def test_an_inference_file_says_what_became_of_it(tmp_path, capsys):
     assert main(["convert", str(source), "--output", str(out)]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("direction_mobilenet_v3 (scale 0.35): ")
-    assert second.startswith("213 tensors of the file, none left; differs from it by ")
+    assert second.startswith("all 213 tensors of the file are used; outputs differ by ")
     from ppocr_jax.inference.backends import OnnxBackend
     from ppocr_jax.inference.jax_backend import JaxBackend
     from ppocr_jax.training.trained import load_trained
@@ -216,5 +216,5 @@ def test_inference_files_that_cannot_be_converted(tmp_path, capsys):
     assert "broken.onnx cannot be converted: not an ONNX model" in error_of(
         capsys, tmp_path / "broken.onnx", "--output", out
     )
-    assert "no --learner" in error_of(capsys, tmp_path / "broken.onnx", "--output", out, "--learner", "Student")
+    assert "omit --learner" in error_of(capsys, tmp_path / "broken.onnx", "--output", out, "--learner", "Student")
     assert not out.exists()

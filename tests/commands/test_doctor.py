@@ -82,7 +82,7 @@ def test_released_files(capsys, tmp_path):
     assert (rec["network"], rec["height"], rec["classes"], rec["characters"]) == ("recognizer", 32, 6625, 6624)
     (tmp_path / "other.txt").write_text("a\nb\n", encoding="utf-8")
     (rec,) = report(capsys, files["rec"], "--charset", tmp_path / "other.txt", code=1)["files"]
-    assert "another model's dictionary" in rec["error"]
+    assert "belongs to another model" in rec["error"]
 
 
 def test_a_file_that_is_none(capsys, tmp_path, caplog):

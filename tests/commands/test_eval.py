@@ -160,11 +160,11 @@ def test_end_to_end_by_hand(labels, tmp_path):
     ("arguments", "message"),
     [
         (["--task", "det"], "nothing to evaluate"),
-        (["--task", "det", "--synthetic", "3"], "--synthetic goes with --task cls or rec"),
+        (["--task", "det", "--synthetic", "3"], "--synthetic requires --task cls or rec"),
         (["--task", "det", "--labels", "nowhere.txt"], "nowhere.txt: no such file or folder"),
-        (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions goes with"),
-        (["--task", "rec", "--labels", "a", "--granularity", "word"], "--granularity word goes with --task det or e2e"),
-        (["--task", "rec", "--labels", "a", "--labels", "a"], "named twice"),
+        (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions requires"),
+        (["--task", "rec", "--labels", "a", "--granularity", "word"], "--granularity word requires --task det or e2e"),
+        (["--task", "rec", "--labels", "a", "--labels", "a"], "given twice"),
     ],
 )
 def test_wrong_options_are_one_line(arguments, message, capsys):

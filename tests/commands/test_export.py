@@ -43,7 +43,7 @@ def test_a_file_that_differs_ends_with_one_line(weights, tmp_path, capsys, monke
     [
         (["missing"], "no training run or weights file missing"),
         (["{weights}", "--task", "det"], "not fit the network"),
-        (["{weights}", "--shape", "1x48x192"], "--shape goes with --via jax2tf"),
+        (["{weights}", "--shape", "1x48x192"], "--shape requires --via jax2tf"),
         (["{weights}", "{weights}"], "two networks for the same task: cls"),
     ],
 )

@@ -103,7 +103,7 @@ def test_drawings_of_several_pages_go_into_a_folder(infer, folder, tmp_path, cap
     assert infer("--image", folder, "-r", "--draw", tmp_path / "drawn") == 0
     assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["a-2.png", "a.png", "b10.png", "b2.png"]
     assert infer("--image", folder, "--draw", tmp_path / "one.png") == 1
-    assert "name a folder" in capsys.readouterr().err
+    assert "pass a folder" in capsys.readouterr().err
 
 
 def test_explained(infer, folder, tmp_path):
@@ -173,7 +173,7 @@ def test_a_searchable_pdf_keeps_jpeg_files(infer, folder, tmp_path):
     ("arguments", "message"),
     [
         (["--format", "pdf"], "needs --output"),
-        (["--resume"], "--resume goes on with"),
+        (["--resume"], "--resume requires"),
         (["--words"], "words are written to"),
         (["--pages", "x"], "pages"),
         (["--dpi", "3"], "dpi must be between"),

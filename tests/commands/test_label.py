@@ -50,7 +50,7 @@ def test_a_folder_becomes_a_label_file_with_paths_relative_to_it(label, folder, 
     assert record.image_path.resolve() == folder / "a.png"
     center = record.regions[0].points.mean(axis=0)
     np.testing.assert_allclose(center, (150, 100), atol=3)
-    assert "3 pictures labeled: 3 texts kept, 0 ###" in capsys.readouterr().err
+    assert "3 images labeled: 3 texts kept, 0 ###" in capsys.readouterr().err
 
 
 def test_it_goes_on_and_leaves_what_is_there(label, folder, capsys):
@@ -60,7 +60,7 @@ def test_it_goes_on_and_leaves_what_is_there(label, folder, capsys):
     output.write_text(f'{corrected}\nb.png\t[{{"transcr', encoding="utf-8")
     assert label(folder, "--output", output) == 0
     assert texts_in(output) == {"a.png": ["mine"], "b.png": ["ccab"], "c.png": ["bbb"]}
-    assert "1 of 3 pictures are in" in capsys.readouterr().err
+    assert "1 of 3 images are already in" in capsys.readouterr().err
     before = output.read_bytes()
     assert label(folder, "--output", output) == 0
     assert output.read_bytes() == before
@@ -73,7 +73,7 @@ def test_what_is_no_label_file_is_not_written_to(label, folder, capsys):
     output = folder / "notes.txt"
     output.write_text("some notes\n", encoding="utf-8")
     assert label(folder, "--output", output) == 1
-    assert "holds what is no label of regions" in capsys.readouterr().err
+    assert "is not a label file with regions" in capsys.readouterr().err
     assert output.read_text() == "some notes\n"
     picture = (folder / "a.png").read_bytes()
     assert label(folder, "--output", folder / "a.png") == 1

@@ -66,7 +66,7 @@ def test_no_pictures(complaint, tmp_path):
 
 def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_path):
     rest = ["--pictures", blank, "--output", tmp_path / "new", "--tasks"]
-    assert "knows no 'text'" in complaint("en", *rest, "text")
+    assert "no task 'text'" in complaint("en", *rest, "text")
     (tmp_path / "cls").mkdir()
     (tmp_path / "cls" / "model.json").write_text(
         json.dumps({"schema": 1, "name": "none", "version": "1", "charset": [], "provenance": {}})

@@ -123,11 +123,11 @@ def test_a_set_a_file_or_the_letters_themselves(tmp_path):
 @pytest.mark.parametrize(
     ("letters", "message"),
     [
-        ("japan", "as letters it holds 'a' twice"),
+        ("japan", "as a set of characters it has 'a' twice"),
         ("missing.txt", "no charset 'missing.txt'"),
         (Path("missing"), "no charset 'missing'"),
-        ("", "nor single letters"),
-        (["ab"], "nor single letters"),
+        ("", "nor a set of single characters"),
+        (["ab"], "nor a set of single characters"),
     ],
 )
 def test_what_is_no_set_of_letters(letters, message):

@@ -96,7 +96,7 @@ def test_a_dictionary_without_its_last_line_is_repaired_and_this_is_said(caplog)
     files = release_or_skip("ppocr-v3-en")  # this package's copy has lost the space at its end
     ocr = OCR(rec=files["rec"], charset=files["dictionary"], threads=1)
     assert ocr.stages.recognizer.charset.characters[-2:] == (" ", " ")
-    assert "en_dict.txt has lost its last line, a space: added" in caplog.text
+    assert "en_dict.txt lacks its last line, a space: added" in caplog.text
 
 
 @pytest.mark.parametrize("name", RELEASES)
