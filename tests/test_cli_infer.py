@@ -83,14 +83,14 @@ def test_bad_pictures_give_one_line_and_exit_code_1(infer, tmp_path, capsys):
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear all,\nno picture here\n")
     assert infer("--image", letter) == 1
-    assert_one_line(capsys, "letter.jpg is not a picture")
+    assert_one_line(capsys, "letter.jpg is not a readable image")
     empty = tmp_path / "empty.png"
     empty.touch()
     assert infer("--image", empty) == 1
     assert_one_line(capsys, "empty.png is empty")
     (tmp_path / "folder").mkdir()
     assert infer("--image", tmp_path / "folder") == 1
-    assert_one_line(capsys, "holds no pictures")
+    assert_one_line(capsys, "contains no images")
 
 
 def test_truncated_picture(infer, picture, capsys):

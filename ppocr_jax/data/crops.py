@@ -171,11 +171,11 @@ class CropBank:
                 if not reason:
                     if path not in there:
                         there[path] = has_picture(path)
-                    reason = "" if there[path] else "whose picture is missing"
+                    reason = "" if there[path] else "whose image is missing"
                 reasons[reason] += 1
         used = reasons.pop("", 0)
         if used and not any_readable(path for path, is_there in there.items() if is_there):
-            reasons["whose picture cannot be read"] = used
+            reasons["whose image cannot be read"] = used
         if unknown:
             shown = ", ".join(c for c, _ in unknown.most_common(_CHARACTERS_SHOWN))
             reasons[f"outside the charset ({shown})"] = reasons.pop("outside the charset")
@@ -205,7 +205,7 @@ class CropBank:
                 yield Crop(pixels, self._form(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
         if unreadable:
             first = next(iter(unreadable.values()))
-            logger.warning("%s: %d pictures skipped, e.g. %s", source.path, len(unreadable), first)
+            logger.warning("%s: %d images skipped, such as %s", source.path, len(unreadable), first)
 
 
 def _lines_of(record: Record) -> Iterable[tuple[str, Region | None]]:

@@ -73,14 +73,14 @@ class DetectionSource:
             OSError: The file cannot be read.
         """
         if source.format == "auto" and (pictures := _unlabeled(Path(source.path))):
-            use = LabelUse(str(source.path), "pictures without labels", len(pictures), _all_broken(pictures))
+            use = LabelUse(str(source.path), "images without labels", len(pictures), _all_broken(pictures))
             return cls(pictures, source.weight, use)
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         there = [record for record in records if has_picture(record.image_path)]
         bad, missing = len(labels.bad_entries), len(records) - len(there)
         left_out = {"in entries that cannot be used": bad, "missing": missing, **_all_broken(there)}
-        use = LabelUse(str(source.path), "pictures", len(records) + bad, left_out)
+        use = LabelUse(str(source.path), "images", len(records) + bad, left_out)
         if source.granularity == "word":
             there = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in there]
         return cls(tuple(there), source.weight, use)
@@ -104,7 +104,7 @@ def _unlabeled(path: Path) -> tuple[UnlabeledPicture, ...]:
     files = [Path(file) for file in find_inputs([path], recursive=True)]
     texts = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".txt", ".json"))
     if texts:
-        logger.warning("%s: its pictures count as unlabeled; if %s holds labels, name that file", path, texts[0])
+        logger.warning("%s: using its images as unlabeled; if %s contains labels, pass that file", path, texts[0])
     return tuple(UnlabeledPicture(file, ()) for file in files if file.suffix.lower() != ".pdf")
 
 
@@ -122,7 +122,9 @@ def detection_records(source: LabelSource, *, strict: bool = True) -> list[Detec
 def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:
     labels = read_labels(source.path, source.format, strict=strict)
     if labels.task != "det":
-        raise LabelError(f"{source.path} ({labels.format}) labels lines; a detector needs pictures with regions")
+        raise LabelError(
+            f"{source.path} ({labels.format}) contains labels of lines; a detector needs images with regions"
+        )
     return labels
 
 
@@ -203,13 +205,13 @@ class DetectionBatches:
         if share > 0 and self.page_generator is None:
             raise ValueError(f"synthetic_share is {share}, but there is no page generator")
         if share < 1 and not self._records.records:
-            raise ValueError(f"synthetic_share is {share}, but there are no labeled pictures; set it to 1")
+            raise ValueError(f"synthetic_share is {share}, but there are no labeled images; set it to 1")
         if self.teach is None:
             for source in self.sources:
                 if any(isinstance(record, UnlabeledPicture) for record in source.records):
                     path = source.use.path if source.use else source.records[0].image_path
                     raise ValueError(
-                        f"data.train_labels: {path} holds pictures without labels, which only ONNX detectors as "
+                        f"data.train_labels: {path} contains images without labels, which only ONNX detectors as "
                         f"mutual.teacher can teach (such as ppocr-v4); name a label file, or the format of these labels"
                     )
         if self.crop_size < 32 or self.crop_size % 32:

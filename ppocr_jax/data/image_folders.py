@@ -43,7 +43,7 @@ def find_pictures(folder: str | Path) -> ImageFolders:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise UserError(f"no folder {root}: it should hold one folder of pictures for each class")
+        raise UserError(f"no folder {root}: it must contain one folder of images per class")
     classes = tuple(sorted(path.name for path in root.iterdir() if path.is_dir()))
     pictures = tuple(
         (path, number)
@@ -52,7 +52,7 @@ def find_pictures(folder: str | Path) -> ImageFolders:
         if path.suffix.lower() in _SUFFIXES
     )
     if not pictures:
-        raise UserError(f"{root} holds no pictures in folders of classes")
+        raise UserError(f"{root} contains no images in class folders")
     return ImageFolders(classes, pictures)
 
 
@@ -89,7 +89,7 @@ class ImageBatches:
 
     def uses(self) -> tuple[LabelUse, ...]:
         """Return what is used: all pictures; those that can't be read are passed over, with a warning, when met."""
-        return (LabelUse(self.path, "pictures", len(self.folders.pictures)),)
+        return (LabelUse(self.path, "images", len(self.folders.pictures)),)
 
     def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         for _ in range(_ATTEMPTS):
@@ -99,7 +99,7 @@ class ImageBatches:
             except ImageError:
                 continue
             return DETECTOR_NORMALIZATION(self._crop(rng, picture)), label
-        raise UserError(f"{self.path}: of {_ATTEMPTS} pictures none could be read")
+        raise UserError(f"{self.path}: none of {_ATTEMPTS} images could be read")
 
     def _crop(self, rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
         """Return a random part, resized to the network's input."""

@@ -58,7 +58,7 @@ def with_pictures(records: Iterable[AnyRecord], source: str | Path) -> list[AnyR
     there = [record for record in records if has_picture(record.image_path)]
     if lost := len(records) - len(there):
         missing = next(record.image_path for record in records if not has_picture(record.image_path))
-        logger.warning("%s: %d of %d pictures missing, e.g. %s", source, lost, len(records), missing)
+        logger.warning("%s: %d of %d images missing, such as %s", source, lost, len(records), missing)
     return there
 
 
@@ -92,7 +92,7 @@ class ImageCache:
         except ImageError as error:
             with self._lock:
                 self._unreadable[path] = str(error)
-            logger.warning("%s; picture skipped", error)
+            logger.warning("%s; image skipped", error)
             raise
         image.flags.writeable = False
         with self._lock:

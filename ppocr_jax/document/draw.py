@@ -59,7 +59,7 @@ def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:
     """
     if image_rgb.shape[:2] != (page.height, page.width):
         raise ValueError(
-            f"the page is of a {page.width}x{page.height} picture, not {image_rgb.shape[1]}x{image_rgb.shape[0]}"
+            f"the page is of a {page.width}x{page.height} image, not {image_rgb.shape[1]}x{image_rgb.shape[0]}"
         )
     panel = np.full_like(image_rgb, 255)
     for line in page:

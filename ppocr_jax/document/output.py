@@ -192,4 +192,4 @@ def refuse_to_overwrite(path: OutputPath, inputs: Iterable[object]) -> None:
         except (OSError, ValueError):  # one of them does not exist
             continue
         if same and os.path.isfile(path):
-            raise UserError(f"{os.fspath(path)} is a file to be read; write the result to another one")
+            raise UserError(f"{os.fspath(path)} is an input file; choose another output file")

@@ -96,7 +96,7 @@ class SearchablePdf:
             ValueError: the page could not be read, or is of a picture of another size.
         """
         if not page.width or not page.height:
-            raise ValueError(f"a page without a picture: {page.error}")
+            raise ValueError(f"a page without an image: {page.error}")
         across, down = dpi or (DEFAULT_DPI, DEFAULT_DPI)
         wide, high = page.width * _POINTS_PER_INCH / across, page.height * _POINTS_PER_INCH / down
         unit = max(user_unit, wide / _LARGEST_SIDE, high / _LARGEST_SIDE)
@@ -151,7 +151,7 @@ class SearchablePdf:
     ) -> pikepdf.Object:
         high, wide = image_rgb.shape[:2]
         if (page.width, page.height) != (wide, high):
-            raise ValueError(f"the page is of a {page.width}x{page.height} picture, not {wide}x{high}")
+            raise ValueError(f"the page is of a {page.width}x{page.height} image, not {wide}x{high}")
         picture = (own_jpeg(original, wide, high) if original else None) or encode_picture(image_rgb, self.quality)
         names = self._pikepdf.Name
         stream = self._pdf.make_stream(

@@ -67,11 +67,11 @@ def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Ite
         UserError: there is no such format, or it cannot hold words.
     """
     if name not in WRITERS:
-        raise UserError(f"no format {name!r}; there are: {', '.join(WRITERS)}")
+        raise UserError(f"no format {name!r}; choose from {', '.join(WRITERS)}")
     if not words:
         return WRITERS[name](pages)
     if name not in WITH_WORDS:
-        raise UserError(f"words are written to {', '.join(WITH_WORDS)} only (a pdf always holds them)")
+        raise UserError(f"words are available only for {', '.join(WITH_WORDS)} (a PDF always contains them)")
     return WRITERS[name](pages, words=True)
 
 
@@ -86,7 +86,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
         return "pdf"
     if suffix and suffix not in TEXT_SUFFIXES:
         known = ", ".join([*TEXT_SUFFIXES, ".pdf"])
-        raise UserError(f"cannot write {os.fspath(path)}: the suffix names no format; there are {known}")
+        raise UserError(f"cannot write {os.fspath(path)}: unknown suffix; choose from {known}")
     return TEXT_SUFFIXES.get(suffix, "text")
 
 
@@ -118,7 +118,7 @@ def save_page(
         save_picture(path, draw_page(picture_of(page, image), page))
     else:
         known = ", ".join([*TEXT_SUFFIXES, ".pdf", *PICTURE_SUFFIXES])
-        raise UserError(f"cannot write {os.fspath(path)}: the suffix names no format; there are {known}")
+        raise UserError(f"cannot write {os.fspath(path)}: unknown suffix; choose from {known}")
 
 
 def save_picture(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
@@ -131,7 +131,9 @@ def save_picture(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
 
     suffix = Path(path).suffix.lower()
     if suffix not in PICTURE_SUFFIXES:
-        raise UserError(f"cannot write {os.fspath(path)}: a picture's suffix is one of {', '.join(PICTURE_SUFFIXES)}")
+        raise UserError(
+            f"cannot write {os.fspath(path)}: the suffix of an image must be one of {', '.join(PICTURE_SUFFIXES)}"
+        )
     encoded = io.BytesIO()
     try:
         Image.fromarray(image_rgb).save(encoded, {".jpg": "JPEG"}.get(suffix, suffix[1:].upper()))
@@ -162,14 +164,16 @@ def _save_pdf(page: Page, path: str | os.PathLike[str], image: ImageSource | Non
 
 def _input_of(page: Page, image: ImageSource | None) -> InputPage:
     if page.error:
-        raise UserError(f"there is no picture of a page that could not be read: {page.error}")
+        raise UserError(f"there is no image of a page that could not be read: {page.error}")
     if image is not None:
         found = next(read_pages(image))
     elif page.source in ("", "-") or is_url(page.source):
-        raise UserError("the picture is needed: the page was not read from a file, so give `image`")
+        raise UserError("the page was not read from a file: pass its `image`")
     else:
         found = next(read_pages(page.source, pages=[page.number], frames="all" if page.number > 1 else "first"))
     high, wide = found.image_rgb.shape[:2]
     if (wide, high) != (page.width, page.height):
-        raise UserError(f"the picture is {wide}x{high}, the page is of one of {page.width}x{page.height}: give `image`")
+        raise UserError(
+            f"the image is {wide}x{high}, but the page is of a {page.width}x{page.height} image: pass `image`"
+        )
     return found

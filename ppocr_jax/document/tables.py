@@ -84,7 +84,7 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
     if image_rgb is not None:
         if image_rgb.shape[:2] != (page.height, page.width):
             size = f"{image_rgb.shape[1]}x{image_rgb.shape[0]}"
-            raise ValueError(f"the page is of a {page.width}x{page.height} picture, not {size}")
+            raise ValueError(f"the page is of a {page.width}x{page.height} image, not {size}")
         straight, (x, y) = _straightened(image_rgb, page)
         words, parts = (_moved(page_segments(page, cut=cut), x, y) for cut in (False, True))
         for grid in _grids(straight, parts, words):

@@ -152,7 +152,9 @@ def pages_in_jsonl(path: Path, *, repair: bool = False) -> set[tuple[str, int]]:
         try:
             page = Page.from_dict(json.loads(row))
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}:{number} is not a page written by infer; --resume cannot go on with it") from error
+            raise UserError(
+                f"{path}:{number} is not a page written by infer; --resume cannot continue this file"
+            ) from error
         if not page.error:
             done.add((page.source, page.number))
             kept.append(row)

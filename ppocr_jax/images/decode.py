@@ -85,11 +85,11 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
-        return decode(source, b"", "the picture", max_pixels=max_pixels)
+        return decode(source, b"", "the image", max_pixels=max_pixels)
     data, name = read_bytes(source)
     with open_picture(data, name, max_pixels) as image:
         if image.format == "TIFF" and getattr(image, "is_animated", False):
-            _logger.warning("%s holds more than one picture; only the first is read (read_pages reads all)", name)
+            _logger.warning("%s contains more than one image; only the first is read (read_pages reads all)", name)
         return decode(image, data, name, max_pixels=max_pixels, partial=partial)
 
 
@@ -129,7 +129,7 @@ def _jpeg_pixels(image: Image.Image, data: bytes, name: str, partial: bool) -> n
     OpenCV decodes where it can: both call libjpeg-turbo and give the same pixels, but Pillow copies them twice more.
     """
     if data.count(b"\xff\xda") > _MAX_SCANS:
-        raise PixelError(f"has more than {_MAX_SCANS} scans, which no picture needs")
+        raise PixelError(f"has more than {_MAX_SCANS} scans, which no image needs")
     if image.mode not in ("L", "RGB") or image.tell() != 0:
         return to_rgb(image)
     if data.rstrip(b"\0").endswith(_END_OF_JPEG):
@@ -174,7 +174,7 @@ def _orientation(image: Image.Image, name: str) -> int:
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
     except DECODE_ERRORS as error:
-        _logger.warning("%s: its EXIF data cannot be read (%s); it is taken to be upright", name, first_line(error))
+        _logger.warning("%s: its EXIF data cannot be read (%s); assuming that it is upright", name, first_line(error))
         return 1
 
 
@@ -266,8 +266,8 @@ def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile
             check_size(image.width, image.height, name, max_pixels)
             return image
     if is_pdf(data):
-        raise ImageError(f"{name} is a PDF document, not a picture: OCR.read reads its pages")
-    raise UnknownFormatError(f"{name} is not a picture that can be read (formats: {', '.join(sorted(FORMATS))})")
+        raise ImageError(f"{name} is a PDF document, not an image: use OCR.read for its pages")
+    raise UnknownFormatError(f"{name} is not a readable image (formats: {', '.join(sorted(FORMATS))})")
 
 
 def _kind_of(data: bytes) -> str | None:
@@ -297,5 +297,5 @@ def _heif_factory(name: str) -> Callable[..., ImageFile.ImageFile]:
     try:
         from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
     except ImportError as error:
-        raise UserError(f'{name} is a HEIC picture: pip install "ppocr-jax[heif]" to read it') from error
+        raise UserError(f'{name} is a HEIC image: pip install "ppocr-jax[heif]" to read it') from error
     return HeifImageFile

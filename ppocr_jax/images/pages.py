@@ -125,7 +125,7 @@ class PageNumbers:
 def _parse(part: str, text: str) -> tuple[int, int | None]:
     match = _PAGE_RANGE.fullmatch(part)
     if not match:
-        raise UserError(f'pages "{text}" cannot be understood; write numbers and ranges, like 1-3,5,8-')
+        raise UserError(f'pages "{text}" is not valid; use numbers and ranges such as 1-3,5,8-')
     first, dash, last = int(match[1]), match[2], int(match[3]) if match[3] else None
     if first < 1:
         raise UserError(f'pages "{text}": pages are counted from 1')
@@ -184,7 +184,7 @@ def read_pages(
     def open_document() -> tuple[OpenedDocument, str]:
         is_file = isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(source, "read")
         if not is_file:
-            return _Loaded(load_image(source, max_pixels=max_pixels)), "the picture"
+            return _Loaded(load_image(source, max_pixels=max_pixels)), "the image"
         data, name = _read(source)
         if is_pdf(data):
             return PdfPages(data, name, password=password, dpi=dpi, max_pixels=max_pixels), name
@@ -206,11 +206,13 @@ def _pages(
         chosen = numbers.of(document.page_count)
         count = "1 page" if document.page_count == 1 else f"{document.page_count} pages"
         if not chosen:
-            raise ImageError(f"{name} has {count}, none of those asked for ({numbers.text})")
+            raise ImageError(f"{name} has {count}, none of the requested ones ({numbers.text})")
         if len(chosen) > max_pages:
-            raise TooLargeError(f"{name} has {len(chosen)} pages to read, the limit is {max_pages}; choose pages")
+            raise TooLargeError(
+                f"{name} has {len(chosen)} pages to read, more than the limit of {max_pages}; select fewer pages"
+            )
         if missing := numbers.beyond(document.page_count):
-            _logger.warning("%s has %s; not there: %s", name, count, missing)
+            _logger.warning("%s has %s; missing: %s", name, count, missing)
         for number in choose(chosen) if choose is not None else chosen:
             try:
                 image_rgb, dpi, user_unit = document.read(number)

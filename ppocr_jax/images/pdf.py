@@ -88,7 +88,7 @@ class PdfPages:
             try:
                 return self._draw(page, number)
             except (self._error, ValueError, MemoryError, OSError) as error:
-                raise ImageError(f"{self._name} page {number} cannot be drawn: {first_line(error)}") from error
+                raise ImageError(f"{self._name} page {number} cannot be rendered: {first_line(error)}") from error
             finally:
                 page.close()
 
@@ -106,7 +106,7 @@ class PdfPages:
         dpi = min(wanted, _POINTS_PER_INCH * _largest_scale(width, height, self._max_pixels))
         if dpi < wanted:
             _logger.warning(
-                "%s page %d is large: drawn at %.0f dots per inch, not %.0f", self._name, number, dpi, wanted
+                "%s page %d is large: rendered at %.0f dots per inch instead of %.0f", self._name, number, dpi, wanted
             )
         bitmap = cast(Any, page).render(scale=unit * dpi / _POINTS_PER_INCH * _SLIGHTLY_LESS, rev_byteorder=True)
         try:

@@ -112,16 +112,16 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
         TypeError: a source of another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        data, name = bytes(source), "the picture"
+        data, name = bytes(source), "the image"
     elif isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
         data, name = _read_file(path), printable(path)
     elif callable(getattr(source, "read", None)):
-        name = printable(getattr(source, "name", "the picture"))
+        name = printable(getattr(source, "name", "the image"))
         data = read_stream(source, name)
     else:
         kinds = "a path, bytes, a binary file, a NumPy array or a Pillow image"
-        raise TypeError(f"a picture must be {kinds}, not {type(source).__name__}")
+        raise TypeError(f"an image must be {kinds}, not {type(source).__name__}")
     if not data:
         raise ImageError(f"{name} is empty (0 bytes)")
     return data, name
@@ -154,7 +154,7 @@ def read_stream(file: Any, name: str) -> bytes:
     try:
         while chunk := file.read(_FILE_CHUNK):
             if not isinstance(chunk, bytes):
-                raise TypeError("a picture's file must be opened in binary mode")
+                raise TypeError("an image file must be opened in binary mode")
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_FILE_BYTES:
@@ -176,7 +176,7 @@ def _read_file(path: str) -> bytes:
     except FileNotFoundError as error:
         raise ImageError(f"no such file: {name}") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{name} is a folder, not a picture") from error
+        raise ImageError(f"{name} is a folder, not an image") from error
     except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
@@ -236,7 +236,7 @@ def _files_of(path: Path, recursive: bool) -> list[Path]:
     files = list(_walk(path, recursive, set(), subfolders))
     if not files:
         hint = "; its subfolders are searched only with --recursive" if subfolders and not recursive else ""
-        raise UserError(f"{name} holds no pictures or PDF files{hint}")
+        raise UserError(f"{name} contains no images or PDF files{hint}")
     return files
 
 
@@ -287,7 +287,7 @@ def fetch(url: str, *, max_bytes: int = MAX_URL_BYTES, timeout_seconds: float = 
     except urllib.error.HTTPError as error:
         error.close()
         reason = printable(str(error.reason).partition("\n")[0])
-        raise ImageError(f"{name}: the server answers {error.code} {reason}") from error
+        raise ImageError(f"{name}: the server answered {error.code} {reason}") from error
     except ImageError:
         raise
     except TimeoutError as error:
@@ -305,7 +305,9 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if urlsplit(newurl).scheme not in ("http", "https"):
-            raise ImageError(f"{printable(req.full_url)} redirects to {printable(newurl)}, which is not on the web")
+            raise ImageError(
+                f"{printable(req.full_url)} redirects to {printable(newurl)}, which is not an HTTP address"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -338,7 +340,7 @@ def _read_response(response: http.client.HTTPResponse, name: str, max_bytes: int
         if time.monotonic() > end:
             raise TimeoutError
     if length.isdecimal() and size < int(length[:20]):
-        raise ImageError(f"{name}: the connection broke off after {size} of {length} bytes")
+        raise ImageError(f"{name}: the connection was closed after {size} of {length} bytes")
     if not size:
         raise ImageError(f"{name} is empty (0 bytes)")
     return b"".join(chunks)

@@ -89,7 +89,7 @@ def check_words(name: str, words: bool) -> None:
         Problem: 422.
     """
     if words and name not in WITH_WORDS:
-        raise Problem(422, f"words are written to {', '.join(WITH_WORDS)} only, not to {name}")
+        raise Problem(422, f"words are available only for {', '.join(WITH_WORDS)}, not for {name}")
 
 
 def body(pages: Sequence[ReadPage], name: str, *, model: str, words: bool, preview: int, original: bytes) -> bytes:

@@ -62,7 +62,7 @@ def test_a_folder_with_one_label_file_is_read(clean: Path, capsys: pytest.Captur
     capsys.readouterr()
     (clean.parent / "label.txt").write_text("räk 1.png\t[]\n", encoding="utf-8")
     assert check(clean.parent) == 1
-    says = f"{clean.parent} holds several label files; name one: label.txt, rec.txt"
+    says = f"{clean.parent} contains several label files; choose one of label.txt, rec.txt"
     assert says in capsys.readouterr().err
 
 
@@ -128,7 +128,7 @@ def test_examples_are_limited(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     path.write_text("".join(f"{i}.png\ta\n" for i in range(7)))
     check(path, "--examples", 2)
     lines = capsys.readouterr().out.splitlines()
-    at = lines.index("error: 7 pictures that are not there (missing-picture)")
+    at = lines.index("error: 7 missing images (missing-picture)")
     assert lines[at + 1 : at + 4] == [f"  {tmp_path / '0.png'}", f"  {tmp_path / '1.png'}", "  ... and 5 more"]
 
 
@@ -147,7 +147,7 @@ def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[
     Image.new("RGB", (60, 60)).save(tmp_path / "b" / "1.png")
     (tmp_path / "gt" / "gt_1.txt").write_text("1,2,30,2,30,9,1,9,text\n")
     assert check(tmp_path / "gt") == 1
-    assert "name the folder that is meant" in capsys.readouterr().err
+    assert "choose the image folder" in capsys.readouterr().err
     assert check(tmp_path / "gt", "--images", tmp_path / "b") == 0
     assert check(tmp_path / "gt", "--images", tmp_path / "b", "--format", "icdar2013") == 1
     assert "error: 1 entries that cannot be used (bad-entry)" in capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[
         (None, [], "no such file or folder"),
         (b"", ["--format", "ppocr-det"], "contains no labels"),
         (b"", [], "label.txt is empty"),
-        (b"neither this\nnor that\n", [], "cannot tell the format"),
+        (b"neither this\nnor that\n", [], "cannot detect the label format"),
         (b"1.png\ta\n", ["--format", "paddle"], "no label format 'paddle'; there are ppocr-det, "),
         (b"1.png\ta\n", ["--charset", "klingon"], "no charset 'klingon'"),
         (b"1.png\ta\n", ["--format", "doctr-rec"], "not JSON"),

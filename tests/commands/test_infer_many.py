@@ -43,7 +43,7 @@ def test_one_bad_file_is_a_record_and_not_the_end(infer, folder, capsys):
     pages = json.loads(out)
     assert [bool(page.get("error")) for page in pages] == [False, True, False, False]
     assert err.count("\n") == 1
-    assert "b1.png is not a picture" in err
+    assert "b1.png is not a readable image" in err
 
 
 def test_subfolders_only_when_asked(infer, folder, capsys):
@@ -82,7 +82,7 @@ def test_what_could_not_be_read_is_tried_again_by_resume(infer, folder, tmp_path
     assert infer("--image", folder, "--output", out, "--resume") == 1, "still no picture"
     rows = [json.loads(row) for row in out.read_text().splitlines()]
     assert [bool(row.get("error")) for row in rows] == [False, False, True], "not once more with each run"
-    assert capsys.readouterr().err.count("b2.png is not a picture") == 2
+    assert capsys.readouterr().err.count("b2.png is not a readable image") == 2
     (folder / "b2.png").write_bytes(mended)
     assert infer("--image", folder, "--output", out, "--resume") == 0
     assert sorted(out.read_text().splitlines()) == sorted(whole.read_text().splitlines())
@@ -125,7 +125,7 @@ def test_pages_of_documents(infer, folder, tmp_path, capsys):
     pages = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
     assert [(page["page"], page["lines"][0]["text"]) for page in pages] == [(2, "ccab"), (3, "bbb")]
     assert infer("--image", tmp_path / "three.tif", "--pages", "7") == 1
-    assert "has 3 pages, none of those asked for" in capsys.readouterr().err
+    assert "has 3 pages, none of the requested ones" in capsys.readouterr().err
 
 
 def test_a_broken_page_does_not_end_a_document(infer, folder, tmp_path, capsys):
@@ -174,7 +174,7 @@ def test_a_searchable_pdf_keeps_jpeg_files(infer, folder, tmp_path):
     [
         (["--format", "pdf"], "needs --output"),
         (["--resume"], "--resume requires"),
-        (["--words"], "words are written to"),
+        (["--words"], "words are available only"),
         (["--pages", "x"], "pages"),
         (["--dpi", "3"], "dpi must be between"),
         (["--rec", "nowhere.onnx"], "no such file: nowhere.onnx"),

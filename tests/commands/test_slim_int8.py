@@ -61,7 +61,7 @@ def test_pictures_without_text(complaint, blank, tmp_path):
 def test_no_pictures(complaint, tmp_path):
     assert "no such file" in complaint("en", "--pictures", tmp_path / "none", "--output", tmp_path / "new")
     (tmp_path / "empty").mkdir()
-    assert "holds no pictures" in complaint("en", "--pictures", tmp_path / "empty", "--output", tmp_path / "new")
+    assert "contains no images" in complaint("en", "--pictures", tmp_path / "empty", "--output", tmp_path / "new")
 
 
 def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_path):

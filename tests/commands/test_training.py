@@ -44,7 +44,7 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
         (["--train.init", "nowhere"], "nowhere"),
         (["--data.val-labels", "nowhere.txt"], "nowhere.txt"),
         (["--data.train-labels", "latin.txt"], "0 of 2 lines used; 2 outside the charset"),
-        (["--data.train-labels", "broken.txt"], "0 of 1 lines used; 1 whose picture cannot be read"),
+        (["--data.train-labels", "broken.txt"], "0 of 1 lines used; 1 whose image cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, message, tmp_path, monkeypatch, capsys):

@@ -169,10 +169,10 @@ def test_pictures_without_text_give_empty_targets(source: DetectionSource) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "no labeled pictures"),
+        ({}, "no labeled images"),
         ({"synthetic_share": 0.5}, "no page generator"),
         ({"synthetic_share": 1.5}, "between 0 and 1"),
-        ({"synthetic_share": 0.5, "page_generator": fake_page}, "no labeled pictures"),
+        ({"synthetic_share": 0.5, "page_generator": fake_page}, "no labeled images"),
         ({"synthetic_share": 1.0, "page_generator": fake_page, "crop_size": 100}, "multiple of 32"),
         ({"synthetic_share": 1.0, "page_generator": fake_page, "crop": "center"}, '"reference" or "page"'),
     ],
@@ -216,7 +216,7 @@ def test_missing_and_broken_pictures_are_skipped_and_counted(
     assert use.left_out == {"in entries that cannot be used": 1, "missing": 1}
     scored = detection_records(LabelSource(str(tmp_path / "label.txt")), strict=False)
     assert len(scored) == 4
-    assert "1 of 5 pictures missing" in caplog.text
+    assert "1 of 5 images missing" in caplog.text
     caplog.clear()
     for step in range(6):
         assert (made(step)["images"] != 0).any(axis=(1, 2, 3)).all()

@@ -41,7 +41,7 @@ def test_where_the_problems_are(tmp_path: Path) -> None:
     (crossing,) = report.of_kind("self-intersecting")
     assert str(crossing).startswith(f"{tmp_path / 'shapes.png'} region 2: [[10, 10], [60, 30]")
     (unreadable,) = report.of_kind("unreadable-picture")
-    assert "broken.png is not a picture" in str(unreadable)
+    assert "broken.png is not a readable image" in str(unreadable)
     assert [str(p) for p in report.of_kind("missing-picture")] == [str(tmp_path / "missing.png")]
     (bad,) = report.of_kind("bad-entry")
     assert str(bad).startswith(f"{tmp_path / 'label.txt'}:3: the label is not JSON")

@@ -98,7 +98,7 @@ def test_ctw1500_xml(tmp_path: Path) -> None:
         ("1.txt", f"{RING_TEXT},no mark", ":1: ", "could not convert|neither 28 numbers"),
         ("1.txt", f"{RING_TEXT},9,####a", ":1: ", "neither 28 numbers and ####text nor 32 numbers"),
         ("1.xml", "<Annotations>\n<image>", ":2: ", "not XML"),
-        ("1.xml", "<a><box><label>x</label><segs>1,2,3</segs></box></a>", ": ", "3 numbers, which do not pair"),
+        ("1.xml", "<a><box><label>x</label><segs>1,2,3</segs></box></a>", ": ", "3 numbers, which is not a list"),
     ],
 )
 def test_bad_ctw1500_files(tmp_path: Path, name: str, content: str, where: str, message: str) -> None:

@@ -32,8 +32,8 @@ DAMAGED = {
         b'x.jpg\t[{"transcription": "\\ud800", "points": [[1, 2], [3, 2], [3, 4], [1, 4]]}]',
         "pair",
     ),
-    "list of no pictures": (f"[]\t{regions()}".encode(), "must hold paths"),
-    "list of numbers for pictures": (f"[1, 2]\t{regions()}".encode(), "must hold paths"),
+    "list of no pictures": (f"[]\t{regions()}".encode(), "must contain paths"),
+    "list of numbers for pictures": (f"[1, 2]\t{regions()}".encode(), "must contain paths"),
     "deep nesting": (b"x.jpg\t" + b"[" * 100_000, "not JSON"),
 }
 

@@ -133,9 +133,9 @@ def test_the_format_is_told_and_said(
 def test_what_cannot_be_told_is_asked_for(tmp_path: Path, content: str) -> None:
     path = tmp_path / "label.txt"
     path.write_text(content)
-    with pytest.raises(LabelError, match="cannot tell the format"):
+    with pytest.raises(LabelError, match="cannot detect the label format"):
         read_labels(path)
-    with pytest.raises(LabelError, match="cannot tell the format"):
+    with pytest.raises(LabelError, match="cannot detect the label format"):
         read_labels(tmp_path / "label.txt" if content == "{}" else _folder_with(tmp_path, content))
 
 
@@ -151,7 +151,7 @@ def test_wrong_calls(tmp_path: Path) -> None:
     (tmp_path / "label.txt").write_text("1.jpg\ta\n")
     with pytest.raises(ValueError, match="no label format 'coco'; there are"):
         read_labels(tmp_path / "label.txt", "coco")
-    with pytest.raises(ValueError, match="total-text is only read"):
+    with pytest.raises(ValueError, match="total-text labels cannot be written"):
         write_labels(tmp_path / "x", [], "total-text")
 
 

@@ -81,7 +81,7 @@ def test_a_bad_line_costs_its_picture(
     labels = read_labels(path, format, strict=False)
     assert [record.image_path.name for record in labels.records] == ["2.jpg"]
     assert [(entry.path.name, entry.line) for entry in labels.bad_entries] == [("gt_1.txt", 2), ("gt_1.txt", 3)]
-    assert "1 of 2 pictures skipped" in caplog.text
+    assert "1 of 2 images skipped" in caplog.text
 
 
 QUAD = "1,2,30,2,30,9,1,9,a\n"
@@ -99,7 +99,7 @@ def test_pictures_in_two_places_are_not_guessed(tmp_path: Path) -> None:
     labels = folder(tmp_path / "gt", {"gt_img_1.txt": QUAD})
     for name in ("test", "train"):
         folder(tmp_path / name, {"img_1.jpg": ""})
-    with pytest.raises(LabelError, match=r"lie in .*test and in .*train"):
+    with pytest.raises(LabelError, match=r"are in .*test and in .*train"):
         read_labels(labels)
     (record,) = read_labels(labels, image_root=tmp_path / "train").records
     assert record.image_path == tmp_path / "train" / "img_1.jpg"
@@ -108,10 +108,10 @@ def test_pictures_in_two_places_are_not_guessed(tmp_path: Path) -> None:
 def test_missing_and_unlabeled_pictures_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = folder(tmp_path / "gt", {"gt_1.txt": QUAD, "gt_2.txt": QUAD, "1.png": "", "3.png": "", "4.png": ""})
     assert [record.image_path.name for record in read_labels(labels).records] == ["1.png", "2.jpg"]
-    assert "2 pictures have no label file, e.g." in caplog.text
+    assert "2 images have no label file, such as" in caplog.text
     caplog.clear()
     read_labels(folder(tmp_path / "alone" / "gt", {"gt_1.txt": QUAD}))
-    assert "no pictures of these labels" in caplog.text
+    assert "no images for these labels" in caplog.text
 
 
 def test_one_file_of_a_folder(tmp_path: Path) -> None:
@@ -130,10 +130,10 @@ def test_writing_refuses_what_the_format_cannot_hold(tmp_path: Path) -> None:
         write(DetectionRecord(Path("1.jpg"), (Region(np.concatenate([square, square[:1]]), "a"),)))
     with pytest.raises(LabelError, match="line break"):
         write(DetectionRecord(Path("1.jpg"), (Region(square, "a\nb"),)))
-    with pytest.raises(LabelError, match="another picture of this name"):
+    with pytest.raises(LabelError, match="another image of this name"):
         write(DetectionRecord(Path("a/1.jpg"), ()), DetectionRecord(Path("b/1.jpg"), ()))
     assert not (tmp_path / "gt").exists(), "nothing half written"
     write(DetectionRecord(Path("1.jpg"), (Region(square, "smudge", ignore=True),)))
     assert (tmp_path / "gt" / "gt_1.txt").read_text() == "0,0,9,0,9,9,0,9,###\n"
-    with pytest.raises(LabelError, match=r"other pictures, e\.g\. gt_1\.txt"):
+    with pytest.raises(LabelError, match=r"other images, such as gt_1\.txt"):
         write(DetectionRecord(Path("2.jpg"), ()))

@@ -79,12 +79,12 @@ def test_a_subset_of_coco_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (annotation(20, 1, mask=[1, 2, 3]), "3 numbers, which do not pair"),
+        (annotation(20, 1, mask=[1, 2, 3]), "3 numbers, which is not a list"),
         (annotation(20, 1, mask=[1, 2, 3, 4]), "4 or more"),
         (annotation(20, 1, mask=None), 'needs one of mask, polygon, points, segmentation, or "bbox"'),
         (annotation(20, 1, utf8_string=7), "must be a string, not 7"),
-        (annotation(20, 9), "names no picture"),
-        ("nothing", "names no picture"),
+        (annotation(20, 9), "refers to no image"),
+        ("nothing", "refers to no image"),
         (annotation(20, 1, mask=None, segmentation=[FLAT, FLAT]), "one outline"),
         (annotation(20, 1, mask="1,2"), "must be a list of numbers"),
     ],
@@ -191,6 +191,6 @@ def test_writing_doctr_refuses_what_the_format_cannot_hold(tmp_path: Path) -> No
     path, square = tmp_path / "labels.json", np.array(SQUARE, np.float32)
     with pytest.raises(LabelError, match="has ignored regions"):
         write_labels(path, [DetectionRecord(tmp_path / "1.jpg", (Region(square, "###", True),))], "doctr-det")
-    with pytest.raises(LabelError, match="comes twice"):
+    with pytest.raises(LabelError, match="occurs twice"):
         write_labels(path, [RecognitionRecord(tmp_path / "1.jpg", "a")] * 2, "doctr-rec")
     assert not path.exists()

@@ -75,14 +75,14 @@ def test_a_corrupt_record_is_a_warning_and_not_the_end(tmp_path: Path, caplog: p
     assert [record.text for record in labels.records] == ["one", "five", "six"]
     assert [entry.message for entry in labels.bad_entries] == [
         "record 2: the label is missing",
-        "record 3: the picture is missing or empty",
+        "record 3: the image is missing or empty",
         "record 4: the label is not UTF-8",
     ]
     assert "3 of 6 records skipped" in caplog.text
-    with pytest.raises(ImageError, match="image-000000005: the picture is not a picture"):
+    with pytest.raises(ImageError, match="image-000000005: the image is not a readable image"):
         load_picture(labels.records[1].image_path)
     assert load_picture(labels.records[2].image_path).shape == (3, 4, 3)
-    with pytest.raises(ImageError, match="holds no such picture"):
+    with pytest.raises(ImageError, match="has no such image"):
         load_picture(path / "image-000000099")
 
 
@@ -98,7 +98,7 @@ def test_more_records_than_said_are_noticed(tmp_path: Path) -> None:
 def test_other_databases_are_refused(tmp_path: Path, count: bytes) -> None:
     entries = {key: value for key, value in lines("one").items() if key != "num-samples"}
     path = database(tmp_path / "db", {**entries, "num-samples": count} if count else entries)
-    with pytest.raises(LabelError, match="num-samples is missing or no number"):
+    with pytest.raises(LabelError, match="num-samples is missing or not a number"):
         read_labels(path)
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_no_database(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no LMDB database"):
         read_labels(tmp_path, "lmdb")
-    with pytest.raises(LabelError, match="no folder of pictures goes with it"):
+    with pytest.raises(LabelError, match="omit the image folder"):
         read_labels(database(tmp_path / "db", lines("one")), image_root=tmp_path)
 
 
@@ -142,13 +142,13 @@ def test_building_leaves_out_what_cannot_be_read(tmp_path: Path, caplog: pytest.
     records[1].image_path.write_bytes(b"no picture")
     records[2].image_path.unlink()
     empty = RecognitionRecord(records[0].image_path, "")
-    with pytest.raises(LabelError, match=r"1\.png is not a picture"):
+    with pytest.raises(LabelError, match=r"1\.png is not a readable image"):
         build_lmdb(tmp_path / "strict", records)
     with pytest.raises(LabelError, match="num-samples is missing"):
         read_labels(tmp_path / "strict")
     assert build_lmdb(tmp_path / "db", [*records, empty], strict=False) == 2
     assert [record.text for record in read_labels(tmp_path / "db").records] == ["text 0", "text 3"]
-    assert "3 of 5 pictures skipped" in caplog.text
+    assert "3 of 5 images skipped" in caplog.text
 
 
 def test_a_database_grows_beyond_its_first_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,5 +158,5 @@ def test_characters_without_a_font_are_spelled_out(image_rgb):
 
 
 def test_page_of_another_picture(image_rgb):
-    with pytest.raises(ValueError, match="the page is of a 100x50 picture, not 300x120"):
+    with pytest.raises(ValueError, match="the page is of a 100x50 image, not 300x120"):
         draw_page(image_rgb, Page(100, 50, ()))

@@ -158,7 +158,7 @@ def test_what_is_read_is_not_overwritten(tmp_path: Path):
     (tmp_path / "link.png").symlink_to("own.png")
     inputs = ["-", b"bytes", None, "https://example.org/a.png", tmp_path / "own.png"]
     for path in ("own.png", "link.png", "../" + tmp_path.name + "/own.png"):
-        with pytest.raises(UserError, match="is a file to be read; write the result to another one"):
+        with pytest.raises(UserError, match="is an input file; choose another output file"):
             refuse_to_overwrite(tmp_path / path, inputs)
     refuse_to_overwrite(tmp_path / "new.png", inputs)
     refuse_to_overwrite("/dev/null", ["/dev/null"])

@@ -285,7 +285,7 @@ def test_other_sizes_and_places_that_cannot_be_written(tmp_path: Path):
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
         with pytest.raises(ValueError, match="600x400"):
             pdf.add(PAGE, np.zeros((1, 1, 3), np.uint8))
-        with pytest.raises(ValueError, match=r"without a picture: no such file: gone\.png"):
+        with pytest.raises(ValueError, match=r"without an image: no such file: gone\.png"):
             pdf.add(FAILED, None)
         pdf.add(EMPTY, picture(EMPTY))
     with pytest.raises(UserError, match="cannot write"), SearchablePdf(tmp_path / "none" / "a.pdf") as pdf:

@@ -181,7 +181,7 @@ def test_texture_is_no_table():
 
 
 def test_a_picture_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="the page is of a 640x300 picture, not 10x20"):
+    with pytest.raises(ValueError, match="the page is of a 640x300 image, not 10x20"):
         find_tables(ruled_page(), np.zeros((20, 10, 3), np.uint8))
 
 

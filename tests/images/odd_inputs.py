@@ -165,11 +165,11 @@ READABLE = [
 
 FAILING = [
     fails("nothing", "a.png", b"", "is empty (0 bytes)"),
-    fails("text named JPEG", "a.jpg", b"Dear Sir or Madam,\n" * 9, "is not a picture that can be read"),
-    fails("web page named PNG", "a.png", b"<!doctype html><title>404</title>", "is not a picture that can be read"),
-    fails("SVG", "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture that can be read"),
-    fails("zip archive", "a.jpg", b"PK\3\4" + bytes(99), "is not a picture that can be read"),
-    fails("noise", "a.jpg", np.random.default_rng(0).bytes(5000), "is not a picture that can be read"),
+    fails("text named JPEG", "a.jpg", b"Dear Sir or Madam,\n" * 9, "is not a readable image"),
+    fails("web page named PNG", "a.png", b"<!doctype html><title>404</title>", "is not a readable image"),
+    fails("SVG", "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a readable image"),
+    fails("zip archive", "a.jpg", b"PK\3\4" + bytes(99), "is not a readable image"),
+    fails("noise", "a.jpg", np.random.default_rng(0).bytes(5000), "is not a readable image"),
     OddInput("missing", lambda folder: folder / "missing.jpg", error="no such file"),
     OddInput("folder", _folder, error="is a folder"),
     OddInput("null character in the name", lambda folder: Path("a\0b.png"), error="cannot read"),
@@ -191,7 +191,7 @@ FAILING = [
     ),
     fails("PDF cut off", "a.pdf", PDF[:100], "is a damaged PDF document", needs="pypdfium2"),
     fails("PDF without pages", "a.pdf", odd_files.pdf([], pages=0), "without pages", needs="pypdfium2"),
-    fails("PDF without the page asked for", "a.pdf", PDF, "none of those", needs="pypdfium2", options={"pages": "3-"}),
+    fails("PDF without the page asked for", "a.pdf", PDF, "none of the", needs="pypdfium2", options={"pages": "3-"}),
 ]  # fmt: skip
 
 ODD_INPUTS = [*READABLE, *FAILING]

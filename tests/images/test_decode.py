@@ -169,10 +169,10 @@ def test_unreadable_file(tmp_path):
 def test_not_a_picture(tmp_path):
     path = tmp_path / "letter.jpg"
     path.write_text("Dear Sir or Madam,\n" * 50)
-    with pytest.raises(ImageError, match=r"letter\.jpg is not a picture"):
+    with pytest.raises(ImageError, match=r"letter\.jpg is not a readable image"):
         load_image(path)
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
-    with pytest.raises(ImageError, match="is not a picture"):  # Pillow would call Ghostscript
+    with pytest.raises(ImageError, match="is not a readable image"):  # Pillow would call Ghostscript
         load_image(postscript)
 
 

@@ -52,11 +52,11 @@ def test_a_file_called_minus_is_not_standard_input(tmp_path, monkeypatch):
 
 
 def test_folders_without_pictures(folder):
-    with pytest.raises(UserError, match=r"empty holds no pictures or PDF files$"):
+    with pytest.raises(UserError, match=r"empty contains no images or PDF files$"):
         find_inputs([folder / "empty"])
     (folder / "outer").mkdir()
     (folder / "sub").rename(folder / "outer" / "sub")
-    with pytest.raises(UserError, match=r"outer holds no pictures or PDF files; its subfolders .* --recursive"):
+    with pytest.raises(UserError, match=r"outer contains no images or PDF files; its subfolders .* --recursive"):
         find_inputs([folder / "outer"])
     assert len(find_inputs([folder / "outer"], recursive=True)) == 3
 

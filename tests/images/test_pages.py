@@ -75,9 +75,9 @@ def test_tiff_pages_with_numbers_and_resolution(tmp_path):
     assert [round(page.image_rgb.mean()) for page in pages] == list(LEVELS)
     assert pages[0].dpi == (300, 150)
     assert levels_of(path, pages="2-3") == [90, 170]
-    with pytest.raises(ImageError, match=r"scan\.tif has 4 pages, none of those asked for \(5-\)"):
+    with pytest.raises(ImageError, match=r"scan\.tif has 4 pages, none of the requested ones \(5-\)"):
         list(read_pages(path, pages="5-"))
-    with pytest.raises(ImageError, match="4 pages to read, the limit is 3; choose pages"):
+    with pytest.raises(ImageError, match="4 pages to read, more than the limit of 3; select fewer pages"):
         list(read_pages(path, max_pages=3))
     assert levels_of(path, max_pages=3, pages="1,4") == [10, 250]
 
@@ -92,7 +92,7 @@ def test_thumbnails_in_tiff_files_are_no_pages():
 
 def test_load_image_says_that_it_takes_the_first_of_several_pages(caplog):
     assert load_image(gray_pages("TIFF")).mean() == LEVELS[0]
-    assert "holds more than one picture" in caplog.text
+    assert "contains more than one image" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -130,7 +130,7 @@ def test_pages_that_are_not_there_are_said(tmp_path, caplog):
     for pages, said in (("1-3,5", "5"), ("2-6, 9, 8-", "5-6, 9, 8-"), ([1, 7], "7"), ("1,5-", "5-")):
         caplog.clear()
         assert list(read_pages(path, pages=pages))
-        assert [record.getMessage() for record in caplog.records] == [f"{path} has 4 pages; not there: {said}"]
+        assert [record.getMessage() for record in caplog.records] == [f"{path} has 4 pages; missing: {said}"]
     caplog.clear()
     for pages in ("all", "1-4", "2-", "4-"):
         assert list(read_pages(path, pages=pages))
@@ -185,11 +185,11 @@ def test_a_damaged_page_need_not_end_the_document():
     assert whole[offset : offset + 100] == stored
     entry = whole.index(b"\x11\x01\x04\0\x01\0\0\0" + offset.to_bytes(4, "little"))
     data[entry + 8 : entry + 12] = (len(data) - size // 2).to_bytes(4, "little")
-    with pytest.raises(ImageError, match="the picture page 2 is damaged"):
+    with pytest.raises(ImageError, match="the image page 2 is damaged"):
         levels_of(bytes(data))
     errors: list[ImageError] = []
     assert levels_of(bytes(data), on_error=errors.append) == [10, 170, 250]
-    assert [str(error).startswith("the picture page 2 is damaged") for error in errors] == [True]
+    assert [str(error).startswith("the image page 2 is damaged") for error in errors] == [True]
 
 
 def test_options_that_make_no_sense_are_errors_at_once():
@@ -197,7 +197,7 @@ def test_options_that_make_no_sense_are_errors_at_once():
         ({"frames": "last"}, 'frames must be "first" or "all"'),
         ({"dpi": 5}, "dpi must be between 10 and 2400, not 5"),
         ({"dpi": float("nan")}, "dpi must be a number"),
-        ({"pages": "x"}, "cannot be understood"),
+        ({"pages": "x"}, "is not valid"),
     ]:
         with pytest.raises(UserError, match=message):
             read_pages(PNG, **options)
@@ -251,7 +251,7 @@ class TestPdf:
         (page,) = read_pages(pdf(["Garden"], size=(720, 360)), dpi=100, max_pixels=125_000)
         assert 120_000 < page.image_rgb[..., 0].size <= 125_000
         assert page.dpi[0] == pytest.approx(50, rel=0.02)
-        assert "page 1 is large: drawn at 50 dots per inch, not 100" in caplog.text
+        assert "page 1 is large: rendered at 50 dots per inch instead of 100" in caplog.text
 
     @pytest.mark.parametrize(("dpi", "expected"), [(72, 72), (150, 150), (400, 200), (20, 72)])
     def test_scans_are_drawn_at_their_own_resolution_if_it_is_low(self, dpi, expected):
@@ -292,7 +292,7 @@ class TestPdf:
         assert not wrong
 
     def test_load_image_names_what_reads_it(self):
-        with pytest.raises(ImageError, match=r"is a PDF document, not a picture: OCR\.read reads its pages"):
+        with pytest.raises(ImageError, match=r"is a PDF document, not an image: use OCR\.read for its pages"):
             load_image(pdf(["a"]))
 
     def test_what_was_filled_into_forms_is_drawn(self):

@@ -108,15 +108,15 @@ def test_pictures_are_fetched(server, path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("missing", "the server answers 404 Not Found"),
-        ("loop", "the server answers 302"),
+        ("missing", "the server answered 404 Not Found"),
+        ("loop", "the server answered 302"),
         ("file", "Redirection to url 'file:///etc/hostname' is not allowed"),
-        ("ftp", "redirects to ftp://127.0.0.1/a.png, which is not on the web"),
+        ("ftp", "redirects to ftp://127.0.0.1/a.png, which is not an HTTP address"),
         ("announced", "is too large: more than 100 MiB"),
-        ("short", "the connection broke off after 100 of"),
+        ("short", "the connection was closed after 100 of"),
         ("empty", r"is empty \(0 bytes\)"),
         ("garbage", "cannot be fetched"),
-        ("page", "is not a picture that can be read"),
+        ("page", "is not a readable image"),
     ],
 )
 def test_answers_that_are_no_pictures(server, path, message):

@@ -81,7 +81,7 @@ def test_an_error_is_raised_in_its_turn_or_becomes_a_page(ocr, folder):
     (folder / "c.png").write_text("no picture")
     pages = ocr.read(folder)
     assert told(next(pages) for _ in range(4)) == IN_FOLDER[:4]
-    with pytest.raises(UserError, match=r"c\.png is not a picture"):
+    with pytest.raises(UserError, match=r"c\.png is not a readable image"):
         next(pages)
     names = [page.error and Path(page.source).name for page in ocr.read(folder, on_error="page")]
     assert names == ["", "", "", "", "c.png", ""]

@@ -69,9 +69,9 @@ def test_a_picture_is_read(folder, ocr):
         ("nothing.png", "no such file"),
         ("deeper", "no such file"),
         ("a\0b", "no path"),
-        ("pages.tif", "limit is 3"),
+        ("pages.tif", "limit of 3"),
         ("large.png", "larger than 1 MiB"),
-        ("notes.txt", "not a picture"),
+        ("notes.txt", "not a readable image"),
         ("wide.png", "too large"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_broken_page_does_not_hide_the_others(folder, ocr):
     error, text = ask(server, "read_pdf", path="three.tif")
     assert not error
     assert text.count("MORNING STAR") == 2
-    assert "(page 2 could not be read: the picture page 2 is damaged" in text
+    assert "(page 2 could not be read: the image page 2 is damaged" in text
     pages = json.loads(ask(server, "read_pdf", path="three.tif", format="json")[1])
     assert [(page["page"], "error" in page) for page in pages] == [(1, False), (2, True), (3, False)]
     error, text = ask(server, "read_pdf", path="three.tif", pages="2")

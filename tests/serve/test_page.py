@@ -179,7 +179,7 @@ def test_pages_of_a_document_come_one_after_the_other(page, tmp_path):
 def test_errors_are_said_and_the_next_file_is_read(page, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     at(page, "file").send_keys(str(tmp_path / "notes.txt"))
-    assert "not a picture" in problem(page)
+    assert "not a readable image" in problem(page)
     assert at(page, "problem").get_attribute("role") == "alert"
     (tmp_path / "large.png").write_bytes(bytes(2**20 + 1))
     at(page, "file").send_keys(str(tmp_path / "large.png"))

@@ -164,7 +164,7 @@ def test_nothing_acceptable_is_406(shades):
         ("limit_side=99999", "limit_side"),
         ("reading_order=backwards", "reading_order"),
         ("pages=3-1", "backwards"),
-        ("pages=2", "none of those"),
+        ("pages=2", "none of the requested ones"),
         ("dpi=5", "dpi"),
         ("model=../../etc", "no model"),
         ("format=exe", "format"),

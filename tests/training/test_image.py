@@ -64,7 +64,7 @@ def test_batches_hold_the_color_of_their_class(folders):
     assert set(batch["labels"]) == {0, 1, 2}
     again = batches(0)
     np.testing.assert_array_equal(batch["labels"], again["labels"])
-    assert str(batches.uses()[0]).endswith("13 of 13 pictures used")
+    assert str(batches.uses()[0]).endswith("13 of 13 images used")
 
 
 def test_the_middle_of_a_picture():
@@ -93,7 +93,7 @@ def test_wrong_folders_are_said(folders, tmp_path):
         image.batches(four)
     with pytest.raises(UserError, match="no folder"):
         find_pictures(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="holds no pictures"):
+    with pytest.raises(UserError, match="contains no images"):
         find_pictures(tmp_path)
     (tmp_path / "other").mkdir()
     cv2.imwrite(str(tmp_path / "other" / "a.png"), np.zeros((9, 9, 3), np.uint8))

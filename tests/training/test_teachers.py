@@ -80,7 +80,7 @@ def test_maps_are_those_of_onnx_runtime_on_the_crops_of_the_student(tmp_path, pi
     files = [dark_finder(tmp_path / f"{gain}.onnx", gain=gain) for gain in (4, 1)]
     config = configuration(pictures, files, teacher_form="soft", teacher_disagreement=0.2)
     batches = detection.batches(config)
-    assert [str(use) for use in batches.uses()] == [f"{pictures}: 6 of 6 pictures without labels used"]
+    assert [str(use) for use in batches.uses()] == [f"{pictures}: 6 of 6 images without labels used"]
     batch = batches(3)
     nchw = batch["images"].transpose(0, 3, 1, 2)  # the student's very input
     first, second = (onnxruntime.InferenceSession(file).run(None, {"x": nchw})[0][:, 0] for file in files)
@@ -135,7 +135,7 @@ def test_what_is_said_before_anything_is_compiled(tmp_path, pictures):
         with pytest.raises(UserError, match=reason):
             detection.batches(configuration(pictures, teachers))
     plain = replace(configuration(pictures, [good]), mutual=DetMutualConfig(), loss=DetLossConfig())
-    with pytest.raises(ValueError, match=f"{pictures} holds pictures without labels"):
+    with pytest.raises(ValueError, match=f"{pictures} contains images without labels"):
         detection.batches(plain)
     with pytest.raises(ConfigError, match="nothing would be learned"):
         DetConfig(loss=DetLossConfig(alpha=0.0, beta=0.0))

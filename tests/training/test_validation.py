@@ -19,7 +19,7 @@ def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
     labels.write_text("a.png\tsome text\nb.png\tmore\n", encoding="utf-8")
     config = DetConfig()
     config = replace(config, data=replace(config.data, val_labels=(LabelSource(path=str(labels)),)))
-    with pytest.raises(LabelError, match="a detector needs pictures with regions"):
+    with pytest.raises(LabelError, match="a detector needs images with regions"):
         detection.evaluation(None, config)
 
 
@@ -66,4 +66,4 @@ def test_missing_pictures_are_left_out_of_the_score_and_said(tmp_path, task, cap
         assert scores["lines"] == 2
     else:
         assert len(recognition._lines(config.data.val_labels[0], None)) == 2
-    assert f"{config.data.val_labels[0].path}: 1 of 3 pictures missing" in caplog.text
+    assert f"{config.data.val_labels[0].path}: 1 of 3 images missing" in caplog.text

@@ -70,16 +70,16 @@ def read(path: Path, image_root: Path | None, bad: BadEntries, *, subset: str | 
         if key in pictures and key not in wanted:
             continue
         before = len(bad.found)
-        with bad.guard(path, member.line, skipped="picture"):
+        with bad.guard(path, member.line, skipped="image"):
             if key not in pictures:
-                raise ValueError(f"annotation {member.key} names no picture of this file")
+                raise ValueError(f"annotation {member.key} refers to no image of this file")
             regions[key].append(_region(member))
         if len(bad.found) > before:
             spoiled.add(key)
     root = path.parent if image_root is None else image_root
     kept = wanted - spoiled
     records = [DetectionRecord(root / pictures[k]["file_name"], tuple(regions[k])) for k in pictures if k in kept]
-    warn_of_skipped(path, len(wanted) - len(records), len(records), unit="pictures")
+    warn_of_skipped(path, len(wanted) - len(records), len(records), unit="images")
     return records
 
 
@@ -94,12 +94,12 @@ def _pictures(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dic
     """Return pictures by id."""
     pictures: dict[str, dict[str, Any]] = {}
     for member in file.members(section.start):
-        with bad.guard(file.path, member.line, skipped="picture"):
+        with bad.guard(file.path, member.line, skipped="image"):
             picture = member.value
             if not isinstance(picture, dict) or not isinstance(picture.get("file_name"), str):
-                raise ValueError(f'picture {member.key} needs "file_name"')
+                raise ValueError(f'image {member.key} needs "file_name"')
             if pictures.setdefault(str(picture.get("id", member.key)), picture) is not picture:
-                raise ValueError(f"picture {member.key} has the id of another one")
+                raise ValueError(f"image {member.key} has the id of another one")
     return pictures
 
 

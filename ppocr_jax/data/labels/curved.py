@@ -94,7 +94,7 @@ def _ctw_stem(label_path: Path) -> str:
 def _read_total_text_file(path: Path, bad: BadEntries) -> list[Region]:
     regions: list[Region] = []
     for number, entry in _total_text_entries(path, bad):
-        with bad.guard(path, number, skipped="picture"):
+        with bad.guard(path, number, skipped="image"):
             regions.append(parse_total_text_entry(entry))
     return regions
 
@@ -104,7 +104,7 @@ def _total_text_entries(path: Path, bad: BadEntries) -> Iterator[tuple[int, str]
     start, parts = 0, list[str]()
     for number, raw in numbered_lines(path):
         line = ""
-        with bad.guard(path, number, skipped="picture"):
+        with bad.guard(path, number, skipped="image"):
             line = decode_line(raw).strip()
         if line.startswith("x:") and parts:
             yield start, " ".join(parts)
@@ -129,10 +129,10 @@ def _read_ctw_xml(path: Path, bad: BadEntries) -> list[Region]:
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
-        bad.add(path, error.position[0], f"not XML ({error})", skipped="picture")
+        bad.add(path, error.position[0], f"not XML ({error})", skipped="image")
         return []
     for index, box in enumerate(root.iter("box")):
-        with bad.guard(path, None, skipped="picture"):
+        with bad.guard(path, None, skipped="image"):
             name = f"box {index}"
             corners = [float(v) for v in (box.findtext("segs") or "").split(",") if v.strip()]
             regions.append(text_region(parse_flat_points(corners, name), box.findtext("label") or ""))

@@ -64,7 +64,9 @@ def write_detection(path: Path, records: Iterable[DetectionRecord], image_root: 
 
     def label(record: DetectionRecord) -> Any:
         if any(region.ignore for region in record.regions):
-            raise LabelError(f"{record.image_path}: has ignored regions, and docTR's format has none; leave it out")
+            raise LabelError(
+                f"{record.image_path}: has ignored regions, which docTR's format does not support; leave this image out"
+            )
         return {"polygons": [plain_numbers(region.points) for region in record.regions]}
 
     _write(path, records, image_root, label)
@@ -87,14 +89,14 @@ def _read(
     records: list[SomeRecord] = []
     seen: set[str] = set()
     for member in JsonFile(path).members():
-        with bad.guard(path, member.line, skipped="picture"):
+        with bad.guard(path, member.line, skipped="image"):
             if not member.key:
-                raise ValueError("the picture's name is empty")
+                raise ValueError("the image name is empty")
             if member.key in seen:
-                raise ValueError(f"{member.key} is labeled twice, and docTR would take the last label")
+                raise ValueError(f"{member.key} is labeled twice, and docTR would use the last label")
             seen.add(member.key)
             records.append(parse(root / member.key, member.value))
-    warn_of_skipped(path, len(bad.found), len(records), unit="pictures")
+    warn_of_skipped(path, len(bad.found), len(records), unit="images")
     return records
 
 
@@ -129,6 +131,6 @@ def _write(
     for record in records:
         name = Path(os.path.relpath(record.image_path, root)).as_posix()
         if name in labels:
-            raise LabelError(f"{record.image_path}: the picture comes twice, and the format has one label for each")
+            raise LabelError(f"{record.image_path}: the image occurs twice, but the format has one label per image")
         labels[name] = label(record)
     path.write_text(json.dumps(labels, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -33,7 +33,7 @@ def label_files(path: Path, suffix: str) -> list[Path]:
     found = sorted(file for file in path.glob(f"*{suffix}") if file.is_file())
     named = [file for file in found if file.name.startswith(_LABEL_PREFIXES)]
     if not found:
-        raise LabelError(f"{path}: no label files (*{suffix}) here")
+        raise LabelError(f"{path}: contains no label files (*{suffix})")
     return named or found
 
 
@@ -67,7 +67,7 @@ class PictureFolder:
         """Log how many pictures have none of the given names."""
         rest = self._names.keys() - set(stems)
         if rest:
-            logger.warning("%s: %d pictures have no label file, e.g. %s", self.folder, len(rest), self.path(min(rest)))
+            logger.warning("%s: %d images have no label file, such as %s", self.folder, len(rest), self.path(min(rest)))
 
 
 def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -> PictureFolder:
@@ -95,11 +95,11 @@ def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -
     beside = [folder for folder in sorted(above.iterdir()) if folder.is_dir() and _holds_any(folder, stems)]
     if len(beside) > 1:
         raise LabelError(
-            f"{labels}: pictures of these names lie in {beside[0]} and in {beside[1]}; name the folder that is meant "
+            f"{labels}: images of these names are in {beside[0]} and in {beside[1]}; choose the image folder "
             "(`image_root`; on the command line, --images)"
         )
     if not beside:
-        logger.warning("%s: no pictures of these labels here, in images/ or in a folder beside it", labels)
+        logger.warning("%s: no images for these labels in this folder, in images/ or in a folder next to it", labels)
     return PictureFolder(beside[0] if beside else labels)
 
 
@@ -143,7 +143,7 @@ def read_label_folder(
         regions = tuple(read_regions(file, bad))
         if len(bad.found) == before:
             records.append(DetectionRecord(pictures.path(stem), regions))
-    warn_of_skipped(path, len(files) - len(records), len(records), unit="pictures")
+    warn_of_skipped(path, len(files) - len(records), len(records), unit="images")
     if path.is_dir():
         pictures.warn_of_unlabeled(stems)
     return records
@@ -159,7 +159,7 @@ def read_by_line(parse: Callable[[str], Region]) -> Callable[[Path, BadEntries],
     def read_regions(path: Path, bad: BadEntries) -> list[Region]:
         regions: list[Region] = []
         for number, raw in numbered_lines(path):
-            with bad.guard(path, number, skipped="picture"):
+            with bad.guard(path, number, skipped="image"):
                 regions.append(parse(decode_line(raw)))
         return regions
 

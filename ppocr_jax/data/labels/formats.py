@@ -43,7 +43,7 @@ def detect_format(path: Path) -> str:
     path = labels_in(path)
     found = _format_of_folder(path) if path.is_dir() else _format_of_file(path)
     if found is None:
-        raise LabelError(f"{path}: cannot tell the format of these labels; name it (`format`; --format)")
+        raise LabelError(f"{path}: cannot detect the label format; set it (`format`; --format)")
     return found
 
 
@@ -62,7 +62,7 @@ def labels_in(path: Path) -> Path:
     files = [file for file in sorted(path.glob("*.txt")) if file.is_file() and file.name not in _NO_LABELS]
     whole = [file for file in files[:_FILES_LOOKED_AT] if _names_pictures(_head(file))]
     if len(whole) > 1:
-        raise LabelError(f"{path} holds several label files; name one: {', '.join(file.name for file in whole)}")
+        raise LabelError(f"{path} contains several label files; choose one of {', '.join(file.name for file in whole)}")
     return whole[0] if whole else path
 
 
@@ -84,7 +84,7 @@ def _format_of_file(path: Path) -> str | None:
     if path.name == DATA_FILE:
         return "lmdb"
     if not any(numbered_lines(path)):
-        raise LabelError(f"{path} is empty: it has no labels")
+        raise LabelError(f"{path} is empty")
     lines = _head(path)
     if lines and lines[0].lstrip().startswith("{"):
         return _format_of_json(JsonFile(path))
@@ -267,9 +267,10 @@ def write_labels(
     """
     write, path = _format(format).write, Path(path)
     if write is None:
-        raise ValueError(f"{format} is only read; written are {[n for n, f in FORMATS.items() if f.write]}")
+        writable = ", ".join(name for name, found in FORMATS.items() if found.write)
+        raise ValueError(f"{format} labels cannot be written; choose from {writable}")
     if copy_pictures and image_root is not None:
-        raise ValueError("copy_pictures copies into a folder of its own: leave out image_root")
+        raise ValueError("copy_pictures copies into a new folder: omit image_root")
     if copy_pictures and format != "lmdb":
         records = _with_copies(records, (path if format == "icdar2015" else path.parent) / "images")
     write(path, records, None if image_root is None else Path(image_root))

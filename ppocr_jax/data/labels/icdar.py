@@ -124,12 +124,16 @@ def write_2015(path: Path, records: Iterable[DetectionRecord], image_root: Path 
     for record in records:
         file = path / f"gt_{record.image_path.stem}.txt"
         if file in files:
-            raise LabelError(f"{record.image_path}: there is another picture of this name, and {file.name} is for one")
+            raise LabelError(
+                f"{record.image_path}: there is another image of this name, but {file.name} can label only one"
+            )
         files[file] = "".join(_quad_line(record.image_path, region) for region in record.regions)
     path.mkdir(parents=True, exist_ok=True)
     others = sorted(set(path.glob("gt_*.txt")) - files.keys())
     if others:
-        raise LabelError(f"{path} holds label files of other pictures, e.g. {others[0].name}; name an empty folder")
+        raise LabelError(
+            f"{path} contains label files of other images, such as {others[0].name}; choose an empty folder"
+        )
     for file, lines in files.items():
         file.write_text(lines, encoding="utf-8", newline="\n")
 

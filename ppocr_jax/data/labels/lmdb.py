@@ -56,10 +56,10 @@ def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[Recogniti
         UserError: The package lmdb is not installed.
     """
     if image_root is not None:
-        raise LabelError(f"{path}: a database holds its pictures; no folder of pictures goes with it")
+        raise LabelError(f"{path}: a database contains its images; omit the image folder")
     databases = find_databases(path.parent if path.name == DATA_FILE else path)
     if not databases:
-        raise LabelError(f"{path}: no LMDB database ({DATA_FILE}) here or in a folder below")
+        raise LabelError(f"{path}: no LMDB database ({DATA_FILE}) in this folder or below it")
     return [record for database in databases for record in _read_database(database, bad)]
 
 
@@ -76,7 +76,7 @@ def picture_bytes(path: Path) -> bytes:
     with _database(path.parent).begin() as transaction:
         data = transaction.get(path.name.encode())
     if not data:
-        raise ImageError(f"{path}: the database holds no such picture, or an empty one")
+        raise ImageError(f"{path}: the database has no such image, or an empty one")
     return bytes(data)
 
 
@@ -110,7 +110,7 @@ def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord
     """
     path, bad, written = Path(path), BadEntries(strict=strict), 0
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise LabelError(f"{path} is not an empty folder; a database is built in a new one")
+        raise LabelError(f"{path} is not an empty folder; choose a new or empty one")
     lmdb = _import_lmdb()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord
             _put(database, [*batch, (_COUNT_KEY, str(written).encode())])
     except (lmdb.Error, OSError) as error:
         raise UserError(f"cannot write the database {path}: {error}") from error
-    warn_of_skipped(path, len(bad.found), written, unit="pictures")
+    warn_of_skipped(path, len(bad.found), written, unit="images")
     return written
 
 
@@ -147,7 +147,9 @@ def _read_database(path: Path, bad: BadEntries) -> list[RecognitionRecord]:
 def _count(path: Path, transaction: lmdb.Transaction) -> int:
     value = bytes(transaction.get(_COUNT_KEY) or b"")
     if not value.isdigit():
-        raise LabelError(f"{path}: the key num-samples is missing or no number: not a label database, or half built")
+        raise LabelError(
+            f"{path}: the key num-samples is missing or not a number: not a label database, or an incomplete one"
+        )
     return int(value)
 
 
@@ -157,7 +159,7 @@ def _record(path: Path, number: int, transaction: lmdb.Transaction) -> Recogniti
         raise ValueError(f"record {number}: the label is {'missing' if label is None else 'empty'}")
     key = _picture_key(number)
     if not transaction.get(key):
-        raise ValueError(f"record {number}: the picture is missing or empty")
+        raise ValueError(f"record {number}: the image is missing or empty")
     try:
         return RecognitionRecord(path / key.decode(), bytes(label).decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -191,7 +193,7 @@ def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEnt
     """Yield picture and label of each record, once the picture has been decoded."""
     for record in records:
         picture, pair = record.image_path, None
-        with bad.guard(path, None, skipped="picture"):
+        with bad.guard(path, None, skipped="image"):
             if not record.text:
                 raise ValueError(f"{picture}: the text is empty")
             # Decode it, so that what training could not read is not stored.

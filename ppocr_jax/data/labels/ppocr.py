@@ -150,7 +150,7 @@ def _read_lines(
         with bad.guard(path, number):
             name, tab, label = decode_line(raw).partition("\t")
             if not tab:
-                raise ValueError("no tab between the picture's path and its label")
+                raise ValueError("no tab between image path and label")
             pictures = [locate(picture) for picture in _picture_names(name.strip())]
             records += parse(pictures, label)
     warn_of_skipped(path, len(bad.found), len(records), unit="lines")
@@ -160,7 +160,7 @@ def _read_lines(
 def _picture_names(name: str) -> list[str]:
     """Return the picture's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
     if not name:
-        raise ValueError("the picture's path is empty")
+        raise ValueError("the image path is empty")
     if not name.startswith("["):
         return [name]
     try:
@@ -168,7 +168,7 @@ def _picture_names(name: str) -> list[str]:
     except json.JSONDecodeError:
         return [name]
     if not names or not all(isinstance(n, str) and n.strip() for n in names):
-        raise ValueError(f"a list of pictures must hold paths, not {name}")
+        raise ValueError(f"a list of images must contain paths, not {name}")
     return names
 
 
@@ -224,6 +224,8 @@ def _write_lines(
 def _relative(image_path: Path, root: Path) -> str:
     name = Path(os.path.relpath(image_path, root)).as_posix()
     if name != name.strip() or not set(name).isdisjoint("\t\r\n"):
-        raise LabelError(f"{name!r} cannot be written as a path: it holds a tab or line break, or a space at an end")
+        raise LabelError(
+            f"{name!r} cannot be written as a path: it contains a tab or line break, or starts or ends with a space"
+        )
     # "./" keeps a file that is called like a list from being read as one.
     return f"./{name}" if name.startswith("[") else name

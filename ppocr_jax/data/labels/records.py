@@ -91,7 +91,7 @@ def parse_text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, not {_shortened(value)}")
     if any("\ud800" <= c <= "\udfff" for c in value):
-        raise ValueError(f"{name} holds half of a surrogate pair: {_shortened(value)}")
+        raise ValueError(f"{name} contains half of a surrogate pair: {_shortened(value)}")
     return value
 
 
@@ -123,7 +123,7 @@ def parse_flat_points(values: Sequence[Any], name: str) -> np.ndarray:
         ValueError: See `parse_points`; or a number is left over.
     """
     if len(values) % 2:
-        raise ValueError(f"{name} holds {len(values)} numbers, which do not pair to [x, y]")
+        raise ValueError(f"{name} has {len(values)} numbers, which is not a list of [x, y] pairs")
     return parse_points([values[i : i + 2] for i in range(0, len(values), 2)], name)
 
 
