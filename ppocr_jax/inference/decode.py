@@ -159,13 +159,15 @@ def space_operators(decoded: Decoded) -> Decoded:
 
 
 def strip_spaces(decoded: Decoded) -> Decoded:
-    """Return a line without the spaces before and behind its text."""
-    text = decoded.text.strip(" ")
-    if len(text) == len(decoded.text):
+    """Return a line without the spaces before and behind its text, and with one where several follow one another."""
+    text = decoded.text
+    if text == text.strip(" ") and "  " not in text:
         return decoded
-    begin = decoded.text.find(text)
-    characters = _characters(decoded)[begin : begin + len(text)]
-    return _of_characters(decoded, characters) if text else Decoded("", 0.0, (), (), extent=decoded.extent)
+    pairs = zip(" " + text, text, _characters(decoded), strict=False)
+    kept = [one for before, character, one in pairs if not before == character == " "]
+    if kept and text[-1] == " ":
+        kept.pop()
+    return _of_characters(decoded, kept) if kept else Decoded("", 0.0, (), (), extent=decoded.extent)
 
 
 def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:

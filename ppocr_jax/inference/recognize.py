@@ -204,11 +204,11 @@ def _cuts(decoded: Decoded) -> np.ndarray:
 
 
 def _within(quad: np.ndarray, cuts: np.ndarray, margins: tuple[float, float]) -> np.ndarray:
-    """Turn fractions of the crop, which was longer by margins at both ends, into fractions of the quad."""
+    """Turn fractions of the crop, which was longer by margins at both ends, into fractions of the quad, 0 to 1."""
     sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
     ratio = (sides[1] + sides[3]) / max(sides[0] + sides[2], 1e-6)
     before, after = margins[0] * ratio, margins[1] * ratio
-    return cuts * (1 + before + after) - before
+    return np.clip(cuts * (1 + before + after) - before, 0, 1)
 
 
 def _quads(sides: np.ndarray) -> list[Quad]:

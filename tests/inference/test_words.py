@@ -48,6 +48,13 @@ def test_one_character_is_the_line_and_no_text_has_no_words():
     assert line_words(decode([("", 5)]), BOX) == ()
 
 
+def test_words_end_with_their_line_though_more_of_it_was_read():
+    line = decode([("a", 2), ("", 4), (" ", 1), ("", 3), ("b", 2)])
+    first, last = line_words(line, BOX, margins=(0.3, 0.6))
+    assert first.quad[0] == pytest.approx((100, 50), abs=1e-4)
+    assert last.quad[1] == pytest.approx((200, 50), abs=1e-4)
+
+
 @given(st.text(st.sampled_from("ab 1"), min_size=1, max_size=20), st.integers(0, 2**32 - 1))
 def test_words_are_the_text_and_follow_each_other(text, seed):
     rng = np.random.default_rng(seed)
