@@ -152,7 +152,7 @@ def turned_by_reading(
     if surety >= CONVINCING:
         return 0, None
     longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
-    enough = max(_LEAST_TEXT, _AS_MUCH * _characters([attempt.text for attempt in longest]))
+    shown = _characters([attempt.text for attempt in longest]) * len(lying) / max(len(longest), 1)
     against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
     seen = seen or stages.look(sideways, settings)
@@ -162,7 +162,9 @@ def turned_by_reading(
     best, turns = surety + _MUCH_SURER if len(lying) > _FEW_LINES else CONVINCING, 0
     for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
         texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
-        if _characters(texts) >= enough and _surety(texts) > best:
+        lines = len(lying) if quarters == 2 else len(quads)
+        estimate = _characters(texts) * lines / max(len(texts), 1)
+        if estimate >= max(_LEAST_TEXT, _AS_MUCH * shown) and _surety(texts) > best:
             best, turns = _surety(texts), quarters
     return turns, seen if turns == 1 else None
 
