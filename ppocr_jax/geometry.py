@@ -205,7 +205,7 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool
 
     quad = np.asarray(quad, np.float32)
     if quad.shape != (4, 2) or not np.isfinite(quad).all():
-        raise ValueError(f"a quad is four finite (x, y) points, got {quad.tolist()}")
+        raise ValueError(f"a quad must be four finite (x, y) points, got {quad.tolist()}")
     width, height = _flat_size(quad)
     if width < 1 or height < 1 or polygon_area(quad) < 1:
         raise ValueError(f"quad {quad.tolist()} is too thin to crop: {width} x {height} pixels")

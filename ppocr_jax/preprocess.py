@@ -94,7 +94,7 @@ class Normalization:
 
 def _check_picture(image_rgb: np.ndarray) -> None:
     if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
-        raise ValueError(f"a picture is (H, W, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}")
+        raise ValueError(f"an image must be (H, W, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}")
 
 
 DETECTOR_NORMALIZATION = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -63,7 +63,7 @@ def test_options_reach_the_pipeline(infer, picture, capsys):
 def test_letters(infer, picture, capsys, caplog):
     assert infer("--image", picture, "--letters", "abz", "--drop-score", "0") == 0
     assert set(capsys.readouterr().out) <= set("ab\n")
-    assert "does not read 1 of the letters asked for: z" in caplog.text
+    assert "does not read 1 of the requested characters: z" in caplog.text
     assert infer("--image", picture, "--letters", "missing.txt") == 1
     assert_one_line(capsys, "missing.txt")
 
@@ -101,7 +101,7 @@ def test_truncated_picture(infer, picture, capsys):
 
 def test_bad_model(infer, picture, tmp_path, capsys):
     assert infer("--image", picture, "--model", tmp_path) == 1
-    assert_one_line(capsys, "holds no model.json")
+    assert_one_line(capsys, "contains no model.json")
     assert infer("--image", picture, "--backend", "jax") == 1
     assert_one_line(capsys, "no safetensors file")
 

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.name in MODELS:
         print("\n".join(_network_lines(args.name)))
     else:
-        raise UserError(f"no network or system {args.name!r}; there are {', '.join((*MODELS, *SYSTEMS))}")
+        raise UserError(f"no network or system {args.name!r}; choose from {', '.join((*MODELS, *SYSTEMS))}")
     return 0
 
 

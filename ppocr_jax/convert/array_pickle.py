@@ -105,7 +105,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         """
         if (module_name, global_name) not in self._known:
             name = f"{module_name}.{global_name}"[:80]
-            raise RefusedError(f"asks for {name!r}, which weights do not need: do not trust where it comes from")
+            raise RefusedError(f"asks for {name!r}, which weights do not need: do not trust this file")
         return self._known[module_name, global_name]
 
     def persistent_load(self, pid: Any) -> Any:

@@ -116,7 +116,7 @@ def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | 
     names = learner_names(tensors)
     if not names:
         if learner is not None:
-            raise WeightsError(f"the checkpoint holds a single network, no learner {learner!r}")
+            raise WeightsError(f"the checkpoint contains a single network, not a learner {learner!r}")
         return None, tensors
     chosen = learner or (DEFAULT_LEARNER if DEFAULT_LEARNER in names else names[0] if len(names) == 1 else None)
     if chosen not in names:
@@ -136,7 +136,7 @@ def identify(tensors: Tensors, network: str | None = None) -> Identified:
         WeightsError: nothing fits (the message says what comes nearest), or there is no such builder.
     """
     if network is not None and network not in _BUILDERS:
-        raise WeightsError(f"no network {network!r} that PaddleOCR has too: there are {', '.join(_BUILDERS)}")
+        raise WeightsError(f"PaddleOCR has no network {network!r}; choose from {', '.join(_BUILDERS)}")
     likeliest = sorted(_BUILDERS, key=lambda name: _BUILDERS[name].unknown(tensors))
     nearest: tuple[int, str] | None = None
     for name in likeliest if network is None else [network]:
@@ -149,8 +149,12 @@ def identify(tensors: Tensors, network: str | None = None) -> Identified:
         if nearest is None or distance < nearest[0]:
             nearest = distance, f"{name}, {_difference(missing, left)}"
     assert nearest is not None
-    what = "these are the tensors of no network here; nearest is" if network is None else "these are not the tensors of"
-    raise WeightsError(f"{what} {nearest[1]} (networks of PP-OCRv3 and later are not here: read with their ONNX files)")
+    what = (
+        "the tensors match no network of ppocr_jax; the nearest is"
+        if network is None
+        else "these are not the tensors of"
+    )
+    raise WeightsError(f"{what} {nearest[1]} (for networks of PP-OCRv3 and later, use the ONNX files)")
 
 
 def _fill(spec: NetworkSpec, tensors: Tensors, shapes: Mapping[str, Any]) -> Identified:

@@ -78,7 +78,7 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
     graph.fold_constants()
     found = layers_of_file(graph)
     if network is not None and network not in _NETWORKS:
-        raise WeightsError(f"no network {network!r} that inference files hold: there are {', '.join(_NETWORKS)}")
+        raise WeightsError(f"inference files contain no network {network!r}; choose from {', '.join(_NETWORKS)}")
     reasons = []
     for name in _NETWORKS if network is None else [network]:
         task, options = _NETWORKS[name]
@@ -92,10 +92,9 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
         if problem is None:
             return _filled(spec, found)
         reasons.append((problem[0], f"{name}: {problem[1]}"))
-    nearest = f"; nearest is {min(reasons)[1]}" if reasons else ""
+    nearest = f"; the nearest is {min(reasons)[1]}" if reasons else ""
     raise WeightsError(
-        f"its {len(found)} layers are those of no network here{nearest}; "
-        "it can be read with as it is (--det, --rec, --cls)"
+        f"its {len(found)} layers match no network of ppocr_jax{nearest}; it can be used as it is (--det, --rec, --cls)"
     )
 
 
@@ -183,7 +182,7 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
     fresh = sorted({path.split("/")[1] for path in flat.keys() - values.keys()})
     unknown = [part for part in fresh if part not in FRESH]
     if unknown:
-        raise WeightsError(f"the file does not hold {', '.join(unknown)} of {spec.network}")
+        raise WeightsError(f"the file lacks {', '.join(unknown)} of {spec.network}")
     if fresh:
         values |= _random(spec, fresh)
     variables = traverse_util.unflatten_dict(

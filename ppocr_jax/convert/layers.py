@@ -49,7 +49,7 @@ def layers_of_file(graph: Graph) -> list[Layer]:
             constants = [graph.constant(name) for name in node.input[1:4]]
             weights = tuple(array for array in constants if array is not None)
             if len(weights) < 3 or attributes(node).get("direction") != "bidirectional":
-                raise WeightsError(f"the LSTM {node.output[0]!r} is not one of constant weights in both directions")
+                raise WeightsError(f"the LSTM {node.output[0]!r} is not a bidirectional one with constant weights")
             layers.append(Layer("lstm", (weights[0].shape[2], weights[1].shape[2]), node.input[1], weights))
             continue
         if (scaled := _layer_norm(graph, node)) is not None:
@@ -71,7 +71,7 @@ def layers_of_file(graph: Graph) -> list[Layer]:
         if last is not None and last.op_type == "BatchNormalization":
             norm = tuple(graph.constant(name) for name in last.input[1:5])
             if any(array is None for array in norm):
-                raise WeightsError(f"the BatchNorm {last.output[0]!r} has parameters that are no constants")
+                raise WeightsError(f"the BatchNorm {last.output[0]!r} has parameters that are not constant")
         layers.append(Layer(str(kind), kernel.shape, node.input[1], (kernel,), bias, norm))
     return layers
 

@@ -35,14 +35,14 @@ def paddle_to_onnx(program: bytes, parameters: bytes) -> bytes:
         elif operator.type == "fetch":
             outputs += operator.inputs["X"]
         elif operator.type not in _TRANSLATIONS:
-            raise WeightsError(f"the model has an operator {operator.type[:40]!r}, which no network here has")
+            raise WeightsError(f"the model has an operator {operator.type[:40]!r}, which is not supported")
         else:
             try:
                 nodes += _TRANSLATIONS[operator.type](operator, arrays)
             except (KeyError, IndexError, ValueError) as error:
                 raise WeightsError(f"the operator {operator.type!r} is not as it should be: {error!r}") from error
     if len(inputs) != 1 or not outputs:
-        raise WeightsError("not an inference model of one network: it has not one input and an output")
+        raise WeightsError("not an inference model of a single network: it must have one input and one output")
     return Graph(new_model(nodes, arrays, inputs, outputs, opset=13)).to_bytes()  # without what is not used
 
 

@@ -54,7 +54,9 @@ def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
     program = new if path.suffix == ".json" or (new.is_file() and not old.is_file()) else old
     for file in (program, parameters):
         if not file.is_file():
-            raise WeightsError(f"no {file}: an inference model of Paddle is a .pdmodel or .json and a .pdiparams file")
+            raise WeightsError(
+                f"no {file}: a Paddle inference model consists of a .pdmodel or .json file and a .pdiparams file"
+            )
     return program, parameters
 
 
@@ -72,7 +74,7 @@ def read_paddle_model(program: bytes, parameters: bytes) -> tuple[list[Operator]
         operators, persistable = (_json_program if program[:1] == b"{" else _message_program)(program)
         return operators, _parameters(parameters, sorted(persistable))
     except (IndexError, ValueError, KeyError, UnicodeDecodeError, OverflowError) as error:
-        raise WeightsError(f"not an inference model of Paddle, or not all of one ({type(error).__name__})") from error
+        raise WeightsError(f"not a Paddle inference model, or an incomplete one ({type(error).__name__})") from error
 
 
 def _message_program(data: bytes) -> tuple[list[Operator], list[str]]:
@@ -309,7 +311,7 @@ class _Reader:
         elif kind in _STATES:
             self._names.update({value["%"]: [] for value in outputs})
         elif kind not in _FORMS:
-            raise WeightsError(f"the model has an operation {str(kind)[:40]!r}, which no network here has")
+            raise WeightsError(f"the model has an operation {str(kind)[:40]!r}, which is not supported")
         else:
             self.operators.append(self._operator(_FORMS[kind], inputs, attributes, outputs))
 

@@ -47,7 +47,7 @@ def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
     except RefusedError as error:
         raise WeightsError(f"{path} is refused: it {error}") from error
     except BrokenPickleError as error:
-        raise WeightsError(f"{path} is not a {_SUFFIX} file, or not all of one ({error}){_hint(path)}") from error
+        raise WeightsError(f"{path} is not a {_SUFFIX} file, or an incomplete one ({error}){_hint(path)}") from error
     return _tensors(content, path)
 
 
@@ -63,7 +63,7 @@ def find_pdparams(path: str | Path) -> Path:
     if with_suffix.is_file():
         return with_suffix
     if path.is_dir():
-        raise WeightsError(f"{path} is a folder: name the {_SUFFIX} file in it, such as best_accuracy{_SUFFIX}")
+        raise WeightsError(f"{path} is a folder: pass the {_SUFFIX} file in it, such as best_accuracy{_SUFFIX}")
     raise WeightsError(f"no weights file {path}")
 
 
@@ -74,7 +74,7 @@ def _tensors(content: Any, path: Path) -> dict[str, np.ndarray]:
     if _PIECES in content:
         tensors = _joined(tensors, content[_PIECES], path)
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors")
+        raise WeightsError(f"{path} contains no tensors")
     return tensors
 
 
@@ -82,7 +82,7 @@ def _tensor(name: str, value: Any, path: Path) -> np.ndarray:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         value = value[1]  # written with the parameter's name
     if not isinstance(value, PickledArray) or value.value is None:
-        raise WeightsError(f"{path} holds {name[:80]!r}, which is no array{_hint(path)}")
+        raise WeightsError(f"{path} holds {name[:80]!r}, which is not an array{_hint(path)}")
     array = value.value
     return _bfloat16(array) if array.dtype == np.uint16 else array
 
@@ -100,7 +100,7 @@ def _joined(tensors: Mapping[str, np.ndarray], pieces: Any, path: Path) -> dict[
             parts = [whole.pop(part).ravel() for part in how["slices"]]
             whole[name] = np.concatenate(parts).reshape(how["OriginShape"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} holds a large tensor in pieces that do not fit together: {error!r}") from error
+        raise WeightsError(f"{path} contains a large tensor in pieces that do not fit together: {error!r}") from error
     return whole
 
 

@@ -109,7 +109,7 @@ def line_samples(
             try:
                 crop = cut_line(image_rgb, region, growth)
             except ValueError as error:
-                logger.warning("%s: %r left out: %s", record.image_path, region.text, error)
+                logger.warning("%s: %r skipped: %s", record.image_path, region.text, error)
                 continue
             yield crop, region.text
 

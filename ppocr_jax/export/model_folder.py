@@ -70,7 +70,9 @@ def export_to_folder(
     tasks = [network.task for network in networks]
     for task in tasks:
         if task not in TASKS:
-            raise UserError(f"a model folder holds no {task!r} network: it reads no text, others start from it")
+            raise UserError(
+                f"the {task!r} network reads no text and cannot be part of a model folder; use it as train.init"
+            )
     twice = {task for task in tasks if tasks.count(task) > 1}
     if twice:
         raise UserError(f"two networks for the same task: {', '.join(sorted(twice))}")
@@ -82,7 +84,7 @@ def export_to_folder(
         for network in (network.for_reading() for network in networks):
             if not full_precision and not is_quantized(network.variables):
                 network = replace(network, variables=round_kernels(network.variables))  # noqa: PLW2901
-            _logger.info("%s: writing it, and comparing what JAX and ONNX Runtime make of it", network.task)
+            _logger.info("%s: writing the file and comparing the outputs of JAX and ONNX Runtime", network.task)
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
@@ -113,7 +115,7 @@ def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
         own = [task for task in TASKS if getattr(model, task) is not None and task not in lent]
         text = f"{_CARD_MARK}{', '.join(own)}. Taken from the model `{lender.name}`: {', '.join(lent)}."
         card.write_text(f"# {model.name}\n\n{text}\n", encoding="utf-8")
-        _logger.info("%s: %s of %r beside it (--alone: none)", model.name, ", ".join(lent), lender.name)
+        _logger.info("%s: adding %s of %r (--alone adds none)", model.name, ", ".join(lent), lender.name)
     return model
 
 

@@ -219,8 +219,10 @@ def line_height(backend: Backend, width: int | None = None) -> int:
         told = {4: 32, 8: 48}.get(round(width / max(steps, 1)))
         if told is not None:
             return told
-        raise ModelError(f"{backend} has {steps} steps for {width} pixels, as no PP-OCR has: give --rec-height")
-    raise ModelError(f"{backend} reads lines of neither 48 nor 32 pixels' height: give --rec-height")
+        raise ModelError(
+            f"{backend} has {steps} steps for {width} pixels, unlike any PP-OCR recognizer: pass --rec-height"
+        )
+    raise ModelError(f"{backend} reads lines neither 48 nor 32 pixels high: pass --rec-height")
 
 
 def make_backend(
@@ -253,7 +255,7 @@ def make_backend(
     if precision not in ("auto", "float32"):
         raise ValueError(f"precision must be auto or float32, not {precision!r}")
     if cache_dir is not None and kind != "openvino":
-        raise ValueError(f"cache_dir goes with the backend openvino, not {kind}")
+        raise ValueError(f"cache_dir requires the backend openvino, not {kind}")
     if device == "cuda" and kind == "openvino":
         raise ValueError("the backend openvino runs on the CPU, not on the device cuda")
     if kind == "jax":

@@ -156,9 +156,7 @@ def keep_compiled() -> None:
     if jax.config.values["jax_compilation_cache_dir"] is None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _CACHE / "compiled"
         if not folder.exists():
-            _logger.info(
-                "JAX compiles for each size of picture, which takes a while the first time; kept in %s", folder
-            )
+            _logger.info("JAX compiles for each image size, which takes a while the first time; cached in %s", folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 

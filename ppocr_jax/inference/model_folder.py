@@ -235,10 +235,10 @@ def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tupl
     classes = model.charset.classes_of(frozenset(wanted))
     unknown = [letter for letter in wanted if letter not in model.charset]
     if len(unknown) == len(wanted):
-        raise ModelError(f"model {model.name!r} reads none of the letters asked for")
+        raise ModelError(f"model {model.name!r} reads none of the requested characters")
     if unknown:
         shown = " ".join(unknown[:_MOST_SHOWN]) + (" ..." if len(unknown) > _MOST_SHOWN else "")
-        _logger.warning("model %r does not read %d of the letters asked for: %s", model.name, len(unknown), shown)
+        _logger.warning("model %r does not read %d of the requested characters: %s", model.name, len(unknown), shown)
     kept = Charset(tuple(model.charset.characters[i - 1] for i in classes if i != BLANK))
     return replace(model, charset=kept, rec=replace(spec, put_spaces=spec.put_spaces and " " in kept)), classes
 
@@ -321,11 +321,11 @@ def _find(name_or_folder: str | Path) -> Path:
     if (folder / METADATA_FILE).is_file():
         return folder
     if folder.is_dir():
-        raise ModelError(f"{folder} is not a model folder: it holds no {METADATA_FILE}")
+        raise ModelError(f"{folder} is not a model folder: it contains no {METADATA_FILE}")
     names = ", ".join(builtin_models()) or "none"
     raise ModelError(
-        f"no model {str(name_or_folder)!r}: neither a folder, nor a built-in model (there are: {names}; of others: "
-        f"{', '.join(RELEASES)}), nor languages that one of them reads, such as fra+eng"
+        f"no model {str(name_or_folder)!r}: not a folder, a built-in model ({names}), a released model "
+        f"({', '.join(RELEASES)}) or languages that a built-in model reads, such as fra+eng"
     )
 
 

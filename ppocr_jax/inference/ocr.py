@@ -107,7 +107,7 @@ class OCR:
                 folder, det=det, cls=cls, rec=rec, charset=charset, rec_height=rec_height, device=device
             )
             if rest := [task for task in TASKS if task not in opened and getattr(folder, task)]:
-                _logger.info("%s of %r beside the files given", ", ".join(rest), str(model))
+                _logger.info("no file given for %s: using the model %r", ", ".join(rest), str(model))
 
         whole, classes = folder, None
         if letters is not None:

@@ -74,7 +74,7 @@ def with_onnx_files(
         changes["charset"] = _charset(opened["rec"], changes["rec"], charset)
     elif charset is not None or rec_height is not None:
         given = "a charset" if charset is not None else "a height"
-        raise ModelError(f"{given} belongs to a recognizer: give `rec` too")
+        raise ModelError(f"{given} belongs to a recognizer: pass `rec`, too")
     return replace(base, **changes), opened
 
 
@@ -86,7 +86,7 @@ def _open(path: str | Path, device: str) -> OnnxBackend:
     shape = inputs[0].shape if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or shape[1] not in (3, None, "C"):
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs)
-        raise ModelError(f"{path} is no PP-OCR network: it takes {found or 'nothing'}, not one input (N, 3, H, W)")
+        raise ModelError(f"{path} is not a PP-OCR network: it takes {found or 'nothing'}, not one input (N, 3, H, W)")
     if not outputs:
         raise ModelError(f"{path} has no output")
     return backend
@@ -135,7 +135,7 @@ def _recognizer(backend: OnnxBackend, given_height: int | None) -> RecognizerSpe
     _check_rank(backend, "recognizer", (3,))
     height, width = _fixed(backend)
     if given_height is not None and height not in (None, given_height):
-        raise ModelError(f"{backend.path} reads lines of {height} pixels' height, not {given_height}")
+        raise ModelError(f"{backend.path} reads lines {height} pixels high, not {given_height}")
     height = height or given_height
     return _own(backend, RecognizerSpec) or RecognizerSpec(
         onnx=str(backend.path),
@@ -148,7 +148,7 @@ def _recognizer(backend: OnnxBackend, given_height: int | None) -> RecognizerSpe
 
 def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None:
     if len(backend.output_shape) not in ranks:
-        raise ModelError(f"{backend.path} is no {name}: its output is {backend.output_shape}")
+        raise ModelError(f"{backend.path} is not a {name}: its output is {backend.output_shape}")
 
 
 def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | None) -> Charset:
@@ -167,7 +167,7 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
             lines = metadata["character"].removesuffix("\n").split("\n")
         else:
             raise ModelError(
-                f"{backend.path} does not carry its charset: name the file of its characters (`charset`, --charset)"
+                f"{backend.path} does not contain its charset: pass a file of its characters (`charset`, --charset)"
             )
         charset, repairs = fit_dictionary(lines, classes, given or f"the list of characters in {backend.path}")
     except (FileNotFoundError, ValueError) as error:

@@ -84,7 +84,7 @@ def providers_of(device: str) -> list[str]:
     """
     cuda = on_gpu(device)
     if device == "cuda" and not cuda:
-        raise ModelError("ONNX Runtime has no CUDA here: install onnxruntime-gpu, or use the device cpu")
+        raise ModelError("this ONNX Runtime has no CUDA support: install onnxruntime-gpu, or use the device cpu")
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
 
 

@@ -136,7 +136,7 @@ class ReadSettings:
         names = [f.name for f in fields(self)]
         for name in options:
             if name not in names:
-                raise TypeError(f"OCR has no option {name!r}; there are: {', '.join(names)}")
+                raise TypeError(f"OCR has no option {name!r}; the options are {', '.join(names)}")
         return replace(self, **options)
 
     def detector_arguments(self) -> dict[str, Any]:

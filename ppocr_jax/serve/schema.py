@@ -33,21 +33,30 @@ class ReadQuery(BaseModel):
     pages: str | None = Field(
         None, pattern=_PAGES, max_length=1000, description="of a document, like 1-3,5,8-; all if left out"
     )
-    dpi: float | None = Field(None, ge=10, le=1200, description="at which PDF pages are drawn; 200, or their scan's")
-    frames: Literal["first", "all"] = Field("first", description="of an animation")
+    dpi: float | None = Field(
+        None,
+        ge=10,
+        le=1200,
+        description="resolution at which PDF pages are rendered; default: that of the scan, otherwise 200",
+    )
+    frames: Literal["first", "all"] = Field("first", description="frames to read of an animation")
     limit_side: int | None = Field(None, ge=32, le=8192, description="longest side that the detector sees, pixels")
     limit_type: Literal["max", "min", "resize_long"] | None = Field(None, description="which side limit_side limits")
-    threshold: _Share | None = Field(None, description="a pixel of the probability map above it is text")
-    box_threshold: _Share | None = Field(None, description="boxes with a lower score are left out")
-    unclip_ratio: float | None = Field(None, ge=0.1, le=10, description="how far boxes grow beyond their kernels")
-    look_again: bool | None = Field(None, description="look from nearer, farther and turned where that may show more")
-    single_line: bool | None = Field(None, description="a picture is a single line, read without a detector")
-    use_classifier: bool | None = Field(None, description="turn lines that stand on their head")
+    threshold: _Share | None = Field(None, description="pixels with a text probability above this are text")
+    box_threshold: _Share | None = Field(None, description="drop boxes with a lower score")
+    unclip_ratio: float | None = Field(
+        None, ge=0.1, le=10, description="how far boxes are expanded beyond their text kernels"
+    )
+    look_again: bool | None = Field(
+        None, description="look again closer, from farther away and rotated where that may show more"
+    )
+    single_line: bool | None = Field(None, description="treat the image as a single line; no detector is used")
+    use_classifier: bool | None = Field(None, description="turn upside-down lines")
     page_direction: bool | None = Field(None, description="turn whole pages")
     cls_threshold: _Share | None = Field(None, description="how sure the classifier must be to turn a line")
-    drop_score: _Share | None = Field(None, description="lines read with less confidence are left out; 0.5")
+    drop_score: _Share | None = Field(None, description="drop lines read with less confidence; default: 0.5")
     reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="columns and blocks, or by rows")
-    put_spaces: bool | None = Field(None, description="put spaces between words where the recognizer leaves them out")
+    put_spaces: bool | None = Field(None, description="restore spaces that the recognizer leaves out")
     check_boxes: bool | None = Field(None, description="write check boxes beside text as ☐ and ☑")
 
     def read_options(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class ServerSettings:
         if not self.models:
             raise UserError("a server needs a model")
         if len(self.models) > 1 and self.files:
-            raise UserError(f"{', '.join(self.files)} go with a single model, not with {len(self.models)}")
+            raise UserError(f"{', '.join(self.files)} require a single model, not {len(self.models)}")
         if self.max_held_mib < self.max_upload_mib:
             raise UserError(f"max_held_mib ({self.max_held_mib}) is less than one upload ({self.max_upload_mib} MiB)")
 

@@ -64,7 +64,7 @@ class HeldShare:
             Problem: 429, all requests together hold too much.
         """
         if self._total.held + size > self._total._limit:
-            raise Problem(429, "the server holds as many uploads as it may; try again", retry_after=2)
+            raise Problem(429, "the server cannot accept more uploads at the moment; try again later", retry_after=2)
         self._total.held += size
         self.size += size
 
@@ -102,7 +102,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
     except TimeoutError as error:
         raise Problem(408, f"the upload did not arrive within {settings.upload_seconds:g} seconds") from error
     if not data:
-        raise Problem(422, "the request has no body; send a picture or a PDF document")
+        raise Problem(422, "the request has no body; send an image or a PDF document")
     return Upload(data, "", password)
 
 
@@ -127,10 +127,10 @@ async def _of_form(request: Request, pieces: AsyncGenerator[bytes], password: st
         raise Problem(422, f"the form cannot be read: {printable(message)}") from error
     unknown = sorted(name for name in form if name not in ("file", "password"))
     if unknown:
-        raise Problem(422, f"the form has a field {printable(unknown[0])!r}; it may have file and password")
+        raise Problem(422, f"the form has an unknown field {printable(unknown[0])!r}; the fields are file and password")
     file, given = form.get("file"), form.get("password")
     if not isinstance(file, UploadFile):
-        raise Problem(422, "the form has no file; send it in a field of the name file")
+        raise Problem(422, "the form has no file; send it in a field named file")
     if given is not None and not isinstance(given, str):
         raise Problem(422, "the password must be text")
     data = await file.read()

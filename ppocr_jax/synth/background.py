@@ -180,7 +180,7 @@ def _photo(path: str) -> np.ndarray:
 
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f"background picture {path} cannot be read: remove it or convert it to JPEG")
+        raise ValueError(f"background image {path} cannot be read: remove it or convert it to JPEG")
     longest = max(picture.shape[:2])
     if longest > _LONGEST_PHOTO:
         scale = _LONGEST_PHOTO / longest

@@ -55,12 +55,12 @@ class Corpus:
             ValueError: no path given, or a file is empty.
         """
         if not paths:
-            raise ValueError("no corpus file given: name at least one UTF-8 text file, or use Corpus.from_faker()")
+            raise ValueError("no corpus file given: pass at least one UTF-8 text file, or use Corpus.from_faker()")
         for path in map(Path, paths):
             if not path.is_file():
                 raise FileNotFoundError(
-                    f"corpus file {path} does not exist: give UTF-8 text files, one entry a line, or none at all for "
-                    "invented texts (in a training data.synthetic.corpus)"
+                    f"corpus file {path} does not exist: pass UTF-8 text files with one entry per line, or none for "
+                    "generated texts (in training: data.synthetic.corpus)"
                 )
             if path.stat().st_size == 0:
                 raise ValueError(f"corpus file {path} is empty")

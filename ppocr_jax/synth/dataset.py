@@ -149,7 +149,7 @@ def check_empty(output: Path) -> None:
     """Raise UserError if `output` is there and not an empty folder."""
     with _reported(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise UserError(f"{output} is not an empty folder; name a new one, so that nothing is overwritten")
+            raise UserError(f"{output} is not an empty folder; choose a new one, so that nothing is overwritten")
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterat
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise UserError("a drawing process ended by itself; try fewer --workers") from error
+        raise UserError("a worker process ended unexpectedly; try fewer --workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -139,7 +139,9 @@ def warn_of_missing(faces: Sequence[FontFace], charset: Charset) -> None:
         if any(map(is_wide, missing)):
             hint = "; install fonts-noto-cjk or fonts-wqy-zenhei, or name a folder of such fonts"
         count = len(charset.characters)
-        logger.warning("no font has %d of the %d characters, e.g. %s: none is drawn%s", len(missing), count, some, hint)
+        logger.warning(
+            "no font has %d of the %d characters, such as %s: they are never drawn%s", len(missing), count, some, hint
+        )
 
 
 def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[list[FontFace], list[FontFace]]:
@@ -186,7 +188,7 @@ def _look_into(path: str) -> tuple[FontFace, ...]:
             fonts = [TTFont(path, lazy=True)]
         faces = [_face(path, index, font) for index, font in enumerate(fonts)]
     except (TTLibError, OSError, KeyError, AssertionError) as error:
-        logger.warning("font %s left out: %s", path, error)
+        logger.warning("font %s skipped: %s", path, error)
         return ()
     return tuple(face for face in faces if face is not None)
 

@@ -38,7 +38,7 @@ def test_a_system(capsys):
 
 def test_an_unknown_name(capsys):
     assert main(["models", "nope"]) == 1
-    assert capsys.readouterr().err.startswith("ppocr-jax models: no network or system 'nope'; there are db_")
+    assert capsys.readouterr().err.startswith("ppocr-jax models: no network or system 'nope'; choose from db_")
 
 
 @pytest.mark.parametrize(("module", "extra"), [("jax", "train"), ("flax", "train")])
@@ -60,5 +60,5 @@ def test_systems_have_networks_and_experiments(name):
 
 
 def test_an_unknown_system():
-    with pytest.raises(ValueError, match="no system 'ppocr_v9'; there are ppocr_mobile"):
+    with pytest.raises(ValueError, match="no system 'ppocr_v9'; choose from ppocr_mobile"):
         build_system("ppocr_v9", num_classes=2)

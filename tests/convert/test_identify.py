@@ -101,7 +101,7 @@ def test_the_network_may_be_named():
     assert identify(tensors, "direction_mobilenet_v3").spec == identify(tensors).spec
     message = message_of(tensors, "crnn_mobilenet_v3")
     assert "not the tensors of crnn_mobilenet_v3, of which 16 are missing, such as 'neck.encoder.lstm" in message
-    assert "no network 'resnet' that PaddleOCR has too: there are db_mobilenet_v3, " in message_of(tensors, "resnet")
+    assert "PaddleOCR has no network 'resnet'; choose from db_mobilenet_v3, " in message_of(tensors, "resnet")
 
 
 COLLABORATIVE = {f"{name}.backbone.conv.weight": np.full(1, i) for i, name in enumerate(("Teacher", "Student", "Peer"))}
@@ -115,7 +115,7 @@ def test_learners(wanted, found, value):
 
 def test_a_checkpoint_of_one_network_has_no_learners():
     assert select_learner(reference_zeros("cls")) == (None, reference_zeros("cls"))
-    with pytest.raises(WeightsError, match="holds a single network, no learner 'Student'"):
+    with pytest.raises(WeightsError, match="contains a single network, not a learner 'Student'"):
         select_learner(reference_zeros("cls"), "Student")
 
 

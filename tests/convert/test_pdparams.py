@@ -107,7 +107,7 @@ def message_of(path: Path) -> str:
 
 def test_files_that_are_none(tmp_path):
     assert "no weights file" in message_of(tmp_path / "missing.pdparams")
-    assert "is a folder: name the .pdparams file in it" in message_of(tmp_path)
+    assert "is a folder: pass the .pdparams file in it" in message_of(tmp_path)
     for name, hint in (("inference.pdiparams", "an inference model"), ("best.pdopt", "an optimizer"), ("a", "")):
         path = tmp_path / name
         path.write_bytes(bytes(8) + b"\x03\x08\x05")
@@ -124,12 +124,12 @@ def test_files_that_are_none(tmp_path):
         ([np.zeros(1)], "not of tensors by name"),
         (np.zeros(1), "not of tensors by name"),
         ({1: np.zeros(1)}, "not of tensors by name"),
-        ({}, "holds no tensors"),
-        ({NAMES: {}}, "holds no tensors"),
-        ({"LR_Scheduler": {"last_lr": 0.1}}, "holds 'LR_Scheduler', which is no array"),
-        ({"a": [np.zeros(1)]}, "holds 'a', which is no array"),
-        ({"a": ("name", ("name", np.zeros(1)))}, "holds 'a', which is no array"),
-        ({"a": np.ndarray}, "holds 'a', which is no array"),
+        ({}, "contains no tensors"),
+        ({NAMES: {}}, "contains no tensors"),
+        ({"LR_Scheduler": {"last_lr": 0.1}}, "holds 'LR_Scheduler', which is not an array"),
+        ({"a": [np.zeros(1)]}, "holds 'a', which is not an array"),
+        ({"a": ("name", ("name", np.zeros(1)))}, "holds 'a', which is not an array"),
+        ({"a": np.ndarray}, "holds 'a', which is not an array"),
     ],
 )
 def test_pickles_of_something_else(tmp_path, content, message):
@@ -235,4 +235,4 @@ def test_files_that_are_cut_short(folder, data):
     path = write_pdparams(folder / "a.pdparams", TENSORS, protocol=protocol, layout=layout)
     whole = path.read_bytes()
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    assert "not all of one" in message_of(path)
+    assert "or an incomplete one" in message_of(path)

@@ -87,7 +87,7 @@ def test_a_recognizer_alone_is_completed_to_a_model_that_reads(exported, quick, 
 def test_a_detector_alone_is_completed_to_a_model_that_reads(quick, networks, tmp_path, caplog):
     with caplog.at_level("INFO", "ppocr_jax"):
         export_to_folder([networks["det"]], tmp_path / "mine", complete=True)
-    assert "mine: cls, rec of 'en' beside it" in caplog.text
+    assert "mine: adding cls, rec of 'en'" in caplog.text
     model, lender = load_model_folder(tmp_path / "mine"), load_model_folder("en")
     assert (model.name, model.charset, model.rec.growth) == ("mine", lender.charset, lender.rec.growth)
     assert "model: det. Taken from the model `en`: cls, rec" in (tmp_path / "mine" / "card.md").read_text()

@@ -283,9 +283,9 @@ def test_the_height_that_the_output_steps_of_a_recognizer_tell():
     assert line_height(takes(32, 48, share=8)) == 48
     assert line_height(takes(32, 48, share=4)) == 32  # PP-OCRv2's runs with 48 too
     assert line_height(takes(32, share=4), 100) == 32
-    with pytest.raises(ModelError, match="neither 48 nor 32 pixels' height: give --rec-height"):
+    with pytest.raises(ModelError, match="neither 48 nor 32 pixels high: pass --rec-height"):
         line_height(takes(64, share=4))
-    with pytest.raises(ModelError, match=r"160 steps for 320 pixels.* give --rec-height"):
+    with pytest.raises(ModelError, match=r"160 steps for 320 pixels.* pass --rec-height"):
         line_height(takes(48, share=2))
     recognizer = TextRecognizer(takes(32, share=4), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
     assert recognizer.height == 32

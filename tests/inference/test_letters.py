@@ -106,9 +106,9 @@ def test_unknown_letters_are_told_in_one_line(stripes_model, caplog):
     with caplog.at_level(logging.WARNING, "ppocr_jax"):
         ocr = OCR(stripes_model, letters="axyz")
     (record,) = caplog.records
-    assert record.getMessage() == "model 'stripes' does not read 3 of the letters asked for: x y z"
+    assert record.getMessage() == "model 'stripes' does not read 3 of the requested characters: x y z"
     assert ocr.stages.recognizer.charset.characters == ("a",)
-    with pytest.raises(ModelError, match="reads none of the letters"):
+    with pytest.raises(ModelError, match="reads none of the requested characters"):
         OCR(stripes_model, letters="xyz")
 
 

@@ -120,9 +120,9 @@ def test_broken_json(folder):
 
 
 def test_no_such_model(tmp_path):
-    with pytest.raises(ModelError, match="neither a folder, nor a built-in model"):
+    with pytest.raises(ModelError, match="not a folder, a built-in model"):
         load_model_folder(tmp_path / "missing")
-    with pytest.raises(ModelError, match=r"is not a model folder: it holds no model\.json"):
+    with pytest.raises(ModelError, match=r"is not a model folder: it contains no model\.json"):
         load_model_folder(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_a_folder_is_stronger_than_a_language(folder, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["deu+chi_sim", "tlh", "eng+", "de,fr"])
 def test_languages_that_no_model_reads(name):
-    with pytest.raises(ModelError, match="nor languages that one of them reads"):
+    with pytest.raises(ModelError, match="or languages that a built-in model reads"):
         load_model_folder(name)
 
 

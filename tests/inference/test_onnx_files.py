@@ -53,7 +53,7 @@ def test_files_of_ppocr_jax_say_all_themselves(expected):
 def test_what_is_not_given_is_the_models(expected, caplog, given, rest):
     with caplog.at_level("INFO", "ppocr_jax"):
         ocr = OCR(**{given: EN / f"{given}.onnx"}, threads=1)
-    assert [record.getMessage() for record in caplog.records] == [f"{rest} of 'en' beside the files given"]
+    assert [record.getMessage() for record in caplog.records] == [f"no file given for {rest}: using the model 'en'"]
     upside_down = ocr(PICTURE[::-1, ::-1])
     assert (upside_down.rotation, upside_down.text) == (180, expected)
 
@@ -76,7 +76,7 @@ def test_a_file_of_characters(tmp_path, expected):
     )
     ocr = OCR(det=EN / "det.onnx", rec=rec, charset=tmp_path / "keys.txt", threads=1)
     assert similarity(ocr(PICTURE).text, expected) > 0.98
-    with pytest.raises(ModelError, match="does not carry its charset"):
+    with pytest.raises(ModelError, match="does not contain its charset"):
         OCR(rec=rec)
     (tmp_path / "few.txt").write_text("a\nb\n", encoding="utf-8")
     with pytest.raises(ModelError, match=r"few\.txt has 2 characters for 101 classes .*another model"):
@@ -102,7 +102,7 @@ def test_wrong_files_are_named(tmp_path):
         OCR(det=tmp_path / "nowhere.onnx")
     with pytest.raises(ModelError, match="is a 'rec' network, not a 'det' one"):
         OCR(det=EN / "rec.onnx")
-    with pytest.raises(ModelError, match="is no detector: its output is"):
+    with pytest.raises(ModelError, match="is not a detector: its output is"):
         OCR(det=disguised("cls.onnx", tmp_path / "cls.onnx"))
     with pytest.raises(ModelError, match="a charset belongs to a recognizer"):
         OCR(charset="en")

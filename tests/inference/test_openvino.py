@@ -112,7 +112,7 @@ def test_what_it_refuses(tmp_path, monkeypatch):
         OpenVinoBackend(tmp_path / "no.onnx", "det")(pictures(1, 96, 96))
     with pytest.raises(ValueError, match="runs on the CPU"):
         make_backend(EN, "det", "openvino", device="cuda")
-    with pytest.raises(ValueError, match="cache_dir goes with the backend openvino"):
+    with pytest.raises(ValueError, match="cache_dir requires the backend openvino"):
         OCR("en", cache_dir=tmp_path)
     with pytest.raises(ValueError, match="precision must be auto or float32"):
         OCR("en", backend="openvino", precision="int8")

@@ -87,7 +87,7 @@ def test_options_of_the_object_and_of_a_call(stripes_model):
 
 
 def test_wrong_options(ocr, stripes_model):
-    with pytest.raises(TypeError, match=r"no option 'box_treshold'; there are: .*box_threshold"):
+    with pytest.raises(TypeError, match=r"no option 'box_treshold'; the options are .*box_threshold"):
         ocr(PAGE, box_treshold=0.5)
     with pytest.raises(ValueError, match="drop_score must be between 0 and 1, not 50"):
         OCR(stripes_model, drop_score=50)

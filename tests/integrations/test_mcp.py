@@ -68,7 +68,7 @@ def test_a_picture_is_read(folder, ocr):
         ("deeper/../../secret.png", "not below"),
         ("nothing.png", "no such file"),
         ("deeper", "no such file"),
-        ("a\0b", "no path"),
+        ("a\0b", "not a path"),
         ("pages.tif", "limit of 3"),
         ("large.png", "larger than 1 MiB"),
         ("notes.txt", "not a readable image"),

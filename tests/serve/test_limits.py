@@ -84,7 +84,7 @@ def test_a_full_queue_is_429_and_what_waits_is_read():
         waiting = [pool.submit(client.post, "/ocr", content=png(shade)) for shade in (1, 2, 3)]
         until(lambda: client.get("/metrics").text.count("ppocr_requests_in_flight 3.0") == 1)
         refused = client.post("/ocr", content=png(4))
-        assert "3 requests wait" in detail(refused, 429)
+        assert "3 requests are waiting" in detail(refused, 429)
         assert int(refused.headers["retry-after"]) > 0
         reader.gate.set()
         assert [shades_of(future.result().json()) for future in waiting] == [[1], [2], [3]]

@@ -120,7 +120,7 @@ def test_a_server_reads_with_the_files_it_was_told(stripes_model):
     with TestClient(create_app(ServerSettings(networks=files, threads=1))) as client:
         answer = client.post("/ocr", content=picture.getvalue(), headers={"accept": "text/plain"})
     assert answer.text.split() == ["abcab"]
-    with pytest.raises(UserError, match="det, cls, rec go with a single model, not with 2"):
+    with pytest.raises(UserError, match="det, cls, rec require a single model, not 2"):
         ServerSettings(models=("en", "ch"), networks=files)
 
 

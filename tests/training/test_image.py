@@ -132,7 +132,7 @@ def test_a_recognizer_starts_from_the_backbone(run, monkeypatch):
 
 def test_it_is_no_part_of_a_model_folder(run, tmp_path):
     folder, _ = run
-    with pytest.raises(UserError, match="holds no 'image' network"):
+    with pytest.raises(UserError, match="the 'image' network reads no text"):
         export_to_folder([load_trained(folder)], tmp_path)
     assert isinstance(load_trained(folder), TrainedNetwork)
     assert json.loads((folder / "config.json").read_text())["model"]["num_classes"] == 3

@@ -17,7 +17,7 @@ function headers(accept) {
 
 async function ask(file, accept, query, signal) {
   const body = new FormData();
-  body.append("file", file, file.name || "pasted picture");
+  body.append("file", file, file.name || "pasted image");
   if (at("password").value) body.append("password", at("password").value);
   const sent = headers(accept);
   delete sent["Content-Type"]; // the browser writes that of a form
@@ -75,7 +75,7 @@ async function read(file) {
   at("result").hidden = true;
   at("working").hidden = false;
   at("progress").removeAttribute("value");
-  say(`Reading ${file.name || "the pasted picture"} …`);
+  say(`Reading ${file.name || "the pasted image"} …`);
   try {
     if (!state.limits.models) await learnLimits();
     const most = state.limits.max_upload_mib;
@@ -228,7 +228,7 @@ function saveJson() {
 
 async function savePdf() {
   at("save-pdf").disabled = true;
-  say("Making the PDF …");
+  say("Creating the PDF …");
   try {
     download(await (await ask(state.file, "application/pdf", {})).blob(), "pdf");
     say("PDF ready.");
@@ -289,7 +289,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     at("take").classList.toggle("over", name === "dragover");
     if (name !== "drop") return;
     if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
-    else complain("That was no file. Save the picture first, or copy and paste it.");
+    else complain("That was not a file. Save the image first, or copy and paste it.");
   });
 }
 at("cancel").addEventListener("click", () => state.abort?.abort());
