@@ -99,7 +99,7 @@ def load_centers(path: str, charset: Charset) -> jax.Array:
         raise WeightsError(f"cannot read centers from {path}: {error}") from error
     if characters != "".join(charset.characters):
         raise WeightsError(
-            f"{path} holds centers of other characters: extract them anew with ppocr-jax extract-centers"
+            f"{path} contains centers of other characters: extract them again with ppocr-jax extract-centers"
         )
     return jnp.asarray(centers)
 

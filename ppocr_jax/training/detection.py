@@ -113,7 +113,7 @@ def network_teacher(config: DetConfig) -> str | None:
     networks = [name for name in names if not _is_onnx(name)]
     if networks and len(names) > 1:
         raise UserError(
-            f"mutual.teacher: {networks[0]!r} is no ONNX detector, as each of several teachers must be: name .onnx "
+            f"mutual.teacher: {networks[0]!r} is not an ONNX detector, as each of several teachers must be: pass .onnx "
             f"files (`ppocr-jax export` writes them) or {', '.join(RELEASES)}"
         )
     return networks[0] if networks else None
@@ -149,7 +149,9 @@ class OnnxTeachers:
         for backend, normalization in self.backends:
             output = backend(np.stack([normalization(picture) for picture in pictures]))
             if output.shape != pictures.shape[:3]:
-                raise ModelError(f"{backend.path} is no detector: of {pictures.shape} pixels it makes {output.shape}")
+                raise ModelError(
+                    f"{backend.path} is not a detector: of {pictures.shape} pixels it makes {output.shape}"
+                )
             maps.append(output)
         differences = np.max(maps, axis=0) - np.min(maps, axis=0)
         return {
@@ -173,12 +175,12 @@ def onnx_teachers(config: DetConfig) -> OnnxTeachers | None:
             model, opened = with_onnx_files(base, det=file, device="cpu")
             spec: DetectorSpec = model.spec("det")
             if spec.size not in (None, (size, size)):
-                raise ModelError(f"{name} takes pictures of {spec.size} alone: set data.crop_size to that")
+                raise ModelError(f"{name} takes only images of size {spec.size}: set data.crop_size to it")
             found.append((opened["det"], spec.normalization))
             OnnxTeachers((found[-1],))(np.zeros((1, size, size, 3), np.uint8))
         except UserError as error:
             raise UserError(f"mutual.teacher: {error}") from error
-    _logger.info("taught by %s, run by ONNX Runtime on the crops", " and ".join(config.mutual.teacher))
+    _logger.info("teacher: %s, run by ONNX Runtime on the crops", " and ".join(config.mutual.teacher))
     return OnnxTeachers(tuple(found), config.mutual.teacher_disagreement)
 
 
@@ -251,7 +253,7 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     ]
     network, spec = NetworkInTraining(model, "det"), network_spec(config)
     if not records:
-        _logger.warning("no data.val_labels: nothing is scored, and the last weights are taken for the best")
+        _logger.warning("no data.val_labels: nothing is scored, and the last weights count as the best")
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
         if not records:

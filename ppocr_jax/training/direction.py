@@ -132,5 +132,5 @@ def _upright_lines(source: LabelSource) -> list[np.ndarray]:
     samples = line_samples(records, growth=CropGrowth(0, 0, 0, 0))
     lines = [image_rgb for image_rgb, text in samples if has_direction(text)]
     if not lines:
-        raise LabelError(f"{source.path} has no line of text of which one can tell which way up it stands")
+        raise LabelError(f"{source.path} has no line of text that looks different upside down")
     return lines

@@ -86,7 +86,7 @@ def train(
     """
     step = int(state.step)
     if step >= config.steps:
-        _logger.warning("step %d of %d: nothing is left to train; a larger train.steps goes on", step, config.steps)
+        _logger.warning("step %d of %d: nothing left to train; increase train.steps to continue", step, config.steps)
         return state
     seed_key = jax.random.key(config.seed)
     meter, shapes, compiling = _Meter(config, loggers, step), set(), False
@@ -128,7 +128,7 @@ def train(
             checkpointer.save(state)
         checkpointer.wait()
         if stopping.is_set() and step < config.steps:
-            _logger.warning("saved; the same command goes on from step %d", step)
+            _logger.warning("saved; run the same command to continue from step %d", step)
             raise Interrupted(stopping.number, step, compiling=compiling)
     return state
 
@@ -241,7 +241,7 @@ def check_finite(step: int, terms: Mapping[str, float]) -> None:
     astray = [f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(value)]
     if astray:
         raise NonFiniteError(
-            f"step {step}: {', '.join(sorted(astray))}; lower the learning rate, lengthen the warm-up, or set "
+            f"step {step}: {', '.join(sorted(astray))}; lower the learning rate, lengthen the warmup, or set "
             f"optimizer.clip_norm, and resume from the last checkpoint"
         )
 
@@ -282,7 +282,7 @@ def _stop_signals() -> Iterator[_Stopping]:
             os._exit(128 + number)
         stopping.number = number
         stopping.set()
-        _logger.warning("told to stop: saving what is done; once more ends at once")
+        _logger.warning("stopping: saving progress; interrupt again to exit immediately")
 
     if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -231,7 +231,7 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
     if not samples:
         count = config.data.val_limit or _DRAWN_VAL_LINES
-        _logger.warning("no data.val_labels: scored on %d drawn lines in fonts that training does not see", count)
+        _logger.warning("no data.val_labels: scored on %d synthetic lines in fonts that training does not see", count)
         corpus = make_corpus(config.data.synthetic, charset)
         drawn = held_out_lines(count, charset=charset, corpus=corpus, directed=False)
         samples = [(line.image_rgb, line.text) for line in drawn]

@@ -92,7 +92,7 @@ def run(config: TaskConfig) -> Path:
         save_safetensors(path, variables)
         _logger.info("best weights: %s", path)
         if config.task != IMAGE:
-            _logger.info("to read with them: ppocr-jax export %s --output MODEL", shlex.quote(str(work_dir)))
+            _logger.info("to use them: ppocr-jax export %s --output MODEL", shlex.quote(str(work_dir)))
     return path
 
 
@@ -116,13 +116,13 @@ def check(config: TaskConfig) -> None:
     """
     kind, options, work_dir = kind_of(config), config.train, Path(config.train.work_dir)
     if config.model.name not in MODELS:
-        raise UserError(f"model.name: no network {config.model.name!r}; there are {', '.join(MODELS)}")
+        raise UserError(f"model.name: no network {config.model.name!r}; choose from {', '.join(MODELS)}")
     if options.key_metric not in kind.metrics:
-        raise UserError(f"train.key_metric: no metric {options.key_metric!r}; there are {', '.join(kind.metrics)}")
+        raise UserError(f"train.key_metric: no metric {options.key_metric!r}; choose from {', '.join(kind.metrics)}")
     if config.slim.pact and options.init is None:
-        raise UserError("slim.pact begins with a trained network: name it with train.init")
+        raise UserError("slim.pact needs a trained network to start from: set train.init")
     if config.slim.pact and options.compute != "float32":
-        raise UserError(f"slim.pact rounds to bytes, which {options.compute} spoils: leave train.compute at float32")
+        raise UserError(f"slim.pact requires train.compute float32, not {options.compute}")
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
@@ -148,7 +148,7 @@ def sized_as_start(config: TaskConfig) -> TaskConfig:
     taken = {name: n for name, n in theirs.items() if n is not None and getattr(config.model, name) in (None, ())}
     if taken:
         listed = ", ".join(f"model.{name} {n}" for name, n in taken.items())
-        _logger.info("sizes that the configuration leaves out are those of %s: %s", config.train.init, listed)
+        _logger.info("sizes not set in the configuration are taken from %s: %s", config.train.init, listed)
     return replace(cast("Any", config), model=replace(config.model, **taken))
 
 
@@ -209,7 +209,7 @@ def report_use(batches: BatchFunction) -> None:
     for use in batches.uses() if hasattr(batches, "uses") else ():
         _logger.info("%s", use)
         if use.used < _LEAST_USED * use.total or not use.total:
-            raise UserError(f"{use}: too few to be what was meant; `ppocr-jax check-labels {use.path}` says more")
+            raise UserError(f"{use}: too few to be intended; run `ppocr-jax check-labels {use.path}` for details")
 
 
 def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
@@ -291,7 +291,7 @@ def _start(state: TrainState, checkpointer: Checkpointer, resume: bool, work_dir
     if checkpointer.latest_step is None:
         return state
     if not resume:
-        raise UserError(f"{work_dir} holds a run already, and train.resume is false: choose another train.work_dir")
+        raise UserError(f"{work_dir} already contains a run, and train.resume is false: choose another train.work_dir")
     return checkpointer.restore_latest(state) or state
 
 

@@ -70,14 +70,14 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
     else:
         raise UserError(f"no training run or weights file {path}")
     if task is not None and task != network.task:
-        raise UserError(f"{path} holds a {network.task!r} network, not {task!r}")
+        raise UserError(f"{path} contains a {network.task!r} network, not {task!r}")
     if network.task == "det" and "threshold" not in network.variables["params"]:  # complete for reading
         options = {**network.spec.options, "threshold": False}
         network = replace(network, spec=replace(network.spec, options=options))
     if network.spec.network not in MODELS:
         raise UserError(
-            f"{path} holds a network {network.spec.network!r}, which this version does not know; networks of your own "
-            f"are entered into ppocr_jax.models.MODELS first"
+            f"{path} contains a network {network.spec.network!r}, which this version does not know; register your "
+            f"own networks in ppocr_jax.models.MODELS first"
         )
     check_same_structure(without_clips(network.variables), variable_shapes(network.spec), path)
     return network
@@ -89,13 +89,13 @@ def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
         return _from_checkpoint(folder, config, charset)
     file = folder / f"{config.task}.safetensors"
     if not file.is_file():
-        raise UserError(f"{folder} holds neither checkpoints nor {file.name}: train first")
+        raise UserError(f"{folder} contains neither checkpoints nor {file.name}: train first")
     return _from_config(config, load_safetensors(file), charset, file)
 
 
 def _from_model(folder: Path, task: str | None) -> TrainedNetwork:
     if task is None:
-        raise UserError(f"{folder} is a model with several networks: name one of its .safetensors files")
+        raise UserError(f"{folder} is a model with several networks: pass one of its .safetensors files")
     spec = load_model_folder(folder).spec(task)
     if spec.safetensors is None:
         raise UserError(f"{folder} has no weights for training of its {task!r} network, only an ONNX file")
@@ -118,9 +118,9 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
         return _from_description(path, description, variables)
     task = task or path.stem
     if task not in TASKS:
-        raise UserError(f"{path} does not say what network it holds: add --task det, cls or rec")
+        raise UserError(f"{path} does not state its task: add --task det, cls or rec")
     if task == "rec" and charset is None:
-        raise UserError(f"{path} does not say what its characters are: add --charset NAME_OR_FILE")
+        raise UserError(f"{path} does not state its characters: add --charset NAME_OR_FILE")
     return _from_config(TASKS[task].config(), variables, charset, path)
 
 
@@ -174,7 +174,7 @@ def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
     try:
         return load_charset(charset or config.charset_name, space=config.charset_space)
     except (OSError, ValueError) as error:
-        raise UserError(f"{error}; name the characters of the recognizer with --charset") from error
+        raise UserError(f"{error}; pass the characters of the recognizer with --charset") from error
 
 
 def _read_config(path: Path) -> TaskConfig:

@@ -37,8 +37,8 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model.name", "resnet"], "model.name: no network 'resnet'; there are db_mobilenet_v3"),
-        (["--train.key-metric", "acuracy"], "train.key_metric: no metric 'acuracy'; there are accuracy"),
+        (["--model.name", "resnet"], "model.name: no network 'resnet'; choose from db_mobilenet_v3"),
+        (["--train.key-metric", "acuracy"], "train.key_metric: no metric 'acuracy'; choose from accuracy"),
         (["--train.work-dir", "/proc/nowhere"], "train.work_dir: cannot write into /proc/nowhere"),
         (["--model.charset", "nowhere.txt"], "nowhere.txt"),
         (["--train.init", "nowhere"], "nowhere"),

@@ -180,7 +180,7 @@ def test_every_registered_network_is_found_again(tmp_path, name):
 def test_files_that_are_no_weights(tmp_path, run_folder):
     with pytest.raises(UserError, match="no training run or weights file"):
         load_trained(tmp_path / "missing")
-    with pytest.raises(UserError, match="holds a 'cls' network, not 'det'"):
+    with pytest.raises(UserError, match="contains a 'cls' network, not 'det'"):
         load_trained(run_folder, task="det")
     (tmp_path / "broken.safetensors").write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="is not a safetensors file"):

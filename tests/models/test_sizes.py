@@ -94,7 +94,7 @@ def test_widths_are_options():
 
 
 def test_unknown_network_and_option():
-    with pytest.raises(ValueError, match="no network 'nope'; there are crnn_lcnet"):
+    with pytest.raises(ValueError, match="no network 'nope'; choose from crnn_lcnet"):
         build_model("nope")
     with pytest.raises(ValueError, match="network 'db_resnet18' has no option scale"):
         build_model("db_resnet18", scale=0.5)

@@ -81,12 +81,12 @@ def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path, caplog):
     assert description["charset"] == ["a", "b"]
     with caplog.at_level("WARNING", "ppocr_jax"):
         _fit(config)
-    assert "step 20 of 10: nothing is left to train" in caplog.text
+    assert "step 20 of 10: nothing left to train" in caplog.text
 
 
 def test_an_old_run_is_not_overwritten(tmp_path):
     _fit(_config(tmp_path, steps=10))
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="already contains a run"):
         _fit(_config(tmp_path, resume=False))
 
 

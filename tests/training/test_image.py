@@ -126,7 +126,7 @@ def test_a_recognizer_starts_from_the_backbone(run, monkeypatch):
     for kind in ("params", "batch_stats"):
         jax.tree.map(np.testing.assert_array_equal, started[kind]["backbone"], variables[kind]["backbone"])
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(started["params"]["head"]))
-    with pytest.raises(UserError, match="holds a 'image' network, not 'rec'"):
+    with pytest.raises(UserError, match="contains a 'image' network, not 'rec'"):
         load_trained(folder, task="rec")
 
 

@@ -135,7 +135,7 @@ def test_sigterm_saves_the_step_under_way_and_returns(tmp_path, caplog):
         _run(tmp_path, config, batches=batches)
     assert signal.getsignal(signal.SIGTERM) is before
     assert stopped.value.exit_code == 143
-    assert caplog.messages[-1] == f"saved; the same command goes on from step {stopped.value.step}"
+    assert caplog.messages[-1] == f"saved; run the same command to continue from step {stopped.value.step}"
     undisturbed = _run(tmp_path / "other", dataclasses.replace(CONFIG, steps=stopped.value.step))
     with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
         _assert_same(checkpointer.restore_latest(toy.initial_state(_optimizer())), undisturbed)

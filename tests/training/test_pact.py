@@ -76,10 +76,10 @@ def test_clip_values_have_an_l2_of_their_own():
 
 def test_what_a_run_needs_is_asked_for_before_it_begins(tmp_path):
     pact = SlimConfig(pact=True)
-    with pytest.raises(UserError, match=r"slim\.pact begins with a trained network"):
+    with pytest.raises(UserError, match=r"slim\.pact needs a trained network"):
         check(ClsConfig(slim=pact, train=TrainConfig(work_dir=str(tmp_path))))
     train = TrainConfig(work_dir=str(tmp_path), init="en", compute="bfloat16", key_metric="hmean")
-    with pytest.raises(UserError, match=r"leave train\.compute at float32"):
+    with pytest.raises(UserError, match=r"requires train\.compute float32"):
         check(DetConfig(slim=pact, train=train))
     with pytest.raises(UserError, match=r"slim\.initial_clip must be positive, not -1"):
         SlimConfig(initial_clip=-1)

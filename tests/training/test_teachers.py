@@ -126,7 +126,7 @@ def test_what_is_said_before_anything_is_compiled(tmp_path, pictures):
     good = dark_finder(tmp_path / "good.onnx", gain=4)
     reasons = {
         ("missing.onnx",): "no such file: missing.onnx",
-        (good, "runs/other"): "'runs/other' is no ONNX detector",
+        (good, "runs/other"): "'runs/other' is not an ONNX detector",
         (dark_finder(tmp_path / "fixed.onnx", gain=4, size=96),): "data.crop_size",
         (str(pictures / "0.png") + ".onnx",): "mutual.teacher: ",
     }

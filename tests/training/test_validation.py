@@ -53,7 +53,7 @@ def test_a_classifier_is_scored_on_labeled_lines_every_second_one_turned(tmp_pat
 
 def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
     config = cls_config(tmp_path / "rec_label.txt", ("HIS", "96"))
-    with pytest.raises(LabelError, match="which way up"):
+    with pytest.raises(LabelError, match="looks different upside down"):
         direction.evaluation(None, config, load_charset("en"))
 
 
