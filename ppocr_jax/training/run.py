@@ -149,6 +149,10 @@ def sized_as_start(config: TaskConfig) -> TaskConfig:
     if taken:
         listed = ", ".join(f"model.{name} {n}" for name, n in taken.items())
         _logger.info("sizes not set in the configuration are taken from %s: %s", config.train.init, listed)
+    height, ours = getattr(start.spec, "height", None), getattr(config.data, "height", None)
+    if height and ours and height != ours:
+        text = "%s reads lines %d pixels high; this training uses %d (data.height)"
+        _logger.info(text, config.train.init, height, ours)
     return replace(cast("Any", config), model=replace(config.model, **taken))
 
 

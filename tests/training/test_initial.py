@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.config import RecConfig, RecModelConfig, TrainConfig
+from ppocr_jax.config import RecConfig, RecDataConfig, RecModelConfig, TrainConfig
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.models import build_model
@@ -118,15 +118,17 @@ def test_centers_belong_to_characters(tmp_path):
         load_centers(str(tmp_path / "none.safetensors"), OLD)
 
 
-def test_a_network_goes_on_with_the_activation_of_its_start(tmp_path):
+def test_a_network_goes_on_with_the_activation_of_its_start(tmp_path, caplog):
     build = partial(build_model, "crnn_lcnet", num_classes=OLD.num_classes, ops=native_ops)
     options = {"num_classes": OLD.num_classes, "activation": "relu"}
     spec = RecognizerSpec(network="crnn_lcnet", options=options)
     lines = jnp.asarray(np.random.default_rng(0).normal(size=(2, 32, 64, 3)), jnp.float32)
     variables = build().init(jax.random.key(0), lines, train=False)
     TrainedNetwork(spec, variables, OLD).save(tmp_path / "relu.safetensors")
-    config = RecConfig(train=TrainConfig(init=str(tmp_path / "relu.safetensors")))
-    assert sized_as_start(config).model.activation == "relu"
+    config = RecConfig(train=TrainConfig(init=str(tmp_path / "relu.safetensors")), data=RecDataConfig(height=24))
+    with caplog.at_level(logging.INFO, "ppocr_jax"):
+        assert sized_as_start(config).model.activation == "relu"
+    assert "reads lines 32 pixels high; this training uses 24 (data.height)" in caplog.text
     named = replace(config, model=RecModelConfig(activation="hard_swish"))
     assert sized_as_start(named).model.activation == "hard_swish"
     rows = {a: build(activation=a).apply(variables, lines, train=False)["backbone"] for a in ("relu", "hard_swish")}
