@@ -104,7 +104,7 @@ def record_inputs(
     inputs = {task: recorders[task].inputs for task in tasks}
     for task, found in inputs.items():
         if not found:
-            reason = f"found no text in {count} pictures" if count else "got no pictures"
+            reason = f"found no text in the images ({count} given)" if count else "got no images"
             raise UserError(
                 f"nothing to calibrate {task!r} with: model {model.name!r} {reason}; give it pages with text"
             )

@@ -54,7 +54,7 @@ def complaint(capsys):
 def test_pictures_without_text(complaint, blank, tmp_path):
     message = complaint("en", "--pictures", blank, "--output", tmp_path / "new")
     assert "nothing to calibrate" in message
-    assert "found no text in 1 pictures" in message
+    assert "found no text in the images (1 given)" in message
     assert not (tmp_path / "new").exists()
 
 
