@@ -115,7 +115,7 @@ def test_polygon_is_cut_along_its_rectangle_and_a_thin_region_is_left_out(labels
     assert text == "poly"
     assert crop.shape == (21, 106, 3)
     assert color_at_center(crop) == GREEN
-    assert "'thin' left out" in caplog.text
+    assert "'thin' skipped" in caplog.text
 
 
 def test_direction_sees_every_second_line_turned():
