@@ -26,6 +26,7 @@ _SPEAKERS = 8  # longest lines, of which the classifier knows most, that may say
 _WITNESSES = 8  # longest lines, that are read in the other directions where a page is read badly
 _MUCH_SURER = 0.1  # mean confidence by which a page must be read better the other way
 _AS_MUCH, _LEAST_TEXT = 0.5, 3  # share of the text that must be read that way, and characters
+_BEYOND = 1.5  # how many times as much text as stands on the page a turn by a quarter must show
 
 
 def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
@@ -136,7 +137,7 @@ def turned_by_reading(
     Where lying lines are read without confidence, the longest are read upside down, and those that lie if the page is
     turned on its side both ways. On pages on their side detectors find fragments beside lines that stand; photographs
     have few lines, and the direction classifier is wrong of one in ten. Lines that stand are read as well on a page on
-    its side, and say nothing.
+    its side, and say nothing: they may be columns of an upright page.
 
     Args:
         stages, settings: of the reading.
@@ -153,6 +154,8 @@ def turned_by_reading(
         return 0, None
     longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
     shown = _characters([attempt.text for attempt in longest]) * len(lying) / max(len(longest), 1)
+    columns = [attempt.text for attempt in attempts if not _lies(attempt.quad)]
+    standing = _characters([text for text in columns if text.confidence >= CONVINCING])
     against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
     seen = seen or stages.look(sideways, settings)
@@ -162,9 +165,9 @@ def turned_by_reading(
     best, turns = surety + _MUCH_SURER if len(lying) > _FEW_LINES else CONVINCING, 0
     for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
         texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
-        lines = len(lying) if quarters == 2 else len(quads)
+        lines, least = (len(lying), 0.0) if quarters == 2 else (len(quads), _BEYOND * standing)
         estimate = _characters(texts) * lines / max(len(texts), 1)
-        if estimate >= max(_LEAST_TEXT, _AS_MUCH * shown) and _surety(texts) > best:
+        if estimate >= max(_LEAST_TEXT, _AS_MUCH * shown, least) and _surety(texts) > best:
             best, turns = _surety(texts), quarters
     return turns, seen if turns == 1 else None
 

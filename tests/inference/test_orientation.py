@@ -127,6 +127,19 @@ def test_a_sign_in_a_photograph_is_read_whichever_way_it_lies(ocr: OCR, text: li
     assert [line.text for line in page] == text
 
 
+def test_a_column_beside_a_line_that_is_hard_to_read_turns_no_page(ocr: OCR):
+    sheet = np.full((480, 480, 3), 235, np.uint8)
+    cv2.putText(sheet, "Fraser Place", (60, 100), cv2.FONT_HERSHEY_DUPLEX, 1.2, (30, 30, 30), 2, cv2.LINE_AA)
+    sheet = np.ascontiguousarray(np.rot90(sheet))
+    hard = np.full((70, 300, 3), 235, np.uint8)
+    cv2.putText(hard, "illimil", (10, 50), cv2.FONT_HERSHEY_DUPLEX, 1.2, (60, 60, 60), 2, cv2.LINE_AA)
+    sheet[200:270, 160:460] = cv2.GaussianBlur(hard, (0, 0), 3.5)
+    page = ocr(sheet, drop_score=0)
+    assert page.rotation == 0
+    assert page[0].text == "Fraser Place"
+    assert len(page) == 2
+
+
 def test_a_page_that_is_hard_to_read_is_left_as_it_stands(ocr: OCR):
     small = cv2.resize(load_image(RECEIPT), None, fx=0.22, fy=0.22, interpolation=cv2.INTER_AREA)
     page = ocr(cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR), drop_score=0)
