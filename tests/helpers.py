@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pickle
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from PIL import Image
 
 # For functions that run once or twice: compiling them well takes far longer than running them badly.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
@@ -62,3 +64,11 @@ def iou(first: Any, second: Any) -> float:
     """Intersection over union of two quads."""
     a, b = shapely.Polygon(first), shapely.Polygon(second)
     return a.intersection(b).area / a.union(b).area
+
+
+def damaged_tiff(data: bytes, index: int) -> bytes:
+    """Return a TIFF whose page `index`, from 0, alone cannot be read: its compressed pixels are overwritten."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.seek(index)
+        start, size = image.tag_v2[273][0], image.tag_v2[279][0]  # where its first strip is, and how long
+    return data[:start] + bytes(size) + data[start + size :]

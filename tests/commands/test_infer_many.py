@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import damaged_tiff
+
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
 
 TEXTS = {"a.png": "abc", "b2.png": "ccab", "b10.png": "bbb"}
@@ -132,12 +134,7 @@ def test_a_broken_page_does_not_end_a_document(infer, folder, tmp_path, capsys):
     pictures = [Image.open(folder / name) for name in TEXTS]
     path = tmp_path / "three.tif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], compression="tiff_adobe_deflate")
-    with Image.open(path) as image:
-        image.seek(0)
-        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
-    data = bytearray(path.read_bytes())
-    data[start : start + size] = bytes(size)
-    path.write_bytes(data)
+    path.write_bytes(damaged_tiff(path.read_bytes(), 0))
     assert infer("--image", path, "--format", "jsonl") == 1
     out, err = capsys.readouterr()
     pages = [json.loads(row) for row in out.splitlines()]

@@ -15,6 +15,7 @@ from mcp import Client, StdioServerParameters
 from ppocr_jax import OCR
 from ppocr_jax.errors import UserError
 from ppocr_jax.integrations.mcp_server import McpSettings, make_server
+from tests.helpers import damaged_tiff
 from tests.serve.clients import png, tiff
 
 ROOT = Path(__file__).parents[2]
@@ -96,12 +97,7 @@ def test_a_broken_page_does_not_hide_the_others(folder, ocr):
     sign = Image.open(SIGN)
     path = folder / "three.tif"
     sign.save(path, save_all=True, append_images=[sign, sign], compression="tiff_adobe_deflate")
-    with Image.open(path) as image:
-        image.seek(1)
-        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
-    data = bytearray(path.read_bytes())
-    data[start : start + size] = bytes(size)
-    path.write_bytes(data)
+    path.write_bytes(damaged_tiff(path.read_bytes(), 1))
     server = make_server(McpSettings(folder), load=lambda name: ocr)
     error, text = ask(server, "read_pdf", path="three.tif")
     assert not error

@@ -26,6 +26,7 @@ from ppocr_jax.inference.options import ReadOptions
 from ppocr_jax.serve.app import create_app
 from ppocr_jax.serve.schema import PageModel, ReadQuery, ReadResult
 from ppocr_jax.serve.settings import ServerSettings
+from tests.helpers import damaged_tiff
 from tests.serve.clients import ShadeReader, detail, png, send_slowly, shade_server, shades_of, tiff, until
 from tests.stripes import paint_page
 
@@ -183,22 +184,18 @@ def test_pages_come_in_order_and_those_asked_for(shades):
 
 
 def test_a_damaged_page_is_a_page_with_an_error(shades):
-    document = bytearray(tiff([10, 11, 12], compression="tiff_adobe_deflate"))
-    with Image.open(io.BytesIO(document)) as image:
-        image.seek(1)
-        (start,), (size,) = image.tag_v2[273], image.tag_v2[279]  # where its only strip is, and how long
-    document[start : start + size] = bytes(size)
-    pages = shades.post("/ocr", content=bytes(document)).json()["pages"]
+    document = damaged_tiff(tiff([10, 11, 12], compression="tiff_adobe_deflate"), 1)
+    pages = shades.post("/ocr", content=document).json()["pages"]
     assert [page["page"] for page in pages] == [1, 2, 3]
     assert ["damaged" in page.get("error", "") for page in pages] == [False, True, False]
-    rows = shades.post("/ocr?format=jsonl", content=bytes(document)).text.splitlines()
+    rows = shades.post("/ocr?format=jsonl", content=document).text.splitlines()
     assert [json.loads(row) for row in rows] == pages
-    assert [page["page"] for page in shades.post("/ocr?pages=2-3", content=bytes(document)).json()["pages"]] == [2, 3]
+    assert [page["page"] for page in shades.post("/ocr?pages=2-3", content=document).json()["pages"]] == [2, 3]
     for name in ("text", "md", "csv", "hocr", "json"):
-        answer = shades.post(f"/ocr?format={name}", content=bytes(document))
+        answer = shades.post(f"/ocr?format={name}", content=document)
         assert answer.headers["x-failed-pages"] == "2", "most formats have no place for it"
-    assert "x-failed-pages" not in shades.post("/ocr?pages=1,3", content=bytes(document)).headers
-    alone = shades.post("/ocr?pages=2", content=bytes(document))
+    assert "x-failed-pages" not in shades.post("/ocr?pages=1,3", content=document).headers
+    alone = shades.post("/ocr?pages=2", content=document)
     assert "damaged" in detail(alone, 422)
 
 
