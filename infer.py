@@ -1,4 +1,4 @@
-"""Read the text of a picture: `python infer.py --image receipt.jpg`."""
+"""Read the text of an image: `python infer.py --image receipt.jpg`."""
 
 import sys
 

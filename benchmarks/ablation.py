@@ -51,7 +51,7 @@ SCHEMAS = {"det": DetConfig, "rec": RecConfig}
 DRAWN_VAL = {"det": 40, "rec": 400}  # pages and lines, where no labels are given
 DRAWN_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # of what no training draws
 CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines that centers are extracted from
-TIMED = {"det": 8, "rec": 200}  # pictures and lines of which the time of reading is compared
+TIMED = {"det": 8, "rec": 200}  # images and lines of which the time of reading is compared
 
 
 def main() -> None:
@@ -421,7 +421,7 @@ def val_pages(options: argparse.Namespace, limit: int | None = None) -> list[Det
 
 
 def val_lines(options: argparse.Namespace, limit: int | None = None) -> list[Any]:
-    """Return pictures of lines and their texts."""
+    """Return images of lines and their texts."""
     lines = []
     for source in val_of("rec", options):
         records = read_labels(source.path, source.format).records
@@ -436,7 +436,7 @@ def spread(items: list[Any], limit: int | None) -> list[Any]:
 
 
 def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
-    """Return the median CPU time, ms, in which each finished row's model reads a picture or a line, on one thread.
+    """Return the median CPU time, ms, in which each finished row's model reads an image or a line, on one thread.
 
     They read in turns, in an order that changes, so that a busy machine disturbs all alike.
     """
@@ -445,9 +445,9 @@ def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
     paths = {row.key: model_of(options, task, row, seed) for row in TABLES[task] if row.key in done}
     readers = {key: OCR(str(path), threads=1) for key, path in paths.items() if path.is_dir()}
     if task == "det":
-        from ppocr_jax.data.pictures import load_picture
+        from ppocr_jax.data.images import load_record_image
 
-        items = [load_picture(r.image_path) for r in spread(val_pages(options), TIMED[task])]
+        items = [load_record_image(r.image_path) for r in spread(val_pages(options), TIMED[task])]
     else:
         items = [image for image, _ in spread(val_lines(options), TIMED[task])]
     spent: dict[str, list[float]] = {key: [] for key in readers}

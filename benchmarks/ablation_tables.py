@@ -119,7 +119,7 @@ def spread_text(values: list[float], form: str = ".3f") -> str:
 
 
 def curves(results: Mapping[str, Any]) -> str:
-    """Return an SVG picture: the score of every run during training, over CPU minutes, a panel for each table."""
+    """Return an SVG image: the score of every run during training, over CPU minutes, a panel for each table."""
     panels = [task for task in TABLES if results.get(task, {}).get("rows")]
     width, height, left, top = 460, 300, 46, 22  # of a panel, pixels, and its margins
     colors = ("#888888", "#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#e69f00")  # the first row is gray

@@ -1,4 +1,4 @@
-"""What is found and read on labeled pictures: ours, PP-OCR's generations read by us, RapidOCR and Tesseract.
+"""What is found and read on labeled images: ours, PP-OCR's generations read by us, RapidOCR and Tesseract.
 
     python benchmarks/accuracy.py --data DIR [--limit N] [--lines N] [--systems en ppocr-v4 ...] [--sets SROIE ...]
 
@@ -8,7 +8,7 @@ RapidOCR goes into environments of its own below the user's cache folder, with t
 a process of its own. Prints Markdown tables, and writes `results/accuracy.json` after each set, so that a run that was
 broken off goes on, and `results/accuracy_worst.html`: the pages with the most wrong characters.
 
-Of each set N pictures and N lines, evenly spread. Lines read with less than .5 do not count. Columns:
+Of each set N images and N lines, evenly spread. Lines read with less than .5 do not count. Columns:
 det: Hmean of boxes one to one, IoU > .5; area: the same by covered area, which forgives other granularity; e2e: Hmean
 of lines found and read right, spaces ignored, `+ spaces` not; words: Hmean of the pages' bags of words (each ideograph
 a word); CER: edits over characters of the pages, whatever the order and granularity of boxes, spaces ignored; lines:
@@ -34,8 +34,8 @@ import cv2
 import numpy as np
 from workers import Worker, environment_with
 
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import DetectionRecord, read_labels
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.draw import draw_page
 from ppocr_jax.document.page import Line, Page
 from ppocr_jax.evaluation.lines import line_samples
@@ -88,7 +88,7 @@ COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
 
 
 def start(name: str, languages: str) -> Worker:
-    """Start a system, which reads the pictures whose paths it is told."""
+    """Start a system, which reads the images whose paths it is told."""
     python = None
     if name in RAPIDOCR:
         package = RAPIDOCR[name]
@@ -132,13 +132,13 @@ def measure(
 
 
 def read_page(system: Worker, path: Path) -> Page:
-    """Return what a system reads in a picture.
+    """Return what a system reads in an image.
 
     Raises:
         RuntimeError: its process is gone.
     """
     answer = system.ask(page=str(path))
-    height, width = load_picture(path).shape[:2]
+    height, width = load_record_image(path).shape[:2]
     lines = (Line(_quad(line["points"]), line["text"], line["score"]) for line in answer if line["text"].strip())
     return Page(width, height, tuple(lines), source=str(path))
 
@@ -215,7 +215,7 @@ def write_worst(results: dict[str, dict[str, Any]], systems: Sequence[str], sets
         parts += [f"<h2>{name}, {system}</h2>"] if pages else []
         for rate, values in pages:
             page = Page.from_dict(values)
-            drawn = draw_page(load_picture(Path(page.source)), page)
+            drawn = draw_page(load_record_image(Path(page.source)), page)
             small = cv2.resize(drawn, None, fx=(s := min(1, 1400 / drawn.shape[1])), fy=s, interpolation=cv2.INTER_AREA)
             jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
             source = base64.b64encode(jpeg.tobytes()).decode()

@@ -1,8 +1,8 @@
-"""One system of accuracy.py: reads pictures whose paths arrive on standard input, a JSON line each way.
+"""One system of accuracy.py: reads images whose paths arrive on standard input, a JSON line each way.
 
     python benchmarks/accuracy_worker.py SYSTEM LANGUAGES
 
-Requests are {"page": PATH}, answered by a list of {"points", "text", "score"}, and {"lines": [PATH ...]}, pictures of
+Requests are {"page": PATH}, answered by a list of {"points", "text", "score"}, and {"lines": [PATH ...]}, images of
 single lines, answered by a list of texts. LANGUAGES are Tesseract's, such as eng+chi_sim. One thread.
 """
 

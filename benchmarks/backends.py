@@ -2,11 +2,11 @@
 
     taskset -c 0 python benchmarks/backends.py --labels FILE [--count 24] [--models en ppocr-v6] [--rounds 2]
 
-Each contender is a process that stays, on one thread. Pictures come in shuffled order, the contenders in shuffled turns
+Each contender is a process that stays, on one thread. Images come in shuffled order, the contenders in shuffled turns
 for each. Figures are CPU seconds of the whole process (waiting for a busy machine does not count), relative to ONNX
-Runtime with all letters. start: importing, loading, and the first picture; cold: the first time that each of the others
+Runtime with all letters. start: importing, loading, and the first image; cold: the first time that each of the others
 is read, in which OpenVINO compiles for new sizes; warm: the times after that (medians). Memory: greatest resident size
-after the first picture and after all. Hmean: end to end against the labels, case and spaces ignored; same: pages that
+after the first image and after all. Hmean: end to end against the labels, case and spaces ignored; same: pages that
 read as with ONNX Runtime, letter for letter. Prints a Markdown table and writes `results/backends.json`.
 """
 
@@ -53,7 +53,7 @@ class Contender:
         self.worker = Worker(name, Path(__file__).resolve(), "--worker", options)
 
     def read(self, path: str) -> None:
-        """Have a picture read.
+        """Have an image read.
 
         Raises:
             RuntimeError: the worker is gone.
@@ -65,7 +65,7 @@ class Contender:
 
 
 def work(options: dict[str, Any]) -> None:
-    """Read pictures whose paths arrive on standard input; what was spent before the first counts with it."""
+    """Read images whose paths arrive on standard input; what was spent before the first counts with it."""
     from ppocr_jax import OCR
 
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
@@ -119,7 +119,7 @@ def table(model: str, figures: dict[str, dict[str, float]]) -> str:
             f"| {name} | {f['start']:.1f} | {f['cold'] / plain['warm']:.2f} | {f['warm'] / plain['warm']:.2f} "
             f"| {f['first_mib']:.0f} | {f['all_mib']:.0f} | {f['hmean']:.3f} | {f['same']:.0%} |"
         )
-    return "\n".join([*lines, f"\n1.00 is {plain['warm']:.2f} CPU seconds a picture.\n"])
+    return "\n".join([*lines, f"\n1.00 is {plain['warm']:.2f} CPU seconds an image.\n"])
 
 
 def main() -> None:
@@ -138,14 +138,14 @@ def main() -> None:
     if options.worker:
         return work(json.loads(options.worker))
     if options.labels is None:
-        parser.error("--labels says which pictures to read")
+        parser.error("--labels says which images to read")
     names = [PLAIN, *(name for name in options.contenders if name != PLAIN)]
     records = list(read_labels(options.labels).records[: options.count])
     reports = {model: measure(model, records, options.rounds, names) for model in options.models}
     for model, figures in reports.items():
         print(table(model, figures))
     RESULTS.parent.mkdir(exist_ok=True)
-    report = {"machine": platform.machine(), "pictures": len(records), "models": reports}
+    report = {"machine": platform.machine(), "images": len(records), "models": reports}
     RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return None
 

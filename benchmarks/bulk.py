@@ -1,8 +1,8 @@
-"""`ppocr-jax bulk` beside the plain loop: pictures/s, and CPU seconds that a page costs, all processes together.
+"""`ppocr-jax bulk` beside the plain loop: images/s, and CPU seconds that a page costs, all processes together.
 
-    python benchmarks/bulk.py [--pages 40] [--rounds 2] [--picture examples/sign.jpg] [--engines local ray]
+    python benchmarks/bulk.py [--pages 40] [--rounds 2] [--image examples/sign.jpg] [--engines local ray]
 
-Each contender reads copies of one picture in processes of its own, once a few and once all of them: what starting costs
+Each contender reads copies of one image in processes of its own, once a few and once all of them: what starting costs
 is the difference that is left. CPU seconds are what counts on a machine that does other things at the same time.
 """
 
@@ -65,18 +65,18 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=2, help="rounds; contenders take turns, so that all are disturbed equally"
     )
-    parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "sign.jpg")
+    parser.add_argument("--image", type=Path, default=ROOT / "examples" / "sign.jpg")
     parser.add_argument("--engines", nargs="+", default=["local", "ray"])
     args = parser.parse_args()
     load = psutil.getloadavg()[0]
-    print(f"{args.pages} copies of {args.picture.name}, {psutil.cpu_count()} cores, load {load:.1f} from others\n")
+    print(f"{args.pages} copies of {args.image.name}, {psutil.cpu_count()} cores, load {load:.1f} from others\n")
     with tempfile.TemporaryDirectory() as scratch:
         folders = {}
         for count in (FEW, args.pages + FEW):
             folders[count] = Path(scratch) / str(count)
             folders[count].mkdir()
             for number in range(count):
-                (folders[count] / f"{number}.jpg").write_bytes(args.picture.read_bytes() + bytes(number))
+                (folders[count] / f"{number}.jpg").write_bytes(args.image.read_bytes() + bytes(number))
 
         def contender(name: str, count: int, turn: int) -> list[str]:
             if name == "loop":
@@ -92,7 +92,7 @@ def main() -> None:
             for (name, count), total in sums.items():
                 for place, value in enumerate(measured(contender(name, count, turn))):
                     total[place] += value / args.rounds
-        print("| | start, s | pictures/s | CPU s/picture | CPU beside the loop |\n|---|---:|---:|---:|---:|")
+        print("| | start, s | images/s | CPU s/image | CPU beside the loop |\n|---|---:|---:|---:|---:|")
         few, every = folders
         for name in names:
             wall, cpu = ((sums[name, every][i] - sums[name, few][i]) / args.pages for i in (0, 1))

@@ -1,11 +1,11 @@
 """The server under load and under fault, beside the bare library in the same run.
 
-    python benchmarks/load.py [--seconds 60] [--clients 1 8 64] [--requests 5000] [--picture examples/receipt.jpg]
+    python benchmarks/load.py [--seconds 60] [--clients 1 8 64] [--requests 5000] [--image examples/receipt.jpg]
 
-Load: clients that send one picture after the other on connections that stay open; throughput is compared with
-`OCR.read_many` on the same pictures, as many at a time, by turns. Faults: slow clients, uploads that
+Load: clients that send one image after the other on connections that stay open; throughput is compared with
+`OCR.read_many` on the same images, as many at a time, by turns. Faults: slow clients, uploads that
 are broken off, bad inputs, a worker that is killed; after each the server must still answer, and rightly. Memory:
-resident megabytes while many small pictures are read.
+resident megabytes while many small images are read.
 """
 
 from __future__ import annotations
@@ -233,23 +233,23 @@ async def killed_worker(host: str, port: int, process: psutil.Process, data: byt
 
 
 async def memory(host: str, port: int, process: psutil.Process, requests: int) -> None:
-    """Resident megabytes while many small pictures, of many sizes, are read."""
+    """Resident megabytes while many small images, of many sizes, are read."""
     generator = random.Random(0)
     with Image.open(ROOT / "examples" / "sign.jpg") as image:
-        pictures = []
+        images = []
         for _ in range(50):
             wide, high = generator.randrange(60, 240), generator.randrange(40, 120)
             left, top = generator.randrange(image.width - wide), generator.randrange(image.height - high)
             out = io.BytesIO()
             image.crop((left, top, left + wide, top + high)).save(out, "JPEG")
-            pictures.append(out.getvalue())
+            images.append(out.getvalue())
     counted, failed, figures = itertools.count(), 0, []
 
     async def client() -> None:
         nonlocal failed
         reader, writer = await asyncio.open_connection(host, port)
         while (number := next(counted)) < requests:
-            status, _ = await ask(reader, writer, pictures[number % 50])
+            status, _ = await ask(reader, writer, images[number % 50])
             failed += status != 200
             if number % max(1, requests // 5) == 0:
                 figures.append((number, process.memory_info().rss / 2**20))
@@ -270,12 +270,12 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--bad", type=int, default=1000)
-    parser.add_argument("--picture", type=Path, default=ROOT / "examples" / "receipt.jpg")
+    parser.add_argument("--image", type=Path, default=ROOT / "examples" / "receipt.jpg")
     args = parser.parse_args()
-    data, threads = args.picture.read_bytes(), len(os.sched_getaffinity(0))
+    data, threads = args.image.read_bytes(), len(os.sched_getaffinity(0))
     ocr = OCR("en").warm_up()
     expected = (ocr.single_threaded()(data).text + "\n").encode()
-    print(f"{args.picture.name}, {threads} cores, load {psutil.getloadavg()[0]:.1f} from others\n")
+    print(f"{args.image.name}, {threads} cores, load {psutil.getloadavg()[0]:.1f} from others\n")
     print("| clients | pages/s | beside the library | its CPU time | p50 ms | p99 ms | requests | errors |")
     print("|---:|---:|---:|---:|---:|---:|---:|---:|")
     with server() as (host, port, process):

@@ -31,7 +31,7 @@ LINE, TALL_LINE, CLS_LINE = (32, 320), (48, 320), (48, 192)
 
 
 class Network(NamedTuple):
-    """A network to time: its builder and options, and the picture it gets."""
+    """A network to time: its builder and options, and the image it gets."""
 
     builder: str
     options: Mapping[str, object]

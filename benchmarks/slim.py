@@ -1,4 +1,4 @@
-"""What smaller networks cost and gain: bytes, time and scores of several models on the same pictures, in one run.
+"""What smaller networks cost and gain: bytes, time and scores of several models on the same images, in one run.
 
     python benchmarks/slim.py --labels datasets/sroie/val/label.txt [--calibrate scans/] [--openvino] \\
         [--model NAME=DIR ...]
@@ -8,8 +8,8 @@ and, with `--calibrate`, quantized after training as `ppocr-jax slim int8` does.
 detectors exported by `ppocr-jax export`, are named with `--model`; a network that a folder lacks is the reference's.
 `--openvino` reads with the reference by OpenVINO, each page once before it is measured, as it compiles for every shape.
 
-Every model reads the same pictures on one thread, in turns, picture by picture, in an order that changes; of the times,
-which are CPU time, medians per picture are compared, so that a busy machine disturbs all alike. Line and box scores are
+Every model reads the same images on one thread, in turns, image by image, in an order that changes; of the times,
+which are CPU time, medians per image are compared, so that a busy machine disturbs all alike. Line and box scores are
 those of `ppocr-jax eval` with --ignore-case --ignore-space. Prints a Markdown table.
 """
 
@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from ppocr_jax import OCR
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import DetectionRecord, read_labels
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.evaluation import evaluate_detection, evaluate_recognition, line_samples, score_pages
 from ppocr_jax.images import find_inputs, read_pages
 from ppocr_jax.inference.model_folder import TASKS, ModelFolder, load_model_folder, write_model_json
@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = {"float32": widened(reference, Path(folder) / "float32"), "float16, as shipped": reference}
         if args.calibrate:
-            inputs = record_inputs(reference, calibration_pictures(args.calibrate, args.calibrate_limit), QUANTIZED)
+            inputs = record_inputs(reference, calibration_images(args.calibrate, args.calibrate_limit), QUANTIZED)
             models["int8 after training"] = quantize_to_folder(reference, inputs, Path(folder) / "int8")
         for named in args.model:
             name, _, path = named.partition("=")
@@ -70,7 +70,7 @@ def main() -> None:
             models["OpenVINO"] = reference
             readers["OpenVINO"] = OCR(args.reference, backend="openvino", threads=1)
             for record in records:
-                readers["OpenVINO"](load_picture(record.image_path))
+                readers["OpenVINO"](load_record_image(record.image_path))
         print(table(models, readers, records, args.lines))
 
 
@@ -80,7 +80,7 @@ def spread(records: Any, limit: int) -> list[DetectionRecord]:
     return [records[k * len(records) // count] for k in range(count)]
 
 
-def calibration_pictures(folder: str, limit: int) -> list[Any]:
+def calibration_images(folder: str, limit: int) -> list[Any]:
     """Return pages of a folder as (H, W, 3) uint8."""
     return [page.image_rgb for source in spread(find_inputs([folder]), limit) for page in read_pages(source)]
 
@@ -116,11 +116,11 @@ def table(models: dict[str, ModelFolder], readers: dict[str, OCR], records: list
     seconds: dict[str, list[float]] = {name: [] for name in models}
     order = list(models)
     for record in records:
-        picture = load_picture(record.image_path)
+        image = load_record_image(record.image_path)
         random.shuffle(order)
         for name in order:
             start = time.process_time()
-            pages[name].append(readers[name](picture))
+            pages[name].append(readers[name](image))
             seconds[name].append(time.process_time() - start)
     samples = list(islice(line_samples(records), lines))
     rows = ["| model | det, cls, rec MB | all MB | time | pages/s of CPU | det Hmean | by area | lines | end to end |"]

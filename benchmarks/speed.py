@@ -1,15 +1,15 @@
-"""Reading speed beside RapidOCR, with the same networks, pictures and threads.
+"""Reading speed beside RapidOCR, with the same networks, images and threads.
 
     python benchmarks/speed.py [--images DIR] [--count N] [--threads 1 2] [--rounds 2]
 
 RapidOCR goes into an environment of its own under the user's cache folder; the ONNX files are those it brings. Every
-contender is a process that stays; pictures come in shuffled order, the contenders in shuffled turns for each. Without
+contender is a process that stays; images come in shuffled order, the contenders in shuffled turns for each. Without
 --images, pages drawn by `ppocr-jax synth det` are read. Prints Markdown tables and writes `results/speed.json`. The
 machine should do nothing else meanwhile.
 
-Figures: pictures/s = pictures / sum of their times (each the median of its rounds); folder: all pictures in one call
-where there is one; start: from starting the process to the first picture's text; memory: greatest resident size after
-the first picture and after all. Texts are compared by the mean similarity (1 - edit distance / longer length) of whole
+Figures: images/s = images / sum of their times (each the median of its rounds); folder: all images in one call
+where there is one; start: from starting the process to the first image's text; memory: greatest resident size after
+the first image and after all. Texts are compared by the mean similarity (1 - edit distance / longer length) of whole
 pages. A second table says where our time goes.
 """
 
@@ -57,8 +57,8 @@ def bundled_files(python: Path) -> dict[str, str]:
     return {task: str(Path(folder) / "models" / name) for task, name in FILES.items()}
 
 
-def pictures(options: argparse.Namespace, scratch: Path) -> list[str]:
-    """Paths of the pictures to read."""
+def images(options: argparse.Namespace, scratch: Path) -> list[str]:
+    """Paths of the images to read."""
     folder = options.images
     if folder is None:
         folder = scratch / "pages"
@@ -111,7 +111,7 @@ def measure(paths: list[str], threads: int, python: Path, models: dict[str, str]
 def _single_calls(
     contenders: list[Worker], paths: list[str], rounds: int
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[str]]]:
-    """Seconds of every round for each picture, and its text, by contender."""
+    """Seconds of every round for each image, and its text, by contender."""
     seconds: dict[str, list[list[float]]] = {c.name: [[] for _ in paths] for c in contenders}
     texts = {c.name: [""] * len(paths) for c in contenders}
     rng = random.Random(0)
@@ -132,10 +132,10 @@ def _similarity(texts: dict[str, list[str]]) -> float:
 def markdown(reports: list[dict[str, Any]]) -> str:
     """The table for the README."""
     rows = {
-        "single_per_second": "pictures/s, one call each",
-        "folder_per_second": "pictures/s, a folder",
+        "single_per_second": "images/s, one call each",
+        "folder_per_second": "images/s, a folder",
         "start_seconds": "start to first text, s",
-        "first_mib": "memory after one picture, MiB",
+        "first_mib": "memory after one image, MiB",
         "all_mib": "memory after all, MiB",
     }
     lines = ["| threads | | ppocr_jax | RapidOCR | ratio |", "|---|---|---:|---:|---:|"]
@@ -151,11 +151,11 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def stage_table(stages: dict[str, float], pictures: int) -> str:
+def stage_table(stages: dict[str, float], images: int) -> str:
     """Where our time goes, on one thread."""
     total = sum(stages.values())
-    rows = [f"| {name} | {value / pictures * 1e3:.1f} | {value / total:.0%} |" for name, value in stages.items()]
-    return "\n".join(["| stage | ms a picture | share |", "|---|---:|---:|", *rows])
+    rows = [f"| {name} | {value / images * 1e3:.1f} | {value / total:.0%} |" for name, value in stages.items()]
+    return "\n".join(["| stage | ms an image | share |", "|---|---:|---:|", *rows])
 
 
 def main() -> None:
@@ -173,15 +173,15 @@ def main() -> None:
     python = environment_with(RAPIDOCR, [RAPIDOCR], headless=True)
     models = bundled_files(python)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = pictures(options, Path(scratch))
+        paths = images(options, Path(scratch))
         if not paths:
-            sys.exit("no pictures")
+            sys.exit("no images")
         reports = [measure(paths, threads, python, models, options.rounds) for threads in options.threads]
     print(markdown(reports))
     print("\nppocr_jax on one thread:\n")
     print(stage_table(reports[0]["stages"], len(paths)))
     RESULTS.parent.mkdir(exist_ok=True)
-    report = {"machine": platform.machine(), "pictures": len(paths), "rapidocr": RAPIDOCR, "threads": reports}
+    report = {"machine": platform.machine(), "images": len(paths), "rapidocr": RAPIDOCR, "threads": reports}
     RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 

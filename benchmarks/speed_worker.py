@@ -1,10 +1,10 @@
-"""One contender of speed.py: reads pictures whose paths arrive on standard input, a JSON line each way.
+"""One contender of speed.py: reads images whose paths arrive on standard input, a JSON line each way.
 
     python benchmarks/speed_worker.py JOB
 
 JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). Requests are
 {"read": PATH}, {"folder": [PATH ...]}, {"stages": [PATH ...]} and {"memory": true}. An answer holds `seconds` and
-`texts` (a list of lines for each picture); of our stages the `seconds` of each; for memory the process's greatest
+`texts` (a list of lines for each image); of our stages the `seconds` of each; for memory the process's greatest
 resident size so far in MiB.
 """
 
@@ -52,7 +52,7 @@ def rapidocr(job: dict[str, Any]) -> tuple[Read, Read, Stages]:
     def read(paths: list[str]) -> list[list[str]]:
         return [[text for _, text, _ in ocr(path)[0] or []] for path in paths]
 
-    return read, read, lambda paths: {}  # it has no call for several pictures
+    return read, read, lambda paths: {}  # it has no call for several images
 
 
 def answer(request: dict[str, Any], single: Read, folder: Read, stages: Stages) -> dict[str, Any]:

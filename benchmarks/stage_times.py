@@ -1,4 +1,4 @@
-"""Where the time of reading a picture goes, by wrapping the functions of each stage."""
+"""Where the time of reading an image goes, by wrapping the functions of each stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGES = ("open", "det prepare", "det", "boxes", "crop", "cls prepare", "cls", "
 
 
 def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
-    """Seconds spent in each of `STAGES`, and in the "rest", for reading the pictures one after the other.
+    """Seconds spent in each of `STAGES`, and in the "rest", for reading the images one after the other.
 
     The `OCR` must use one thread: stages that run at the same time would be counted twice.
     """
@@ -41,7 +41,7 @@ def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
 
     wrapped = [
         (reading, "load_image", timed("open", reading.load_image)),
-        (detect, "detector_picture", timed("det prepare", detect.detector_picture)),
+        (detect, "detector_image", timed("det prepare", detect.detector_image)),
         (detect, "boxes_from_map", timed("boxes", detect.boxes_from_map)),
         (page, "perspective_crop", timed("crop", page.perspective_crop)),
         (classify, "line_batch", timed("{} prepare", classify.line_batch)),

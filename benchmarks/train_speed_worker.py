@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
 
 def make_batch(job: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Random pictures, and labels or target maps with a fifth of the area text; NHWC."""
+    """Random images, and labels or target maps with a fifth of the area text; NHWC."""
     rng = np.random.default_rng(0)
     batch, height, width = job["batch"], job["height"], job["width"]
     images = rng.normal(size=(batch, height, width, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The pictures of `examples/`: an invented receipt, form and shop sign, drawn with the generator's parts.
+"""The images of `examples/`: an invented receipt, form and shop sign, drawn with the generator's parts.
 
 `python examples/draw.py --output examples` writes them anew.
 """
@@ -91,10 +91,10 @@ def receipt(faces: Sequence[FontFace]) -> np.ndarray:
     canvas.text(sheet[0] / 2, bottom + 26, "4006 8817 0426", body, anchor="m")
     ink = degrade.fade_ink(np.random.default_rng(3), canvas.ink(), 40.0)
     table = _shadowed(background.wood(rng, size[1], size[0]), corners)
-    picture = cv2.warpPerspective(
+    image = cv2.warpPerspective(
         canvas.joined(ink, 0.95), view.homography, size, table, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
     )
-    return _photographed(rng, picture, blur=0.7)
+    return _photographed(rng, image, blur=0.7)
 
 
 def form(faces: Sequence[FontFace]) -> np.ndarray:
@@ -138,8 +138,8 @@ def form(faces: Sequence[FontFace]) -> np.ndarray:
     ys = 968 - 30 * (1 - strokes) ** 1.5 * np.cos(46 * strokes + 3 * strokes**2) - 6 * np.sin(9 * strokes)
     canvas.mark("line", [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)], width=3, color=(38, 52, 130))
     sheet = canvas.joined(canvas.ink(), 0.95)
-    picture = cv2.warpAffine(sheet, turn, size, borderValue=(70, 70, 70))
-    return _photographed(rng, degrade.speckles(rng, picture, 20.0), blur=0.6)
+    image = cv2.warpAffine(sheet, turn, size, borderValue=(70, 70, 70))
+    return _photographed(rng, degrade.speckles(rng, image, 20.0), blur=0.6)
 
 
 def sign(faces: Sequence[FontFace]) -> np.ndarray:
@@ -161,9 +161,9 @@ def sign(faces: Sequence[FontFace]) -> np.ndarray:
     canvas.text(550, 440, "OPEN DAILY 7 AM - 6 PM", Lettering(sans, 40), anchor="m", color=cream)
     canvas.mark("rectangle", [760, 560, 960, 650], width=0, color=(232, 226, 212))
     canvas.text(860, 620, "No. 42", Lettering(sans, 46), anchor="m", color=(30, 40, 70))
-    picture = cv2.warpPerspective(canvas.joined(canvas.ink(), 1.0), view.homography, size, flags=cv2.INTER_AREA)
+    image = cv2.warpPerspective(canvas.joined(canvas.ink(), 1.0), view.homography, size, flags=cv2.INTER_AREA)
     light = np.linspace(1.12, 0.72, size[0])[None, :, None] * np.linspace(1.05, 0.9, size[1])[:, None, None]
-    return _photographed(rng, np.clip(picture * light, 0, 255).astype(np.uint8), blur=0.8)
+    return _photographed(rng, np.clip(image * light, 0, 255).astype(np.uint8), blur=0.8)
 
 
 EXAMPLES = {"receipt": receipt, "form": form, "sign": sign}
@@ -177,8 +177,8 @@ def write_examples(folder: str | Path, faces: Sequence[FontFace]) -> list[Path]:
     paths = []
     for name, draw in EXAMPLES.items():
         path = Path(folder) / f"{name}.jpg"
-        picture = cv2.cvtColor(draw(faces), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(path), picture, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+        image = cv2.cvtColor(draw(faces), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(path), image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
         logger.info("wrote %s", path)
         paths.append(path)
     return paths
@@ -228,11 +228,11 @@ def _shadowed(ground: np.ndarray, corners: list[tuple[int, int]]) -> np.ndarray:
     return np.clip(ground * (1 - 0.55 * shadow[..., None]), 0, 255).astype(np.uint8)
 
 
-def _photographed(rng: np.random.Generator, picture: np.ndarray, *, blur: float) -> np.ndarray:
+def _photographed(rng: np.random.Generator, image: np.ndarray, *, blur: float) -> np.ndarray:
     import cv2
 
-    soft = cv2.GaussianBlur(picture, (0, 0), blur).astype(np.float32)
-    noise = rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None] * 3.0
+    soft = cv2.GaussianBlur(image, (0, 0), blur).astype(np.float32)
+    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] * 3.0
     return np.clip(soft + noise, 0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""PP-OCRv2 in JAX: read text in pictures, and train the networks that do.
+"""PP-OCRv2 in JAX: read text in images, and train the networks that do.
 
 Names load on first use, so that `import ppocr_jax` costs nothing.
 """

@@ -1,4 +1,4 @@
-"""Polygons in the picture plane: corner order, area, growing and shrinking, rectified crops.
+"""Polygons in the image plane: corner order, area, growing and shrinking, rectified crops.
 
 Points are (x, y) in pixels with y pointing down; a quad is (4, 2), clockwise from its top-left corner. NumPy only;
 OpenCV, pyclipper and shapely are imported on use.
@@ -87,12 +87,12 @@ def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
 
 
 def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.ndarray:
-    """Return points (..., 2) of a picture in the pixels of that picture turned counter-clockwise.
+    """Return points (..., 2) of an image in the pixels of that image turned counter-clockwise.
 
     Args:
-        points: in the pixels of the picture as it is.
+        points: in the pixels of the image as it is.
         degrees: a multiple of 90; turning by -90 is turning by 270.
-        size: (height, width) of the picture as it is.
+        size: (height, width) of the image as it is.
     """
     last_x, last_y = size[1] - 1, size[0] - 1
     x, y = points[..., 0], points[..., 1]
@@ -192,10 +192,10 @@ def grow_quad(quad: np.ndarray, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
 
 
 def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool = True) -> np.ndarray:
-    """Rectify the part of a picture inside a quad (4, 2), clockwise from top-left.
+    """Rectify the part of an image inside a quad (4, 2), clockwise from top-left.
 
     The crop is as wide and high as the longer of the quad's opposite sides, truncated; cubic interpolation, pixels
-    outside the picture repeat its border. With `turn_tall` a crop at least 1.5 times as high as wide is turned by 90
+    outside the image repeat its border. With `turn_tall` a crop at least 1.5 times as high as wide is turned by 90
     degrees counter-clockwise.
 
     Raises:

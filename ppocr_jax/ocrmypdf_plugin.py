@@ -73,17 +73,17 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def generate_hocr(input_file: Path, output_hocr: Path, output_text: Path, options: Any) -> None:
-        """Read a page's picture; write what was read as hOCR and as text."""
+        """Read a page's image; write what was read as hOCR and as text."""
         _, page = _read(input_file, options)
         output_hocr.write_text("".join(to_hocr([page])), encoding="utf-8")
         output_text.write_text("".join(to_text([page])), encoding="utf-8")
 
     @staticmethod
     def generate_pdf(input_file: Path, output_pdf: Path, output_text: Path, options: Any) -> None:
-        """Read a page's picture; write what was read as a PDF page of invisible text, and as text."""
-        picture, page = _read(input_file, options)
+        """Read a page's image; write what was read as a PDF page of invisible text, and as text."""
+        image, page = _read(input_file, options)
         with SearchablePdf(output_pdf) as pdf:
-            pdf.add(page, None, dpi=picture.dpi, user_unit=picture.user_unit)
+            pdf.add(page, None, dpi=image.dpi, user_unit=image.user_unit)
         output_text.write_text("".join(to_text([page])), encoding="utf-8")
 
 
@@ -165,7 +165,7 @@ def _ocr(model: str) -> OCR:
 
 def _read(path: Path, options: Any) -> tuple[InputPage, Page]:
     try:
-        picture = next(read_pages(path))
-        return picture, _ocr(_model(options))(picture.image_rgb)
+        image = next(read_pages(path))
+        return image, _ocr(_model(options))(image.image_rgb)
     except UserError as error:
         raise InputFileError(str(error)) from error

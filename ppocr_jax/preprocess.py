@@ -14,22 +14,22 @@ from typing import Any
 
 import numpy as np
 
-_STRIDE = 32  # the detector halves the picture five times
-# Gray levels: what noise may differ by, and up to which contrast a picture counts as faint; what contrast it is given,
+_STRIDE = 32  # the detector halves the image five times
+# Gray levels: what noise may differ by, and up to which contrast an image counts as faint; what contrast it is given,
 # and how many times its own that may be.
 _NOISE, _FAINT, _CLEAR, _MOST_GAIN = 8, 64, 200.0, 12.0
-# Of a picture's border: levels within which it has one color, on how large a share, and from which on how many pixels
+# Of an image's border: levels within which it has one color, on how large a share, and from which on how many pixels
 # are ink.
 _SAME_COLOR, _MOST_OF_BORDER, _INK, _TOUCHING = 12, 0.5, 60, 2
-_NARROW, _PAGE = 6, 10  # margins; a picture is narrow that has fewer than those, and a page that has more than these
-_SMALL = 64  # pictures whose height and width add up to less are padded before they are resized
+_NARROW, _PAGE = 6, 10  # margins; an image is narrow that has fewer than those, and a page that has more than these
+_SMALL = 64  # images whose height and width add up to less are padded before they are resized
 
 
 @dataclass(frozen=True)
 class Normalization:
     """`(pixel / 255 - mean) / std` per channel, after putting the channels in `channel_order`.
 
-    PP-OCR's published weights expect BGR pictures with means and deviations that ImageNet lists in RGB order; the
+    PP-OCR's published weights expect BGR images with means and deviations that ImageNet lists in RGB order; the
     numbers here apply by position, whatever the order.
     """
 
@@ -51,32 +51,32 @@ class Normalization:
         """Normalize `image_rgb` (H W 3 uint8) to float32 (H W 3).
 
         Raises:
-            ValueError: not an (H, W, 3) uint8 picture.
+            ValueError: not an (H, W, 3) uint8 image.
         """
         import cv2
 
-        _check_picture(image_rgb)
+        _check_image(image_rgb)
         image = np.ascontiguousarray(image_rgb)
         if self.channel_order == "bgr":
             image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         return cv2.LUT(image, self._table)  # one pass: seven times as fast as arithmetic on floats
 
     def planar(self, image_rgb: np.ndarray) -> np.ndarray:
-        """As a call, but lying in memory channel by channel, as ONNX networks take pictures: large ones need no copy.
+        """As a call, but lying in memory channel by channel, as ONNX networks take images: large ones need no copy.
 
         Raises:
-            ValueError: not an (H, W, 3) uint8 picture.
+            ValueError: not an (H, W, 3) uint8 image.
         """
         import cv2
 
-        _check_picture(image_rgb)
+        _check_image(image_rgb)
         planes = np.empty((3, *image_rgb.shape[:2]), np.float32)
         channels = cv2.split(image_rgb)
         for k, channel in enumerate(reversed(channels) if self.channel_order == "bgr" else channels):
             cv2.LUT(channel, np.ascontiguousarray(self._table[..., k]), dst=planes[k])
         return planes.transpose(1, 2, 0)
 
-    def picture(self, values: np.ndarray) -> np.ndarray:
+    def inverse(self, values: np.ndarray) -> np.ndarray:
         """Return `image_rgb` uint8 from normalized (H W 3); inverse of a call."""
         pixels = (np.asarray(values, np.float32) * np.asarray(self.std) + np.asarray(self.mean)) * 255
         image = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
@@ -92,7 +92,7 @@ class Normalization:
         return cls(tuple(values["mean"]), tuple(values["std"]), values["channel_order"])
 
 
-def _check_picture(image_rgb: np.ndarray) -> None:
+def _check_image(image_rgb: np.ndarray) -> None:
     if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
         raise ValueError(f"an image must be (H, W, 3) uint8, got {image_rgb.shape} {image_rgb.dtype}")
 
@@ -102,7 +102,7 @@ LINE_NORMALIZATION = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def line_width(size: Sequence[int], *, height: int, max_width: int) -> int:
-    """Return a line picture's width, scaled from `size` (h, w) to `height`: `min(max_width, ceil(height * w / h))`."""
+    """Return a line image's width, scaled from `size` (h, w) to `height`: `min(max_width, ceil(height * w / h))`."""
     h, w = size[:2]
     return max(1, min(max_width, math.ceil(height * w / float(h))))
 
@@ -110,7 +110,7 @@ def line_width(size: Sequence[int], *, height: int, max_width: int) -> int:
 def resize_pad_line(
     image_rgb: np.ndarray, *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
 ) -> np.ndarray:
-    """Scale a line picture to `height`, squeeze it to at most `width`, and pad on the right with 0.
+    """Scale a line image to `height`, squeeze it to at most `width`, and pad on the right with 0.
 
     The padding is 0 *after* normalization: mid-gray.
 
@@ -127,20 +127,20 @@ def resize_pad_line(
 
 
 def line_batch(
-    pictures: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
+    images: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
 ) -> np.ndarray:
-    """Put line pictures through `resize_pad_line`: float32 (N, height, width, 3)."""
-    return np.stack([resize_pad_line(p, height=height, width=width, normalization=normalization) for p in pictures])
+    """Put line images through `resize_pad_line`: float32 (N, height, width, 3)."""
+    return np.stack([resize_pad_line(p, height=height, width=width, normalization=normalization) for p in images])
 
 
 def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3) -> list[tuple[int, int]]:
-    """Return the parts (left, right) in which a line picture is seen that is too long for `width` at `height`.
+    """Return the parts (left, right) in which a line image is seen that is too long for `width` at `height`.
 
     They are as long as fits, evenly spread from the left end to the right one: as many as cover the line, but `most` at
     most. A line that fits is one part.
 
     Args:
-        size: (h, w) of the picture, pixels.
+        size: (h, w) of the image, pixels.
         height, width: of the network's input.
         most: parts.
     """
@@ -152,7 +152,7 @@ def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3)
 
 
 def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:
-    """Return the width of a batch of line pictures of `sizes` (height, width): of the widest when scaled to `height`.
+    """Return the width of a batch of line images of `sizes` (height, width): of the widest when scaled to `height`.
 
     PaddleOCR 2.5 and later never go below 320; with `min_width=0` the rule is that of 2.4 and earlier.
     """
@@ -160,9 +160,9 @@ def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_wi
 
 
 def pad_small(image_rgb: np.ndarray) -> np.ndarray:
-    """Pad a picture whose height and width add up to less than 64 with black, at the right and the bottom, to 32 x 32.
+    """Pad an image whose height and width add up to less than 64 with black, at the right and the bottom, to 32 x 32.
 
-    Other pictures come back as they are. Boxes found in the padded picture are in the pixels of the original.
+    Other images come back as they are. Boxes found in the padded image are in the pixels of the original.
     """
     h, w = image_rgb.shape[:2]
     if h + w >= _SMALL:
@@ -173,7 +173,7 @@ def pad_small(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def more_contrast(image_rgb: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8 of which all is of nearly one gray with that little contrast made large.
+    """Return an image (H, W, 3) uint8 of which all is of nearly one gray with that little contrast made large.
 
     Others come back as they are, and so does what holds nothing but noise.
     """
@@ -191,18 +191,18 @@ def more_contrast(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Give a picture (H, W, 3) uint8 margins where ink touches its border and where it is narrow, of its paper's color.
+    """Give an image (H, W, 3) uint8 margins where ink touches its border and where it is narrow, of its paper's color.
 
-    Networks see letters best with something around them, and nothing well within a few pixels. Pictures whose border
+    Networks see letters best with something around them, and nothing well within a few pixels. Images whose border
     has no color of its own, such as photographs, come back as they are, and so do whole pages: what touches their
     border is dirt, edges, and lines that are cut off.
 
     Args:
-        image_rgb: the picture.
+        image_rgb: the image.
         margin: pixels; a side shorter than six of them is made that long.
 
     Returns:
-        the picture, and how many columns and rows were put before its first ones.
+        the image, and how many columns and rows were put before its first ones.
     """
     import cv2
 
@@ -223,12 +223,12 @@ def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tupl
 
 
 def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type: str = "max") -> tuple[int, int]:
-    """Return (height, width) at which the detector sees a picture; each a multiple of 32, halves go to even.
+    """Return (height, width) at which the detector sees an image; each a multiple of 32, halves go to even.
 
     Args:
-        height, width: of the picture, in pixels.
+        height, width: of the image, in pixels.
         limit_side: the side's length that `limit_type` speaks of.
-        limit_type: "max" shrinks pictures whose longer side exceeds `limit_side`; "min" enlarges those whose shorter
+        limit_type: "max" shrinks images whose longer side exceeds `limit_side`; "min" enlarges those whose shorter
             side falls below it; "resize_long" brings the longer side to it either way.
 
     Raises:
@@ -248,14 +248,14 @@ def _to_stride(side: int) -> int:
     return max(_STRIDE, round(side / _STRIDE) * _STRIDE)
 
 
-def detector_picture(
+def detector_image(
     image_rgb: np.ndarray,
     *,
     limit_side: int = 960,
     limit_type: str = "max",
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Return what the detector sees of a picture (H W 3 uint8), not normalized: padded if tiny, of `detector_size`.
+    """Return what the detector sees of an image (H W 3 uint8), not normalized: padded if tiny, of `detector_size`.
 
     With `size` (height, width) it is resized to just that.
 

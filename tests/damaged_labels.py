@@ -35,8 +35,8 @@ TEXTS = [
 
 EXPECTED_COUNTS = {
     "bad-entry": 1,
-    "missing-picture": 1,
-    "unreadable-picture": 1,
+    "missing-image": 1,
+    "unreadable-image": 1,
     "contradiction": 1,
     "degenerate": 1,
     "self-intersecting": 1,
@@ -52,10 +52,10 @@ EXPECTED_COUNTS = {
 
 
 def write_damaged_set(folder: Path) -> Path:
-    """Write pictures and `label.txt`; gives the path of the latter."""
+    """Write images and `label.txt`; gives the path of the latter."""
     for name in ("shapes", "texts", "empty"):
         Image.new("RGB", SIZE, (200, 200, 200)).save(folder / f"{name}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     lines = [
         ("shapes.png", SHAPES),
         ("texts.png", TEXTS),

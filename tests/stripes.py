@@ -24,7 +24,7 @@ GRAY = (128, 128, 128)
 
 
 def paint_line(text: str, *, height: int = 24) -> np.ndarray:
-    """A line picture (height, w, 3) RGB of square blocks: white, for each character a gap and its color, a gap."""
+    """A line image (height, w, 3) RGB of square blocks: white, for each character a gap and its color, a gap."""
     blocks = [(255, 255, 255)] + [color for c in text for color in (GRAY, COLORS[c])] + [GRAY]
     return np.repeat(np.repeat(np.array([blocks], np.uint8), height, axis=1), height, axis=0)
 

@@ -49,12 +49,12 @@ def test_its_steps_give_a_server(tmp_path):
             assert server.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        picture = ROOT / "examples" / "sign.jpg"
+        image = ROOT / "examples" / "sign.jpg"
         post = "import sys, urllib.request as u; print(u.urlopen(u.Request('http://127.0.0.1:8000/ocr', "
         post += (
             "open(sys.argv[1], 'rb').read(), {'accept': 'text/plain', 'content-type': 'image/jpeg'})).read().decode())"
         )
-        read = subprocess.run([sys.executable, "-c", post, picture], capture_output=True, text=True, check=True)
+        read = subprocess.run([sys.executable, "-c", post, image], capture_output=True, text=True, check=True)
         assert "MORNING STAR" in read.stdout
     finally:
         server.terminate()

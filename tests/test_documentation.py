@@ -17,7 +17,7 @@ from tests import released  # noqa: F401 - where PP-OCR's files are, of which so
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("infer.py", "train_det.py", "train_rec.py", "ppocr-jax")
-# Those that only need the built-in model and the example pictures.
+# Those that only need the built-in model and the example images.
 RUNNABLE = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "formats.md"]
 
 

@@ -1,4 +1,4 @@
-"""The pictures of `examples/` can be drawn anew."""
+"""The images of `examples/` can be drawn anew."""
 
 import runpy
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_examples_are_reproducible(name, faces):
     assert first.dtype == np.uint8
 
 
-def test_files_are_small_pictures(faces, tmp_path):
+def test_files_are_small_images(faces, tmp_path):
     import cv2
 
     paths = DRAW["write_examples"](tmp_path / "new", faces)

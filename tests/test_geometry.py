@@ -194,9 +194,9 @@ def test_a_column_grows_as_its_crop_is_turned():
     column = np.array([[0, 0], [10, 0], [10, 30], [0, 30]], np.float32)
     grown = geometry.grow_quad(column, GROWTH)
     np.testing.assert_allclose(grown, [[-4, -1], [12, -1], [12, 33], [-4, 33]], atol=1e-5)
-    picture = np.zeros((60, 40, 3), np.uint8)
-    picture[10:40, 10:20] = 255
-    crop = geometry.perspective_crop(picture, geometry.grow_quad(column + 10, GROWTH))
+    image = np.zeros((60, 40, 3), np.uint8)
+    image[10:40, 10:20] = 255
+    crop = geometry.perspective_crop(image, geometry.grow_quad(column + 10, GROWTH))
     ys, xs = np.nonzero(crop[..., 0] > 128)
     height, width = crop.shape[:2]
     assert (xs.min(), width - 1 - xs.max()) == (1, 3)

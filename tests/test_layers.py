@@ -28,7 +28,7 @@ UNITS = {
         )
     },
 }
-# Batches hold drawn text beside labeled pictures, and drawn data sets are written in the formats of labels.
+# Batches hold drawn text beside labeled images, and drawn data sets are written in the formats of labels.
 SIBLINGS = {("data", "synth"), ("synth", "data.labels")}
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "grain", "jax2onnx", "tensorflow"}
 HEAVY = {"cv2", "onnxruntime", "pyclipper", "shapely", "PIL"}

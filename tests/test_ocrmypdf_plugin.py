@@ -1,4 +1,4 @@
-"""OCRmyPDF, run with this plugin on pictures that a toy model reads."""
+"""OCRmyPDF, run with this plugin on images that a toy model reads."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ WORDS = ["abcab", "ccabb", "bcacc"]
 
 @pytest.fixture
 def read(stripes_model: Path, tmp_path: Path):
-    """Pages of pictures -> the PDF document that OCRmyPDF makes of them, and what it writes beside it."""
+    """Pages of images -> the PDF document that OCRmyPDF makes of them, and what it writes beside it."""
 
     def run(*pages: np.ndarray, **options: Any) -> tuple[Any, str]:
         scan, output, text = tmp_path / "scan.pdf", tmp_path / "out.pdf", tmp_path / "out.txt"
@@ -48,7 +48,7 @@ def read(stripes_model: Path, tmp_path: Path):
 
 
 def place_of(page: Any, word: str) -> tuple[float, float]:
-    """Center of the first and last character of a word, in pixels of the picture."""
+    """Center of the first and last character of a word, in pixels of the image."""
     text = page.get_textpage()
     found = text.search(word).get_next()
     assert found is not None, f"{word} is not in {text.get_text_range()!r}"
@@ -57,22 +57,22 @@ def place_of(page: Any, word: str) -> tuple[float, float]:
     return x * DPI / 72, (page.get_height() - y) * DPI / 72
 
 
-def read_alone(stripes_model: Path, picture: np.ndarray) -> dict[str, tuple[float, ...]]:
+def read_alone(stripes_model: Path, image: np.ndarray) -> dict[str, tuple[float, ...]]:
     """Word -> its center, as ppocr_jax reads it without OCRmyPDF."""
-    return {word.text: tuple(np.mean(word.quad, axis=0)) for word in OCR(stripes_model)(picture).words}
+    return {word.text: tuple(np.mean(word.quad, axis=0)) for word in OCR(stripes_model)(image).words}
 
 
 @pytest.mark.parametrize(("renderer", "tolerance"), [("auto", 4), ("fpdf2", 14)])
 def test_words_are_found_where_they_stand(read, stripes_model: Path, renderer: str, tolerance: float):
-    picture = stripes.paint_page((HIGH, WIDE), LINES)
-    document, text = read(picture, pdf_renderer=renderer)
-    places = read_alone(stripes_model, picture)
+    image = stripes.paint_page((HIGH, WIDE), LINES)
+    document, text = read(image, pdf_renderer=renderer)
+    places = read_alone(stripes_model, image)
     assert sorted(text.split()) == sorted(places) == sorted(word for word, _, _ in LINES)
     for word, place in places.items():
         assert place_of(document[0], word) == pytest.approx(place, abs=tolerance), word
 
 
-def test_the_picture_stays_as_it_is(read, tmp_path: Path):
+def test_the_image_stays_as_it_is(read, tmp_path: Path):
     document, _ = read(stripes.paint_page((HIGH, WIDE), LINES))
     scan = pdfium.PdfDocument(tmp_path / "scan.pdf")
     before, after = (file[0].render(scale=DPI / 72).to_numpy() for file in (scan, document))
@@ -136,8 +136,8 @@ def test_the_model_is_the_one_for_the_languages(languages, model):
 
 
 def test_other_engines_can_be_asked_for(read):
-    picture = stripes.paint_page((HIGH, WIDE), LINES)
-    document, text = read(picture, ocr_engine="none")
+    image = stripes.paint_page((HIGH, WIDE), LINES)
+    document, text = read(image, ocr_engine="none")
     assert text.strip() == document[0].get_textpage().get_text_range() == ""
 
 
@@ -148,8 +148,8 @@ def test_tesseract_is_not_needed_unless_it_is_asked_for(read):
 
 
 def test_the_command(stripes_model: Path, tmp_path: Path):
-    picture = stripes.paint_page((HIGH, WIDE), LINES[:1])
-    Image.fromarray(picture).save(tmp_path / "a.png", dpi=(DPI, DPI))
+    image = stripes.paint_page((HIGH, WIDE), LINES[:1])
+    Image.fromarray(image).save(tmp_path / "a.png", dpi=(DPI, DPI))
     command = [
         sys.executable,
         "-m",

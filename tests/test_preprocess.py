@@ -11,7 +11,7 @@ from ppocr_jax.preprocess import (
     LINE_NORMALIZATION,
     Normalization,
     crop_batch_width,
-    detector_picture,
+    detector_image,
     detector_size,
     line_width,
     pad_small,
@@ -53,7 +53,7 @@ def test_normalization_of_every_byte_equals_its_formula():
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)],
     ids=["gray", "rgba", "float"],
 )
-def test_normalization_refuses_what_is_not_a_picture(image):
+def test_normalization_refuses_what_is_not_a_image(image):
     with pytest.raises(ValueError, match="uint8"):
         LINE_NORMALIZATION(image)
 
@@ -78,7 +78,7 @@ def test_detector_sizes_equal_the_reference(case):
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(["max", "min", "resize_long"]))
-def test_detector_sizes_are_multiples_of_32_near_the_pictures_shape(height, width, limit_type):
+def test_detector_sizes_are_multiples_of_32_near_the_images_shape(height, width, limit_type):
     size = np.array(detector_size(height, width, limit_side=960, limit_type=limit_type))
     assert (size % 32 == 0).all()
     assert (size >= 32).all()
@@ -99,7 +99,7 @@ def test_detector_size_refuses_bad_arguments():
         detector_size(0, 10)
 
 
-def test_only_tiny_pictures_are_padded():
+def test_only_tiny_images_are_padded():
     image = np.full((20, 43, 3), 7, np.uint8)
     padded = pad_small(image)
     assert padded.shape == (32, 43, 3)
@@ -113,7 +113,7 @@ def test_detector_input_equals_the_reference():
         DETECTOR_NORMALIZATION(rgb("detpre_resized")).transpose(2, 0, 1), ARRAYS["detpre_norm"], atol=NORMALIZED
     )
     image = rgb("detpre_in")
-    got = DETECTOR_NORMALIZATION(detector_picture(image, limit_side=64, limit_type="min")).transpose(2, 0, 1)
+    got = DETECTOR_NORMALIZATION(detector_image(image, limit_side=64, limit_type="min")).transpose(2, 0, 1)
     np.testing.assert_allclose(got, ARRAYS["detpre_norm"], atol=ONE_GRAY_LEVEL)
 
 

@@ -53,9 +53,9 @@ def test_a_program_reads_without_python(tmp_path: Path):
     assert done.returncode == 0, done.stderr[-2000:]
     program = tmp_path / "dist" / "reader"
     assert not any((program / "_internal" / name).exists() for name in ("jax", "flax", "tensorflow"))
-    picture = ROOT / "examples" / "receipt.jpg"
+    image = ROOT / "examples" / "receipt.jpg"
     bare = {"PATH": os.defpath, "HOME": str(tmp_path)}
-    run = [str(program / "reader"), str(picture), str(tmp_path / "page.pdf")]
+    run = [str(program / "reader"), str(image), str(tmp_path / "page.pdf")]
     done = subprocess.run(run, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "TOTAL" in done.stdout

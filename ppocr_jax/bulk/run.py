@@ -203,9 +203,9 @@ class ChunkReader:
         if self._ocr is None:
             self._ocr = OCR(settings.model, threads=1, **settings.networks)
         inputs = {"password": settings.password, "dpi": settings.dpi}
-        read = self._ocr.read_with_pictures(data, on_error="page", workers=1, **inputs, **settings.options)
-        for page, picture in read:
-            count = picture.page_count if picture is not None else count
+        read = self._ocr.read_with_images(data, on_error="page", workers=1, **inputs, **settings.options)
+        for page, image in read:
+            count = image.page_count if image is not None else count
             yield row_of(page, document, key=key, page_count=count, words=settings.words)
 
 

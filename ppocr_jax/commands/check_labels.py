@@ -96,7 +96,7 @@ def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, ex
 
     yield f"{labels.path}: {labels.format} ({FORMATS[labels.format].description})"
     unit = "regions" if labels.task == "det" else "lines"
-    yield f"images {report.pictures}, {unit} {report.regions}, ignored {report.ignored}, without text {report.empty}"
+    yield f"images {report.images}, {unit} {report.regions}, ignored {report.ignored}, without text {report.empty}"
     yield from _character_lines(report, charset_name)
     for kind, (severity, meaning) in PROBLEMS.items():
         found = report.of_kind(kind)

@@ -212,7 +212,7 @@ def make_folder_of(path: Path) -> None:
 
 
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
-    """Write a picture (H, W, 3) uint8 in the format that its suffix names.
+    """Write an image (H, W, 3) uint8 in the format that its suffix names.
 
     Raises:
         UserError: it cannot be written, or there is no such format.

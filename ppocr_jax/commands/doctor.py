@@ -1,4 +1,4 @@
-"""`ppocr-jax doctor`: what is installed, what this machine can do, what model files are, whether a picture is read."""
+"""`ppocr-jax doctor`: what is installed, what this machine can do, what model files are, whether an image is read."""
 
 from __future__ import annotations
 

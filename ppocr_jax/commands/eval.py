@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and write what was asked for.
 
     Raises:
-        UserError: the options do not fit together; labels, pictures or the model cannot be read, or a result written.
+        UserError: the options do not fit together; labels, images or the model cannot be read, or a result written.
     """
     _check(args)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
@@ -133,7 +133,7 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
     header = ["set", *next(iter(scores.values()))]
     rows = [header]
     for name, score in scores.items():
-        cells = [f"{v:.0f}" if key in ("lines", "pictures") else f"{v:.4f}" for key, v in score.items()]
+        cells = [f"{v:.0f}" if key in ("lines", "images") else f"{v:.4f}" for key, v in score.items()]
         rows.append(["/".join(Path(name).parts[-3:]), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -237,7 +237,7 @@ def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict
 
 
 def _names(labels: Path, records: Sequence[Any]) -> list[str]:
-    """Return the names of the pictures, as seen from the label file."""
+    """Return the names of the images, as seen from the label file."""
     return [Path(os.path.relpath(record.image_path, labels.parent)).as_posix() for record in records]
 
 
@@ -246,10 +246,10 @@ def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
     from ppocr_jax.document.page import Page
 
     rows = []
-    for name, picture in zip(names, found, strict=True):
-        if isinstance(picture, Page):
-            lines = [{"points": line.quad, "text": line.text, "score": line.confidence} for line in picture]
+    for name, image in zip(names, found, strict=True):
+        if isinstance(image, Page):
+            lines = [{"points": line.quad, "text": line.text, "score": line.confidence} for line in image]
         else:
-            lines = [{"points": box.points.tolist(), "text": "", "score": float(box.score)} for box in picture]
+            lines = [{"points": box.points.tolist(), "text": "", "score": float(box.score)} for box in image]
         rows.append(json.dumps({"image": name, "lines": lines}, ensure_ascii=False) + "\n")
     return "".join(rows)

@@ -1,4 +1,4 @@
-"""`ppocr-jax infer`: read the text of pictures and documents."""
+"""`ppocr-jax infer`: read the text of images and documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ppocr_jax.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from ppocr_jax.commands.infer_output import PageWithPicture
+    from ppocr_jax.commands.infer_output import PageWithImage
     from ppocr_jax.inference.ocr import OCR
 
 _TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
@@ -96,10 +96,10 @@ def add_reading(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the pictures; gives 1 if one of them could not be read.
+    """Read the images; gives 1 if one of them could not be read.
 
     Raises:
-        UserError: the only picture or the model cannot be read, an option makes no sense, or the result cannot be
+        UserError: the only image or the model cannot be read, an option makes no sense, or the result cannot be
             written.
     """
     from ppocr_jax.commands.infer_output import Output
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
     inputs = find_inputs(args.image, recursive=args.recursive, allow_url=args.allow_url)
     output = Output(args, inputs)
-    results = make_ocr(args).read_with_pictures(
+    results = make_ocr(args).read_with_images(
         inputs,
         pages=args.pages,
         password=args.password,
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     return output.write(results if len(inputs) > 1 else _unless_none_is_read(results))
 
 
-def _unless_none_is_read(results: Iterator[PageWithPicture]) -> Iterator[PageWithPicture]:
+def _unless_none_is_read(results: Iterator[PageWithImage]) -> Iterator[PageWithImage]:
     """Yield the pages of a single input, also those that cannot be read, unless that is all of them.
 
     Raises:
@@ -130,9 +130,9 @@ def _unless_none_is_read(results: Iterator[PageWithPicture]) -> Iterator[PageWit
     """
     from ppocr_jax.errors import UserError
 
-    failed: list[PageWithPicture] = []
-    for page, picture in results:
-        failed.append((page, picture))
+    failed: list[PageWithImage] = []
+    for page, image in results:
+        failed.append((page, image))
         if not page.error:
             yield from failed
             yield from results

@@ -14,7 +14,7 @@ from ppocr_jax.document import (
     format_of,
     pages_in_jsonl,
     refuse_to_overwrite,
-    save_picture,
+    save_image,
     write_pages,
     write_text,
 )
@@ -24,8 +24,8 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images import Input, InputPage
 from ppocr_jax.inference.documents import PageNames
 
-PageWithPicture: TypeAlias = tuple[Page, InputPage | None]
-"""A page with the picture it was read from; without one where it could not be read (`page.error`)."""
+PageWithImage: TypeAlias = tuple[Page, InputPage | None]
+"""A page with the image it was read from; without one where it could not be read (`page.error`)."""
 
 _STANDARD_OUTPUT = "-"
 
@@ -67,7 +67,7 @@ class Output:
         self._failed = False
         self._names = PageNames()
 
-    def write(self, results: Iterator[PageWithPicture]) -> int:
+    def write(self, results: Iterator[PageWithImage]) -> int:
         """Write every page as it comes; return the exit code, 1 if one was in error.
 
         Raises:
@@ -86,9 +86,9 @@ class Output:
             write_text([TABLE_SUFFIXES[self.args.tables.suffix.lower()](self._tables)], self.args.tables)
         return int(self._failed)
 
-    def _watched(self, results: Iterator[PageWithPicture], progress: PageCounter) -> Iterator[PageWithPicture]:
+    def _watched(self, results: Iterator[PageWithImage], progress: PageCounter) -> Iterator[PageWithImage]:
         """Yield the pages, after all that is done with each beside writing it."""
-        for number, (read, picture) in enumerate(results, start=1):
+        for number, (read, image) in enumerate(results, start=1):
             page = read
             progress.count(page.source)
             if page.error:
@@ -96,15 +96,15 @@ class Output:
                 progress.say(f"infer: {page.error}")
             for warning in page.warnings:
                 progress.say(f"infer: {page.source}: {warning}")
-            if self.args.draw is not None and picture is not None:
-                self._draw(page, picture, number)
+            if self.args.draw is not None and image is not None:
+                self._draw(page, image, number)
             if self.args.min_word_confidence is not None:
                 page = page.confident(self.args.min_word_confidence)
-            if self.args.tables is not None and picture is not None:
-                self._tables += page.tables(picture.image_rgb)
-            yield page.join_rows() if self.args.join_rows else page, picture
+            if self.args.tables is not None and image is not None:
+                self._tables += page.tables(image.image_rgb)
+            yield page.join_rows() if self.args.join_rows else page, image
 
-    def _draw(self, page: Page, picture: InputPage, number: int) -> None:
+    def _draw(self, page: Page, image: InputPage, number: int) -> None:
         from ppocr_jax.document.draw import draw_page
 
         path = self.args.draw
@@ -117,17 +117,17 @@ class Output:
             refuse_to_overwrite(path, [page.source])
         elif number > 1:
             raise UserError(f"--draw {path} is a single image, but there are several pages: pass a folder")
-        save_picture(path, draw_page(picture.image_rgb, page))
+        save_image(path, draw_page(image.image_rgb, page))
 
-    def _write_pdf(self, pages: Iterable[PageWithPicture]) -> None:
+    def _write_pdf(self, pages: Iterable[PageWithImage]) -> None:
         from ppocr_jax.document.pdf import SearchablePdf
 
         with SearchablePdf(self.path) as pdf:
-            for page, picture in pages:
-                if picture is not None:
+            for page, image in pages:
+                if image is not None:
                     # A file alone, no page of a document; "-" is standard input, and gone.
-                    file = picture.source if picture.page_count == 1 and picture.source != "-" else None
-                    pdf.add(page, picture.image_rgb, dpi=picture.dpi, user_unit=picture.user_unit, original=file)
+                    file = image.source if image.page_count == 1 and image.source != "-" else None
+                    pdf.add(page, image.image_rgb, dpi=image.dpi, user_unit=image.user_unit, original=file)
 
 
 def _refuse_the_same(outputs: dict[str, str | Path | None]) -> None:

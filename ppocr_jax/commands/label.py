@@ -1,4 +1,4 @@
-"""`ppocr-jax label`: write a PPOCRLabel file of pictures from what a strong reader reads in them.
+"""`ppocr-jax label`: write a PPOCRLabel file of images from what a strong reader reads in them.
 
 Texts that are sure enough are written; every other region is `###`, neither text nor background, so that nothing is
 learned from it. What the file holds already stays: a run that was broken off goes on, and corrections by hand are kept.
@@ -30,7 +30,7 @@ _OF_ONE_READER = ("det", "rec", "cls", "charset", "rec_height", "threshold", "bo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `label`."""
     add = parser.add_argument
-    add("pictures", nargs="+", metavar="PATH", help="images, or folders of images")
+    add("images", nargs="+", metavar="PATH", help="images, or folders of images")
     add("-r", "--recursive", action="store_true", help="include subfolders")
     add(
         "--output",
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Label the pictures; return 1 if one of them could not be read.
+    """Label the images; return 1 if one of them could not be read.
 
     Raises:
         UserError: a path or a model cannot be read, or the output is no label file or cannot be written.
@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.document import refuse_to_overwrite, write_text
     from ppocr_jax.images import find_inputs
 
-    pictures = [Path(path) for path in dict.fromkeys(find_inputs(args.pictures, recursive=args.recursive))]
-    refuse_to_overwrite(args.output, pictures)
+    images = [Path(path) for path in dict.fromkeys(find_inputs(args.images, recursive=args.recursive))]
+    refuse_to_overwrite(args.output, images)
     labeled = _labeled(args.output)
-    left = [picture for picture in pictures if picture.resolve() not in labeled]
+    left = [image for image in images if image.resolve() not in labeled]
     least = args.min_confidence
     if least is None:
         least = 0.0 if args.agree else _SURE
@@ -82,43 +82,43 @@ def run(args: argparse.Namespace) -> int:
         readers.append(make_ocr(argparse.Namespace(**second)))
     counts: Counter[str] = Counter()
     with PageCounter(args.progress) as progress:
-        if len(left) < len(pictures):
-            there = len(pictures) - len(left)
-            progress.say(f"label: {there} of {len(pictures)} images are already in {args.output} and are kept")
-        # Each line is in the file before the next picture is waited for.
+        if len(left) < len(images):
+            there = len(images) - len(left)
+            progress.say(f"label: {there} of {len(images)} images are already in {args.output} and are kept")
+        # Each line is in the file before the next image is waited for.
         lines = _lines(readers, left, args.output.parent, least, counts, progress)
         write_text(lines, os.fspath(args.output), append=True)
         progress.say(
-            f"label: {counts['pictures']:,} images labeled: {counts['kept']:,} texts kept, {counts['ignored']:,} ###"
+            f"label: {counts['images']:,} images labeled: {counts['kept']:,} texts kept, {counts['ignored']:,} ###"
         )
     return int(counts["failed"] > 0)
 
 
 def _lines(
     readers: Sequence[OCR],
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     folder: Path,
     least: float,
     counts: Counter[str],
     progress: PageCounter,
 ) -> Iterator[str]:
-    """Yield the lines of a label file in `folder` as the pictures are read, and count what is in them."""
+    """Yield the lines of a label file in `folder` as the images are read, and count what is in them."""
     from ppocr_jax.data.labels import DetectionRecord, LabelError
     from ppocr_jax.data.labels.ppocr import detection_line
 
-    read = zip(*(reader.read_many(pictures, on_error="page") for reader in readers), strict=True)
-    for picture, pages in zip(pictures, read, strict=True):
-        progress.count(str(picture))
+    read = zip(*(reader.read_many(images, on_error="page") for reader in readers), strict=True)
+    for image, pages in zip(images, read, strict=True):
+        progress.count(str(image))
         try:
             if pages[0].error:
                 raise LabelError(pages[0].error)
             regions = regions_of(*pages, min_confidence=least)
-            line = detection_line(DetectionRecord(picture, regions), folder)
+            line = detection_line(DetectionRecord(image, regions), folder)
         except LabelError as error:
             counts["failed"] += 1
             progress.say(f"label: {error}")
             continue
-        counts["pictures"] += 1
+        counts["images"] += 1
         counts["ignored"] += sum(region.ignore for region in regions)
         counts["kept"] += sum(not region.ignore for region in regions)
         yield line
@@ -159,7 +159,7 @@ def regions_of(page: Page, other: Page | None = None, *, min_confidence: float) 
 
 
 def _labeled(path: Path) -> set[Path]:
-    """Return the pictures that a label file holds already; a last line that was broken off is cut away.
+    """Return the images that a label file holds already; a last line that was broken off is cut away.
 
     Raises:
         UserError: the file cannot be read, or its lines are none of a label file's.

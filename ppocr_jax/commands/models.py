@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ppocr_jax.models.systems import NetworkSize
 
 _CHINESE_CLASSES = 6625  # of PP-OCR's Chinese and English characters, as the papers count
-_PICTURES = {"db": (960, 960), "crnn": (32, 320), "svtr": (48, 320), "direction": (48, 192)}
+_IMAGES = {"db": (960, 960), "crnn": (32, 320), "svtr": (48, 320), "direction": (48, 192)}
 _IMAGE = (224, 224)
 
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measured(name: str) -> tuple[NetworkSize, tuple[int, int]]:
-    """Return the size of a network with its default options, and the picture that was counted."""
+    """Return the size of a network with its default options, and the image that was counted."""
     from ppocr_jax.models import MODELS, build_model
     from ppocr_jax.models.ops import native_ops
     from ppocr_jax.models.systems import network_size
@@ -59,8 +59,8 @@ def _measured(name: str) -> tuple[NetworkSize, tuple[int, int]]:
     needs_classes = inspect.signature(MODELS[name]).parameters.get("num_classes")
     wanted = needs_classes is not None and needs_classes.default is inspect.Parameter.empty
     options: dict[str, Any] = {"num_classes": _CHINESE_CLASSES} if wanted else {}
-    picture = _PICTURES.get(name.partition("_")[0], _IMAGE)
-    return network_size(build_model(name, ops=native_ops, **options), picture), picture
+    image = _IMAGES.get(name.partition("_")[0], _IMAGE)
+    return network_size(build_model(name, ops=native_ops, **options), image), image
 
 
 def _network_row(name: str) -> str:
@@ -69,8 +69,8 @@ def _network_row(name: str) -> str:
 
 
 def _row(*cells: str) -> str:
-    name, parameters, macs, picture, about = cells
-    return f"{name:<22} {parameters:>10} {macs:>9}  {picture:<10} {about}"
+    name, parameters, macs, image, about = cells
+    return f"{name:<22} {parameters:>10} {macs:>9}  {image:<10} {about}"
 
 
 def _macs(size: NetworkSize) -> str:

@@ -179,7 +179,7 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="built-in model or model folder")
     add(
-        "--pictures",
+        "--images",
         nargs="+",
         required=True,
         metavar="PATH",
@@ -199,7 +199,7 @@ def _run_int8(args: argparse.Namespace) -> int:
     """Calibrate, quantize, write the folder, and print a row for each network.
 
     Raises:
-        UserError: a package is missing; the model, a network or a picture cannot be read; the pictures hold no text;
+        UserError: a package is missing; the model, a network or an image cannot be read; the images hold no text;
             or the folder cannot be written.
     """
     require("slim int8", ("onnx",), "export")
@@ -210,9 +210,9 @@ def _run_int8(args: argparse.Namespace) -> int:
     model = load_model_folder(args.model)
     tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])
     check_folder(model, args.output)
-    found = find_inputs(args.pictures)
+    found = find_inputs(args.images)
     with PageCounter(None) as counter:
-        inputs = record_inputs(model, _pictures(found, args.limit, counter), tasks)
+        inputs = record_inputs(model, _images(found, args.limit, counter), tasks)
     calibration, compared = {}, {}
     for task, seen in inputs.items():
         calibration[task], compared[task] = _split(seen)
@@ -240,7 +240,7 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _pictures(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
+def _images(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
     """Yield pages of the files as (H, W, 3) uint8."""
     from ppocr_jax.images import read_pages
 

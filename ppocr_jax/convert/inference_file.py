@@ -42,7 +42,7 @@ from ppocr_jax.training.network import TrainedNetwork
 # Of the gates in ONNX's order (input, output, forget, cell) those of ours: input, forget, cell, output.
 _GATES = (0, 2, 3, 1)
 _EPSILON = 1e-5  # of our BatchNorm and of Paddle's
-_PICTURE = Path(__file__).parent / "receipt.jpg"
+_IMAGE = Path(__file__).parent / "receipt.jpg"
 _LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # its first two: top, bottom, left, right
 _HEIGHTS = {"svtr_lcnet": 48}  # of lines, pixels; others: 32
 
@@ -99,13 +99,13 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
 
 
 def parity(data: bytes, converted: Converted) -> float:
-    """Return the largest difference of probabilities between a file and the network it became, on a real picture.
+    """Return the largest difference of probabilities between a file and the network it became, on a real image.
 
     Raises:
         ModelError: ONNX Runtime cannot run the file.
         ParityError: the difference is above `TOLERANCE`, or shapes differ.
     """
-    images = _pictures(converted.spec)
+    images = _images(converted.spec)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{converted.spec.task}.onnx"
         path.write_bytes(prepare(data, faster=False).model)  # without its faults: our networks have none
@@ -115,25 +115,25 @@ def parity(data: bytes, converted: Converted) -> float:
             raise ParityError(f"the file cannot be run: {str(error).splitlines()[0]}") from error
     got = TrainedNetwork(converted.spec, converted.variables).compiled()(images)
     if got.shape != expected.shape:
-        raise ParityError(f"the file gives {expected.shape} for a picture of {images.shape}, the network {got.shape}")
+        raise ParityError(f"the file gives {expected.shape} for an image of {images.shape}, the network {got.shape}")
     difference = float(np.abs(got - expected).max())
     if not difference <= TOLERANCE:
         raise ParityError(
             f"the file's network is none of ours: as {converted.spec.network} it differs by {difference:.1e} on a "
-            f"picture, more than {TOLERANCE:.0e}; nothing was written"
+            f"image, more than {TOLERANCE:.0e}; nothing was written"
         )
     return difference
 
 
-def _pictures(spec: NetworkSpec) -> np.ndarray:
+def _images(spec: NetworkSpec) -> np.ndarray:
     """Return a receipt, or two of its lines, as the network takes it."""
-    picture = load_image(_PICTURE)
+    image = load_image(_IMAGE)
     if isinstance(spec, RecognizerSpec | ClassifierSpec):
-        lines = [picture[top:bottom, left:right] for top, bottom, left, right in _LINES]
+        lines = [image[top:bottom, left:right] for top, bottom, left, right in _LINES]
         width = getattr(spec, "width", None) or 320
         return line_batch(lines, height=spec.height, width=width, normalization=spec.normalization)
     assert isinstance(spec, DetectorSpec)
-    return spec.normalization(picture)[None]
+    return spec.normalization(image)[None]
 
 
 def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         read_labels as read_labels,
         write_labels as write_labels,
     )
-    from ppocr_jax.data.pictures import ImageCache as ImageCache, load_picture as load_picture
+    from ppocr_jax.data.images import ImageCache as ImageCache, load_record_image as load_record_image
     from ppocr_jax.data.rand_augment import RandAugment as RandAugment
     from ppocr_jax.data.recognition import RecognitionBatches as RecognitionBatches
     from ppocr_jax.data.targets import detection_targets as detection_targets
@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "direction": "DirectionBatches",
         "label_check": "LabelReport check_labels",
         "labels": "DetectionRecord LabelError LabelSet RecognitionRecord Region read_labels write_labels",
-        "pictures": "ImageCache load_picture",
+        "images": "ImageCache load_record_image",
         "rand_augment": "RandAugment",
         "recognition": "RecognitionBatches",
         "targets": "detection_targets",

@@ -1,8 +1,8 @@
-"""Geometric augmentation of detector pictures: flip, rotation, rescaling and crop.
+"""Geometric augmentation of detector images: flip, rotation, rescaling and crop.
 
-PaddleOCR release/2.6 resamples the picture once per step, the rescaling on the whole picture (up to 9 times its
+PaddleOCR release/2.6 resamples the image once per step, the rescaling on the whole image (up to 9 times its
 pixels) of which the crop then keeps a part. Here every step only composes an affine map, a `View` of the source
-picture, and `render` resamples once, for the pixels that are kept. The random choices and the polygons are the same;
+image, and `render` resamples once, for the pixels that are kept. The random choices and the polygons are the same;
 what differs is one interpolation instead of three, and rotated corners that a later rescaling would have blurred.
 
 Points are continuous: pixel i covers [i, i + 1), so flipping maps x to width - x and rescaling multiplies.
@@ -21,16 +21,16 @@ from ppocr_jax.synth import degrade
 Polygons = Sequence[np.ndarray]
 _STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
 _DEFAULT_TEXT_HEIGHT = 20.0
-_CROP_TRIES = 50  # draws before the whole picture is taken, as in PaddleOCR
+_CROP_TRIES = 50  # draws before the whole image is taken, as in PaddleOCR
 _LEGIBLE = 0.6  # of a line's height: with less of it nobody could read it
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A picture of `height` x `width` pixels seen through an affine map.
+    """An image of `height` x `width` pixels seen through an affine map.
 
     Attributes:
-        matrix: (3, 3), takes points of the source picture to points of the view.
+        matrix: (3, 3), takes points of the source image to points of the view.
         height: Pixels.
         width: Pixels.
     """
@@ -41,7 +41,7 @@ class View:
 
     @classmethod
     def of(cls, image_rgb: np.ndarray) -> View:
-        """Return the picture as it is."""
+        """Return the image as it is."""
         return cls(np.eye(3), *image_rgb.shape[:2])
 
     def then(self, matrix: np.ndarray, height: int | None = None, width: int | None = None) -> View:
@@ -49,7 +49,7 @@ class View:
         return View(matrix @ self.matrix, height or self.height, width or self.width)
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """Return where points (..., 2) of the source picture are in the view."""
+        """Return where points (..., 2) of the source image are in the view."""
         return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
 
@@ -86,14 +86,14 @@ def random_text_crop(
     """Crop between text regions, so that none is cut, and scale the crop to fit `size` (EAST's crop).
 
     The crop's borders lie in rows and columns without text; it holds at least one region. Where that fails, the whole
-    picture is taken. Small crops are enlarged: text sizes vary widely.
+    image is taken. Small crops are enlarged: text sizes vary widely.
 
     Args:
         rng: Source of the choice.
-        view: The picture.
-        polygons: Regions that guide the crop, in the source picture; not the ignored ones.
+        view: The image.
+        polygons: Regions that guide the crop, in the source image; not the ignored ones.
         size: Longer side of the result.
-        min_side: Least side of the crop, as a fraction of the picture's.
+        min_side: Least side of the crop, as a fraction of the image's.
     """
     left, top, right, bottom = 0, 0, view.width, view.height
     boxes = _integer_boxes(view, polygons)
@@ -231,7 +231,7 @@ def jitter_photometric(rng: np.random.Generator, image_rgb: np.ndarray, polygons
     Args:
         rng: Source of the choices.
         image_rgb: (H, W, 3) uint8.
-        polygons: The picture's text regions; how much blur they bear depends on their height.
+        polygons: The image's text regions; how much blur they bear depends on their height.
     """
     # A long thin region of area A and perimeter L is about 2 A / L high.
     heights = [2 * polygon_area(p) / polygon_perimeter(p) for p in polygons if polygon_area(p) > 0]

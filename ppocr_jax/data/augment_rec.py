@@ -1,7 +1,7 @@
-"""Augmentation of line pictures: changes by name, and the recipes made of them, so that few real lines go further.
+"""Augmentation of line images: changes by name, and the recipes made of them, so that few real lines go further.
 
-A change takes a random generator, a picture (h, w, 3) uint8 and the x of the characters' centers (n,), pixels, and
-returns a new picture and where the centers are in it. Pixel centers have integer coordinates.
+A change takes a random generator, an image (h, w, 3) uint8 and the x of the characters' centers (n,), pixels, and
+returns a new image and where the centers are in it. Pixel centers have integer coordinates.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Rng = np.random.Generator
 Line = tuple[np.ndarray, np.ndarray]
 Change = Callable[[Rng, np.ndarray, np.ndarray], Line]
 
-# Smaller pictures are left as they are by the changes that PaddleOCR guards so, pixels.
+# Smaller images are left as they are by the changes that PaddleOCR guards so, pixels.
 _LEAST_SIDE = 20
 _LEAST_BLURRED_SIDE = 11
-# Height of letters in a line's picture, as a fraction of the picture's.
+# Height of letters in a line's image, as a fraction of the image's.
 _TEXT_HEIGHT = 0.8
-# Longest movement of a control point in "bounded_tia", in heights of the picture.
+# Longest movement of a control point in "bounded_tia", in heights of the image.
 _BOUND = 0.2
 
 
@@ -42,7 +42,7 @@ def _degraded(change: degrade.Degradation) -> Change:
 
 
 def _warped(draw: Callable[[Rng, tuple[int, int]], tia.Warp], *, least_side: int = 1) -> Change:
-    """Return a warp that `draw` draws; none for pictures with a side below `least_side`."""
+    """Return a warp that `draw` draws; none for images with a side below `least_side`."""
 
     def change(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         height, width = image_rgb.shape[:2]
@@ -97,9 +97,9 @@ def _trim(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _jitter(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
-    """Shift the picture diagonally, its left and upper edge stay: by at most a hundredth of the shorter side.
+    """Shift the image diagonally, its left and upper edge stay: by at most a hundredth of the shorter side.
 
-    With PaddleOCR's numbers it begins at pictures 200 pixels high.
+    With PaddleOCR's numbers it begins at images 200 pixels high.
     """
     height, width = image_rgb.shape[:2]
     steps = int(rng.random() * min(height, width) * 0.01)
@@ -150,7 +150,7 @@ def _noise(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _contrast(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Scale about the mean, shift, and bend by a gamma, per picture; tint the channels a little."""
+    """Scale about the mean, shift, and bend by a gamma, per image; tint the channels a little."""
     import cv2
 
     values = np.arange(256, dtype=np.float32)
@@ -216,7 +216,7 @@ CHANGES: Mapping[str, Change] = {
 }
 """Every change: geometry first, then sharpness, then colors and noise.
 
-"tia" is PaddleOCR's; it moves letters of a line much longer than high out of the picture: at 32 x 320 pixels, one line
+"tia" is PaddleOCR's; it moves letters of a line much longer than high out of the image: at 32 x 320 pixels, one line
 in ten loses more than half of some letter's height. "bounded_tia" costs no letter more than a sixth.
 """
 
@@ -264,36 +264,36 @@ RECIPES: Mapping[str, tuple[Event, ...]] = {
   of PaddleOCR release/2.6. TIA, crop, blur and inversion are visible; the colors, jitter and noise hardly are.
 - paper-2.4: the same as PaddleOCR 2.4 and earlier, a coin for each movement of TIA, the jitter without coin.
 - strong: the paper's kinds of change with visible strengths, and motion blur, low resolution, shadows, tone and JPEG.
-  TIA is bounded, so that letters stay in the picture.
+  TIA is bounded, so that letters stay in the image.
 """
 
 
 class BaseLineAugmentation(ABC):
-    """A random change of a line picture, which also says where the characters are after it."""
+    """A random change of a line image, which also says where the characters are after it."""
 
     def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the picture itself where nothing happens."""
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the image itself where nothing happens."""
         return self.with_points(rng, image_rgb, np.empty(0))[0]
 
     @abstractmethod
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same picture that a call makes, and where the characters are in it.
+        """Return the same image that a call makes, and where the characters are in it.
 
         Args:
             rng: source of the choices.
             image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's center, halfway up the picture, pixels.
+            centers: (n,) x of each character's center, halfway up the image, pixels.
 
         Returns:
-            the picture (h', w', 3) uint8 and the centers (n,) in it, NaN for characters that have left it.
+            the image (h', w', 3) uint8 and the centers (n,) in it, NaN for characters that have left it.
         """
 
 
 @dataclass(frozen=True)
 class LineAugmentation(BaseLineAugmentation):
-    """Random changes of a line picture, each with `probability`.
+    """Random changes of a line image, each with `probability`.
 
     The size may change: the width by a fifth in "mild", the height by up to 8 rows or a quarter in the others. Centers
     stay within 0 and w' - 1.
@@ -338,4 +338,4 @@ class LineAugmentation(BaseLineAugmentation):
 
 
 NO_AUGMENTATION = LineAugmentation(recipe="none")
-"""Leaves pictures as they are."""
+"""Leaves images as they are."""

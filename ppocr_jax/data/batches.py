@@ -42,7 +42,7 @@ class LabelUse:
 
     Attributes:
         path: of the labels.
-        unit: what is counted, "lines" or "pictures".
+        unit: what is counted, "lines" or "images".
         total: how many there are.
         left_out: reason -> how many are not used, e.g. {"longer than 25": 535, "outside the charset (ä, €)": 9}.
     """

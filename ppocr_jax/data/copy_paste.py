@@ -1,4 +1,4 @@
-"""CopyPaste: text regions of one picture pasted onto another, PP-OCRv2 section 2.1.
+"""CopyPaste: text regions of one image pasted onto another, PP-OCRv2 section 2.1.
 
 The rules are those of PaddleOCR release/2.6. Points are continuous: pixel i covers [i, i + 1).
 """
@@ -18,7 +18,7 @@ _MAX_TRIES = 50
 
 
 def can_donate(regions: Sequence[Region]) -> bool:
-    """Return whether a picture with these regions can give some away: all are quads, and not all are ignored."""
+    """Return whether an image with these regions can give some away: all are quads, and not all are ignored."""
     return all(len(region.points) == 4 for region in regions) and not all(region.ignore for region in regions)
 
 
@@ -32,7 +32,7 @@ def copy_paste(
     """Paste a fifth of the donor's regions, at least 1 and at most 30, where there is no text.
 
     Each is cut out upright, turned by a random whole number of degrees, and dropped where it is too thin to cut, larger
-    than the picture, or where 50 random places were all taken: the bounding boxes of regions must not touch.
+    than the image, or where 50 random places were all taken: the bounding boxes of regions must not touch.
 
     Args:
         rng: Source of the choices.
@@ -42,7 +42,7 @@ def copy_paste(
         donor_regions: Its regions, see `can_donate`.
 
     Returns:
-        the picture (H, W, 3) uint8, and its regions, clipped to the picture, followed by the pasted ones.
+        the image (H, W, 3) uint8, and its regions, clipped to the image, followed by the pasted ones.
 
     Raises:
         ValueError: The donor's regions are not all quads, or all are ignored.
@@ -73,14 +73,14 @@ def _chosen(rng: np.random.Generator, regions: Sequence[Region]) -> list[int]:
 
 
 def rotate_expanded(image_rgb: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn a picture counter-clockwise on a canvas that holds all of it.
+    """Turn an image counter-clockwise on a canvas that holds all of it.
 
     Args:
         image_rgb: (h, w, 3) uint8.
         degrees: The angle.
 
     Returns:
-        the turned picture (h', w', 3) uint8; its opacity (h', w') float32, 0 in the corners, soft at the edges; and the
+        the turned image (h', w', 3) uint8; its opacity (h', w') float32, 0 in the corners, soft at the edges; and the
         corners (4, 2) of the rectangle in it, top left first.
     """
     import cv2
@@ -122,7 +122,7 @@ def _free_place(
 
 
 def _blend(image_rgb: np.ndarray, pasted: np.ndarray, opacity: np.ndarray, offset: np.ndarray) -> None:
-    """Lay a picture over part of another, in place."""
+    """Lay an image over part of another, in place."""
     (left, top), (height, width) = offset, opacity.shape
     under = image_rgb[top : top + height, left : left + width]
     blended = under + (pasted.astype(np.float32) - under) * opacity[..., None]

@@ -1,4 +1,4 @@
-"""Line pictures cut from labeled pages, held in memory for training."""
+"""Line images cut from labeled pages, held in memory for training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ppocr_jax.data.batches import LabelUse
+from ppocr_jax.data.images import any_readable, has_image, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, Record, Region, read_labels
-from ppocr_jax.data.pictures import any_readable, has_picture, load_picture
 from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, min_area_quad, perspective_crop
 from ppocr_jax.images import ImageError
 
@@ -30,13 +30,13 @@ _CHARACTERS_SHOWN = 8
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """One line picture.
+    """One line image.
 
     Attributes:
         pixels: (h, w, 3) uint8 RGB; of a line cut from a page, with the widest growth that is trained on.
         text: the label, in lower case for a charset without capitals.
         case_blind: the label does not tell small letters from capitals.
-        slack: pixels by which each side is trimmed at most: twice the spread of the growth; 0 for a picture that was
+        slack: pixels by which each side is trimmed at most: twice the spread of the growth; 0 for an image that was
             cut already.
     """
 
@@ -52,7 +52,7 @@ class Crop:
         return max(1, width) / max(1, height)
 
     def image(self, rng: np.random.Generator) -> np.ndarray:
-        """Return the picture (h, w, 3) with its sides trimmed at random, as if its box had been detected."""
+        """Return the image (h, w, 3) with its sides trimmed at random, as if its box had been detected."""
         top, bottom, left, right = rng.integers(0, self.slack + 1, 4) if self.slack else (0, 0, 0, 0)
         height, width = self.pixels.shape[:2]
         top, bottom = min(top, height // 4), min(bottom, height // 4)
@@ -88,7 +88,7 @@ class CropBank:
         return {name: value for name, value in self.__dict__.items() if name not in ("_labels", "_crops")}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each source. Pictures are looked for, and opened until one can be read.
+        """Return what is used of each source. Images are looked for, and opened until one can be read.
 
         Raises:
             LabelError: labels cannot be read at all.
@@ -170,7 +170,7 @@ class CropBank:
                     unknown.update(set(self._form(text)) - self.characters)
                 if not reason:
                     if path not in there:
-                        there[path] = has_picture(path)
+                        there[path] = has_image(path)
                     reason = "" if there[path] else "whose image is missing"
                 reasons[reason] += 1
         used = reasons.pop("", 0)
@@ -182,14 +182,14 @@ class CropBank:
         return LabelUse(source.path, "lines", total, {reason: n for reason, n in reasons.most_common() if n})
 
     def _cut(self, source: CropSource, labels: LabelSet) -> Iterator[Crop]:
-        """Yield the usable lines; pictures that cannot be read are skipped and counted in a warning."""
+        """Yield the usable lines; images that cannot be read are skipped and counted in a warning."""
         unreadable: dict[Path, ImageError] = {}
         for record in labels.records:
             lines = [line for line in _lines_of(record) if not self._refusal(*line)]
             if not lines:
                 continue
             try:
-                image_rgb = load_picture(record.image_path)
+                image_rgb = load_record_image(record.image_path)
             except ImageError as error:
                 unreadable[record.image_path] = error
                 continue
@@ -209,7 +209,7 @@ class CropBank:
 
 
 def _lines_of(record: Record) -> Iterable[tuple[str, Region | None]]:
-    """Return text and region of each line of a record; no region where the picture is the line."""
+    """Return text and region of each line of a record; no region where the image is the line."""
     if isinstance(record, DetectionRecord):
         return [(region.text, region) for region in record.regions]
     return [(record.text, None)]

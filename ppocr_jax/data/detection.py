@@ -1,12 +1,12 @@
-"""Detector training batches: labeled pictures and synthetic pages, cropped, with their targets.
+"""Detector training batches: labeled images and synthetic pages, cropped, with their targets.
 
-With a teacher, pictures without labels take part: the teacher sees the very crops that the student sees, and its maps
+With a teacher, images without labels take part: the teacher sees the very crops that the student sees, and its maps
 travel in the batch.
 
-What scale is text trained at? At inference a picture's longer side is limited to 960 pixels. With `crop="page"`
-training sees pictures at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
-`crop_size` that moves over the picture: text has the size it will have at inference, whatever the window. With
-`crop="reference"` it is PaddleOCR release/2.6's recipe: the original picture times 0.5 to 3, then a crop between text
+What scale is text trained at? At inference an image's longer side is limited to 960 pixels. With `crop="page"`
+training sees images at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
+`crop_size` that moves over the image: text has the size it will have at inference, whatever the window. With
+`crop="reference"` it is PaddleOCR release/2.6's recipe: the original image times 0.5 to 3, then a crop between text
 regions that is scaled to fit `crop_size` (960 there). Text sizes vary far more, which a long training turns into
 robustness and a short one does not.
 """
@@ -26,8 +26,8 @@ from ppocr_jax.data import augment_det as augment
 from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
+from ppocr_jax.data.images import ImageCache, any_readable, has_image, with_images
 from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, detect_format, read_labels
-from ppocr_jax.data.pictures import ImageCache, any_readable, has_picture, with_pictures
 from ppocr_jax.data.targets import detection_targets
 from ppocr_jax.images import ImageError, find_inputs
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ppocr_jax")
 
-# Pictures looked at for one that can give regions to CopyPaste.
+# Images looked at for one that can give regions to CopyPaste.
 _DONOR_TRIES = 8
 # Of words that are joined into a line, see `merge_words_into_lines`.
 _MOST_GAP, _LEAST_OVERLAP, _LEAST_HEIGHT_RATIO, _MOST_ANGLE = 1.0, 0.5, 0.5, 15.0
-# Pictures looked at for one that can be read: many are damaged where so many in a row are.
+# Images looked at for one that can be read: many are damaged where so many in a row are.
 _READ_TRIES = 32
 
 Batch = dict[str, np.ndarray]
@@ -49,13 +49,13 @@ Sample = tuple[np.ndarray, list[np.ndarray], list[bool]]
 Teach = Callable[[np.ndarray], Batch]
 
 
-class UnlabeledPicture(DetectionRecord):
-    """A picture of which nobody says where its text is."""
+class UnlabeledImage(DetectionRecord):
+    """An image of which nobody says where its text is."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionSource:
-    """Pictures, labeled or not; each is drawn `weight` times as often as a picture of a source with weight 1."""
+    """Images, labeled or not; each is drawn `weight` times as often as an image of a source with weight 1."""
 
     records: tuple[DetectionRecord, ...]
     weight: float = 1.0
@@ -65,19 +65,19 @@ class DetectionSource:
     def read(cls, source: LabelSource, *, strict: bool = False) -> DetectionSource:
         """Read a label file; where it labels words, merge them into text lines.
 
-        Entries that cannot be used and pictures that are not there are left out and counted in `use`. A folder in which
-        there are no labels, but pictures, gives these, and those of its subfolders, as `UnlabeledPicture`s.
+        Entries that cannot be used and images that are not there are left out and counted in `use`. A folder in which
+        there are no labels, but images, gives these, and those of its subfolders, as `UnlabeledImage`s.
 
         Raises:
             LabelError: A bad entry, when `strict`; labels without regions.
             OSError: The file cannot be read.
         """
-        if source.format == "auto" and (pictures := _unlabeled(Path(source.path))):
-            use = LabelUse(str(source.path), "images without labels", len(pictures), _all_broken(pictures))
-            return cls(pictures, source.weight, use)
+        if source.format == "auto" and (images := _unlabeled(Path(source.path))):
+            use = LabelUse(str(source.path), "images without labels", len(images), _all_broken(images))
+            return cls(images, source.weight, use)
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
-        there = [record for record in records if has_picture(record.image_path)]
+        there = [record for record in records if has_image(record.image_path)]
         bad, missing = len(labels.bad_entries), len(records) - len(there)
         left_out = {"in entries that cannot be used": bad, "missing": missing, **_all_broken(there)}
         use = LabelUse(str(source.path), "images", len(records) + bad, left_out)
@@ -87,13 +87,13 @@ class DetectionSource:
 
 
 def _all_broken(records: Sequence[DetectionRecord]) -> dict[str, int]:
-    """Return what `LabelUse` says where not one picture can be read; single broken ones are found when drawn."""
+    """Return what `LabelUse` says where not one image can be read; single broken ones are found when drawn."""
     readable = any_readable(record.image_path for record in records)
     return {} if readable or not records else {"that cannot be read": len(records)}
 
 
-def _unlabeled(path: Path) -> tuple[UnlabeledPicture, ...]:
-    """Return the pictures in a folder without labels, subfolders included; nothing of anything else."""
+def _unlabeled(path: Path) -> tuple[UnlabeledImage, ...]:
+    """Return the images in a folder without labels, subfolders included; nothing of anything else."""
     if not path.is_dir():
         return ()
     try:
@@ -105,18 +105,18 @@ def _unlabeled(path: Path) -> tuple[UnlabeledPicture, ...]:
     texts = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".txt", ".json"))
     if texts:
         logger.warning("%s: using its images as unlabeled; if %s contains labels, pass that file", path, texts[0])
-    return tuple(UnlabeledPicture(file, ()) for file in files if file.suffix.lower() != ".pdf")
+    return tuple(UnlabeledImage(file, ()) for file in files if file.suffix.lower() != ".pdf")
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
-    """Return the labeled pictures of a file; those that are not there are left out with a warning.
+    """Return the labeled images of a file; those that are not there are left out with a warning.
 
     Raises:
         LabelError: a bad entry, when `strict`; labels without regions.
         OSError: the file cannot be read.
     """
     records = [r for r in _detection_labels(source, strict=strict).records if isinstance(r, DetectionRecord)]
-    return with_pictures(records, source.path)
+    return with_images(records, source.path)
 
 
 def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:
@@ -152,26 +152,26 @@ class DetectionBatches:
     Attributes:
         seed: Of every choice.
         batch_size: Samples per batch.
-        crop_size: Side of the square training pictures, pixels; a multiple of 32.
+        crop_size: Side of the square training images, pixels; a multiple of 32.
         scale_range: Range of the random rescaling that belongs to `crop`.
-        crop: How labeled pictures are scaled and cropped, see the head of this module.
-        sources: Labeled pictures, and with `teach` others.
+        crop: How labeled images are scaled and cropped, see the head of this module.
+        sources: Labeled images, and with `teach` others.
         page_generator: Synthetic pages. They are drawn at `crop_size`, flipped and rotated, but not rescaled or
             degraded: that is the generator's business.
         synthetic_share: Fraction of the samples that are synthetic pages.
         flip_probability: Chance of mirroring a sample.
-        copy_paste: Whether labeled pictures get text of others pasted onto them.
-        photometric: Whether labeled pictures get other tones, blur, noise and JPEG compression.
+        copy_paste: Whether labeled images get text of others pasted onto them.
+        photometric: Whether labeled images get other tones, blur, noise and JPEG compression.
         limit_side: Limit of the longer side at inference ("page" only).
         shrink_ratio: See `detection_targets`.
         min_text_size: See `detection_targets`.
-        normalization: Of the pictures.
-        cache_bytes: Memory for decoded pictures.
+        normalization: Of the images.
+        cache_bytes: Memory for decoded images.
         process: Which rows of the batches to make.
-        teach: From pictures (B, S, S, 3) uint8 RGB to what a teacher says of them, maps (B, S, S) that join the batch.
+        teach: From images (B, S, S, 3) uint8 RGB to what a teacher says of them, maps (B, S, S) that join the batch.
 
     Raises:
-        ValueError: There is nothing to draw samples from, or a value is out of range; pictures without labels and
+        ValueError: There is nothing to draw samples from, or a value is out of range; images without labels and
             nothing that teaches.
     """
 
@@ -208,7 +208,7 @@ class DetectionBatches:
             raise ValueError(f"synthetic_share is {share}, but there are no labeled images; set it to 1")
         if self.teach is None:
             for source in self.sources:
-                if any(isinstance(record, UnlabeledPicture) for record in source.records):
+                if any(isinstance(record, UnlabeledImage) for record in source.records):
                     path = source.use.path if source.use else source.records[0].image_path
                     raise ValueError(
                         f"data.train_labels: {path} contains images without labels, which only ONNX detectors as "
@@ -225,16 +225,16 @@ class DetectionBatches:
         Returns:
             "images" (B, S, S, 3) float32, normalized; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
             (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`; and what `teach` gives. The masks of
-            a picture without labels are 0.
+            an image without labels are 0.
 
         Raises:
-            ImageError: Hardly any picture can be read.
+            ImageError: Hardly any image can be read.
         """
         samples = [self._sample(step, i) for i in self.process.rows(self.batch_size)]
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
-        pictures = batch.pop("pictures")
-        batch["images"] = np.stack([self.normalization(picture) for picture in pictures])
-        return batch if self.teach is None else {**batch, **self.teach(pictures)}
+        images = batch.pop("images")
+        batch["images"] = np.stack([self.normalization(image) for image in images])
+        return batch if self.teach is None else {**batch, **self.teach(images)}
 
     def uses(self) -> tuple[LabelUse, ...]:
         """Return what is used of each source that was read from labels."""
@@ -252,9 +252,9 @@ class DetectionBatches:
         targets = detection_targets(
             polygons, ignore, image.shape[:2], shrink_ratio=self.shrink_ratio, min_text_size=self.min_text_size
         )
-        if isinstance(record, UnlabeledPicture):
+        if isinstance(record, UnlabeledImage):
             targets |= {name: np.zeros_like(targets[name]) for name in ("shrink_mask", "threshold_mask")}
-        return {"pictures": image, **targets}
+        return {"images": image, **targets}
 
     def _draw_page(self, rng: np.random.Generator, index: int) -> Sample:
         assert self.page_generator is not None
@@ -267,7 +267,7 @@ class DetectionBatches:
     def _draw_record(self, rng: np.random.Generator) -> tuple[DetectionRecord, Sample]:
         record, image = self._readable(rng)
         regions = record.regions
-        donor = self._donor(rng) if self.copy_paste and not isinstance(record, UnlabeledPicture) else None
+        donor = self._donor(rng) if self.copy_paste and not isinstance(record, UnlabeledImage) else None
         if donor is not None:
             image, regions = copy_paste(rng, image, regions, donor[1], donor[0].regions)
         polygons = [region.points.astype(np.float64) for region in regions]
@@ -290,7 +290,7 @@ class DetectionBatches:
         return record, (rendered, kept, ignore)
 
     def _readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:
-        """Return a record and its picture; unreadable ones are passed over (the cache warns of each once)."""
+        """Return a record and its image; unreadable ones are passed over (the cache warns of each once)."""
         for attempt in range(_READ_TRIES):
             record = self._records.draw(rng)
             try:
@@ -301,7 +301,7 @@ class DetectionBatches:
         raise AssertionError
 
     def _donor(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray] | None:
-        """Return a record with regions to give away, and its picture; None where few pictures have such."""
+        """Return a record with regions to give away, and its image; None where few images have such."""
         tries = (self._records.draw(rng) for _ in range(_DONOR_TRIES))
         record = next((record for record in tries if can_donate(record.regions)), None)
         try:

@@ -112,16 +112,16 @@ class DirectionBatches:
     ) -> dict[str, np.ndarray]:
         line = np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright
         start, end = self._seen(rng, line)
-        picture = line[:, start:end]
-        row = {"images": resize_pad_line(picture, height=self.height, width=self.width)}
+        image = line[:, start:end]
+        row = {"images": resize_pad_line(image, height=self.height, width=self.width)}
         if self.charset is None:
             return row
         if text is None or centers is None:
             return row | {"frames": unknown_frames(self.width)}
         places = (upright.shape[1] - 1 - centers if turned else centers) - start
-        seen = (places >= 0) & (places < picture.shape[1])  # false for NaN: a character moved out of the picture
+        seen = (places >= 0) & (places < image.shape[1])  # false for NaN: a character moved out of the image
         ids = np.array(direction_ids(text, self.charset, turned=turned))[seen].tolist()
-        size = picture.shape[:2]
+        size = image.shape[:2]
         return row | {"frames": frame_labels(ids, places[seen], size=size, height=self.height, width=self.width)}
 
     def _seen(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:

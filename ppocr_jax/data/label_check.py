@@ -1,4 +1,4 @@
-"""What is wrong with labels, found before training on them does: texts, outlines, pictures."""
+"""What is wrong with labels, found before training on them does: texts, outlines, images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ppocr_jax.charset import Charset
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record
 from ppocr_jax.data.labels.lmdb import is_database_path
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.geometry import bounding_box, convex_hull, is_valid_polygon, polygon_area, signed_area
 from ppocr_jax.images import ImageError
 
@@ -24,10 +24,10 @@ Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 _MIN_SIDE = 1.0
-_SLACK = 1.0  # pixels that an outline may reach out of its picture: rounding, and corners given as pixel edges
+_SLACK = 1.0  # pixels that an outline may reach out of its image: rounding, and corners given as pixel edges
 # What costs a recognizer a line, see `data.crops`; the rest it trains on, for better or worse.
 _LEFT_OUT = frozenset({"degenerate", "unknown-characters", "too-long"})
-_PICTURES_AT_ONCE = 256
+_IMAGES_AT_ONCE = 256
 
 
 def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
@@ -35,7 +35,7 @@ def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
 
     Args:
         points: In pixels.
-        size: (height, width) of the picture; None where it is not known.
+        size: (height, width) of the image; None where it is not known.
     """
     shape, place = _shape_problem(points), None if size is None else _place_problem(points, size)
     return [kind for kind in (shape, place) if kind is not None]
@@ -76,8 +76,8 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 
 PROBLEMS: Mapping[str, tuple[Severity, str]] = {
     "bad-entry": ("error", "entries that cannot be used"),
-    "missing-picture": ("error", "missing images"),
-    "unreadable-picture": ("error", "images that cannot be read"),
+    "missing-image": ("error", "missing images"),
+    "unreadable-image": ("error", "images that cannot be read"),
     "contradiction": ("error", "images listed again with a different label"),
     "empty-text": ("error", "lines without text"),
     "degenerate": ("error", "regions thinner than a pixel"),
@@ -101,7 +101,7 @@ class LabelProblem:
 
     Attributes:
         kind: A key of `PROBLEMS`.
-        where: Picture and region, or the label file's line.
+        where: Image and region, or the label file's line.
         detail: What exactly, where the kind does not say it all.
         record: Index of the record; None where there is none.
     """
@@ -125,7 +125,7 @@ class LabelReport:
     """What `check_labels` found.
 
     Attributes:
-        pictures: Number of pictures, those listed twice counted twice.
+        images: Number of images, those listed twice counted twice.
         regions: Number of regions; of recognition labels, of lines.
         ignored: Those marked as "do not care".
         empty: Those neither ignored nor transcribed.
@@ -136,7 +136,7 @@ class LabelReport:
         problems: In the order of the labels, those of reading first.
     """
 
-    pictures: int
+    images: int
     regions: int
     ignored: int
     empty: int
@@ -156,13 +156,13 @@ class LabelReport:
 
 
 def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, workers: int = 4) -> LabelReport:
-    """Look for everything of `PROBLEMS`; every picture is decoded.
+    """Look for everything of `PROBLEMS`; every image is decoded.
 
     Args:
         labels: Read with `strict=False`, so that bad entries are reported and not raised.
         charset: What texts may hold.
         max_length: Longest text in characters; PP-OCRv2 trains on up to 25.
-        workers: Threads that decode pictures.
+        workers: Threads that decode images.
 
     Raises:
         LabelError: A database cannot be opened.
@@ -171,7 +171,7 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     problems += _listed_twice(labels.records)
     trainable = 0
     for index, (record, size) in enumerate(_with_sizes(labels.records, workers)):
-        found = [*_picture_problems(record.image_path, size), *_record_problems(record, size, charset, max_length)]
+        found = [*_image_problems(record.image_path, size), *_record_problems(record, size, charset, max_length)]
         problems += [LabelProblem(kind, where, detail, index) for kind, where, detail in found]
         if not isinstance(size, ImageError):
             left_out = {where for kind, where, _ in found if kind in _LEFT_OUT}
@@ -180,7 +180,7 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
     characters = Counter("".join(texts))
     regions = [region for record in labels.records if isinstance(record, DetectionRecord) for region in record.regions]
     return LabelReport(
-        pictures=len(labels.records),
+        images=len(labels.records),
         regions=len(regions) if labels.task == "det" else len(labels.records),
         ignored=sum(region.ignore for region in regions),
         empty=sum(not text.strip() for text in texts),
@@ -208,17 +208,17 @@ def _label_hash(record: Record) -> int:
 
 
 def _with_sizes(records: Iterable[Record], workers: int) -> Iterator[tuple[Record, Size | ImageError]]:
-    """Yield each record with the size of its picture, or why there is none."""
+    """Yield each record with the size of its image, or why there is none."""
     rest = iter(records)
     with ThreadPoolExecutor(workers) as pool:
-        while chunk := list(islice(rest, _PICTURES_AT_ONCE)):
-            sizes = pool.map(_picture_size, [record.image_path for record in chunk])
+        while chunk := list(islice(rest, _IMAGES_AT_ONCE)):
+            sizes = pool.map(_image_size, [record.image_path for record in chunk])
             yield from zip(chunk, sizes, strict=True)
 
 
-def _picture_size(path: Path) -> Size | ImageError:
+def _image_size(path: Path) -> Size | ImageError:
     try:
-        height, width = load_picture(path).shape[:2]
+        height, width = load_record_image(path).shape[:2]
     except ImageError as error:
         return error
     return height, width
@@ -228,10 +228,10 @@ _Found: TypeAlias = tuple[str, str, str]
 """Kind, where, and detail of a problem."""
 
 
-def _picture_problems(path: Path, size: Size | ImageError) -> Iterator[_Found]:
+def _image_problems(path: Path, size: Size | ImageError) -> Iterator[_Found]:
     if isinstance(size, ImageError):
         there = is_database_path(path) or path.is_file()
-        yield ("unreadable-picture", str(size), "") if there else ("missing-picture", str(path), "")
+        yield ("unreadable-image", str(size), "") if there else ("missing-image", str(path), "")
 
 
 def _record_problems(record: Record, size: Size | ImageError, charset: Charset, max_length: int) -> Iterator[_Found]:

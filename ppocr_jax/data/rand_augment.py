@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _GREATEST_MAGNITUDE = 10
 _GRAY = (128, 128, 128)
 
-# The affine map from the new picture to the old one, by its first two rows, of a strength and a (width, height).
+# The affine map from the new image to the old one, by its first two rows, of a strength and a (width, height).
 Geometry = Callable[[float, tuple[int, int]], tuple[float, float, float, float, float, float]]
 Pixels = Callable[["Image", float], "Image"]
 
 
 @dataclass(frozen=True)
 class RandAugment(BaseLineAugmentation):
-    """`count` random operations, one after the other, with `probability`. The picture keeps its size.
+    """`count` random operations, one after the other, with `probability`. The image keeps its size.
 
     Attributes:
         probability: that anything happens.
@@ -77,7 +77,7 @@ class Chain(BaseLineAugmentation):
         return image_rgb, centers
 
 
-# (generator, picture, points (n, 2), magnitude) -> the new picture, and where the points are in it.
+# (generator, image, points (n, 2), magnitude) -> the new image, and where the points are in it.
 Operation = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -90,10 +90,10 @@ def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True)
         from PIL import Image
 
         strength = full_strength * magnitude / _GREATEST_MAGNITUDE * (rng.choice((-1, 1)) if signed else 1)
-        picture = Image.fromarray(image_rgb)
-        rows = geometry(strength, picture.size)
-        moved = picture.transform(
-            picture.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GRAY
+        image = Image.fromarray(image_rgb)
+        rows = geometry(strength, image.size)
+        moved = image.transform(
+            image.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GRAY
         )
         matrix = np.reshape(rows, (2, 3))
         # Pillow's map is of points of which the first pixel's center is (0.5, 0.5).
@@ -129,12 +129,12 @@ def _shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, 
 
 
 def _enhanced(name: str) -> Operation:
-    """Return one of Pillow's enhancers, by up to 0.9 more or less than the picture has."""
+    """Return one of Pillow's enhancers, by up to 0.9 more or less than the image has."""
 
-    def change(picture: Image, strength: float) -> Image:
+    def change(image: Image, strength: float) -> Image:
         from PIL import ImageEnhance
 
-        return getattr(ImageEnhance, name)(picture).enhance(1 + strength)
+        return getattr(ImageEnhance, name)(image).enhance(1 + strength)
 
     return _pixelwise(0.9, change, signed=True)
 
@@ -142,11 +142,11 @@ def _enhanced(name: str) -> Operation:
 def _mapped(name: str, full_strength: float | None = None) -> Operation:
     """Return one of Pillow's functions of gray levels, with an integer argument if it has one."""
 
-    def change(picture: Image, strength: float) -> Image:
+    def change(image: Image, strength: float) -> Image:
         from PIL import ImageOps
 
         function = getattr(ImageOps, name)
-        return function(picture) if full_strength is None else function(picture, max(1, int(strength)))
+        return function(image) if full_strength is None else function(image, max(1, int(strength)))
 
     return _pixelwise(full_strength or 0.0, change)
 

@@ -34,7 +34,7 @@ class RecognitionBatches:
     Attributes:
         charset: of the labels.
         generator: draws synthetic lines.
-        bank: real line pictures; None for drawn lines alone.
+        bank: real line images; None for drawn lines alone.
         widths: bucket widths in pixels, rising; all lines of a batch share one.
         batch_size: lines per batch of the bucket nearest to `reference_width`; others hold as many as cost the same.
         reference_width: see `batch_size`; None keeps `batch_size` in all buckets.
@@ -44,7 +44,7 @@ class RecognitionBatches:
         augmentation: applied to real lines.
         drawn_augmentation: applied to drawn lines, which their generator has degraded already.
         seed: of everything random.
-        height: of a line picture.
+        height: of a line image.
         frame_width: pixels of a line for each frame of the network's output, which limit how long a label may be.
         join_probability: chance that a real line is several, side by side; see `_joined`.
         multiple_of: what `reference_width` makes of the batch size is a multiple of this.
@@ -134,12 +134,12 @@ class RecognitionBatches:
             crop = self.bank.draw(rng, (_LEAST_ASPECT if joins else low, high))
             if self._fits(crop.text, width):
                 crop = self._joined(rng, crop, width) if joins else crop
-                picture = self.augmentation(rng, crop.image(rng))
-                return self._row(picture, crop.text, width, frames=None, case_blind=crop.case_blind)
+                image_rgb = self.augmentation(rng, crop.image(rng))
+                return self._row(image_rgb, crop.text, width, frames=None, case_blind=crop.case_blind)
         return self._blank_row(width)
 
     def _joined(self, rng: np.random.Generator, first: Crop, width: int) -> Crop:
-        """Put up to two more lines behind a line, as long as pictures and labels fit: PP-OCRv3's TextConAug.
+        """Put up to two more lines behind a line, as long as images and labels fit: PP-OCRv3's TextConAug.
 
         A network that sees a few short lines together learns to look at more of the context. No space is put between
         the texts, as in PaddleOCR (`RecConAug`).
@@ -151,15 +151,15 @@ class RecognitionBatches:
         for _ in range(_MORE_LINES):
             room = width / self.height - sum(part.shape[1] / part.shape[0] for part in parts)
             crop = self.bank.draw(rng, (_LEAST_ASPECT, max(room, _LEAST_ASPECT)))
-            picture = crop.image(rng)
-            if picture.shape[1] / picture.shape[0] > room or not self._fits(text + crop.text, width):
+            part = crop.image(rng)
+            if part.shape[1] / part.shape[0] > room or not self._fits(text + crop.text, width):
                 break
-            parts, text, case_blind = [*parts, picture], text + crop.text, case_blind or crop.case_blind
+            parts, text, case_blind = [*parts, part], text + crop.text, case_blind or crop.case_blind
         if len(parts) == 1:
             return Crop(parts[0], text, case_blind)
         sizes = [(max(1, round(part.shape[1] / part.shape[0] * self.height)), self.height) for part in parts]
-        pictures = [cv2.resize(part, size) for part, size in zip(parts, sizes, strict=True)]
-        return Crop(np.concatenate(pictures, axis=1), text, case_blind)
+        images = [cv2.resize(part, size) for part, size in zip(parts, sizes, strict=True)]
+        return Crop(np.concatenate(images, axis=1), text, case_blind)
 
     def _fits(self, text: str, width: int) -> bool:
         return 0 < len(text) <= self._label_length(width) and all(c in self.charset for c in text)
@@ -202,9 +202,9 @@ def frame_labels(
 
     Args:
         ids: class ids of the characters.
-        centers: (n,) x of each character's center, in pixels of the original picture.
-        size: (h, w) of the original picture.
-        height, width: of the network input that the picture is scaled into.
+        centers: (n,) x of each character's center, in pixels of the original image.
+        size: (h, w) of the original image.
+        height, width: of the network input that the image is scaled into.
         frame_width: pixels of the input for each frame.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Sheets to look at: labeled pictures with their labels, and what augmentation does to a picture."""
+"""Sheets to look at: labeled images with their labels, and what augmentation does to an image."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ppocr_jax.data import augment_det
 from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.augment_rec import CHANGES, RECIPES, LineAugmentation
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.label_check import LabelReport, outline_problems
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Region
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.data.rand_augment import OPERATIONS, RandAugment
 from ppocr_jax.document.draw import LABEL_FONTS
 from ppocr_jax.images import ImageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 _PAGES, _LINES = 6, 48  # on a sheet
-_PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE = 640, 840, 2.0
+_IMAGE_WIDTH, _IMAGE_HEIGHT, _LARGEST_SCALE = 640, 840, 2.0
 _PAGE_WIDTH, _COLUMN_WIDTH, _LIST_STEP, _LEAST_LINES = 1240, 280, 16, 12
 _LINE_WIDTH, _LINE_HEIGHT, _LINE_COLUMNS = 300, 40, 4
 _FONT_SIZE, _TAG_SIZE, _GAP, _CAPTION = 12, 10, 8, 20
@@ -42,14 +42,14 @@ _MAGNITUDE = 5
 def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = None, seed: int = 0) -> np.ndarray:
     """Draw a sample of labels, up to half of it such as have errors or warnings.
 
-    Regions are outlined and numbered at their first corner, their texts listed beside the picture: green, orange where
+    Regions are outlined and numbered at their first corner, their texts listed beside the image: green, orange where
     the text is not known, gray where ignored, red where the outline is broken. Lines stand above their texts, which are
     red where something is wrong. Characters that no font here has are drawn as U+XXXX.
 
     Args:
         labels: The labels.
         report: What `check_labels` found in them.
-        count: Pictures on the sheet; default: 6 with regions, 48 of lines.
+        count: Images on the sheet; default: 6 with regions, 48 of lines.
         seed: Of the sample.
 
     Returns:
@@ -89,7 +89,7 @@ def _grid(cells: Sequence[Image.Image], columns: int) -> Image.Image:
 
 def _cell(record: DetectionRecord | RecognitionRecord, *, broken: bool) -> Image.Image:
     try:
-        image_rgb = load_picture(record.image_path)
+        image_rgb = load_record_image(record.image_path)
     except ImageError:
         image_rgb = None
     if isinstance(record, DetectionRecord):
@@ -98,18 +98,18 @@ def _cell(record: DetectionRecord | RecognitionRecord, *, broken: bool) -> Image
 
 
 def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.Image:
-    """Return the picture with numbered outlines, and the list of texts."""
+    """Return the image with numbered outlines, and the list of texts."""
     from PIL import Image, ImageDraw
 
-    picture, scale = _scaled(image_rgb, _PICTURE_WIDTH, _PICTURE_HEIGHT, _LARGEST_SCALE)
+    image, scale = _scaled(image_rgb, _IMAGE_WIDTH, _IMAGE_HEIGHT, _LARGEST_SCALE)
     size = None if image_rgb is None else (image_rgb.shape[0], image_rgb.shape[1])
     broken = [[k for k in outline_problems(region.points, size) if k != "turned"] for region in record.regions]
     colors = [_color(region, kinds) for region, kinds in zip(record.regions, broken, strict=True)]
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(image)
     for number, (region, color) in enumerate(zip(record.regions, colors, strict=True), start=1):
         _outline(pen, region.points * scale, str(number), color)
-    cell = Image.new("RGB", (_PAGE_WIDTH, _CAPTION + max(picture.height, _LEAST_LINES * _LIST_STEP)), _WHITE)
-    cell.paste(picture, (0, _CAPTION))
+    cell = Image.new("RGB", (_PAGE_WIDTH, _CAPTION + max(image.height, _LEAST_LINES * _LIST_STEP)), _WHITE)
+    cell.paste(image, (0, _CAPTION))
     pen = ImageDraw.Draw(cell)
     missing = "" if image_rgb is not None else " cannot be read"
     name = "/".join(record.image_path.parts[-3:])
@@ -118,7 +118,7 @@ def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.I
         f"{number}  {region.text or '(text not known)'}{''.join(f' [{kind}]' for kind in kinds)}"
         for number, (region, kinds) in enumerate(zip(record.regions, broken, strict=True), start=1)
     ]
-    _list(pen, entries, colors, left=picture.width + 2 * _GAP, bottom=cell.height)
+    _list(pen, entries, colors, left=image.width + 2 * _GAP, bottom=cell.height)
     return cell
 
 
@@ -143,7 +143,7 @@ def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tupl
 def _list(
     pen: ImageDraw.ImageDraw, entries: list[str], colors: Sequence[tuple[int, int, int]], *, left: int, bottom: int
 ) -> None:
-    """Write texts in columns beside the picture; the last line says how many did not fit."""
+    """Write texts in columns beside the image; the last line says how many did not fit."""
     per_column = (bottom - _CAPTION) // _LIST_STEP
     room = per_column * ((_PAGE_WIDTH - left) // _COLUMN_WIDTH)
     if len(entries) > room:
@@ -157,16 +157,16 @@ def _list(
 def _line_cell(record: RecognitionRecord, image_rgb: np.ndarray | None, *, broken: bool) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    picture, _ = _scaled(image_rgb, _LINE_WIDTH, _LINE_HEIGHT, _LINE_HEIGHT)
+    image, _ = _scaled(image_rgb, _LINE_WIDTH, _LINE_HEIGHT, _LINE_HEIGHT)
     cell = Image.new("RGB", (_LINE_WIDTH, _LINE_HEIGHT + _CAPTION), _WHITE)
-    cell.paste(picture, (0, 0))
+    cell.paste(image, (0, 0))
     color = _BROKEN if broken else _BLACK
     _write(ImageDraw.Draw(cell), (0, _LINE_HEIGHT + 2), record.text, color, _LINE_WIDTH)
     return cell
 
 
 def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: float) -> tuple[Image.Image, float]:
-    """Return a picture that fits, and its scale; a gray box where there is no picture."""
+    """Return an image that fits, and its scale; a gray box where there is no image."""
     from PIL import Image
 
     if image_rgb is None:
@@ -288,7 +288,7 @@ def _label(name: str, height: int) -> np.ndarray:
 
 
 def _fitted(image_rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the picture, scaled to fit a cell, on gray."""
+    """Return the image, scaled to fit a cell, on gray."""
     import cv2
 
     scale = min(height / image_rgb.shape[0], width / image_rgb.shape[1])

@@ -1,4 +1,4 @@
-"""Training targets of the DB detector: the shrink and threshold maps of one picture, as in PaddleOCR release/2.6.
+"""Training targets of the DB detector: the shrink and threshold maps of one image, as in PaddleOCR release/2.6.
 
 Polygons are sequences of (x, y) vertices in pixels, any number of vertices each. Polygons that an integer polygon
 clipper cannot grow (smaller than a pixel) are left out of the threshold map.
@@ -26,13 +26,13 @@ def detection_targets(
     high: float = 0.7,
     min_text_size: float = 8,
 ) -> dict[str, np.ndarray]:
-    """Return all targets of one picture, in PaddleOCR's order: the threshold map sees the polygons before clipping,
+    """Return all targets of one image, in PaddleOCR's order: the threshold map sees the polygons before clipping,
     and still holds the small ones that the shrink map ignores.
 
     Args:
         polygons: One (n, 2) array per text region.
         ignore: One flag per region: neither text nor background.
-        shape: Height and width of the picture.
+        shape: Height and width of the image.
         shrink_ratio: See `offset_distance`.
         low: Threshold away from text borders.
         high: Threshold on text borders.
@@ -89,7 +89,7 @@ def shrink_map(
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
     """Return the shrink map: 1 inside each text region shrunk by its offset distance.
 
-    Polygons are clipped to the picture vertex by vertex first. Where shrinking splits a region, or leaves nothing,
+    Polygons are clipped to the image vertex by vertex first. Where shrinking splits a region, or leaves nothing,
     half of the reduction is given back (`shrink_ratio` twice as large) before all remaining pieces are drawn.
     An ignored region masks text drawn before it, but never removes it from the map.
 

@@ -1,12 +1,12 @@
-"""Text image augmentation: a line picture bent by a few control points that move at random.
+"""Text image augmentation: a line image bent by a few control points that move at random.
 
 Luo et al., "Learn to Augment" (CVPR 2020), with the three random movements of PaddleOCR release/2.6: `distort`,
 `stretch` and `perspective`. Between the control points a moving-least-squares warp (Schaefer et al., "Image
 Deformation Using Moving Least Squares", 2006) interpolates. Each of the three functions draws a `Warp`, which moves
-a picture and the positions of characters alike.
+an image and the positions of characters alike.
 
-The picture keeps its size. Points are (x, y); pixel centers have integer coordinates. Control points lie on the
-picture's outline from (0, 0) to (width, height), as in PaddleOCR.
+The image keeps its size. Points are (x, y); pixel centers have integer coordinates. Control points lie on the
+image's outline from (0, 0) to (width, height), as in PaddleOCR.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PITCH = 100
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where each pixel of the warped picture comes from.
+    """Where each pixel of the warped image comes from.
 
     Attributes:
         x: (height, width) float32, position in the source; may lie outside of it.
@@ -34,7 +34,7 @@ class Warp:
 
     @classmethod
     def between(cls, start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> Warp:
-        """Return the warp of a picture of `size` (height, width) that moves control points from `start` to `end`.
+        """Return the warp of an image of `size` (height, width) that moves control points from `start` to `end`.
 
         Args:
             start: (n, 2) control points in the source, n >= 2.
@@ -54,13 +54,13 @@ class Warp:
         return cls(np.real(source).astype(np.float32), np.imag(source).astype(np.float32))
 
     def image(self, image_rgb: np.ndarray) -> np.ndarray:
-        """Return the picture (height, width, 3) uint8, warped; its border repeats where nothing comes from."""
+        """Return the image (height, width, 3) uint8, warped; its border repeats where nothing comes from."""
         import cv2
 
         return cv2.remap(image_rgb, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def columns(self, x: np.ndarray) -> np.ndarray:
-        """Return x in the warped picture of points at `x` (n,) halfway up the source; outside go to the border."""
+        """Return x in the warped image of points at `x` (n,) halfway up the source; outside go to the border."""
         height, width = self.y.shape
         middle = np.abs(self.y - (height - 1) / 2).argmin(axis=0)
         across = np.maximum.accumulate(self.x[middle, np.arange(width)])
@@ -74,11 +74,11 @@ def distort(
 
     Args:
         rng: Source of the movements.
-        size: Height and width of the picture, pixels.
+        size: Height and width of the image, pixels.
         segments: Parts that the line is cut into, at least 1; 3 to 6 at random by default. Points move by up to a
             third of a part.
-        limit: Longest movement, in heights of the picture. PaddleOCR has none, so that the ends of a line much
-            longer than high can be moved out of the picture.
+        limit: Longest movement, in heights of the image. PaddleOCR has none, so that the ends of a line much
+            longer than high can be moved out of the image.
     """
     height, width = size
     cuts, part = _cuts(rng, width, segments)
@@ -95,7 +95,7 @@ def stretch(rng: np.random.Generator, size: tuple[int, int], *, segments: int | 
 
     Args:
         rng: Source of the movements.
-        size: Height and width of the picture, pixels.
+        size: Height and width of the image, pixels.
         segments: Parts, at least 1; 3 to 6 at random by default.
     """
     height, width = size

@@ -4,7 +4,7 @@ Markdown, hOCR, ALTO, searchable PDF, or drawn."""
 from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text
 from ppocr_jax.document.page import Char, Line, Page, Word
-from ppocr_jax.document.save import WITH_WORDS, WRITERS, format_of, save_page, save_picture, write_pages
+from ppocr_jax.document.save import WITH_WORDS, WRITERS, format_of, save_page, save_image, write_pages
 from ppocr_jax.document.tables import Table, find_tables, tables_to_csv, tables_to_markdown
 from ppocr_jax.document.text import pages_in_jsonl, to_json, to_jsonl, to_markdown, to_table, to_text
 from ppocr_jax.document.xml import to_alto, to_hocr
@@ -22,8 +22,8 @@ __all__ = [
     "format_of",
     "pages_in_jsonl",
     "refuse_to_overwrite",
+    "save_image",
     "save_page",
-    "save_picture",
     "tables_to_csv",
     "tables_to_markdown",
     "to_alto",

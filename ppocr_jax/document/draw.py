@@ -1,6 +1,6 @@
-"""A page drawn: the picture with its lines outlined, and beside it the texts, each in the place where it was read.
+"""A page drawn: the image with its lines outlined, and beside it the texts, each in the place where it was read.
 
-`LabelFonts` writes texts of any language with the fonts of the system, for pictures that people look at.
+`LabelFonts` writes texts of any language with the fonts of the system, for images that people look at.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _GOLDEN_RATIO = 0.618034  # steps of hue: neighbors differ, and no color comes t
 
 
 def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:
-    """Outline every line on the picture, and draw its text in its quad on a white panel to the right.
+    """Outline every line on the image, and draw its text in its quad on a white panel to the right.
 
     Args:
-        image_rgb: (H, W, 3) uint8, the upright picture that was read.
+        image_rgb: (H, W, 3) uint8, the upright image that was read.
         page: its lines.
 
     Returns:
         (H, 2 W, 3) uint8 RGB.
 
     Raises:
-        ValueError: the page is of a picture of another size.
+        ValueError: the page is of an image of another size.
     """
     if image_rgb.shape[:2] != (page.height, page.width):
         raise ValueError(
@@ -153,7 +153,7 @@ class LabelFonts:
         """Write a text in one row.
 
         Args:
-            pen: draws on the picture.
+            pen: draws on the image.
             at: (x, y) of the anchor.
             text: any.
             size: of the fonts, pixels.

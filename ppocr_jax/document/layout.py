@@ -83,7 +83,7 @@ def page_skew(page: Page) -> float:
 
 
 def page_segments(page: Page, *, cut: bool = True) -> list[Segment]:
-    """Return the segments of all lines of a page, laid straight about the picture's origin, in reading order.
+    """Return the segments of all lines of a page, laid straight about the image's origin, in reading order.
 
     Args:
         page: what was read.

@@ -1,6 +1,6 @@
-"""What reading a picture gives: a `Page` of `Line`s, in reading order, each of `Word`s of `Char`s.
+"""What reading an image gives: a `Page` of `Line`s, in reading order, each of `Word`s of `Char`s.
 
-Coordinates are (x, y) pixels of the upright input picture; a quad runs clockwise from the corner where reading starts.
+Coordinates are (x, y) pixels of the upright input image; a quad runs clockwise from the corner where reading starts.
 """
 
 from __future__ import annotations
@@ -178,15 +178,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Page:
-    """All lines of one picture, in reading order.
+    """All lines of one image, in reading order.
 
     Attributes:
-        width, height: size of the upright picture in pixels.
-        lines: the lines; empty where the picture holds no text.
-        source: path of the picture, or "" for one given as an array.
+        width, height: size of the upright image in pixels.
+        lines: the lines; empty where the image holds no text.
+        source: path of the image, or "" for one given as an array.
         rotation: by how many degrees the text is turned clockwise: 0, 90, 180 or 270. Coordinates are those of the
-            picture as it is; the order of the lines that of the page turned upright.
-        error: why the picture could not be read; "" for one that was.
+            image as it is; the order of the lines that of the page turned upright.
+        error: why the image could not be read; "" for one that was.
         number: of the page within its document, from 1.
         warnings: what may have gone wrong, such as text too small to be found.
     """
@@ -239,12 +239,12 @@ class Page:
         """Return the tables of the page, see `find_tables`.
 
         Args:
-            image: the picture, in which ruling lines are looked for; left out, tables are found by their columns alone.
+            image: the image, in which ruling lines are looked for; left out, tables are found by their columns alone.
         """
-        from ppocr_jax.document.save import picture_of
+        from ppocr_jax.document.save import image_of
         from ppocr_jax.document.tables import find_tables
 
-        return find_tables(self, None if image is None else picture_of(self, image))
+        return find_tables(self, None if image is None else image_of(self, image))
 
     def confident(self, minimum: float, *, by: Literal["word", "line"] = "word") -> Page:
         """Return the page without what was read with less confidence.
@@ -321,7 +321,7 @@ class Page:
 
         Args:
             path: the file.
-            image: the picture, which .pdf and drawn pages need; left out, it is read again from `source`.
+            image: the image, which .pdf and drawn pages need; left out, it is read again from `source`.
             words: write words too, or instead of lines, with their characters where the format can hold them.
         """
         from ppocr_jax.document.save import save_page
@@ -329,15 +329,15 @@ class Page:
         save_page(self, path, image=image, words=words)
 
     def draw(self, image: Any = None) -> np.ndarray:
-        """Return the picture with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw_page`.
+        """Return the image with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw_page`.
 
         Args:
-            image: the picture; left out, it is read again from `source`.
+            image: the image; left out, it is read again from `source`.
         """
         from ppocr_jax.document.draw import draw_page
-        from ppocr_jax.document.save import picture_of
+        from ppocr_jax.document.save import image_of
 
-        return draw_page(picture_of(self, image), self)
+        return draw_page(image_of(self, image), self)
 
 
 def _confident_line(line: Line, minimum: float) -> Line:

@@ -1,4 +1,4 @@
-"""Searchable PDF: the picture of each page, and over it its text, invisible, to select, copy and find.
+"""Searchable PDF: the image of each page, and over it its text, invisible, to select, copy and find.
 
 The text is set in a font without ink, each character half as wide as high, scaled to the width of its word, as
 Tesseract does it, so any language works. pikepdf writes the file. A library with text of its own was tried: fpdf2, with
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DEFAULT_DPI = 150.0
-"""Dots per inch of a picture that does not say."""
+"""Dots per inch of an image that does not say."""
 
 _POINTS_PER_INCH = 72.0
 _LARGEST_SIDE = 14_400.0  # user units; viewers refuse larger pages
@@ -57,7 +57,7 @@ class SearchablePdf:
         """
         Args:
             path: the file, as `OutputFile` takes it: also an open one, or "-" for standard output.
-            quality: of JPEG, 1..100, at which pictures are kept; None: lossless, which takes several times the space.
+            quality: of JPEG, 1..100, at which images are kept; None: lossless, which takes several times the space.
 
         Raises:
             UserError: pikepdf is not installed.
@@ -85,15 +85,15 @@ class SearchablePdf:
 
         Args:
             page: its text.
-            image_rgb: (H, W, 3) uint8, the upright picture that was read; None: a page of text alone.
+            image_rgb: (H, W, 3) uint8, the upright image that was read; None: a page of text alone.
             dpi: (horizontal, vertical) dots per inch; None: `DEFAULT_DPI`.
             user_unit: in which the page counts, in 1/72 inch; a larger one is taken for a page that viewers would
                 refuse otherwise (more than 14,400 units).
-            original: the file that the picture was read from, or its path: a JPEG file is kept as it is where that can
+            original: the file that the image was read from, or its path: a JPEG file is kept as it is where that can
                 be, see `own_jpeg`.
 
         Raises:
-            ValueError: the page could not be read, or is of a picture of another size.
+            ValueError: the page could not be read, or is of an image of another size.
         """
         if not page.width or not page.height:
             raise ValueError(f"a page without an image: {page.error}")
@@ -104,7 +104,7 @@ class SearchablePdf:
         resource = self._pikepdf.Dictionary(Font=self._pikepdf.Dictionary(F1=self._font.object))
         content = ""
         if image_rgb is not None:
-            stream = self._picture(page, image_rgb, original)
+            stream = self._image(page, image_rgb, original)
             resource.XObject = self._pikepdf.Dictionary(Im=stream)
             content = f"q {wide:.3f} 0 0 {high:.3f} 0 0 cm /Im Do Q\n"
         scale = wide / page.width, high / page.height
@@ -146,27 +146,27 @@ class SearchablePdf:
         else:
             self._pdf.close()
 
-    def _picture(
+    def _image(
         self, page: Page, image_rgb: np.ndarray, original: str | os.PathLike[str] | bytes | None
     ) -> pikepdf.Object:
         high, wide = image_rgb.shape[:2]
         if (page.width, page.height) != (wide, high):
             raise ValueError(f"the page is of a {page.width}x{page.height} image, not {wide}x{high}")
-        picture = (own_jpeg(original, wide, high) if original else None) or encode_picture(image_rgb, self.quality)
+        image = (own_jpeg(original, wide, high) if original else None) or encode_image(image_rgb, self.quality)
         names = self._pikepdf.Name
         stream = self._pdf.make_stream(
-            picture.data,
+            image.data,
             Type=names.XObject,
             Subtype=names.Image,
             Width=wide,
             Height=high,
-            ColorSpace=names.DeviceGray if picture.colors == 1 else names.DeviceRGB,
-            BitsPerComponent=picture.bits,
-            Filter=names.DCTDecode if picture.is_jpeg else names.FlateDecode,
+            ColorSpace=names.DeviceGray if image.colors == 1 else names.DeviceRGB,
+            BitsPerComponent=image.bits,
+            Filter=names.DCTDecode if image.is_jpeg else names.FlateDecode,
         )
-        if not picture.is_jpeg:
+        if not image.is_jpeg:
             stream.DecodeParms = self._pikepdf.Dictionary(
-                Predictor=15, Colors=picture.colors, BitsPerComponent=picture.bits, Columns=wide
+                Predictor=15, Colors=image.colors, BitsPerComponent=image.bits, Columns=wide
             )
         return stream
 
@@ -301,12 +301,12 @@ def _map_blocks(kind: str, entries: list[str]) -> list[str]:
     return ["\n".join([f"{len(part)} begin{kind}", *part, f"end{kind}\n"]) for part in parts]
 
 
-# Pictures
+# Images
 
 
 @dataclass(frozen=True)
-class PdfPicture:
-    """A picture's data, and how to read them.
+class PdfImage:
+    """An image's data, and how to read them.
 
     Attributes:
         data: a JPEG file; or the compressed rows of a PNG file, which is what PDF's Flate filter takes.
@@ -321,11 +321,11 @@ class PdfPicture:
     bits: int = 8
 
 
-def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
-    """Compress a picture (H, W, 3) uint8: gray ones as such; those of black and white alone with a bit per pixel.
+def encode_image(image_rgb: np.ndarray, quality: int | None) -> PdfImage:
+    """Compress an image (H, W, 3) uint8: gray ones as such; those of black and white alone with a bit per pixel.
 
     Args:
-        image_rgb: the picture.
+        image_rgb: the image.
         quality: of JPEG, 1..100; None: lossless, as black and white always is.
     """
     from PIL import Image
@@ -339,20 +339,20 @@ def encode_picture(image_rgb: np.ndarray, quality: int | None) -> PdfPicture:
         image = Image.fromarray(gray)
     colors, bits = (3 if image.mode == "RGB" else 1), (1 if image.mode == "1" else 8)
     if quality is None or bits == 1:
-        return PdfPicture(_png_rows(image), is_jpeg=False, colors=colors, bits=bits)
+        return PdfImage(_png_rows(image), is_jpeg=False, colors=colors, bits=bits)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality, optimize=True)
-    return PdfPicture(out.getvalue(), is_jpeg=True, colors=colors)
+    return PdfImage(out.getvalue(), is_jpeg=True, colors=colors)
 
 
-def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfPicture | None:
-    """Return the file that a picture was read from, if a PDF can hold it as it is.
+def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfImage | None:
+    """Return the file that an image was read from, if a PDF can hold it as it is.
 
     That is a JPEG file, whole, of that size, upright, and gray or YCbCr: what every PDF reader decodes alike.
 
     Args:
         original: the file, or where it is; what is no file, such as a URL, gives None.
-        width, height: of the upright picture.
+        width, height: of the upright image.
     """
     from PIL import Image
 
@@ -362,7 +362,7 @@ def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) 
             return None
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             fits = image.format == "JPEG" and image.size == (width, height) and _decodes_alike(image)
-            return PdfPicture(data, is_jpeg=True, colors=len(image.getbands())) if fits else None
+            return PdfImage(data, is_jpeg=True, colors=len(image.getbands())) if fits else None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
         return None
 

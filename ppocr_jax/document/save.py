@@ -1,7 +1,7 @@
 """Pages in the formats people use: to pieces of text, and into files whose suffix names the format.
 
 Each text writer is a function from pages to pieces of text, so that a result can be written while its pages are still
-being read. The searchable PDF and drawn pages also need the pictures.
+being read. The searchable PDF and drawn pages also need the images.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TEXT_SUFFIXES = {
     ".html": "hocr",
     ".xml": "alto",
 }
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Iterator[str]:
@@ -99,12 +99,12 @@ def save_page(
         page: what was read.
         path: the suffix decides: .txt, .json, .jsonl, .csv, .tsv, .md, .hocr or .html, .xml (ALTO), .pdf (searchable),
             .png, .jpg or .webp (the drawn page). See `OutputFile` for what is no regular file.
-        image: the picture, for .pdf and the drawn page; left out, it is read again from `page.source`.
+        image: the image, for .pdf and the drawn page; left out, it is read again from `page.source`.
         words: see `write_pages`.
 
     Raises:
-        UserError: no such suffix, the file cannot be written, is the picture that was read, or cannot hold words; or
-            the picture is needed and cannot be had.
+        UserError: no such suffix, the file cannot be written, is the image that was read, or cannot hold words; or
+            the image is needed and cannot be had.
     """
     refuse_to_overwrite(path, [page.source, image])
     suffix = Path(path).suffix.lower()
@@ -112,27 +112,27 @@ def save_page(
         write_text(write_pages([page], TEXT_SUFFIXES[suffix], words=words), path)
     elif suffix == ".pdf":
         _save_pdf(page, path, image)
-    elif suffix in PICTURE_SUFFIXES:
+    elif suffix in IMAGE_SUFFIXES:
         from ppocr_jax.document.draw import draw_page
 
-        save_picture(path, draw_page(picture_of(page, image), page))
+        save_image(path, draw_page(image_of(page, image), page))
     else:
-        known = ", ".join([*TEXT_SUFFIXES, ".pdf", *PICTURE_SUFFIXES])
+        known = ", ".join([*TEXT_SUFFIXES, ".pdf", *IMAGE_SUFFIXES])
         raise UserError(f"cannot write {os.fspath(path)}: unknown suffix; choose from {known}")
 
 
-def save_picture(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
-    """Write a picture (H, W, 3) uint8 in the format that its suffix names.
+def save_image(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
+    """Write an image (H, W, 3) uint8 in the format that its suffix names.
 
     Raises:
-        UserError: it cannot be written, or the suffix is not one of `PICTURE_SUFFIXES`.
+        UserError: it cannot be written, or the suffix is not one of `IMAGE_SUFFIXES`.
     """
     from PIL import Image
 
     suffix = Path(path).suffix.lower()
-    if suffix not in PICTURE_SUFFIXES:
+    if suffix not in IMAGE_SUFFIXES:
         raise UserError(
-            f"cannot write {os.fspath(path)}: the suffix of an image must be one of {', '.join(PICTURE_SUFFIXES)}"
+            f"cannot write {os.fspath(path)}: the suffix of an image must be one of {', '.join(IMAGE_SUFFIXES)}"
         )
     encoded = io.BytesIO()
     try:
@@ -143,8 +143,8 @@ def save_picture(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
         out.write(encoded.getvalue())
 
 
-def picture_of(page: Page, image: ImageSource | None = None) -> np.ndarray:
-    """Return the picture (H, W, 3) uint8 that a page was read from.
+def image_of(page: Page, image: ImageSource | None = None) -> np.ndarray:
+    """Return the image (H, W, 3) uint8 that a page was read from.
 
     Raises:
         UserError: it was not given, and the page does not say where it is or it cannot be read; or it has another size.

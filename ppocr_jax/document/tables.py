@@ -1,6 +1,6 @@
 """Simple tables: grids of ruling lines, and cells that stand in rows and columns without any.
 
-Ruling lines are looked for in the picture; between them a cell may span rows and columns. Without lines a table is a
+Ruling lines are looked for in the image; between them a cell may span rows and columns. Without lines a table is a
 run of rows whose segments keep to common columns. Tables within tables, and cells over the gap between columns of a
 table without lines, are beyond this.
 """
@@ -19,7 +19,7 @@ from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment
 from ppocr_jax.document.page import Box, Page, quad_box, turn_back
 from ppocr_jax.document.text import csv_row, markdown_text
 
-# Ruling lines. Lengths are shares of the picture's longer side.
+# Ruling lines. Lengths are shares of the image's longer side.
 _SHORTEST_LINE = 1 / 40
 _LEAST_LINE = 15  # pixels
 _DARKER = 12  # gray levels by which a line differs from what is beside it
@@ -46,7 +46,7 @@ class Table:
     Attributes:
         rows: texts, "" for an empty cell; all rows are equally long. The text of a cell that spans several stands in
             the first one.
-        box: left, top, right, bottom in pixels of the picture.
+        box: left, top, right, bottom in pixels of the image.
         ruled: whether it has ruling lines.
     """
 
@@ -74,10 +74,10 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
 
     Args:
         page: what was read, best with its words, which tell texts of neighboring cells apart.
-        image_rgb: (H, W, 3) uint8, the picture; None: tables with ruling lines are found as those without.
+        image_rgb: (H, W, 3) uint8, the image; None: tables with ruling lines are found as those without.
 
     Raises:
-        ValueError: the picture has another size than the page.
+        ValueError: the image has another size than the page.
     """
     ruled: list[Table] = []
     taken: set[int] = set()
@@ -98,7 +98,8 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
     def place(table: Table) -> tuple[int, int]:
         left, top, right, bottom = table.box
         upright = turn_back(((left, top), (right, top), (right, bottom), (left, bottom)), page.rotation)
-        return quad_box(upright)[1::-1]
+        x, y, *_ = quad_box(upright)
+        return y, x
 
     return sorted([*ruled, *_tables_without_lines(page, rest)], key=place)
 
@@ -133,7 +134,7 @@ TABLE_SUFFIXES: dict[str, Callable[[Iterable[Table]], str]] = {
 
 
 def _straightened(image_rgb: np.ndarray, page: Page) -> tuple[np.ndarray, tuple[float, float]]:
-    """Return the picture as `page_segments` lays the page, and where the origin of its coordinates is in it."""
+    """Return the image as `page_segments` lays the page, and where the origin of its coordinates is in it."""
     import cv2
 
     skew = math.radians(page_skew(page))
@@ -257,7 +258,7 @@ def _overlap(first: _Grid, second: _Grid) -> bool:
 
 
 def _long_lines(gray: np.ndarray, shortest: int) -> np.ndarray:
-    """Return where dark lines run across a picture (H, W), 0 or 1: thin, and at least `shortest` pixels long."""
+    """Return where dark lines run across an image (H, W), 0 or 1: thin, and at least `shortest` pixels long."""
     import cv2
 
     # The black hat is how much darker a pixel is than both what is above and what is below, a thin line's height away;

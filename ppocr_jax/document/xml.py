@@ -129,7 +129,7 @@ def to_alto(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
 
     With `words`, the `String`s have a `Glyph` for each character. Lines that do not lie straight have their outline as
     a `Shape`, turned pages their `ROTATION`, counter-clockwise. Characters that XML forbids are written as U+FFFD. The
-    document names the picture of its first page.
+    document names the image of its first page.
 
     Raises:
         ValueError: there are no pages.

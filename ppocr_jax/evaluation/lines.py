@@ -13,8 +13,8 @@ import numpy as np
 
 from ppocr_jax.charset import Charset
 from ppocr_jax.data.direction import has_direction
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import DetectionRecord, RecognitionRecord, Region
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.geometry import CROP_GROWTH, CropGrowth, grow_quad, min_area_quad, perspective_crop
 from ppocr_jax.metrics.recognition import recognition_score
 from ppocr_jax.synth.corpus import Corpus
@@ -26,9 +26,9 @@ Read = TypeVar("Read")
 logger = logging.getLogger("ppocr_jax")
 
 LabeledLine = tuple[np.ndarray, str]
-"""A picture of one line, `image_rgb` (H, W, 3) uint8, and its text."""
+"""An image of one line, `image_rgb` (H, W, 3) uint8, and its text."""
 DirectionSample = tuple[np.ndarray, int]
-"""A picture of one line, `image_rgb` (H, W, 3) uint8, and the angle it is turned by, 0 or 180 degrees."""
+"""An image of one line, `image_rgb` (H, W, 3) uint8, and the angle it is turned by, 0 or 180 degrees."""
 
 LINES_AT_ONCE = 512  # enough for a recognizer to sort lines by width, few enough to stay small in memory
 ANGLES = (0, 180)
@@ -48,7 +48,7 @@ class TextLike(Protocol):
 
 
 Recognize = Callable[[Sequence[np.ndarray]], Sequence[TextLike]]
-"""Pictures of lines, `image_rgb` (H, W, 3) uint8 each -> texts, in the same order."""
+"""Images of lines, `image_rgb` (H, W, 3) uint8 each -> texts, in the same order."""
 
 
 def chunks(samples: Iterable[Item]) -> Iterator[list[Item]]:
@@ -61,7 +61,7 @@ def chunks(samples: Iterable[Item]) -> Iterator[list[Item]]:
 def _in_chunks(
     read: Callable[[Sequence[np.ndarray]], Sequence[Read]], samples: Iterable[tuple[np.ndarray, Item]]
 ) -> tuple[list[Read], list[Item]]:
-    """Return what is read in each picture, and what belongs to it."""
+    """Return what is read in each image, and what belongs to it."""
     found: list[Read] = []
     targets: list[Item] = []
     for chunk in chunks(samples):
@@ -96,10 +96,10 @@ def line_samples(
         growth: of regions before they are cut, as reading grows the boxes it finds.
 
     Raises:
-        ImageError: a picture that cannot be read.
+        ImageError: an image that cannot be read.
     """
     for record in records:
-        image_rgb = load_picture(record.image_path)
+        image_rgb = load_record_image(record.image_path)
         if isinstance(record, RecognitionRecord):
             yield image_rgb, record.text
             continue
@@ -115,7 +115,7 @@ def line_samples(
 
 
 def cut_line(image_rgb: np.ndarray, region: Region, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
-    """Return the rectified picture of a grown region; more than four corners are cut along their smallest rectangle.
+    """Return the rectified image of a grown region; more than four corners are cut along their smallest rectangle.
 
     Raises:
         ValueError: the region is thinner than one pixel.
@@ -134,7 +134,7 @@ class DirectionLike(Protocol):
 
 
 Classify = Callable[[Sequence[np.ndarray]], Sequence[DirectionLike]]
-"""Pictures of lines, `image_rgb` (H, W, 3) uint8 each -> directions, in the same order."""
+"""Images of lines, `image_rgb` (H, W, 3) uint8 each -> directions, in the same order."""
 
 
 def evaluate_direction(classify: Classify, samples: Iterable[DirectionSample]) -> dict[str, float]:

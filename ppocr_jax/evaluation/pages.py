@@ -1,4 +1,4 @@
-"""Labeled pictures: a detector's precision, recall and Hmean; what a whole chain reads right (PP-OCRv2 Table 5)."""
+"""Labeled images: a detector's precision, recall and Hmean; what a whole chain reads right (PP-OCRv2 Table 5)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import DetectionRecord
-from ppocr_jax.data.pictures import load_picture
 from ppocr_jax.document.page import Page
 from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_counts, detection_score
 from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
@@ -23,45 +23,45 @@ class BoxLike(Protocol):
 
     @property
     def points(self) -> np.ndarray:
-        """Corners, (N, 2) pixels of the picture given."""
+        """Corners, (N, 2) pixels of the image given."""
         ...
 
 
 Detect = Callable[[np.ndarray], Sequence[BoxLike]]
 """`image_rgb` (H, W, 3) uint8 -> boxes."""
-ReadPicture = Callable[[np.ndarray], Page]
+ReadImage = Callable[[np.ndarray], Page]
 """`image_rgb` (H, W, 3) uint8 -> page."""
 
 
 def evaluate_detection(detect: Detect, records: Sequence[DetectionRecord]) -> dict[str, float]:
-    """Run a detector over labeled pictures and score its boxes; see `score_boxes`.
+    """Run a detector over labeled images and score its boxes; see `score_boxes`.
 
     Raises:
-        ImageError: a picture that cannot be read.
+        ImageError: an image that cannot be read.
     """
     return score_boxes(records, detect_boxes(detect, records))
 
 
 def detect_boxes(detect: Detect, records: Iterable[DetectionRecord]) -> list[Sequence[BoxLike]]:
-    """Return the boxes found in each picture.
+    """Return the boxes found in each image.
 
     Raises:
-        ImageError: a picture that cannot be read.
+        ImageError: an image that cannot be read.
     """
-    return [detect(load_picture(record.image_path)) for record in records]
+    return [detect(load_record_image(record.image_path)) for record in records]
 
 
 def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[BoxLike]]) -> dict[str, float]:
-    """Return the scores of boxes over all pictures together.
+    """Return the scores of boxes over all images together.
 
     Args:
-        records: labeled pictures; regions marked `ignore` are neither targets nor false alarms.
-        boxes: those found in each picture.
+        records: labeled images; regions marked `ignore` are neither targets nor false alarms.
+        boxes: those found in each image.
 
     Returns:
         `precision`, `recall`, `hmean` of one-to-one matches at IoU > 0.5 (PP-OCRv2 Table 2), and the same with the
         prefix `area_`, by covered area: the figures to look at where the labels box words and the detector boxes lines.
-        Also `pictures`, their number.
+        Also `images`, their number.
     """
     one_to_one, by_area = DetectionCounts(), DetectionCounts()
     for record, found in zip(records, boxes, strict=True):
@@ -69,16 +69,16 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
         one_to_one += detection_counts(record.regions, outlines)
         by_area += area_counts(record.regions, outlines)
     area_score = {f"area_{name}": value for name, value in detection_score(by_area).items()}
-    return {**detection_score(one_to_one), **area_score, "pictures": float(len(records))}
+    return {**detection_score(one_to_one), **area_score, "images": float(len(records))}
 
 
-def read_pages(ocr: ReadPicture, records: Iterable[DetectionRecord]) -> list[Page]:
-    """Return what is read in each picture.
+def read_pages(ocr: ReadImage, records: Iterable[DetectionRecord]) -> list[Page]:
+    """Return what is read in each image.
 
     Raises:
-        ImageError: a picture that cannot be read.
+        ImageError: an image that cannot be read.
     """
-    return [ocr(load_picture(record.image_path)) for record in records]
+    return [ocr(load_record_image(record.image_path)) for record in records]
 
 
 def score_pages(
@@ -89,10 +89,10 @@ def score_pages(
     ignore_space: bool = False,
     min_confidence: float = MIN_CONFIDENCE,
 ) -> dict[str, float]:
-    """Return the scores of what was read over all pictures together.
+    """Return the scores of what was read over all images together.
 
     Args:
-        records: labeled pictures; regions without a text are ignored, like those marked `ignore`.
+        records: labeled images; regions without a text are ignored, like those marked `ignore`.
         pages: what was read in each.
         ignore_case: compare in lower case.
         ignore_space: compare without spaces; `cer_without_spaces` always is.
@@ -100,7 +100,7 @@ def score_pages(
 
     Returns:
         Those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
-        which does not depend on whether words or lines were labeled; and `pictures`, their number.
+        which does not depend on whether words or lines were labeled; and `images`, their number.
     """
     lines_total, text_total = EndToEndCounts(), PageTextCounts()
     for record, page in zip(records, pages, strict=True):
@@ -108,4 +108,4 @@ def score_pages(
         lines = [(line.quad, line.text) for line in page if line.confidence >= min_confidence]
         lines_total += end_to_end_counts(regions, lines, ignore_case=ignore_case, ignore_space=ignore_space)
         text_total += page_text_counts(regions, lines, ignore_case=ignore_case)
-    return {**end_to_end_score(lines_total), **page_text_score(text_total), "pictures": float(len(records))}
+    return {**end_to_end_score(lines_total), **page_text_score(text_total), "images": float(len(records))}

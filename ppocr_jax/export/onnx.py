@@ -1,4 +1,4 @@
-"""ONNX by jax2onnx: any batch and picture size, BatchNorm folded, the LSTM as one node, nothing left to simplify.
+"""ONNX by jax2onnx: any batch and image size, BatchNorm folded, the LSTM as one node, nothing left to simplify.
 
 Weights are stored in half precision, for networks that compute in float32 as before: kernels are rounded to float16
 once (`models.io.round_kernels`); each is a float16 constant and a Cast, and a product with a scale for each output

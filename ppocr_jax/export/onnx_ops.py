@@ -61,7 +61,7 @@ def _pooled(x: Any, *, node: str, window: Strides, strides: Strides, border: int
 
 @register_primitive(jaxpr_primitive=_upsample_p.name)
 class UpsamplePlugin(PrimitiveLeafPlugin):
-    """How jax2onnx writes the primitive: as a Resize of an NCHW picture."""
+    """How jax2onnx writes the primitive: as a Resize of an NCHW image."""
 
     _PRIM: ClassVar[Primitive] = _upsample_p
     _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True
@@ -84,7 +84,7 @@ class UpsamplePlugin(PrimitiveLeafPlugin):
 
 @register_primitive(jaxpr_primitive=_pool_p.name)
 class PoolPlugin(PrimitiveLeafPlugin):
-    """How jax2onnx writes the primitive: as a pooling of an NCHW picture."""
+    """How jax2onnx writes the primitive: as a pooling of an NCHW image."""
 
     _PRIM: ClassVar[Primitive] = _pool_p
     _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True

@@ -1,8 +1,8 @@
-"""Any picture, document, folder or URL -> pages as upright RGB pictures.
+"""Any image, document, folder or URL -> pages as upright RGB images.
 
 `sources`: bytes of paths, open files and URLs, and the files of folders; `decode`: bytes -> upright RGB; `pixels`:
 gray, palette, 16-bit, CMYK and transparent pixels -> RGB; `pages` and `pdf`: documents of several pages. `find_inputs`
-turns what a user names into a list of files; `read_pages` gives the pages of one of them as pictures:
+turns what a user names into a list of files; `read_pages` gives the pages of one of them as images:
 
     for path in find_inputs(["scans/", "letter.pdf"]):
         for page in read_pages(path):

@@ -1,4 +1,4 @@
-"""A picture file -> upright RGB: the decoder is chosen by the first bytes, then header, limits, pixels, orientation.
+"""An image file -> upright RGB: the decoder is chosen by the first bytes, then header, limits, pixels, orientation.
 
 Only the formats in `FORMATS` are tried: Pillow's other readers are not made for untrusted files. Pillow's classes are
 used directly instead of `PIL.Image.open`, which would apply the process-wide `PIL.Image.MAX_IMAGE_PIXELS`; the limit
@@ -41,7 +41,7 @@ FORMATS = (*_PLUGINS, "HEIF")
 """Formats that can be read; AVIF needs Pillow 11.3, HEIF (phones' HEIC) the package pillow-heif."""
 
 MAX_PIXELS = 150_000_000
-"""Default limit of width x height: a 108-megapixel phone picture passes, a decompression bomb does not."""
+"""Default limit of width x height: a 108-megapixel phone image passes, a decompression bomb does not."""
 
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
@@ -49,7 +49,7 @@ HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError)
 DECODE_ERRORS += (AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error)
 
-_MAX_SCANS = 100  # of a JPEG file: progressive ones have about ten; each costs as much time as the whole picture
+_MAX_SCANS = 100  # of a JPEG file: progressive ones have about ten; each costs as much time as the whole image
 _END_OF_JPEG = b"\xff\xd9"
 _MISSING = 128  # what libjpeg gives for pixels that the file no longer has
 _ORIENTATION_TAG = 0x0112
@@ -58,7 +58,7 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> np.ndarray:
-    """Decode a picture and turn it upright.
+    """Decode an image and turn it upright.
 
     EXIF orientation is applied; palette, gray, 16-bit, CMYK, L*a*b* and transparent pixels become RGB as
     `pixels.to_rgb` says; of an animation or a multi-page file the first frame is taken (`ppocr_jax.images.read_pages`
@@ -77,7 +77,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
 
     Raises:
         ImageError: one line saying what is wrong with the source.
-        UserError: a HEIC picture, and pillow-heif is not installed.
+        UserError: a HEIC image, and pillow-heif is not installed.
         TypeError: a source of another type.
     """
     from PIL import Image
@@ -87,7 +87,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
     if isinstance(source, Image.Image):
         return decode(source, b"", "the image", max_pixels=max_pixels)
     data, name = read_bytes(source)
-    with open_picture(data, name, max_pixels) as image:
+    with open_image(data, name, max_pixels) as image:
         if image.format == "TIFF" and getattr(image, "is_animated", False):
             _logger.warning("%s contains more than one image; only the first is read (read_pages reads all)", name)
         return decode(image, data, name, max_pixels=max_pixels, partial=partial)
@@ -96,7 +96,7 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
 def decode(
     image: Image.Image, data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, partial: bool = False
 ) -> np.ndarray:
-    """Return the present frame of an opened picture, upright.
+    """Return the present frame of an opened image, upright.
 
     Args:
         image: Pillow's, its header read.
@@ -156,7 +156,7 @@ def _opencv_pixels(data: bytes) -> np.ndarray | None:
 
 def _cut_jpeg_pixels(data: bytes, name: str, partial: bool, max_pixels: int) -> np.ndarray:
     """Return the RGB pixels of a JPEG file that ends before they do; one that merely lacks its end mark is whole."""
-    with open_picture(data + _END_OF_JPEG, name, max_pixels) as image:
+    with open_image(data + _END_OF_JPEG, name, max_pixels) as image:
         progressive = "progressive" in image.info
         pixels = to_rgb(image)
     height = len(pixels)
@@ -207,7 +207,7 @@ def damage_named(name: str) -> Iterator[None]:
     """Turn what Pillow raises while it decodes into one line.
 
     Args:
-        name: of the picture, for the message.
+        name: of the image, for the message.
 
     Raises:
         ImageError: `name` is damaged or too large.
@@ -230,10 +230,10 @@ def is_pdf(data: bytes) -> bool:
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse a picture of no pixels or of too many.
+    """Refuse an image of no pixels or of too many.
 
     Raises:
-        ImageError: `name` is such a picture.
+        ImageError: `name` is such an image.
     """
     if width <= 0 or height <= 0:
         raise ImageError(f"{name} has no pixels ({width}x{height})")
@@ -244,7 +244,7 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
+def open_image(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
     """Return a Pillow image whose header is read and whose pixels are not.
 
     Args:
@@ -253,7 +253,7 @@ def open_picture(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile
         max_pixels: largest accepted width x height.
 
     Raises:
-        ImageError: not a picture of a known format, its header is damaged, or it is too large.
+        ImageError: not an image of a known format, its header is damaged, or it is too large.
         UserError: HEIF, and pillow-heif is not installed.
     """
     from PIL import Image

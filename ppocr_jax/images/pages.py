@@ -1,4 +1,4 @@
-"""A document -> its pages as upright RGB pictures: PDF, multi-page TIFF, animations, or a single picture."""
+"""A document -> its pages as upright RGB images: PDF, multi-page TIFF, animations, or a single image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ppocr_jax.images.decode import (
     decode,
     is_pdf,
     load_image,
-    open_picture,
+    open_image,
 )
 from ppocr_jax.images.pdf import PdfPages
 from ppocr_jax.images.sources import (
@@ -46,10 +46,10 @@ Dpi: TypeAlias = "tuple[float, float] | None"
 Frames: TypeAlias = Literal["first", "all"]
 
 _DPI_RANGE = (10, 2400)  # accepted for PDF pages
-_PLAUSIBLE_DPI = (20, 10_000)  # of a picture file; others are fields that nobody filled in
+_PLAUSIBLE_DPI = (20, 10_000)  # of an image file; others are fields that nobody filled in
 _PAGE_RANGE = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
 _TIFF_ORIENTATION = 274  # the same tag as EXIF's
-_TIFF_SUBFILE_TYPE = 254  # bit 0: a smaller version of another picture; bit 2: a transparency mask
+_TIFF_SUBFILE_TYPE = 254  # bit 0: a smaller version of another image; bit 2: a transparency mask
 _NO_PAGE = 1 | 4
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -79,7 +79,7 @@ class InputPage:
     @property
     def name(self) -> str:
         """The source, and the page's number where there are several."""
-        source = self.source or "picture"
+        source = self.source or "image"
         return f"{source} page {self.number}" if self.page_count > 1 else source
 
 
@@ -148,7 +148,7 @@ def read_pages(
     on_error: Callable[[ImageError], None] | None = None,
     choose: Callable[[list[int]], list[int]] | None = None,
 ) -> Generator[InputPage]:
-    """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or a picture.
+    """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or an image.
 
     Args:
         source: as of `load_image`; also the strings "-", standard input, and "http...".
@@ -156,7 +156,7 @@ def read_pages(
         password: of an encrypted PDF document.
         frames: "all" makes the frames of an animation (GIF, WebP, PNG, AVIF) pages; "first" shows its first one only.
         dpi: at which PDF pages are drawn, 10..2400; None: 200, or the resolution of a page that is a scan, if less.
-        max_pixels: of one page. A larger picture is an error, a larger PDF page is drawn smaller.
+        max_pixels: of one page. A larger image is an error, a larger PDF page is drawn smaller.
         max_pages: more chosen pages than these are refused.
         partial: read what is there of a JPEG file that is cut off, see `load_image`.
         allow_url: fetch URLs, within the limits of `fetch`.
@@ -188,7 +188,7 @@ def read_pages(
         data, name = _read(source)
         if is_pdf(data):
             return PdfPages(data, name, password=password, dpi=dpi, max_pixels=max_pixels), name
-        return PictureDocument(data, name, frames=frames, max_pixels=max_pixels, partial=partial), name
+        return ImageDocument(data, name, frames=frames, max_pixels=max_pixels, partial=partial), name
 
     return _pages(open_document, describe_source(source), numbers, max_pages, on_error, choose)
 
@@ -260,8 +260,8 @@ class _Loaded:
         pass
 
 
-class PictureDocument:
-    """A picture file, opened: one page, the pages of a TIFF file, or the frames of an animation."""
+class ImageDocument:
+    """An image file, opened: one page, the pages of a TIFF file, or the frames of an animation."""
 
     def __init__(self, data: bytes, name: str, *, frames: Frames, max_pixels: int, partial: bool) -> None:
         """Read the header, and for TIFF the headers of all pages.
@@ -274,10 +274,10 @@ class PictureDocument:
             partial: see `load_image`.
 
         Raises:
-            ImageError: as `open_picture`.
+            ImageError: as `open_image`.
         """
         self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
-        self._image = open_picture(data, name, max_pixels)
+        self._image = open_image(data, name, max_pixels)
         with damage_named(name):
             self._frames = self._pages(frames)
         self.page_count = len(self._frames)
@@ -325,13 +325,13 @@ def _tiff_pages(image: Image.Image, count: int) -> list[int]:
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Return width and height before the picture is turned upright, which Pillow does with TIFF files itself."""
+    """Return width and height before the image is turned upright, which Pillow does with TIFF files itself."""
     turned = image.format == "TIFF" and image.tag_v2.get(_TIFF_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
     return (image.height, image.width) if turned else image.size
 
 
 def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
-    """Return (horizontal, vertical) dots per inch of the upright picture; None if unknown or not credible."""
+    """Return (horizontal, vertical) dots per inch of the upright image; None if unknown or not credible."""
     try:
         horizontal, vertical = (float(value) for value in image.info.get("dpi", ()))
     except DECODE_ERRORS:

@@ -150,7 +150,7 @@ def _largest_scale(width: float, height: float, max_pixels: int) -> float:
 
 
 def _scan_dpi(page: pypdfium2.PdfPage, page_area: float) -> float:
-    """Return the dots per inch of the picture, or strips, that fill a page; infinity for one that is no mere scan.
+    """Return the dots per inch of the image, or strips, that fill a page; infinity for one that is no mere scan.
 
     More dots than the scan has would cost time and show nothing new, so a scan of 150 dpi is drawn pixel for pixel.
     """

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-# Transparent pictures. What counts as visible (alpha), light and dark (luminance), all 0..255.
+# Transparent images. What counts as visible (alpha), light and dark (luminance), all 0..255.
 _VISIBLE, _LIGHT, _DARK = 64, 170, 85
 _FEW = 0.01  # share of the visible pixels that may be lost on a ground of their own brightness
 _OUTLINE = 8  # pixels: dark this near to light is its outline or shadow, not text of its own
@@ -17,7 +17,7 @@ _GROUNDS = {"white": 255, "black": 0, "gray": 128}
 
 
 class PixelError(ValueError):
-    """Values whose range is not known; the message goes on after the picture's name."""
+    """Values whose range is not known; the message goes on after the image's name."""
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -27,7 +27,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
       12, 14, 16 ... bits that holds its largest value: files of 12-bit scanners are full of 16-bit numbers up to 4095.
       Colors of 16 bits are divided by 257.
     - Floating-point gray within 0..1 counts as shares of white, within 0..255 as eight bits.
-    - Transparent pictures are put on the ground that `ground_level` chooses.
+    - Transparent images are put on the ground that `ground_level` chooses.
     - CMYK is converted without its profile, as by Pillow; CIE L*a*b* by OpenCV.
 
     Args:
@@ -73,10 +73,10 @@ def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
 
 
 def ground_level(image_rgba: np.ndarray) -> int:
-    """Return the gray level on which no part of a transparent picture vanishes.
+    """Return the gray level on which no part of a transparent image vanishes.
 
     White, unless 1 % of the visible pixels are light. Then black, unless 1 % are dark and do not belong to something
-    light as its outline or shadow: for light and dark text in one picture, mid-gray.
+    light as its outline or shadow: for light and dark text in one image, mid-gray.
 
     Args:
         image_rgba: (H, W, 4) uint8, straight alpha.

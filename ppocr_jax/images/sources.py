@@ -1,4 +1,4 @@
-"""Where pictures come from: paths, open files, bytes and URLs, and the folders that a user names.
+"""Where images come from: paths, open files, bytes and URLs, and the folders that a user names.
 
 Everything here works on bytes and names; nothing is decoded. Messages fit in one line, whatever a file is called.
 """
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_FILE_BYTES = 2**30
-"""Larger files are refused: no picture is that large, but a film or /dev/zero given by mistake is."""
+"""Larger files are refused: no image is that large, but a film or /dev/zero given by mistake is."""
 MAX_URL_BYTES = 100 * 2**20
 TIMEOUT_SECONDS = 30.0
 
 _FILE_CHUNK, _URL_CHUNK = 2**20, 2**16  # bytes read at a time
 
-_PICTURES = (
+_IMAGES = (
     "apng avif avifs bmp dib gif heic heif hif j2k jfif jp2 jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp"
 )
-SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_PICTURES} pdf".split(" "))
+SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} pdf".split(" "))
 """Lower-case suffixes of the files that are taken from folders. A file that is named itself may have any."""
 
 PathInput: TypeAlias = "str | os.PathLike[str]"
@@ -45,7 +45,7 @@ Input: TypeAlias = "Path | str"
 
 
 class ImageError(UserError, ValueError):
-    """The source is missing, is not a picture, is damaged, or is too large.
+    """The source is missing, is not an image, is damaged, or is too large.
 
     Attributes:
         number: of the page within its document, from 1; also 1 where the document cannot be opened.
@@ -59,7 +59,7 @@ class TooLargeError(ImageError):
 
 
 class UnknownFormatError(ImageError):
-    """The source is no picture or document of a known format."""
+    """The source is no image or document of a known format."""
 
 
 class PasswordError(ImageError):
@@ -202,7 +202,7 @@ def find_inputs(paths: Iterable[PathInput], *, recursive: bool = False, allow_ur
         files and what stays a string, in the order of `paths`.
 
     Raises:
-        UserError: a path does not exist, a folder holds no pictures or cannot be read, or a URL is not allowed.
+        UserError: a path does not exist, a folder holds no images or cannot be read, or a URL is not allowed.
     """
     found: list[Input] = []
     for path in paths:

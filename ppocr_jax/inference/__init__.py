@@ -1,1 +1,1 @@
-"""Reading: from a picture to a `Page`, with NumPy, OpenCV and ONNX Runtime."""
+"""Reading: from an image to a `Page`, with NumPy, OpenCV and ONNX Runtime."""

@@ -263,7 +263,7 @@ def make_backend(
         weights = model.file(task, "safetensors")
         return JaxBackend(task, weights, network=spec.network, options=spec.options, classes=classes)
     backend = OnnxBackend(model.file(task, "onnx"), threads=threads, device=device)
-    providers_of(device)  # a device that is not there is said now, not at the first picture
+    providers_of(device)  # a device that is not there is said now, not at the first image
     model.check_embedded(task, backend.header.metadata)
     if task == "rec" and backend.num_classes not in (None, model.charset.num_classes):
         raise ModelError(

@@ -59,7 +59,7 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
     """Return the square frames about as high as lines of text, each standing alone.
 
     Args:
-        image_rgb: the picture (H, W, 3) uint8, upright.
+        image_rgb: the image (H, W, 3) uint8, upright.
         heights: of its lines (n,), pixels.
     """
     import cv2
@@ -177,7 +177,7 @@ def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
 
 
 def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
-    """Return a copy of a picture (H, W, 3) with paper in place of check boxes, and of ticks that reach out of them."""
+    """Return a copy of an image (H, W, 3) with paper in place of check boxes, and of ticks that reach out of them."""
     import cv2
 
     image_rgb = image_rgb.copy()
@@ -198,13 +198,13 @@ def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
 
 
 def insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray]:
-    """Return the pictures (h, w, 3) of what is inside of boxes."""
-    pictures = []
+    """Return the images (h, w, 3) of what is inside of boxes."""
+    images = []
     for box in boxes:
         inset = box.side / 8 + 1
         left, top, right, bottom = box.left + inset, box.top + inset, box.right - inset, box.bottom - inset
-        pictures.append(np.ascontiguousarray(image_rgb[round(top) : round(bottom), round(left) : round(right)]))
-    return pictures
+        images.append(np.ascontiguousarray(image_rgb[round(top) : round(bottom), round(left) : round(right)]))
+    return images
 
 
 def is_letter(text: str, confidence: float) -> bool:
@@ -218,7 +218,7 @@ def frames_of(box: CheckBox, quad: np.ndarray, extent: float, growth: CropGrowth
     Args:
         box: one of the line's.
         quad: (4, 2) of the line.
-        extent: frames of its picture.
+        extent: frames of its image.
         growth: by how much that is larger than the quad.
     """
     height = float(np.linalg.norm(quad[3] - quad[0]))

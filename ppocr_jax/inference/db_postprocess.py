@@ -23,7 +23,7 @@ from ppocr_jax.geometry import (
 
 _SIMPLIFY = 0.002  # tolerance of a polygon's simplification, as a share of its perimeter
 _UNCLIPPED_MARGIN = 2  # how much longer than `min_side` the short side must be after unclipping
-_THINNEST = 3  # boxes whose width or height, in whole pixels of the picture, is not above this are dropped
+_THINNEST = 3  # boxes whose width or height, in whole pixels of the image, is not above this are dropped
 _SHORT, _HARDLY_LARGER = 2.0, 1.25  # lengths in heights, and areas; see `_smallest_rectangles`
 _CORNER_RULES = {"clockwise": order_corners_clockwise, "sum": order_corners_by_sum, "x": order_corners_by_x}
 
@@ -36,7 +36,7 @@ class DBOptions:
         threshold: a pixel is text where its probability exceeds this.
         box_threshold: least mean probability of a box.
         unclip_ratio: boxes grow by `area * unclip_ratio / perimeter`, to undo the shrinking of the training targets.
-        max_candidates: contours that are looked at, in OpenCV's order, from the bottom of the picture; None: all.
+        max_candidates: contours that are looked at, in OpenCV's order, from the bottom of the image; None: all.
         dilate: grow the text mask by one pixel to the right and down first.
         score_mode: "fast": mean probability inside the rectangle; "slow": inside the contour.
         polygons: return outlines of curved text instead of rectangles.
@@ -71,7 +71,7 @@ class TextBox:
     """Where a line of text is.
 
     Attributes:
-        points: float32 (4, 2), clockwise from top-left, or (n, 2) with `DBOptions.polygons`; pixels of the picture.
+        points: float32 (4, 2), clockwise from top-left, or (n, 2) with `DBOptions.polygons`; pixels of the image.
         score: mean probability inside the box before unclipping, 0..1.
     """
 
@@ -92,7 +92,7 @@ def boxes_from_map(
 
     Args:
         probability_map: values 0..1.
-        source_size: (height, width) in pixels of the picture that was resized to the map's size.
+        source_size: (height, width) in pixels of the image that was resized to the map's size.
         options: thresholds and modes.
         straighten: let boxes hardly longer than high lie upright where that makes them hardly larger (PaddleOCR's stand
             on a corner at times).
@@ -126,13 +126,13 @@ def boxes_from_map(
 def filter_boxes(
     boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "clockwise"
 ) -> list[TextBox]:
-    """Clip boxes to the picture's pixels, order their corners for reading, and drop those too thin to read.
+    """Clip boxes to the image's pixels, order their corners for reading, and drop those too thin to read.
 
     Outlines of curved text, found with `DBOptions.polygons`, are only clipped.
 
     Args:
         boxes: what `boxes_from_map` found.
-        source_size: (height, width) of the picture.
+        source_size: (height, width) of the image.
         corner_rule: "clockwise" (`geometry.order_corners_clockwise`), or PaddleOCR's: "sum" (2.6,
             `geometry.order_corners_by_sum`) or "x" (2.4 and earlier).
 
@@ -217,6 +217,6 @@ def _mean_inside(probability_map: np.ndarray, points: np.ndarray) -> float:
 
 
 def _to_source(points: np.ndarray, map_size: Sequence[int], source_size: tuple[int, int]) -> np.ndarray:
-    """Scale points from the map to the picture, rounded (halves to even) and clipped to 0..width, 0..height."""
+    """Scale points from the map to the image, rounded (halves to even) and clipped to 0..width, 0..height."""
     map_wh, source_wh = np.array(map_size[::-1], np.float32), np.array(source_size[::-1], np.float32)
     return np.clip(np.round(points / map_wh * source_wh), 0, source_wh).astype(np.float32)

@@ -45,7 +45,7 @@ class Decoded:
         positions: the frame, 0..T-1, at which each character begins.
         char_confidences: probability of each character at that frame, 0..1.
         ends: the frame after each character's last one.
-        extent: frames that the line's picture fills, the others being padding; all T, unless the caller knows better.
+        extent: frames that the line's image fills, the others being padding; all T, unless the caller knows better.
         spaces: how many spaces are expected between each character and the next: a space's probability, summed over
             the frames from the one to the other; 0 behind the last one.
     """

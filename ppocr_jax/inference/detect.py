@@ -1,4 +1,4 @@
-"""The detector on a picture of any size: reduced as its model says, in tiles where it is large, boxes from its map."""
+"""The detector on an image of any size: reduced as its model says, in tiles where it is large, boxes from its map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ppocr_jax.geometry import polygon_area
 from ppocr_jax.inference.backends import Backend
 from ppocr_jax.inference.db_postprocess import TextBox, boxes_from_map, filter_boxes
 from ppocr_jax.inference.model_folder import DetectorSpec
-from ppocr_jax.preprocess import detector_picture, pad_small
+from ppocr_jax.preprocess import detector_image, pad_small
 
 MOST = 720_000
 """Pixels of one run: a page of 960 x 736. A network's memory grows with its input: a receipt of 1472 x 736 takes 145 MB
@@ -40,7 +40,7 @@ class TextDetector:
         limit_type: str | None = None,
         **thresholds: Any,
     ) -> list[TextBox]:
-        """Return the boxes of the text lines in a picture, in no particular order.
+        """Return the boxes of the text lines in an image, in no particular order.
 
         Args:
             image_rgb: (H, W, 3) uint8.
@@ -51,54 +51,54 @@ class TextDetector:
         options = replace(self.spec.postprocess, **thresholds)
         size = pad_small(image_rgb).shape[:2]
         boxes = boxes_from_map(probability_map, source_size=size, options=options, straighten=True)
-        # What has no area, clipped at the picture's border, cannot be cropped.
+        # What has no area, clipped at the image's border, cannot be cropped.
         return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
 
     def probability_map(
         self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
     ) -> np.ndarray:
-        """Return where there is text in a picture: (h, w) float32, 0..1, in the size at which the network sees it."""
-        picture = detector_picture(
+        """Return where there is text in an image: (h, w) float32, 0..1, in the size at which the network sees it."""
+        image = detector_image(
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
             limit_type=limit_type or self.spec.limit_type,
             size=self.spec.size,
         )
-        return self._run(picture) if self.spec.size else tiled_map(self._run, picture)
+        return self._run(image) if self.spec.size else tiled_map(self._run, image)
 
-    def _run(self, picture: np.ndarray) -> np.ndarray:
-        if _is_blank(picture):
-            return np.zeros(picture.shape[:2], np.float32)
-        return self.backend(self.spec.normalization.planar(picture)[None])[0]
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        if _is_blank(image):
+            return np.zeros(image.shape[:2], np.float32)
+        return self.backend(self.spec.normalization.planar(image)[None])[0]
 
 
-def _is_blank(picture: np.ndarray) -> bool:
-    """Return whether a picture (H, W, 3) uint8 shows nothing: perhaps shades, as on scanned paper, but no marks."""
+def _is_blank(image: np.ndarray) -> bool:
+    """Return whether an image (H, W, 3) uint8 shows nothing: perhaps shades, as on scanned paper, but no marks."""
     import cv2
 
-    small = cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     return int(cv2.absdiff(small, cv2.blur(small, (15, 15))).max()) < _FLAT
 
 
 def tiled_map(
-    run: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, *, most: int = MOST, overlap: int = OVERLAP
+    run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, *, most: int = MOST, overlap: int = OVERLAP
 ) -> np.ndarray:
-    """Return the probability map (H, W) of a picture (H, W, 3), both sides multiples of 32.
+    """Return the probability map (H, W) of an image (H, W, 3), both sides multiples of 32.
 
     Args:
-        run: from a part of the picture (h, w, 3) to its map (h, w).
+        run: from a part of the image (h, w, 3) to its map (h, w).
         most: pixels of what `run` is given at a time.
         overlap: least number of pixels neighboring tiles share.
 
     Raises:
         ValueError: `most` has no room for a tile beyond the overlap.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if height * width <= most:
-        return run(picture)
+        return run(image)
     tile_height, tile_width = _tile_size(height, width, most, overlap)
     tops, lefts = _starts(height, tile_height, overlap), _starts(width, tile_width, overlap)
-    bands = [_joined([run(picture[y : y + tile_height, x : x + tile_width]).T for x in lefts], lefts).T for y in tops]
+    bands = [_joined([run(image[y : y + tile_height, x : x + tile_width]).T for x in lefts], lefts).T for y in tops]
     return _joined(bands, tops)
 
 
@@ -135,7 +135,7 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
-    """Return the map of a whole picture from those of its tiles, one below the other from the rows `starts` on."""
+    """Return the map of a whole image from those of its tiles, one below the other from the rows `starts` on."""
     parts, begin = [], 0
     for k in range(1, len(maps)):
         seam = _seam(maps[k - 1], maps[k], starts[k - 1], starts[k])

@@ -1,4 +1,4 @@
-"""Documents and folders in, pages in their order out: what `OCR.read` does beyond reading one picture.
+"""Documents and folders in, pages in their order out: what `OCR.read` does beyond reading one image.
 
 Also the files that explain how a page was read.
 """
@@ -92,7 +92,7 @@ class DocumentReading:
         settings: ReadSettings,
         options: DocumentOptions,
         *,
-        pictures: bool,
+        images: bool,
     ) -> None:
         """
         Args:
@@ -100,13 +100,13 @@ class DocumentReading:
             many: stages that read `workers` pages at a time.
             settings: how a page is read.
             options: of the call; those that `settings` holds are not looked at.
-            pictures: whether the pictures are yielded, too.
+            images: whether the images are yielded, too.
 
         Raises:
             ValueError: an unknown `on_error`.
         """
         self.alone, self.many, self.workers = alone, many, workers
-        self.settings, self.pictures = settings, pictures
+        self.settings, self.images = settings, images
         self.on_error = checked_on_error(options.get("on_error", "raise"))
         self.skip: Container[tuple[str, int]] = options.get("skip", ())
         self.explain, self.progress = options.get("explain"), options.get("progress")
@@ -131,10 +131,10 @@ class DocumentReading:
         if isinstance(several, Sized):
             files = list(files)
             self.total = len(files)
-        for done, (page, picture) in enumerate(self._read_all(map(self._named, files)), start=1):
+        for done, (page, image) in enumerate(self._read_all(map(self._named, files)), start=1):
             if self.progress is not None:
                 self.progress(Progress(page, done, self.total))
-            yield page, picture
+            yield page, image
 
     def _named(self, file: ImageSource) -> ImageSource:
         """Return a file, and give it its name: here they come in their order."""
@@ -211,17 +211,17 @@ class DocumentReading:
         if isinstance(page, Page):
             return page, None
         explain = None if self.explain is None else Path(self.explain) / self._names.of(page.source, page.number)
-        read = read_picture(
+        read = read_image(
             stages, page.image_rgb, self.settings, source=page.source, number=page.number, explain=explain
         )
-        return read, page if self.pictures else None
+        return read, page if self.images else None
 
 
 def _failed_page(source: str, error: UserError) -> Page:
     return Page(0, 0, (), source, error=str(error), number=error.number if isinstance(error, ImageError) else 1)
 
 
-def read_picture(
+def read_image(
     stages: Stages,
     image_rgb: np.ndarray,
     settings: ReadSettings,
@@ -230,7 +230,7 @@ def read_picture(
     number: int = 1,
     explain: Path | None = None,
 ) -> Page:
-    """Return the page that a picture (H, W, 3) uint8 shows; write into the folder `explain` how it was read."""
+    """Return the page that an image (H, W, 3) uint8 shows; write into the folder `explain` how it was read."""
     reading = read_page(stages, image_rgb, settings)
     height, width = image_rgb.shape[:2]
     page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
@@ -284,7 +284,7 @@ def write_explanation(
 ) -> None:
     """Write into a folder, which is made:
 
-    - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the picture;
+    - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the image;
     - boxes.png: lines that were read, green and numbered, and red the boxes that came to nothing;
     - line-001.png ...: what the recognizer saw of each line, upright;
     - repairs.txt: what of the networks' files is mended when they are opened, where there is such a thing;
@@ -307,7 +307,7 @@ def write_explanation(
         image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
     )
     boxes = image_rgb.copy()
-    rows, pictures = [], {"probability": np.round(255 * probability).astype(np.uint8)}
+    rows, images = [], {"probability": np.round(255 * probability).astype(np.uint8)}
     numbers = iter(range(1, len(reading.found) + 1))
     for found in reading.found:
         line, number = found.line, next(numbers) if found.kept else ""
@@ -317,7 +317,7 @@ def write_explanation(
         if found.kept:
             corner = int(quad[0, 0]), max(10, int(quad[0, 1]) - 2)
             cv2.putText(boxes, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _KEPT, 1, cv2.LINE_AA)
-            pictures[f"line-{number:03}"] = found.crop
+            images[f"line-{number:03}"] = found.crop
     repairs = stages.repairs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -325,7 +325,7 @@ def write_explanation(
             (folder / "repairs.txt").write_text("".join(f"{line}\n" for line in repairs), encoding="utf-8")
         with (folder / "lines.csv").open("w", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows([("line", "text", "confidence", "detection_score", "angle"), *rows])
-        for name, picture in {**pictures, "boxes": boxes}.items():
-            Image.fromarray(picture).save(folder / f"{name}.png")
+        for name, image in {**images, "boxes": boxes}.items():
+            Image.fromarray(image).save(folder / f"{name}.png")
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error

@@ -161,7 +161,7 @@ def keep_compiled() -> None:
 
 
 def pad_to_bucket(images: np.ndarray, task: str) -> np.ndarray:
-    """Pad a batch (N, H, W, 3) with zeros, after the last picture, row and column, to a shape that many others share.
+    """Pad a batch (N, H, W, 3) with zeros, after the last image, row and column, to a shape that many others share.
 
     N becomes a power of two; a detector's H and W and a recognizer's W become one of a few sizes.
     """

@@ -200,7 +200,7 @@ def paddleocr_order(quads: np.ndarray, *, variant: str = "bubble0") -> np.ndarra
     than 10 pixels below and further left.
 
     Args:
-        quads: corners in pixels of the picture.
+        quads: corners in pixels of the image.
         variant: how far a quad may move. "bubble0": any distance (PaddleOCR since 2023); "bubble1": never to the very
             front (PaddleOCR 2.6); "single": one pass that swaps neighbors (PaddleOCR 2.5 and earlier).
 

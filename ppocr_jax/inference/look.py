@@ -1,4 +1,4 @@
-"""Finding all lines of a picture: from nearer where its text is small, turned where it slants, from farther away.
+"""Finding all lines of an image: from nearer where its text is small, turned where it slants, from farther away.
 
 A detector knows letters of about 10 to 100 pixels that stand upright, and one look at a whole page shows not all of it
 so.
@@ -25,14 +25,14 @@ _MOST_PIXELS = 16_000_000  # a nearer look is no larger than this
 _FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
 # Where words stand close below each other in letters too small to be seen, as in lists, boxes run together and look
 # like large letters. A box holds rows where it has three bands of ink or more, each lower than a quarter of its width:
-# .28 to .80 of the boxes of drawn lists (letters of 14 pixels on A4 at 200 dpi), of 16 val pictures .09 at most, and of
+# .28 to .80 of the boxes of drawn lists (letters of 14 pixels on A4 at 200 dpi), of 16 val images .09 at most, and of
 # those on their side, whose letters are bands too, .27. A nearer look has to show clearly more to be taken.
 _ROWS, _LOW_ROW, _ROWS_SHARE, _CLEARLY_MORE = 3, 0.25, 0.25, 2.0
 _LEAST_INK, _THINNEST_ROW = 0.02, 3  # of a band: share of the width, and pixels
 # Boxes scored between this share of the model's threshold and the threshold are shown to the recognizer: on val
-# pictures those it reads with more than .9 are text nearly without exception, unless they lie on a line found already.
+# images those it reads with more than .9 are text nearly without exception, unless they lie on a line found already.
 _UNSURE, _SHARED = 0.5, 0.3
-_STRIP = 4.0  # pictures more than so many times as long as wide
+_STRIP = 4.0  # images more than so many times as long as wide
 # Looks from farther away, as reductions of what was seen. The first costs a ninth of the look before it.
 _FARTHER, _LEAST_SIDE = (3, 9), 48
 _LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0  # pixels; lower lines are found without; higher ones in parts, if at all
@@ -48,7 +48,7 @@ _DIAGONAL, _MANY, _SQUARE, _CLEARLY_MORE = 45.0, 20, 2.0, 1.5
 
 @dataclass(frozen=True)
 class Look:
-    """What the detector found in a picture.
+    """What the detector found in an image.
 
     Attributes:
         boxes: in no particular order, each scored at least as high as the model asks for.
@@ -63,7 +63,7 @@ class Look:
 
 
 def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
-    """Find the lines of a picture (H, W, 3) uint8.
+    """Find the lines of an image (H, W, 3) uint8.
 
     A page is looked at again from nearer, twice at most, where it was reduced until its text is small; turned, where
     its lines run aslant; and from farther away, where there is something that was not found to be text. What is found
@@ -138,8 +138,8 @@ def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) 
     """Return the longest side, pixels, at which a page should be looked at again; None: as it was seen is near enough.
 
     Args:
-        boxes: what was found, in pixels of the picture.
-        size: (height, width) of the picture.
+        boxes: what was found, in pixels of the image.
+        size: (height, width) of the image.
         limit_side: the longest side at which it was seen.
     """
     scale = limit_side / max(size[:2])
@@ -204,7 +204,7 @@ def _too_small(boxes: Sequence[TextBox], scale: float) -> bool:
 
 
 def slant(boxes: Sequence[TextBox]) -> float:
-    """Return by how many degrees, -60..60, a picture has to be turned counter-clockwise so that most of its text lies.
+    """Return by how many degrees, -60..60, an image has to be turned counter-clockwise so that most of its text lies.
 
     0 where it hardly slants; text steeper than 60 degrees is turned until it stands.
     """
@@ -231,7 +231,7 @@ def _are_fragments(boxes: Sequence[TextBox]) -> bool:
 
 
 def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture turned counter-clockwise, whole, and the matrix (2, 3) that turns its points back."""
+    """Return an image turned counter-clockwise, whole, and the matrix (2, 3) that turns its points back."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -277,7 +277,7 @@ def _is_found(far: TextBox, height: float, boxes: Sequence[TextBox], heights: np
 
 
 def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
-    """Return whether a picture, reduced to a longest side, shows edges outside of the boxes."""
+    """Return whether an image, reduced to a longest side, shows edges outside of the boxes."""
     import cv2
 
     scale = side / max(image_rgb.shape[:2])
@@ -292,7 +292,7 @@ def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) 
 
 
 def whole_line(image_rgb: np.ndarray) -> TextBox:
-    """Return the box of a picture that is a single line, without the empty ground around it."""
+    """Return the box of an image that is a single line, without the empty ground around it."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -328,7 +328,7 @@ def _heights(boxes: Sequence[TextBox]) -> np.ndarray:
 
 
 def _median_height(boxes: Sequence[TextBox]) -> float:
-    """Return the median of the boxes' shorter sides, in pixels of the picture."""
+    """Return the median of the boxes' shorter sides, in pixels of the image."""
     return float(np.median(_heights(boxes)))
 
 

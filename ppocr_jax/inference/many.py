@@ -1,4 +1,4 @@
-"""Work done at the same time: pieces of one picture on several cores, several pictures, calls that share a device."""
+"""Work done at the same time: pieces of one image on several cores, several images, calls that share a device."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Combined(Generic[T, R]):
 
 
 class CombinedStage(Generic[R]):
-    """A direction classifier or recognizer whose calls are combined: lines of several pictures share batches."""
+    """A direction classifier or recognizer whose calls are combined: lines of several images share batches."""
 
     def __init__(self, stage: Any, most: int) -> None:
         """

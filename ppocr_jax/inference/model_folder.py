@@ -77,9 +77,9 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec(NetworkSpec):
-    """The detector: picture size rule (`preprocess.detector_size`), normalization, DB thresholds.
+    """The detector: image size rule (`preprocess.detector_size`), normalization, DB thresholds.
 
-    `size`: (height, width) in pixels of a network that takes no other; pictures are squeezed into it.
+    `size`: (height, width) in pixels of a network that takes no other; images are squeezed into it.
     """
 
     task: ClassVar[str] = "det"

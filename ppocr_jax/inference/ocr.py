@@ -1,4 +1,4 @@
-"""`OCR`: pictures and documents in, pages of text lines out."""
+"""`OCR`: images and documents in, pages of text lines out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ppocr_jax.inference.documents import (
     Sources,
     are_several,
     checked_on_error,
-    read_picture,
+    read_image,
 )
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedBackend, CombinedStage, cores, ordered_map
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.decode import Decoded
 
 _logger = logging.getLogger(__name__)
-_TOGETHER, _COMBINED_BATCH = 16, 32  # pictures that share calls, lines of a batch then
+_TOGETHER, _COMBINED_BATCH = 16, 32  # images that share calls, lines of a batch then
 _SHEET = (64, 256, 3)
 
 
 class OCR:
-    """Reads text in pictures and documents. Immutable; several threads may call one object at a time.
+    """Reads text in images and documents. Immutable; several threads may call one object at a time.
 
     Example:
         ocr = OCR("en")
@@ -87,7 +87,7 @@ class OCR:
                 saves time where it knows thousands. Confidences are shares among the letters that are left.
             backend: "onnx" (ONNX Runtime), "openvino" or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
-            threads: cores to use for one picture, by ONNX Runtime and OpenVINO; None: all.
+            threads: cores to use for one image, by ONNX Runtime and OpenVINO; None: all.
             precision: of OpenVINO's arithmetic, "auto": bfloat16 where the processor has it; the others' is float32.
             cache_dir: folder in which OpenVINO keeps compiled networks for later starts; None: it keeps none.
             options: `ReadOptions` for every call.
@@ -119,7 +119,7 @@ class OCR:
             more = {"precision": precision, "cache_dir": cache_dir, "classes": classes}
             return make_backend(whole, task, backend, device=device, threads=threads, **more)
 
-        # One picture keeps all cores busy; of the many lines' batches each runs on one of them.
+        # One image keeps all cores busy; of the many lines' batches each runs on one of them.
         alone = backend == "jax" or (backend == "onnx" and on_gpu(device))
         workers = 1 if alone else threads or cores()
         self.stages = Stages(
@@ -154,24 +154,24 @@ class OCR:
     def __call__(
         self, source: ImageSource | Iterable[ImageSource], **options: Unpack[ReadOptions]
     ) -> Page | Iterator[Page]:
-        """Read a picture, or each of several.
+        """Read an image, or each of several.
 
         Args:
             source: anything `images.load_image` takes; or a list, tuple, or iterator of such, see `read_many`.
             options: for this call alone.
 
         Returns:
-            the lines in reading order, none where the picture holds no text; for several pictures an iterator of such.
+            the lines in reading order, none where the image holds no text; for several images an iterator of such.
 
         Raises:
-            ImageError: the source is not a picture that can be read. Documents and folders are what `read` is for.
+            ImageError: the source is not an image that can be read. Documents and folders are what `read` is for.
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
         if are_several(source):
             return self.read_many(cast("Iterable[ImageSource]", source), **options)
         settings = self._settings.changed(**options)
         image_rgb = load_image(cast("ImageSource", source), max_pixels=settings.max_pixels, partial=True)
-        return read_picture(self.stages, image_rgb, settings, source=describe_source(source))
+        return read_image(self.stages, image_rgb, settings, source=describe_source(source))
 
     def read_many(
         self,
@@ -182,16 +182,16 @@ class OCR:
         combine: bool | None = None,
         **options: Unpack[ReadOptions],
     ) -> Iterator[Page]:
-        """Read several pictures, each of which gives one page, as many at a time as there are cores.
+        """Read several images, each of which gives one page, as many at a time as there are cores.
 
-        Each is read on one core, which is up to twice as fast as one picture after the other on all cores. On a GPU
-        pictures share the networks' calls instead: those of equal size the detector's, lines of like width the
+        Each is read on one core, which is up to twice as fast as one image after the other on all cores. On a GPU
+        images share the networks' calls instead: those of equal size the detector's, lines of like width the
         recognizer's. As a line's batch then depends on what else is read, so do the last digits of its confidence.
 
         Args:
-            sources: pictures; an iterator is consumed a few pictures ahead.
+            sources: images; an iterator is consumed a few images ahead.
             workers, combine, on_error: see `DocumentOptions`.
-            options: for these pictures alone.
+            options: for these images alone.
 
         Yields:
             pages, in the order of the sources.
@@ -214,10 +214,10 @@ class OCR:
         return ordered_map(read, sources, workers=workers)
 
     def read(self, sources: Sources, **options: Unpack[DocumentOptions]) -> Iterator[Page]:
-        """Read pictures, documents and folders: every page of each.
+        """Read images, documents and folders: every page of each.
 
         Args:
-            sources: a picture, PDF document, multi-page TIFF file or folder, or several of them; see
+            sources: an image, PDF document, multi-page TIFF file or folder, or several of them; see
                 `images.read_pages`. An iterator is consumed a few documents ahead.
             options: which pages, how they are read, and what becomes of errors.
 
@@ -228,13 +228,13 @@ class OCR:
             UserError: a source cannot be read (unless `on_error` is "page"), or an option makes no sense.
             ValueError, TypeError: an option that does not exist, or its value out of range.
         """
-        return (page for page, _ in self._read_documents(sources, options, pictures=False))
+        return (page for page, _ in self._read_documents(sources, options, images=False))
 
-    def read_with_pictures(
+    def read_with_images(
         self, sources: Sources, **options: Unpack[DocumentOptions]
     ) -> Iterator[tuple[Page, InputPage | None]]:
-        """Read as `read`; yield each page with the picture it was read from, None where that failed."""
-        return self._read_documents(sources, options, pictures=True)
+        """Read as `read`; yield each page with the image it was read from, None where that failed."""
+        return self._read_documents(sources, options, images=True)
 
     async def aread(self, sources: Sources, **options: Unpack[DocumentOptions]) -> AsyncIterator[Page]:
         """Read as `read`, in threads beside the running event loop.
@@ -273,7 +273,7 @@ class OCR:
         return OCR._of(together, replace(self._settings, batch_size=batch_size))
 
     def warm_up(self) -> OCR:
-        """Load the networks and run each once, so that the first picture takes no longer than the next.
+        """Load the networks and run each once, so that the first image takes no longer than the next.
 
         Returns:
             itself.
@@ -292,20 +292,20 @@ class OCR:
         return self
 
     def detect(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> list[TextBox]:
-        """Return the boxes of the text lines in a picture (H, W, 3) uint8, in reading order.
+        """Return the boxes of the text lines in an image (H, W, 3) uint8, in reading order.
 
         Raises:
             ModelError: the model has no detector.
         """
         settings = self._settings.changed(**options)
-        picture, before = prepared(self.stages, image_rgb, settings)
+        image, before = prepared(self.stages, image_rgb, settings)
         last = np.array(image_rgb.shape[1::-1], np.float32) - 1
-        found = self.stages.look(picture, settings).boxes
+        found = self.stages.look(image, settings).boxes
         boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
         return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
 
     def probability_map(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> np.ndarray:
-        """Return the detector's map (h, w) float32, 0..1, of a picture (H, W, 3) uint8, in the size that it sees.
+        """Return the detector's map (h, w) float32, 0..1, of an image (H, W, 3) uint8, in the size that it sees.
 
         Raises:
             ModelError: the model has no detector.
@@ -324,10 +324,10 @@ class OCR:
         return self.stages.classify(crops, self._settings.changed(**options))
 
     def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
-        """Return the text of each picture of a line, (h, w, 3) uint8 or a file, however little the confidence.
+        """Return the text of each image of a line, (h, w, 3) uint8 or a file, however little the confidence.
 
         Raises:
-            ImageError: a file is not a picture that can be read.
+            ImageError: a file is not an image that can be read.
             ModelError: the model has no recognizer.
         """
         settings = self._settings.changed(**options)
@@ -356,14 +356,14 @@ class OCR:
         return (self.combined(), workers or _TOGETHER) if combine else (self.single_threaded(), workers or cores())
 
     def _read_documents(
-        self, sources: Sources, options: DocumentOptions, *, pictures: bool
+        self, sources: Sources, options: DocumentOptions, *, images: bool
     ) -> Iterator[tuple[Page, InputPage | None]]:
         """Check the options now, and read when asked for pages."""
         own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
         of_reading = {name: value for name, value in options.items() if name not in own}
         settings = self._settings.changed(**cast("ReadOptions", of_reading))
         many, workers = self._for_many(options.get("workers"), options.get("combine"))
-        reading = DocumentReading(self.stages, many.stages, workers, settings, options, pictures=pictures)
+        reading = DocumentReading(self.stages, many.stages, workers, settings, options, images=images)
         return reading.run(sources)
 
 

@@ -45,7 +45,7 @@ def with_onnx_files(
 ) -> tuple[ModelFolder, dict[str, OnnxBackend]]:
     """Return a model of which some networks come from ONNX files; and these, opened to look into them, by task.
 
-    A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR pictures,
+    A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR images,
     PP-OCR's normalization and thresholds (a released file's own, whatever its name); input sizes are read from the
     file.
 

@@ -52,7 +52,7 @@ def make_session(
     # on idle cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.dynamic_block_base", "4")
-    options.enable_mem_pattern = False  # plans that are made for one size only, and every picture has another one
+    options.enable_mem_pattern = False  # plans that are made for one size only, and every image has another one
     with _ONE_ARENA:
         _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import openvino
 
 
-# What pictures are padded to, so that many share a shape: sides of pages are multiples of 96, of which 960, the longest
+# What images are padded to, so that many share a shape: sides of pages are multiples of 96, of which 960, the longest
 # side of most, is one; lines have one of these widths or a multiple of the last, and come by two or eight.
 _SIDE_STEP = 96
 _WIDTHS = (*range(64, 512, 64), *range(512, 1024, 128), *range(1024, 2560, 512), 2560)
@@ -57,8 +57,8 @@ class _Compiled:
 class OpenVinoBackend(OnnxBackend):
     """A network in an ONNX file, compiled by OpenVINO for each shape when it first comes. See `backends.Backend`.
 
-    Pictures are padded with zeros, to the right and at the bottom, to shapes that many share, and maps cut back: near
-    the padding, and where a network looks at its whole picture, results differ a little from those without.
+    Images are padded with zeros, to the right and at the bottom, to shapes that many share, and maps cut back: near
+    the padding, and where a network looks at its whole image, results differ a little from those without.
     Recognizers say by `padded_width` how wide they want their lines, so that frames are where they seem to be.
     """
 
@@ -128,7 +128,7 @@ class OpenVinoBackend(OnnxBackend):
         return next((step for step in _WIDTHS if step >= width), -(-width // _WIDTHS[-1]) * _WIDTHS[-1])
 
     def load(self) -> None:
-        """Read the network now; it is compiled once pictures come.
+        """Read the network now; it is compiled once images come.
 
         Raises:
             ModelError: see `__call__`.
@@ -151,7 +151,7 @@ class OpenVinoBackend(OnnxBackend):
             return self._model
 
     def _compiled_for(self, shape: tuple[int, ...]) -> _Compiled:
-        """Return the network for pictures (N, 3, H, W), compiled now or before."""
+        """Return the network for images (N, 3, H, W), compiled now or before."""
         model = self._loaded()
         with self._lock:
             if shape not in self._compiled:

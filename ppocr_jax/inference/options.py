@@ -70,14 +70,14 @@ class ReadSettings:
     """`ReadOptions` with every value filled in. None means: what the model folder says.
 
     Attributes:
-        limit_side, limit_type: how large the detector sees the picture (`preprocess.detector_size`), in pixels, at
+        limit_side, limit_type: how large the detector sees the image (`preprocess.detector_size`), in pixels, at
             first.
         threshold: a pixel of the probability map above it is text.
         box_threshold: a box whose mean probability is below it is dropped. None: the model's, below which boxes count
             if the recognizer is sure of their text.
         unclip_ratio: how far a box grows beyond its shrunk text kernel.
-        look_again: look from nearer, from farther away, and turned, where the picture asks for it (`look.look`).
-        single_line: the picture is a single line, which is read without a detector.
+        look_again: look from nearer, from farther away, and turned, where the image asks for it (`look.look`).
+        single_line: the image is a single line, which is read without a detector.
         use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
         page_direction: let the lines of a page decide together which way it lies (`classify.page_rotation`); on an
             upright one, only lines that are read without confidence are asked for their own direction.
@@ -89,8 +89,8 @@ class ReadSettings:
         check_boxes: write check boxes beside text as ☐, or ☑ if there is a mark in them. None: where the recognizer
             reads Latin letters, and no ideographs, which may look like boxes.
         batch_size: crops per call of the classifier and the recognizer; by default 2, with OpenVINO 8, and 32 where
-            pictures share calls (`OCR.read_many`).
-        max_pixels: largest picture accepted, width x height.
+            images share calls (`OCR.read_many`).
+        max_pixels: largest image accepted, width x height.
     """
 
     limit_side: int | None = None

@@ -17,7 +17,7 @@ from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, cut_lines, l
 _TURNS_INTO_ITSELF = frozenset(
     "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
 )  # what reads alike, or as another of these, upside down
-_FEW_LINES = 2  # of a picture: each is read both ways
+_FEW_LINES = 2  # of an image: each is read both ways
 _BETTER = 0.02  # in confidence: less says nothing of which way a line stands
 _UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
 _LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
@@ -109,7 +109,7 @@ def turned_late(
 def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Turn lines that no page speaks for by what they read: the classifier knows less of a word than the recognizer.
 
-    Text that would read as well upside down, as 9.99, stays as it is. The few lines of a picture that has no more, and
+    Text that would read as well upside down, as 9.99, stays as it is. The few lines of an image that has no more, and
     what was turned and is not read with confidence, are read the other way round, too. The surer reading counts;
     upside down it must be a good deal surer.
     """

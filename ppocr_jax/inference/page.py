@@ -1,4 +1,4 @@
-"""One picture through the three networks: look, turn, look again, cut, classify, recognize, place."""
+"""One image through the three networks: look, turn, look again, cut, classify, recognize, place."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ppocr_jax.inference.recognize import line_words
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, as_quads, line_quads
 from ppocr_jax.preprocess import more_contrast, with_margin
 
-_MARGIN = 16  # pixels as the detector sees them, where ink touches the picture's border
+_MARGIN = 16  # pixels as the detector sees them, where ink touches the image's border
 _COLUMN = 2.5  # heights in widths from which on a box may hold several characters below one another
 _ROOM = (0.1, 0.05)  # left and right, and above and below, of a character that stands alone, in its heights
 _BAR, _BAR_MEANS = "|", "I"  # a bar alone: nothing around it tells more, and it is that letter most often
@@ -54,7 +54,7 @@ _INSIDE = 0.7  # share of a box inside another one that makes it a part of that
 
 @dataclass(frozen=True)
 class LineReading:
-    """One found line: the picture that the recognizer saw of it, and whether it was kept."""
+    """One found line: the image that the recognizer saw of it, and whether it was kept."""
 
     line: Line
     crop: np.ndarray
@@ -63,11 +63,11 @@ class LineReading:
 
 @dataclass(frozen=True)
 class PageReading:
-    """What was read in a picture.
+    """What was read in an image.
 
     Attributes:
         found: every line that was found, in reading order, also those read with too little confidence.
-        rotation: degrees clockwise, 0, 90, 180 or 270, by which the picture's text was turned.
+        rotation: degrees clockwise, 0, 90, 180 or 270, by which the image's text was turned.
         warnings: what may be missing.
     """
 
@@ -82,18 +82,18 @@ class PageReading:
 
 
 def prepared(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture (H, W, 3) uint8 as networks see it best, and how much (x, y) was put before its first pixel.
+    """Return an image (H, W, 3) uint8 as networks see it best, and how much (x, y) was put before its first pixel.
 
-    What is faint gets contrast, and letters at the border, or in a narrow picture, get something around them.
+    What is faint gets contrast, and letters at the border, or in a narrow image, get something around them.
     """
     side = settings.limit_side or (stages.detector.spec.limit_side if stages.detector else 0)
     reduced = max(1.0, max(image_rgb.shape[:2]) / side) if side else 1.0
-    picture, before = with_margin(more_contrast(image_rgb), margin=math.ceil(_MARGIN * reduced))
-    return picture, np.array(before, np.float32)
+    image, before = with_margin(more_contrast(image_rgb), margin=math.ceil(_MARGIN * reduced))
+    return image, np.array(before, np.float32)
 
 
 def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> PageReading:
-    """Read the lines of a picture (H, W, 3) uint8.
+    """Read the lines of an image (H, W, 3) uint8.
 
     Raises:
         ModelError: the model lacks a detector or a recognizer.
@@ -143,7 +143,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A picture as it is read, what was found in it, and the quarters by which it was turned, counter-clockwise."""
+    """An image as it is read, what was found in it, and the quarters by which it was turned, counter-clockwise."""
 
     image_rgb: np.ndarray
     seen: Look
@@ -172,7 +172,7 @@ def _read_lines(
 
     Args:
         stages, settings: of the reading.
-        sheet: the picture with its boxes.
+        sheet: the image with its boxes.
         directions: of each box; None follows the page, or stays as it is.
         page_known: whether the sheet is known to stand upright.
     """

@@ -56,10 +56,10 @@ class Stages:
                 stage.load_ahead()
 
     def look(self, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
-        """Return the boxes of a picture; see `look.look`.
+        """Return the boxes of an image; see `look.look`.
 
         Raises:
-            ModelError: the model has no detector, and the picture is not said to be a single line.
+            ModelError: the model has no detector, and the image is not said to be a single line.
         """
         if settings.single_line:
             return Look([whole_line(image_rgb)])
@@ -125,7 +125,7 @@ class Attempt(NamedTuple):
 
 
 def cut_lines(image_rgb: np.ndarray, quads: np.ndarray) -> list[np.ndarray]:
-    """Cut lines out of a picture, each quad (n, 4, 2) from the corner that becomes its crop's top-left."""
+    """Cut lines out of an image, each quad (n, 4, 2) from the corner that becomes its crop's top-left."""
     return [perspective_crop(image_rgb, quad, turn_tall=False) for quad in quads]
 
 

@@ -1,7 +1,7 @@
 """Label Studio: pages that were read as predictions to correct, and what people corrected as pages.
 
 For its template of optical character recognition: `Polygon` named "poly" and `TextArea` named "transcription", both on
-the `Image` named "image". Places are percents of the picture there.
+the `Image` named "image". Places are percents of the image there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def to_tasks(pages: Iterable[Page], url_of: Callable[[Page], str], *, model: str
 
     Args:
         pages: what was read.
-        url_of: where Label Studio finds a page's picture.
+        url_of: where Label Studio finds a page's image.
         model: its name, for Label Studio's `model_version`.
     """
     for page in pages:

@@ -12,7 +12,7 @@ from ppocr_jax.inference.ocr import OCR
 
 
 class OCRLoader(BaseLoader):
-    """Loads the pages of pictures, PDF documents and folders as text.
+    """Loads the pages of images, PDF documents and folders as text.
 
     Example:
         documents = OCRLoader("scans/", options={"recursive": True}).load()

@@ -1,4 +1,4 @@
-"""A server of the Model Context Protocol: an assistant reads pictures and documents below one folder."""
+"""A server of the Model Context Protocol: an assistant reads images and documents below one folder."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
             if chosen not in settings.models:
                 raise ToolError(f"no model {chosen!r}; choose from {', '.join(settings.models)}")
             failed: list[ImageError] = []
-            pictures = read_pages(
+            images = read_pages(
                 file.read_bytes(),
                 pages=pages,
                 password=password,
@@ -78,9 +78,9 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
                 on_error=failed.append,
             )
             result, source = [], str(file.relative_to(root))
-            for picture in pictures:
-                page = load_once(chosen)(picture.image_rgb, max_pixels=settings.max_pixels)
-                result.append(replace(page, source=source, number=picture.number))
+            for image in images:
+                page = load_once(chosen)(image.image_rgb, max_pixels=settings.max_pixels)
+                result.append(replace(page, source=source, number=image.number))
             if failed and not result:
                 raise failed[0]
             result += [Page(0, 0, (), source, error=str(error), number=error.number) for error in failed]
@@ -93,7 +93,7 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
 
     @server.tool()
     def read_image(path: str, model: str | None = None, format: Format = "text") -> str:
-        """Return the printed text in a picture (PNG, JPEG, WebP, TIFF, HEIC and others), in reading order.
+        """Return the printed text in an image (PNG, JPEG, WebP, TIFF, HEIC and others), in reading order.
 
         Args:
             path: of the file, below the server's folder.

@@ -72,7 +72,7 @@ def fold_case(
 
         log p'(A) = log(p(A) + p(a)),   p'(a) = 0
 
-    CTC on these is blind to case, so that labels written in capitals whatever the picture shows (SROIE's) teach the
+    CTC on these is blind to case, so that labels written in capitals whatever the image shows (SROIE's) teach the
     letters and not the case.
 
     Args:

@@ -1,6 +1,6 @@
 """Losses of Differentiable Binarization (DB, arXiv 1911.08947) in the form PP-OCRv2 trains with.
 
-All sums run over the whole batch at once, not per picture, so a picture without text costs no special case.
+All sums run over the whole batch at once, not per image, so an image without text costs no special case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG_FLOOR = -100.0
 Maps = Float[AnyArray, "batch height width"]
 Targets = Num[AnyArray, "batch height width"]
 Batch = Mapping[str, Num[AnyArray, "batch height width ..."]]
-"""The maps of `targets`, among what else a batch holds, such as the pictures (batch height width 3)."""
+"""The maps of `targets`, among what else a batch holds, such as the images (batch height width 3)."""
 
 
 def dice_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
@@ -136,7 +136,7 @@ def float32(*arrays: AnyArray) -> tuple[Array, ...]:
 
 
 def _balanced_counts(target: Maps, mask: Maps, negative_ratio: float) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    # Counted as integers: a float32 running sum stands still at 2**24, which is 10 pictures of 1280 x 1280.
+    # Counted as integers: a float32 running sum stands still at 2**24, which is 10 images of 1280 x 1280.
     positives = jnp.sum(target * mask > 0.5, dtype=jnp.int32)
     available = jnp.sum((1 - target) * mask > 0.5, dtype=jnp.int32)
     negatives = jnp.minimum(available, jnp.floor(negative_ratio * positives).astype(jnp.int32))

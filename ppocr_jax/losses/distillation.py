@@ -62,7 +62,7 @@ def dilated_teacher_loss(
 
     Args:
         student_outputs: "probability" P and "binary" B of the DB head; B's term is left out where it is not there.
-        teacher_probability: T of the same pictures.
+        teacher_probability: T of the same images.
         shrink_mask: 0 for pixels to leave out, else 1; any number type.
         threshold: Teacher's probability above which a pixel is text.
         binarize: Whether the target is 0 or 1.
@@ -103,12 +103,12 @@ def soft_teacher_loss(
         sum(|p - t| bce(p, t) m) / max(sum(t m), sum(m) / 1000, 1e-6) + dice(p, t)
 
     The factor |p - t| makes the loss 0 where the student agrees, whatever the teacher's uncertainty, so that the few
-    pixels that matter are not lost among the many that are settled. The lower bound keeps pictures without text, where
+    pixels that matter are not lost among the many that are settled. The lower bound keeps images without text, where
     the sum of t is next to nothing, from outweighing all others. No gradient reaches the teacher.
 
     Args:
         probability: p of the student.
-        teacher_probability: t of the same pictures.
+        teacher_probability: t of the same images.
         mask: m, 0 for pixels to leave out, else 1; any number type.
 
     Returns:
@@ -143,7 +143,7 @@ def hard_teacher_loss(
 
     Args:
         probability: p of the student.
-        teacher_probability: t of the same pictures.
+        teacher_probability: t of the same images.
         mask: 0 for pixels to leave out, else 1; any number type.
         threshold: Teacher's probability above which a pixel is text.
         bce_weight: Weight of the cross-entropy; 3 was measured to bring the gaps between lines back.

@@ -24,7 +24,7 @@ Form = Literal["code", "paper"]
 
 
 def map_dml_loss(probability_a: Maps, probability_b: Float[AnyArray, "_ _ _"], *, form: Form = "code") -> Scalar:
-    """Symmetric Kullback-Leibler divergence of two students' probability maps, mean over pictures and pixels:
+    """Symmetric Kullback-Leibler divergence of two students' probability maps, mean over images and pixels:
 
         code:   1/2 [p log((p + e) / (q + e) + e) + q log((q + e) / (p + e) + e)],  e = 1e-5
         paper:  1/2 [KL(p || q) + KL(q || p)] = 1/2 (p - q) (logit p - logit q)
@@ -36,7 +36,7 @@ def map_dml_loss(probability_a: Maps, probability_b: Float[AnyArray, "_ _ _"], *
 
     Args:
         probability_a: p of one student.
-        probability_b: q of the other, of the same pictures.
+        probability_b: q of the other, of the same images.
         form: see above.
 
     Raises:
@@ -90,7 +90,7 @@ def feature_loss(features_a: Float[AnyArray, ...], features_b: Float[AnyArray, .
 
     Args:
         features_a: backbone output of one student.
-        features_b: of the other, of the same pictures.
+        features_b: of the other, of the same images.
 
     Raises:
         ValueError: features of different shapes.

@@ -44,7 +44,7 @@ class RegionLike(Protocol):
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """Counts of one picture, or with `+` of several.
+    """Counts of one image, or with `+` of several.
 
     Attributes:
         recalled: ground-truth boxes that were found.
@@ -68,7 +68,7 @@ class DetectionCounts:
 
 
 def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
-    """Count one-to-one matches of one picture (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
+    """Count one-to-one matches of one image (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
 
     Outlines that cross themselves are left out. A detection is ignored when more than half of its area lies in one
     ignored region. Going through the ground truth in order, each box takes the first free detection with
@@ -94,7 +94,7 @@ def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Ou
 
 
 def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
-    """Count matches of one picture by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
+    """Count matches of one image by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
 
     A ground-truth box and a detection are tied when they share at least half of the smaller one. A box is recalled
     when the detections tied to it cover at least 0.8 of its area; a detection is precise when the boxes tied to it fill

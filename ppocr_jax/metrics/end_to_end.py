@@ -28,7 +28,7 @@ class TextRegionLike(RegionLike, Protocol):
 
 @dataclass(frozen=True)
 class EndToEndCounts:
-    """Counts of one picture, or with `+` of several.
+    """Counts of one image, or with `+` of several.
 
     Attributes:
         hits: pairs whose texts are equal.
@@ -36,7 +36,7 @@ class EndToEndCounts:
         targets: regions that are not ignored.
         edits: edit distance over all pairs, unpaired texts against "".
         characters: characters of the targets' texts.
-        pictures: how many pictures these counts are of.
+        images: how many images these counts are of.
     """
 
     hits: int = 0
@@ -44,7 +44,7 @@ class EndToEndCounts:
     targets: int = 0
     edits: int = 0
     characters: int = 0
-    pictures: int = 0
+    images: int = 0
 
     def __add__(self, other: EndToEndCounts) -> EndToEndCounts:
         return EndToEndCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -57,7 +57,7 @@ def end_to_end_counts(
     ignore_case: bool = False,
     ignore_space: bool = False,
 ) -> EndToEndCounts:
-    """Count lines of one picture that are found and read right (PaddleOCR release/2.6, `end2end/eval_end2end.py`).
+    """Count lines of one image that are found and read right (PaddleOCR release/2.6, `end2end/eval_end2end.py`).
 
     Pairs are made one to one by falling IoU, from 0.5 on, over all regions; a pair with an ignored region counts for
     nothing. Full-width characters of pairs equal their half-width forms. Case and spaces are ignored within pairs only:
@@ -76,7 +76,7 @@ def end_to_end_counts(
         return text.lower() if ignore_case else text
 
     pairs = pairs_by_iou([region.points for region in ground_truth], [points for points, _ in predictions])
-    counts = EndToEndCounts(pictures=1)
+    counts = EndToEndCounts(images=1)
     for index, region in enumerate(ground_truth):
         if region.ignore:
             continue
@@ -95,7 +95,7 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
 
     Returns:
         `precision`, `recall`, `hmean` 0..1; `character_accuracy` = 1 - edits / characters (negative where edits
-        outnumber characters); `edits_per_line` and `edits_per_picture`.
+        outnumber characters); `edits_per_line` and `edits_per_image`.
     """
     precision = counts.hits / (counts.detections + _EPSILON)
     recall = counts.hits / (counts.targets + _EPSILON)
@@ -105,7 +105,7 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
         "hmean": 2 * precision * recall / (precision + recall + _EPSILON),
         "character_accuracy": 1 - counts.edits / (counts.characters + _EPSILON),
         "edits_per_line": counts.edits / (counts.targets + _EPSILON),
-        "edits_per_picture": counts.edits / (counts.pictures + _EPSILON),
+        "edits_per_image": counts.edits / (counts.images + _EPSILON),
     }
 
 

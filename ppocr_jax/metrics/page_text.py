@@ -20,7 +20,7 @@ from ppocr_jax.metrics.recognition import edit_distance
 
 @dataclass(frozen=True)
 class PageTextCounts:
-    """Counts of one picture, or with `+` of several: edits, and characters of the targets, spaces left out."""
+    """Counts of one image, or with `+` of several: edits, and characters of the targets, spaces left out."""
 
     edits: int = 0
     characters: int = 0
@@ -35,7 +35,7 @@ def page_text_counts(
     *,
     ignore_case: bool = False,
 ) -> PageTextCounts:
-    """Count edits between what a picture says and what was read, spaces left out.
+    """Count edits between what an image says and what was read, spaces left out.
 
     Texts are compared after Unicode's NFKC (full width to half width). A prediction with more than half of its area
     inside ignored regions is left out.

@@ -62,7 +62,7 @@ class ImageClassifier(nn.Module):
     Attributes:
         ops: the platform's operations.
         backbone: from images to (B, H / 32, W / 32, C).
-        num_classes: of the pictures.
+        num_classes: of the images.
         wide: what makes 1280 values of the pooled ones: "plain", a product and hard swish (PP-LCNet, MobileNetV3);
             "norm", a product, BN and ReLU (GhostNet); "none". Dropout follows.
     """
@@ -74,7 +74,7 @@ class ImageClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             images: (B, H, W, 3) float32, normalized; 224 x 224 in the papers.
@@ -109,7 +109,7 @@ def pp_lcnet(*, ops: Ops, num_classes: int = 1000, scale: float = 1.0) -> ImageC
 
     Args:
         ops: the platform's operations.
-        num_classes: of the pictures.
+        num_classes: of the images.
         scale: width multiplier; published ones are 0.25, 0.35, 0.5, 0.75, 1, 1.5, 2 and 2.5.
     """
     return ImageClassifier(ops, LCNetImage(ops, scale=scale), num_classes, "plain")

@@ -51,7 +51,7 @@ class CRNN(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """Read a batch of line pictures.
+        """Read a batch of line images.
 
         Args:
             images: (B, 32, W, 3) float32, normalized; W a multiple of 4.

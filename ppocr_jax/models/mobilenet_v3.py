@@ -216,7 +216,7 @@ class MobileNetV3Text(nn.Module):
 
 
 class MobileNetV3Image(nn.Module):
-    """The backbone for pictures; arrays are named as in `MobileNetV3Det` (large) and `MobileNetV3Text` (small).
+    """The backbone for images; arrays are named as in `MobileNetV3Det` (large) and `MobileNetV3Text` (small).
 
     Attributes:
         ops: the platform's operations.

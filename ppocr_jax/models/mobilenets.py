@@ -1,4 +1,4 @@
-"""MobileNetV1, MobileNetV2 and GhostNet as backbones for pictures: what PP-LCNet is compared with (PP-OCRv2, table 4).
+"""MobileNetV1, MobileNetV2 and GhostNet as backbones for images: what PP-LCNet is compared with (PP-OCRv2, table 4).
 
 arXiv 1704.04861, 1801.04381 and 1911.11907, as PaddleClas has them.
 """

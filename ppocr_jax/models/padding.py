@@ -1,4 +1,4 @@
-"""Networks on input that is larger than the picture in it, as if it were not: few sizes to compile, equal results."""
+"""Networks on input that is larger than the image in it, as if it were not: few sizes to compile, equal results."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NEVER = -1e30  # of a score before softmax: it becomes 0, and unlike minus infi
 
 
 class Extent:
-    """How far the picture reaches into the padded input, and with `ops` into everything made from it.
+    """How far the image reaches into the padded input, and with `ops` into everything made from it.
 
     XLA compiles anew for every size of an array, not for every value of a number: the padded size is fixed while a
-    network is traced, the true one may be a traced number. A network of evaluation mode gives in the picture's part,
+    network is traced, the true one may be a traced number. A network of evaluation mode gives in the image's part,
     up to rounding, what it would give without the padding, because whatever looks beyond a cell finds what it would
     find at the border: convolutions and pooling zeros, means and attention nothing, the backward LSTM its start.
 
@@ -36,13 +36,13 @@ class Extent:
         """
         Args:
             padded: (height, width) of the input.
-            height, width: of the picture in its upper left corner; None: as the input.
+            height, width: of the image in its upper left corner; None: as the input.
         """
         self._rows = {} if height is None else {padded[0]: jnp.asarray(height)}
         self._columns = {} if width is None else {padded[1]: jnp.asarray(width)}
 
     def columns(self, padded: int) -> jax.Array:
-        """Return how many of so many columns, of any layer's output, belong to the picture."""
+        """Return how many of so many columns, of any layer's output, belong to the image."""
         return self._columns.get(padded, jnp.asarray(padded))
 
     def ops(self, ops: Ops) -> Ops:
@@ -67,7 +67,7 @@ class Extent:
             return ops.bilstm(x, weights) if frames is None else ops.bilstm(x, weights, frames=frames)
 
         def mean(x: jax.Array) -> jax.Array:
-            share = 1.0  # of the cells that are the picture's
+            share = 1.0  # of the cells that are the image's
             for true, axis in ((self._rows, 1), (self._columns, 2)):
                 if x.shape[axis] in true:
                     share = share * true[x.shape[axis]] / x.shape[axis]

@@ -1,4 +1,4 @@
-"""PP-LCNet (arXiv 2109.15099): for pictures, and as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR).
+"""PP-LCNet (arXiv 2109.15099): for images, and as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR).
 
 Both have the same blocks; the recognizers' (PP-OCRv2, section 2.2) are named by twice the width, and reduce the height.
 """
@@ -39,7 +39,7 @@ BLOCKS = (
 )
 
 
-# Strides of the blocks for pictures, in both directions.
+# Strides of the blocks for images, in both directions.
 IMAGE_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
@@ -100,7 +100,7 @@ class LCNetRec(nn.Module):
 
 
 class LCNetImage(nn.Module):
-    """The backbone for pictures.
+    """The backbone for images.
 
     Attributes:
         ops: the platform's operations.

@@ -208,7 +208,7 @@ def real_frames(images: jax.Array, ops: Ops) -> jax.Array:
     """Return which frames show part of a line, (B, T) bool; the others show padding alone.
 
     Padding is 0 in all channels of a column, which no pixel is: normalized ones are (2 v - 255) / 255. The marks go the
-    picture's way, two steps that halve the width rounded up and one rounded down, so that any width gives T of them.
+    image's way, two steps that halve the width rounded up and one rounded down, so that any width gives T of them.
     """
     marks = jnp.max(jnp.abs(images), axis=(1, 3), keepdims=True)
     marks = jnp.concatenate([marks] * 8, axis=1)  # rows enough to be halved three times
@@ -242,7 +242,7 @@ class SVTRLCNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool, labels: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Read a batch of line pictures.
+        """Read a batch of line images.
 
         Args:
             images: (B, 48, W, 3) float32, normalized; W a multiple of 8.

@@ -1,4 +1,4 @@
-"""PP-OCR's systems by name, and how large a network is: its values, and the multiplications that a picture costs."""
+"""PP-OCR's systems by name, and how large a network is: its values, and the multiplications that an image costs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class NetworkSize(NamedTuple):
         parameters: trained values, without the parts that training alone needs.
         statistics: running means and variances of its BatchNorms.
         training_only: trained values of the parts that training alone needs.
-        macs: multiplications with addition, of convolutions, products and LSTMs, for one picture.
+        macs: multiplications with addition, of convolutions, products and LSTMs, for one image.
     """
 
     parameters: int
@@ -117,7 +117,7 @@ def network_size(model: nn.Module, size: tuple[int, int]) -> NetworkSize:
 
     Args:
         model: built with the native operations (`ops.native_ops`), whose convolutions are counted as such.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
     """
     image = jax.ShapeDtypeStruct((1, *size, 3), "float32")
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)

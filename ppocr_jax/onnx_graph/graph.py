@@ -314,7 +314,7 @@ def new_model(
     *,
     opset: int,
 ) -> bytes:
-    """Return an ONNX file of a network of pictures: inputs (N, 3, H, W), outputs of any shape, all float32."""
+    """Return an ONNX file of a network of images: inputs (N, 3, H, W), outputs of any shape, all float32."""
     model = message("Model")(ir_version=8)
     model.opset_import.add(version=opset)
     model.graph.name = "network"

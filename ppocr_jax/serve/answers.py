@@ -120,8 +120,8 @@ def jsonl_row(page: ReadPage, *, words: bool, preview: int) -> bytes:
 def row(page: ReadPage, *, words: bool, preview: int) -> dict[str, Any]:
     """Return a page's `to_dict`, with a `preview` where that is asked for."""
     values = page.page.to_dict(words=words)
-    if preview and page.picture is not None:
-        values["preview"] = _preview(page.picture.image_rgb, preview)
+    if preview and page.image is not None:
+        values["preview"] = _preview(page.image.image_rgb, preview)
     return values
 
 
@@ -143,7 +143,7 @@ def _pdf(pages: Sequence[ReadPage], original: bytes) -> bytes:
     out = io.BytesIO()
     with SearchablePdf(out) as pdf:
         for page in pages:
-            if page.picture is not None:
-                jpeg = original if page.picture.page_count == 1 else None
-                pdf.add(page.page, page.picture.image_rgb, dpi=page.picture.dpi, original=jpeg)
+            if page.image is not None:
+                jpeg = original if page.image.page_count == 1 else None
+                pdf.add(page.page, page.image.image_rgb, dpi=page.image.dpi, original=jpeg)
     return out.getvalue()

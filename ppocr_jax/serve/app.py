@@ -157,8 +157,8 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
             first = await _unless_gone(request, anext(pages))
             headers = {"Cache-Control": "no-store", "Vary": "Accept"}
             if name == "jsonl":
-                if first.picture is not None:
-                    headers["X-Page-Count"] = str(len(numbers.of(first.picture.page_count)))
+                if first.image is not None:
+                    headers["X-Page-Count"] = str(len(numbers.of(first.image.page_count)))
                 rows = _rows(first, pages, query)
                 return _Streamed(rows, stack.pop_all(), media_type=answers.content_type(name), headers=headers)
             everything = [first, *await _unless_gone(request, _all(pages))]

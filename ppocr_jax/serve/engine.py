@@ -1,7 +1,7 @@
 """Requests share one pool of reading threads; each request's pages come in order.
 
-A page is decoded and read by one thread, so that no more pictures are in memory than there are threads. A document has
-at most as many pages in the pool's queue as there are threads: a picture that comes while a document of 100 pages is
+A page is decoded and read by one thread, so that no more images are in memory than there are threads. A document has
+at most as many pages in the pool's queue as there are threads: an image that comes while a document of 100 pages is
 read waits for a few of them, not for all.
 """
 
@@ -26,16 +26,16 @@ _TOGETHER = 16  # pages that share the calls of a GPU's networks, as in `OCR.rea
 
 @dataclass(frozen=True)
 class ReadPage:
-    """A page with the picture it was read from, which is None where `page.error` says why there is none.
+    """A page with the image it was read from, which is None where `page.error` says why there is none.
 
     Attributes:
         page: what was read.
-        picture: with the size of the document it is from.
+        image: with the size of the document it is from.
         seconds: that decoding and reading took.
     """
 
     page: Page
-    picture: InputPage | None
+    image: InputPage | None
     seconds: float = 0.0
 
 
@@ -115,7 +115,7 @@ class Engine:
         given = 0
         try:
             while True:
-                # A picture takes one turn in the pool's queue; that there are more pages is known once one is drawn.
+                # An image takes one turn in the pool's queue; that there are more pages is known once one is drawn.
                 turns = self.threads if several.done() else 1
                 while not pages.exhausted and len(pending) < turns:
                     pending.add(loop.run_in_executor(self._pool, pages.read_next))
@@ -162,7 +162,7 @@ class _Pages:
         self._job, self._ocr, self._several = job, ocr, several
         self._options = {**job.options, "max_pixels": settings.max_pixels}
         self._errors: list[ImageError] = []
-        self._pictures: Generator[InputPage] = read_pages(
+        self._images: Generator[InputPage] = read_pages(
             job.data,
             max_pixels=settings.max_pixels,
             max_pages=settings.max_pages,
@@ -178,7 +178,7 @@ class _Pages:
         """Give no more pages, and free the document."""
         self.exhausted = True
         with self._lock:
-            self._pictures.close()
+            self._images.close()
 
     def read_next(self) -> None:
         """Read the next page into `results`; nothing where there is none.
@@ -188,25 +188,25 @@ class _Pages:
         """
         begun = time.perf_counter()
         with self._lock:
-            picture = None if self.exhausted else next(self._pictures, None)
-            if picture is None or picture.page_count == 1:
-                self._pictures.close()
+            image = None if self.exhausted else next(self._images, None)
+            if image is None or image.page_count == 1:
+                self._images.close()
                 self.exhausted = True
-            if picture is None and self._taken == 0 and self._errors:
+            if image is None and self._taken == 0 and self._errors:
                 raise self._errors[0]
             for error in self._errors:
                 failed = Page(0, 0, (), self._job.source, error=str(error), number=error.number)
                 self.results[self._taken] = ReadPage(failed, None)
                 self._taken += 1
             self._errors.clear()
-            if picture is None:
+            if image is None:
                 return
             place, self._taken = self._taken, self._taken + 1
         if not self.exhausted:
             self._several()
-        page = self._ocr(picture.image_rgb, **self._options)
-        page = replace(page, source=self._job.source, number=picture.number)
-        self.results[place] = ReadPage(page, picture, time.perf_counter() - begun)
+        page = self._ocr(image.image_rgb, **self._options)
+        page = replace(page, source=self._job.source, number=image.number)
+        self.results[place] = ReadPage(page, image, time.perf_counter() - begun)
 
 
 def _done(future: asyncio.Future[None]) -> None:

@@ -56,7 +56,7 @@ class Metrics:
     def observe_page(self, page: ReadPage) -> None:
         """Count a page."""
         self.pages.labels("error" if page.page.error else "ok").inc()
-        if page.picture is not None:
+        if page.image is not None:
             self.page_seconds.observe(page.seconds)
 
     def text(self) -> bytes:

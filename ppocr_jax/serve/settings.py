@@ -25,7 +25,7 @@ class ServerSettings:
         combine: whether pages that are read at a time share the networks' calls (`OCR.combined`); None: on a GPU.
         max_upload_mib: size of one request's body.
         max_held_mib: bytes of all bodies that are being received, wait, or are read; beyond it requests get 429.
-        max_pixels: of one picture or page, width x height. An A4 page at 600 dots per inch has 35 million.
+        max_pixels: of one image or page, width x height. An A4 page at 600 dots per inch has 35 million.
         max_pages: of one document.
         queue: requests that may wait or be read; more get 429.
         upload_seconds: time for a request's body to arrive.

@@ -1,4 +1,4 @@
-"""A request's body -> the picture's bytes, in memory alone and within limits."""
+"""A request's body -> the image's bytes, in memory alone and within limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Upload:
     """What a request brought.
 
     Attributes:
-        data: the picture's or document's file.
+        data: the image's or document's file.
         name: that the client gave it, without folders; "" for none.
         password: of an encrypted document; None for none.
     """

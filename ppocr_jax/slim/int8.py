@@ -1,6 +1,6 @@
 """Networks that compute with bytes: what they are calibrated with, how they are made, and what that costs.
 
-`record_inputs` notes what the networks of a model really see while it reads pictures, `quantize_to_folder` makes the
+`record_inputs` notes what the networks of a model really see while it reads images, `quantize_to_folder` makes the
 int8 files, `compare` runs both forms on the same inputs.
 """
 
@@ -77,29 +77,29 @@ class Recorder:
 
 
 def record_inputs(
-    model: ModelFolder, pictures: Iterable[np.ndarray], tasks: Sequence[str]
+    model: ModelFolder, images: Iterable[np.ndarray], tasks: Sequence[str]
 ) -> dict[str, list[np.ndarray]]:
-    """Read pictures, and note what the networks are given: normalized tiles of pages, batches of line crops.
+    """Read images, and note what the networks are given: normalized tiles of pages, batches of line crops.
 
     Args:
         model: the model. Lines are those that its detector finds.
-        pictures: (H, W, 3) uint8 RGB.
+        images: (H, W, 3) uint8 RGB.
         tasks: of the networks whose inputs are wanted.
 
     Returns:
-        for each task up to `MOST_INPUTS`, spread over the pictures.
+        for each task up to `MOST_INPUTS`, spread over the images.
 
     Raises:
         ModelError: the model lacks one of the networks, or those before it.
-        UserError: a network was given nothing: there are no pictures, or no text in them.
+        UserError: a network was given nothing: there are no images, or no text in them.
     """
     needed = {"det", *tasks} | ({"rec"} if "cls" in tasks else set())
     present = [task for task in TASKS if task in needed or getattr(model, task) is not None]
     recorders = {task: Recorder(make_backend(model, task, device="cpu"), MOST_INPUTS[task]) for task in present}
     read = _reader(model, recorders)
     count = 0
-    for picture in pictures:
-        read(picture)
+    for image in images:
+        read(image)
         count += 1
     inputs = {task: recorders[task].inputs for task in tasks}
     for task, found in inputs.items():
@@ -112,7 +112,7 @@ def record_inputs(
 
 
 def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
-    """Return what looks at a picture with all the networks that are there."""
+    """Return what looks at an image with all the networks that are there."""
     detector = TextDetector(recorders["det"], model.spec("det"))
     if "rec" not in recorders:
         return OCR.from_stages(detector).detect

@@ -33,7 +33,7 @@ def _field() -> np.ndarray:
 
 
 def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return the pictures named by `backgrounds`, folders searched with all below them, in a fixed order.
+    """Return the images named by `backgrounds`, folders searched with all below them, in a fixed order.
 
     Raises:
         FileNotFoundError: an entry does not exist.
@@ -161,28 +161,28 @@ def bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, width: int) -> np.ndarray:
-    """Return a random piece of a random picture of `paths`, scaled to (height, width, 3) float32."""
+    """Return a random piece of a random image of `paths`, scaled to (height, width, 3) float32."""
     import cv2
 
-    picture = _photo(paths[int(rng.integers(len(paths)))])
-    rows, columns = picture.shape[:2]
+    image = _photo(paths[int(rng.integers(len(paths)))])
+    rows, columns = image.shape[:2]
     scale = min(rows / height, columns / width) * rng.uniform(0.3, 1.0)
     crop_h, crop_w = max(2, min(rows, int(height * scale))), max(2, min(columns, int(width * scale)))
     y, x = int(rng.integers(rows - crop_h + 1)), int(rng.integers(columns - crop_w + 1))
-    crop = picture[y : y + crop_h, x : x + crop_w]
+    crop = image[y : y + crop_h, x : x + crop_w]
     return cv2.resize(crop, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
 
 
 @lru_cache(maxsize=128)
 def _photo(path: str) -> np.ndarray:
-    """Return the picture, reduced to at most 640 pixels; up to 1 MB each."""
+    """Return the image, reduced to at most 640 pixels; up to 1 MB each."""
     import cv2
 
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
-    if picture is None:
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None:
         raise ValueError(f"background image {path} cannot be read: remove it or convert it to JPEG")
-    longest = max(picture.shape[:2])
+    longest = max(image.shape[:2])
     if longest > _LONGEST_PHOTO:
         scale = _LONGEST_PHOTO / longest
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -49,7 +49,7 @@ class LineSetting:
         x: where the advance of its first character begins.
         baseline: y of the base line.
         box: what holds the whole line; no word's box leaves it.
-        to_picture: (3, 3) homography from the layer to the picture.
+        to_image: (3, 3) homography from the layer to the image.
         wave: (amplitude, angular frequency, phase) of what it is bent by.
         column: whether it is a column of upright characters, which lies on its side in the layer; see `draw_column`.
     """
@@ -58,13 +58,13 @@ class LineSetting:
     x: float
     baseline: float
     box: Box
-    to_picture: np.ndarray
+    to_image: np.ndarray
     wave: tuple[float, float, float] = (0.0, 0.0, 0.0)
     column: bool = False
 
     def quad(self, box: Box) -> np.ndarray:
-        """Return (4, 2) float32, in the picture, of a box in the layer."""
-        corners = project(self.to_picture, corners_of(box)).astype(np.float32)
+        """Return (4, 2) float32, in the image, of a box in the layer."""
+        corners = project(self.to_image, corners_of(box)).astype(np.float32)
         # The layer has a column's top at the left: its upper left corner is where the column ends at the right.
         return np.roll(corners, 1, axis=0) if self.column else corners
 
@@ -150,8 +150,8 @@ class CanvasView:
     """How a canvas is seen.
 
     Attributes:
-        homography: (3, 3) canvas pixels (x, y, 1) to picture pixels.
-        size: (height, width) of the picture.
+        homography: (3, 3) canvas pixels (x, y, 1) to image pixels.
+        size: (height, width) of the image.
     """
 
     homography: np.ndarray
@@ -159,14 +159,14 @@ class CanvasView:
 
     def visible_part(self, width: float, height: float) -> Box:
         """Return an upright box of a canvas all of which is seen, up to a small turn and perspective."""
-        # The picture's corners on the canvas, clockwise from the top left; of two neighbors the inner one counts.
+        # The image's corners on the canvas, clockwise from the top left; of two neighbors the inner one counts.
         height_seen, width_seen = self.size
         frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
         return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
 
     def sees(self, corners: np.ndarray) -> bool:
-        """Return whether all `corners` (n, 2), of the canvas, are inside the picture."""
+        """Return whether all `corners` (n, 2), of the canvas, are inside the image."""
         seen = project(self.homography, corners)
         return bool((seen >= 1).all() and (seen <= (self.size[1] - 2, self.size[0] - 2)).all())
 
@@ -272,8 +272,8 @@ class PageCanvas:
         self._ink.paste(255, mask=Image.fromarray(layer))
         starts, ends = (column_advances if column else advances)(text, lettering)
         start = float(ink.centers[0]) - (starts[0] + ends[0]) / 2
-        to_picture = self.view.homography @ move
-        self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_picture, wave, column))
+        to_image = self.view.homography @ move
+        self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_image, wave, column))
         return box
 
     def segments(
@@ -354,11 +354,11 @@ class PageCanvas:
         if not len(ys):
             return ground
         area = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
-        picture = ground.copy()
+        image = ground.copy()
         alpha = ink[area][..., None].astype(np.float32) * (opacity / 255)
-        below = picture[area].astype(np.float32)
-        picture[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
-        return picture
+        below = image[area].astype(np.float32)
+        image[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
+        return image
 
     def _note(self, box: Box, text: str, setting: LineSetting) -> None:
         """Keep a line; its upright `box` is of the canvas."""

@@ -1,4 +1,4 @@
-"""Data sets of drawn samples: pictures with a label file, an LMDB database, or a contact sheet to look at."""
+"""Data sets of drawn samples: images with a label file, an LMDB database, or a contact sheet to look at."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Drawing:
         seed: number of the series.
         size: side of a page in pixels.
         words: the regions of a page are its words instead of its lines.
-        suffix: "png" or "jpg", the format of the picture files.
+        suffix: "png" or "jpg", the format of the image files.
         quality: of JPEG files, 1 to 100.
         page_kinds: of `page.PAGE_KINDS`, drawn in turn; pages of all kinds, by their shares, when empty.
     """
@@ -67,10 +67,10 @@ class Drawing:
     page_kinds: tuple[str, ...] = ()
 
     def sample(self, index: int) -> tuple[np.ndarray, Label]:
-        """Return (picture, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or a page's regions.
+        """Return (image, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or a page's regions.
 
         Raises:
-            UserError: it cannot be drawn, for example on a background that is no picture.
+            UserError: it cannot be drawn, for example on a background that is no image.
         """
         try:
             if isinstance(self.generator, PageGenerator):
@@ -88,7 +88,7 @@ class Drawing:
         return line.image_rgb, "0"
 
     def encoded(self, index: int) -> tuple[bytes, Label]:
-        """Return sample number `index` with the bytes of its picture's file."""
+        """Return sample number `index` with the bytes of its image's file."""
         from PIL import Image
 
         image_rgb, label = self.sample(index)
@@ -101,7 +101,7 @@ class Drawing:
 
 
 def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
-    """Write `count` pictures into `output`/images and their label file, of PaddleOCR's format, beside that folder.
+    """Write `count` images into `output`/images and their label file, of PaddleOCR's format, beside that folder.
 
     The label file comes last: a folder without one is not whole.
 
@@ -112,9 +112,9 @@ def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1
     regions, lines = [], []
     with _reported(output):
         (output / "images").mkdir(parents=True)
-        for index, (picture, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
+        for index, (image, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
             path = output / "images" / f"{index:07d}.{drawing.suffix}"
-            path.write_bytes(picture)
+            path.write_bytes(image)
             if isinstance(label, str):
                 lines.append(RecognitionRecord(path, label))
             else:
@@ -134,10 +134,10 @@ def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) 
     check_empty(output)
 
     def records(folder: Path) -> Iterator[RecognitionRecord]:
-        # A picture is a file only until the next record is asked for.
-        for index, (picture, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
+        # An image is a file only until the next record is asked for.
+        for index, (image, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
             path = folder / f"{index:07d}.{drawing.suffix}"
-            path.write_bytes(picture)
+            path.write_bytes(image)
             yield RecognitionRecord(path, str(label))
             path.unlink()
 

@@ -193,7 +193,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     """Leave nearly two levels and ragged edges, as a fax or photocopy.
 
     The level between them is Bernsen's: the middle of the darkest and brightest pixels about, so that print stays
-    print wherever on the page it is, and one level for the whole picture where nothing is about.
+    print wherever on the page it is, and one level for the whole image where nothing is about.
     """
     import cv2
 
@@ -204,7 +204,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     ragged = smooth_noise(rng, *gray.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
     share, steepness = np.float32(rng.uniform(0.45, 0.65)), np.float32(rng.uniform(2, 6))
     low, high = _surroundings(gray, text_height)
-    # Where next to nothing is about, the whole picture's extremes take over, little by little.
+    # Where next to nothing is about, the whole image's extremes take over, little by little.
     near = np.clip((high - low - 20) / 30, 0, 1)
     low += (1 - near) * (np.float32(dark) - low)
     contrast = high - low + (1 - near) * (np.float32(bright) - high)
@@ -244,7 +244,7 @@ def _dark_and_bright(image: np.ndarray) -> tuple[int, int]:
 
 
 def _mapped(image_rgb: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return the picture with every level replaced by that of a table."""
+    """Return the image with every level replaced by that of a table."""
     import cv2
 
     return cv2.LUT(image_rgb, np.clip(levels, 0, 255).astype(np.uint8))
@@ -274,7 +274,7 @@ _CAMERA_TO_FILE: _Events = (
     (0.28, (noise,)),
     (0.45, (jpeg,)),
 )
-PICTURE_EVENTS: dict[str, _Events] = {
+IMAGE_EVENTS: dict[str, _Events] = {
     "receipt": ((0.12, _PAPER_LIGHT), *_LENS_TO_FILE),
     "document": ((0.1, _PAPER_LIGHT), *_LENS_TO_FILE),
     "scene": ((0.22, _SCENE_LIGHT), *_CAMERA_TO_FILE),
@@ -289,7 +289,7 @@ def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float, *
 def degrade(
     rng: np.random.Generator, image_rgb: np.ndarray, text_height: float, *, kind: str = "receipt"
 ) -> np.ndarray:
-    """Apply a few of the picture functions, in the order in which light, lens, sensor and file act, or none.
+    """Apply a few of the image functions, in the order in which light, lens, sensor and file act, or none.
 
     Args:
         rng: chooses.
@@ -297,7 +297,7 @@ def degrade(
         text_height: of the text, in pixels: strengths are relative to it.
         kind: "receipt" or "document" for what is scanned or photographed on paper, "scene" for signs and screens.
     """
-    return _apply(PICTURE_EVENTS[kind], rng, image_rgb, text_height)
+    return _apply(IMAGE_EVENTS[kind], rng, image_rgb, text_height)
 
 
 def _apply(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:

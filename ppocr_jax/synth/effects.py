@@ -26,9 +26,9 @@ def finished(
     ink: np.ndarray,
     text_height: float,
 ) -> np.ndarray:
-    """Return the picture (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
-    picture = FINISHES[finish](rng, ground, opacity, ink, text_height)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    """Return the image (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
+    image = FINISHES[finish](rng, ground, opacity, ink, text_height)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def plain(
@@ -114,7 +114,7 @@ FINISHES: dict[str, Finish] = {
 
 
 def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return (height, width, 3) float32: ink whose color changes evenly down, along or across the picture.
+    """Return (height, width, 3) float32: ink whose color changes evenly down, along or across the image.
 
     The second color, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
     """
@@ -169,7 +169,7 @@ def _relief(
 
 
 def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return the same picture moved by (x, y) pixels; the border repeats."""
+    """Return the same image moved by (x, y) pixels; the border repeats."""
     import cv2
 
     move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
@@ -252,7 +252,7 @@ def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width:
     scale = size / _WATERMARK_EM
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     move = np.array([[cos, -sin, rng.uniform(-0.5, 1) * width], [sin, cos, rng.uniform(-0.5, 1) * height]])
-    # The tile repeats, so the word is seen wherever the picture is.
+    # The tile repeats, so the word is seen wherever the image is.
     return cv2.warpAffine(np.asarray(tile), move, (width, height), borderMode=cv2.BORDER_WRAP)
 
 

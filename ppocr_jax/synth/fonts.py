@@ -37,7 +37,7 @@ SYSTEM_FONT_FOLDERS = (
 )
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
-# Their letters are pictures, keys, outlines or capitals (the label would not be what is drawn), or hairlines.
+# Their letters are images, keys, outlines or capitals (the label would not be what is drawn), or hairlines.
 _UNSUITABLE = re.compile(
     r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|"
     r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|unicase|braille|musical|"

@@ -251,12 +251,12 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     baseline = above_margin - int(top)
     canvas = (int(ends[-1]) + 2 * side, baseline + int(bottom) + above_margin)
 
-    picture = Image.new("L", canvas)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("L", canvas)
+    draw = ImageDraw.Draw(image)
     draw.fontmode = "1" if lettering.pixelated else "L"
     for begin, end in _runs(text, lettering):
         draw.text((side + float(starts[begin]), baseline), text[begin:end], 255, font, "ls", stroke_width=stroke)
-    inked = picture.getbbox() or (0, 0, *canvas)
+    inked = image.getbbox() or (0, 0, *canvas)
     for neighbor, direction in ((above, -1), (below, 1)):
         if neighbor:
             y = baseline + direction * 1.25 * (bottom - top)
@@ -265,7 +265,7 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     box_top, box_bottom = min(inked[1], least_top - stroke), max(inked[3], least_bottom + stroke)
     box = (float(inked[0]), float(box_top), float(inked[2]), float(box_bottom))
     centers = ((starts + ends) / 2 + side).astype(np.float32)
-    return InkedText(np.asarray(picture), box, centers, float(baseline))
+    return InkedText(np.asarray(image), box, centers, float(baseline))
 
 
 def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
@@ -360,13 +360,13 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
     """Draw `text` as a column of upright characters, turned by 90 degrees counter-clockwise (`np.rot90`).
 
     That is how PaddleOCR hands a crop of at least 1.5 times its width to the recognizer: the column's top is at the
-    picture's left, so characters follow each other in x.
+    image's left, so characters follow each other in x.
 
     Args:
         text: the line.
         lettering: how it is set; tracking widens the distance from character to character, space_scale the spaces.
         margin: pixels of room on each side.
-        above, below: neighboring columns, above and below in the turned picture: at the right and left of this one.
+        above, below: neighboring columns, above and below in the turned image: at the right and left of this one.
 
     Raises:
         ValueError: the face lacks a character of `text`, or `text` is blank.
@@ -377,19 +377,19 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
     size = lettering.size
     cells = list(_cells(text, lettering))
     half = size // 2 + margin + 2
-    picture = Image.new("L", (2 * half, round(cells[-1][1]) + 2 * margin))
-    _stack(picture, text, cells, lettering, half, margin)
-    left, top, right, bottom = picture.getbbox() or (0, 0, *picture.size)
+    image = Image.new("L", (2 * half, round(cells[-1][1]) + 2 * margin))
+    _stack(image, text, cells, lettering, half, margin)
+    left, top, right, bottom = image.getbbox() or (0, 0, *image.size)
     for neighbor, side in ((above, 1), (below, -1)):
         visible = neighbor[: len(text)]
         if visible and lettering.face.covers(visible):
-            _stack(picture, visible, list(_cells(visible, lettering)), lettering, half + side * 1.3 * size, margin)
+            _stack(image, visible, list(_cells(visible, lettering)), lettering, half + side * 1.3 * size, margin)
     # A column is as wide as its em, however narrow its characters.
     least = 0.44 * size if any(map(is_wide, text)) else 0.3 * size
     left, right = min(left, half - least), max(right, half + least)
     centers = np.array([(start + end) / 2 + margin for start, end in cells], np.float32)
     box = (float(top), 2 * half - right, float(bottom), 2 * half - left)
-    return InkedText(np.ascontiguousarray(np.rot90(np.asarray(picture))), box, centers, box[3])
+    return InkedText(np.ascontiguousarray(np.rot90(np.asarray(image))), box, centers, box[3])
 
 
 def column_advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
@@ -408,7 +408,7 @@ def _cells(text: str, lettering: Lettering) -> Iterator[tuple[float, float]]:
 
 
 def _stack(
-    picture: Image.Image,
+    image: Image.Image,
     text: str,
     cells: list[tuple[float, float]],
     lettering: Lettering,
@@ -419,7 +419,7 @@ def _stack(
     from PIL import Image, ImageDraw
 
     font, size = lettering.face.at(lettering.size), lettering.size
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     for character, (start, end) in zip(text, cells, strict=True):
         if character == " ":
             continue
@@ -432,7 +432,7 @@ def _stack(
             ImageDraw.Draw(cell).text(at, character, 255, font, "ms", stroke_width=lettering.stroke)
             cell = cell.transpose(Image.Transpose.ROTATE_270)
             corner = (round(middle) - size // 2 - 2, round((start + end) / 2) + margin - size // 2 - 2)
-            picture.paste(255, corner, cell)
+            image.paste(255, corner, cell)
             continue
         shift = 0.5 * size if character in _CORNER else 0.0
         position = (middle + shift, baseline - shift)

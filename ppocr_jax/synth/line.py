@@ -1,4 +1,4 @@
-"""Pictures of single text lines, as a detector cuts them out of receipts, forms, photographs and screens."""
+"""Images of single text lines, as a detector cuts them out of receipts, forms, photographs and screens."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _TYPESET = (
 _TYPESET_SHARE = 0.4
 # Higher crops than this, relative to their width, are read as columns of text.
 COLUMN_ASPECT = 1.5
-# A picture's width is whole pixels, at least 16 of them to its height.
+# An image's width is whole pixels, at least 16 of them to its height.
 _ROUNDING = 0.04
 # Ideographs have strokes about that much finer than letters of their height.
 _IDEOGRAPH_DETAIL = 0.6
-# From one end of a turned line to the other, relative to the picture's height.
+# From one end of a turned line to the other, relative to the image's height.
 _MOST_RISE = 0.3
 _GROUNDS = {
     "gradient": background.gradient,
@@ -199,7 +199,7 @@ class LineGenerator:
             corpus: the texts.
             backgrounds: photographs without text, or folders of them.
             vertical: share of columns, from top to bottom, among the lines of ideographs that are long enough; their
-                pictures are turned by 90 degrees counter-clockwise, as the recognizer gets a crop 1.5 times as high as
+                images are turned by 90 degrees counter-clockwise, as the recognizer gets a crop 1.5 times as high as
                 wide, or higher.
 
         Raises:
@@ -217,7 +217,7 @@ class LineGenerator:
         Args:
             seed: number of the series.
             index: number in the series.
-            aspect: wanted (least, greatest) width / height of the picture, kept as well as the text allows; None for
+            aspect: wanted (least, greatest) width / height of the image, kept as well as the text allows; None for
                 the spread of receipts and forms: the median near 4, one in ten below 1.4.
         """
         return self.drawn(seed, index, aspect=aspect)[0]
@@ -244,11 +244,11 @@ class LineGenerator:
         text_height = style.fill * style.height
         detail = text_height * (1 - (1 - _IDEOGRAPH_DETAIL) * wide_share(text))
         opacity = degrade_ink(rng, placement.mask(ink.mask), detail, kind=KINDS[style.kind].seen_as)
-        picture = self._paint(rng, style, opacity)
+        image = self._paint(rng, style, opacity)
         middle = (ink.box[1] + ink.box[3]) / 2
         centers = placement.points(np.stack([ink.centers, np.full(len(text), middle)], axis=1))[:, 0]
-        centers = np.clip(centers, 0, picture.shape[1] - 1).astype(np.float32)
-        return LineSample(degrade(rng, picture, detail, kind=KINDS[style.kind].seen_as), text, centers), opacity
+        centers = np.clip(centers, 0, image.shape[1] - 1).astype(np.float32)
+        return LineSample(degrade(rng, image, detail, kind=KINDS[style.kind].seen_as), text, centers), opacity
 
     def _ink(
         self, rng: np.random.Generator, style: LineStyle, text: str, lettering: Lettering, *, column: bool
@@ -308,7 +308,7 @@ def _leveled(style: LineStyle, target: float) -> LineStyle:
 
 
 def _text_aspect(style: LineStyle, target: float) -> float:
-    """Return the width / height that upright text needs, so that the tilted text's picture gets `target`."""
+    """Return the width / height that upright text needs, so that the tilted text's image gets `target`."""
     wanted = max(0.25, target - sum(style.margins)) / style.fill
     low, high = extent((0.0, 0.0, wanted, 1.0), style.tilt)
     tilted = (high[0] - low[0]) / (high[1] - low[1])

@@ -1,4 +1,4 @@
-"""Whole pictures with text and the quads of their lines: receipts, forms, letters, screenshots, signs and others."""
+"""Whole images with text and the quads of their lines: receipts, forms, letters, screenshots, signs and others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Writer = Callable[[Composer, FontPicker], None]
 _SMALLEST_EM = 10
 # Faces tried until one has all letters of the page's language.
 _FACE_TRIES = 8
-# Sheets of paper that lie in the picture at a slant, up to half a quarter turn, and how large they are then: sheets
+# Sheets of paper that lie in the image at a slant, up to half a quarter turn, and how large they are then: sheets
 # whose diagonal fits are seen whole.
 _SLANTED = 0.05
 _SLANTED_SIZE = 0.68
@@ -36,11 +36,11 @@ class _PageKind:
 
     Attributes:
         share: of all pages.
-        look: key of `style.KINDS`: colors, and what happens to the picture.
+        look: key of `style.KINDS`: colors, and what happens to the image.
         fonts: whose faces it is set in, see `FontPicker.pick`.
-        em: median and spread (of the logarithm) of the pixels per em of ordinary lines, in a picture of 640 pixels.
+        em: median and spread (of the logarithm) of the pixels per em of ordinary lines, in an image of 640 pixels.
         write: fills the page.
-        on_paper: it is a sheet that lies somewhere; others fill the picture.
+        on_paper: it is a sheet that lies somewhere; others fill the image.
         watermark: share with large faint letters under the text, which are no text of the page.
     """
 
@@ -75,7 +75,7 @@ PAGE_KINDS = tuple(_KINDS)
 
 @dataclass(frozen=True)
 class PageSample:
-    """A drawn picture.
+    """A drawn image.
 
     Attributes:
         image_rgb: (h, w, 3) uint8.
@@ -101,12 +101,12 @@ class PageGenerator:
     def __call__(
         self, seed: int, index: int, *, size: tuple[int, int] = (640, 640), kind: str | None = None
     ) -> PageSample:
-        """Draw picture number `index` of `seed`.
+        """Draw image number `index` of `seed`.
 
         Args:
             seed: number of the series.
             index: number in the series.
-            size: (height, width) of the picture in pixels.
+            size: (height, width) of the image in pixels.
             kind: one of `PAGE_KINDS`; random when None.
 
         Raises:
@@ -134,8 +134,8 @@ class PageGenerator:
             ground += (mark * np.float32(rng.uniform(0.06, 0.22) * gap / 255))[..., None]
         canvas = PageCanvas(ground, ink_color, view)
         self._fill(rng, entry, canvas, Lettering(face, em), language)
-        picture = self._seen(rng, canvas, em, entry.on_paper)
-        return PageSample(degrade(rng, picture, float(em), kind=KINDS[entry.look].seen_as), tuple(canvas.lines))
+        image = self._seen(rng, canvas, em, entry.on_paper)
+        return PageSample(degrade(rng, image, float(em), kind=KINDS[entry.look].seen_as), tuple(canvas.lines))
 
     def _face(self, rng: np.random.Generator, fonts: str, language: Language) -> FontFace:
         """Return a face for the page, one with all letters of its language if a few draws find one."""
@@ -195,9 +195,9 @@ class PageGenerator:
         if not on_paper:
             return sheet
         height, width = canvas.view.size
-        picture = np.clip(self._table(rng, height, width), 0, 255).astype(np.uint8)
+        image = np.clip(self._table(rng, height, width), 0, 255).astype(np.uint8)
         return cv2.warpPerspective(
-            sheet, canvas.view.homography, (width, height), picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
+            sheet, canvas.view.homography, (width, height), image, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT
         )
 
     def _table(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -218,11 +218,11 @@ _PROBABILITIES = np.array([entry.share for entry in _KINDS.values()]) / sum(entr
 def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool) -> tuple[CanvasView, tuple[int, int]]:
     """Return a view of a sheet of paper and the sheet's (height, width) in canvas pixels.
 
-    Most sheets fill the picture or stick out of it; the others show what they lie on. Scale is about 1.
+    Most sheets fill the image or stick out of it; the others show what they lie on. Scale is about 1.
 
     Args:
         rng: random generator.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         narrow: a strip like a receipt rather than a page.
     """
     height, width = size
@@ -242,8 +242,8 @@ def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool)
     slack_x, slack_y = (width - sheet_w) / 2, (height - sheet_h) / 2
     x = width / 2 + rng.uniform(-0.9, 0.9) * abs(slack_x)
     y = height / 2 + rng.uniform(-0.9, 0.9) * abs(slack_y)
-    to_picture = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+    to_image = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
     perspective = np.eye(3)
     if rng.random() < 0.35:
         perspective[2, :2] = rng.normal(0, 0.05, 2) / (width, height)
-    return CanvasView(to_picture @ perspective @ rotation @ to_center, size), (sheet_h, sheet_w)
+    return CanvasView(to_image @ perspective @ rotation @ to_center, size), (sheet_h, sheet_w)

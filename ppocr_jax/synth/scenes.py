@@ -1,4 +1,4 @@
-"""Text in pictures: signs and boards, posters with large letters, subtitles, displays of instruments."""
+"""Text in images: signs and boards, posters with large letters, subtitles, displays of instruments."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def _sign_text(page: Composer, lettering: Lettering, column: bool) -> str:
     text = _drawable(page, text, lettering.face)
     if not column:
         return fitting(text, lettering, 0.8 * page.canvas.width)
-    # One word of at least two characters, no longer than the picture is high.
+    # One word of at least two characters, no longer than the image is high.
     words = [word[: int(0.7 * page.canvas.height / lettering.size)] for word in text.split()]
     return next((word for word in words if len(word) > 1), "")
 
 
 def posters(page: Composer, fonts: FontPicker) -> None:
-    """Write up to three lines in letters as large as the picture allows, or single characters, and small print."""
+    """Write up to three lines in letters as large as the image allows, or single characters, and small print."""
     rng, canvas = page.rng, page.canvas
     top = float(rng.uniform(0.02, 0.1)) * canvas.height
     for _ in range(int(rng.integers(1, 4))):

@@ -1,4 +1,4 @@
-"""Pictures of screens: windows with lists, buttons and text, conversations in bubbles, programs in an editor."""
+"""Images of screens: windows with lists, buttons and text, conversations in bubbles, programs in an editor."""
 
 from __future__ import annotations
 

@@ -31,11 +31,11 @@ _MIN_IDEOGRAPH_HEIGHT = 14.0
 
 @dataclass(frozen=True)
 class LineStyle:
-    """All random choices about the look of one line; lengths are relative to the picture's height.
+    """All random choices about the look of one line; lengths are relative to the image's height.
 
     Attributes:
         kind: a key of `KINDS`.
-        height: of the picture, in pixels.
+        height: of the image, in pixels.
         fill: height of the text.
         margins: (left, right) room; slightly negative where a crop cuts into the text.
         lift: 0..1, share of the vertical room above the text.
@@ -46,7 +46,7 @@ class LineStyle:
         ground: "flat", "gradient", "paper", "pattern", "plaster" or "photo".
         paper_color, ink_color: (3,) float32 RGB.
         opacity: of the ink.
-        neighbors: whether the lines (above, below) reach into the picture.
+        neighbors: whether the lines (above, below) reach into the image.
         rules: "", or a kind of `draw_rules`.
         finish: what is done to the lettering, one of `effects.FINISHES`.
         two_colors: whether the ink's color changes along or across the line.
@@ -86,7 +86,7 @@ class LineKind:
         min_contrast: between them, in levels of gray.
         grounds, finishes, rules: shares of the entries of `LineStyle`.
         two_colors, watermark: shares of lines that have them.
-        seen_as: "receipt", "document" or "scene": what happens to their pictures, see `degrade`.
+        seen_as: "receipt", "document" or "scene": what happens to their images, see `degrade`.
     """
 
     share: float
@@ -215,7 +215,7 @@ KINDS: dict[str, LineKind] = {
     ),
 }
 """What lines occur with. "screen": user interfaces and programs, dark themes among them; "subtitle": light letters with
-a black edge on pictures; "display": digits of seven segments."""
+a black edge on images; "display": digits of seven segments."""
 
 
 def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineStyle:

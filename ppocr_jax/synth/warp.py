@@ -1,4 +1,4 @@
-"""Bending and tilting a drawn line into the frame of its picture, with points that follow."""
+"""Bending and tilting a drawn line into the frame of its image, with points that follow."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Tilt:
 
 @dataclass(frozen=True)
 class LineWarp:
-    """The map from a drawn line's mask to a picture: first a vertical wave, then a homography.
+    """The map from a drawn line's mask to an image: first a vertical wave, then a homography.
 
     Attributes:
-        homography: (3, 3) float64, mask pixels (x, y, 1) to picture pixels.
+        homography: (3, 3) float64, mask pixels (x, y, 1) to image pixels.
         wave: (amplitude, angular frequency, phase): a point at x moves down by amplitude * sin(frequency x + phase).
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
     """
 
     homography: np.ndarray
@@ -46,11 +46,11 @@ class LineWarp:
     size: tuple[int, int]
 
     def points(self, xy: np.ndarray) -> np.ndarray:
-        """Return (n, 2) positions in the picture of mask positions `xy`, (n, 2)."""
+        """Return (n, 2) positions in the image of mask positions `xy`, (n, 2)."""
         return project(self.homography, _bent(xy, self.wave))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """Return the picture's (height, width) ink mask of a drawn line's mask."""
+        """Return the image's (height, width) ink mask of a drawn line's mask."""
         import cv2
 
         if not self.wave[0] and not self.homography[2, :2].any():
@@ -71,13 +71,13 @@ class LineWarp:
 def place(
     ink: InkedText, tilt: Tilt, *, height: int, fill: float, margins: tuple[float, float], lift: float
 ) -> LineWarp:
-    """Put the tilted text box into a picture of `height` pixels.
+    """Put the tilted text box into an image of `height` pixels.
 
     Args:
         ink: the drawn line.
         tilt: how it is tilted.
-        height: of the picture, in pixels.
-        fill: height of the tilted text box relative to the picture.
+        height: of the image, in pixels.
+        fill: height of the tilted text box relative to the image.
         margins: (left, right) room beside it, relative to `height`.
         lift: 0..1, share of the vertical room that lies above the text.
     """
@@ -87,9 +87,9 @@ def place(
     scale = fill * height / (high[1] - low[1])
     left = margins[0] * height - scale * low[0]
     top = lift * (1 - fill) * height - scale * low[1]
-    to_picture = np.array([[scale, 0, left], [0, scale, top], [0, 0, 1.0]])
+    to_image = np.array([[scale, 0, left], [0, scale, top], [0, 0, 1.0]])
     width = round(scale * (high[0] - low[0]) + sum(margins) * height)
-    return LineWarp(to_picture @ shape, wave, (height, max(2, width)))
+    return LineWarp(to_image @ shape, wave, (height, max(2, width)))
 
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -47,7 +47,7 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LabeledLine], *, 
 
     Args:
         network: a trained recognizer.
-        samples: line pictures (h, w, 3) uint8 RGB and their texts.
+        samples: line images (h, w, 3) uint8 RGB and their texts.
         seed: of the random centers that classes without a frame keep.
 
     Raises:

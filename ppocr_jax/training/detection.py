@@ -34,7 +34,7 @@ from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 from ppocr_jax.synth.page import PageGenerator
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, make_corpus, make_fonts, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, make_corpus, make_fonts, spread
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective
@@ -71,7 +71,7 @@ def network_spec(config: DetConfig, charset: Charset | None = None) -> DetectorS
 
 
 def batches(config: DetConfig, charset: Charset | None = None, process: ProcessShare = WHOLE_BATCH) -> DetectionBatches:
-    """Return the batches: pictures with the four target maps.
+    """Return the batches: images with the four target maps.
 
     Args:
         config: `data` and `train` are read.
@@ -135,8 +135,8 @@ class OnnxTeachers:
     backends: tuple[tuple[OnnxBackend, Normalization], ...]
     disagreement: float = 1.0
 
-    def __call__(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what they say of pictures (B, S, S, 3) uint8 RGB.
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what they say of images (B, S, S, 3) uint8 RGB.
 
         Returns:
             "teacher_map" (B, S, S) float32, the mean of their probability maps; "teacher_mask" (B, S, S) uint8, 0 where
@@ -147,11 +147,9 @@ class OnnxTeachers:
         """
         maps = []
         for backend, normalization in self.backends:
-            output = backend(np.stack([normalization(picture) for picture in pictures]))
-            if output.shape != pictures.shape[:3]:
-                raise ModelError(
-                    f"{backend.path} is not a detector: of {pictures.shape} pixels it makes {output.shape}"
-                )
+            output = backend(np.stack([normalization(image) for image in images]))
+            if output.shape != images.shape[:3]:
+                raise ModelError(f"{backend.path} is not a detector: of {images.shape} pixels it makes {output.shape}")
             maps.append(output)
         differences = np.max(maps, axis=0) - np.min(maps, axis=0)
         return {
@@ -161,10 +159,10 @@ class OnnxTeachers:
 
 
 def onnx_teachers(config: DetConfig) -> OnnxTeachers | None:
-    """Return the teachers of `mutual.teacher` that ONNX Runtime runs, tried on a picture; None without such.
+    """Return the teachers of `mutual.teacher` that ONNX Runtime runs, tried on an image; None without such.
 
     Raises:
-        UserError: one is missing, is no detector, or takes pictures of another size than `data.crop_size`.
+        UserError: one is missing, is no detector, or takes images of another size than `data.crop_size`.
     """
     if not config.mutual.teacher or network_teacher(config) is not None:
         return None
@@ -244,7 +242,7 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     """Return a function that gives precision, recall and Hmean on `data.val_labels`, pooled, of a network's variables.
 
     Raises:
-        LabelError: a label file is broken, or labels lines instead of pictures with regions.
+        LabelError: a label file is broken, or labels lines instead of images with regions.
     """
     records = [
         record
@@ -263,10 +261,10 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     return evaluate
 
 
-def pictures(
+def images(
     model: nn.Module, config: DetConfig, charset: Charset | None, batches: BatchFunction, *, count: int = 4
-) -> Pictures:
-    """Return a function that draws rows of picture with boxes found, target, probability map, and threshold target, or
+) -> Images:
+    """Return a function that draws rows of image with boxes found, target, probability map, and threshold target, or
     the map of the teacher that is in the batch."""
     options = DBOptions(**asdict(config.reading))
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
@@ -276,7 +274,7 @@ def pictures(
         maps = np.asarray(predict(variables, batch["images"]))
         rows, last = [], "teacher_map" if "teacher_map" in batch else "threshold_map"
         for i, probability in enumerate(maps):
-            drawn = _with_boxes(DETECTOR_NORMALIZATION.picture(batch["images"][i]), probability, options)
+            drawn = _with_boxes(DETECTOR_NORMALIZATION.inverse(batch["images"][i]), probability, options)
             rest = (batch["shrink_map"][i], probability, batch[last][i])
             rows.append(np.hstack([drawn, *(_gray(values) for values in rest)]))
         return {f"found, target, probability, {_TITLES[last]}": np.vstack(rows)}
@@ -293,5 +291,5 @@ def _with_boxes(image_rgb: np.ndarray, probability: np.ndarray, options: DBOptio
 
 
 def _gray(values: np.ndarray) -> np.ndarray:
-    """Return a map of 0..1 as a picture."""
+    """Return a map of 0..1 as an image."""
     return np.repeat((np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)

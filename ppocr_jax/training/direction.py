@@ -16,8 +16,8 @@ from ppocr_jax.config import ClsConfig, ClsDataConfig, LabelSource
 from ppocr_jax.data.augment_rec import BaseLineAugmentation, LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.direction import DirectionBatches, has_direction
+from ppocr_jax.data.images import with_images
 from ppocr_jax.data.labels import LabelError, read_labels
-from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.rand_augment import Chain, RandAugment
 from ppocr_jax.evaluation.lines import evaluate_direction, held_out_lines, line_samples, turn_every_second
 from ppocr_jax.geometry import CropGrowth
@@ -128,7 +128,7 @@ def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluat
 
 def _upright_lines(source: LabelSource) -> list[np.ndarray]:
     """Return the labeled lines that have a direction, cut as they are labeled: only the recognizer's crops grow."""
-    records = with_pictures(read_labels(source.path, source.format).records, source.path)
+    records = with_images(read_labels(source.path, source.format).records, source.path)
     samples = line_samples(records, growth=CropGrowth(0, 0, 0, 0))
     lines = [image_rgb for image_rgb, text in samples if has_direction(text)]
     if not lines:

@@ -1,4 +1,4 @@
-"""Training an image classifier, the whole story: a backbone learns from folders of pictures before it reads text.
+"""Training an image classifier, the whole story: a backbone learns from folders of images before it reads text.
 
 A text network starts from such a run with `--train.init`: the backbone is taken over, the rest is new.
 """
@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from ppocr_jax.config import ImageConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
-from ppocr_jax.data.image_folders import ImageBatches, find_pictures, middles
+from ppocr_jax.data.image_folders import ImageBatches, find_images, middles
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.models import outputs_of
@@ -27,12 +27,12 @@ from ppocr_jax.training.learners import objective_alone, training_forward
 from ppocr_jax.training.material import Evaluate
 from ppocr_jax.training.step import Batch, Objective
 
-_PICTURES_AT_ONCE = 32
+_IMAGES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class ImageSpec(NetworkSpec):
-    """An image classifier: the size of its pictures in pixels, and their normalization. No model folder holds one."""
+    """An image classifier: the size of its images in pixels, and their normalization. No model folder holds one."""
 
     task: ClassVar[str] = "image"
     output: ClassVar[str] = "probabilities"
@@ -54,13 +54,13 @@ def network_spec(config: ImageConfig, charset: None = None) -> ImageSpec:
 
 
 def batches(config: ImageConfig, charset: None = None, process: ProcessShare = WHOLE_BATCH) -> ImageBatches:
-    """Return the batches: random parts of pictures with their classes; `process`: which rows to make.
+    """Return the batches: random parts of images with their classes; `process`: which rows to make.
 
     Raises:
-        UserError: there are no pictures, or not as many folders as classes.
+        UserError: there are no images, or not as many folders as classes.
     """
     data = config.data
-    folders = find_pictures(data.train_folder)
+    folders = find_images(data.train_folder)
     if len(folders.classes) != config.model.num_classes:
         raise UserError(
             f"{data.train_folder} holds {len(folders.classes)} folders, the network has {config.model.num_classes} "
@@ -99,22 +99,22 @@ def objective(
 
 
 def evaluation(model: nn.Module, config: ImageConfig, charset: None = None) -> Evaluate:
-    """Return a function that gives the share of `data.val_folder`'s pictures whose class comes first, and among five.
+    """Return a function that gives the share of `data.val_folder`'s images whose class comes first, and among five.
 
     Raises:
         UserError: its classes are not those of the training folder.
     """
-    folders, trained = find_pictures(config.data.val_folder), find_pictures(config.data.train_folder)
+    folders, trained = find_images(config.data.val_folder), find_images(config.data.train_folder)
     if folders.classes != trained.classes:
         raise UserError(f"{config.data.val_folder} and {config.data.train_folder} hold folders of different names")
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["logits"])
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:
         places: list[np.ndarray] = []
-        for start in range(0, len(folders.pictures), _PICTURES_AT_ONCE):
-            rows = folders.pictures[start : start + _PICTURES_AT_ONCE]
+        for start in range(0, len(folders.images), _IMAGES_AT_ONCE):
+            rows = folders.images[start : start + _IMAGES_AT_ONCE]
             images = middles([path for path, _ in rows], config.data.size)
-            padded = np.pad(images, ((0, _PICTURES_AT_ONCE - len(images)), (0, 0), (0, 0), (0, 0)))
+            padded = np.pad(images, ((0, _IMAGES_AT_ONCE - len(images)), (0, 0), (0, 0), (0, 0)))
             logits = np.asarray(predict(variables, padded))[: len(rows)]
             own = logits[np.arange(len(rows)), [label for _, label in rows]]
             places.append((logits > own[:, None]).sum(1))

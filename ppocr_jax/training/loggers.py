@@ -23,8 +23,8 @@ class Logger(Protocol):
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Take `values` at `step`; `kind` is "train" or "eval"."""
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """Take pictures (H, W, 3) uint8 RGB at `step`."""
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Take images (H, W, 3) uint8 RGB at `step`."""
 
     def close(self) -> None:
         """Write out what is held back."""
@@ -42,8 +42,8 @@ class JsonLines:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """Pictures are no numbers."""
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Images are no numbers."""
 
     def close(self) -> None:
         """Every record is on disk already."""
@@ -61,8 +61,8 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        for name, image_rgb in pictures.items():
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        for name, image_rgb in images.items():
             self._writer.add_image(name, image_rgb, step, dataformats="HWC")
 
     def close(self) -> None:
@@ -78,8 +78,8 @@ class PlainProgress:
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         _logger.info("%s %d/%d  %s", kind, step, self._total_steps, format_values(values))
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """A log shows no pictures."""
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """A log shows no images."""
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -103,7 +103,7 @@ class RichProgress:
         else:
             self._progress.console.print(f"{kind} {step}  {text}", markup=False, highlight=False)
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Nor does a terminal."""
 
     def close(self) -> None:
@@ -126,9 +126,9 @@ class Loggers:
         for logger in self._loggers:
             logger.log(step, kind, values)
 
-    def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         for logger in self._loggers:
-            logger.show(step, pictures)
+            logger.show(step, images)
 
     def close(self) -> None:
         with ExitStack() as stack:

@@ -57,7 +57,7 @@ def train(
     train_step: TrainStep,
     batches: BatchFunction,
     place: Callable[[Batch], Batch] = lambda batch: batch,
-    pictures: Callable[[TrainState], Mapping[str, np.ndarray]] = lambda state: {},
+    images: Callable[[TrainState], Mapping[str, np.ndarray]] = lambda state: {},
     evaluate: Callable[[TrainState], Mapping[str, float]],
     config: TrainConfig,
     checkpointer: Checkpointer,
@@ -74,7 +74,7 @@ def train(
         train_step: see `step.make_train_step`.
         batches: batch of a step, see `prefetch.prefetched`.
         place: puts a batch on the devices.
-        pictures: of a state, for the loggers, made with each evaluation.
+        images: of a state, for the loggers, made with each evaluation.
         evaluate: metrics of a state; must hold `config.key_metric`.
         config: lengths, intervals, seed.
         checkpointer: takes the states.
@@ -117,7 +117,7 @@ def train(
             if _due(step, config.eval_every, config.steps):
                 meter.flush()
                 _evaluate_and_save(state, evaluate, checkpointer, loggers)
-                loggers.show(step, pictures(state))
+                loggers.show(step, images(state))
                 meter.restart_clock()
             elif step % config.save_every == 0:
                 meter.flush()

@@ -1,4 +1,4 @@
-"""What batches are made of, from a configuration: drawn text, and the lines of labeled pictures."""
+"""What batches are made of, from a configuration: drawn text, and the lines of labeled images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ppocr_jax.synth.line import LineGenerator
 Item = TypeVar("Item")
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """From a network's variables to its scores."""
-Pictures = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
-"""From a network's variables to (H, W, 3) uint8 RGB pictures of how it does, for TensorBoard."""
+Images = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
+"""From a network's variables to (H, W, 3) uint8 RGB images of how it does, for TensorBoard."""
 SAMPLE_STEP = 2**31
-"""Number of the batch that `Pictures` show: no training step reaches it."""
+"""Number of the batch that `Images` show: no training step reaches it."""
 
 
 def line_generator(config: SyntheticConfig, charset: Charset, *, warn: bool) -> LineGenerator:

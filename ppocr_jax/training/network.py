@@ -121,7 +121,7 @@ def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
 
 
 def initialize(model: Network, spec: NetworkSpec, key: jax.Array) -> Any:
-    """Return random variables of a network, from a picture of any size that `spec` allows: they do not depend on it."""
+    """Return random variables of a network, from an image of any size that `spec` allows: they do not depend on it."""
     height, width = (size or _ANY_SIDE for size in input_size(spec))
     return model.init(key, jnp.zeros((1, height, width, 3)), train=False)
 

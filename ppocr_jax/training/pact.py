@@ -41,7 +41,7 @@ from ppocr_jax.onnx_graph.int8 import LEAST_RANGE, LEAST_STORED, LEVELS, STEM, W
 CLIPS, RANGES = "clips", "ranges"
 RANGE_RATE = 0.9  # of the moving averages; PaddleSlim's
 _LEAST_WEIGHT = 1e-6  # what has seen no batch yet gives nothing, not a division by zero
-_PICTURE = 64  # pixels a side, where a network takes any: the names of its maps do not depend on it
+_IMAGE = 64  # pixels a side, where a network takes any: the names of its maps do not depend on it
 
 Flat = dict[str, Any]
 
@@ -162,11 +162,11 @@ class QuantizedNetwork:
             alpha: where all clip values start.
             students: with more than one, arrays have a leading student axis.
         """
-        height, width = (getattr(spec, side, None) or _PICTURE for side in ("height", "width"))
+        height, width = (getattr(spec, side, None) or _IMAGE for side in ("height", "width"))
         with _Pass({}, {}, train=False, cut=False, naming=True) as run:
-            picture = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+            image = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
             one = variables if students == 1 else jax.tree.map(lambda array: array[0], dict(variables))
-            jax.eval_shape(lambda v, x: self._network.apply(v, x, train=False), dict(one), picture)
+            jax.eval_shape(lambda v, x: self._network.apply(v, x, train=False), dict(one), image)
         each = () if students == 1 else (students,)
         clips = {name: jnp.full(each, alpha, jnp.float32) for name in run.ranges}
         ranges = {name: jnp.zeros((*each, 3), jnp.float32) for name in run.ranges}

@@ -22,8 +22,8 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import LabelSource, RecConfig, RecLossConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
+from ppocr_jax.data.images import with_images
 from ppocr_jax.data.labels import read_labels
-from ppocr_jax.data.pictures import with_pictures
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.evaluation.lines import LabeledLine, evaluate_recognition, held_out_lines, line_samples
 from ppocr_jax.inference.decode import ctc_greedy_decode
@@ -37,7 +37,7 @@ from ppocr_jax.models.ops import native_ops
 from ppocr_jax.preprocess import LINE_NORMALIZATION
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Pictures, crop_bank, line_generator, make_corpus, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, crop_bank, line_generator, make_corpus, spread
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import DATA_AXIS, make_mesh
@@ -251,14 +251,12 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
 
 
 def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
-    records = with_pictures(read_labels(source.path, source.format).records, source.path)
+    records = with_images(read_labels(source.path, source.format).records, source.path)
     return spread(list(line_samples(records)), limit)
 
 
-def pictures(
-    model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4
-) -> Pictures:
-    """Return a function that draws line pictures, below each its label and what is read."""
+def images(model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4) -> Images:
+    """Return a function that draws line images, below each its label and what is read."""
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probabilities"])
 
     def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -267,7 +265,7 @@ def pictures(
         rows: list[np.ndarray] = []
         for image, label, length, line in zip(batch["images"], batch["labels"], batch["lengths"], read, strict=True):
             label_text = charset.decode(label[:length].tolist())
-            rows += [LINE_NORMALIZATION.picture(image), *_captions((label_text, line.text), image.shape[1])]
+            rows += [LINE_NORMALIZATION.inverse(image), *_captions((label_text, line.text), image.shape[1])]
         return {"line, label, read": np.vstack(rows)}
 
     return draw

@@ -29,7 +29,7 @@ from ppocr_jax.training.detection import TEACHER
 from ppocr_jax.training.learners import pick
 from ppocr_jax.training.loggers import make_loggers
 from ppocr_jax.training.loop import train
-from ppocr_jax.training.material import Evaluate, Pictures
+from ppocr_jax.training.material import Evaluate, Images
 from ppocr_jax.training.optimizer import freeze_objective, make_optimizer, mask_of, matcher
 from ppocr_jax.training.pact import QuantizedNetwork
 from ppocr_jax.training.platform import prepare_cpu
@@ -52,7 +52,7 @@ class Task:
         variables: initial "params" and "batch_stats", with a leading student axis for mutual learners.
         objective, batches: see `step` and `prefetch`.
         evaluate: metrics of one network's variables.
-        pictures: of one network's variables, for TensorBoard; see `material`.
+        images: of one network's variables, for TensorBoard; see `material`.
         frozen: see `step.make_train_step`.
         placement: of all arrays.
         charset: the recognizer's characters, recorded in the checkpoints.
@@ -65,7 +65,7 @@ class Task:
     objective: Objective
     batches: BatchFunction
     evaluate: Evaluate
-    pictures: Pictures = lambda variables: {}
+    images: Images = lambda variables: {}
     frozen: Any = None
     placement: Placement = field(default_factory=Placement)
     charset: Sequence[str] | None = None
@@ -149,7 +149,7 @@ def sized_as_start(config: TaskConfig) -> TaskConfig:
     if taken:
         listed = ", ".join(f"model.{name} {n}" for name, n in taken.items())
         _logger.info("sizes not set in the configuration are taken from %s: %s", config.train.init, listed)
-    height, ours = getattr(start.spec, "height", None), getattr(config.data, "height", None)
+    height, ours = (getattr(of, "height", None) for of in (start.spec, cast("Any", config).data))
     if height and ours and height != ours:
         text = "%s reads lines %d pixels high; this training uses %d (data.height)"
         _logger.info(text, config.train.init, height, ours)
@@ -194,7 +194,7 @@ def prepare(config: TaskConfig) -> Task:
         variables=variables,
         objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),
         batches=batches,
-        pictures=kind.pictures(model, config, charset, batches),
+        images=kind.images(model, config, charset, batches),
         evaluate=evaluate,
         frozen=frozen or None,
         placement=placement,
@@ -271,7 +271,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             train_step=partial(train_step, frozen=placement.everywhere(task.frozen)),
             batches=task.batches,
             place=placement.batch,
-            pictures=lambda state: task.pictures(first_student(placement, state)),
+            images=lambda state: task.images(first_student(placement, state)),
             evaluate=evaluate_students(task.evaluate, placement, options.key_metric),
             config=options,
             checkpointer=checkpointer,

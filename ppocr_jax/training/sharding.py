@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,9 +81,9 @@ def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
         )
     if data * student == 1:
         return None
-    by_process: dict[int, list[jax.Device]] = {}
+    by_process = defaultdict(list)
     for device in jax.devices():
-        by_process.setdefault(device.process_index, []).append(device)
+        by_process[device.process_index].append(device)
     each = data * student // processes
     devices = [device for process in sorted(by_process) for device in by_process[process][:each]]
     return Mesh(np.array(devices).reshape(data, student), (DATA_AXIS, STUDENT_AXIS))

@@ -9,7 +9,7 @@ from typing import Any
 from ppocr_jax.config import ClsConfig, DetConfig, ImageConfig, RecConfig, TaskConfig
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 from ppocr_jax.training import detection, direction, image, recognition
-from ppocr_jax.training.material import Evaluate, Pictures
+from ppocr_jax.training.material import Evaluate, Images
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Objective
 
@@ -32,7 +32,7 @@ class TaskKind:
         objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
         teacher: (config) -> where a frozen network is that teaches, None without one.
         evaluation: (model, config, charset) -> scores of the network's variables.
-        pictures: (model, config, charset, batches) -> pictures for TensorBoard.
+        images: (model, config, charset, batches) -> images for TensorBoard.
         metrics: names of what `evaluation` gives, one of which is `train.key_metric`.
         constants: (config, charset) -> arrays that the objective reads beside the weights.
         writes_text: whether the classes of its network are the charset's characters.
@@ -48,7 +48,7 @@ class TaskKind:
     objective: Callable[..., Objective]
     evaluation: Callable[..., Evaluate]
     metrics: tuple[str, ...]
-    pictures: Callable[..., Pictures] = lambda model, config, charset, batches: lambda variables: {}
+    images: Callable[..., Images] = lambda model, config, charset, batches: lambda variables: {}
     constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
     teacher: Callable[[Any], str | None] = lambda config: None
     sizes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}
@@ -69,7 +69,7 @@ TASKS: dict[str, TaskKind] = {
         objective=detection.objective,
         evaluation=detection.evaluation,
         metrics=("hmean", "precision", "recall", "area_hmean", "area_precision", "area_recall"),
-        pictures=detection.pictures,
+        images=detection.images,
         teacher=detection.network_teacher,
         initial_clip=500.0,  # its neck has maps of 1,000, of which 20 would leave nothing
     ),
@@ -83,7 +83,7 @@ TASKS: dict[str, TaskKind] = {
         objective=recognition.objective,
         evaluation=recognition.evaluation,
         metrics=("accuracy", "one_minus_ned"),  # higher is better
-        pictures=recognition.pictures,
+        images=recognition.images,
         constants=recognition.constants,
         writes_text=True,
         is_exempt_from_l2=recognition.is_exempt_from_l2,

@@ -32,8 +32,8 @@ from tests.stripes import paint_page
 ROOT = Path(__file__).parents[2]
 
 
-def picture(text):
-    """A picture's bytes, with one line of stripes."""
+def image(text):
+    """An image's bytes, with one line of stripes."""
     out = io.BytesIO()
     Image.fromarray(paint_page((64, 320), [(text, (160, 32), 0)])).save(out, "PNG")
     return out.getvalue()
@@ -41,16 +41,16 @@ def picture(text):
 
 @pytest.fixture
 def scans(tmp_path):
-    """A folder of pictures, a document of several pages, and what cannot be read."""
+    """A folder of images, a document of several pages, and what cannot be read."""
     folder = tmp_path / "scans"
     (folder / "deeper").mkdir(parents=True)
     for name, text in (("one.png", "abc"), ("two.png", "cab"), ("deeper/three.png", "bbaac")):
-        (folder / name).write_bytes(picture(text))
+        (folder / name).write_bytes(image(text))
     frames = [Image.fromarray(paint_page((64, 320), [(text, (160, 32), 0)])) for text in ("aabb", "ccc")]
     frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
-    (folder / "broken.png").write_bytes(picture("abc")[:100])
-    (folder / ".hidden.png").write_bytes(picture("abc"))
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "broken.png").write_bytes(image("abc")[:100])
+    (folder / ".hidden.png").write_bytes(image("abc"))
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -98,8 +98,8 @@ def test_a_second_run_reads_only_what_is_new_or_changed(scans, tmp_path, setting
     assert run_bulk([str(scans)], output, settings=settings).skipped == 5
     assert sorted(Path(output).iterdir()) == before
     os.utime(scans / "one.png", (1, 1))  # touched, not changed
-    (scans / "two.png").write_bytes(picture("ccb"))
-    (scans / "four.png").write_bytes(picture("a"))
+    (scans / "two.png").write_bytes(image("ccb"))
+    (scans / "four.png").write_bytes(image("a"))
     tally = run_bulk([str(scans)], output, settings=settings)
     assert (tally.documents, tally.skipped) == (2, 4)
     read = {name: sorted(lines) if name == "two.png" else lines for name, lines in texts(output).items()}
@@ -187,7 +187,7 @@ def test_a_listed_file_that_does_not_exist_is_a_row_until_it_does(scans, tmp_pat
     assert (tally.documents, tally.errors) == (2, 1)
     rows = list(BulkOutput(output, "parquet", words=False).rows())
     assert [row["error"] for row in rows if row["error"]] == [f"no such file: {late}"]
-    late.write_bytes(picture("acb"))
+    late.write_bytes(image("acb"))
     tally = run_bulk(inputs, output, settings=settings)
     assert (tally.documents, tally.errors, tally.skipped) == (1, 0, 2)
     assert texts(output) == {"one.png": ["abc"], "late.png": ["acb"], "two.png": ["cab"]}
@@ -205,7 +205,7 @@ def test_the_output_may_lie_in_the_folder_that_is_read(scans, settings, output, 
 def test_lists_hold_any_name(tmp_path, settings, stripes_model):
     names = ["new\nline.png", "vertical\x0btab.png", "line\u2028separator.png", " space .png"]
     for name in names:
-        (tmp_path / name).write_bytes(picture("abc"))
+        (tmp_path / name).write_bytes(image("abc"))
     (tmp_path / "nul.txt").write_text("".join(f"{tmp_path / name}\0" for name in names))
     (tmp_path / "rows.txt").write_text("".join(f"{tmp_path / name}\n" for name in names[1:]))
     for listed, count in (("nul.txt", 4), ("rows.txt", 3)):
@@ -222,7 +222,7 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path, stripes_model):
     expected = {}
     for number in range(120):
         text = "".join("abc"[number // 3**digit % 3] for digit in range(6))
-        (folder / f"{number}.png").write_bytes(picture(text))
+        (folder / f"{number}.png").write_bytes(image(text))
         expected[f"{number}.png"] = [text]
     command = [sys.executable, "-m", "ppocr_jax", "bulk", str(folder), "--output", str(output)]
     process = subprocess.Popen([*command, "--model", str(stripes_model)], cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -241,7 +241,7 @@ def test_a_run_that_was_killed_is_gone_on_with(tmp_path, stripes_model):
 
 
 def test_parquet_files_of_bytes_patterns_and_lists(scans, tmp_path, settings, capsys, stripes_model):
-    images = [{"bytes": picture(text), "path": f"{text}.png"} for text in ("ab", "ba", "cc")]
+    images = [{"bytes": image(text), "path": f"{text}.png"} for text in ("ab", "ba", "cc")]
     table = pa.table({"label": [1, 2, 3], "image": pa.array(images)})
     pyarrow.parquet.write_table(table, tmp_path / "set.parquet", row_group_size=2)
     run_bulk([str(tmp_path / "set.parquet")], str(tmp_path / "out"), settings=settings)
@@ -273,7 +273,7 @@ def test_what_is_not_there_is_said_in_one_line(inputs, says, tmp_path, capsys):
 def test_urls_in_and_out(settings):
     """Any store of fsspec's; this one is in memory. `test_object_store` asks a server."""
     fs = fsspec.filesystem("memory")
-    fs.pipe({"/in/x.png": picture("ab"), "/in/y/z.png": picture("bc"), "/in/n.txt": b"no"})
+    fs.pipe({"/in/x.png": image("ab"), "/in/y/z.png": image("bc"), "/in/n.txt": b"no"})
     try:
         run_bulk(["memory://in"], "memory://out", settings=settings, file_format="jsonl")
         rows = [json.loads(row) for path in fs.glob("/out/part-*") for row in fs.cat_file(path).splitlines()]

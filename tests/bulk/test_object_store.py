@@ -7,7 +7,7 @@ pytest.importorskip("pyarrow", reason="needs the extra bulk")
 
 from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
-from tests.bulk.test_bulk import picture
+from tests.bulk.test_bulk import image
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def store(monkeypatch):
 def test_a_bucket_is_read_into_another(store, stripes_model):
     store.mkdir("scans")
     store.mkdir("results")
-    written = {f"scans/{name}.png": picture(text) for name, text in {"a": "abc", "deep/b": "cba", "c": "b"}.items()}
+    written = {f"scans/{name}.png": image(text) for name, text in {"a": "abc", "deep/b": "cba", "c": "b"}.items()}
     for path, data in written.items():
         store.pipe_file(path, data)
     settings = BulkSettings(model=str(stripes_model))
@@ -44,6 +44,6 @@ def test_a_bucket_is_read_into_another(store, stripes_model):
     rows = list(BulkOutput("s3://results/first", "parquet", words=False).rows())
     found = {row["image"]: row["text"] for row in rows}
     assert found == {"s3://scans/a.png": "abc", "s3://scans/deep/b.png": "cba", "s3://scans/c.png": "b"}
-    store.pipe_file("scans/d.png", picture("aa"))
+    store.pipe_file("scans/d.png", image("aa"))
     tally = run_bulk(["s3://scans/*.png"], "s3://results/first", settings=settings)
     assert (tally.documents, tally.skipped) == (1, 2)

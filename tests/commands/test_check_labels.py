@@ -57,7 +57,7 @@ def test_a_folder_with_one_label_file_is_read(clean: Path, capsys: pytest.Captur
     assert check(clean.parent) == 0
     assert capsys.readouterr().out.startswith(f"{clean}: ppocr-rec ")
     (clean.parent / "fileState.txt").write_text("räk 1.png\t1\n", encoding="utf-8")  # PPOCRLabel's own
-    (clean.parent / "notes.txt").write_text("of the pictures\n")
+    (clean.parent / "notes.txt").write_text("of the images\n")
     assert check(clean.parent) == 0
     capsys.readouterr()
     (clean.parent / "label.txt").write_text("räk 1.png\t[]\n", encoding="utf-8")
@@ -81,8 +81,8 @@ def test_most_lines_lost_is_an_error(clean: Path, tmp_path: Path, capsys: pytest
     assert "a recognizer can train on 1 of 2 lines" in capsys.readouterr().out
     assert check(clean, "--max-length", 4) == 1
     assert "error: a recognizer can train on 0 of 2 lines; pass its --charset" in capsys.readouterr().out
-    for picture in tmp_path.glob("*.png"):
-        picture.unlink()
+    for image in tmp_path.glob("*.png"):
+        image.unlink()
     assert check(clean) == 1  # neither charset nor length is to blame
     assert "error: a recognizer can train on 0 of 2 lines\n" in capsys.readouterr().out
 
@@ -128,7 +128,7 @@ def test_examples_are_limited(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     path.write_text("".join(f"{i}.png\ta\n" for i in range(7)))
     check(path, "--examples", 2)
     lines = capsys.readouterr().out.splitlines()
-    at = lines.index("error: 7 missing images (missing-picture)")
+    at = lines.index("error: 7 missing images (missing-image)")
     assert lines[at + 1 : at + 4] == [f"  {tmp_path / '0.png'}", f"  {tmp_path / '1.png'}", "  ... and 5 more"]
 
 

@@ -57,12 +57,12 @@ def _made_up_model(monkeypatch):
 
 @pytest.fixture
 def labels(tmp_path):
-    """Two pictures with one line each: the first says "Total", the second "total"."""
-    picture = np.full((100, 100, 3), 255, np.uint8)
-    picture[10:30, 10:35] = 0
+    """Two images with one line each: the first says "Total", the second "total"."""
+    image = np.full((100, 100, 3), 255, np.uint8)
+    image[10:30, 10:35] = 0
     rows = []
     for name, text in (("a.png", "Total"), ("b.png", "total")):
-        Image.fromarray(picture).save(tmp_path / name)
+        Image.fromarray(image).save(tmp_path / name)
         rows.append(f"{name}\t{json.dumps([{'transcription': text, 'points': QUAD}])}\n")
     path = tmp_path / "label.txt"
     path.write_text("".join(rows), encoding="utf-8")
@@ -87,7 +87,7 @@ def test_words_are_joined_to_the_lines_that_the_model_finds(tmp_path):
 
 def test_detection(labels, tmp_path, capsys):
     score = evaluate(tmp_path, "--task", "det", "--labels", labels)[str(labels)]
-    assert (score["precision"], score["recall"], score["pictures"]) == (0.5, 1, 2)
+    assert (score["precision"], score["recall"], score["images"]) == (0.5, 1, 2)
     header, row = capsys.readouterr().out.splitlines()
     assert header.split()[:4] == ["set", "precision", "recall", "hmean"]
     assert row.split()[1:4] == ["0.5000", "1.0000", "0.6667"]
@@ -139,7 +139,7 @@ def test_direction_needs_a_classifier(labels, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("task", ["det", "e2e"])
-def test_predictions_name_pictures_as_the_label_file_does(labels, tmp_path, task):
+def test_predictions_name_images_as_the_label_file_does(labels, tmp_path, task):
     out = tmp_path / "predictions.jsonl"
     evaluate(tmp_path, "--task", task, "--labels", labels, "--predictions", out, "--limit", 1)
     (row,) = map(json.loads, out.read_text(encoding="utf-8").splitlines())

@@ -39,7 +39,7 @@ def test_a_folder_in_the_order_people_count(infer, folder, capsys):
 
 
 def test_one_bad_file_is_a_record_and_not_the_end(infer, folder, capsys):
-    (folder / "b1.png").write_text("no picture")
+    (folder / "b1.png").write_text("no image")
     assert infer("--image", folder, "--format", "json") == 1
     out, err = capsys.readouterr()
     pages = json.loads(out)
@@ -79,9 +79,9 @@ def test_what_could_not_be_read_is_tried_again_by_resume(infer, folder, tmp_path
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     assert infer("--image", folder, "--output", whole) == 0
     mended = (folder / "b2.png").read_bytes()
-    (folder / "b2.png").write_text("no picture")
+    (folder / "b2.png").write_text("no image")
     assert infer("--image", folder, "--output", out) == 1
-    assert infer("--image", folder, "--output", out, "--resume") == 1, "still no picture"
+    assert infer("--image", folder, "--output", out, "--resume") == 1, "still no image"
     rows = [json.loads(row) for row in out.read_text().splitlines()]
     assert [bool(row.get("error")) for row in rows] == [False, False, True], "not once more with each run"
     assert capsys.readouterr().err.count("b2.png is not a readable image") == 2
@@ -121,8 +121,8 @@ def test_explained(infer, folder, tmp_path):
 
 
 def test_pages_of_documents(infer, folder, tmp_path, capsys):
-    pictures = [Image.open(folder / name) for name in TEXTS]
-    pictures[0].save(tmp_path / "three.tif", save_all=True, append_images=pictures[1:])
+    images = [Image.open(folder / name) for name in TEXTS]
+    images[0].save(tmp_path / "three.tif", save_all=True, append_images=images[1:])
     assert infer("--image", tmp_path / "three.tif", "--pages", "2-", "--format", "jsonl") == 0
     pages = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
     assert [(page["page"], page["lines"][0]["text"]) for page in pages] == [(2, "ccab"), (3, "bbb")]
@@ -131,9 +131,9 @@ def test_pages_of_documents(infer, folder, tmp_path, capsys):
 
 
 def test_a_broken_page_does_not_end_a_document(infer, folder, tmp_path, capsys):
-    pictures = [Image.open(folder / name) for name in TEXTS]
+    images = [Image.open(folder / name) for name in TEXTS]
     path = tmp_path / "three.tif"
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], compression="tiff_adobe_deflate")
+    images[0].save(path, save_all=True, append_images=images[1:], compression="tiff_adobe_deflate")
     path.write_bytes(damaged_tiff(path.read_bytes(), 0))
     assert infer("--image", path, "--format", "jsonl") == 1
     out, err = capsys.readouterr()

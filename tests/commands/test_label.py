@@ -75,13 +75,13 @@ def test_what_is_no_label_file_is_not_written_to(label, folder, capsys):
     assert label(folder, "--output", output) == 1
     assert "is not a label file with regions" in capsys.readouterr().err
     assert output.read_text() == "some notes\n"
-    picture = (folder / "a.png").read_bytes()
+    image = (folder / "a.png").read_bytes()
     assert label(folder, "--output", folder / "a.png") == 1
-    assert (folder / "a.png").read_bytes() == picture
+    assert (folder / "a.png").read_bytes() == image
 
 
-def test_one_bad_picture_is_a_line_and_not_the_end(label, folder, capsys):
-    (folder / "b.png").write_text("no picture")
+def test_one_bad_image_is_a_line_and_not_the_end(label, folder, capsys):
+    (folder / "b.png").write_text("no image")
     assert label(folder, "--output", folder / "label.txt") == 1
     assert texts_in(folder / "label.txt") == {"a.png": ["abc"], "c.png": ["bbb"]}
     errors = [line for line in capsys.readouterr().err.splitlines() if "b.png" in line]

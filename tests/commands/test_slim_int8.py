@@ -51,21 +51,21 @@ def complaint(capsys):
     return run
 
 
-def test_pictures_without_text(complaint, blank, tmp_path):
-    message = complaint("en", "--pictures", blank, "--output", tmp_path / "new")
+def test_images_without_text(complaint, blank, tmp_path):
+    message = complaint("en", "--images", blank, "--output", tmp_path / "new")
     assert "nothing to calibrate" in message
     assert "found no text in the images (1 given)" in message
     assert not (tmp_path / "new").exists()
 
 
-def test_no_pictures(complaint, tmp_path):
-    assert "no such file" in complaint("en", "--pictures", tmp_path / "none", "--output", tmp_path / "new")
+def test_no_images(complaint, tmp_path):
+    assert "no such file" in complaint("en", "--images", tmp_path / "none", "--output", tmp_path / "new")
     (tmp_path / "empty").mkdir()
-    assert "contains no images" in complaint("en", "--pictures", tmp_path / "empty", "--output", tmp_path / "new")
+    assert "contains no images" in complaint("en", "--images", tmp_path / "empty", "--output", tmp_path / "new")
 
 
 def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_path):
-    rest = ["--pictures", blank, "--output", tmp_path / "new", "--tasks"]
+    rest = ["--images", blank, "--output", tmp_path / "new", "--tasks"]
     assert "no task 'text'" in complaint("en", *rest, "text")
     (tmp_path / "cls").mkdir()
     (tmp_path / "cls" / "model.json").write_text(
@@ -81,13 +81,13 @@ def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_pat
 
 
 def test_folders_that_cannot_be_written(complaint, blank, tmp_path, monkeypatch):
-    assert "it is a file" in complaint("en", "--pictures", blank, "--output", blank)
-    assert "folder of the model itself" in complaint(EN.path, "--pictures", blank, "--output", EN.path)
+    assert "it is a file" in complaint("en", "--images", blank, "--output", blank)
+    assert "folder of the model itself" in complaint(EN.path, "--images", blank, "--output", EN.path)
     monkeypatch.setattr(int8, "record_inputs", lambda *args: {"det": [np.zeros((1, 32, 32, 3), np.float32)]})
     monkeypatch.setattr(int8, "quantize_network", lambda *args, **options: b"")
-    assert "cannot write" in complaint("en", "--pictures", blank, "--output", blank / "new")
+    assert "cannot write" in complaint("en", "--images", blank, "--output", blank / "new")
 
 
 def test_a_missing_package_is_named(complaint, blank, tmp_path, monkeypatch):
     monkeypatch.setattr(common, "find_spec", lambda name: None)
-    assert "needs onnx: pip install" in complaint("en", "--pictures", blank, "--output", tmp_path / "new")
+    assert "needs onnx: pip install" in complaint("en", "--images", blank, "--output", tmp_path / "new")

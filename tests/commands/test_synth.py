@@ -48,9 +48,9 @@ def test_classifier_lines_are_upright_lines_and_turned_ones(tmp_path, corpus):
     turned = read_recognition_labels(tmp_path / "cls" / "rec_label.txt")
     upright = read_recognition_labels(tmp_path / "rec" / "rec_label.txt")
     assert [r.text for r in turned] == ["0", "180"]
-    pictures = [load_image(r.image_path) for r in (*turned, *upright)]
-    np.testing.assert_array_equal(pictures[0], pictures[2])
-    np.testing.assert_array_equal(pictures[1], pictures[3][::-1, ::-1])
+    images = [load_image(r.image_path) for r in (*turned, *upright)]
+    np.testing.assert_array_equal(images[0], images[2])
+    np.testing.assert_array_equal(images[1], images[3][::-1, ::-1])
 
 
 def test_pages(tmp_path, corpus):

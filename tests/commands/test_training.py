@@ -51,7 +51,7 @@ def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, messa
     monkeypatch.chdir(tmp_path)
     Path("latin.txt").write_text("a.png\tЖЖ\nb.png\tДД\n", encoding="utf-8")
     Path("broken.txt").write_text("broken.png\ttotal\n", encoding="utf-8")
-    Path("broken.png").write_bytes(b"no picture")
+    Path("broken.png").write_bytes(b"no image")
     monkeypatch.setattr("jax.stages.Lowered.compile", None)
     words = ["train-rec", "--config", "rec/tiny", "--train.work-dir", "run", "--train.steps", "1"]
     assert cli.main([*words, *flags]) == 1

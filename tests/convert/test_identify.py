@@ -31,7 +31,7 @@ def reference_zeros(name):
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "rec_v2_c97"])
 def test_networks_of_paddleocr(name):
-    """What PaddleOCR has published: network, options, and that pictures are prepared as PaddleOCR does."""
+    """What PaddleOCR has published: network, options, and that images are prepared as PaddleOCR does."""
     spec, variables = identify(reference_zeros(name))
     network = NETWORKS[name][0]
     kind = {"det": DetectorSpec, "rec": RecognizerSpec, "cls": ClassifierSpec}[name.split("_")[0]]

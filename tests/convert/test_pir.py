@@ -86,9 +86,9 @@ def test_a_bidirectional_lstm():
     rng, hidden = np.random.default_rng(3), 4
     shapes = [(4 * hidden, 3), (4 * hidden, hidden)] * 2 + [(4 * hidden,)] * 4
     arrays = {f"lstm_0.w_{i}": rng.normal(size=shape) for i, shape in enumerate(shapes)}
-    writer = Writer({name: array.shape for name, array in arrays.items()}, {"picture": 4, "row": 3, "x": 3})
-    writer.operator("feed", {}, {}, "picture")
-    writer.operator("squeeze2", {"X": ["picture"]}, {"axes": [2]}, "row")
+    writer = Writer({name: array.shape for name, array in arrays.items()}, {"image": 4, "row": 3, "x": 3})
+    writer.operator("feed", {}, {}, "image")
+    writer.operator("squeeze2", {"X": ["image"]}, {"axes": [2]}, "row")
     writer.operator("transpose2", {"X": ["row"]}, {"axis": [2, 0, 1]}, "x")
     for state in ("h", "c"):
         writer.add("1.full_with_tensor", [], {"value": 0.0}, state)
@@ -97,8 +97,8 @@ def test_a_bidirectional_lstm():
     writer.operator("rnn", weights, given, "states", "dropped", "last")
     writer.operator("fetch", {"X": ["states"]}, {"name": "out", "col": 0}, "fetched")
     x = rng.normal(size=(6, 2, 3)).astype(np.float32)
-    picture = np.ascontiguousarray(x.transpose(1, 2, 0)[:, :, None])  # (batch, channels, 1, frames)
-    got = outputs(paddle_to_onnx(writer.program(), parameters(arrays)), picture)
+    image = np.ascontiguousarray(x.transpose(1, 2, 0)[:, :, None])  # (batch, channels, 1, frames)
+    got = outputs(paddle_to_onnx(writer.program(), parameters(arrays)), image)
     w = list(arrays.values())
     sequence = x.swapaxes(0, 1)
     forward = lstm_by_hand(sequence, w[0].T, w[1].T, w[4] + w[5])

@@ -30,7 +30,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def filled(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Picture with white polygons, drawn 8 times as large and averaged: exact coverage, points at pixel corners."""
+    """Image with white polygons, drawn 8 times as large and averaged: exact coverage, points at pixel corners."""
     big = np.zeros((height * 8, width * 8), np.uint8)
     for polygon in polygons:
         cv2.fillPoly(big, [np.round(polygon * 8 - 0.5).astype(np.int32)], 255)
@@ -91,14 +91,14 @@ def test_polygons_stay_on_their_text(name: str, seed: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(seed=SEEDS)
 def test_clipped_polygons_cover_their_text(name: str, seed: int) -> None:
-    """Each region alone: its moved and cut polygon against the white that the picture then shows."""
+    """Each region alone: its moved and cut polygon against the white that the image then shows."""
     view = VIEWS[name](np.random.default_rng(seed))
     size = max(view.height, view.width)
     for polygon in TEXT:
         shown = render(filled([polygon], HEIGHT, WIDTH), view, size)[..., 0] > 127
         parts, _ = clipped_polygons(view, [polygon], [False])
         drawn = filled(parts, size, size)[..., 0] > 127
-        # Where the picture was rotated out of its canvas, the polygon still covers the black beside it.
+        # Where the image was rotated out of its canvas, the polygon still covers the black beside it.
         drawn &= cv2.dilate(_source_is_visible(view, size).astype(np.uint8), np.ones((3, 3))) > 0
         common, union = (shown & drawn).sum(), (shown | drawn).sum()
         # An edge may be off by a third of a source pixel, which matters where a sliver of a region was enlarged.
@@ -131,7 +131,7 @@ def test_rotations_go_both_ways_and_scales_fill_their_range() -> None:
 
 
 def _source_is_visible(view: View, size: int) -> np.ndarray:
-    """Pixels whose surroundings come from the picture, not from the black around it."""
+    """Pixels whose surroundings come from the image, not from the black around it."""
     white = np.full_like(IMAGE, 255)
     return cv2.erode(render(white, view, size)[..., 0], np.ones((3, 3)), borderValue=255) == 255
 
@@ -152,7 +152,7 @@ def test_scale_equals_opencv_resize() -> None:
         view = random_scale(np.random.default_rng(0), View.of(image), factors=(factor, factor))
         expected = cv2.resize(image, (view.width, view.height), interpolation=interpolation)
         got = render(image, view, max(view.width, view.height))[: view.height, : view.width]
-        inner = (slice(3, -3), slice(3, -3))  # resize repeats the border, the warp has black around the picture
+        inner = (slice(3, -3), slice(3, -3))  # resize repeats the border, the warp has black around the image
         np.testing.assert_allclose(got[inner].astype(int), expected[inner].astype(int), atol=4)
 
 

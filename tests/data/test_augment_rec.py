@@ -1,4 +1,4 @@
-"""Changes of line pictures and their recipes: which happen, how often, in which order, and what they do to points."""
+"""Changes of line images and their recipes: which happen, how often, in which order, and what they do to points."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_any_line_stays_a_line(name: str, size: tuple[int, int]) -> None:
 @given(seed=SEEDS)
 def test_centers_follow_the_pixels(name: str, seed: int) -> None:
     """Discs halfway up the line, in turn red, green and blue, lie where the centers say after the change."""
-    height = 320 if name == "jitter" else 40  # jitter leaves smaller pictures alone
+    height = 320 if name == "jitter" else 40  # jitter leaves smaller images alone
     centers = np.arange(30.0, 400, 40)
     image = np.zeros((height, 400, 3), np.uint8)
     for i, x in enumerate(centers):
@@ -197,7 +197,7 @@ def test_probabilities_of_zero_and_one(happened: list[str]) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_with_points_draws_the_same_picture(recipe: str) -> None:
+def test_with_points_draws_the_same_image(recipe: str) -> None:
     augmentation = pickle.loads(pickle.dumps(LineAugmentation.from_recipe(recipe, 0.7)))
     centers = np.array([3.0, 60, 197])
     moved = []
@@ -213,7 +213,7 @@ def test_with_points_draws_the_same_picture(recipe: str) -> None:
     assert any(moved) == (recipe not in ("none", "bda"))
 
 
-def test_points_stay_inside_the_picture() -> None:
+def test_points_stay_inside_the_image() -> None:
     _, points = LineAugmentation(recipe="none").with_points(np.random.default_rng(0), LINE, np.array([-3.0, 5, 999]))
     assert points.tolist() == [0, 5, LINE.shape[1] - 1]
 

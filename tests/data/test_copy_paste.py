@@ -54,7 +54,7 @@ def soft_iou(a: np.ndarray, b: np.ndarray) -> float:
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, degrees=st.floats(-180, 180), width=st.integers(9, 90), height=st.integers(8, 40))
 def test_polygons_lie_on_what_was_pasted(seed: int, degrees: float, width: int, height: int) -> None:
-    """A white quad, in any position in the donor, becomes a white quad in the picture under the new polygon."""
+    """A white quad, in any position in the donor, becomes a white quad in the image under the new polygon."""
     source = quad(150, 150, width, height, degrees)
     donor = np.repeat((coverage(source, 300, 300) * 255).astype(np.uint8)[..., None], 3, axis=2)
     # The crop's edge pixels mix white and black, as the white ends there: judge with the surroundings white too.
@@ -96,7 +96,7 @@ def test_boxes_do_not_touch_and_old_text_stays(seed: int, count: int, own: int) 
         assert (pasted.points >= 0).all()
         assert (pasted.points <= (WIDTH, HEIGHT)).all()
         x, y = pasted.points.mean(axis=0).astype(int)
-        assert out[y, x, 0] == 250 - int(pasted.text)  # the text belongs to the picture
+        assert out[y, x, 0] == 250 - int(pasted.text)  # the text belongs to the image
     assert not changed[cv2.dilate(new, np.ones((5, 5))) == 0].any()
     np.testing.assert_array_equal(image, before, "the input was changed")
 
@@ -166,7 +166,7 @@ def test_touching_boxes_count_as_taken() -> None:
     np.testing.assert_array_equal(place(0.5), (0, 0))
 
 
-def test_regions_are_clipped_to_the_picture() -> None:
+def test_regions_are_clipped_to_the_image() -> None:
     donor, regions = grid(1)
     outside = region(quad(-10, 220, 60, 50), "old", ignore=True)
     _, (clipped, _) = copy_paste(np.random.default_rng(0), GRAY, [outside], donor, regions)
@@ -204,7 +204,7 @@ def test_right_angles_are_exact(turns: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(degrees=st.integers(0, 359), height=st.integers(5, 40), width=st.integers(5, 90))
 def test_rotation_equals_pillows(degrees: int, height: int, width: int) -> None:
-    """Where both have the picture, it is the same up to the fraction of a pixel by which the canvases differ."""
+    """Where both have the image, it is the same up to the fraction of a pixel by which the canvases differ."""
     ramp = np.stack(np.meshgrid(np.arange(width) * 2, np.arange(height) * 2), axis=-1)
     image = np.concatenate([ramp, np.zeros((height, width, 1), int)], axis=2).astype(np.uint8)
     out, opacity, _ = rotate_expanded(image, degrees)

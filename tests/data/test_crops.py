@@ -36,9 +36,9 @@ def bank(path: Path, characters: frozenset[str] = frozenset(english_charset().ch
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """A white page with one black line of 40 x 200 pixels."""
-    picture = np.full((200, 400, 3), 255, np.uint8)
-    picture[80 : 80 + HEIGHT, 100 : 100 + WIDTH] = 0
-    Image.fromarray(picture).save(tmp_path / "page.png")
+    image = np.full((200, 400, 3), 255, np.uint8)
+    image[80 : 80 + HEIGHT, 100 : 100 + WIDTH] = 0
+    Image.fromarray(image).save(tmp_path / "page.png")
     regions = (Region(box(100, 80, WIDTH, HEIGHT), "line"),)
     write_detection_labels(tmp_path / "label.txt", [DetectionRecord(tmp_path / "page.png", regions)])
     return tmp_path / "label.txt"
@@ -100,9 +100,9 @@ def test_the_account_as_a_sentence() -> None:
     assert str(use) == "a.txt: 3,806 of 4,341 lines used; 535 longer than 25"
 
 
-def test_pictures_that_cannot_be_read_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_cannot_be_read_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Image.fromarray(np.full((20, 90, 3), 255, np.uint8)).save(tmp_path / "good.png")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     names = ("good.png", "broken.png", "gone.png")
     write_recognition_labels(tmp_path / "rec.txt", [RecognitionRecord(tmp_path / name, "a") for name in names])
     lines = bank(tmp_path / "rec.txt")

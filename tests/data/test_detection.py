@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records, merge_words_into_lines
+from ppocr_jax.data.images import ImageCache
 from ppocr_jax.data.labels import DetectionRecord, Region, write_detection_labels
-from ppocr_jax.data.pictures import ImageCache
 from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import Normalization
 
@@ -43,8 +43,8 @@ def fake_page(seed: int, index: int, *, size: tuple[int, int]) -> FakePage:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> DetectionSource:
-    """Three white pictures whose lines are red bars."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Three white images whose lines are red bars."""
+    folder = tmp_path_factory.mktemp("images")
     records = []
     for i in range(3):
         image = np.full((340, 480, 3), 255, np.uint8)
@@ -157,7 +157,7 @@ def test_word_labels_are_merged(tmp_path: Path, source: DetectionSource) -> None
     assert len(DetectionSource.read(LabelSource(path)).records[0].regions) == 2
 
 
-def test_pictures_without_text_give_empty_targets(source: DetectionSource) -> None:
+def test_images_without_text_give_empty_targets(source: DetectionSource) -> None:
     empty = DetectionSource((DetectionRecord(source.records[0].image_path, ()),))
     for crop in ("page", "reference"):
         batch = batches(sources=[empty], crop=crop)(0)
@@ -182,28 +182,28 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         batches(**options)
 
 
-def test_where_no_picture_can_be_read_one_is_named(tmp_path: Path) -> None:
+def test_where_no_image_can_be_read_one_is_named(tmp_path: Path) -> None:
     gone = DetectionSource((DetectionRecord(tmp_path / "gone.jpg", ()),))
     with pytest.raises(ImageError, match=r"gone\.jpg"):
         batches(sources=[gone])(0)
 
 
-def test_a_source_of_broken_pictures_alone_says_so(tmp_path: Path, source: DetectionSource) -> None:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
-    broken = DetectionRecord(tmp_path / "pictures" / "broken.png", source.records[0].regions)
+def test_a_source_of_broken_images_alone_says_so(tmp_path: Path, source: DetectionSource) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "broken.png").write_bytes(b"no image")
+    broken = DetectionRecord(tmp_path / "images" / "broken.png", source.records[0].regions)
     write_detection_labels(tmp_path / "label.txt", [broken])
-    for path in (tmp_path / "label.txt", tmp_path / "pictures"):
+    for path in (tmp_path / "label.txt", tmp_path / "images"):
         use = DetectionSource.read(LabelSource(str(path))).use
         assert use is not None
         assert (use.used, use.total) == (0, 1)
         assert use.left_out["that cannot be read"] == 1
 
 
-def test_missing_and_broken_pictures_are_skipped_and_counted(
+def test_missing_and_broken_images_are_skipped_and_counted(
     tmp_path: Path, source: DetectionSource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     more = [DetectionRecord(tmp_path / name, source.records[0].regions) for name in ("gone.png", "broken.png")]
     write_detection_labels(tmp_path / "label.txt", [*source.records, *more])
     with (tmp_path / "label.txt").open("a", encoding="utf-8") as file:

@@ -21,10 +21,10 @@ class Bars:
 
     def __call__(self, seed: int, index: int) -> LineSample:
         letters = "ABCDEFGHIJ" * 4
-        picture = np.full((48, 40 * 32, 3), 255, np.uint8)
+        image = np.full((48, 40 * 32, 3), 255, np.uint8)
         for i, letter in enumerate(letters):
-            picture[:, i * 32 + 8 : i * 32 + 24] = 10 * (ord(letter) - ord("A"))
-        return LineSample(picture, letters, np.arange(40, dtype=np.float32) * 32 + 16)
+            image[:, i * 32 + 8 : i * 32 + 24] = 10 * (ord(letter) - ord("A"))
+        return LineSample(image, letters, np.arange(40, dtype=np.float32) * 32 + 16)
 
 
 def test_columns_are_labeled_with_the_bars_that_stand_there() -> None:

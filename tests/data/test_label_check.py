@@ -30,7 +30,7 @@ def test_a_set_damaged_by_hand(tmp_path: Path) -> None:
     labels = read_labels(write_damaged_set(tmp_path), strict=False)
     report = check_labels(labels, EN)
     assert counts(report) == EXPECTED_COUNTS
-    assert (report.pictures, report.regions, report.ignored, report.empty) == (8, 14, 2, 1)
+    assert (report.images, report.regions, report.ignored, report.empty) == (8, 14, 2, 1)
     assert (report.count("error"), report.count("warning"), report.count("note")) == (8, 7, 1)
     assert report.unknown == {"é": 2, "中": 1, "\u0301": 1}
     assert report.characters.total() == 61, "5 x good, caféé, 中a, 26 x, cafe with an accent, a, ok"
@@ -40,23 +40,23 @@ def test_where_the_problems_are(tmp_path: Path) -> None:
     report = check_labels(read_labels(write_damaged_set(tmp_path), strict=False), EN)
     (crossing,) = report.of_kind("self-intersecting")
     assert str(crossing).startswith(f"{tmp_path / 'shapes.png'} region 2: [[10, 10], [60, 30]")
-    (unreadable,) = report.of_kind("unreadable-picture")
+    (unreadable,) = report.of_kind("unreadable-image")
     assert "broken.png is not a readable image" in str(unreadable)
-    assert [str(p) for p in report.of_kind("missing-picture")] == [str(tmp_path / "missing.png")]
+    assert [str(p) for p in report.of_kind("missing-image")] == [str(tmp_path / "missing.png")]
     (bad,) = report.of_kind("bad-entry")
     assert str(bad).startswith(f"{tmp_path / 'label.txt'}:3: the label is not JSON")
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     Image.new("RGB", (40, 20)).save(tmp_path / "1.png")
     return tmp_path / "1.png"
 
 
-def test_a_clean_set_has_no_problems(picture: Path) -> None:
-    report = check([RecognitionRecord(picture, "Total 12.50 €")])
+def test_a_clean_set_has_no_problems(image: Path) -> None:
+    report = check([RecognitionRecord(image, "Total 12.50 €")])
     assert report.problems == ()
-    assert (report.pictures, report.regions, report.empty) == (1, 1, 0)
+    assert (report.images, report.regions, report.empty) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -70,35 +70,35 @@ def test_a_clean_set_has_no_problems(picture: Path) -> None:
         ("e\u0301", {"unknown-characters": 1, "decomposed": 1}),
     ],
 )
-def test_texts_of_lines(picture: Path, text: str, kinds: dict[str, int]) -> None:
-    assert counts(check([RecognitionRecord(picture, text)])) == kinds
+def test_texts_of_lines(image: Path, text: str, kinds: dict[str, int]) -> None:
+    assert counts(check([RecognitionRecord(image, text)])) == kinds
 
 
-def test_a_set_without_capitals_takes_capitals(picture: Path) -> None:
-    assert counts(check([RecognitionRecord(picture, "AbC9")], load_charset("alphanumeric"))) == {}
+def test_a_set_without_capitals_takes_capitals(image: Path) -> None:
+    assert counts(check([RecognitionRecord(image, "AbC9")], load_charset("alphanumeric"))) == {}
 
 
-def test_pictures_listed_again(picture: Path) -> None:
-    one, two = RecognitionRecord(picture, "one"), RecognitionRecord(picture, "two")
+def test_images_listed_again(image: Path) -> None:
+    one, two = RecognitionRecord(image, "one"), RecognitionRecord(image, "two")
     assert counts(check([one, one])) == {"duplicate": 1}
     assert counts(check([one, two])) == {"contradiction": 1}
 
 
-def test_a_database(picture: Path, tmp_path: Path) -> None:
+def test_a_database(image: Path, tmp_path: Path) -> None:
     lmdb = pytest.importorskip("lmdb")
-    records = [RecognitionRecord(picture, text) for text in ("one", "caf\u00e9", "three")]
+    records = [RecognitionRecord(image, text) for text in ("one", "caf\u00e9", "three")]
     write_labels(tmp_path / "db", records, "lmdb")
     with lmdb.open(str(tmp_path / "db")) as database, database.begin(write=True) as transaction:
-        transaction.put(b"image-000000003", b"no picture")
-        transaction.put(b"image-000000004", picture.read_bytes())
+        transaction.put(b"image-000000003", b"no image")
+        transaction.put(b"image-000000004", image.read_bytes())
         transaction.put(b"num-samples", b"4")
     labels = read_labels(tmp_path / "db", strict=False)
     report = check_labels(labels, EN)
-    assert counts(report) == {"bad-entry": 1, "unreadable-picture": 1, "unknown-characters": 1}
-    assert (report.pictures, report.regions) == (3, 3)
+    assert counts(report) == {"bad-entry": 1, "unreadable-image": 1, "unknown-characters": 1}
+    assert (report.images, report.regions) == (3, 3)
 
 
-def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_upright_image(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees: 40x20 is shown as 20x40
     Image.new("RGB", (40, 20)).save(tmp_path / "1.jpg", exif=exif)
@@ -134,7 +134,7 @@ SOUND = [[10, 10], [90, 12], [88, 30], [9, 28]]
         ([[10, 10], [30, 10], [30, 90], [10, 90]], []),  # a column of text
         ([[10, 10], [60, 50], [50, 60], [0, 20]], []),  # 39 degrees off the horizontal
         ([[20, 0], [60, 50], [50, 58], [10, 8]], ["turned"]),  # 51 degrees
-        ([[0, 0], [200, 0], [200, 100], [0, 100]], []),  # the whole picture
+        ([[0, 0], [200, 0], [200, 100], [0, 100]], []),  # the whole image
         ([[-1, 50], [201, 50], [201, 101], [-1, 101]], []),  # rounding
         ([[-2, 50], [50, 50], [50, 60], [-2, 60]], ["partly-outside"]),
         ([[150, 50], [202, 50], [202, 60], [150, 60]], ["partly-outside"]),
@@ -151,7 +151,7 @@ def test_outlines(points: list[list[float]], kinds: list[str]) -> None:
     assert outline_problems(np.array(points, np.float32), SIZE) == kinds
 
 
-def test_places_are_not_judged_without_a_picture() -> None:
+def test_places_are_not_judged_without_a_image() -> None:
     assert outline_problems(np.array(SOUND, np.float32) + 1000, None) == []
 
 

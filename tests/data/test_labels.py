@@ -44,7 +44,7 @@ def test_regions_read_as_paddleocr_reads_them(tmp_path: Path) -> None:
     assert record.regions[0].points.dtype == np.float32
 
 
-def test_unknown_text_is_a_region_and_empty_pictures_are_kept(tmp_path: Path) -> None:
+def test_unknown_text_is_a_region_and_empty_images_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "label.txt", f"1.jpg\t{json.dumps([region_json('')])}", "", "2.jpg\t[]")
     first, second = read_detection_labels(path)
     assert not first.regions[0].ignore
@@ -80,7 +80,7 @@ def test_bad_lines_are_named_or_skipped(
     assert "1 of 3 lines skipped" in caplog.text
 
 
-def test_picture_folders(tmp_path: Path) -> None:
+def test_image_folders(tmp_path: Path) -> None:
     folder = tmp_path / "receipts"
     folder.mkdir()
     path = write(folder / "Label.txt", "receipts/1.jpg\t[]")
@@ -91,7 +91,7 @@ def test_picture_folders(tmp_path: Path) -> None:
     assert read_detection_labels(path, image_root=tmp_path / "x")[0].image_path == tmp_path / "x/receipts/1.jpg"
 
 
-def test_picture_folders_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_folders_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "receipts"
     folder.mkdir()
     (folder / "1.jpg").touch()

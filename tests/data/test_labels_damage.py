@@ -32,8 +32,8 @@ DAMAGED = {
         b'x.jpg\t[{"transcription": "\\ud800", "points": [[1, 2], [3, 2], [3, 4], [1, 4]]}]',
         "pair",
     ),
-    "list of no pictures": (f"[]\t{regions()}".encode(), "must contain paths"),
-    "list of numbers for pictures": (f"[1, 2]\t{regions()}".encode(), "must contain paths"),
+    "list of no images": (f"[]\t{regions()}".encode(), "must contain paths"),
+    "list of numbers for images": (f"[1, 2]\t{regions()}".encode(), "must contain paths"),
     "deep nesting": (b"x.jpg\t" + b"[" * 100_000, "not JSON"),
 }
 
@@ -86,9 +86,9 @@ def test_an_empty_file_has_no_records(tmp_path: Path, content: bytes) -> None:
 
 def test_paths_with_spaces_and_other_scripts(tmp_path: Path) -> None:
     path = tmp_path / "rec.txt"
-    path.write_text("my pictures/räksmörgås 图 1.jpg\tone\n[1].jpg\ttwo\n", encoding="utf-8")
+    path.write_text("my images/räksmörgås 图 1.jpg\tone\n[1].jpg\ttwo\n", encoding="utf-8")
     assert [r.image_path for r in read_recognition_labels(path)] == [
-        tmp_path / "my pictures" / "räksmörgås 图 1.jpg",
+        tmp_path / "my images" / "räksmörgås 图 1.jpg",
         tmp_path / "[1].jpg",
     ]
 
@@ -100,7 +100,7 @@ def test_lines_that_come_twice_are_read_twice(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_a_line_may_name_several_pictures(tmp_path: Path) -> None:
+def test_a_line_may_name_several_images(tmp_path: Path) -> None:
     path = tmp_path / "rec.txt"
     path.write_text('["a.jpg", "b c.jpg"]\tone\n', encoding="utf-8")
     records = read_recognition_labels(path)

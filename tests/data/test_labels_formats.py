@@ -53,7 +53,7 @@ def stem(entry: tuple[str, Any]) -> str:
 
 @st.composite
 def labels(draw: st.DrawFn, format: str) -> list[tuple[str, Any]]:
-    """Names of pictures and their labels."""
+    """Names of images and their labels."""
     names = NAMES.map(lambda name: f"{name.strip() or 'x'}.png")
     if format == "icdar2015":
         names = names.map(lambda name: f"a{name}")  # not "gt_gt_..."
@@ -105,14 +105,14 @@ def test_paths_that_a_line_cannot_hold_are_refused(tmp_path: Path, name: str) ->
 BOX_JSON = '[{"transcription": "a", "points": [[1, 2], [3, 2], [3, 4], [1, 4]]}]'
 DETECTED = {
     "regions": (f"1.jpg\t{BOX_JSON}\n", "ppocr-det"),
-    "no text in the first pictures": (f"1.jpg\t[]\n2.jpg\t[]\n3.jpg\t{BOX_JSON}\n", "ppocr-det"),
+    "no text in the first images": (f"1.jpg\t[]\n2.jpg\t[]\n3.jpg\t{BOX_JSON}\n", "ppocr-det"),
     "a damaged first line": (f"1.jpg\t{BOX_JSON[:-4]}\n2.jpg\t{BOX_JSON}\n3.jpg\t{BOX_JSON}\n", "ppocr-det"),
     "another line without a tab": (f"1.jpg {BOX_JSON}\n2.jpg\t{BOX_JSON}\n3.jpg\t{BOX_JSON}\n", "ppocr-det"),
     "texts": ("1.jpg\ta\n", "ppocr-rec"),
     "texts like lists": ("1.jpg\t[3]\n2.jpg\t[]\n3.jpg\t{}\n", "ppocr-rec"),
     "directions": ("1.jpg\t0\n2.jpg\t180\n", "ppocr-rec"),
     "text with commas": ("1.jpg\t1,2,3,4,5,6,7,8,a\n", "ppocr-rec"),
-    "several pictures": ('["1.jpg", "2.jpg"]\ta\n', "ppocr-rec"),
+    "several images": ('["1.jpg", "2.jpg"]\ta\n', "ppocr-rec"),
     "eight numbers": ("1,2,3,4,5,6,7,8,a\n", "icdar2015"),
     "four numbers": ('1 2 3 4 "a"\n', "icdar2013"),
 }
@@ -156,32 +156,32 @@ def test_wrong_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["ppocr-det", "icdar2015", "doctr-det"])
-def test_copied_pictures_make_a_set_whole(tmp_path: Path, format: str) -> None:
+def test_copied_images_make_a_set_whole(tmp_path: Path, format: str) -> None:
     # Names as `synth` gives them.
     sources = [tmp_path / folder / "0000001.png" for folder in ("a", "b")]
     for number, source in enumerate(sources):
         source.parent.mkdir()
-        source.write_bytes(b"picture %d" % number)
+        source.write_bytes(b"image %d" % number)
     quad = np.array([(1, 2), (3, 2), (3, 4), (1, 4)], np.float32)
     records = [DetectionRecord(source, (Region(quad, "x"),)) for source in sources]
     labels = tmp_path / "new" / ("gt" if format == "icdar2015" else "label.txt")
     labels.parent.mkdir()
-    write_labels(labels, records, format, copy_pictures=True)
+    write_labels(labels, records, format, copy_images=True)
     for source in sources:
         source.unlink()
     back = read_labels(labels, format).records
-    assert sorted(record.image_path.read_bytes() for record in back) == [b"picture 0", b"picture 1"]
+    assert sorted(record.image_path.read_bytes() for record in back) == [b"image 0", b"image 1"]
     assert all((tmp_path / "new") in record.image_path.parents for record in back)
 
 
-def test_pictures_of_a_database_become_files(tmp_path: Path) -> None:
+def test_images_of_a_database_become_files(tmp_path: Path) -> None:
     pytest.importorskip("lmdb")
     Image.new("RGB", (9, 9)).save(tmp_path / "1.png")
     write_labels(tmp_path / "db", [RecognitionRecord(tmp_path / "1.png", "a")], "lmdb")
     records = read_labels(tmp_path / "db").records
-    write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_pictures=True)
+    write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_images=True)
     (record,) = read_labels(tmp_path / "rec.txt").records
     assert record.image_path.suffix == ".png"
     assert record.image_path.read_bytes() == (tmp_path / "1.png").read_bytes()
     with pytest.raises(ValueError, match="image_root"):
-        write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_pictures=True, image_root=tmp_path)
+        write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_images=True, image_root=tmp_path)

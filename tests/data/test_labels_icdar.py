@@ -68,7 +68,7 @@ def test_words(tmp_path: Path) -> None:
         ("icdar-mlt", "1,2,30,2,30,9,1,9,Klingon,a", "'Klingon' is none of the scripts Arabic"),
     ],
 )
-def test_a_bad_line_costs_its_picture(
+def test_a_bad_line_costs_its_image(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, format: str, line: str, message: str
 ) -> None:
     good = {"icdar2013": '1, 2, 30, 9, "a"', "icdar-mlt": "1,2,30,2,30,9,1,9,Latin,a"}
@@ -88,14 +88,14 @@ QUAD = "1,2,30,2,30,9,1,9,a\n"
 
 
 @pytest.mark.parametrize("place", [".", "images", "../images", "..", "../training_images"])
-def test_pictures_are_found_beside_the_labels(tmp_path: Path, place: str) -> None:
+def test_images_are_found_beside_the_labels(tmp_path: Path, place: str) -> None:
     labels = folder(tmp_path / "set" / "gt", {"gt_a b.txt": QUAD})
-    pictures = folder(labels / place, {"a b.png": ""})
+    images = folder(labels / place, {"a b.png": ""})
     (record,) = read_labels(labels).records
-    assert record.image_path.resolve() == (pictures / "a b.png").resolve()
+    assert record.image_path.resolve() == (images / "a b.png").resolve()
 
 
-def test_pictures_in_two_places_are_not_guessed(tmp_path: Path) -> None:
+def test_images_in_two_places_are_not_guessed(tmp_path: Path) -> None:
     labels = folder(tmp_path / "gt", {"gt_img_1.txt": QUAD})
     for name in ("test", "train"):
         folder(tmp_path / name, {"img_1.jpg": ""})
@@ -105,7 +105,7 @@ def test_pictures_in_two_places_are_not_guessed(tmp_path: Path) -> None:
     assert record.image_path == tmp_path / "train" / "img_1.jpg"
 
 
-def test_missing_and_unlabeled_pictures_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_and_unlabeled_images_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = folder(tmp_path / "gt", {"gt_1.txt": QUAD, "gt_2.txt": QUAD, "1.png": "", "3.png": "", "4.png": ""})
     assert [record.image_path.name for record in read_labels(labels).records] == ["1.png", "2.jpg"]
     assert "2 images have no label file, such as" in caplog.text

@@ -26,11 +26,11 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def annotation(number: int, picture: int, **fields: Any) -> dict[str, Any]:
-    return {"id": number, "image_id": picture, "legibility": "legible", "mask": FLAT, "utf8_string": "a", **fields}
+def annotation(number: int, image: int, **fields: Any) -> dict[str, Any]:
+    return {"id": number, "image_id": image, "legibility": "legible", "mask": FLAT, "utf8_string": "a", **fields}
 
 
-PICTURES = [{"id": i, "file_name": f"{i}.jpg", "set": "train" if i < 3 else "val"} for i in (1, 2, 3)]
+IMAGES = [{"id": i, "file_name": f"{i}.jpg", "set": "train" if i < 3 else "val"} for i in (1, 2, 3)]
 ANNOTATIONS = [
     annotation(10, 1),
     annotation(11, 1, legibility="illegible", utf8_string=None),
@@ -42,8 +42,8 @@ ANNOTATIONS = [
 
 @pytest.mark.parametrize("arrays", [False, True], ids=["objects by id", "arrays"])
 def test_coco_text(tmp_path: Path, arrays: bool) -> None:
-    by_id = {"imgs": {str(p["id"]): p for p in PICTURES}, "anns": {str(a["id"]): a for a in ANNOTATIONS}}
-    content = {"images": PICTURES, "annotations": ANNOTATIONS} if arrays else {"cats": {}, **by_id, "info": {}}
+    by_id = {"imgs": {str(p["id"]): p for p in IMAGES}, "anns": {str(a["id"]): a for a in ANNOTATIONS}}
+    content = {"images": IMAGES, "annotations": ANNOTATIONS} if arrays else {"cats": {}, **by_id, "info": {}}
     labels = read_labels(write(tmp_path / "coco.json", content))
     assert labels.format == "coco-text"
     first, second, third = labels.records
@@ -62,14 +62,14 @@ def test_coco_text(tmp_path: Path, arrays: bool) -> None:
 @pytest.mark.parametrize("key", ["polygon", "points", "segmentation"])
 def test_outlines_have_several_names(tmp_path: Path, key: str) -> None:
     values = [FLAT] if key == "segmentation" else FLAT
-    content = {"imgs": {"1": PICTURES[0]}, "anns": {"10": annotation(10, 1, mask=None, **{key: values})}}
+    content = {"imgs": {"1": IMAGES[0]}, "anns": {"10": annotation(10, 1, mask=None, **{key: values})}}
     (record,) = read_labels(write(tmp_path / "coco.json", content), "coco-text").records
     np.testing.assert_array_equal(record.regions[0].points, SQUARE)
 
 
 def test_a_subset_of_coco_text(tmp_path: Path) -> None:
     spoiled_val = annotation(15, 3, mask=[1, 2, 3])
-    path = write(tmp_path / "coco.json", {"imgs": PICTURES, "anns": [*ANNOTATIONS, spoiled_val]})
+    path = write(tmp_path / "coco.json", {"imgs": IMAGES, "anns": [*ANNOTATIONS, spoiled_val]})
     names = [record.image_path for record in read_coco_text_labels(path, subset="train", image_root="/p")]
     assert names == [Path("/p/1.jpg"), Path("/p/2.jpg")]
     with pytest.raises(LabelError, match="3 numbers"):
@@ -89,8 +89,8 @@ def test_a_subset_of_coco_text(tmp_path: Path) -> None:
         (annotation(20, 1, mask="1,2"), "must be a list of numbers"),
     ],
 )
-def test_a_bad_annotation_costs_its_picture(tmp_path: Path, bad: Any, message: str) -> None:
-    content = json.dumps({"imgs": PICTURES}, indent=1)[:-2] + ',\n"anns": [\n'
+def test_a_bad_annotation_costs_its_image(tmp_path: Path, bad: Any, message: str) -> None:
+    content = json.dumps({"imgs": IMAGES}, indent=1)[:-2] + ',\n"anns": [\n'
     content += ",\n".join(json.dumps(entry) for entry in (annotation(10, 1), bad, annotation(30, 2))) + "]}"
     path = write(tmp_path / "coco.json", content)
     line = next(n for n, text in enumerate(content.splitlines(), 1) if text.startswith(json.dumps(bad)))
@@ -103,8 +103,8 @@ def test_a_bad_annotation_costs_its_picture(tmp_path: Path, bad: Any, message: s
     assert [entry.line for entry in labels.bad_entries] == [line]
 
 
-def test_pictures_of_one_id(tmp_path: Path) -> None:
-    path = write(tmp_path / "coco.json", {"imgs": [*PICTURES, {"id": 1, "file_name": "other.jpg"}], "anns": []})
+def test_images_of_one_id(tmp_path: Path) -> None:
+    path = write(tmp_path / "coco.json", {"imgs": [*IMAGES, {"id": 1, "file_name": "other.jpg"}], "anns": []})
     with pytest.raises(LabelError, match="has the id of another"):
         read_labels(path)
 
@@ -170,7 +170,7 @@ def test_bad_doctr_labels(tmp_path: Path, format: str, good: Any, bad: Any, mess
     assert [entry.line for entry in labels.bad_entries] == [3]
 
 
-def test_a_picture_that_is_labeled_twice_is_not_lost_silently(tmp_path: Path) -> None:
+def test_a_image_that_is_labeled_twice_is_not_lost_silently(tmp_path: Path) -> None:
     path = write(tmp_path / "labels.json", '{"1.jpg": "a",\n"1.jpg": "b"}')
     with pytest.raises(LabelError, match=r"labels\.json:2: .*labeled twice"):
         read_labels(path)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import LabelError, RecognitionRecord, read_labels
-from ppocr_jax.data.labels.lmdb import build_lmdb, picture_bytes
-from ppocr_jax.data.pictures import load_picture
+from ppocr_jax.data.labels.lmdb import build_lmdb, image_bytes
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError
 
@@ -42,7 +42,7 @@ def lines(*texts: str) -> dict[str, bytes]:
     return entries
 
 
-def test_records_are_plain_values_whose_pictures_load(tmp_path: Path) -> None:
+def test_records_are_plain_values_whose_images_load(tmp_path: Path) -> None:
     path = database(tmp_path / "db", lines("one", "zwei 二"))
     labels = read_labels(path)
     assert labels.format == "lmdb"
@@ -51,8 +51,8 @@ def test_records_are_plain_values_whose_pictures_load(tmp_path: Path) -> None:
         RecognitionRecord(path / "image-000000002", "zwei 二"),
     )
     second = pickle.loads(pickle.dumps(labels.records[1]))
-    assert load_picture(second.image_path).tolist() == np.full((3, 4, 3), [2, 0, 0]).tolist()
-    assert picture_bytes(second.image_path) == png(2)
+    assert load_record_image(second.image_path).tolist() == np.full((3, 4, 3), [2, 0, 0]).tolist()
+    assert image_bytes(second.image_path) == png(2)
     assert read_labels(path / "data.mdb").records == labels.records
 
 
@@ -66,7 +66,7 @@ def test_every_database_below_a_folder_is_read(tmp_path: Path) -> None:
 def test_a_corrupt_record_is_a_warning_and_not_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     entries = lines("one", "two", "three", "four", "five", "six")
     del entries["label-000000002"], entries["image-000000003"]
-    entries |= {"label-000000004": b"\xff\xfe", "image-000000005": b"no picture"}
+    entries |= {"label-000000004": b"\xff\xfe", "image-000000005": b"no image"}
     path = database(tmp_path / "db", entries)
     with pytest.raises(LabelError, match="record 2: the label is missing"):
         read_labels(path)
@@ -80,10 +80,10 @@ def test_a_corrupt_record_is_a_warning_and_not_the_end(tmp_path: Path, caplog: p
     ]
     assert "3 of 6 records skipped" in caplog.text
     with pytest.raises(ImageError, match="image-000000005: the image is not a readable image"):
-        load_picture(labels.records[1].image_path)
-    assert load_picture(labels.records[2].image_path).shape == (3, 4, 3)
+        load_record_image(labels.records[1].image_path)
+    assert load_record_image(labels.records[2].image_path).shape == (3, 4, 3)
     with pytest.raises(ImageError, match="has no such image"):
-        load_picture(path / "image-000000099")
+        load_record_image(path / "image-000000099")
 
 
 def test_more_records_than_said_are_noticed(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_no_database(tmp_path: Path) -> None:
         read_labels(database(tmp_path / "db", lines("one")), image_root=tmp_path)
 
 
-def picture_records(folder: Path, count: int) -> list[RecognitionRecord]:
+def image_records(folder: Path, count: int) -> list[RecognitionRecord]:
     folder.mkdir()
     records = [RecognitionRecord(folder / f"{i}.png", f"text {i}") for i in range(count)]
     for index, record in enumerate(records):
@@ -125,21 +125,21 @@ def picture_records(folder: Path, count: int) -> list[RecognitionRecord]:
 
 
 def test_building(tmp_path: Path) -> None:
-    records = picture_records(tmp_path / "pictures", 5)
+    records = image_records(tmp_path / "images", 5)
     again = RecognitionRecord(records[1].image_path, "again")
     assert build_lmdb(tmp_path / "db", [*records, again]) == 6
     back = read_labels(tmp_path / "db").records
     assert [record.text for record in back] == [*(f"text {i}" for i in range(5)), "again"]
-    assert [picture_bytes(record.image_path) for record in back] == [png(i) for i in (0, 1, 2, 3, 4, 1)]
+    assert [image_bytes(record.image_path) for record in back] == [png(i) for i in (0, 1, 2, 3, 4, 1)]
     build_lmdb(tmp_path / "copy", back)
-    assert [picture_bytes(r.image_path) for r in read_labels(tmp_path / "copy").records] == [
-        picture_bytes(record.image_path) for record in back
+    assert [image_bytes(r.image_path) for r in read_labels(tmp_path / "copy").records] == [
+        image_bytes(record.image_path) for record in back
     ]
 
 
 def test_building_leaves_out_what_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    records = picture_records(tmp_path / "pictures", 4)
-    records[1].image_path.write_bytes(b"no picture")
+    records = image_records(tmp_path / "images", 4)
+    records[1].image_path.write_bytes(b"no image")
     records[2].image_path.unlink()
     empty = RecognitionRecord(records[0].image_path, "")
     with pytest.raises(LabelError, match=r"1\.png is not a readable image"):
@@ -153,14 +153,14 @@ def test_building_leaves_out_what_cannot_be_read(tmp_path: Path, caplog: pytest.
 
 def test_a_database_grows_beyond_its_first_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ppocr_jax.data.labels.lmdb._FIRST_MAP_SIZE", 2**16)
-    monkeypatch.setattr("ppocr_jax.data.labels.lmdb._PICTURES_PER_COMMIT", 7)
-    records = picture_records(tmp_path / "pictures", 1)
+    monkeypatch.setattr("ppocr_jax.data.labels.lmdb._IMAGES_PER_COMMIT", 7)
+    records = image_records(tmp_path / "images", 1)
     noise = np.random.default_rng(0).integers(0, 256, (32, 100, 3), np.uint8)
     Image.fromarray(noise).save(records[0].image_path)
     assert build_lmdb(tmp_path / "db", records * 50) == 50
     back = read_labels(tmp_path / "db").records
     assert len(back) == 50
-    np.testing.assert_array_equal(load_picture(back[-1].image_path), noise)
+    np.testing.assert_array_equal(load_record_image(back[-1].image_path), noise)
 
 
 def test_building_never_touches_what_is_there(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_threads_share_a_database(tmp_path: Path) -> None:
     texts = [str(i) for i in range(1, 41)]
     records = read_labels(database(tmp_path / "db", lines(*texts))).records
     with ThreadPoolExecutor(8) as pool:
-        reds = list(pool.map(lambda record: int(load_picture(record.image_path)[0, 0, 0]), records * 5))
+        reds = list(pool.map(lambda record: int(load_record_image(record.image_path)[0, 0, 0]), records * 5))
     assert reds == [*range(1, 41)] * 5
 
 

@@ -98,7 +98,7 @@ def test_points_follow_the_pixels(name: str, seed: int) -> None:
     for x, y in points.astype(int):
         cv2.circle(image, (int(x), int(y)), 2, (255, 255, 255), -1)
     out, moved = OPERATIONS[name](np.random.default_rng(seed), image, points, 5)
-    white = np.where(out > 140, out, 0)[..., 0].astype(float)  # the gray around the picture does not count
+    white = np.where(out > 140, out, 0)[..., 0].astype(float)  # the gray around the image does not count
     found = 0
     for x, y in moved:
         if 5 < x < 186 and 5 < y < 42:
@@ -110,7 +110,7 @@ def test_points_follow_the_pixels(name: str, seed: int) -> None:
     assert found >= 6
 
 
-def test_characters_that_leave_the_picture_are_nan() -> None:
+def test_characters_that_leave_the_image_are_nan() -> None:
     centers = np.linspace(5, 186, 40)
     augmentation = RandAugment(probability=1.0, count=1, operations=("translate_x",))
     shift = 192 * 150 / 331 / 2

@@ -1,4 +1,4 @@
-"""Batches for the recognizer and the classifier: purity, shapes, and labels that belong to their pictures."""
+"""Batches for the recognizer and the classifier: purity, shapes, and labels that belong to their images."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_frame_labels_by_hand():
     assert frames.shape == (48,)
 
 
-def test_crops_carry_the_text_of_their_picture(bank):
+def test_crops_carry_the_text_of_their_image(bank):
     rng = np.random.default_rng(0)
     assert len(bank) == 20  # the thin region and the unknown character are left out
     for _ in range(40):
@@ -162,7 +162,7 @@ def test_augmentation_changes_pixels_and_keeps_the_height():
     np.testing.assert_array_equal(LineAugmentation(probability=0, invert_probability=0)(rng, image), image)
 
 
-def test_direction_labels_match_the_pictures():
+def test_direction_labels_match_the_images():
     class Gradient:
         def __call__(self, seed, index, *, aspect=None):
             ramp = np.linspace(0, 255, 120).astype(np.uint8)
@@ -237,7 +237,7 @@ def test_a_network_with_wider_frames_takes_shorter_labels(bank):
 
 
 def test_joined_lines_are_lines_of_the_bank_side_by_side(bank):
-    """Every line of the bank has a gray level of its own, ten times its number, so a picture tells its label."""
+    """Every line of the bank has a gray level of its own, ten times its number, so an image tells its label."""
     plain = {"augmentation": LineAugmentation(recipe="none"), "synthetic_share": 0.0, "widths": (320,)}
     pieces = []
     for step in range(2, 12):

@@ -32,8 +32,8 @@ def sheet_of(labels: LabelSet, **options: int) -> np.ndarray:
     return draw_sheet(labels, check_labels(labels, EN), **options)
 
 
-def picture_of(sheet: np.ndarray) -> np.ndarray:
-    """The picture, at twice its size, without margin and caption."""
+def image_of(sheet: np.ndarray) -> np.ndarray:
+    """The image, at twice its size, without margin and caption."""
     return sheet[28 : 28 + 200, 8 : 8 + 400]
 
 
@@ -58,16 +58,16 @@ def page(path: Path, *regions: Region) -> LabelSet:
 def test_regions_are_drawn_in_the_color_of_their_state(
     tmp_path: Path, region: Region, color: tuple[int, int, int]
 ) -> None:
-    picture = picture_of(sheet_of(page(tmp_path / "1.png", region)))
-    assert [c for c in (RED, GREEN, GRAY, ORANGE) if has(picture, c)] == [color]
+    image = image_of(sheet_of(page(tmp_path / "1.png", region)))
+    assert [c for c in (RED, GREEN, GRAY, ORANGE) if has(image, c)] == [color]
 
 
 def test_outlines_stand_where_they_are_labeled(tmp_path: Path) -> None:
-    picture = picture_of(sheet_of(page(tmp_path / "1.png", Region(BOX, "text"))))
-    rows, columns = np.nonzero((picture == GREEN).all(axis=-1))
+    image = image_of(sheet_of(page(tmp_path / "1.png", Region(BOX, "text"))))
+    rows, columns = np.nonzero((image == GREEN).all(axis=-1))
     inside = (columns > 45) & (rows > 45)  # right of the number and the dot
     assert (columns[inside].max(), rows[inside].max()) == (360, 120)
-    np.testing.assert_array_equal(picture[80, 200], (250, 240, 230))
+    np.testing.assert_array_equal(image[80, 200], (250, 240, 230))
 
 
 def test_long_lists_end_in_a_count(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_lines_above_their_texts(tmp_path: Path) -> None:
     assert len({sheet.shape for sheet in sheets}) == 1, "long texts are cut off"
 
 
-def test_missing_pictures_leave_a_gray_box(tmp_path: Path) -> None:
-    (tmp_path / "1.png").write_bytes(b"no picture")
+def test_missing_images_leave_a_gray_box(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"no image")
     assert has(sheet_of(page(tmp_path / "1.png", Region(BOX, "text"))), (200, 200, 200))
     labels = LabelSet(tmp_path, "ppocr-rec", (RecognitionRecord(tmp_path / "none.png", "a"),))
     assert has(sheet_of(labels), (200, 200, 200))

@@ -17,7 +17,7 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tia.npz")
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.tuples(st.integers(20, 64), st.integers(20, 700))
 # The reference truncates gray levels, OpenCV rounds them. Before version 5 it also rounded positions to 1/32 pixel, and
-# the picture is noise.
+# the image is noise.
 GRAY_LEVELS = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 12
 
 MOVEMENTS = {
@@ -29,7 +29,7 @@ MOVEMENTS = {
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_warped_picture_equals_the_reference(case: int) -> None:
+def test_warped_image_equals_the_reference(case: int) -> None:
     image = GOLDEN["image"]
     warp = Warp.between(GOLDEN[f"start{case}"], GOLDEN[f"end{case}"], image.shape[:2])
     difference = warp.image(image).astype(int) - GOLDEN[f"warped{case}"]
@@ -81,7 +81,7 @@ def test_a_control_point_on_the_grid_is_met_exactly() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(size=st.tuples(st.integers(1, 310), st.integers(1, 310)))
-def test_points_that_stay_keep_the_picture(size: tuple[int, int]) -> None:
+def test_points_that_stay_keep_the_image(size: tuple[int, int]) -> None:
     height, width = size
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     corners = np.array([(0.0, 0), (width, 0), (width, height), (0, height)])
@@ -187,7 +187,7 @@ def test_the_number_of_parts_is_three_to_six(drawn) -> None:
         assert {(len(start) - 4) // 2 + 1 for start, _ in drawn} == {3, 4, 5, 6}
 
 
-def test_a_limit_keeps_long_lines_in_the_picture() -> None:
+def test_a_limit_keeps_long_lines_in_the_image() -> None:
     """Rows from a tenth to nine tenths of the height should be left in every column."""
     size, rng = (32, 320), np.random.default_rng(0)
     lost = {

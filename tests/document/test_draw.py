@@ -26,14 +26,14 @@ def ink(panel: np.ndarray) -> np.ndarray:
     return panel.max(axis=2) < 100
 
 
-def test_no_lines_leave_the_picture_and_an_empty_panel(image_rgb):
+def test_no_lines_leave_the_image_and_an_empty_panel(image_rgb):
     drawn = draw_page(image_rgb, Page(300, 120, ()))
     assert np.array_equal(drawn[:, :300], image_rgb)
     assert drawn.shape == (120, 600, 3)
     assert (drawn[:, 300:] == 255).all()
 
 
-def test_outlines_on_the_picture_and_text_in_the_same_place_beside_it(image_rgb):
+def test_outlines_on_the_image_and_text_in_the_same_place_beside_it(image_rgb):
     before = image_rgb.copy()
     line = Line(quad(40, 30, 260, 70), "Hello World", 0.9)
     drawn = draw_page(image_rgb, Page(300, 120, (line,)))
@@ -114,12 +114,12 @@ def test_each_character_has_a_font_that_has_it():
     if np.array_equal(written("字", fonts), written("U+5B57 ", fonts)):
         pytest.skip("needs a font with ideographs, such as fonts-noto-cjk or fonts-droid-fallback")
     characters = "aé€Ж字体"
-    pictures = [written(c, fonts) for c in characters]
-    assert all(picture.any() for picture in pictures)
-    different = [not np.array_equal(a, b) for i, a in enumerate(pictures) for b in pictures[:i]]
+    images = [written(c, fonts) for c in characters]
+    assert all(image.any() for image in images)
+    different = [not np.array_equal(a, b) for i, a in enumerate(images) for b in images[:i]]
     assert all(different), "one of them is the box that stands for what a font lacks"
     together = written(characters, fonts)
-    assert together.sum() == pytest.approx(sum(picture.sum() for picture in pictures), rel=0.1)
+    assert together.sum() == pytest.approx(sum(image.sum() for image in images), rel=0.1)
 
 
 def test_fonts_stand_on_one_baseline():
@@ -157,6 +157,6 @@ def test_characters_without_a_font_are_spelled_out(image_rgb):
     assert ink(panel_of(image_rgb, Line(quad(40, 30, 260, 70), "\n\0\ud800", 0.9))).sum() > 200
 
 
-def test_page_of_another_picture(image_rgb):
+def test_page_of_another_image(image_rgb):
     with pytest.raises(ValueError, match="the page is of a 100x50 image, not 300x120"):
         draw_page(image_rgb, Page(100, 50, ()))

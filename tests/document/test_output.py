@@ -154,7 +154,7 @@ def test_errors_of_others_are_not_taken_for_the_files_own(tmp_path: Path):
 
 
 def test_what_is_read_is_not_overwritten(tmp_path: Path):
-    (tmp_path / "own.png").write_bytes(b"picture")
+    (tmp_path / "own.png").write_bytes(b"image")
     (tmp_path / "link.png").symlink_to("own.png")
     inputs = ["-", b"bytes", None, "https://example.org/a.png", tmp_path / "own.png"]
     for path in ("own.png", "link.png", "../" + tmp_path.name + "/own.png"):
@@ -163,4 +163,4 @@ def test_what_is_read_is_not_overwritten(tmp_path: Path):
     refuse_to_overwrite(tmp_path / "new.png", inputs)
     refuse_to_overwrite("/dev/null", ["/dev/null"])
     write_text(["x"], tmp_path / "new.png")
-    assert (tmp_path / "own.png").read_bytes() == b"picture"
+    assert (tmp_path / "own.png").read_bytes() == b"image"

@@ -25,7 +25,7 @@ pikepdf = pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
 pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
 
 
-def picture(page: Page) -> np.ndarray:
+def image(page: Page) -> np.ndarray:
     image = np.full((page.height, page.width, 3), 255, np.uint8)
     image[20:40, 30:90] = (200, 30, 30)
     return image
@@ -35,12 +35,12 @@ def picture(page: Page) -> np.ndarray:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pdf") / "two.pdf"
     with SearchablePdf(path) as pdf:
-        pdf.add(PAGE, picture(PAGE), dpi=(72, 72))
-        pdf.add(EMPTY, picture(EMPTY))
+        pdf.add(PAGE, image(PAGE), dpi=(72, 72))
+        pdf.add(EMPTY, image(EMPTY))
     return path
 
 
-def test_pages_have_the_size_of_their_pictures(written: Path):
+def test_pages_have_the_size_of_their_images(written: Path):
     document = pdfium.PdfDocument(written)
     assert document.get_page_size(0) == pytest.approx((600, 400), abs=0.01)
     assert document.get_page_size(1) == pytest.approx((100 * 72 / DEFAULT_DPI, 80 * 72 / DEFAULT_DPI), abs=0.01)
@@ -75,7 +75,7 @@ def test_a_line_up_the_side_runs_upwards(written: Path):
 
 def test_the_text_is_not_seen(written: Path):
     rendered = pdfium.PdfDocument(written)[0].render(scale=1).to_numpy()[..., ::-1].astype(int)
-    assert np.abs(rendered - picture(PAGE)).mean() < 2
+    assert np.abs(rendered - image(PAGE)).mean() < 2
     assert np.abs(rendered[45:] - 255).max() < 12
 
 
@@ -118,7 +118,7 @@ def test_words_of_turned_lines(tmp_path: Path, degrees: float):
 
 
 def rendered_alone(path: Path, image_rgb: np.ndarray, *, quality: int | None = 85, original: bytes | None = None):
-    """A PDF of one picture, as PDFium shows it, pixel by pixel."""
+    """A PDF of one image, as PDFium shows it, pixel by pixel."""
     high, wide = image_rgb.shape[:2]
     with SearchablePdf(path, quality=quality) as pdf:
         pdf.add(Page(wide, high, ()), image_rgb, dpi=(72, 72), original=original)
@@ -178,7 +178,7 @@ def test_other_files_are_not(tmp_path: Path, original: bytes):
 
 
 @pytest.mark.parametrize("image_rgb", [COLOR, GRAY, np.where(GRAY > 90, np.uint8(255), np.uint8(0))])
-def test_lossless_pictures(tmp_path: Path, image_rgb: np.ndarray):
+def test_lossless_images(tmp_path: Path, image_rgb: np.ndarray):
     np.testing.assert_array_equal(rendered_alone(tmp_path / "a.pdf", image_rgb, quality=None), image_rgb)
 
 
@@ -237,7 +237,7 @@ def boxes_of(path: Path) -> list[tuple[list[float], float]]:
 
 
 def test_huge_pages_count_in_larger_units(tmp_path: Path):
-    """200 inches is the most that viewers take without; with a user unit the page is as large as its picture."""
+    """200 inches is the most that viewers take without; with a user unit the page is as large as its image."""
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
         pdf.add(Page(20000, 10, ()), np.zeros((10, 20000, 3), np.uint8), dpi=(10, 10))
         pdf.add(EMPTY, None, dpi=(72, 72))
@@ -247,11 +247,11 @@ def test_huge_pages_count_in_larger_units(tmp_path: Path):
 def test_a_user_unit_is_kept(tmp_path: Path):
     """A page read from a PDF whose unit is 3/72 inch becomes one of that size and unit, its words in their places."""
     with SearchablePdf(tmp_path / "a.pdf") as pdf:
-        pdf.add(PAGE, picture(PAGE), dpi=(72, 72), user_unit=3)
+        pdf.add(PAGE, image(PAGE), dpi=(72, 72), user_unit=3)
     assert boxes_of(tmp_path / "a.pdf") == [([0, 0, 200, pytest.approx(400 / 3, abs=0.001)], 3)]
     (read,) = read_pages(tmp_path / "a.pdf", dpi=72)
     assert (read.user_unit, read.dpi) == (3, (72, 72))
-    assert np.abs(read.image_rgb[:400, :600].astype(int) - picture(PAGE)).mean() < 2
+    assert np.abs(read.image_rgb[:400, :600].astype(int) - image(PAGE)).mean() < 2
 
 
 def test_the_font_is_what_fonttools_makes():
@@ -287,9 +287,9 @@ def test_other_sizes_and_places_that_cannot_be_written(tmp_path: Path):
             pdf.add(PAGE, np.zeros((1, 1, 3), np.uint8))
         with pytest.raises(ValueError, match=r"without an image: no such file: gone\.png"):
             pdf.add(FAILED, None)
-        pdf.add(EMPTY, picture(EMPTY))
+        pdf.add(EMPTY, image(EMPTY))
     with pytest.raises(UserError, match="cannot write"), SearchablePdf(tmp_path / "none" / "a.pdf") as pdf:
-        pdf.add(EMPTY, picture(EMPTY))
+        pdf.add(EMPTY, image(EMPTY))
     assert [path.name for path in tmp_path.iterdir()] == ["a.pdf"]
 
 
@@ -297,7 +297,7 @@ def test_standard_output_and_open_files(tmp_path: Path, capfdbinary: pytest.Capt
     file = io.BytesIO()
     for target in (tmp_path / "a.pdf", file, "-"):
         with SearchablePdf(target) as pdf:
-            pdf.add(PAGE, picture(PAGE))
+            pdf.add(PAGE, image(PAGE))
     assert (tmp_path / "a.pdf").read_bytes() == file.getvalue() == capfdbinary.readouterr().out
 
 
@@ -318,7 +318,7 @@ def test_a_page_of_text_alone(tmp_path: Path):
 def test_nothing_is_left_of_a_document_that_failed(tmp_path: Path):
     def fail() -> None:
         with SearchablePdf(tmp_path / "a.pdf") as pdf:
-            pdf.add(EMPTY, picture(EMPTY))
+            pdf.add(EMPTY, image(EMPTY))
             raise KeyError
 
     with pytest.raises(KeyError):

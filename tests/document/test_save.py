@@ -13,7 +13,7 @@ from ppocr_jax.document.save import TEXT_SUFFIXES
 from ppocr_jax.errors import UserError
 from tests.document.pages import FAILED, PAGE
 
-PICTURE = np.full((400, 600, 3), 250, np.uint8)
+IMAGE = np.full((400, 600, 3), 250, np.uint8)
 
 
 @pytest.mark.parametrize("suffix", list(TEXT_SUFFIXES))
@@ -27,17 +27,17 @@ def test_the_suffix_names_the_format(tmp_path: Path, suffix: str):
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_the_drawn_page(tmp_path: Path, suffix: str):
-    PAGE.save(tmp_path / f"page{suffix}", image=PICTURE)
+    PAGE.save(tmp_path / f"page{suffix}", image=IMAGE)
     with Image.open(tmp_path / f"page{suffix}") as drawn:
         assert drawn.size == (1200, 400)
 
 
-def test_the_picture_is_read_again(tmp_path: Path):
-    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+def test_the_image_is_read_again(tmp_path: Path):
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
     page = Page(600, 400, PAGE.lines, str(tmp_path / "a.png"))
-    np.testing.assert_array_equal(page.draw(), PAGE.draw(PICTURE))
+    np.testing.assert_array_equal(page.draw(), PAGE.draw(IMAGE))
     with pytest.raises(UserError, match="600x400"):
-        PAGE.draw(PICTURE[:10])
+        PAGE.draw(IMAGE[:10])
     for source in ("", "-", "https://example.org/a.png"):
         with pytest.raises(UserError, match=r"pass.* `image`"):
             Page(600, 400, (), source).draw()
@@ -57,11 +57,11 @@ def test_the_second_page_of_a_document_is_read_again(tmp_path: Path):
 def test_a_page_of_pdf(tmp_path: Path):
     pytest.importorskip("pikepdf", reason="needs the [pdf] extra")
     pdfium = pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
-    Image.fromarray(PICTURE).save(tmp_path / "a.jpg", dpi=(300, 300))
+    Image.fromarray(IMAGE).save(tmp_path / "a.jpg", dpi=(300, 300))
     replace(PAGE, source=str(tmp_path / "a.jpg")).save(tmp_path / "page.pdf")
     assert pdfium.PdfDocument(tmp_path / "page.pdf").get_page_size(0) == pytest.approx((144, 96))
     assert (tmp_path / "a.jpg").read_bytes() in (tmp_path / "page.pdf").read_bytes()
-    PAGE.save(tmp_path / "page.pdf", image=PICTURE)
+    PAGE.save(tmp_path / "page.pdf", image=IMAGE)
     assert pdfium.PdfDocument(tmp_path / "page.pdf").get_page_size(0) == pytest.approx((288, 192))
 
 
@@ -90,9 +90,9 @@ def test_words_where_a_format_can_hold_them(name: str):
             write_pages([PAGE], name, words=True)
 
 
-def test_the_picture_that_was_read_is_not_overwritten(tmp_path: Path):
+def test_the_image_that_was_read_is_not_overwritten(tmp_path: Path):
     own = tmp_path / "own.png"
-    Image.fromarray(PICTURE).save(own)
+    Image.fromarray(IMAGE).save(own)
     before = own.read_bytes()
     page = replace(PAGE, source=str(own))
     with pytest.raises(UserError, match=r"own\.png is an input file"):

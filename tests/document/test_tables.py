@@ -70,7 +70,7 @@ def test_strokes_of_letters_are_no_columns():
 
 
 @pytest.mark.parametrize("degrees", [-3, 1.5])
-def test_skewed_pictures(degrees: float):
+def test_skewed_images(degrees: float):
     center = SIZE[0] / 2, SIZE[1] / 2
     matrix = cv2.getRotationMatrix2D(center, -degrees, 1)
     image = cv2.warpAffine(drawn(), matrix, SIZE, borderValue=(255, 255, 255))
@@ -81,7 +81,7 @@ def test_skewed_pictures(degrees: float):
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_turned_pictures(rotation: int):
+def test_turned_images(rotation: int):
     image = np.ascontiguousarray(np.rot90(drawn(), -rotation // 90))
     high, wide = image.shape[:2]
 
@@ -180,7 +180,7 @@ def test_texture_is_no_table():
     assert page.tables(boards.repeat(3, axis=2)) == []
 
 
-def test_a_picture_of_another_size_is_refused():
+def test_a_image_of_another_size_is_refused():
     with pytest.raises(ValueError, match="the page is of a 640x300 image, not 10x20"):
         find_tables(ruled_page(), np.zeros((20, 10, 3), np.uint8))
 

@@ -1,4 +1,4 @@
-"""Evaluation with made-up pictures whose colors are their texts, and readers that look at the colors."""
+"""Evaluation with made-up images whose colors are their texts, and readers that look at the colors."""
 
 import json
 import logging
@@ -47,18 +47,18 @@ def color_at_center(image):
 
 @pytest.fixture
 def labels(tmp_path):
-    """One picture with a line of each color, on white."""
-    picture = np.full((100, 120, 3), 255, np.uint8)
+    """One image with a line of each color, on white."""
+    image = np.full((100, 120, 3), 255, np.uint8)
     for color, (left, top, right, bottom) in BOXES.items():
-        picture[top:bottom, left:right] = color
-    Image.fromarray(picture).save(tmp_path / "page.png")
+        image[top:bottom, left:right] = color
+    Image.fromarray(image).save(tmp_path / "page.png")
     regions = [{"transcription": text, "points": quad(color).tolist()} for color, text in TEXTS.items()]
     (tmp_path / "label.txt").write_text(f"page.png\t{json.dumps(regions)}\n", encoding="utf-8")
     return tmp_path / "label.txt"
 
 
 def detect(image):
-    """Boxes of every color that the picture really shows, and a false one."""
+    """Boxes of every color that the image really shows, and a false one."""
     boxes = [Found(quad(color)) for color in TEXTS if (image == color).all(-1).sum() > 100]
     return [*boxes, Found(quad(RED) + np.float32([55, 65]))]
 
@@ -159,7 +159,7 @@ def test_end_to_end_options(labels):
     assert score["precision"] == pytest.approx(2 / 3)  # the false line is sure here
 
 
-def test_missing_picture_is_an_error(labels):
+def test_missing_image_is_an_error(labels):
     (labels.parent / "page.png").unlink()
     with pytest.raises(ImageError, match=r"page\.png"):
         evaluate_detection(detect, read_detection_labels(labels))

@@ -157,7 +157,7 @@ def specs_of(name: str) -> Iterator[tuple[TaskConfig, NetworkSpec, dict]]:
                 model.init_with_output, images=np.zeros((1, height, width, 3), np.float32), train=False
             )
             outputs, shapes = jax.eval_shape(initialize, jax.random.key(0))
-        except (TypeError, ValueError):  # the network lacks an option, wants another, or does not take such pictures
+        except (TypeError, ValueError):  # the network lacks an option, wants another, or does not take such images
             continue
         if spec.output in outputs:
             yield config, spec, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

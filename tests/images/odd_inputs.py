@@ -1,6 +1,6 @@
 """Odd files as users have them, with what is to be read in each, or the error.
 
-A case writes its file into a folder; `ODD_INPUTS` is the table. `picture` is what an upright, eight-bit RGB version of
+A case writes its file into a folder; `ODD_INPUTS` is the table. `image` is what an upright, eight-bit RGB version of
 it looks like, so that reading it is tested without a network; `words` are what a whole pipeline should find.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from tests.images import odd_files
-from tests.images import odd_pictures as pic
-from tests.images.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PDF, PNG, WORDS, encode
+from tests.images import odd_images as pic
+from tests.images.odd_images import CLEAN, CLEAN_ARRAY, JPEG, PDF, PNG, WORDS, encode
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class OddInput:
     Attributes:
         name: of the case.
         make: writes the file into a folder and gives its path.
-        words: what can be read on the first page; empty for pictures without text.
-        picture: gray (H, W) uint8 of the first page as it should be loaded; None: not looked at.
-        tolerance: mean difference from `picture`, in gray levels.
-        shape: (height, width) of pages without a `picture`.
+        words: what can be read on the first page; empty for images without text.
+        image: gray (H, W) uint8 of the first page as it should be loaded; None: not looked at.
+        tolerance: mean difference from `image`, in gray levels.
+        shape: (height, width) of pages without an `image`.
         error: a phrase of the one-line error; empty for what can be read.
         options: of `read_pages`.
         pages: how many it gives.
@@ -41,7 +41,7 @@ class OddInput:
     name: str
     make: Callable[[Path], Path]
     words: tuple[str, ...] = ()
-    picture: np.ndarray | None = None
+    image: np.ndarray | None = None
     tolerance: float = 1.0
     shape: tuple[int, int] | None = None
     error: str = ""
@@ -64,8 +64,8 @@ def writes(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], Pat
 
 
 def reads(name: str, file: str, data: bytes | Callable[[], bytes], tolerance: float = 1.0, **more: Any) -> OddInput:
-    """A case whose picture is, unless said otherwise, the clean one."""
-    values = {"words": WORDS, "picture": CLEAN_ARRAY, "tolerance": tolerance, **more}
+    """A case whose image is, unless said otherwise, the clean one."""
+    values = {"words": WORDS, "image": CLEAN_ARRAY, "tolerance": tolerance, **more}
     return OddInput(name, writes(file, data), **values)
 
 
@@ -108,20 +108,20 @@ READABLE = [
     reads("JPEG followed by something else", "a.jpg", JPEG + b"more" * 99),
     reads("JPEG with huge EXIF data", "a.jpg", pic.with_huge_exif),
     reads("JPEG with damaged EXIF data", "a.jpg", encode(CLEAN, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\xff\xff")),
-    reads("picture with a color profile", "a.png", lambda: encode(CLEAN, "PNG", icc_profile=pic.srgb_profile()), 0),
+    reads("image with a color profile", "a.png", lambda: encode(CLEAN, "PNG", icc_profile=pic.srgb_profile()), 0),
     reads("RGBA, dark on nothing", "a.png", encode(pic.on_nothing(0), "PNG")),
-    reads("RGBA, light on nothing", "a.png", encode(pic.on_nothing(255), "PNG"), picture=pic.NEGATIVE),
-    reads("RGBA, both on nothing", "a.png", pic.black_and_white_on_nothing, picture=pic.BLACK_AND_WHITE),
-    reads("palette with transparency", "a.png", pic.transparent_palette, picture=pic.BILEVEL_ARRAY),
+    reads("RGBA, light on nothing", "a.png", encode(pic.on_nothing(255), "PNG"), image=pic.NEGATIVE),
+    reads("RGBA, both on nothing", "a.png", pic.black_and_white_on_nothing, image=pic.BLACK_AND_WHITE),
+    reads("palette with transparency", "a.png", pic.transparent_palette, image=pic.BILEVEL_ARRAY),
     reads("gray with alpha", "a.png", encode(pic.on_nothing(0).convert("LA"), "PNG")),
     reads("interlaced PNG", "a.png", lambda: odd_files.interlaced_png(CLEAN_ARRAY), 0),
     reads("PNG, 16 bits, gray", "a.png", encode(pic.GRAY16, "PNG"), 0),
     reads("PNG, 12 bits in 16, gray", "a.png", encode(pic.GRAY12, "PNG")),
     reads("PNG, 16 bits, RGB", "a.png", lambda: odd_files.rgb16_png(pic.CLEAN_RGB), 0),
-    reads("PNG of one bit", "a.png", encode(pic.BILEVEL, "PNG"), 0, picture=pic.BILEVEL_ARRAY),
+    reads("PNG of one bit", "a.png", encode(pic.BILEVEL, "PNG"), 0, image=pic.BILEVEL_ARRAY),
     reads("animated PNG", "a.png", pic.frames("PNG"), 0),
     reads("TIFF, 16 bits, RGB", "a.tif", lambda: odd_files.rgb16_tiff(pic.CLEAN_RGB), 0),
-    reads("TIFF of a fax machine", "a.tif", pic.FAX, 0, picture=pic.BILEVEL_ARRAY),
+    reads("TIFF of a fax machine", "a.tif", pic.FAX, 0, image=pic.BILEVEL_ARRAY),
     reads("TIFF, floating point", "a.tif", encode(pic.FLOATS, "TIFF"), 0),
     reads("TIFF in CMYK", "a.tif", encode(CLEAN.convert("CMYK"), "TIFF", compression="tiff_lzw")),
     reads("TIFF in L*a*b*", "a.tif", pic.in_lab, 10.0),  # lightness is not linear in gray levels
@@ -137,27 +137,27 @@ READABLE = [
     reads("HEIC", "a.heic", pic.in_heic, needs="pillow_heif"),
     reads("JPEG 2000", "a.jp2", lambda: encode(CLEAN, "JPEG2000"), 0),
     *[reads(f"EXIF orientation {i}", "a.jpg", pic.turned_by_exif(i)) for i in range(2, 9)],
-    reads("light on dark", "a.png", encode(pic.draw_words(ink=255, ground=20), "PNG"), 20, picture=pic.NEGATIVE),
-    reads("upside down", "a.png", encode(CLEAN.rotate(180), "PNG"), 0, picture=CLEAN_ARRAY[::-1, ::-1]),
-    reads("on its side", "a.png", encode(CLEAN.rotate(90, expand=True), "PNG"), 0, picture=np.rot90(CLEAN_ARRAY)),
-    reads("stacked letters", "a.png", encode(pic.STACKED, "PNG"), 0, words=("M", "A", "R"), picture=pic.STACKED_ARRAY),
-    reads("long line", "a.png", encode(pic.LONG, "PNG"), 0, words=("quiet", "more"), picture=np.asarray(pic.LONG)),
-    reads("one pixel", "a.png", encode(Image.new("L", (1, 1)), "PNG"), 0, words=(), picture=CLEAN_ARRAY[:1, :1] * 0),
-    reads("1 x 5000", "a.png", encode(Image.new("L", (1, 5000)), "PNG"), words=(), picture=None, shape=(5000, 1)),
-    reads("5000 x 1", "a.png", encode(Image.new("L", (5000, 1)), "PNG"), words=(), picture=None, shape=(1, 5000)),
-    reads("blank", "a.png", encode(Image.new("L", (400, 300), 255), "PNG"), words=(), picture=None, shape=(300, 400)),
+    reads("light on dark", "a.png", encode(pic.draw_words(ink=255, ground=20), "PNG"), 20, image=pic.NEGATIVE),
+    reads("upside down", "a.png", encode(CLEAN.rotate(180), "PNG"), 0, image=CLEAN_ARRAY[::-1, ::-1]),
+    reads("on its side", "a.png", encode(CLEAN.rotate(90, expand=True), "PNG"), 0, image=np.rot90(CLEAN_ARRAY)),
+    reads("stacked letters", "a.png", encode(pic.STACKED, "PNG"), 0, words=("M", "A", "R"), image=pic.STACKED_ARRAY),
+    reads("long line", "a.png", encode(pic.LONG, "PNG"), 0, words=("quiet", "more"), image=np.asarray(pic.LONG)),
+    reads("one pixel", "a.png", encode(Image.new("L", (1, 1)), "PNG"), 0, words=(), image=CLEAN_ARRAY[:1, :1] * 0),
+    reads("1 x 5000", "a.png", encode(Image.new("L", (1, 5000)), "PNG"), words=(), image=None, shape=(5000, 1)),
+    reads("5000 x 1", "a.png", encode(Image.new("L", (5000, 1)), "PNG"), words=(), image=None, shape=(1, 5000)),
+    reads("blank", "a.png", encode(Image.new("L", (400, 300), 255), "PNG"), words=(), image=None, shape=(300, 400)),
     reads(
-        "12000 x 12000", "a.png", lambda: odd_files.bomb_png(12_000), words=(), picture=None,
+        "12000 x 12000", "a.png", lambda: odd_files.bomb_png(12_000), words=(), image=None,
         shape=(12_000, 12_000), huge=True,
     ),
     reads(
-        "JPEG cut off below the text", "a.jpg", lambda: pic.cut_jpeg(0.8), words=WORDS, picture=None,
+        "JPEG cut off below the text", "a.jpg", lambda: pic.cut_jpeg(0.8), words=WORDS, image=None,
         shape=(240, 360), warns=("is cut off",),
     ),
-    reads("PDF", "a.pdf", PDF, picture=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
-    reads("PDF named picture", "a.jpg", PDF, picture=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
+    reads("PDF", "a.pdf", PDF, image=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
+    reads("PDF named image", "a.jpg", PDF, image=None, shape=pic.PDF_SHAPE, pages=2, needs="pypdfium2"),
     reads(
-        "PDF with its password", "a.pdf", pic.LOCKED_PDF, picture=None, shape=pic.PDF_SHAPE, needs="pypdfium2",
+        "PDF with its password", "a.pdf", pic.LOCKED_PDF, image=None, shape=pic.PDF_SHAPE, needs="pypdfium2",
         options={"password": pic.PASSWORD},
     ),
     reads("PDF of a scan", "a.pdf", encode(CLEAN.convert("RGB"), "PDF", resolution=100), 2.0, needs="pypdfium2"),

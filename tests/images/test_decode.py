@@ -12,7 +12,7 @@ from ppocr_jax.images import ImageError, describe_source, load_image, sources
 
 @pytest.fixture
 def scene() -> np.ndarray:
-    """Four flat quarters, so that a turned picture and a lossy file are both recognized."""
+    """Four flat quarters, so that a turned image and a lossy file are both recognized."""
     image = np.zeros((24, 40, 3), np.uint8)
     image[:12, :20], image[:12, 20:], image[12:, :20], image[12:, 20:] = (
         (220, 30, 40),
@@ -65,7 +65,7 @@ def test_every_kind_of_source(scene, tmp_path):
     assert describe_source(data) == ""
 
 
-# EXIF orientation: how to turn an upright picture so that a viewer which obeys the tag shows it upright again.
+# EXIF orientation: how to turn an upright image so that a viewer which obeys the tag shows it upright again.
 STORED = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -166,7 +166,7 @@ def test_unreadable_file(tmp_path):
         load_image(path)
 
 
-def test_not_a_picture(tmp_path):
+def test_not_a_image(tmp_path):
     path = tmp_path / "letter.jpg"
     path.write_text("Dear Sir or Madam,\n" * 50)
     with pytest.raises(ImageError, match=r"letter\.jpg is not a readable image"):
@@ -226,7 +226,7 @@ def test_decompression_bomb_is_refused_before_it_is_decoded():
         (np.zeros((0, 5, 3), np.uint8), "has no pixels"),
     ],
 )
-def test_arrays_that_are_no_pictures(array, message):
+def test_arrays_that_are_no_images(array, message):
     with pytest.raises(ImageError, match=message):
         load_image(array)
 
@@ -235,13 +235,13 @@ def test_arrays_that_are_no_pictures(array, message):
     ("values", "expected"),
     [([0, 0.25, 0.5, 1], [0, 64, 128, 255]), ([0, 1.5, 64, 200.4], [0, 2, 64, 200]), ([0, 0, 0, 0], [0, 0, 0, 0])],
 )
-def test_floating_point_pictures_of_a_known_range(values, expected):
+def test_floating_point_images_of_a_known_range(values, expected):
     levels = np.array([values], np.float32)
     assert load_image(encode(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("values", [[0, 256], [-0.5, 1], [0, np.nan], [0, np.inf]])
-def test_floating_point_pictures_of_an_unknown_range_are_refused(values):
+def test_floating_point_images_of_an_unknown_range_are_refused(values):
     with pytest.raises(ImageError, match=r"floating-point pixels .* range is not known") as error:
         load_image(encode(Image.fromarray(np.array([values], np.float32)), "TIFF"))
     one_line(error)

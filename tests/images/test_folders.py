@@ -14,7 +14,7 @@ from ppocr_jax.images.sources import natural_key
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Pictures, other files, hidden ones, and two levels of subfolders."""
+    """Images, other files, hidden ones, and two levels of subfolders."""
     for name in [
         "page10.png", "page2.PNG", "Page1.jpg", "b.pdf", "notes.txt", ".hidden.png", "._page1.jpg", "no_suffix",
         "sub/2.tif", "sub/10.tif", "sub/deeper/x.webp", ".cache/y.png", "empty/readme.md",
@@ -30,7 +30,7 @@ def names(found: list, folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in found]
 
 
-def test_folders_give_their_pictures_as_people_count(folder):
+def test_folders_give_their_images_as_people_count(folder):
     first = ["b.pdf", "Page1.jpg", "page2.PNG", "page10.png"]
     assert names(find_inputs([folder]), folder) == first
     deep = [*first, "sub/2.tif", "sub/10.tif", "sub/deeper/x.webp"]
@@ -51,7 +51,7 @@ def test_a_file_called_minus_is_not_standard_input(tmp_path, monkeypatch):
     assert isinstance(find_inputs([Path("-")])[0], Path)
 
 
-def test_folders_without_pictures(folder):
+def test_folders_without_images(folder):
     with pytest.raises(UserError, match=r"empty contains no images or PDF files$"):
         find_inputs([folder / "empty"])
     (folder / "outer").mkdir()

@@ -1,4 +1,4 @@
-"""Damaged files of every format give a picture or one line about the damage, never another exception.
+"""Damaged files of every format give an image or one line about the damage, never another exception.
 
 `--hypothesis-profile=search` looks further.
 """
@@ -15,8 +15,8 @@ from PIL import Image
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import load_image, read_pages
-from tests.images import odd_files, odd_pictures
-from tests.images.odd_pictures import encode
+from tests.images import odd_files, odd_images
+from tests.images.odd_images import encode
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),  # Pillow's and pypdfium2's, about the damage
@@ -27,13 +27,13 @@ SECONDS = 20  # far beyond what any of these small files takes, even on a busy m
 
 @cache
 def valid(kind: str) -> bytes:
-    """A small file with much that can break: a picture, EXIF data, a profile, several frames."""
+    """A small file with much that can break: an image, EXIF data, a profile, several frames."""
     rng = np.random.default_rng(0)
     ramp = np.add.outer(np.arange(24), np.arange(32))[..., None] * [3, 4, 2] + rng.integers(0, 40, (24, 32, 3))
     image = Image.fromarray(ramp.astype(np.uint8))
     exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a picture"
-    about = {"exif": exif, "icc_profile": odd_pictures.srgb_profile()}
+    exif[0x0112], exif[0x010E] = 6, "an image"
+    about = {"exif": exif, "icc_profile": odd_images.srgb_profile()}
     several = {"save_all": True, "append_images": [image.rotate(180), image.transpose(0)]}
     return {
         "jpeg": lambda: encode(image, "JPEG", **about),
@@ -56,7 +56,7 @@ def valid(kind: str) -> bytes:
         "tiff float": lambda: encode(image.convert("F"), "TIFF"),
         "jpeg 2000": lambda: encode(image, "JPEG2000"),
         "avif": lambda: encode(image, "AVIF", speed=10, **about),
-        "heic": odd_pictures.in_heic,
+        "heic": odd_images.in_heic,
         "pdf": lambda: odd_files.pdf(["Garden"], pages=2),
         "locked pdf": lambda: odd_files.pdf(["Garden"], password="geheim"),
         "pdf of a scan": lambda: encode(image, "PDF", resolution=50),

@@ -1,4 +1,4 @@
-"""Every odd input gives its picture, or an error of one line that names the file."""
+"""Every odd input gives its image, or an error of one line that names the file."""
 
 import logging
 from pathlib import Path
@@ -34,9 +34,9 @@ def test_readable(case, tmp_path, caplog):
     image_rgb = pages[0].image_rgb
     assert image_rgb.dtype == np.uint8
     assert image_rgb.flags.c_contiguous
-    assert image_rgb.shape == (*(case.shape if case.picture is None else case.picture.shape), 3)
-    if case.picture is not None:
-        difference = np.abs(image_rgb.astype(int) - case.picture[..., None])
+    assert image_rgb.shape == (*(case.shape if case.image is None else case.image.shape), 3)
+    if case.image is not None:
+        difference = np.abs(image_rgb.astype(int) - case.image[..., None])
         assert difference.mean() <= case.tolerance
     if case.words:  # ink and ground are far apart, whatever their colors
         gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)

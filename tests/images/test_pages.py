@@ -17,7 +17,7 @@ from ppocr_jax.images import ImageError, load_image, read_pages
 from ppocr_jax.images.pages import PageNumbers
 from ppocr_jax.images.pdf import _largest_scale
 from tests.images.odd_files import form_pdf, pdf
-from tests.images.odd_pictures import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
+from tests.images.odd_images import CLEAN, CLEAN_ARRAY, JPEG, PNG, encode
 
 LEVELS = (10, 90, 170, 250)
 
@@ -148,14 +148,14 @@ def test_pages_are_turned_upright_one_by_one():
         assert page.dpi == pytest.approx((100, 300), rel=1e-3), kind
 
 
-def test_pictures_are_documents_of_one_page(tmp_path):
+def test_images_are_documents_of_one_page(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     for source, name in [(path, str(path)), (str(path), str(path)), (PNG, ""), (CLEAN, ""), (CLEAN_ARRAY, "")]:
         (page,) = read_pages(source)
         assert np.array_equal(page.image_rgb[..., 0], CLEAN_ARRAY)
         assert (page.number, page.page_count, page.source, page.dpi) == (1, 1, name, None)
-        assert page.name == name or (not name and page.name == "picture")
+        assert page.name == name or (not name and page.name == "image")
     with path.open("rb") as file:
         assert len(list(read_pages(file, pages="1"))) == 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError, fetch, load_image, read_pages
-from tests.images.odd_pictures import CLEAN_ARRAY, PNG
+from tests.images.odd_images import CLEAN_ARRAY, PNG
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,14 +23,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def get_picture(self) -> None:
+    def get_image(self) -> None:
         self.send(PNG, Content_Length=str(len(PNG)), Content_Type="text/lies")
 
     def get_missing(self) -> None:
         self.send(b"", 404)
 
     def get_moved(self) -> None:
-        self.send(b"", 302, Location="/picture")
+        self.send(b"", 302, Location="/image")
 
     def get_loop(self) -> None:
         self.send(b"", 302, Location="/loop")
@@ -98,8 +98,8 @@ def without_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-@pytest.mark.parametrize("path", ["picture", "moved"])
-def test_pictures_are_fetched(server, path):
+@pytest.mark.parametrize("path", ["image", "moved"])
+def test_images_are_fetched(server, path):
     (page,) = read_pages(f"{server}/{path}", allow_url=True)
     assert np.array_equal(page.image_rgb[..., 0], CLEAN_ARRAY)
     assert page.source == f"{server}/{path}"
@@ -119,7 +119,7 @@ def test_pictures_are_fetched(server, path):
         ("page", "is not a readable image"),
     ],
 )
-def test_answers_that_are_no_pictures(server, path, message):
+def test_answers_that_are_no_images(server, path, message):
     with pytest.raises(ImageError, match=message) as error:
         list(read_pages(f"{server}/{path}", allow_url=True))
     assert str(error.value).startswith(f"{server}/{path}")
@@ -151,6 +151,6 @@ def test_addresses_that_lead_nowhere(server):
 
 def test_nothing_is_fetched_unasked(server):
     with pytest.raises(UserError, match="URLs are fetched only with --allow-url"):
-        read_pages(f"{server}/picture")
+        read_pages(f"{server}/image")
     with pytest.raises(ImageError, match="URLs are fetched only with --allow-url"):
-        load_image(f"{server}/picture")
+        load_image(f"{server}/image")

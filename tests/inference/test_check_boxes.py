@@ -25,14 +25,14 @@ def mark(draw, box, kind, color):
 def form(texts=SENTENCES, kinds=(EMPTY, CHECKED, EMPTY, CROSSED, OUTREACHING), *, font="DejaVuSans.ttf", dark=False):
     """Return a form (H, W, 3) with a box of 25 pixels before each of its texts, the first at (40, 30), one each 60."""
     paper, ink = ((32, 33, 36), (232, 234, 237)) if dark else ((255, 255, 255), (0, 0, 0))
-    picture = Image.new("RGB", (640, 40 + 60 * len(texts)), paper)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (640, 40 + 60 * len(texts)), paper)
+    draw = ImageDraw.Draw(image)
     for row, (text, kind) in enumerate(zip(texts, kinds, strict=True)):
         box = (40, 30 + 60 * row, 64, 54 + 60 * row)
         draw.rectangle(box, outline=ink, width=2)
         mark(draw, box, kind, ink)
         draw.text((82, 29 + 60 * row), text, font=ImageFont.truetype(font, 22), fill=ink)
-    return np.array(picture)
+    return np.array(image)
 
 
 @pytest.fixture(scope="module")
@@ -61,31 +61,31 @@ def test_a_box_is_a_word_at_its_place(ocr):
 
 
 def test_boxes_between_and_behind_words(ocr):
-    picture = Image.new("RGB", (760, 140), "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.truetype("DejaVuSans.ttf", 24)
+    image = Image.new("RGB", (760, 140), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", 24)
     for x, text, kind in [(30, "Single", EMPTY), (200, "Married", CROSSED), (390, "Widowed", EMPTY)]:
         draw.text((x, 50), text, font=font, fill="black")
         left = x + int(draw.textlength(text, font)) + 12
         draw.rectangle((left, 52, left + 24, 76), outline="black", width=2)
         mark(draw, (left, 52, left + 24, 76), kind, "black")
-    assert " ".join(line.text for line in ocr(np.array(picture))) == "Single ☐ Married ☑ Widowed ☐"
+    assert " ".join(line.text for line in ocr(np.array(image))) == "Single ☐ Married ☑ Widowed ☐"
 
 
 def test_letters_in_boxes_are_text(ocr):
-    picture = Image.new("RGB", (400, 260), "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.truetype("DejaVuSans.ttf", 24)
+    image = Image.new("RGB", (400, 260), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", 24)
     for row, letter in enumerate("ABK"):
         draw.rectangle((40, 30 + 70 * row, 74, 64 + 70 * row), outline="black", width=2)
         draw.text((57, 47 + 70 * row), letter, font=font, fill="black", anchor="mm")
         draw.text((95, 33 + 70 * row), "option of this kind", font=font, fill="black")
-    text = ocr(np.array(picture)).text
+    text = ocr(np.array(image)).text
     assert "☑" not in text
     assert "☐" not in text
 
 
 def test_letters_and_cells_are_no_boxes(ocr):
-    picture = Image.new("RGB", (700, 300), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (700, 300), "white")
+    draw = ImageDraw.Draw(image)
     for row, (text, font) in enumerate(
         [
             ("BODO 80880 BB8 D0 E8H", "LiberationMono-Bold.ttf"),
@@ -102,7 +102,7 @@ def test_letters_and_cells_are_no_boxes(ocr):
     )
     for column in range(8):
         draw.rectangle((30 + 40 * column, 200, 70 + 40 * column, 240), outline="black")
-    assert find_check_boxes(np.array(picture), np.full(3, 26.0)) == []
+    assert find_check_boxes(np.array(image), np.full(3, 26.0)) == []
 
 
 def test_frames_are_found_where_they_are():
@@ -113,11 +113,11 @@ def test_frames_are_found_where_they_are():
 
 
 def test_erasing_takes_the_box_and_its_marks_alone():
-    picture = form(["Other reasons"], [OUTREACHING])
-    picture[42:45, 58:61] = 0  # touches nothing
-    after = erased(picture, find_check_boxes(picture, np.array([28.0])))
+    image = form(["Other reasons"], [OUTREACHING])
+    image[42:45, 58:61] = 0  # touches nothing
+    after = erased(image, find_check_boxes(image, np.array([28.0])))
     assert (after[:, :80] == 255).all()
-    np.testing.assert_array_equal(after[:, 80:], picture[:, 80:])
+    np.testing.assert_array_equal(after[:, 80:], image[:, 80:])
 
 
 def test_large_scans_are_reduced_first():
@@ -128,8 +128,8 @@ def test_large_scans_are_reduced_first():
 
 
 def test_when_boxes_are_looked_for(ocr):
-    picture = form()
-    assert "☐" not in ocr(picture, check_boxes=False).text
-    assert "☐" not in OCR("en", letters="0123456789", threads=1)(picture).text
-    assert "☐" not in OCR("ch", threads=1)(picture).text
-    assert OCR("ch", threads=1, check_boxes=True)(picture).text.startswith("☐ Newsletter")
+    image = form()
+    assert "☐" not in ocr(image, check_boxes=False).text
+    assert "☐" not in OCR("en", letters="0123456789", threads=1)(image).text
+    assert "☐" not in OCR("ch", threads=1)(image).text
+    assert OCR("ch", threads=1, check_boxes=True)(image).text.startswith("☐ Newsletter")

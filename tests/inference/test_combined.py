@@ -98,7 +98,7 @@ def test_a_backend_groups_images_by_size():
     assert shapes[-2:] == [(2, 4, 4, 3), (1, 8, 4, 3)]
 
 
-def test_pictures_that_share_calls_are_read_as_alone(stripes_model):
+def test_images_that_share_calls_are_read_as_alone(stripes_model):
     ocr = OCR(stripes_model, threads=1)
     texts = ["abc", "ccab", "bab", "aabbcc", "cbab", "abab"]
     pages = [stripes.paint_page((200, 500 + 60 * (i % 2)), [(text, (240, 100), 0)]) for i, text in enumerate(texts)]

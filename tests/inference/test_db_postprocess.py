@@ -73,7 +73,7 @@ def test_unclipping_undoes_the_shrinking_of_a_targets_text(center, width, height
     assert signed_area(found.points) > 0
 
 
-def test_boxes_scale_to_the_picture_per_axis():
+def test_boxes_scale_to_the_image_per_axis():
     page = page_with(box(40, 40, 120, 60))
     (small,) = boxes_from_map(page, source_size=(160, 200))
     (large,) = boxes_from_map(page, source_size=(320, 600))
@@ -81,7 +81,7 @@ def test_boxes_scale_to_the_picture_per_axis():
     assert large.points.dtype == np.float32
 
 
-def test_points_stay_within_the_picture():
+def test_points_stay_within_the_image():
     page = page_with(box(0, 0, 199, 20))
     (found,) = boxes_from_map(page, source_size=(160, 200))
     assert found.points.min() == 0

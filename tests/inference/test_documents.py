@@ -13,7 +13,7 @@ from PIL import Image
 
 from ppocr_jax.document import pages_in_jsonl, to_jsonl
 from ppocr_jax.errors import UserError
-from ppocr_jax.images.pages import PictureDocument
+from ppocr_jax.images.pages import ImageDocument
 from ppocr_jax.inference.ocr import OCR
 from tests.helpers import damaged_tiff
 
@@ -30,11 +30,11 @@ def ocr(stripes_model) -> OCR:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """b.tif of three pages, and between a.png and z.png; sub/deep.png below."""
-    pictures = [Image.fromarray(stripes.paint_page((200, 400), [(text, (200, 100), 0)])) for text in TEXTS]
+    images = [Image.fromarray(stripes.paint_page((200, 400), [(text, (200, 100), 0)])) for text in TEXTS]
     (tmp_path / "sub").mkdir()
     for name in ("a.png", "z.png", "sub/deep.png"):
-        pictures[0].save(tmp_path / name)
-    pictures[0].save(tmp_path / "b.tif", save_all=True, append_images=pictures[1:])
+        images[0].save(tmp_path / name)
+    images[0].save(tmp_path / "b.tif", save_all=True, append_images=images[1:])
     return tmp_path
 
 
@@ -54,11 +54,11 @@ def test_a_folder_gives_every_page_of_its_files(ocr, folder):
     assert told(ocr.read(str(folder), recursive=True)) == [*IN_FOLDER, ("deep.png", 1, "abc")]
 
 
-def test_lists_may_mix_folders_files_and_pictures(ocr, folder):
-    picture = np.asarray(Image.open(folder / "a.png"))
-    pages = list(ocr.read([picture, folder / "b.tif", folder / "sub"]))
+def test_lists_may_mix_folders_files_and_images(ocr, folder):
+    image = np.asarray(Image.open(folder / "a.png"))
+    pages = list(ocr.read([image, folder / "b.tif", folder / "sub"]))
     assert told(pages) == [("", 1, "abc"), *IN_FOLDER[1:4], ("deep.png", 1, "abc")]
-    assert pages[0].lines == ocr(picture).lines
+    assert pages[0].lines == ocr(image).lines
     assert list(ocr.read([])) == []
 
 
@@ -79,7 +79,7 @@ def test_options_reach_the_pages_and_mistakes_are_said_at_once(ocr, folder):
 
 
 def test_an_error_is_raised_in_its_turn_or_becomes_a_page(ocr, folder):
-    (folder / "c.png").write_text("no picture")
+    (folder / "c.png").write_text("no image")
     pages = ocr.read(folder)
     assert told(next(pages) for _ in range(4)) == IN_FOLDER[:4]
     with pytest.raises(UserError, match=r"c\.png is not a readable image"):
@@ -102,8 +102,8 @@ def test_pages_of_an_earlier_output_are_skipped(ocr, folder):
 
 def test_pages_that_are_skipped_are_not_decoded(ocr, folder, monkeypatch):
     decoded = []
-    true_read = PictureDocument.read
-    monkeypatch.setattr(PictureDocument, "read", lambda self, n: decoded.append(n) or true_read(self, n))
+    true_read = ImageDocument.read
+    monkeypatch.setattr(ImageDocument, "read", lambda self, n: decoded.append(n) or true_read(self, n))
     skip = {(str(folder / "b.tif"), 1), (str(folder / "b.tif"), 3)}
     assert len(list(ocr.read(folder / "b.tif", skip=skip))) == 1
     assert decoded == [2]
@@ -132,9 +132,9 @@ def test_progress_counts_pages_and_knows_how_many_there_are(ocr, folder):
     assert [step.total for step in seen] == [None] * 4
 
 
-def test_pages_come_with_their_pictures(ocr, folder):
-    found = list(ocr.read_with_pictures([folder / "b.tif", folder / "missing.png"], on_error="page"))
-    assert [picture is not None and picture.image_rgb.shape for _, picture in found] == [(200, 400, 3)] * 3 + [False]
+def test_pages_come_with_their_images(ocr, folder):
+    found = list(ocr.read_with_images([folder / "b.tif", folder / "missing.png"], on_error="page"))
+    assert [image is not None and image.image_rgb.shape for _, image in found] == [(200, 400, 3)] * 3 + [False]
 
 
 def test_an_event_loop_is_not_kept_waiting(ocr, folder):
@@ -197,7 +197,7 @@ def test_explanations_of_files_of_one_name_do_not_replace_each_other(ocr, folder
 
 def test_a_password_reaches_the_document(ocr, tmp_path):
     pytest.importorskip("pypdfium2", reason="needs the [pdf] extra")
-    from tests.images.odd_pictures import LOCKED_PDF, PASSWORD
+    from tests.images.odd_images import LOCKED_PDF, PASSWORD
 
     path = tmp_path / "locked.pdf"
     path.write_bytes(LOCKED_PDF() if callable(LOCKED_PDF) else LOCKED_PDF)

@@ -19,8 +19,8 @@ def decoded(text: str, *, confidence: float = 0.9, start: int = 0) -> Decoded:
 def drawn(left: str, leader: str, right: str, *, width: int = 760) -> np.ndarray:
     """A line of a table of contents, (34, width, 3) uint8."""
     font = ImageFont.truetype("DejaVuSerif.ttf", 22)
-    picture = Image.new("RGB", (width, 34), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, 34), "white")
+    draw = ImageDraw.Draw(image)
     draw.text((4, 4), left, "black", font)
     end = width - 10 - int(font.getlength(right))
     draw.text((end, 4), right, "black", font)
@@ -28,7 +28,7 @@ def drawn(left: str, leader: str, right: str, *, width: int = 760) -> np.ndarray
     while x < end - 8:
         draw.text((x, 4), leader, "black", font)
         x += int(font.getlength(leader)) + 7
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def test_what_a_leader_leads_from_and_to_is_read(ocr: OCR, leader: str):
 
 
 def test_words_stay_where_they_are(ocr: OCR):
-    picture = drawn("Chapter 3", ".", "12")
-    words = ocr(picture, single_line=True).lines[0].words
-    ink = np.flatnonzero((picture < 128).any(axis=(0, 2)))
+    image = drawn("Chapter 3", ".", "12")
+    words = ocr(image, single_line=True).lines[0].words
+    ink = np.flatnonzero((image < 128).any(axis=(0, 2)))
     assert words[0].text == "Chapter"
     assert words[-1].text.endswith("12")
     lefts = [word.quad[0][0] for word in words]

@@ -75,10 +75,10 @@ class Columns:
 
 
 def painted(text: str, *, pitch: int = 16) -> np.ndarray:
-    picture = np.zeros((32, pitch * len(text), 3), np.uint8)
+    image = np.zeros((32, pitch * len(text), 3), np.uint8)
     for i, character in enumerate(text):
-        picture[:, pitch * i + 4 : pitch * i + 12, "abc".index(character)] = 255
-    return picture
+        image[:, pitch * i + 4 : pitch * i + 12, "abc".index(character)] = 255
+    return image
 
 
 @pytest.mark.parametrize("network_width", [None, 320])

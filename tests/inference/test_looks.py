@@ -1,4 +1,4 @@
-"""What one look at a picture misses: large letters, slanting lines, faint boxes, full pages, empty paper."""
+"""What one look at an image misses: large letters, slanting lines, faint boxes, full pages, empty paper."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_share_is_counted_by_area():
     assert share_covered(box(0, 0, 100, 10), []) == 0.0
 
 
-def test_a_picture_that_is_one_line_needs_no_detector(ocr):
+def test_a_image_that_is_one_line_needs_no_detector(ocr):
     word = written((120, 200), ((70, 30), "R2", 60))
     alone = OCR.from_stages(recognizer=ocr.stages.recognizer)
     page = alone(word, single_line=True)
@@ -183,7 +183,7 @@ def test_a_picture_that_is_one_line_needs_no_detector(ocr):
 
 
 def tight(text: str, letters: int) -> np.ndarray:
-    """A picture that ends where the ink of a text does."""
+    """An image that ends where the ink of a text does."""
     sheet = written((3 * letters, 2 * letters + letters * len(text)), ((letters, letters), text, letters))
     rows, columns = (np.flatnonzero((sheet[..., 0] < 200).any(axis=axis)) for axis in (1, 0))
     return sheet[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -191,13 +191,13 @@ def tight(text: str, letters: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("text", "letters"), [("Paid in full.", 20), ("Then of them.", 26), ("A total of 12.50", 40)])
 def test_text_that_touches_the_border_is_read(ocr, text, letters):
-    picture = tight(text, letters)
-    (line,) = ocr(picture)
+    image = tight(text, letters)
+    (line,) = ocr(image)
     assert line.text == text
     corners = np.array(line.quad)
     assert corners.min() >= 0
-    assert (corners.max(axis=0) <= np.array(picture.shape[1::-1]) - 1).all(), "in the picture's own pixels"
-    assert [box.points.min() >= 0 for box in ocr.detect(picture)] == [True]
+    assert (corners.max(axis=0) <= np.array(image.shape[1::-1]) - 1).all(), "in the image's own pixels"
+    assert [box.points.min() >= 0 for box in ocr.detect(image)] == [True]
 
 
 def test_a_long_strip_is_read_whole(ocr):

@@ -1,4 +1,4 @@
-"""Reading several pictures: the pages of single calls, in order, a few at a time."""
+"""Reading several images: the pages of single calls, in order, a few at a time."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def ocr(stripes_model) -> OCR:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[np.ndarray]:
+def images() -> list[np.ndarray]:
     return [stripes.paint_page((200, 500 + 60 * i), [(text, (240, 100), 0)]) for i, text in enumerate(TEXTS)]
 
 
-def test_a_list_gives_the_pages_of_single_calls_in_order(ocr, pictures):
-    pages = list(ocr(pictures))
-    assert pages == [ocr(picture) for picture in pictures]
+def test_a_list_gives_the_pages_of_single_calls_in_order(ocr, images):
+    pages = list(ocr(images))
+    assert pages == [ocr(image) for image in images]
     assert [page.text for page in pages] == list(TEXTS)
     assert list(ocr(())) == []
-    assert list(pickle.loads(pickle.dumps(ocr))(pictures)) == pages
+    assert list(pickle.loads(pickle.dumps(ocr))(images)) == pages
 
 
-def test_options_and_their_mistakes_count_for_all(ocr, pictures):
-    assert all(not page.lines for page in ocr(pictures, box_threshold=1.0))
+def test_options_and_their_mistakes_count_for_all(ocr, images):
+    assert all(not page.lines for page in ocr(images, box_threshold=1.0))
     with pytest.raises(TypeError, match="no option 'drop'"):
-        ocr(pictures, drop=1)
+        ocr(images, drop=1)
     with pytest.raises(ValueError, match="workers must be at least 1"):
-        ocr.read_many(pictures, workers=0)
+        ocr.read_many(images, workers=0)
     with pytest.raises(ValueError, match="on_error must be one of"):
-        ocr.read_many(pictures, on_error="ignore")
+        ocr.read_many(images, on_error="ignore")
 
 
-def test_a_bad_picture_ends_the_reading_or_is_a_page_with_an_error(ocr, pictures, tmp_path):
-    sources = [pictures[0], tmp_path / "missing.png", pictures[1]]
+def test_a_bad_image_ends_the_reading_or_is_a_page_with_an_error(ocr, images, tmp_path):
+    sources = [images[0], tmp_path / "missing.png", images[1]]
     pages = ocr(sources)
     assert next(pages).text == "abc"
     with pytest.raises(ImageError, match=r"no such file: .*missing\.png"):
@@ -63,7 +63,7 @@ def test_a_bad_picture_ends_the_reading_or_is_a_page_with_an_error(ocr, pictures
     assert "error" not in first.to_dict()
 
 
-def test_an_endless_iterator_is_read_a_few_pictures_ahead():
+def test_an_endless_iterator_is_read_a_few_images_ahead():
     taken = []
 
     def endless():
@@ -88,12 +88,12 @@ def test_workers_read_at_the_same_time():
     assert [page.source for page in ordered_map(read, map(Path, names), workers=3)] == names
 
 
-def test_what_is_not_the_pictures_fault_is_never_hidden(pictures):
-    def broken(images: np.ndarray) -> np.ndarray:
+def test_what_is_not_the_images_fault_is_never_hidden(images):
+    def broken(batch: np.ndarray) -> np.ndarray:
         raise RuntimeError("a defect")
 
     ocr = OCR.from_stages(TextDetector(broken, DetectorSpec()))
     with pytest.raises(RuntimeError, match="a defect"):
-        list(ocr.read_many(pictures, on_error="page"))
+        list(ocr.read_many(images, on_error="page"))
     with pytest.raises(RuntimeError, match="a defect"):
-        list(ocr.read(pictures, on_error="page"))
+        list(ocr.read(images, on_error="page"))

@@ -211,6 +211,6 @@ def test_every_network_has_the_common_fields():
 def test_en_tiny_takes_less_than_3_mb_and_reads_what_en_reads():
     tiny = load_model_folder("en_tiny")
     assert sum(tiny.file(task, "onnx").stat().st_size for task in ("det", "cls", "rec")) < 3_000_000
-    picture = Path(__file__).parents[2] / "examples" / "receipt.jpg"
-    expected, got = (OCR(name)(picture).text for name in ("en", "en_tiny"))
+    image = Path(__file__).parents[2] / "examples" / "receipt.jpg"
+    expected, got = (OCR(name)(image).text for name in ("en", "en_tiny"))
     assert difflib.SequenceMatcher(None, expected, got, autojunk=False).ratio() > 0.97

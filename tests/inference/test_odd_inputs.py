@@ -35,10 +35,10 @@ def test_its_words_are_read(ocr, case, tmp_path):
 
 def test_eight_threads_read_what_one_reads(ocr):
     large = [load_image(EXAMPLES / name) for name in ("receipt.jpg", "form.jpg", "sign.jpg")]
-    pictures = [np.ascontiguousarray(picture[k::3, k::3]) for picture in large for k in (0, 1)]
-    expected = [ocr(picture) for picture in pictures]
+    images = [np.ascontiguousarray(image[k::3, k::3]) for image in large for k in (0, 1)]
+    expected = [ocr(image) for image in images]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(ocr, pictures * 3)) == expected * 3
+        assert list(pool.map(ocr, images * 3)) == expected * 3
 
 
 def test_reading_opens_no_connection(ocr, monkeypatch):

@@ -15,7 +15,7 @@ from ppocr_jax.inference.model_folder import BUILTIN_FOLDER, ModelError, load_mo
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
 
 EN = BUILTIN_FOLDER / "en"
-PICTURE = load_image(Path(__file__).parents[2] / "examples" / "receipt.jpg")
+IMAGE = load_image(Path(__file__).parents[2] / "examples" / "receipt.jpg")
 # A file that says nothing gets thresholds of PP-OCR: these are those of the built-in detector.
 THRESHOLDS = {name: getattr(load_model_folder("en").det.postprocess, name) for name in ("threshold", "box_threshold")}
 
@@ -41,12 +41,12 @@ def disguised(name: str, path: Path, *, size=None, four_axes: bool = False, char
 
 @pytest.fixture(scope="module")
 def expected() -> str:
-    return OCR("en", threads=1)(PICTURE).text
+    return OCR("en", threads=1)(IMAGE).text
 
 
 def test_files_of_ppocr_jax_say_all_themselves(expected):
     ocr = OCR(det=EN / "det.onnx", rec=EN / "rec.onnx", threads=1)
-    assert ocr(PICTURE).text == expected
+    assert ocr(IMAGE).text == expected
 
 
 @pytest.mark.parametrize(("given", "rest"), [("det", "cls, rec"), ("rec", "det, cls"), ("cls", "det, rec")])
@@ -54,7 +54,7 @@ def test_what_is_not_given_is_the_models(expected, caplog, given, rest):
     with caplog.at_level("INFO", "ppocr_jax"):
         ocr = OCR(**{given: EN / f"{given}.onnx"}, threads=1)
     assert [record.getMessage() for record in caplog.records] == [f"no file given for {rest}: using the model 'en'"]
-    upside_down = ocr(PICTURE[::-1, ::-1])
+    upside_down = ocr(IMAGE[::-1, ::-1])
     assert (upside_down.rotation, upside_down.text) == (180, expected)
 
 
@@ -66,7 +66,7 @@ def test_a_detector_with_a_channel_axis_and_a_recognizer_with_its_characters_ins
         threads=1,
         **THRESHOLDS,
     )
-    assert similarity(ocr(PICTURE).text, expected) > 0.98  # short lines are padded to 320 pixels, PP-OCR's rule
+    assert similarity(ocr(IMAGE).text, expected) > 0.98  # short lines are padded to 320 pixels, PP-OCR's rule
 
 
 def test_a_file_of_characters(tmp_path, expected):
@@ -75,7 +75,7 @@ def test_a_file_of_characters(tmp_path, expected):
         "".join(c + "\n" for c in load_charset("en").characters if c != " "), encoding="utf-8"
     )
     ocr = OCR(det=EN / "det.onnx", rec=rec, charset=tmp_path / "keys.txt", threads=1)
-    assert similarity(ocr(PICTURE).text, expected) > 0.98
+    assert similarity(ocr(IMAGE).text, expected) > 0.98
     with pytest.raises(ModelError, match="does not contain its charset"):
         OCR(rec=rec)
     (tmp_path / "few.txt").write_text("a\nb\n", encoding="utf-8")
@@ -84,7 +84,7 @@ def test_a_file_of_characters(tmp_path, expected):
 
 
 def test_networks_of_a_fixed_size(tmp_path):
-    crops = [PICTURE[20:60, 100:400], PICTURE[20:60, 100:180], PICTURE[60:100, 100:900]]
+    crops = [IMAGE[20:60, 100:400], IMAGE[20:60, 100:180], IMAGE[60:100, 100:900]]
     rec = disguised(
         "rec.onnx", tmp_path / "rec.onnx", size=(2, 32, 320), character="\n".join(load_charset("en").characters)
     )
@@ -92,9 +92,9 @@ def test_networks_of_a_fixed_size(tmp_path):
     found, usual = fixed.recognize(crops), free.recognize(crops)
     assert [line.text for line in found[:2]] == [line.text for line in usual[:2]]
     det = disguised("det.onnx", tmp_path / "det.onnx", size=(1, 736, 544))
-    boxes = OCR(det=det, threads=1, **THRESHOLDS).detect(PICTURE)
-    assert abs(len(boxes) - len(free.detect(PICTURE))) <= 0.2 * len(boxes)
-    assert max(box.points[:, 0].max() for box in boxes) > 0.8 * PICTURE.shape[1]
+    boxes = OCR(det=det, threads=1, **THRESHOLDS).detect(IMAGE)
+    assert abs(len(boxes) - len(free.detect(IMAGE))) <= 0.2 * len(boxes)
+    assert max(box.points[:, 0].max() for box in boxes) > 0.8 * IMAGE.shape[1]
 
 
 def test_wrong_files_are_named(tmp_path):

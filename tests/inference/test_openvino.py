@@ -26,7 +26,7 @@ RECEIPT = Path(__file__).parents[2] / "examples" / "receipt.jpg"
 EN = load_model_folder("en")
 
 
-def pictures(count: int, height: int, width: int) -> np.ndarray:
+def noise(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.6, (count, height, width, 3)).astype(np.float32)
 
 
@@ -39,7 +39,7 @@ def both(task: str, **options) -> tuple[OnnxBackend, OpenVinoBackend]:
     ("task", "shape"), [("det", (2, 96, 192)), ("rec", (2, 32, 128)), ("rec", (9, 32, 64)), ("cls", (3, 48, 192))]
 )
 def test_sizes_that_need_no_padding_give_what_onnx_runtime_gives(task, shape):
-    images = pictures(*shape)
+    images = noise(*shape)
     expected, found = (backend(images) for backend in both(task))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-4)
@@ -47,8 +47,8 @@ def test_sizes_that_need_no_padding_give_what_onnx_runtime_gives(task, shape):
 
 def test_other_sizes_are_padded_and_cut_back():
     det, rec = both("det")[1], both("rec")[1]
-    assert det(pictures(1, 64, 160)).shape == (1, 64, 160)
-    assert rec(pictures(1, 32, 100)).shape == (1, 32, 101)  # 128 pixels
+    assert det(noise(1, 64, 160)).shape == (1, 64, 160)
+    assert rec(noise(1, 32, 100)).shape == (1, 32, 101)  # 128 pixels
     assert [rec.padded_width(width) for width in (1, 64, 65, 500, 2561)] == [64, 64, 128, 512, 5120]
 
 
@@ -74,7 +74,7 @@ def test_threads_letters_and_pickles(stripes_model):
 def test_many_threads_and_more_shapes_than_are_kept(monkeypatch):
     monkeypatch.setattr(openvino_backend, "_MOST", {"rec": 1})
     expected, found = both("rec")
-    images = [pictures(2, 32, width) for width in (64, 128, 64, 128)]
+    images = [noise(2, 32, width) for width in (64, 128, 64, 128)]
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(pool.map(found, images), map(expected, images), strict=True):
             np.testing.assert_allclose(one, other, atol=2e-4)
@@ -86,7 +86,7 @@ def test_a_network_of_one_size(tmp_path):
     for axis, size in ((0, 2), (2, 64), (3, 128)):
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
     onnx.save(model, tmp_path / "det.onnx")
-    images = pictures(3, 64, 128)
+    images = noise(3, 64, 128)
     found = OpenVinoBackend(tmp_path / "det.onnx", "det", precision="float32")(images)
     np.testing.assert_allclose(found, both("det")[0](images), atol=2e-4)
 
@@ -109,7 +109,7 @@ def test_compiled_networks_are_kept_only_where_it_is_told(tmp_path):
 def test_what_it_refuses(tmp_path, monkeypatch):
     (tmp_path / "no.onnx").write_bytes(b"\x08\x07nothing")
     with pytest.raises(ModelError, match="no\\.onnx"):
-        OpenVinoBackend(tmp_path / "no.onnx", "det")(pictures(1, 96, 96))
+        OpenVinoBackend(tmp_path / "no.onnx", "det")(noise(1, 96, 96))
     with pytest.raises(ValueError, match="runs on the CPU"):
         make_backend(EN, "det", "openvino", device="cuda")
     with pytest.raises(ValueError, match="cache_dir requires the backend openvino"):

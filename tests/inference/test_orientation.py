@@ -38,15 +38,15 @@ def boxes(count: int, length: float, height: float = 10) -> list[TextBox]:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_points_turn_with_the_picture(turns: int):
+def test_points_turn_with_the_image(turns: int):
     size = (5, 9)
     points = np.array([[0, 0], [8, 0], [8, 4], [0, 4], [3, 1]])
     for x, y in points:
-        picture = np.zeros(size, bool)
-        picture[y, x] = True
-        row, column = np.argwhere(np.rot90(picture, turns))[0]
+        image = np.zeros(size, bool)
+        image[y, x] = True
+        row, column = np.argwhere(np.rot90(image, turns))[0]
         assert turn_points(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
-        assert turn_points(np.array([column, row]), -90 * turns, np.rot90(picture, turns).shape).tolist() == [x, y]
+        assert turn_points(np.array([column, row]), -90 * turns, np.rot90(image, turns).shape).tolist() == [x, y]
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
@@ -155,14 +155,14 @@ def test_the_page_need_not_decide(ocr: OCR):
 
 
 def test_lines_upside_down_on_an_upright_page_are_turned(ocr: OCR):
-    picture = load_image(RECEIPT).copy()
-    words = [line for line in ocr(picture) if len(line.text) >= 6 and not set("0689.-").issuperset(line.text)]
+    image = load_image(RECEIPT).copy()
+    words = [line for line in ocr(image) if len(line.text) >= 6 and not set("0689.-").issuperset(line.text)]
     flipped = sorted(words, key=lambda line: np.ptp(np.array(line.quad)[:, 0]))[:4]  # the shortest: none speaks for all
     for line in flipped:
         (left, top), (right, bottom) = np.array(line.quad).min(axis=0), np.array(line.quad).max(axis=0)
         place = np.s_[int(top) - 2 : int(bottom) + 3, int(left) - 2 : int(right) + 3]
-        picture[place] = picture[place][::-1, ::-1]
-    page = ocr(picture)
+        image[place] = image[place][::-1, ::-1]
+    page = ocr(image)
     assert page.rotation == 0
     turned = {line.text for line in page if line.angle == 180}
     assert len(turned & {line.text for line in flipped}) >= 3

@@ -136,15 +136,15 @@ def test_no_text_is_an_empty_page(ocr):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1), (3, 3), (31, 32), (33, 31)])
 @pytest.mark.parametrize("value", [0, 255])
-def test_tiny_and_narrow_pictures(ocr, size, value):
+def test_tiny_and_narrow_images(ocr, size, value):
     page = ocr(np.full((*size, 3), value, np.uint8))
     assert (page.height, page.width) == size
 
 
-def test_boxes_of_tiny_pictures_are_in_their_own_pixels(ocr):
-    picture = np.zeros((22, 40, 3), np.uint8)
-    picture[6:16, 8:30] = 255
-    (box,) = ocr.detect(picture)
+def test_boxes_of_tiny_images_are_in_their_own_pixels(ocr):
+    image = np.zeros((22, 40, 3), np.uint8)
+    image[6:16, 8:30] = 255
+    (box,) = ocr.detect(image)
     left, top = box.points.min(axis=0)
     right, bottom = box.points.max(axis=0)
     assert 0 <= left <= 8
@@ -160,9 +160,9 @@ def test_boxes_at_exactly_45_degrees_can_be_cropped(angle):
         cv2.fillPoly(probability, [np.round(cv2.boxPoints(((64, 64), (66, 12), angle))).astype(np.int32)], 0.9)
         return probability[None]
 
-    picture = np.zeros((128, 128, 3), np.uint8)
-    for box in TextDetector(backend, DetectorSpec())(picture):
-        assert min(perspective_crop(picture, box.points).shape[:2]) > 5
+    image = np.zeros((128, 128, 3), np.uint8)
+    for box in TextDetector(backend, DetectorSpec())(image):
+        assert min(perspective_crop(image, box.points).shape[:2]) > 5
 
 
 def test_every_kind_of_source(ocr, tmp_path):
@@ -256,7 +256,7 @@ def test_batches_are_those_of_paddleocr():
     assert (first[:, :29] != 0).all()
 
 
-def test_detector_sees_the_picture_at_its_limit():
+def test_detector_sees_the_image_at_its_limit():
     seen = []
 
     def backend(images: np.ndarray) -> np.ndarray:
@@ -266,13 +266,13 @@ def test_detector_sees_the_picture_at_its_limit():
     detector = TextDetector(backend, DetectorSpec(limit_side=320))
     assert detector(np.full((320, 640, 3), 250, np.uint8)) == []
     assert seen == [], "nothing is there to be seen"
-    picture = np.random.default_rng(0).integers(0, 256, (320, 640, 3), np.uint8)
-    assert detector(picture) == []
-    detector(picture, limit_side=96, limit_type="min")
-    detector(picture, limit_side=480, limit_type="min")
+    image = np.random.default_rng(0).integers(0, 256, (320, 640, 3), np.uint8)
+    assert detector(image) == []
+    detector(image, limit_side=96, limit_type="min")
+    detector(image, limit_side=480, limit_type="min")
     assert seen == [(1, 160, 320, 3), (1, 320, 640, 3), (1, 480, 960, 3)]
     seen.clear()
-    detector(picture, limit_side=960, limit_type="min")
+    detector(image, limit_side=960, limit_type="min")
     assert seen == [(1, 576, 1056, 3)] * 4  # 960 x 1920, in tiles
 
 

@@ -1,4 +1,4 @@
-"""PP-OCR's released networks, by name and as files, on pictures whose text is known."""
+"""PP-OCR's released networks, by name and as files, on images whose text is known."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_ideographs_and_kana_are_read(name, text):
     if not fonts:
         pytest.skip("needs a font with ideographs: fonts-droid-fallback")
     release_or_skip(name)
-    picture = Image.new("RGB", (60 + 40 * len(text), 90), "white")
-    ImageDraw.Draw(picture).text((30, 25), text, fill="black", font=ImageFont.truetype(fonts[0], 36))
-    assert OCR(name, threads=1)(np.asarray(picture)).text == text
+    image = Image.new("RGB", (60 + 40 * len(text), 90), "white")
+    ImageDraw.Draw(image).text((30, 25), text, fill="black", font=ImageFont.truetype(fonts[0], 36))
+    assert OCR(name, threads=1)(np.asarray(image)).text == text
 
 
 @pytest.mark.parametrize("name", ["ppocr-v2", "ppocr-v3-en", "ppocr-v4"])

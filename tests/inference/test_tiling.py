@@ -1,4 +1,4 @@
-"""Maps of large pictures, tile by tile."""
+"""Maps of large images, tile by tile."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ MARGIN = OVERLAP // 4  # of an overlap, where a tile may be wrong
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(4, 9))
 def test_every_pixel_comes_from_inside_a_tile(rows: int, columns: int, side: int):
-    """The network answers with the place of each pixel; near a tile's border inside the picture it answers nonsense."""
+    """The network answers with the place of each pixel; near a tile's border inside the image it answers nonsense."""
     height, width, most, margin = 32 * rows, 32 * columns, (32 * side) ** 2, MARGIN
     ys, xs = np.mgrid[:height, :width].astype(np.float32)
     areas = []
@@ -40,14 +40,14 @@ def test_every_pixel_comes_from_inside_a_tile(rows: int, columns: int, side: int
 def test_tiles_are_joined_where_no_text_is(seed: int, across: bool):
     """Every tile sees its lines of text brighter than its neighbors do: a line that a seam crosses shows both."""
     rng = np.random.default_rng(seed)
-    picture = np.zeros((960, 160, 3), np.float32)
+    image = np.zeros((960, 160, 3), np.float32)
     pitch = int(rng.integers(12, 31))
     for top in range(int(rng.integers(0, pitch)), 960, pitch):
-        picture[top : top + pitch - 4, 16:144] = 0.5
+        image[top : top + pitch - 4, 16:144] = 0.5
     if across:
-        picture = picture.transpose(1, 0, 2)
+        image = image.transpose(1, 0, 2)
     calls = iter(range(1, 100))
-    found = tiled_map(lambda part: part[..., 0] * (1 + 0.1 * next(calls)), picture, most=320 * 160, overlap=OVERLAP)
+    found = tiled_map(lambda part: part[..., 0] * (1 + 0.1 * next(calls)), image, most=320 * 160, overlap=OVERLAP)
     lines = (found.T if across else found)[:, 80]
     edges = np.flatnonzero(np.diff(lines)) + 1
     assert all(lines[a - 1] == 0 or lines[a] == 0 for a in edges)
@@ -72,8 +72,8 @@ def test_useless_tiles_are_refused():
 
 def test_the_detector_sees_in_tiles_what_it_sees_at_once():
     detector = make_backend(load_model_folder("en"), "det", threads=1)
-    picture = np.random.default_rng(0).normal(size=(96, 96, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
-    whole = detector(picture[None])[0]
-    tiles = tiled_map(lambda part: detector(part[None])[0], picture, most=512 * 512, overlap=256)
+    image = np.random.default_rng(0).normal(size=(96, 96, 3)).astype(np.float32).repeat(8, 0).repeat(8, 1)
+    whole = detector(image[None])[0]
+    tiles = tiled_map(lambda part: detector(part[None])[0], image, most=512 * 512, overlap=256)
     # What lies beyond the overlap reaches the middle of a tile only through squeeze-and-excite, which sees all of it.
     assert np.abs(tiles - whole).max() < 0.04

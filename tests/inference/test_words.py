@@ -90,13 +90,13 @@ def test_words_of_a_drawn_page_stand_where_they_were_drawn():
 
     words = ("TOTAL", "AMOUNT", "1250.00")
     font = ImageFont.load_default(size=40)
-    picture = Image.new("RGB", (900, 200), "white")
-    draw, x, drawn = ImageDraw.Draw(picture), 80.0, []
+    image = Image.new("RGB", (900, 200), "white")
+    draw, x, drawn = ImageDraw.Draw(image), 80.0, []
     for word in words:
         draw.text((x, 70), word, "black", font)
         drawn.append((x, x + font.getlength(word)))
         x += font.getlength(word + " ")
-    page = OCR("en", threads=1)(np.asarray(picture))
+    page = OCR("en", threads=1)(np.asarray(image))
     assert [word.text for word in page.words] == list(words)
     for word, (left, right) in zip(page.words, drawn, strict=True):
         xs = [x for x, _ in word.quad]

@@ -21,13 +21,13 @@ from ppocr_jax.integrations import docling as plugin
 from tests.stripes import paint_page
 
 # A pixel of it is a point of the page.
-PICTURE = paint_page((128, 320), [("abc", (80, 32), 0), ("cab", (220, 96), 0)])
+IMAGE = paint_page((128, 320), [("abc", (80, 32), 0), ("cab", (220, 96), 0)])
 
 
 @pytest.fixture
 def converted(tmp_path):
-    """A PDF document of one picture, opened by docling."""
-    Image.fromarray(PICTURE).save(tmp_path / "scan.pdf", resolution=72.0)
+    """A PDF document of one image, opened by docling."""
+    Image.fromarray(IMAGE).save(tmp_path / "scan.pdf", resolution=72.0)
     document = InputDocument(
         path_or_stream=tmp_path / "scan.pdf", format=InputFormat.PDF, backend=PyPdfiumDocumentBackend
     )
@@ -62,7 +62,7 @@ def test_cells_hold_the_text_where_it_stands(converted, stripes_model, scale):
     model.options.scale = scale
     (page,) = model(converted, converted.pages)
     cells = {cell.text: cell for cell in page.cells}
-    lines = {line.text: line for line in OCR(stripes_model)(PICTURE)}
+    lines = {line.text: line for line in OCR(stripes_model)(IMAGE)}
     assert set(cells) == set(lines) == {"abc", "cab"}
     for text, line in lines.items():
         box = cells[text].rect.to_bounding_box()

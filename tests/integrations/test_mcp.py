@@ -50,7 +50,7 @@ def ocr():
     return OCR("en")
 
 
-def test_a_picture_is_read(folder, ocr):
+def test_a_image_is_read(folder, ocr):
     server = make_server(McpSettings(folder), load=lambda name: ocr)
     expected = ocr(SIGN)
     assert ask(server, "read_image", path="deeper/sign.jpg") == (False, expected.text + "\n")

@@ -30,7 +30,7 @@ VALUE_AND_GRADIENTS = jax.jit(jax.value_and_grad(total, argnums=(0, 1)))
 
 
 def random_students(count: int, seed: int = 0) -> tuple[list[Outputs], np.ndarray, dict[str, np.ndarray]]:
-    """Outputs of `count` students, a teacher's map and targets of two small pictures."""
+    """Outputs of `count` students, a teacher's map and targets of two small images."""
     rng = np.random.default_rng(seed)
     maps = rng.random((count, len(MAPS), 2, 6, 7)).astype(np.float32)
     students = [dict(zip(MAPS, one, strict=True)) for one in maps]
@@ -44,7 +44,7 @@ def random_students(count: int, seed: int = 0) -> tuple[list[Outputs], np.ndarra
 
 
 def test_totals_and_gradients_of_the_reference(reference, detectors, det_targets) -> None:
-    """The reference's total is one number per picture; its gradients are of their sum, N = 2 times the mean's."""
+    """The reference's total is one number per image; its gradients are of their sum, N = 2 times the mean's."""
     value, (gradients, _) = VALUE_AND_GRADIENTS(list(detectors[:2]), detectors[2]["probability"], det_targets)
     assert float(value) == pytest.approx(reference["cml.loss"].mean(), rel=1e-6)
     for ours, key in zip(gradients, ("cml_grad_student", "cml_grad_student2"), strict=True):

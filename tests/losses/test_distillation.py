@@ -193,7 +193,7 @@ def slow_soft_loss(p, teacher, mask) -> float:
 def test_losses_without_labels_equal_slow_oracles(*, seed, levels, mask_share, top) -> None:
     rng = np.random.default_rng(seed)
     p, teacher = (rng.integers(0, levels + 1, (2, 2, 5, 6)) / levels).astype(np.float32)
-    teacher *= np.float32(top)  # next to nothing is a picture without text
+    teacher *= np.float32(top)  # next to nothing is an image without text
     mask = (rng.random(p.shape) < mask_share).astype(np.uint8)
     exact = [np.asarray(x, np.float64) for x in (p, teacher, mask)]
     (loss, terms), (_, of_teacher) = SOFT(p, teacher, mask)

@@ -27,7 +27,7 @@ def maps_of(seed: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
     return a.astype(np.float32), b.astype(np.float32)
 
 
-def test_map_loss_of_the_reference_picture_by_picture(reference, detectors) -> None:
+def test_map_loss_of_the_reference_image_by_image(reference, detectors) -> None:
     first, second, expected = detectors[0]["probability"], detectors[1]["probability"], reference["dml_maps"]
     each = [MAP_DML(first[i : i + 1], second[i : i + 1]) for i in range(2)]
     np.testing.assert_allclose(each, expected, rtol=5e-6)
@@ -37,7 +37,7 @@ def test_map_loss_of_the_reference_picture_by_picture(reference, detectors) -> N
 def test_map_loss_gradients_of_the_reference_flow_to_both(reference, detectors) -> None:
     gradients = MAP_DML_GRADIENTS(detectors[0]["probability"], detectors[1]["probability"])
     for ours, key in zip(gradients, ("dml_maps_grad_student", "dml_maps_grad_student2"), strict=True):
-        assert_gradients_close(ours * 2, reference[key], norm=1e-6)  # the stored ones are of the sum over two pictures
+        assert_gradients_close(ours * 2, reference[key], norm=1e-6)  # the stored ones are of the sum over two images
 
 
 def slow_map_dml(p: np.ndarray, q: np.ndarray, form: str) -> float:

@@ -40,7 +40,7 @@ def test_figures_equal_the_reference(case, setting):
         f"hit, dt_count, gt_count {total.hits} {total.detections} {total.targets}",
         f"character_acc: {score['character_accuracy']:.2%}",
         f"avg_edit_dist_field: {score['edits_per_line']:.2f}",
-        f"avg_edit_dist_img: {score['edits_per_picture']:.2f}",
+        f"avg_edit_dist_img: {score['edits_per_image']:.2f}",
         f"precision: {score['precision']:.2%}",
         f"recall: {score['recall']:.2%}",
         f"fmeasure: {score['hmean']:.2%}",
@@ -64,10 +64,10 @@ def test_full_width_case_and_spaces():
 
 def test_ignored_region_counts_for_nothing():
     ignored = [Region(box(0, 0, 100, 20), "###", ignore=True)]
-    assert end_to_end_counts(ignored, [(box(0, 0, 90, 20), "junk")]) == EndToEndCounts(pictures=1)
+    assert end_to_end_counts(ignored, [(box(0, 0, 90, 20), "junk")]) == EndToEndCounts(images=1)
 
 
-def test_no_picture_scores_zero():
+def test_no_image_scores_zero():
     assert end_to_end_score(EndToEndCounts())["hmean"] == 0
 
 

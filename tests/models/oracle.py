@@ -1,6 +1,6 @@
 """PP-OCR's networks a second time: NumPy in float64, one cell or kernel tap after another, from the published layers.
 
-Tensors go by PaddleOCR's names and layouts; pictures are (N, C, H, W). Nothing here comes from the package.
+Tensors go by PaddleOCR's names and layouts; images are (N, C, H, W). Nothing here comes from the package.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def model_and_variables(name):
     return model, variables_from_paddle(tensors(name), shapes)
 
 
-def pictures(batch, height, width):
+def noise(batch, height, width):
     return np.random.default_rng([batch, height, width]).normal(size=(batch, height, width, 3)).astype(np.float32)
 
 
@@ -52,9 +52,9 @@ def nchw(images):
 
 @cache
 def evaluated(name):
-    """Pictures and eval-mode outputs."""
+    """Images and eval-mode outputs."""
     model, variables = model_and_variables(name)
-    images = pictures(2, *SIZES[name])
+    images = noise(2, *SIZES[name])
     apply = jax.jit(partial(model.apply, train=False), compiler_options=QUICK_COMPILE)
     return images, {key: np.asarray(value) for key, value in apply(variables, images).items()}
 
@@ -71,7 +71,7 @@ def test_teacher_detector():
 def test_teacher_backbone_at_odd_sizes():
     """51 x 74 becomes 13 x 19, 7 x 10, 4 x 5 and 2 x 3 cells: average windows reach over both edges."""
     _, variables = model_and_variables("det_teacher")
-    images = pictures(1, 51, 74)
+    images = noise(1, 51, 74)
     apply = jax.jit(partial(ResNetVdDet(native_ops).apply, train=False), compiler_options=QUICK_COMPILE)
     maps = apply({kind: tree["backbone"] for kind, tree in variables.items()}, images)
     expected = oracle.resnet_vd(exact_tensors("det_teacher"), nchw(images), RESNET18, stem=(2, 2), down=(2, 2))
@@ -101,7 +101,7 @@ def test_average_pooling_at_edges_by_hand():
 def test_train_mode(name):
     """Finite outputs, every running statistic moved, the stem's by a tenth of the way to the batch's."""
     model, variables = model_and_variables(name)
-    images = pictures(2, *SIZES[name])
+    images = noise(2, *SIZES[name])
     apply = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]), compiler_options=QUICK_COMPILE)
     outputs, changed = apply(variables, images)
     assert set(outputs) == (

@@ -16,7 +16,7 @@ from ppocr_jax.models.systems import network_size
 from tests.helpers import QUICK_COMPILE, golden_tensors
 from tests.models.reference import GOLDEN
 
-# Parameters with BatchNorm statistics and MACs of a picture of 224 x 224, from running the reference implementation;
+# Parameters with BatchNorm statistics and MACs of an image of 224 x 224, from running the reference implementation;
 # millions of both as published: PP-LCNet counts a MAC as one operation, the others' papers as two.
 SIZES = {
     ("pp_lcnet", 0.25): (1_523_936, 16.8e6, 1.5, 18),

@@ -75,7 +75,7 @@ def test_agrees_on_both_sides_of_the_row_unrolling(height):
     assert_agrees_with_native(6, height, 9, 5, (1, 1))
 
 
-def test_a_single_tap_moves_the_picture():
+def test_a_single_tap_moves_the_image():
     """By hand: a kernel with a 1 beside its center copies the neighbor and leaves zeros at the border."""
     x = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
     right_neighbor = np.zeros((3, 3, 1), np.float32)

@@ -69,9 +69,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "receipt.jpg"
 
 
 def receipt(box, size, mean, std):
-    """Return part of the example picture, in BGR as PaddleOCR's networks take it, and its mirror image."""
-    picture = Image.open(EXAMPLE).convert("RGB").crop(box).resize(size[::-1], Image.Resampling.BILINEAR)
-    pixels = (np.asarray(picture, np.float32)[..., ::-1] / 255 - mean) / std
+    """Return part of the example image, in BGR as PaddleOCR's networks take it, and its mirror image."""
+    image = Image.open(EXAMPLE).convert("RGB").crop(box).resize(size[::-1], Image.Resampling.BILINEAR)
+    pixels = (np.asarray(image, np.float32)[..., ::-1] / 255 - mean) / std
     return np.stack([pixels, pixels[:, ::-1]]).astype(np.float32)
 
 

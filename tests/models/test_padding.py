@@ -1,4 +1,4 @@
-"""Padded networks against the same networks on the pictures alone; between them these four use every operation."""
+"""Padded networks against the same networks on the images alone; between them these four use every operation."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_recognizers_give_a_frame_every_four_pixels(name):
     assert outputs["logits"].shape[2] == 11
 
 
-# Options, picture, parameters and multiplications with addition, from running the reference implementation.
+# Options, image, parameters and multiplications with addition, from running the reference implementation.
 READING = {
     "db_mobilenet_v3": ({}, (640, 640), 559_977, 1.912e9),
     "db_resnet18": ({}, (960, 960), 12_199_969, 60.49e9),
@@ -64,7 +64,7 @@ READING = {
 
 
 @pytest.mark.parametrize("name", READING)
-def test_cost_of_a_picture(name):
+def test_cost_of_a_image(name):
     options, size, parameters, macs = READING[name]
     found = network_size(build_model(name, ops=native_ops, **options), size)
     assert found.parameters == parameters

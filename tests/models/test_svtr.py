@@ -84,8 +84,8 @@ def test_labels_are_asked_for():
 
 
 @pytest.mark.parametrize("width", [40, 61, 64, 67])
-def test_frames_of_padding_are_told_from_the_picture(width):
-    """A frame is real where the picture reaches into it, whatever the batch's width."""
+def test_frames_of_padding_are_told_from_the_image(width):
+    """A frame is real where the image reaches into it, whatever the batch's width."""
     filled = np.array([0, 1, 9, 24, 33, width])
     images = np.zeros((len(filled), 48, width, 3), np.float32)
     for image, columns in zip(images, filled, strict=True):

@@ -42,7 +42,7 @@ class ShadeReader:
 
 
 def png(shade: int, size: tuple[int, int] = (20, 30)) -> bytes:
-    """A picture of one gray value; `size` is (height, width)."""
+    """An image of one gray value; `size` is (height, width)."""
     out = io.BytesIO()
     Image.fromarray(np.full((*size, 3), shade, np.uint8)).save(out, "PNG")
     return out.getvalue()

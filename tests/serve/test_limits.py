@@ -42,7 +42,7 @@ def test_too_many_pixels_and_pages_are_413():
         (png(5)[:60], 422),
     ],
 )
-def test_what_is_no_picture(shades, data, status):
+def test_what_is_no_image(shades, data, status):
     detail(shades.post("/ocr", content=data), status)
 
 

@@ -105,12 +105,12 @@ def problem(browser):
     return until(lambda: at(browser, "problem").text)
 
 
-def test_a_picture_is_read_shown_and_taken_away(page):
+def test_a_image_is_read_shown_and_taken_away(page):
     expected = OCR("en").single_threaded()(SIGN)
     read(page, SIGN)
     assert lines(page) == [line.text for line in expected]
     assert at(page, "status").text == f"{len(expected)} lines on 1 page."
-    shown = page.execute_script("return [picture.naturalWidth / picture.naturalHeight, picture.alt]")
+    shown = page.execute_script("return [image.naturalWidth / image.naturalHeight, image.alt]")
     assert shown[0] == pytest.approx(expected.width / expected.height, rel=0.01)
     assert str(len(expected)) in shown[1]
     polygons = page.find_elements(By.CSS_SELECTOR, "#boxes polygon")
@@ -172,12 +172,12 @@ def test_pages_of_a_document_come_one_after_the_other(page, tmp_path):
     assert at(page, "next").get_attribute("disabled")
     pages = at(page, "pages")
     pages.send_keys("2" + Keys.ENTER)
-    until(lambda: "Page 2" in page.execute_script("return picture.alt"))
+    until(lambda: "Page 2" in page.execute_script("return image.alt"))
     assert not at(page, "page-choice").is_displayed()
 
 
 def test_errors_are_said_and_the_next_file_is_read(page, tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     at(page, "file").send_keys(str(tmp_path / "notes.txt"))
     assert "not a readable image" in problem(page)
     assert at(page, "problem").get_attribute("role") == "alert"
@@ -196,7 +196,7 @@ def test_errors_are_said_and_the_next_file_is_read(page, tmp_path):
 
 
 @pytest.mark.parametrize("event", ["paste", "drop"])
-def test_pictures_are_pasted_and_dropped(page, event):
+def test_images_are_pasted_and_dropped(page, event):
     page.execute_script(
         """
         const [data, event] = arguments;

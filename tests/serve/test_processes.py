@@ -125,7 +125,7 @@ def test_schemathesis_finds_no_fault():
     program = shutil.which("schemathesis")
     if program is None:
         pytest.skip("needs the program schemathesis")
-    # Not `positive_data_acceptance`: bytes made from "format: binary" are no pictures, and are rightly refused.
+    # Not `positive_data_acceptance`: bytes made from "format: binary" are no images, and are rightly refused.
     checks = ["--checks", "all", "--exclude-checks", "positive_data_acceptance"]
     limits = ["--max-pixels", "1000000", "--read-seconds", "20"]
     with serving(*limits, PPOCR_JAX_TOKEN="sesame") as (address, process):

@@ -96,30 +96,30 @@ def test_all_options_of_a_call_are_the_querys_too():
     assert set(ReadOptions.__annotations__) - {"batch_size", "max_pixels"} <= set(ReadQuery.model_fields)
 
 
-def test_a_picture_of_a_line_is_read_without_a_detector(server, receipt):
+def test_a_image_of_a_line_is_read_without_a_detector(server, receipt):
     x, y = zip(*receipt.lines[0].quad, strict=True)
-    picture = io.BytesIO()
-    Image.open(RECEIPT).crop((min(x) - 4, min(y) - 4, max(x) + 4, max(y) + 4)).save(picture, "PNG")
-    answer = server.post("/ocr?single_line=1", content=picture.getvalue()).json()
+    image = io.BytesIO()
+    Image.open(RECEIPT).crop((min(x) - 4, min(y) - 4, max(x) + 4, max(y) + 4)).save(image, "PNG")
+    answer = server.post("/ocr?single_line=1", content=image.getvalue()).json()
     assert [line["detection_score"] for line in answer["pages"][0]["lines"]] == [1.0]
 
 
 def test_a_server_reads_the_letters_it_was_told(stripes_model):
-    picture = io.BytesIO()
-    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
+    image = io.BytesIO()
+    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(image, "PNG")
     settings = ServerSettings(models=(str(stripes_model),), networks={"letters": "ab"}, threads=1)
     with TestClient(create_app(settings)) as client:
-        answer = client.post("/ocr?drop_score=0", content=picture.getvalue(), headers={"accept": "text/plain"})
+        answer = client.post("/ocr?drop_score=0", content=image.getvalue(), headers={"accept": "text/plain"})
     assert answer.status_code == 200
     assert set(answer.text) <= set("ab\n")
 
 
 def test_a_server_reads_with_the_files_it_was_told(stripes_model):
-    picture = io.BytesIO()
-    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(picture, "PNG")
+    image = io.BytesIO()
+    Image.fromarray(paint_page((64, 320), [("abcab", (160, 32), 0)])).save(image, "PNG")
     files = {task: str(stripes_model / f"{task}.onnx") for task in ("det", "cls", "rec")}
     with TestClient(create_app(ServerSettings(networks=files, threads=1))) as client:
-        answer = client.post("/ocr", content=picture.getvalue(), headers={"accept": "text/plain"})
+        answer = client.post("/ocr", content=image.getvalue(), headers={"accept": "text/plain"})
     assert answer.text.split() == ["abcab"]
     with pytest.raises(UserError, match="det, cls, rec require a single model, not 2"):
         ServerSettings(models=("en", "ch"), networks=files)
@@ -215,24 +215,24 @@ def test_options_of_requests_at_the_same_time_never_mix():
 
 def test_calls_shared_by_requests_give_what_single_calls_give(receipt):
     with TestClient(create_app(ServerSettings(threads=4, combine=True))) as client, ThreadPoolExecutor(4) as pool:
-        pictures = [RECEIPT.read_bytes(), (RECEIPT.parent / "sign.jpg").read_bytes()] * 2
-        answers = list(pool.map(lambda data: client.post("/ocr", content=data).json()["pages"][0], pictures))
+        images = [RECEIPT.read_bytes(), (RECEIPT.parent / "sign.jpg").read_bytes()] * 2
+        answers = list(pool.map(lambda data: client.post("/ocr", content=data).json()["pages"][0], images))
     texts = ["\n".join(line["text"] for line in page["lines"]) for page in answers]
     sign = OCR("en").single_threaded()(RECEIPT.parent / "sign.jpg").text
     # A confidence's last digits, and a space that is as likely as not, do depend on what else is in a batch.
     assert ["".join(text.split()) for text in texts] == ["".join(text.split()) for text in (receipt.text, sign)] * 2
 
 
-def test_a_picture_does_not_wait_for_a_whole_document():
+def test_a_image_does_not_wait_for_a_whole_document():
     with shade_server(threads=2) as (client, reader), ThreadPoolExecutor(2) as pool:
         reader.gate.clear()
         document = pool.submit(client.post, "/ocr", content=tiff(range(100, 200)))
         until(lambda: len(reader.read) == 2)
-        picture = pool.submit(client.post, "/ocr", content=png(7))
+        image = pool.submit(client.post, "/ocr", content=png(7))
         until(lambda: "ppocr_requests_in_flight 2.0" in client.get("/metrics").text)
         time.sleep(0.05)
         reader.gate.set()
-        assert shades_of(picture.result().json()) == [7]
+        assert shades_of(image.result().json()) == [7]
         assert shades_of(document.result().json()) == [*range(100, 200)]
         assert reader.read.index(7) <= 6
 
@@ -294,7 +294,7 @@ def test_a_half_sent_upload_leaves_nothing_behind():
 # --- what is kept, and what is said ----------------------------------------------------------------------------------
 
 
-def test_no_picture_is_kept_and_no_text_logged(server, receipt, caplog):
+def test_no_image_is_kept_and_no_text_logged(server, receipt, caplog):
     written = []
     watching = True
 

@@ -28,8 +28,8 @@ def test_recorder_keeps_a_sample_of_all_calls():
 
 def test_inputs_are_bounded_and_what_the_networks_take(monkeypatch):
     monkeypatch.setattr(int8, "MOST_INPUTS", {"det": 1, "cls": 2, "rec": 2})
-    picture = np.array(Image.open(EXAMPLES / "sign.jpg").convert("RGB"))
-    inputs = record_inputs(load_model_folder("en"), [picture], ["rec", "det", "cls"])
+    image = np.array(Image.open(EXAMPLES / "sign.jpg").convert("RGB"))
+    inputs = record_inputs(load_model_folder("en"), [image], ["rec", "det", "cls"])
     assert {task: len(seen) for task, seen in inputs.items()} == {"rec": 2, "det": 1, "cls": 2}
     assert {seen.shape[1] for seen in inputs["rec"]} == {32}
     assert all(seen.dtype == np.float32 and seen.shape[-1] == 3 for found in inputs.values() for seen in found)

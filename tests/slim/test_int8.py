@@ -35,7 +35,7 @@ def quantized(tmp_path_factory):
     """What `slim int8` wrote and printed."""
     folder, out = tmp_path_factory.mktemp("models") / "deep" / "int8", io.StringIO()
     with redirect_stdout(out):
-        assert slim("en", "--pictures", EXAMPLES / "receipt.jpg", EXAMPLES / "form.jpg", "--output", folder) == 0
+        assert slim("en", "--images", EXAMPLES / "receipt.jpg", EXAMPLES / "form.jpg", "--output", folder) == 0
     return SimpleNamespace(folder=folder, model_folder=load_model_folder(folder), table=out.getvalue().splitlines())
 
 
@@ -147,7 +147,7 @@ def test_report(quantized):
 
 
 def test_classifier_with_weights_of_seven_bits(tmp_path, capsys):
-    arguments = ["en", "--pictures", EXAMPLES / "sign.jpg", "--output", tmp_path, "--tasks", "cls", "--no-vnni"]
+    arguments = ["en", "--images", EXAMPLES / "sign.jpg", "--output", tmp_path, "--tasks", "cls", "--no-vnni"]
     assert slim(*arguments) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "cls"
     model_folder = load_model_folder(tmp_path)

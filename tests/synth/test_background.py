@@ -9,13 +9,13 @@ COLOR = np.array([120.0, 140.0, 90.0], np.float32)
 
 @pytest.mark.parametrize("draw", [background.gradient, background.paper, background.plaster, background.print_pattern])
 def test_grounds_are_about_their_color_and_not_flat(draw):
-    pictures = [draw(np.random.default_rng(seed), COLOR, 32, 160) for seed in range(40)]
-    for picture in pictures:
-        assert picture.shape == (32, 160, 3)
-        assert picture.dtype == np.float32
-        np.testing.assert_allclose(picture.mean(axis=(0, 1)), COLOR, atol=32)
-        assert picture.std(axis=(0, 1)).max() < 32
-    assert np.mean([p.std(axis=(0, 1)).max() > 0.5 for p in pictures]) > 0.9
+    images = [draw(np.random.default_rng(seed), COLOR, 32, 160) for seed in range(40)]
+    for image in images:
+        assert image.shape == (32, 160, 3)
+        assert image.dtype == np.float32
+        np.testing.assert_allclose(image.mean(axis=(0, 1)), COLOR, atol=32)
+        assert image.std(axis=(0, 1)).max() < 32
+    assert np.mean([p.std(axis=(0, 1)).max() > 0.5 for p in images]) > 0.9
 
 
 def test_a_flat_ground_has_one_color():

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ppocr_jax.charset import english_charset
 from ppocr_jax.cli import run_command
+from ppocr_jax.data.images import load_record_image
 from ppocr_jax.data.labels import read_detection_labels, read_labels, read_recognition_labels
-from ppocr_jax.data.labels.lmdb import picture_bytes
-from ppocr_jax.data.pictures import load_picture
+from ppocr_jax.data.labels.lmdb import image_bytes
 from ppocr_jax.images import load_image
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import NoFontsError, find_fonts
@@ -86,8 +86,8 @@ def test_pages_of_some_kinds_come_in_turn(synth, fonts, corpus):
     out = synth("out", "det", "--count", "3", "--size", "256", "--pages", "code", "poster")
     generator = PageGenerator(**materials(fonts, corpus))
     for index, kind in enumerate(("code", "poster", "code")):
-        picture = load_image(out / "images" / f"{index:07d}.png")
-        np.testing.assert_array_equal(picture, generator(0, index, size=(256, 256), kind=kind).image_rgb)
+        image = load_image(out / "images" / f"{index:07d}.png")
+        np.testing.assert_array_equal(image, generator(0, index, size=(256, 256), kind=kind).image_rgb)
 
 
 def test_lines_read_back_are_those_drawn(synth, fonts, corpus):
@@ -109,8 +109,8 @@ def test_a_database_holds_the_files_of_the_folder(synth):
     assert labels.format == "lmdb"
     assert [r.text for r in labels.records] == [r.text for r in plain]
     for stored, file in zip(labels.records, plain, strict=True):
-        assert picture_bytes(stored.image_path) == file.image_path.read_bytes()
-        assert load_picture(stored.image_path).ndim == 3
+        assert image_bytes(stored.image_path) == file.image_path.read_bytes()
+        assert load_record_image(stored.image_path).ndim == 3
 
 
 def test_lines_of_a_classifier_fit_into_a_database(synth):
@@ -184,9 +184,9 @@ def test_an_output_that_is_not_empty_is_left_as_it_is(tmp_path, capsys, fonts, f
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_background_that_is_no_picture_is_one_line(tmp_path, capsys, fonts, corpus, workers):
+def test_a_background_that_is_no_image_is_one_line(tmp_path, capsys, fonts, corpus, workers):
     photo = tmp_path / "photo.jpg"
-    photo.write_text("not a picture")
+    photo.write_text("not an image")
     options = ["--fonts", str(fonts), "--corpus", str(corpus), "--backgrounds", str(photo), "--workers", workers]
     assert run_command("synth", ["det", "--size", "64", "--output", str(tmp_path / "out"), *options]) == 1
     error = capsys.readouterr().err

@@ -6,7 +6,7 @@ from ppocr_jax.synth.background import photo_crop, photo_paths, smooth_noise
 from ppocr_jax.synth.degrade import cast_shadow, glare, uneven_light
 
 INK_FUNCTIONS = [degrade.fade_ink, degrade.break_ink, degrade.spread_ink]
-PICTURE_FUNCTIONS = [
+IMAGE_FUNCTIONS = [
     degrade.bleed_through,
     degrade.defocus_blur,
     degrade.fax,
@@ -26,22 +26,22 @@ PICTURE_FUNCTIONS = [
 
 @pytest.fixture(scope="module")
 def bars():
-    picture = np.full((24, 90, 3), 235, np.uint8)
-    picture[4:20, 6:84:8] = 30
-    picture[4:20, 7:84:8] = 30
-    return picture
+    image = np.full((24, 90, 3), 235, np.uint8)
+    image[4:20, 6:84:8] = 30
+    image[4:20, 7:84:8] = 30
+    return image
 
 
-@pytest.mark.parametrize("function", PICTURE_FUNCTIONS)
+@pytest.mark.parametrize("function", IMAGE_FUNCTIONS)
 @pytest.mark.parametrize("size", [(24, 90), (10, 7), (60, 400)])
-def test_pictures_keep_shape_and_type(function, size):
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    before = picture.copy()
+def test_images_keep_shape_and_type(function, size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    before = image.copy()
     for seed in range(8):
-        out = function(np.random.default_rng(seed), picture, 0.8 * size[0])
-        assert out.shape == picture.shape
+        out = function(np.random.default_rng(seed), image, 0.8 * size[0])
+        assert out.shape == image.shape
         assert out.dtype == np.uint8
-    np.testing.assert_array_equal(picture, before)
+    np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize("function", INK_FUNCTIONS)
@@ -77,8 +77,8 @@ def test_paper_shines_through_and_signs_reflect():
     def functions(events):
         return {f for _, choices in events for f in choices}
 
-    paper = {k: functions(degrade.PICTURE_EVENTS[k]) for k in ("receipt", "document")}
-    scene = functions(degrade.PICTURE_EVENTS["scene"])
+    paper = {k: functions(degrade.IMAGE_EVENTS[k]) for k in ("receipt", "document")}
+    scene = functions(degrade.IMAGE_EVENTS["scene"])
     assert all(degrade.bleed_through in f and degrade.glare not in f for f in paper.values())
     assert degrade.glare in scene
     assert not scene & {degrade.bleed_through, degrade.fax}
@@ -109,7 +109,7 @@ def test_photos_are_found_in_order_and_cut_to_size(tmp_path):
 
     for name, value in (("b.png", 200), ("a.jpg", 100)):
         cv2.imwrite(str(tmp_path / name), np.full((50, 70, 3), value, np.uint8))
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     paths = photo_paths([tmp_path])
     assert [p[-5:] for p in paths] == ["a.jpg", "b.png"]
     crop = photo_crop(np.random.default_rng(0), paths[:1], 20, 90)
@@ -125,7 +125,7 @@ def gray(level):
 
 @pytest.mark.parametrize("function", [uneven_light, cast_shadow])
 def test_light_multiplies_so_that_contrast_relative_to_brightness_is_kept(function):
-    """Under the same light a picture half as bright stays half as bright, everywhere."""
+    """Under the same light an image half as bright stays half as bright, everywhere."""
     for seed in range(20):
         bright, dark = (function(np.random.default_rng(seed), gray(v), 24.0).astype(float) for v in (160, 80))
         np.testing.assert_allclose(bright[bright < 254] / 2, dark[bright < 254], atol=1)

@@ -9,7 +9,7 @@ HEIGHT = 40.0
 
 @pytest.fixture(scope="module")
 def bar():
-    """Opacity of an upright bar 12 pixels wide in the middle of a picture."""
+    """Opacity of an upright bar 12 pixels wide in the middle of an image."""
     opacity = np.zeros((60, 80), np.float32)
     opacity[10:50, 34:46] = 1
     return opacity
@@ -23,11 +23,11 @@ def draw(name, seed, opacity, ink=INK, paper=PAPER):
 @pytest.mark.parametrize("name", FINISHES)
 def test_only_the_surroundings_of_letters_change(name, bar):
     for seed in range(10):
-        picture = draw(name, seed, bar)
-        assert picture.shape == (60, 80, 3)
-        assert picture.dtype == np.uint8
+        image = draw(name, seed, bar)
+        assert image.shape == (60, 80, 3)
+        assert image.dtype == np.uint8
         # Farther off than any edge or shadow reaches (shadows: 0.12 + 4 x 0.08 text heights).
-        np.testing.assert_array_equal(picture[:, :14], np.broadcast_to(PAPER.astype(np.uint8), (60, 14, 3)))
+        np.testing.assert_array_equal(image[:, :14], np.broadcast_to(PAPER.astype(np.uint8), (60, 14, 3)))
 
 
 @pytest.mark.parametrize("name", ["plain", "outline", "shadow"])
@@ -38,17 +38,17 @@ def test_filled_letters_have_the_color_of_the_ink(name, bar):
 
 def test_an_outline_stands_out_from_its_letter(bar):
     for seed in range(20):
-        picture = draw("outline", seed, bar).astype(float) @ LUMINANCE
-        assert abs(picture[30, 33] - picture[30, 40]) > 60
-        assert abs(picture[30, 46] - picture[30, 40]) > 60
+        image = draw("outline", seed, bar).astype(float) @ LUMINANCE
+        assert abs(image[30, 33] - image[30, 40]) > 60
+        assert abs(image[30, 46] - image[30, 40]) > 60
 
 
 def test_hollow_letters_have_edges_of_ink_and_a_face_like_their_ground(bar):
     for seed in range(20):
-        picture = draw("hollow", seed, bar).astype(float)
-        np.testing.assert_allclose(picture[30, 33], INK, atol=1)
-        np.testing.assert_allclose(picture[30, 46], INK, atol=1)
-        face = picture[30, 40] @ LUMINANCE
+        image = draw("hollow", seed, bar).astype(float)
+        np.testing.assert_allclose(image[30, 33], INK, atol=1)
+        np.testing.assert_allclose(image[30, 46], INK, atol=1)
+        face = image[30, 40] @ LUMINANCE
         assert face > (0.3 * INK + 0.7 * PAPER) @ LUMINANCE
 
 
@@ -64,8 +64,8 @@ def test_raised_and_cut_letters_are_lit_from_opposite_sides(bar):
 
 def test_a_shadow_is_darker_than_the_ground_and_brighter_than_dark_ink(bar):
     for seed in range(20):
-        picture = draw("shadow", seed, bar).astype(float) @ LUMINANCE
-        outside = picture[bar == 0]
+        image = draw("shadow", seed, bar).astype(float) @ LUMINANCE
+        outside = image[bar == 0]
         assert outside.min() < PAPER @ LUMINANCE - 10
         assert outside.min() > INK @ LUMINANCE + 40
 

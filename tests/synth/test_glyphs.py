@@ -238,7 +238,7 @@ def test_brackets_lie_and_stops_stand_in_the_corner(wide_faces):
 
 
 def test_columns_occur_as_often_as_asked_for_and_are_long(wide_faces):
-    """They are told by the pictures: without columns the same index is another picture."""
+    """They are told by the images: without columns the same index is another image."""
     plain, columns = lines(wide_faces, 0.0), lines(wide_faces, 1.0)
     count = 0
     for index in range(60):

@@ -81,7 +81,7 @@ def contrast(sample, ink):
     return abs(gray[inked].mean() - gray[around].mean()) if inked.any() and around.any() else 0.0
 
 
-def test_the_ink_has_the_shape_of_its_picture_and_lies_between_the_outer_characters(generator):
+def test_the_ink_has_the_shape_of_its_image_and_lies_between_the_outer_characters(generator):
     for i in range(60):
         sample, ink = generator.drawn(1, i)
         assert ink.shape == sample.image_rgb.shape[:2]

@@ -41,7 +41,7 @@ TINY = {
 _HEAD_FEATURES = 96  # of the recognizer's first dense layer
 
 
-_LCNET_ROWS = (0, 1, 3, 5, 11, 12)  # those with a stride for lines or for pictures, and the last, which is replaced
+_LCNET_ROWS = (0, 1, 3, 5, 11, 12)  # those with a stride for lines or for images, and the last, which is replaced
 
 
 def shorten(monkeypatch) -> None:
@@ -119,7 +119,7 @@ def provide(task: str, name: str, drawn: Path) -> None:
             _copy(drawn / "rec", folder / "lines")
         return
     for source in (*data.train_labels, *data.val_labels):
-        if not Path(source.path).suffix:  # a folder of pictures without labels
+        if not Path(source.path).suffix:  # a folder of images without labels
             shutil.copytree(next((drawn / "det").rglob("*.png")).parent, source.path, dirs_exist_ok=True)
             continue
         lines = "rec" in Path(source.path).parts or source.path.endswith("rec_label.txt")

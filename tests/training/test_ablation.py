@@ -182,13 +182,13 @@ def test_the_plot_has_a_line_for_each_run_with_time_to_the_right(ablation):
         return {"step_cpu_seconds": seconds, "curve": curve}
 
     rows = {"alone": {"0": run([[60, 0.25], [120, 0.5]], 1.0)}, "dml": {"0": run([[60, 0.5], [120, 1.0]], 2.0)}}
-    picture = ElementTree.fromstring(ablation.curves({"det": {"rows": rows}}))
-    lines = [line.get("points").split() for line in picture.iter("{http://www.w3.org/2000/svg}polyline")]
+    image = ElementTree.fromstring(ablation.curves({"det": {"rows": rows}}))
+    lines = [line.get("points").split() for line in image.iter("{http://www.w3.org/2000/svg}polyline")]
     origin, *alone = [tuple(map(float, point.split(","))) for point in lines[0]]
     _, *dml = [tuple(map(float, point.split(","))) for point in lines[1]]
     assert alone[1] == dml[0]  # 120 steps of 1 s end where 60 steps of 2 s do, at the same score
     assert [origin[1] - y for _, y in dml] == pytest.approx([2 * (origin[1] - y) for _, y in alone], abs=0.5)
-    assert "+ DML" in [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert "+ DML" in [text.text for text in image.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_the_time_of_a_step_leaves_out_evaluations_and_restarts(ablation, tmp_path):

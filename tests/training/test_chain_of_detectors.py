@@ -25,5 +25,5 @@ def test_a_teacher_teaches_students_that_find_text(tmp_path, monkeypatch, drawn)
     terms = {"dml_0", "dml_1", "teacher_probability_0", "teacher_probability_1", "probability_0", "probability_1"}
     assert terms <= terms_of(run).keys()
     assert main(["export", str(run), "--output", "model"]) == 0
-    picture = cv2.imread(str(next((drawn / "det").rglob("*.png"))))[..., ::-1]
-    assert all(box.points.shape == (4, 2) for box in OCR("model").detect(picture))
+    image = cv2.imread(str(next((drawn / "det").rglob("*.png"))))[..., ::-1]
+    assert all(box.points.shape == (4, 2) for box in OCR("model").detect(image))

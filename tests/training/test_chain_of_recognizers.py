@@ -29,6 +29,6 @@ def test_students_give_the_centers_of_the_next_students(tmp_path, monkeypatch, d
     run = train("rec", "ppocr_v2_enhanced_ctc")
     assert {"center_0", "center_1"} <= terms_of(run).keys()
     assert main(["export", str(run), "--output", "model"]) == 0
-    picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
-    (line,) = OCR("model").recognize([picture])
+    image = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    (line,) = OCR("model").recognize([image])
     assert isinstance(line.text, str)

@@ -107,10 +107,10 @@ def run_through(task, name, tmp_path, monkeypatch, drawn):
     if task == "image":  # no part of a model folder
         return
     assert main(["export", str(run), "--output", "model"]) == 0
-    picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    image = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
     reader = OCR("model")
     results = {"det": reader.detect, "rec": lambda p: reader.recognize([p]), "cls": lambda p: reader.classify([p])}
-    assert isinstance(results[task](picture), list)
+    assert isinstance(results[task](image), list)
 
 
 def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, monkeypatch, drawn):
@@ -124,8 +124,8 @@ def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, mon
     (scores,) = [record for record in log(Path("bytes")) if record["kind"] == "eval"]
     assert 0 <= scores["one_minus_ned"] <= 1
     assert main(["export", "bytes", "--output", "model"]) == 0
-    picture = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
-    assert len(OCR("model").recognize([picture])) == 1
+    image = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    assert len(OCR("model").recognize([image])) == 1
 
 
 def test_the_papers_schedules_count_its_epochs():

@@ -1,4 +1,4 @@
-"""Image classifiers: folders of pictures, and the text network that starts from what they learned."""
+"""Image classifiers: folders of images, and the text network that starts from what they learned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ppocr_jax.charset import english_charset
 from ppocr_jax.config import ImageConfig, ImageDataConfig, ImageModelConfig, TrainConfig
 from ppocr_jax.config_io import save_config
-from ppocr_jax.data.image_folders import find_pictures, middle
+from ppocr_jax.data.image_folders import find_images, middle
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.inference.model_folder import RecognizerSpec
@@ -30,16 +30,16 @@ COLORS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Plain pictures of three colors, four each, for training and evaluation; one of them is damaged."""
-    root = tmp_path_factory.mktemp("pictures")
+    """Plain images of three colors, four each, for training and evaluation; one of them is damaged."""
+    root = tmp_path_factory.mktemp("images")
     for part in ("train", "val"):
         for name, color in COLORS.items():
             (root / part / name).mkdir(parents=True)
             for i in range(4):
-                picture = np.full((40 + 5 * i, 60, 3), color[::-1], np.uint8)
-                cv2.imwrite(str(root / part / name / f"{i}.png"), picture)
-    (root / "train" / "red" / "9.jpg").write_bytes(b"no picture")
-    (root / "train" / "red" / "notes.txt").write_text("no picture either")
+                image = np.full((40 + 5 * i, 60, 3), color[::-1], np.uint8)
+                cv2.imwrite(str(root / part / name / f"{i}.png"), image)
+    (root / "train" / "red" / "9.jpg").write_bytes(b"no image")
+    (root / "train" / "red" / "notes.txt").write_text("no image either")
     return root
 
 
@@ -59,23 +59,23 @@ def test_batches_hold_the_color_of_their_class(folders):
     plain = {
         i: DETECTOR_NORMALIZATION(np.full((1, 1, 3), color, np.uint8))[0, 0] for i, color in enumerate(COLORS.values())
     }
-    for picture, label in zip(batch["images"], batch["labels"], strict=True):
-        np.testing.assert_allclose(picture, np.broadcast_to(plain[int(label)], picture.shape), atol=1e-5)
+    for pixels, label in zip(batch["images"], batch["labels"], strict=True):
+        np.testing.assert_allclose(pixels, np.broadcast_to(plain[int(label)], pixels.shape), atol=1e-5)
     assert set(batch["labels"]) == {0, 1, 2}
     again = batches(0)
     np.testing.assert_array_equal(batch["labels"], again["labels"])
     assert str(batches.uses()[0]).endswith("13 of 13 images used")
 
 
-def test_the_middle_of_a_picture():
-    picture = np.zeros((100, 300, 3), np.uint8)
-    picture[:, 100:200] = 255
-    assert middle(picture, 64).shape == (64, 64, 3)
-    assert (middle(picture, 64) == 255).all()
+def test_the_middle_of_a_image():
+    image = np.zeros((100, 300, 3), np.uint8)
+    image[:, 100:200] = 255
+    assert middle(image, 64).shape == (64, 64, 3)
+    assert (middle(image, 64) == 255).all()
 
 
 class Constant:
-    """Says the same of every picture."""
+    """Says the same of every image."""
 
     def apply(self, variables, images, *, train):
         assert not train
@@ -92,9 +92,9 @@ def test_wrong_folders_are_said(folders, tmp_path):
     with pytest.raises(UserError, match=r"holds 3 folders, the network has 4 classes: set model\.num_classes"):
         image.batches(four)
     with pytest.raises(UserError, match="no folder"):
-        find_pictures(tmp_path / "nowhere")
+        find_images(tmp_path / "nowhere")
     with pytest.raises(UserError, match="contains no images"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
     (tmp_path / "other").mkdir()
     cv2.imwrite(str(tmp_path / "other" / "a.png"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(UserError, match="folders of different names"):

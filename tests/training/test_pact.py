@@ -163,7 +163,7 @@ def test_a_run_goes_on_and_is_exported_as_it_was_trained(tmp_path, monkeypatch):
     assert model.provenance["det"]["int8"] == "pact"
     images = np.random.default_rng(9).normal(0, 1, (2, 32, 96, 3)).astype(np.float32)
     expected, got = trained.compiled()(images), OnnxBackend(model.file("det", "onnx"))(images)
-    # While it trains it is scored on pictures that are padded, which it must not see.
+    # While it trains it is scored on images that are padded, which it must not see.
     assert images.shape != pad_to_bucket(images, "det").shape
     read = NetworkInTraining(network, "det").with_variables(second)
     np.testing.assert_allclose(read(images), expected, atol=1e-5)

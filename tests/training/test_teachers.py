@@ -1,4 +1,4 @@
-"""ONNX detectors as teachers: their maps in the batches, pictures without labels, and training by them alone."""
+"""ONNX detectors as teachers: their maps in the batches, images without labels, and training by them alone."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def dark_finder(path, *, gain, name="teacher", size=None):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """A folder with five white pictures, one in a subfolder, of dark bars; and a file that is none."""
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    """A folder with five white images, one in a subfolder, of dark bars; and a file that is none."""
+    folder = tmp_path / "images"
     (folder / "more").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(5):
@@ -58,14 +58,14 @@ def pictures(tmp_path):
         for y in range(15, 130, 30):
             image[y : y + 14, 20 : 20 + int(rng.integers(60, 180))] = rng.integers(0, 90)
         cv2.imwrite(str(folder / ("more" if i == 4 else "") / f"{i}.png"), image)
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"no image")
     return folder
 
 
-def configuration(pictures, teachers, **mutual):
+def configuration(images, teachers, **mutual):
     return DetConfig(
         data=DetDataConfig(
-            train_labels=(LabelSource(str(pictures)),),
+            train_labels=(LabelSource(str(images)),),
             crop_size=64,
             crop="page",
             scale_range=(0.6, 1.6),
@@ -76,11 +76,11 @@ def configuration(pictures, teachers, **mutual):
     )
 
 
-def test_maps_are_those_of_onnx_runtime_on_the_crops_of_the_student(tmp_path, pictures):
+def test_maps_are_those_of_onnx_runtime_on_the_crops_of_the_student(tmp_path, images):
     files = [dark_finder(tmp_path / f"{gain}.onnx", gain=gain) for gain in (4, 1)]
-    config = configuration(pictures, files, teacher_form="soft", teacher_disagreement=0.2)
+    config = configuration(images, files, teacher_form="soft", teacher_disagreement=0.2)
     batches = detection.batches(config)
-    assert [str(use) for use in batches.uses()] == [f"{pictures}: 6 of 6 images without labels used"]
+    assert [str(use) for use in batches.uses()] == [f"{images}: 6 of 6 images without labels used"]
     batch = batches(3)
     nchw = batch["images"].transpose(0, 3, 1, 2)  # the student's very input
     first, second = (onnxruntime.InferenceSession(file).run(None, {"x": nchw})[0][:, 0] for file in files)
@@ -109,11 +109,11 @@ def test_maps_of_released_detectors(tmp_path):
     assert (batch["teacher_map"] > 0.5).any()
 
 
-def test_labeled_pictures_keep_their_labels(tmp_path, pictures):
+def test_labeled_images_keep_their_labels(tmp_path, images):
     box = Region(np.array([(20, 15), (200, 15), (200, 29), (20, 29)], np.float32), "bar")
-    write_detection_labels(tmp_path / "label.txt", [DetectionRecord(pictures / "0.png", (box,))])
-    config = configuration(pictures, [dark_finder(tmp_path / "teacher.onnx", gain=4)])
-    sources = (LabelSource(str(pictures)), LabelSource(str(tmp_path / "label.txt"), weight=6.0))
+    write_detection_labels(tmp_path / "label.txt", [DetectionRecord(images / "0.png", (box,))])
+    config = configuration(images, [dark_finder(tmp_path / "teacher.onnx", gain=4)])
+    sources = (LabelSource(str(images)), LabelSource(str(tmp_path / "label.txt"), weight=6.0))
     batches = detection.batches(replace(config, data=replace(config.data, train_labels=sources)))
     masks = np.concatenate([batches(step)["shrink_mask"] for step in range(4)]).any(axis=(1, 2))
     assert 0 < masks.mean() < 1
@@ -122,29 +122,29 @@ def test_labeled_pictures_keep_their_labels(tmp_path, pictures):
     assert not (texts & ~masks).any()
 
 
-def test_what_is_said_before_anything_is_compiled(tmp_path, pictures):
+def test_what_is_said_before_anything_is_compiled(tmp_path, images):
     good = dark_finder(tmp_path / "good.onnx", gain=4)
     reasons = {
         ("missing.onnx",): "no such file: missing.onnx",
         (good, "runs/other"): "'runs/other' is not an ONNX detector",
         (dark_finder(tmp_path / "fixed.onnx", gain=4, size=96),): "data.crop_size",
-        (str(pictures / "0.png") + ".onnx",): "mutual.teacher: ",
+        (str(images / "0.png") + ".onnx",): "mutual.teacher: ",
     }
-    (pictures / "0.png.onnx").write_bytes(b"not a network")
+    (images / "0.png.onnx").write_bytes(b"not a network")
     for teachers, reason in reasons.items():
         with pytest.raises(UserError, match=reason):
-            detection.batches(configuration(pictures, teachers))
-    plain = replace(configuration(pictures, [good]), mutual=DetMutualConfig(), loss=DetLossConfig())
-    with pytest.raises(ValueError, match=f"{pictures} contains images without labels"):
+            detection.batches(configuration(images, teachers))
+    plain = replace(configuration(images, [good]), mutual=DetMutualConfig(), loss=DetLossConfig())
+    with pytest.raises(ValueError, match=f"{images} contains images without labels"):
         detection.batches(plain)
     with pytest.raises(ConfigError, match="nothing would be learned"):
         DetConfig(loss=DetLossConfig(alpha=0.0, beta=0.0))
 
 
-def test_a_file_of_labels_in_a_folder_of_pictures_is_pointed_at(pictures, tmp_path, caplog):
+def test_a_file_of_labels_in_a_folder_of_images_is_pointed_at(images, tmp_path, caplog):
     caplog.set_level("INFO")
-    (pictures / "label.txt").write_text('0.png\t[{"transcription": "a", "points": [[0,0],[9,0],[9,9],[0,9]]}]\n')
-    detection.batches(configuration(pictures, [dark_finder(tmp_path / "teacher.onnx", gain=4)]))
+    (images / "label.txt").write_text('0.png\t[{"transcription": "a", "points": [[0,0],[9,0],[9,9],[0,9]]}]\n')
+    detection.batches(configuration(images, [dark_finder(tmp_path / "teacher.onnx", gain=4)]))
     assert "label.txt: read as" in caplog.text  # the label file that the folder holds is taken
 
 
@@ -157,12 +157,12 @@ def test_one_teacher_or_none_as_older_configurations_write_it():
     assert detection.network_teacher(config) == "runs/x"
 
 
-def test_the_command_distills_a_folder_of_pictures(tmp_path, pictures, monkeypatch):
+def test_the_command_distills_a_folder_of_images(tmp_path, images, monkeypatch):
     """As configs/det/distill.toml says, with teachers of the test's own and a short network from random weights."""
     shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
     teachers = [dark_finder(tmp_path / f"{gain}.onnx", gain=gain) for gain in (4, 3)]
-    words = ["train-det", "--config", "det/distill", "--data.train-labels", str(pictures)]
+    words = ["train-det", "--config", "det/distill", "--data.train-labels", str(images)]
     words += ["--mutual.teacher", *teachers]
     words += ["--data.crop-size", "64", "--train.steps", "2", "--train.batch-size", "2", "--train.log-every", "1"]
     assert main([*words, "--train.init", "None", "--train.workers", "0", "--optimizer.warmup-steps", "0"]) == 0
@@ -173,9 +173,9 @@ def test_the_command_distills_a_folder_of_pictures(tmp_path, pictures, monkeypat
 
 
 @pytest.mark.parametrize("form", ["soft", "hard", "dilated"])
-def test_a_student_comes_to_see_what_its_teacher_sees(tmp_path, pictures, form):
+def test_a_student_comes_to_see_what_its_teacher_sees(tmp_path, images, form):
     """A small network, in 60 steps, without a label."""
-    config = configuration(pictures, [dark_finder(tmp_path / "teacher.onnx", gain=4)], teacher_form=form)
+    config = configuration(images, [dark_finder(tmp_path / "teacher.onnx", gain=4)], teacher_form=form)
     batches, model = detection.batches(config), TinyDetector()
     variables = model.init(jax.random.key(0), batches(0)["images"], train=False)
     objective = detection.objective(model, config)

@@ -34,10 +34,10 @@ class DarkerHalf(nn.Module):
 
 def cls_config(path, texts):
     """Three lines, of which the third looks turned, and one that reads the same upside down."""
-    picture = np.full((48, 192, 3), 255, np.uint8)
-    picture[10:30, 10:80] = 0
+    image = np.full((48, 192, 3), 255, np.uint8)
+    image[10:30, 10:80] = 0
     for i, text in enumerate(texts):
-        Image.fromarray(np.rot90(picture, 2) if text == "wrong" else picture).save(path.parent / f"{i}.png")
+        Image.fromarray(np.rot90(image, 2) if text == "wrong" else image).save(path.parent / f"{i}.png")
     path.write_text("".join(f"{i}.png\t{text}\n" for i, text in enumerate(texts)), encoding="utf-8")
     config = ClsConfig()
     return replace(config, data=replace(config.data, val_labels=(LabelSource(path=str(path)),)))
@@ -58,7 +58,7 @@ def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["rec", "cls"])
-def test_missing_pictures_are_left_out_of_the_score_and_said(tmp_path, task, caplog):
+def test_missing_images_are_left_out_of_the_score_and_said(tmp_path, task, caplog):
     config = cls_config(tmp_path / "rec_label.txt", ("Total", "cash", "Tax"))
     (tmp_path / "1.png").unlink()
     if task == "cls":

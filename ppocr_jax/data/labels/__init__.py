@@ -1,4 +1,4 @@
-"""Labels of pictures: the records that training and evaluation use, and the file formats they are read from."""
+"""Labels of images: the records that training and evaluation use, and the file formats they are read from."""
 
 from ppocr_jax.data.labels.bad_entries import BadEntry
 from ppocr_jax.data.labels.coco_text import read_coco_text_labels

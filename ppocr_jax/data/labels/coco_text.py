@@ -1,6 +1,6 @@
-"""Label files in the style of COCO-Text: one JSON object with pictures, annotations, and which belong together.
+"""Label files in the style of COCO-Text: one JSON object with images, annotations, and which belong together.
 
-`imgs` (or `images`) and `anns` (or `annotations`) are objects by id or arrays. A picture has `id`, `file_name` and
+`imgs` (or `images`) and `anns` (or `annotations`) are objects by id or arrays. An image has `id`, `file_name` and
 perhaps `set`; an annotation `image_id`, an outline under `mask`, `polygon`, `points` or `segmentation`, else a `bbox`
 (left, top, width, height), and `utf8_string`. Text is ignored where `legibility` is "illegible", or where `utf8_string`
 is "." (TextOCR's mark for it).
@@ -28,7 +28,7 @@ from ppocr_jax.data.labels.records import (
     text_region,
 )
 
-PICTURES = ("imgs", "images")
+IMAGES = ("imgs", "images")
 ANNOTATIONS = ("anns", "annotations")
 _OUTLINES = ("mask", "polygon", "points", "segmentation")
 _ILLEGIBLE_TEXT = "."
@@ -45,9 +45,9 @@ def read_coco_text_labels(
 
     Args:
         path: The JSON file.
-        image_root: Folder of the pictures; default: the file's own.
-        subset: Value of the pictures' `set` ("train", "val", "test"); default: all pictures.
-        strict: Raise at the first bad annotation. Otherwise leave out its picture with a warning.
+        image_root: Folder of the images; default: the file's own.
+        subset: Value of the images' `set` ("train", "val", "test"); default: all images.
+        strict: Raise at the first bad annotation. Otherwise leave out its image with a warning.
 
     Raises:
         LabelError: The file is not in this format; a bad annotation, when `strict`.
@@ -61,24 +61,24 @@ def read(path: Path, image_root: Path | None, bad: BadEntries, *, subset: str | 
     """Read as `read_coco_text_labels` does, with bad annotations given to `bad`."""
     file = JsonFile(path)
     sections = {member.key: member for member in file.members()}
-    pictures = _pictures(file, _section(file, sections, PICTURES), bad)
-    wanted = {key for key, picture in pictures.items() if subset is None or picture.get("set") == subset}
+    images = _images(file, _section(file, sections, IMAGES), bad)
+    wanted = {key for key, image in images.items() if subset is None or image.get("set") == subset}
     regions: defaultdict[str, list[Region]] = defaultdict(list)
     spoiled: set[str] = set()
     for member in file.members(_section(file, sections, ANNOTATIONS).start):
         key = str(member.value.get("image_id")) if isinstance(member.value, dict) else ""
-        if key in pictures and key not in wanted:
+        if key in images and key not in wanted:
             continue
         before = len(bad.found)
         with bad.guard(path, member.line, skipped="image"):
-            if key not in pictures:
+            if key not in images:
                 raise ValueError(f"annotation {member.key} refers to no image of this file")
             regions[key].append(_region(member))
         if len(bad.found) > before:
             spoiled.add(key)
     root = path.parent if image_root is None else image_root
     kept = wanted - spoiled
-    records = [DetectionRecord(root / pictures[k]["file_name"], tuple(regions[k])) for k in pictures if k in kept]
+    records = [DetectionRecord(root / images[k]["file_name"], tuple(regions[k])) for k in images if k in kept]
     warn_of_skipped(path, len(wanted) - len(records), len(records), unit="images")
     return records
 
@@ -90,17 +90,17 @@ def _section(file: JsonFile, sections: dict[str, Member], names: tuple[str, ...]
     raise LabelError(f"{file.path}: not a COCO-Text file: it has neither {' nor '.join(map(repr, names))}")
 
 
-def _pictures(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dict[str, Any]]:
-    """Return pictures by id."""
-    pictures: dict[str, dict[str, Any]] = {}
+def _images(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dict[str, Any]]:
+    """Return images by id."""
+    images: dict[str, dict[str, Any]] = {}
     for member in file.members(section.start):
         with bad.guard(file.path, member.line, skipped="image"):
-            picture = member.value
-            if not isinstance(picture, dict) or not isinstance(picture.get("file_name"), str):
+            image = member.value
+            if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
                 raise ValueError(f'image {member.key} needs "file_name"')
-            if pictures.setdefault(str(picture.get("id", member.key)), picture) is not picture:
+            if images.setdefault(str(image.get("id", member.key)), image) is not image:
                 raise ValueError(f"image {member.key} has the id of another one")
-    return pictures
+    return images
 
 
 def _region(member: Member) -> Region:

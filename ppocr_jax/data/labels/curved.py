@@ -1,4 +1,4 @@
-"""Label folders of the curved-text sets, one file per picture: Total-Text and SCUT-CTW1500.
+"""Label folders of the curved-text sets, one file per image: Total-Text and SCUT-CTW1500.
 
 Total-Text: `x: [[206 251 386 ...]], y: [[633 811 931 ...]], ornt: [u'c'], transcriptions: [u'TEXT']` in
 `poly_gt_NAME.txt`, long coordinate lists broken over several lines; `#` as orientation or text means "do not care".
@@ -17,7 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines
-from ppocr_jax.data.labels.folders import picture_stem, read_by_line, read_label_folder
+from ppocr_jax.data.labels.folders import image_stem, read_by_line, read_label_folder
 from ppocr_jax.data.labels.records import (
     DetectionRecord,
     Region,
@@ -86,7 +86,7 @@ def parse_ctw_line(line: str) -> Region:
 
 
 def _ctw_stem(label_path: Path) -> str:
-    stem = picture_stem(label_path)
+    stem = image_stem(label_path)
     padded = _CTW_PADDED.fullmatch(stem)
     return padded[1] if padded else stem
 

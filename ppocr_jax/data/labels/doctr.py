@@ -1,4 +1,4 @@
-"""Label files of docTR: one JSON object, picture -> label, with the pictures in `images/` beside it.
+"""Label files of docTR: one JSON object, image -> label, with the images in `images/` beside it.
 
 Detection: `{"1.jpg": {"img_dimensions": [height, width], "img_hash": ..., "polygons": [[[x, y], ...], ...]}}`, in
 pixels, or `"polygons": {"class": [...]}`. Recognition: `{"1.jpg": "text"}`.
@@ -37,8 +37,8 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
     Where the polygons are grouped by class, all classes are text.
     """
 
-    def parse(picture: Path, label: Any) -> DetectionRecord:
-        return DetectionRecord(picture, tuple(Region(_in_order(points), "") for points in _polygons(label)))
+    def parse(image: Path, label: Any) -> DetectionRecord:
+        return DetectionRecord(image, tuple(Region(_in_order(points), "") for points in _polygons(label)))
 
     return _read(path, image_root, bad, parse)
 
@@ -46,10 +46,10 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
 def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
     """Read recognition labels."""
 
-    def parse(picture: Path, label: Any) -> RecognitionRecord:
+    def parse(image: Path, label: Any) -> RecognitionRecord:
         if not parse_text(label, "the text"):
             raise ValueError("the text is empty")
-        return RecognitionRecord(picture, label)
+        return RecognitionRecord(image, label)
 
     return _read(path, image_root, bad, parse)
 
@@ -58,7 +58,7 @@ def write_detection(path: Path, records: Iterable[DetectionRecord], image_root: 
     """Write detection labels, with what docTR reads of them: the outlines. The format holds no texts.
 
     Raises:
-        LabelError: An ignored region, which the format cannot tell from text, or two pictures of one name.
+        LabelError: An ignored region, which the format cannot tell from text, or two images of one name.
         OSError: The file cannot be written.
     """
 
@@ -76,7 +76,7 @@ def write_recognition(path: Path, records: Iterable[RecognitionRecord], image_ro
     """Write recognition labels.
 
     Raises:
-        LabelError: Two pictures of one name.
+        LabelError: Two images of one name.
         OSError: The file cannot be written.
     """
     _write(path, records, image_root, lambda record: record.text)
@@ -85,7 +85,7 @@ def write_recognition(path: Path, records: Iterable[RecognitionRecord], image_ro
 def _read(
     path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[Path, Any], SomeRecord]
 ) -> list[SomeRecord]:
-    root = _picture_folder(path, image_root)
+    root = _image_folder(path, image_root)
     records: list[SomeRecord] = []
     seen: set[str] = set()
     for member in JsonFile(path).members():
@@ -116,7 +116,7 @@ def _in_order(points: np.ndarray) -> np.ndarray:
     return points if sound or len(points) != 4 else order_corners_by_x(points)
 
 
-def _picture_folder(path: Path, image_root: Path | None) -> Path:
+def _image_folder(path: Path, image_root: Path | None) -> Path:
     if image_root is not None:
         return image_root
     images = path.parent / "images"
@@ -126,7 +126,7 @@ def _picture_folder(path: Path, image_root: Path | None) -> Path:
 def _write(
     path: Path, records: Iterable[SomeRecord], image_root: Path | None, label: Callable[[SomeRecord], Any]
 ) -> None:
-    root = _picture_folder(path, image_root)
+    root = _image_folder(path, image_root)
     labels: dict[str, Any] = {}
     for record in records:
         name = Path(os.path.relpath(record.image_path, root)).as_posix()

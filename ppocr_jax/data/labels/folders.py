@@ -1,4 +1,4 @@
-"""Label folders: one label file per picture, and the pictures of the same names."""
+"""Label folders: one label file per image, and the images of the same names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ppocr_jax.data.labels.records import DetectionRecord, LabelError, Region
 
 logger = logging.getLogger("ppocr_jax")
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _LABEL_PREFIXES = ("poly_gt_", "gt_")
 _ENDING_IF_UNKNOWN = ".jpg"
 
@@ -37,8 +37,8 @@ def label_files(path: Path, suffix: str) -> list[Path]:
     return named or found
 
 
-def picture_stem(label_path: Path) -> str:
-    """Return the name of the picture without its ending, from that of its label file."""
+def image_stem(label_path: Path) -> str:
+    """Return the name of the image without its ending, from that of its label file."""
     stem = label_path.stem
     for prefix in _LABEL_PREFIXES:
         stem = stem.removeprefix(prefix)
@@ -46,52 +46,52 @@ def picture_stem(label_path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class PictureFolder:
-    """A folder of pictures, looked up by their names without endings."""
+class ImageFolder:
+    """A folder of images, looked up by their names without endings."""
 
     folder: Path
 
     @cached_property
     def _names(self) -> dict[str, str]:
         names = (file.name for file in sorted(self.folder.iterdir(), reverse=True))
-        return {Path(name).stem: name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES}
+        return {Path(name).stem: name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES}
 
     def __contains__(self, stem: str) -> bool:
         return stem in self._names
 
     def path(self, stem: str) -> Path:
-        """Return the path of a picture; one that is not there gets the usual ending, and opening it will say so."""
+        """Return the path of an image; one that is not there gets the usual ending, and opening it will say so."""
         return self.folder / self._names.get(stem, stem + _ENDING_IF_UNKNOWN)
 
     def warn_of_unlabeled(self, stems: Iterable[str]) -> None:
-        """Log how many pictures have none of the given names."""
+        """Log how many images have none of the given names."""
         rest = self._names.keys() - set(stems)
         if rest:
             logger.warning("%s: %d images have no label file, such as %s", self.folder, len(rest), self.path(min(rest)))
 
 
-def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -> PictureFolder:
-    """Return the folder that holds the pictures of label files.
+def find_images(labels: Path, stems: Iterable[str], image_root: Path | None) -> ImageFolder:
+    """Return the folder that holds the images of label files.
 
     Without `image_root` these are searched for the first of them: the label files' folder, the folder `images` in it or
     beside it, the folder above; then all folders beside it.
 
     Args:
         labels: Folder of the label files.
-        stems: Names of pictures, without endings.
+        stems: Names of images, without endings.
         image_root: The folder, where the user names it.
 
     Raises:
-        LabelError: Several folders beside the label files hold pictures of these names.
+        LabelError: Several folders beside the label files hold images of these names.
         OSError: A folder cannot be read.
     """
     if image_root is not None:
-        return PictureFolder(image_root)
+        return ImageFolder(image_root)
     stems, above = list(stems), labels.resolve().parent
     usual = [labels, labels / "images", above / "images", above]
     for folder in filter(Path.is_dir, usual):
         if _holds_any(folder, stems):
-            return PictureFolder(folder)
+            return ImageFolder(folder)
     beside = [folder for folder in sorted(above.iterdir()) if folder.is_dir() and _holds_any(folder, stems)]
     if len(beside) > 1:
         raise LabelError(
@@ -100,12 +100,12 @@ def find_pictures(labels: Path, stems: Iterable[str], image_root: Path | None) -
         )
     if not beside:
         logger.warning("%s: no images for these labels in this folder, in images/ or in a folder next to it", labels)
-    return PictureFolder(beside[0] if beside else labels)
+    return ImageFolder(beside[0] if beside else labels)
 
 
 def _holds_any(folder: Path, stems: Iterable[str]) -> bool:
-    pictures = PictureFolder(folder)
-    return any(stem in pictures for stem in stems)
+    images = ImageFolder(folder)
+    return any(stem in images for stem in stems)
 
 
 def read_label_folder(
@@ -115,37 +115,37 @@ def read_label_folder(
     read_regions: Callable[[Path, BadEntries], Iterable[Region]],
     *,
     suffix: str = ".txt",
-    stem_of: Callable[[Path], str] = picture_stem,
+    stem_of: Callable[[Path], str] = image_stem,
 ) -> list[DetectionRecord]:
-    """Read a folder with one label file per picture.
+    """Read a folder with one label file per image.
 
-    A picture whose file has a bad entry is skipped as a whole: one that lost some of its regions would teach that text
+    An image whose file has a bad entry is skipped as a whole: one that lost some of its regions would teach that text
     is background.
 
     Args:
         path: The folder, or one of its label files.
-        image_root: Folder of the pictures; default: see `find_pictures`.
+        image_root: Folder of the images; default: see `find_images`.
         bad: Takes what cannot be used.
         read_regions: Reads one label file.
         suffix: Of the label files.
-        stem_of: Gives the name of the picture, without ending, of a label file.
+        stem_of: Gives the name of the image, without ending, of a label file.
 
     Raises:
-        LabelError: There are no label files, or it is not clear where the pictures are; a bad entry, when strict.
+        LabelError: There are no label files, or it is not clear where the images are; a bad entry, when strict.
         OSError: A file cannot be read.
     """
     files = label_files(path, suffix)
     stems = [stem_of(file) for file in files]
-    pictures = find_pictures(path if path.is_dir() else path.parent, stems, image_root)
+    images = find_images(path if path.is_dir() else path.parent, stems, image_root)
     records: list[DetectionRecord] = []
     for file, stem in zip(files, stems, strict=True):
         before = len(bad.found)
         regions = tuple(read_regions(file, bad))
         if len(bad.found) == before:
-            records.append(DetectionRecord(pictures.path(stem), regions))
+            records.append(DetectionRecord(images.path(stem), regions))
     warn_of_skipped(path, len(files) - len(records), len(records), unit="images")
     if path.is_dir():
-        pictures.warn_of_unlabeled(stems)
+        images.warn_of_unlabeled(stems)
     return records
 
 

@@ -12,14 +12,14 @@ from typing import Any, Literal, TypeAlias
 
 from ppocr_jax.data.labels import coco_text, curved, doctr, icdar, lmdb, ppocr
 from ppocr_jax.data.labels.bad_entries import BadEntries, BadEntry, decode_line, numbered_lines
-from ppocr_jax.data.labels.folders import PICTURE_SUFFIXES, label_files
+from ppocr_jax.data.labels.folders import IMAGE_SUFFIXES, label_files
 from ppocr_jax.data.labels.json_members import JsonFile
 from ppocr_jax.data.labels.lmdb import DATA_FILE, find_databases
 from ppocr_jax.data.labels.records import LabelError, Record
 
 _LINES_LOOKED_AT = 20
 _FILES_LOOKED_AT = 20
-_NO_LABELS = frozenset({"fileState.txt"})  # PPOCRLabel's list of the pictures that were seen
+_NO_LABELS = frozenset({"fileState.txt"})  # PPOCRLabel's list of the images that were seen
 
 _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
     "total-text": curved.parse_total_text_entry,
@@ -50,8 +50,8 @@ def detect_format(path: Path) -> str:
 def labels_in(path: Path) -> Path:
     """Return the label file that a folder holds, or the path itself where that is what is to be read.
 
-    A data set's folder holds pictures and one file that names them all, such as `label.txt` or `rec_label.txt`. Folders
-    with a label file for each picture are read as such.
+    A data set's folder holds images and one file that names them all, such as `label.txt` or `rec_label.txt`. Folders
+    with a label file for each image are read as such.
 
     Raises:
         LabelError: There are several such files, of which one has to be named.
@@ -60,15 +60,15 @@ def labels_in(path: Path) -> Path:
     if not path.is_dir():
         return path
     files = [file for file in sorted(path.glob("*.txt")) if file.is_file() and file.name not in _NO_LABELS]
-    whole = [file for file in files[:_FILES_LOOKED_AT] if _names_pictures(_head(file))]
+    whole = [file for file in files[:_FILES_LOOKED_AT] if _names_images(_head(file))]
     if len(whole) > 1:
         raise LabelError(f"{path} contains several label files; choose one of {', '.join(file.name for file in whole)}")
     return whole[0] if whole else path
 
 
-def _names_pictures(lines: list[str]) -> bool:
-    """Return whether most lines are the path of a picture and, behind a tab, what is in it."""
-    named = [Path(line.partition("\t")[0].strip()).suffix.lower() in PICTURE_SUFFIXES for line in lines if "\t" in line]
+def _names_images(lines: list[str]) -> bool:
+    """Return whether most lines are the path of an image and, behind a tab, what is in it."""
+    named = [Path(line.partition("\t")[0].strip()).suffix.lower() in IMAGE_SUFFIXES for line in lines if "\t" in line]
     return 2 * sum(named) > len(lines)
 
 
@@ -132,7 +132,7 @@ def _format_of_json(file: JsonFile) -> str | None:
     for member in file.members():
         first = member.value if first is None else first
         keys.add(member.key)
-    if not keys.isdisjoint(coco_text.PICTURES) and not keys.isdisjoint(coco_text.ANNOTATIONS):
+    if not keys.isdisjoint(coco_text.IMAGES) and not keys.isdisjoint(coco_text.ANNOTATIONS):
         return "coco-text"
     if isinstance(first, dict) and "polygons" in first:
         return "doctr-det"
@@ -147,7 +147,7 @@ class LabelFormat:
     """A format of label files.
 
     Attributes:
-        task: "det" for pictures with regions, "rec" for pictures of lines.
+        task: "det" for images with regions, "rec" for images of lines.
         description: A few words.
         read: (path, image_root, bad) -> records.
         write: (path, records, image_root); None where the format is only read.
@@ -213,14 +213,14 @@ def read_labels(
     image_root: str | os.PathLike[str] | None = None,
     strict: bool = True,
 ) -> LabelSet:
-    """Read labels of any format. The pictures are not opened.
+    """Read labels of any format. The images are not opened.
 
     Args:
         path: A label file, a folder with one or of label files, or an LMDB database (or a folder of such).
         format: A key of `FORMATS`, or "auto" to find out; what was found is logged and stands in the result.
-        image_root: Folder the pictures lie in; default: where the format keeps them.
+        image_root: Folder the images lie in; default: where the format keeps them.
         strict: Raise at the first entry that cannot be used. Otherwise skip it with a warning; of a detection set its
-            whole picture is skipped, because one that lost some of its regions would teach that text is background.
+            whole image is skipped, because one that lost some of its regions would teach that text is background.
 
     Raises:
         LabelError: `path` is missing, empty, or not in that format; a bad entry, when `strict`.
@@ -247,7 +247,7 @@ def write_labels(
     format: str,
     *,
     image_root: str | os.PathLike[str] | None = None,
-    copy_pictures: bool = False,
+    copy_images: bool = False,
 ) -> None:
     """Write records of a format's kind (detection or recognition), for `read_labels` to read back.
 
@@ -255,37 +255,37 @@ def write_labels(
         path: The label file; for "icdar2015" and "lmdb" the folder.
         records: What to write.
         format: One of `FORMATS` that is written.
-        image_root: Folder the pictures' paths are relative to; default: where the format keeps them.
-        copy_pictures: Copy the pictures, byte for byte, into the folder `images` beside the label file (in the folder,
-            for "icdar2015"), so that the data set is whole by itself. A database holds its pictures anyway.
+        image_root: Folder the images' paths are relative to; default: where the format keeps them.
+        copy_images: Copy the images, byte for byte, into the folder `images` beside the label file (in the folder,
+            for "icdar2015"), so that the data set is whole by itself. A database holds its images anyway.
 
     Raises:
-        ImageError: A picture to be copied is not in its database.
+        ImageError: An image to be copied is not in its database.
         LabelError: The format cannot hold a record.
-        ValueError: There is no such format, or it is only read; `copy_pictures` together with `image_root`.
+        ValueError: There is no such format, or it is only read; `copy_images` together with `image_root`.
         OSError: A file cannot be read or written.
     """
     write, path = _format(format).write, Path(path)
     if write is None:
         writable = ", ".join(name for name, found in FORMATS.items() if found.write)
         raise ValueError(f"{format} labels cannot be written; choose from {writable}")
-    if copy_pictures and image_root is not None:
-        raise ValueError("copy_pictures copies into a new folder: omit image_root")
-    if copy_pictures and format != "lmdb":
+    if copy_images and image_root is not None:
+        raise ValueError("copy_images copies into a new folder: omit image_root")
+    if copy_images and format != "lmdb":
         records = _with_copies(records, (path if format == "icdar2015" else path.parent) / "images")
     write(path, records, None if image_root is None else Path(image_root))
 
 
 def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
-    """Copy the pictures of records into a folder, under names of their own, and return records of the copies."""
+    """Copy the images of records into a folder, under names of their own, and return records of the copies."""
     copies: dict[Path, Path] = {}
     taken: set[str] = set()
     for record in (records := list(records)):
         source = record.image_path
         if source in copies:
             continue
-        data = lmdb.picture_bytes(source)
-        # A picture of a database has no suffix; all but PNG is called .jpg, as readers look at the contents.
+        data = lmdb.image_bytes(source)
+        # An image of a database has no suffix; all but PNG is called .jpg, as readers look at the contents.
         suffix = source.suffix or (".png" if data.startswith(b"\x89PNG") else ".jpg")
         stem, number = source.stem, 1
         while stem in taken:

@@ -5,7 +5,7 @@
   is all that follows the eighth comma, commas included.
 * 2017 and 2019, multi-lingual: as 2015, with the script's name before the text.
 
-One file `gt_NAME.txt` per picture `NAME.*`. Cropped words share one file with lines `NAME.png, "text"`.
+One file `gt_NAME.txt` per image `NAME.*`. Cropped words share one file with lines `NAME.png, "text"`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ppocr_jax.data.labels.bad_entries import BadEntries, decode_line, numbered_lines, warn_of_skipped
-from ppocr_jax.data.labels.folders import find_pictures, read_by_line, read_label_folder
+from ppocr_jax.data.labels.folders import find_images, read_by_line, read_label_folder
 from ppocr_jax.data.labels.records import (
     DetectionRecord,
     LabelError,
@@ -87,18 +87,18 @@ def read_multilingual(path: Path, image_root: Path | None, bad: BadEntries) -> l
 
 
 def read_words(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """Read the label file of cropped words; the pictures are looked for as those of a label folder."""
+    """Read the label file of cropped words; the images are looked for as those of a label folder."""
     found: list[tuple[str, str]] = []
     for number, raw in numbered_lines(path):
         with bad.guard(path, number):
             found.append(parse_word_line(decode_line(raw)))
     warn_of_skipped(path, len(bad.found), len(found), unit="lines")
-    pictures = find_pictures(path.parent, (Path(name).stem for name, _ in found), image_root)
-    return [RecognitionRecord(pictures.folder / name, text) for name, text in found]
+    images = find_images(path.parent, (Path(name).stem for name, _ in found), image_root)
+    return [RecognitionRecord(images.folder / name, text) for name, text in found]
 
 
 def parse_word_line(line: str) -> tuple[str, str]:
-    """Return the name of the picture and text of a cropped word.
+    """Return the name of the image and text of a cropped word.
 
     Raises:
         ValueError: The line is not in that format, or the text is empty.
@@ -112,11 +112,11 @@ def parse_word_line(line: str) -> tuple[str, str]:
 
 
 def write_2015(path: Path, records: Iterable[DetectionRecord], image_root: Path | None) -> None:
-    """Write one file `gt_NAME.txt` per picture into the folder `path`; the pictures are not copied.
+    """Write one file `gt_NAME.txt` per image into the folder `path`; the images are not copied.
 
     Raises:
-        LabelError: A region that is not a quad, a text with a line break, two pictures of one name, or the folder holds
-            label files of other pictures.
+        LabelError: A region that is not a quad, a text with a line break, two images of one name, or the folder holds
+            label files of other images.
         OSError: A file cannot be written.
     """
     del image_root  # the files hold no paths

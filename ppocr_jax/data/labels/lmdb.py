@@ -1,10 +1,10 @@
-"""Recognition labels and their pictures in LMDB databases, as PaddleOCR and the text recognition benchmarks keep them.
+"""Recognition labels and their images in LMDB databases, as PaddleOCR and the text recognition benchmarks keep them.
 
-Keys: `num-samples` (decimal), `image-%09d` (bytes of a picture file) and `label-%09d` (UTF-8), numbered from 1. A
+Keys: `num-samples` (decimal), `image-%09d` (bytes of an image file) and `label-%09d` (UTF-8), numbered from 1. A
 folder may hold several databases, each in a folder of its own. Needs the package `lmdb`.
 
-A picture's path in a record is the database's folder and the picture's key, `DATABASE/image-000000001`, as if it were
-a file: records stay plain values, and `data.pictures.load_picture` opens either kind.
+An image's path in a record is the database's folder and the image's key, `DATABASE/image-000000001`, as if it were
+a file: records stay plain values, and `data.images.load_record_image` opens either kind.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ logger = logging.getLogger("ppocr_jax")
 
 DATA_FILE = "data.mdb"
 _COUNT_KEY = b"num-samples"
-_PICTURE_NAME = re.compile(r"image-\d{9}")
+_IMAGE_NAME = re.compile(r"image-\d{9}")
 _FIRST_MAP_SIZE = 64 * 2**20
-_PICTURES_PER_COMMIT = 1000
+_IMAGES_PER_COMMIT = 1000
 
 _open_databases: dict[tuple[int, Path], lmdb.Environment] = {}
 _open_lock = threading.Lock()
@@ -43,15 +43,15 @@ def find_databases(path: Path) -> list[Path]:
 
 
 def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """Read the labels of all databases at or below a folder; the pictures are not decoded.
+    """Read the labels of all databases at or below a folder; the images are not decoded.
 
     Args:
         path: A database's folder, its `data.mdb`, or a folder of databases.
-        image_root: None, as databases hold their pictures.
-        bad: Takes records without a label or a picture, and labels that are empty or not UTF-8.
+        image_root: None, as databases hold their images.
+        bad: Takes records without a label or an image, and labels that are empty or not UTF-8.
 
     Raises:
-        LabelError: There is no database, or one that cannot be opened; a folder of pictures is named; a bad record,
+        LabelError: There is no database, or one that cannot be opened; a folder of images is named; a bad record,
             when strict.
         UserError: The package lmdb is not installed.
     """
@@ -63,11 +63,11 @@ def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[Recogniti
     return [record for database in databases for record in _read_database(database, bad)]
 
 
-def picture_bytes(path: Path) -> bytes:
-    """Return the bytes of a record's picture file, from the folder or database where it lies.
+def image_bytes(path: Path) -> bytes:
+    """Return the bytes of a record's image file, from the folder or database where it lies.
 
     Raises:
-        ImageError: There is no such picture.
+        ImageError: There is no such image.
         LabelError: The database cannot be opened.
         OSError: A file cannot be read.
     """
@@ -81,31 +81,31 @@ def picture_bytes(path: Path) -> bytes:
 
 
 def is_database_path(path: Path) -> bool:
-    """Return whether a picture's path leads into a database."""
-    return _PICTURE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
+    """Return whether an image's path leads into a database."""
+    return _IMAGE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
 
 
 def write(path: Path, records: Iterable[RecognitionRecord], image_root: Path | None) -> None:
-    """Write a database; see `build_lmdb`. The pictures go into it, so `image_root` means nothing."""
+    """Write a database; see `build_lmdb`. The images go into it, so `image_root` means nothing."""
     del image_root
     build_lmdb(path, records)
 
 
 def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord], *, strict: bool = True) -> int:
-    """Write records and the files of their pictures, byte for byte, into a new database.
+    """Write records and the files of their images, byte for byte, into a new database.
 
     The number of records is written last: a database whose building was interrupted does not read as a whole one.
 
     Args:
         path: Folder of the database; empty or not there yet.
         records: What to write.
-        strict: Raise at the first picture that cannot be read. Otherwise leave it out with a warning.
+        strict: Raise at the first image that cannot be read. Otherwise leave it out with a warning.
 
     Returns:
         Number of records written.
 
     Raises:
-        LabelError: The folder is not empty; a text that is empty or a picture that cannot be read, when `strict`.
+        LabelError: The folder is not empty; a text that is empty or an image that cannot be read, when `strict`.
         UserError: The package lmdb is not installed, or the database cannot be written.
     """
     path, bad, written = Path(path), BadEntries(strict=strict), 0
@@ -116,10 +116,10 @@ def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord
         path.mkdir(parents=True, exist_ok=True)
         with lmdb.open(str(path), map_size=_FIRST_MAP_SIZE) as database:
             batch: list[tuple[bytes, bytes]] = []
-            for picture, label in _checked_pairs(path, records, bad):
+            for image, label in _checked_pairs(path, records, bad):
                 written += 1
-                batch += [(_picture_key(written), picture), (_label_key(written), label)]
-                if len(batch) >= 2 * _PICTURES_PER_COMMIT:
+                batch += [(_image_key(written), image), (_label_key(written), label)]
+                if len(batch) >= 2 * _IMAGES_PER_COMMIT:
                     _put(database, batch)
                     batch = []
             _put(database, [*batch, (_COUNT_KEY, str(written).encode())])
@@ -138,7 +138,7 @@ def _read_database(path: Path, bad: BadEntries) -> list[RecognitionRecord]:
             with bad.guard(path, None, skipped="record"):
                 records.append(_record(path, number, transaction))
         with bad.guard(path, None, skipped="rest"):
-            if transaction.get(_picture_key(count + 1)):
+            if transaction.get(_image_key(count + 1)):
                 raise ValueError(f"num-samples is {count}, but there are more records")
     warn_of_skipped(path, len(bad.found) - before, len(records), unit="records")
     return records
@@ -157,7 +157,7 @@ def _record(path: Path, number: int, transaction: lmdb.Transaction) -> Recogniti
     label = transaction.get(_label_key(number))
     if not label:
         raise ValueError(f"record {number}: the label is {'missing' if label is None else 'empty'}")
-    key = _picture_key(number)
+    key = _image_key(number)
     if not transaction.get(key):
         raise ValueError(f"record {number}: the image is missing or empty")
     try:
@@ -190,20 +190,20 @@ def _import_lmdb():
 
 
 def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEntries) -> Iterator[tuple[bytes, bytes]]:
-    """Yield picture and label of each record, once the picture has been decoded."""
+    """Yield image and label of each record, once the image has been decoded."""
     for record in records:
-        picture, pair = record.image_path, None
+        image, pair = record.image_path, None
         with bad.guard(path, None, skipped="image"):
             if not record.text:
-                raise ValueError(f"{picture}: the text is empty")
+                raise ValueError(f"{image}: the text is empty")
             # Decode it, so that what training could not read is not stored.
-            load_image(picture_bytes(picture) if is_database_path(picture) else picture)
-            pair = picture_bytes(picture), record.text.encode()
+            load_image(image_bytes(image) if is_database_path(image) else image)
+            pair = image_bytes(image), record.text.encode()
         if pair is not None:
             yield pair
 
 
-def _picture_key(number: int) -> bytes:
+def _image_key(number: int) -> bytes:
     return f"image-{number:09d}".encode()
 
 

@@ -1,8 +1,8 @@
-"""Label files of PPOCRLabel and PaddleOCR: one picture per line, `path<TAB>label`, UTF-8.
+"""Label files of PPOCRLabel and PaddleOCR: one image per line, `path<TAB>label`, UTF-8.
 
 Detection labels are a JSON list of `{"transcription": str, "points": [[x, y], ...]}`, points clockwise from the corner
 where reading starts. Recognition labels are the text itself. In place of a path there may be a JSON list of paths,
-pictures that share the label: each becomes a record (PaddleOCR trains on one of them, drawn anew every epoch).
+images that share the label: each becomes a record (PaddleOCR trains on one of them, drawn anew every epoch).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def read_detection_labels(
 ) -> list[DetectionRecord]:
     """Read a PPOCRLabel / PaddleOCR detection label file.
 
-    Pictures without regions are kept: they teach the detector what is not text (PaddleOCR's loader drops them).
-    The pictures themselves are not opened.
+    Images without regions are kept: they teach the detector what is not text (PaddleOCR's loader drops them).
+    The images themselves are not opened.
 
     Args:
         path: The label file.
-        image_root: Folder the picture paths are relative to. Default: the label file's folder, or its parent where
+        image_root: Folder the image paths are relative to. Default: the label file's folder, or its parent where
             the paths repeat the folder's name, as PPOCRLabel writes them.
-        strict: Raise at the first bad line. Otherwise skip it with a warning; the whole picture is skipped, because
+        strict: Raise at the first bad line. Otherwise skip it with a warning; the whole image is skipped, because
             one that lost some of its regions would teach that text is background.
 
     Raises:
@@ -73,11 +73,11 @@ def write_detection_labels(
 ) -> None:
     """Write records in the form that `read_detection_labels`, PPOCRLabel and PaddleOCR read.
 
-    Picture paths are written relative to `image_root` (default: the label file's folder). The text of an ignored
+    Image paths are written relative to `image_root` (default: the label file's folder). The text of an ignored
     region is written as `###`.
 
     Raises:
-        LabelError: A picture's path holds a tab or a line break, or starts or ends with a space.
+        LabelError: An image's path holds a tab or a line break, or starts or ends with a space.
         OSError: The file cannot be written.
     """
 
@@ -85,7 +85,7 @@ def write_detection_labels(
 
 
 def detection_line(record: DetectionRecord, folder: Path) -> str:
-    """Return the line, with its line feed, that a label file in `folder` holds of a picture.
+    """Return the line, with its line feed, that a label file in `folder` holds of an image.
 
     Raises:
         LabelError: see `write_detection_labels`.
@@ -119,9 +119,9 @@ def write_recognition_labels(
 def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
     """Read as `read_detection_labels` does, with bad lines given to `bad`."""
 
-    def parse(pictures: list[Path], label: str) -> list[DetectionRecord]:
+    def parse(images: list[Path], label: str) -> list[DetectionRecord]:
         regions = _parse_regions(label)
-        return [DetectionRecord(picture, regions) for picture in pictures]
+        return [DetectionRecord(image, regions) for image in images]
 
     return _read_lines(path, image_root, bad, parse)
 
@@ -129,10 +129,10 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
 def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
     """Read as `read_recognition_labels` does, with bad lines given to `bad`."""
 
-    def parse(pictures: list[Path], label: str) -> list[RecognitionRecord]:
+    def parse(images: list[Path], label: str) -> list[RecognitionRecord]:
         if not label:
             raise ValueError("the text is empty")
-        return [RecognitionRecord(picture, label) for picture in pictures]
+        return [RecognitionRecord(image, label) for image in images]
 
     return _read_lines(path, image_root, bad, parse)
 
@@ -144,21 +144,21 @@ def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
 def _read_lines(
     path: Path, image_root: Path | None, bad: BadEntries, parse: Callable[[list[Path], str], list[SomeRecord]]
 ) -> list[SomeRecord]:
-    locate = _picture_locator(path, image_root)
+    locate = _image_locator(path, image_root)
     records: list[SomeRecord] = []
     for number, raw in numbered_lines(path):
         with bad.guard(path, number):
             name, tab, label = decode_line(raw).partition("\t")
             if not tab:
                 raise ValueError("no tab between image path and label")
-            pictures = [locate(picture) for picture in _picture_names(name.strip())]
-            records += parse(pictures, label)
+            images = [locate(image) for image in _image_names(name.strip())]
+            records += parse(images, label)
     warn_of_skipped(path, len(bad.found), len(records), unit="lines")
     return records
 
 
-def _picture_names(name: str) -> list[str]:
-    """Return the picture's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
+def _image_names(name: str) -> list[str]:
+    """Return the image's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
     if not name:
         raise ValueError("the image path is empty")
     if not name.startswith("["):
@@ -172,8 +172,8 @@ def _picture_names(name: str) -> list[str]:
     return names
 
 
-def _picture_locator(label_path: Path, image_root: Path | None) -> Callable[[str], Path]:
-    """Return what makes a path of a picture's name."""
+def _image_locator(label_path: Path, image_root: Path | None) -> Callable[[str], Path]:
+    """Return what makes a path of an image's name."""
     folder = label_path.parent
     prefix = f"{folder.resolve().name}/"
     above = folder.resolve().parent if folder.name in ("", "..") else folder.parent
@@ -181,7 +181,7 @@ def _picture_locator(label_path: Path, image_root: Path | None) -> Callable[[str
     def locate(name: str) -> Path:
         if image_root is not None:
             return image_root / name
-        # PPOCRLabel writes "folder/picture.jpg" into folder/Label.txt.
+        # PPOCRLabel writes "folder/image.jpg" into folder/Label.txt.
         if name.startswith(prefix) and not (folder / name).exists():
             return above / name
         return folder / name

@@ -24,7 +24,7 @@ class Region:
     """One labeled region.
 
     Attributes:
-        points: (n, 2) float32, n >= 4, (x, y) in pixels of the upright picture, clockwise.
+        points: (n, 2) float32, n >= 4, (x, y) in pixels of the upright image, clockwise.
         text: Transcription; empty where the text is not known (such a region still counts for detection).
         ignore: Illegible or "do not care".
     """
@@ -36,10 +36,10 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class DetectionRecord:
-    """A picture and its regions; none for a picture without text.
+    """An image and its regions; none for an image without text.
 
     Attributes:
-        image_path: The picture.
+        image_path: The image.
         regions: What is marked in it.
     """
 
@@ -49,10 +49,10 @@ class DetectionRecord:
 
 @dataclass(frozen=True)
 class RecognitionRecord:
-    """A picture of one text line and its text.
+    """An image of one text line and its text.
 
     Attributes:
-        image_path: The picture; one inside a database is `DATABASE/image-000000001`, see `data.pictures.load_picture`.
+        image_path: The image; one inside a database is `DATABASE/image-000000001`, see `data.images.load_record_image`.
         text: What it says.
     """
 

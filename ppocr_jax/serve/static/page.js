@@ -1,7 +1,7 @@
 // The page of the server: sends a file to POST /ocr, shows its pages as they are read, and gives the text in other forms.
 
 const DOUBTFUL = 0.8; // a word of less confidence is underlined
-const PREVIEW_SIDE = 1600; // pixels of the pictures that come back with the text
+const PREVIEW_SIDE = 1600; // pixels of the images that come back with the text
 const LANGUAGES = { en: "English", ch: "中文" };
 
 const at = (id) => document.getElementById(id);
@@ -136,9 +136,9 @@ function show(number) {
   state.shown = number;
   const page = state.pages[number];
   showPageNumber();
-  at("picture").src = page.preview || "";
-  at("picture").hidden = !page.preview;
-  at("picture").alt = `Page ${page.page}, with ${count(page.lines.length, "line")} of text`;
+  at("image").src = page.preview || "";
+  at("image").hidden = !page.preview;
+  at("image").alt = `Page ${page.page}, with ${count(page.lines.length, "line")} of text`;
   at("boxes").setAttribute("viewBox", `0 0 ${page.width || 1} ${page.height || 1}`);
   at("boxes").replaceChildren(...page.lines.map(box));
   at("lines").replaceChildren(...page.lines.map(lineOf));

@@ -1,4 +1,4 @@
-"""Pictures of the same two words in every way of storing them; `odd_inputs` makes cases of them."""
+"""Images of the same two words in every way of storing them; `odd_inputs` makes cases of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def transparent_palette() -> bytes:
 
 
 def turned_by_exif(orientation: int) -> bytes:
-    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transposition that makes an upright picture look so
+    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transposition that makes an upright image look so
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encode(CLEAN.transpose(Image.Transpose(turn[orientation])), "JPEG", quality=95, exif=exif)
@@ -90,7 +90,7 @@ def srgb_profile() -> bytes:
 
 
 def cut_jpeg(share: float, **options: Any) -> bytes:
-    """The tall picture, without text in its lower part, cut off at a share of its length."""
+    """The tall image, without text in its lower part, cut off at a share of its length."""
     data = encode(TALL, "JPEG", quality=95, **options)
     return data[: int(len(data) * share)]
 

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard show what they say."""
+"""Images for TensorBoard show what they say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ppocr_jax.training import detection, recognition
 
 
 class SeesTheDark(nn.Module):
-    """Text where the picture is dark."""
+    """Text where the image is dark."""
 
     @nn.compact
     def __call__(self, images, *, train):
@@ -28,10 +28,10 @@ class ReadsA(nn.Module):
         return {"probabilities": jnp.zeros((len(images), images.shape[2] // 4, 3)).at[..., 1].set(1.0)}
 
 
-def test_normalized_pictures_come_back():
+def test_normalized_images_come_back():
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     for normalization in (DETECTOR_NORMALIZATION, LINE_NORMALIZATION):
-        np.testing.assert_array_equal(normalization.picture(normalization(image)), image)
+        np.testing.assert_array_equal(normalization.inverse(normalization(image)), image)
 
 
 def test_boxes_and_maps_stand_side_by_side():
@@ -44,7 +44,7 @@ def test_boxes_and_maps_stand_side_by_side():
         "shrink_map": target,
         "threshold_map": np.full((1, 64, 64), 0.5, np.float32),
     }
-    show = detection.pictures(SeesTheDark(), DetConfig(), None, lambda step: batch, count=4)
+    show = detection.images(SeesTheDark(), DetConfig(), None, lambda step: batch, count=4)
     (sheet,) = show({}).values()
     assert sheet.shape == (64, 4 * 64, 3)
     red = (sheet[:, :64, 0] > 200) & (sheet[:, :64, 1] < 120)
@@ -64,7 +64,7 @@ def test_lines_have_their_label_and_reading_below():
         "labels": np.array([[1, 2], [2, 0]], np.int32),
         "lengths": np.array([2, 1], np.int32),
     }
-    show = recognition.pictures(ReadsA(), RecConfig(), Charset(("a", "b")), lambda step: batch, count=4)
+    show = recognition.images(ReadsA(), RecConfig(), Charset(("a", "b")), lambda step: batch, count=4)
     (sheet,) = show({}).values()
     assert sheet.shape == (2 * (32 + 14 + 14), 96, 3)
     label, read = sheet[32:46], sheet[46:60]

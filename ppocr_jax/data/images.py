@@ -1,4 +1,4 @@
-"""The pictures of label records: opened from files or databases, and kept in memory up to a limit."""
+"""The images of label records: opened from files or databases, and kept in memory up to a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ppocr_jax.data.labels.lmdb import is_database_path, picture_bytes
+from ppocr_jax.data.labels.lmdb import image_bytes, is_database_path
 from ppocr_jax.data.labels.records import Record
 from ppocr_jax.images import ImageError, load_image
 
@@ -20,50 +20,50 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 logger = logging.getLogger("ppocr_jax")
 
 
-def load_picture(path: Path) -> np.ndarray:
-    """Return the picture of a record, (H, W, 3) uint8 RGB, from a file or from a database.
+def load_record_image(path: Path) -> np.ndarray:
+    """Return the image of a record, (H, W, 3) uint8 RGB, from a file or from a database.
 
     Raises:
-        ImageError: It is missing, or not a picture that can be read.
+        ImageError: It is missing, or not an image that can be read.
         LabelError: The database cannot be opened.
     """
     if not is_database_path(path):
         return load_image(path)
-    data = picture_bytes(path)
+    data = image_bytes(path)
     try:
         return load_image(data)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
 
-def has_picture(path: Path) -> bool:
-    """Return whether the picture of a record is there, without opening it."""
+def has_image(path: Path) -> bool:
+    """Return whether the image of a record is there, without opening it."""
     return path.is_file() or is_database_path(path)
 
 
 def any_readable(paths: Iterable[Path]) -> bool:
-    """Return whether at least one of the pictures can be read; they are opened one by one until one can."""
+    """Return whether at least one of the images can be read; they are opened one by one until one can."""
     for path in paths:
         try:
-            load_picture(path)
+            load_record_image(path)
         except ImageError:
             continue
         return True
     return False
 
 
-def with_pictures(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
-    """Return the records whose pictures are there; warn of the others, which are of the label file `source`."""
+def with_images(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
+    """Return the records whose images are there; warn of the others, which are of the label file `source`."""
     records = list(records)
-    there = [record for record in records if has_picture(record.image_path)]
+    there = [record for record in records if has_image(record.image_path)]
     if lost := len(records) - len(there):
-        missing = next(record.image_path for record in records if not has_picture(record.image_path))
+        missing = next(record.image_path for record in records if not has_image(record.image_path))
         logger.warning("%s: %d of %d images missing, such as %s", source, lost, len(records), missing)
     return there
 
 
 class ImageCache:
-    """`load_picture` that keeps the pictures used last, up to `max_bytes` of pixels, and warns once of unreadable ones.
+    """`load_record_image` with a cache of up to `max_bytes` of pixels, which warns once of each unreadable image.
 
     Safe to share between threads. A pickled copy starts empty, so that each worker process fills its own.
     """
@@ -76,10 +76,10 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def __call__(self, path: Path) -> np.ndarray:
-        """Return the upright picture (H, W, 3) uint8 RGB, not to be written to.
+        """Return the upright image (H, W, 3) uint8 RGB, not to be written to.
 
         Raises:
-            ImageError: See `load_picture`.
+            ImageError: See `load_record_image`.
         """
         with self._lock:
             if path in self._images:
@@ -88,7 +88,7 @@ class ImageCache:
             if path in self._unreadable:
                 raise ImageError(self._unreadable[path])
         try:
-            image = load_picture(path)  # outside of the lock: other threads decode at the same time
+            image = load_record_image(path)  # outside of the lock: other threads decode at the same time
         except ImageError as error:
             with self._lock:
                 self._unreadable[path] = str(error)
