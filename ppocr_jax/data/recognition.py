@@ -170,8 +170,7 @@ class RecognitionBatches:
     def _row(
         self, image_rgb: np.ndarray, text: str, width: int, *, frames: np.ndarray | None, case_blind: bool
     ) -> dict[str, np.ndarray]:
-        # A label that does not tell the case is written in capitals; a charset without capitals has it as it is.
-        ids = self.charset.encode(text.upper() if case_blind and not self.charset.lowercase_only else text)
+        ids = self.charset.encode(self._without_case(text) if case_blind else text)
         labels = np.zeros(self._label_length(width), np.int32)
         labels[: len(ids)] = ids
         return {
@@ -181,6 +180,10 @@ class RecognitionBatches:
             "frames": unknown_frames(width, self.frame_width) if frames is None else frames,
             "case_blind": np.array(case_blind),
         }
+
+    def _without_case(self, text: str) -> str:
+        """Return the text with each letter in upper case if the charset has its capital ("ß" is "SS", so it stays)."""
+        return "".join(c.upper() if c.upper() in self.charset else c for c in text)
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:
         """Return an empty line, mid-gray without text, in place of a line that was not found."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
-from ppocr_jax.charset import english_charset, load_charset
+from ppocr_jax.charset import Charset, english_charset, load_charset
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import ProcessShare
 from ppocr_jax.data.crops import CropBank, CropSource
@@ -102,6 +103,17 @@ def test_real_lines_join_after_the_warm_steps(bank):
     assert later["case_blind"].mean() == pytest.approx(0.5)
     unknown = (later["frames"] == -1).all(1)
     np.testing.assert_array_equal(unknown, later["case_blind"])
+
+
+def test_letters_without_a_capital_in_the_charset_stay_small_in_a_case_blind_label(tmp_path):
+    """The capital of "ß" is "SS", and a charset may contain "é" but not "É"."""
+    cv2.imwrite(str(tmp_path / "line.png"), np.full((32, 96, 3), 255, np.uint8))
+    (tmp_path / "label.txt").write_text("line.png\tGroßé\n", encoding="utf-8")
+    charset = Charset((*CHARSET.characters, "ß", "é"))
+    bank = CropBank((CropSource(str(tmp_path / "label.txt"), case_blind=True),), frozenset(charset.characters), 25)
+    batch = batches(bank, charset=charset, widths=(128,), synthetic_share=0.0, synthetic_warm_steps=0)(0)
+    texts = {charset.decode(ids[:n]) for ids, n in zip(batch["labels"], batch["lengths"], strict=True)}
+    assert texts == {"GROßé"}
 
 
 def test_frames_stand_under_the_characters():
