@@ -1,4 +1,4 @@
-"""Training data: label files, detection targets, augmentation, batches, synthetic text."""
+"""Training data: label files, detection targets, augmentation and batches."""
 
 from __future__ import annotations
 

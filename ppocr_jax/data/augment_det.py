@@ -1,9 +1,9 @@
 """Geometric augmentation of detector images: flip, rotation, rescaling and crop.
 
-PaddleOCR release/2.6 resamples the image once per step, the rescaling on the whole image (up to 9 times its
-pixels) of which the crop then keeps a part. Here every step only composes an affine map, a `View` of the source
-image, and `render` resamples once, for the pixels that are kept. The random choices and the polygons are the same;
-what differs is one interpolation instead of three, and rotated corners that a later rescaling would have blurred.
+PaddleOCR release/2.6 resamples the image at each step, and rescales the whole image (to up to 9 times its pixels)
+although the crop then keeps only a part of it. Here each step only composes an affine map, a `View` of the source
+image, and `render` resamples once, only the pixels that are kept. The random choices and the polygons are the same. Two
+things differ: one interpolation instead of three, and corners after rotation that a later rescaling would have blurred.
 
 Points are continuous: pixel i covers [i, i + 1), so flipping maps x to width - x and rescaling multiplies.
 """
@@ -21,16 +21,16 @@ from ppocr_jax.synth import degrade
 Polygons = Sequence[np.ndarray]
 _STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
 _DEFAULT_TEXT_HEIGHT = 20.0
-_CROP_TRIES = 50  # draws before the whole image is taken, as in PaddleOCR
-_LEGIBLE = 0.6  # of a line's height: with less of it nobody could read it
+_CROP_TRIES = 50  # attempts before the whole image is taken, as in PaddleOCR
+_LEGIBLE = 0.6  # minimum visible fraction of a line's height; with less, nobody could read it
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """An image of `height` x `width` pixels seen through an affine map.
+    """Image of `height` x `width` pixels seen through an affine map.
 
     Attributes:
-        matrix: (3, 3), takes points of the source image to points of the view.
+        matrix: (3, 3), maps points of the source image to points of the view.
         height: Pixels.
         width: Pixels.
     """
@@ -41,27 +41,27 @@ class View:
 
     @classmethod
     def of(cls, image_rgb: np.ndarray) -> View:
-        """Return the image as it is."""
+        """Return the view that shows an image unchanged."""
         return cls(np.eye(3), *image_rgb.shape[:2])
 
     def then(self, matrix: np.ndarray, height: int | None = None, width: int | None = None) -> View:
-        """Return this view seen through another map."""
+        """Return this view followed by another map; the size stays the same unless it is given."""
         return View(matrix @ self.matrix, height or self.height, width or self.width)
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """Return where points (..., 2) of the source image are in the view."""
+        """Return the positions in the view of points (..., 2) of the source image."""
         return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
 
 def random_flip(rng: np.random.Generator, view: View, *, probability: float = 0.5) -> View:
-    """Mirror left and right."""
+    """Mirror the view horizontally with the given probability."""
     if rng.random() >= probability:
         return view
     return view.then(np.array([(-1.0, 0, view.width), (0, 1, 0), (0, 0, 1)]))
 
 
 def random_rotation(rng: np.random.Generator, view: View, *, degrees: tuple[float, float] = (-10, 10)) -> View:
-    """Rotate about the center by a uniform angle; the canvas keeps its size, what leaves it is lost."""
+    """Rotate about the center by a uniform random angle; the canvas keeps its size and its corners are cut off."""
     angle = np.deg2rad(rng.uniform(*degrees))
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = view.width / 2, view.height / 2
@@ -69,7 +69,7 @@ def random_rotation(rng: np.random.Generator, view: View, *, degrees: tuple[floa
 
 
 def random_scale(rng: np.random.Generator, view: View, *, factors: tuple[float, float] = (0.5, 3.0)) -> View:
-    """Rescale both axes by one uniform factor."""
+    """Rescale both axes by one uniform random factor."""
     factor = rng.uniform(*factors)
     height, width = (max(1, round(side * factor)) for side in (view.height, view.width))
     return view.then(np.diag([width / view.width, height / view.height, 1.0]), height, width)
@@ -83,17 +83,17 @@ def random_text_crop(
     size: int = 960,
     min_side: float = 0.1,
 ) -> View:
-    """Crop between text regions, so that none is cut, and scale the crop to fit `size` (EAST's crop).
+    """Crop between text regions without cutting any, and scale the crop to fit `size` (EAST's crop).
 
-    The crop's borders lie in rows and columns without text; it holds at least one region. Where that fails, the whole
-    image is taken. Small crops are enlarged: text sizes vary widely.
+    The borders of the crop lie in rows and columns without text, and the crop holds at least one region. If no such
+    crop is found, the whole image is taken. Small crops are enlarged, so text sizes vary widely.
 
     Args:
-        rng: Source of the choice.
+        rng: Random generator.
         view: The image.
-        polygons: Regions that guide the crop, in the source image; not the ignored ones.
+        polygons: Regions that guide the crop, in the source image, without the ignored ones.
         size: Longer side of the result.
-        min_side: Least side of the crop, as a fraction of the image's.
+        min_side: Minimum side of the crop, as a fraction of the image's side.
     """
     left, top, right, bottom = 0, 0, view.width, view.height
     boxes = _integer_boxes(view, polygons)
@@ -115,9 +115,9 @@ def random_text_crop(
 
 
 def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int = 640) -> View:
-    """Crop a window of `size`, without rescaling, that holds the center of a random region (if there are any).
+    """Crop a window of `size` without rescaling; it holds the center of a random region if there are any.
 
-    Unlike `random_text_crop` it keeps text at its size, and cuts regions that it does not hold whole.
+    Unlike `random_text_crop`, it keeps the size of the text and may cut regions.
     """
     low, high = np.zeros(2, int), np.maximum((view.width - size, view.height - size), 0)
     if len(polygons):
@@ -129,9 +129,9 @@ def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, s
 
 
 def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
-    """Draw the view, top left on a black canvas.
+    """Render the view at the top left of a black canvas.
 
-    Cubic interpolation where the view enlarges, linear elsewhere (without low-pass filter, like the detector's resize
+    Interpolation is cubic if the view enlarges, otherwise linear (without low-pass filter, like the detector's resize
     at inference).
 
     Returns:
@@ -139,7 +139,7 @@ def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
     """
     import cv2
 
-    half = np.array([(1, 0, 0.5), (0, 1, 0.5), (0, 0, 1)])  # OpenCV puts the first pixel's center at 0
+    half = np.array([(1, 0, 0.5), (0, 1, 0.5), (0, 0, 1)])  # OpenCV puts the center of the first pixel at 0
     matrix = (np.linalg.inv(half) @ view.matrix @ half)[:2]
     enlarges = abs(np.linalg.det(view.matrix)) > 1
     flags = cv2.INTER_CUBIC if enlarges else cv2.INTER_LINEAR
@@ -149,7 +149,7 @@ def render(image_rgb: np.ndarray, view: View, size: int) -> np.ndarray:
 
 
 def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
-    """Return polygons in the view, without those whose box lies outside of it; not clipped, as in PaddleOCR."""
+    """Return the polygons whose bounding box meets the view, not clipped, and their flags; as in PaddleOCR."""
     moved = [view.points(polygon) for polygon in polygons]
     limits = (view.width, view.height)
     kept = [bool((p.max(axis=0) >= 0).all() and (p.min(axis=0) <= limits).all()) for p in moved]
@@ -159,11 +159,11 @@ def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> 
 
 
 def clipped_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
-    """Return polygons in the view, cut at its borders.
+    """Return the polygons in the view, cut at its borders, and their flags.
 
-    Moving the vertices of a cut region onto the border, which the shrink map does, would tilt its long sides away
-    from the text; cutting keeps them. A region of which no legible part is left, because the short side of that part
-    measures less than `_LEGIBLE` of the whole region's, becomes ignored.
+    Moving the vertices of a cut region onto the border, as the shrink map does, would tilt its long sides away from the
+    text; cutting keeps them. A region becomes ignored if the short side of its visible part is below `_LEGIBLE` of the
+    whole region's short side, because that part is not legible.
     """
     kept: list[np.ndarray] = []
     flags: list[bool] = []
@@ -183,7 +183,7 @@ def _short_side(polygon: np.ndarray) -> float:
 
 
 def _clip(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Return a polygon's part in [0, width] x [0, height] (Sutherland-Hodgman); the same object if that is all."""
+    """Return the part of a polygon in [0, width] x [0, height] (Sutherland-Hodgman); the same object if uncut."""
     for axis, limit in ((0, width), (1, height)):
         for inward, bound in ((1, 0), (-1, limit)):
             depth = (polygon[:, axis] - bound) * inward
@@ -209,7 +209,7 @@ def _integer_boxes(view: View, polygons: Polygons) -> np.ndarray:
 
 
 def _free_runs(starts: np.ndarray, ends: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Return runs (first, last) of the coordinates below `length` that no [start, end) covers."""
+    """Return the runs (first, last) of coordinates below `length` that no interval [start, end) covers."""
     covered = np.zeros(length + 2, bool)
     covered[[0, -1]] = True
     for start, end in zip(np.maximum(starts, 0), np.maximum(ends, 0), strict=True):
@@ -226,12 +226,12 @@ def _two_coordinates(rng: np.random.Generator, runs: list[tuple[int, int]]) -> t
 
 
 def jitter_photometric(rng: np.random.Generator, image_rgb: np.ndarray, polygons: Sequence[np.ndarray]) -> np.ndarray:
-    """Apply some of the steps, each with its own probability, so mild that the smallest text stays legible.
+    """Apply some photometric steps, each with its own probability, mild enough that the smallest text stays legible.
 
     Args:
-        rng: Source of the choices.
+        rng: Random generator.
         image_rgb: (H, W, 3) uint8.
-        polygons: The image's text regions; how much blur they bear depends on their height.
+        polygons: Text regions of the image; their height limits the blur.
     """
     # A long thin region of area A and perimeter L is about 2 A / L high.
     heights = [2 * polygon_area(p) / polygon_perimeter(p) for p in polygons if polygon_area(p) > 0]

@@ -1,7 +1,7 @@
-"""Augmentation of line images: changes by name, and the recipes made of them, so that few real lines go further.
+"""Augmentation of line images: named changes, and recipes made of them.
 
-A change takes a random generator, an image (h, w, 3) uint8 and the x of the characters' centers (n,), pixels, and
-returns a new image and where the centers are in it. Pixel centers have integer coordinates.
+A change takes a random generator, an image (h, w, 3) uint8 and the x (n,) of the characters' centers in pixels. It
+returns a new image and the centers in it. Pixel centers have integer coordinates.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ Rng = np.random.Generator
 Line = tuple[np.ndarray, np.ndarray]
 Change = Callable[[Rng, np.ndarray, np.ndarray], Line]
 
-# Smaller images are left as they are by the changes that PaddleOCR guards so, pixels.
+# Smallest sides, in pixels, of images that some changes apply to, as in PaddleOCR.
 _LEAST_SIDE = 20
 _LEAST_BLURRED_SIDE = 11
-# Height of letters in a line's image, as a fraction of the image's.
+# Height of the letters in a line image, as a fraction of its height.
 _TEXT_HEIGHT = 0.8
-# Longest movement of a control point in "bounded_tia", in heights of the image.
+# Longest movement of a control point in "bounded_tia", in image heights.
 _BOUND = 0.2
 
 
-def _still(change: Callable[[Rng, np.ndarray], np.ndarray]) -> Change:
-    """Return a change of the pixels alone."""
+def _pixels_only(change: Callable[[Rng, np.ndarray], np.ndarray]) -> Change:
+    """Return a change that leaves the characters in place."""
     return lambda rng, image_rgb, centers: (change(rng, image_rgb), centers)
 
 
 def _degraded(change: degrade.Degradation) -> Change:
-    """Return a change that does to any line what is done to drawn ones."""
-    return _still(lambda rng, image_rgb: change(rng, image_rgb, _TEXT_HEIGHT * image_rgb.shape[0]))
+    """Return a change that applies a degradation of the synthetic lines to any line."""
+    return _pixels_only(lambda rng, image_rgb: change(rng, image_rgb, _TEXT_HEIGHT * image_rgb.shape[0]))
 
 
 # Geometry
 
 
 def _warped(draw: Callable[[Rng, tuple[int, int]], tia.Warp], *, least_side: int = 1) -> Change:
-    """Return a warp that `draw` draws; none for images with a side below `least_side`."""
+    """Return a change that applies a random warp, but leaves images with a side below `least_side` unchanged."""
 
     def change(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         height, width = image_rgb.shape[:2]
@@ -63,7 +63,7 @@ _stretch = _warped(tia.stretch, least_side=_LEAST_SIDE)
 _perspective = _warped(tia.perspective)
 
 
-def _one_after_the_other(*changes: Change) -> Change:
+def _in_sequence(*changes: Change) -> Change:
     def change(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         for step in changes:
             image_rgb, centers = step(rng, image_rgb, centers)
@@ -73,7 +73,7 @@ def _one_after_the_other(*changes: Change) -> Change:
 
 
 def _change_width(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
-    """Change the width by up to a fifth."""
+    """Scale the width by 0.85 to 1.2."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -91,15 +91,15 @@ def _crop(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _trim(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Cut up to an eighth of the height off the top, and off the bottom: a detector's box that is a little tight."""
+    """Cut up to an eighth of the height off the top and the bottom, like a slightly tight detected box."""
     top, bottom = rng.integers(0, image_rgb.shape[0] // 8 + 1, 2)
     return image_rgb[top : image_rgb.shape[0] - bottom]
 
 
 def _jitter(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
-    """Shift the image diagonally, its left and upper edge stay: by at most a hundredth of the shorter side.
+    """Shift the image diagonally by at most a hundredth of its shorter side; its left and top edges stay in place.
 
-    With PaddleOCR's numbers it begins at images 200 pixels high.
+    With PaddleOCR's numbers, only images of at least 200 pixels are shifted.
     """
     height, width = image_rgb.shape[:2]
     steps = int(rng.random() * min(height, width) * 0.01)
@@ -115,7 +115,7 @@ def _jitter(rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
 
 
 def _blur(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Blur by a Gaussian of 5 x 5 pixels, deviation 1."""
+    """Blur with a Gaussian of 5 x 5 pixels and standard deviation 1."""
     import cv2
 
     small = min(image_rgb.shape[:2]) < _LEAST_BLURRED_SIDE
@@ -134,7 +134,7 @@ def _colors(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _colored(image_rgb: np.ndarray, *, hue: int, saturation: float, value: float) -> np.ndarray:
-    """Add to the hue (half degrees), scale saturation and brightness."""
+    """Add `hue` (half degrees) to the hue and scale saturation and brightness."""
     import cv2
 
     levels = np.arange(256)
@@ -144,13 +144,13 @@ def _colored(image_rgb: np.ndarray, *, hue: int, saturation: float, value: float
 
 
 def _noise(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Add half of a Gaussian noise of variance 0.1, in gray levels: PaddleOCR's number, hardly visible."""
+    """Add half of a Gaussian noise with variance 0.1, in gray levels: PaddleOCR's number, hardly visible."""
     noise = rng.standard_normal(image_rgb.shape, np.float32) * np.float32(0.5 * np.sqrt(0.1))
     return np.clip(image_rgb + noise, 0, 255).astype(np.uint8)
 
 
 def _contrast(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Scale about the mean, shift, and bend by a gamma, per image; tint the channels a little."""
+    """Scale all values about their mean, shift them, apply a gamma curve, and tint the channels slightly."""
     import cv2
 
     values = np.arange(256, dtype=np.float32)
@@ -162,14 +162,14 @@ def _contrast(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
 
 
 def _soft_blur(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Blur by a Gaussian whose deviation depends on the height."""
+    """Blur with a Gaussian whose standard deviation depends on the image height."""
     import cv2
 
     return cv2.GaussianBlur(image_rgb, (0, 0), rng.uniform(0.3, 0.03 * image_rgb.shape[0] + 0.35))
 
 
 def _resample(rng: Rng, image_rgb: np.ndarray) -> np.ndarray:
-    """Lose resolution and come back."""
+    """Reduce the resolution and restore the size."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -193,41 +193,41 @@ CHANGES: Mapping[str, Change] = {
     "distort": _distort,
     "stretch": _stretch,
     "perspective": _perspective,
-    "tia": _one_after_the_other(_distort, _stretch, _perspective),
-    "bounded_tia": _one_after_the_other(_warped(_bounded_distort, least_side=_LEAST_SIDE), _stretch, _perspective),
+    "tia": _in_sequence(_distort, _stretch, _perspective),
+    "bounded_tia": _in_sequence(_warped(_bounded_distort, least_side=_LEAST_SIDE), _stretch, _perspective),
     "width": _change_width,
-    "crop": _still(_crop),
-    "trim": _still(_trim),
+    "crop": _pixels_only(_crop),
+    "trim": _pixels_only(_trim),
     "jitter": _jitter,
-    "blur": _still(_blur),
-    "soft_blur": _still(_soft_blur),
+    "blur": _pixels_only(_blur),
+    "soft_blur": _pixels_only(_soft_blur),
     "motion_blur": _degraded(degrade.motion_blur),
     "low_resolution": _degraded(degrade.low_resolution),
-    "resample": _still(_resample),
-    "hsv": _still(_hsv),
-    "colors": _still(_colors),
-    "contrast": _still(_contrast),
+    "resample": _pixels_only(_resample),
+    "hsv": _pixels_only(_hsv),
+    "colors": _pixels_only(_colors),
+    "contrast": _pixels_only(_contrast),
     "tone": _degraded(degrade.tone),
     "shadow": _degraded(degrade.cast_shadow),
-    "noise": _still(_noise),
-    "grain": _still(_grain),
+    "noise": _pixels_only(_noise),
+    "grain": _pixels_only(_grain),
     "jpeg": _degraded(degrade.jpeg),
-    "invert": _still(_invert),
+    "invert": _pixels_only(_invert),
 }
-"""Every change: geometry first, then sharpness, then colors and noise.
+"""All changes: geometry first, then sharpness, then colors and noise.
 
-"tia" is PaddleOCR's; it moves letters of a line much longer than high out of the image: at 32 x 320 pixels, one line
-in ten loses more than half of some letter's height. "bounded_tia" costs no letter more than a sixth.
+"tia" is PaddleOCR's. It moves letters of lines much longer than high out of the image: at 32 x 320 pixels, one line in
+ten loses more than half the height of some letter. With "bounded_tia" no letter loses more than a sixth.
 """
 
 
 @dataclass(frozen=True)
 class Event:
-    """One coin of a recipe.
+    """One random step of a recipe.
 
     Attributes:
-        changes: names of changes, of which one happens, each as likely as the other.
-        probability: that one happens; None for the probability of the whole augmentation.
+        changes: Names of changes; one of them is applied, all equally likely.
+        probability: Probability of the step; None for the probability of the whole augmentation.
     """
 
     changes: tuple[str, ...]
@@ -250,44 +250,45 @@ RECIPES: Mapping[str, tuple[Event, ...]] = {
     ),
     "strong": (
         *_events("bounded_tia", "trim"),
-        Event(("blur", "motion_blur", "low_resolution")),  # two of them would make small text illegible
+        Event(("blur", "motion_blur", "low_resolution")),  # two of these would make small text illegible
         Event(("tone", "contrast", "colors", "shadow")),
         *_events("grain", "jpeg", "invert"),
     ),
 }
-"""What `LineAugmentation` does by the name of the recipe, in this order.
+"""Steps of `LineAugmentation` by the name of the recipe, in order.
 
 - none: nothing.
-- mild: other widths and tones, a little blur and noise, rarely inversion: for short trainings on few real lines.
+- mild: other widths and tones, a little blur and noise, rarely inversion; for short training on few real lines.
 - bda: "paper" without TIA, for the direction classifier (with `rand_augment`); PP-OCR, section 2.2.
-- paper: PP-OCRv2 trains as PP-OCR does, with base data augmentation (BDA) and TIA; the numbers and the order are those
-  of PaddleOCR release/2.6. TIA, crop, blur and inversion are visible; the colors, jitter and noise hardly are.
-- paper-2.4: the same as PaddleOCR 2.4 and earlier, a coin for each movement of TIA, the jitter without coin.
-- strong: the paper's kinds of change with visible strengths, and motion blur, low resolution, shadows, tone and JPEG.
+- paper: PP-OCRv2 trains as PP-OCR does, with base data augmentation (BDA) and TIA. The numbers and the order are those
+  of PaddleOCR release/2.6. TIA, crop, blur and inversion are visible; colors, jitter and noise hardly are.
+- paper-2.4: the same as in PaddleOCR 2.4 and earlier: each movement of TIA is a step of its own, and the jitter is
+  always applied.
+- strong: the paper's kinds of changes with visible strengths, and motion blur, low resolution, shadows, tone and JPEG.
   TIA is bounded, so that letters stay in the image.
 """
 
 
 class BaseLineAugmentation(ABC):
-    """A random change of a line image, which also says where the characters are after it."""
+    """Random change of a line image that also tracks the positions of its characters."""
 
     def __call__(self, rng: np.random.Generator, image_rgb: np.ndarray) -> np.ndarray:
-        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the image itself where nothing happens."""
+        """Return a changed copy of `image_rgb` (h, w, 3) uint8, or the image itself if nothing changes."""
         return self.with_points(rng, image_rgb, np.empty(0))[0]
 
     @abstractmethod
     def with_points(
         self, rng: np.random.Generator, image_rgb: np.ndarray, centers: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same image that a call makes, and where the characters are in it.
+        """Return the changed image, the same as a call returns, and the positions of the characters in it.
 
         Args:
-            rng: source of the choices.
+            rng: Random generator.
             image_rgb: (h, w, 3) uint8.
-            centers: (n,) x of each character's center, halfway up the image, pixels.
+            centers: (n,) x of each character's center, halfway up the image, in pixels.
 
         Returns:
-            the image (h', w', 3) uint8 and the centers (n,) in it, NaN for characters that have left it.
+            The image (h', w', 3) uint8 and the centers (n,) in it, NaN for characters that are outside of it.
         """
 
 
@@ -296,15 +297,15 @@ class LineAugmentation(BaseLineAugmentation):
     """Random changes of a line image, each with `probability`.
 
     The size may change: the width by a fifth in "mild", the height by up to 8 rows or a quarter in the others. Centers
-    stay within 0 and w' - 1.
+    are kept between 0 and w' - 1.
 
     Attributes:
-        probability: chance of each change whose recipe gives it none of its own.
-        invert_probability: chance of 255 - x, which makes dark text light; the recipe's if left out.
-        recipe: an entry of `RECIPES`.
+        probability: Probability of each step whose recipe does not set its own.
+        invert_probability: Probability of 255 - x, which makes dark text light; None for the recipe's own.
+        recipe: Key of `RECIPES`.
 
     Raises:
-        ValueError: there is no such recipe.
+        ValueError: The recipe does not exist.
     """
 
     probability: float = 0.4
@@ -317,10 +318,10 @@ class LineAugmentation(BaseLineAugmentation):
 
     @classmethod
     def from_recipe(cls, recipe: str, probability: float = 0.4) -> LineAugmentation:
-        """Return the recipe of that name.
+        """Return the augmentation with the given recipe.
 
         Raises:
-            ValueError: there is no such recipe.
+            ValueError: The recipe does not exist.
         """
         return cls(probability, recipe=recipe)
 
@@ -338,4 +339,4 @@ class LineAugmentation(BaseLineAugmentation):
 
 
 NO_AUGMENTATION = LineAugmentation(recipe="none")
-"""Leaves images as they are."""
+"""Leaves images unchanged."""

@@ -1,4 +1,4 @@
-"""What the batches of all tasks share: the rows that a process makes, and the account of the labels they use."""
+"""Parts shared by the batches of all tasks: the rows that a process makes, and a summary of the labels used."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ProcessShare:
-    """Process `index` of `count`; each makes its own rows of every batch and no others.
+    """Process `index` of `count`; each process makes only its own rows of every batch.
 
     Raises:
-        ValueError: there is no such process.
+        ValueError: `index` is not below `count`.
     """
 
     index: int = 0
@@ -22,10 +22,10 @@ class ProcessShare:
             raise ValueError(f"process {self.index} is not one of {self.count}")
 
     def rows(self, batch_size: int) -> range:
-        """Return its rows of a batch, in order; all processes' together are the whole.
+        """Return the process's rows of a batch, in order; those of all processes together are the whole batch.
 
         Raises:
-            ValueError: the batch cannot be split evenly.
+            ValueError: The batch cannot be split evenly.
         """
         if batch_size % self.count:
             raise ValueError(f"a batch of {batch_size} cannot be split over {self.count} processes")
@@ -38,13 +38,13 @@ WHOLE_BATCH = ProcessShare()
 
 @dataclass(frozen=True)
 class LabelUse:
-    """What training uses of a label source, and why not the rest; `str` is a sentence for the user.
+    """Number of labels of a source that training uses, and why the others are left out; `str` gives a summary.
 
     Attributes:
-        path: of the labels.
-        unit: what is counted, "lines" or "images".
-        total: how many there are.
-        left_out: reason -> how many are not used, e.g. {"longer than 25": 535, "outside the charset (ä, €)": 9}.
+        path: Path of the labels.
+        unit: Unit of the counts, "lines" or "images".
+        total: Number of labels.
+        left_out: Reason -> number left out for it, e.g. {"longer than 25": 535, "outside the charset (ä, €)": 9}.
     """
 
     path: str
@@ -54,7 +54,7 @@ class LabelUse:
 
     @property
     def used(self) -> int:
-        """How many are trained on."""
+        """Number of labels used."""
         return self.total - sum(self.left_out.values())
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""CopyPaste: text regions of one image pasted onto another, PP-OCRv2 section 2.1.
+"""CopyPaste: paste text regions of one image onto another, PP-OCRv2 section 2.1.
 
 The rules are those of PaddleOCR release/2.6. Points are continuous: pixel i covers [i, i + 1).
 """
@@ -18,7 +18,7 @@ _MAX_TRIES = 50
 
 
 def can_donate(regions: Sequence[Region]) -> bool:
-    """Return whether an image with these regions can give some away: all are quads, and not all are ignored."""
+    """Return whether regions can be copied from an image: all are quads, and not all are ignored."""
     return all(len(region.points) == 4 for region in regions) and not all(region.ignore for region in regions)
 
 
@@ -29,20 +29,20 @@ def copy_paste(
     donor_rgb: np.ndarray,
     donor_regions: Sequence[Region],
 ) -> tuple[np.ndarray, list[Region]]:
-    """Paste a fifth of the donor's regions, at least 1 and at most 30, where there is no text.
+    """Paste a fifth of the donor's regions, at least 1 and at most 30, at places without text.
 
-    Each is cut out upright, turned by a random whole number of degrees, and dropped where it is too thin to cut, larger
-    than the image, or where 50 random places were all taken: the bounding boxes of regions must not touch.
+    Each region is cut out upright and rotated by a random whole number of degrees. It is skipped if it is too thin to
+    cut, larger than the image, or if 50 random places are all taken: the bounding boxes of regions must not touch.
 
     Args:
-        rng: Source of the choices.
+        rng: Random generator.
         image_rgb: (H, W, 3) uint8; not changed.
-        regions: Its regions, the ignored ones too.
-        donor_rgb: (h, w, 3) uint8, any size.
+        regions: Its regions, including the ignored ones.
+        donor_rgb: (h, w, 3) uint8, of any size.
         donor_regions: Its regions, see `can_donate`.
 
     Returns:
-        the image (H, W, 3) uint8, and its regions, clipped to the image, followed by the pasted ones.
+        The image (H, W, 3) uint8, and its regions, clipped to the image, followed by the pasted ones.
 
     Raises:
         ValueError: The donor's regions are not all quads, or all are ignored.
@@ -66,22 +66,22 @@ def copy_paste(
 
 
 def _chosen(rng: np.random.Generator, regions: Sequence[Region]) -> list[int]:
-    """Return which regions of the donor are pasted: a share of the number of all, drawn from the legible ones."""
+    """Return the indices of the donor's regions to paste: random legible ones, a share of the number of all."""
     count = max(1, min(int(_SHARE * len(regions)), _MOST))
     legible = [i for i, region in enumerate(regions) if not region.ignore]
     return [legible[i] for i in rng.permutation(len(legible))[:count]]
 
 
 def rotate_expanded(image_rgb: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn an image counter-clockwise on a canvas that holds all of it.
+    """Rotate an image counter-clockwise on a canvas that holds all of it.
 
     Args:
         image_rgb: (h, w, 3) uint8.
         degrees: The angle.
 
     Returns:
-        the turned image (h', w', 3) uint8; its opacity (h', w') float32, 0 in the corners, soft at the edges; and the
-        corners (4, 2) of the rectangle in it, top left first.
+        The rotated image (h', w', 3) uint8; its opacity (h', w') float32, 0 in the corners, soft at the edges; and the
+        corners (4, 2) of the image on the canvas, top left first.
     """
     import cv2
 
@@ -90,9 +90,9 @@ def rotate_expanded(image_rgb: np.ndarray, degrees: float) -> tuple[np.ndarray, 
     turn = np.array([(cos, sin), (-sin, cos)])
     corners = np.array([(0.0, 0), (width, 0), (width, height), (0, height)]) @ turn.T
     low = corners.min(axis=0)
-    # Right angles need no room for rounding errors.
+    # Rounding keeps the canvas of right angles from growing by a pixel through floating-point errors.
     canvas_width, canvas_height = np.ceil(np.round(corners.max(axis=0) - low, 6)).astype(int)
-    # OpenCV puts the first pixel's center at 0.
+    # OpenCV puts the center of the first pixel at 0.
     shift = turn @ (0.5, 0.5) - low - 0.5
     matrix, size = np.column_stack([turn, shift]), (int(canvas_width), int(canvas_height))
     turned = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -107,7 +107,7 @@ def _free_place(
     quad: np.ndarray,
     regions: Sequence[Region],
 ) -> np.ndarray | None:
-    """Return (x, y) int at which the canvas of `quad` touches no region's bounding box; None where none is found."""
+    """Return (x, y) int where the quad's bounding box touches no region's bounding box; None if none was found."""
     room = np.subtract(size, pasted_size)[::-1]
     if (room < 0).any():
         return None
@@ -122,7 +122,7 @@ def _free_place(
 
 
 def _blend(image_rgb: np.ndarray, pasted: np.ndarray, opacity: np.ndarray, offset: np.ndarray) -> None:
-    """Lay an image over part of another, in place."""
+    """Blend an image into part of another, in place."""
     (left, top), (height, width) = offset, opacity.shape
     under = image_rgb[top : top + height, left : left + width]
     blended = under + (pasted.astype(np.float32) - under) * opacity[..., None]

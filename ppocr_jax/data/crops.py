@@ -1,4 +1,4 @@
-"""Line images cut from labeled pages, held in memory for training."""
+"""Line images cut from labeled pages and held in memory for training."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ppocr_jax.images import ImageError
 
 logger = logging.getLogger("ppocr_jax")
 
-# By how much each side of a crop differs at random from where reading cuts (`CROP_GROWTH`), as a fraction of the line's
-# height: detected boxes differ about so much from labeled ones.
+# Maximum random difference of each side of a crop from the crop at inference (`CROP_GROWTH`), as a fraction of the line
+# height: detected boxes differ from labeled ones by about this much.
 _SPREAD = 0.1
 _WIDEST_GROWTH = CropGrowth(*(side + _SPREAD for side in CROP_GROWTH))
-# Thinner lines cannot be read, pixels.
+# Thinner lines cannot be read; in pixels.
 _MIN_SIDE = 5
 _CHARACTERS_SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """One line image.
+    """Image of one line.
 
     Attributes:
-        pixels: (h, w, 3) uint8 RGB; of a line cut from a page, with the widest growth that is trained on.
-        text: the label, in lower case for a charset without capitals.
-        case_blind: the label does not tell small letters from capitals.
-        slack: pixels by which each side is trimmed at most: twice the spread of the growth; 0 for an image that was
-            cut already.
+        pixels: (h, w, 3) uint8 RGB; if the line was cut from a page, with the widest growth used in training.
+        text: The label, in lower case for a charset without capitals.
+        case_blind: Whether the label does not distinguish small letters from capitals.
+        slack: Maximum number of pixels trimmed from each side: twice the spread of the growth; 0 for an image that was
+            already a line.
     """
 
     pixels: np.ndarray
@@ -47,7 +47,7 @@ class Crop:
 
     @property
     def aspect(self) -> float:
-        """Width / height as reading cuts it, in the middle of what is trained on."""
+        """Width / height of the average trimmed image, which equals the crop at inference."""
         height, width = (side - self.slack for side in self.pixels.shape[:2])
         return max(1, width) / max(1, height)
 
@@ -62,7 +62,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class CropSource:
-    """A label file to cut lines from; see `config.LabelSource`."""
+    """Label file to cut lines from; see `config.LabelSource`."""
 
     path: str
     format: str = "auto"
@@ -72,12 +72,12 @@ class CropSource:
 
 @dataclass(frozen=True)
 class CropBank:
-    """All lines of some label files; read when first used, so that it pickles as a list of paths.
+    """All usable lines of some label files. They are read at first use, so that the bank pickles as a list of paths.
 
     Attributes:
-        sources: the label files.
-        characters: lines with any other character are left out; a set without capitals takes them as small letters.
-        max_length: longer lines are left out.
+        sources: The label files.
+        characters: Lines with any other character are left out; if there are no capitals, text is lower-cased first.
+        max_length: Longer lines are left out.
     """
 
     sources: tuple[CropSource, ...]
@@ -88,21 +88,21 @@ class CropBank:
         return {name: value for name, value in self.__dict__.items() if name not in ("_labels", "_crops")}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each source. Images are looked for, and opened until one can be read.
+        """Return the use of each source. Images are looked for, and opened until one can be read.
 
         Raises:
-            LabelError: labels cannot be read at all.
+            LabelError: The labels of a source cannot be read at all.
         """
         return tuple(self._use(source, labels) for source, labels in zip(self.sources, self._labels, strict=True))
 
     @cached_property
     def _labels(self) -> tuple[LabelSet, ...]:
-        """The labels of each source: read once, so that what is wrong with them is said once."""
+        """Labels of each source, read only once, so that warnings about them are logged once."""
         return tuple(read_labels(source.path, source.format, strict=False) for source in self.sources)
 
     @cached_property
     def _crops(self) -> tuple[list[Crop], np.ndarray, np.ndarray]:
-        """Crops ordered by aspect, their aspects, and the running sum of their weights."""
+        """Crops ordered by aspect, their aspects, and the cumulative sum of their weights."""
         crops, weights = [], []
         for source, labels in zip(self.sources, self._labels, strict=True):
             found = list(self._cut(source, labels))
@@ -118,7 +118,7 @@ class CropBank:
         return len(self._crops[0])
 
     def draw(self, rng: np.random.Generator, aspect: tuple[float, float]) -> Crop:
-        """Return a crop with an aspect between the limits, by weight; the nearest in aspect where none has."""
+        """Return a random crop, by weight, with an aspect within the limits; if there is none, the next wider one."""
         crops, aspects, running = self._crops
         first, last = np.searchsorted(aspects, aspect)
         if first >= last:
@@ -128,7 +128,7 @@ class CropBank:
         return crops[int(np.clip(at, first, last - 1))]
 
     def bucket_shares(self, widths: Sequence[int], height: int) -> np.ndarray:
-        """Return the share of the total weight that falls to each width bucket; wider crops count to the last."""
+        """Return the share of the total weight in each width bucket; wider crops count to the last one."""
         _, aspects, running = self._crops
         weights = np.diff(running, prepend=0.0)
         bucket = np.minimum(np.searchsorted(np.asarray(widths) / height, aspects), len(widths) - 1)
@@ -139,19 +139,19 @@ class CropBank:
     def _has_capitals(self) -> bool:
         return any(c.isupper() for c in self.characters)
 
-    def _form(self, text: str) -> str:
-        """Return the text as it is encoded: in lower case for a set without capitals."""
+    def _encoded_form(self, text: str) -> str:
+        """Return the text as it is encoded: in lower case for a charset without capitals."""
         return text if self._has_capitals else text.lower()
 
-    def _refusal(self, text: str, region: Region | None) -> str:
-        """Return why a line cannot be trained on, "" where it can."""
+    def _reason_left_out(self, text: str, region: Region | None) -> str:
+        """Return why a line cannot be used in training, or "" if it can."""
         if region is not None and region.ignore:
             return "marked as ignored"
         if not text:
             return "without a text"
         if len(text) > self.max_length:
             return f"longer than {self.max_length}"
-        if not set(self._form(text)) <= self.characters:
+        if not set(self._encoded_form(text)) <= self.characters:
             return "outside the charset"
         if region is not None and min(_sides(_quad(region))) < _MIN_SIDE:
             return f"smaller than {_MIN_SIDE} pixels"
@@ -165,9 +165,9 @@ class CropBank:
             path = record.image_path
             for text, region in _lines_of(record):
                 total += 1
-                reason = self._refusal(text, region)
+                reason = self._reason_left_out(text, region)
                 if reason == "outside the charset":
-                    unknown.update(set(self._form(text)) - self.characters)
+                    unknown.update(set(self._encoded_form(text)) - self.characters)
                 if not reason:
                     if path not in there:
                         there[path] = has_image(path)
@@ -182,10 +182,10 @@ class CropBank:
         return LabelUse(source.path, "lines", total, {reason: n for reason, n in reasons.most_common() if n})
 
     def _cut(self, source: CropSource, labels: LabelSet) -> Iterator[Crop]:
-        """Yield the usable lines; images that cannot be read are skipped and counted in a warning."""
+        """Yield the usable lines; unreadable images are skipped and counted in a warning."""
         unreadable: dict[Path, ImageError] = {}
         for record in labels.records:
-            lines = [line for line in _lines_of(record) if not self._refusal(*line)]
+            lines = [line for line in _lines_of(record) if not self._reason_left_out(*line)]
             if not lines:
                 continue
             try:
@@ -195,21 +195,21 @@ class CropBank:
                 continue
             for text, region in lines:
                 if region is None:
-                    yield Crop(image_rgb, self._form(text), source.case_blind)
+                    yield Crop(image_rgb, self._encoded_form(text), source.case_blind)
                     continue
                 quad = _quad(region)
                 try:
                     pixels = perspective_crop(image_rgb, grow_quad(quad, _WIDEST_GROWTH))
-                except ValueError:  # too thin in one place
+                except ValueError:  # the quad is too thin
                     continue
-                yield Crop(pixels, self._form(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
+                yield Crop(pixels, self._encoded_form(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
         if unreadable:
             first = next(iter(unreadable.values()))
             logger.warning("%s: %d images skipped, such as %s", source.path, len(unreadable), first)
 
 
 def _lines_of(record: Record) -> Iterable[tuple[str, Region | None]]:
-    """Return text and region of each line of a record; no region where the image is the line."""
+    """Return text and region of each line of a record; the region is None if the image is the line."""
     if isinstance(record, DetectionRecord):
         return [(region.text, region) for region in record.regions]
     return [(record.text, None)]

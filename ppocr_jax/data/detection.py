@@ -1,14 +1,14 @@
-"""Detector training batches: labeled images and synthetic pages, cropped, with their targets.
+"""Detector training batches: cropped labeled images and synthetic pages, with their targets.
 
-With a teacher, images without labels take part: the teacher sees the very crops that the student sees, and its maps
-travel in the batch.
+With a teacher, images without labels can be used: the teacher sees the same crops as the student, and its maps are
+part of the batch.
 
-What scale is text trained at? At inference an image's longer side is limited to 960 pixels. With `crop="page"`
-training sees images at that very scale, times a jitter (`scale_range`, 0.7 to 1.4 say), through a window of
-`crop_size` that moves over the image: text has the size it will have at inference, whatever the window. With
-`crop="reference"` it is PaddleOCR release/2.6's recipe: the original image times 0.5 to 3, then a crop between text
-regions that is scaled to fit `crop_size` (960 there). Text sizes vary far more, which a long training turns into
-robustness and a short one does not.
+The scale of the text in training: at inference, the longer side of an image is limited to 960 pixels. With
+`crop="page"`, training uses images at that scale, times a random factor (`scale_range`, e.g. 0.7 to 1.4), through a
+random window of `crop_size`. Text then has the size that it has at inference, whatever the window. `crop="reference"`
+is PaddleOCR release/2.6's recipe: the original image times 0.5 to 3, then a crop between text regions that is scaled to
+fit `crop_size` (960 there). Text sizes vary far more, which makes the detector more robust in a long training, but not
+in a short one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ppocr_jax")
 
-# Images looked at for one that can give regions to CopyPaste.
+# Images tried until one can give regions to CopyPaste.
 _DONOR_TRIES = 8
-# Of words that are joined into a line, see `merge_words_into_lines`.
+# Limits for joining words into a line, see `merge_words_into_lines`.
 _MOST_GAP, _LEAST_OVERLAP, _LEAST_HEIGHT_RATIO, _MOST_ANGLE = 1.0, 0.5, 0.5, 15.0
-# Images looked at for one that can be read: many are damaged where so many in a row are.
+# Images tried until one can be read; if all of these fail, many images are damaged.
 _READ_TRIES = 32
 
 Batch = dict[str, np.ndarray]
@@ -50,7 +50,7 @@ Teach = Callable[[np.ndarray], Batch]
 
 
 class UnlabeledImage(DetectionRecord):
-    """An image of which nobody says where its text is."""
+    """Image without labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +63,10 @@ class DetectionSource:
 
     @classmethod
     def read(cls, source: LabelSource, *, strict: bool = False) -> DetectionSource:
-        """Read a label file; where it labels words, merge them into text lines.
+        """Read a label file; if it labels words, merge them into text lines.
 
-        Entries that cannot be used and images that are not there are left out and counted in `use`. A folder in which
-        there are no labels, but images, gives these, and those of its subfolders, as `UnlabeledImage`s.
+        Entries that cannot be used and missing images are left out and counted in `use`. From a folder that contains
+        images but no labels, the images are read as `UnlabeledImage`s, including those in its subfolders.
 
         Raises:
             LabelError: A bad entry, when `strict`; labels without regions.
@@ -87,13 +87,13 @@ class DetectionSource:
 
 
 def _all_broken(records: Sequence[DetectionRecord]) -> dict[str, int]:
-    """Return what `LabelUse` says where not one image can be read; single broken ones are found when drawn."""
+    """Return the entry of `LabelUse.left_out` if no image can be read; single broken ones are found when drawn."""
     readable = any_readable(record.image_path for record in records)
     return {} if readable or not records else {"that cannot be read": len(records)}
 
 
 def _unlabeled(path: Path) -> tuple[UnlabeledImage, ...]:
-    """Return the images in a folder without labels, subfolders included; nothing of anything else."""
+    """Return the images in a folder without labels, including its subfolders; an empty tuple for other paths."""
     if not path.is_dir():
         return ()
     try:
@@ -109,11 +109,11 @@ def _unlabeled(path: Path) -> tuple[UnlabeledImage, ...]:
 
 
 def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
-    """Return the labeled images of a file; those that are not there are left out with a warning.
+    """Return the labeled images of a file; missing images are left out with a warning.
 
     Raises:
-        LabelError: a bad entry, when `strict`; labels without regions.
-        OSError: the file cannot be read.
+        LabelError: A bad entry, when `strict`; labels without regions.
+        OSError: The file cannot be read.
     """
     records = [r for r in _detection_labels(source, strict=strict).records if isinstance(r, DetectionRecord)]
     return with_images(records, source.path)
@@ -129,7 +129,7 @@ def _detection_labels(source: LabelSource, *, strict: bool) -> LabelSet:
 
 
 class _WeightedRecords:
-    """All records of the sources, to draw from by the sources' weights."""
+    """All records of the sources, drawn at random by the weights of the sources."""
 
     def __init__(self, sources: Sequence[DetectionSource]) -> None:
         used = [source for source in sources if source.records and source.weight > 0]
@@ -144,35 +144,35 @@ class _WeightedRecords:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DetectionBatches:
-    """Batch number `step` of a seed's endless sequence: `batches(step)`.
+    """Batch number `step` of the endless sequence of a seed: `batches(step)`.
 
-    A pure function of (seed, step), so a resumed run sees what an uninterrupted one would have seen. Picklable, for
-    worker processes, as long as `page_generator` is.
+    A pure function of (seed, step), so that a resumed run gets the same batches as an uninterrupted one. Picklable, for
+    worker processes, if `page_generator` is.
 
     Attributes:
-        seed: Of every choice.
+        seed: Seed of all randomness.
         batch_size: Samples per batch.
         crop_size: Side of the square training images, pixels; a multiple of 32.
         scale_range: Range of the random rescaling that belongs to `crop`.
-        crop: How labeled images are scaled and cropped, see the head of this module.
-        sources: Labeled images, and with `teach` others.
-        page_generator: Synthetic pages. They are drawn at `crop_size`, flipped and rotated, but not rescaled or
-            degraded: that is the generator's business.
+        crop: Scaling and cropping of labeled images, see the module's docstring.
+        sources: Labeled images; with `teach`, also images without labels.
+        page_generator: Synthetic pages. They are generated at `crop_size`, flipped and rotated, but not rescaled or
+            degraded, because the generator does that.
         synthetic_share: Fraction of the samples that are synthetic pages.
-        flip_probability: Chance of mirroring a sample.
-        copy_paste: Whether labeled images get text of others pasted onto them.
-        photometric: Whether labeled images get other tones, blur, noise and JPEG compression.
+        flip_probability: Probability of mirroring a sample.
+        copy_paste: Whether text of other images is pasted onto labeled images.
+        photometric: Whether the tone of labeled images is changed and blur, noise and JPEG compression are added.
         limit_side: Limit of the longer side at inference ("page" only).
         shrink_ratio: See `detection_targets`.
         min_text_size: See `detection_targets`.
-        normalization: Of the images.
+        normalization: Normalization of the images.
         cache_bytes: Memory for decoded images.
-        process: Which rows of the batches to make.
-        teach: From images (B, S, S, 3) uint8 RGB to what a teacher says of them, maps (B, S, S) that join the batch.
+        process: Rows of the batches that this process makes.
+        teach: Function from images (B, S, S, 3) uint8 RGB to a teacher's maps (B, S, S), which are added to the batch.
 
     Raises:
-        ValueError: There is nothing to draw samples from, or a value is out of range; images without labels and
-            nothing that teaches.
+        ValueError: There is nothing to draw samples from, a value is out of range, or there are images without labels
+            but no `teach`.
     """
 
     seed: int
@@ -220,12 +220,12 @@ class DetectionBatches:
             raise ValueError(f'crop must be "reference" or "page", not {self.crop!r}')
 
     def __call__(self, step: int) -> Batch:
-        """Draw a batch.
+        """Return the batch of `step`.
 
         Returns:
             "images" (B, S, S, 3) float32, normalized; "shrink_map", "shrink_mask" (B, S, S) uint8; "threshold_map"
-            (B, S, S) float32; "threshold_mask" (B, S, S) uint8; S = `crop_size`; and what `teach` gives. The masks of
-            an image without labels are 0.
+            (B, S, S) float32; "threshold_mask" (B, S, S) uint8; with S = `crop_size`; and the maps of `teach`. The
+            masks of an image without labels are 0.
 
         Raises:
             ImageError: Hardly any image can be read.
@@ -237,13 +237,13 @@ class DetectionBatches:
         return batch if self.teach is None else {**batch, **self.teach(images)}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each source that was read from labels."""
+        """Return the use of each source that was read from labels."""
         return tuple(source.use for source in self.sources if source.use is not None)
 
     def _sample(self, step: int, i: int) -> Batch:
         rng = np.random.default_rng((self.seed, step, i))
         index = step * self.batch_size + i
-        # The share is met exactly over any stretch of samples, not only on average.
+        # The share is met exactly over any run of samples, not only on average.
         synthetic = int((index + 1) * self.synthetic_share) > int(index * self.synthetic_share)
         if synthetic:
             record, (image, polygons, ignore) = None, self._draw_page(rng, index)
@@ -265,7 +265,7 @@ class DetectionBatches:
         return augment.render(page.image_rgb, view, self.crop_size), kept, ignore
 
     def _draw_record(self, rng: np.random.Generator) -> tuple[DetectionRecord, Sample]:
-        record, image = self._readable(rng)
+        record, image = self._draw_readable(rng)
         regions = record.regions
         donor = self._donor(rng) if self.copy_paste and not isinstance(record, UnlabeledImage) else None
         if donor is not None:
@@ -289,8 +289,8 @@ class DetectionBatches:
             rendered = jitter_photometric(rng, rendered, kept)
         return record, (rendered, kept, ignore)
 
-    def _readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:
-        """Return a record and its image; unreadable ones are passed over (the cache warns of each once)."""
+    def _draw_readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:
+        """Return a random record and its image; unreadable ones are skipped (the cache warns of each once)."""
         for attempt in range(_READ_TRIES):
             record = self._records.draw(rng)
             try:
@@ -301,7 +301,7 @@ class DetectionBatches:
         raise AssertionError
 
     def _donor(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray] | None:
-        """Return a record with regions to give away, and its image; None where few images have such."""
+        """Return a random record that can donate regions, and its image; None if none was found."""
         tries = (self._records.draw(rng) for _ in range(_DONOR_TRIES))
         record = next((record for record in tries if can_donate(record.regions)), None)
         try:
@@ -317,17 +317,17 @@ class DetectionBatches:
 def merge_words_into_lines(regions: Sequence[Region]) -> tuple[Region, ...]:
     """Join neighboring words of one row into one region each.
 
-    Two words belong together when, seen along the first one's reading direction, the gap between them is below the
-    smaller height, they share half of that height, their heights differ by no more than a factor of 2, and their
-    directions by no more than 15 degrees. Ignored words join ignored words only, so that no region is partly legible.
-    Regions that are not quads stay as they are.
+    Two words are joined if, along the first one's reading direction, the gap between them is smaller than the smaller
+    height, they share half of that height, their heights differ by a factor of 2 at most, and their directions by 15
+    degrees at most. Ignored words are joined with ignored words only, so that no region is partly legible. Regions that
+    are not quads stay unchanged.
 
     Args:
         regions: Words; quads run clockwise from the corner where reading starts.
 
     Returns:
         Lines, in the order of their first words. A joined line is the smallest rectangle around its words along the
-        line's direction; its text is theirs with spaces between, or "" where one of them is not known.
+        line's direction; its text is the words with spaces between them, or "" if one of them is not known.
     """
     quads = [i for i, region in enumerate(regions) if len(region.points) == 4]
     groups = {i: [i] for i in range(len(regions))}
@@ -342,7 +342,7 @@ def merge_words_into_lines(regions: Sequence[Region]) -> tuple[Region, ...]:
 
 
 class _Frames:
-    """Quads (n, 4, 2) as center, unit reading direction, width and height."""
+    """Quads (n, 4, 2) as centers, unit reading directions and heights."""
 
     def __init__(self, quads: np.ndarray) -> None:
         along = quads[:, 1] + quads[:, 2] - quads[:, 0] - quads[:, 3]
@@ -386,7 +386,7 @@ def _line(words: list[Region]) -> Region:
     quads = np.stack([word.points for word in words]).astype(np.float64)
     direction = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]).sum(axis=0)
     order = np.argsort(quads.mean(axis=1) @ direction)
-    # The words' own directions are coarse where words are short; the line through the first and last center is not.
+    # The directions of short words are imprecise; the line from the first word's start to the last word's end is not.
     start = quads[order[0], [0, 3]].mean(axis=0)
     end = quads[order[-1], [1, 2]].mean(axis=0)
     along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)

@@ -1,4 +1,4 @@
-"""Batches for the direction classifier: lines upright and turned by 180 degrees, half each."""
+"""Batches for the direction classifier: lines that are upright or rotated by 180 degrees, about half of each."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.preprocess import line_windows, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator, LineSample
 
-# Numbers of drawn lines kept for each step, more than a batch holds.
+# Indices of synthetic lines reserved for each step; more than a batch holds.
 _INDEX_STRIDE = 4096
-# Real lines tried until one shows its direction.
+# Real lines tried until one has a visible direction.
 _ATTEMPTS = 1000
-# Characters that look the same upside down, and pairs of which one, turned, is the other.
+# Characters that look the same upside down, and characters that look like another one of the set when upside down.
 SYMMETRIC_CHARACTERS = frozenset("0OoIlHNSsXxZz8.-=:|+*%/\\_~#' ")
-_TURNED_PAIRS = frozenset("69dpbqnumwMW()[]{}<>")
-# A display of seven segments shows these alike upside down.
+_ROTATED_PAIRS = frozenset("69dpbqnumwMW()[]{}<>")
+# Digits that look the same upside down on a seven-segment display.
 _SYMMETRIC_ON_DISPLAYS = frozenset("25")
 
 
 def has_direction(text: str) -> bool:
-    """Return whether a line of `text`, turned by 180 degrees, stops being text: "HIS" and "96" do not."""
-    return not set(text) <= SYMMETRIC_CHARACTERS | _TURNED_PAIRS | _SYMMETRIC_ON_DISPLAYS
+    """Return whether `text` no longer looks like text when upside down; "HIS" and "96" still do."""
+    return not set(text) <= SYMMETRIC_CHARACTERS | _ROTATED_PAIRS | _SYMMETRIC_ON_DISPLAYS
 
 
 def direction_ids(text: str, charset: Charset, *, turned: bool) -> list[int]:
-    """Return the class of each character: `charset.num_classes - 1` more for one that is seen to be turned."""
+    """Return the class id of each character; `charset.num_classes - 1` is added if it is visibly upside down."""
     shift = charset.num_classes - 1 if turned else 0
     return [i + (0 if c in SYMMETRIC_CHARACTERS else shift) for c, i in zip(text, charset.encode(text), strict=True)]
 
 
 @dataclass(frozen=True)
 class DirectionBatches:
-    """`batches(step) -> dict` of arrays, a pure function of (seed, step); picklable.
+    """Batches of lines with their direction: `batches(step)` is a pure function of (seed, step); picklable.
 
     Attributes:
-        generator: draws synthetic lines.
-        bank: real lines; None for drawn ones alone.
-        batch_size: lines per batch.
-        synthetic_share: fraction of drawn lines.
-        augmentation: applied to real lines.
-        drawn_augmentation: applied to drawn lines, which their generator has degraded already.
-        seed: of everything random.
-        height, width: of the network's input.
+        generator: Generates synthetic lines.
+        bank: Real lines; None to use synthetic lines only.
+        batch_size: Lines per batch.
+        synthetic_share: Fraction of synthetic lines.
+        augmentation: Applied to real lines.
+        drawn_augmentation: Applied to synthetic lines, which their generator has already degraded.
+        seed: Seed of all randomness.
+        height, width: Size of the network's input.
         long_lines: "squeeze" or "windows", see `ClassifierSpec`.
-        charset: of the column labels; None for none.
-        process: which rows of the batches to make.
+        charset: Charset of the frame labels; None for no frame labels.
+        process: Rows of the batches that this process makes.
     """
 
     generator: LineGenerator
@@ -72,16 +72,17 @@ class DirectionBatches:
         """Return the batch of `step`.
 
         Returns:
-            `images` (B, height, width, 3) float32 normalized; `labels` (B,) int32, 0 upright, 1 turned; with a charset
-            also `frames` (B, width / 4) int32: `direction_ids` under the characters' centers, 0 elsewhere, -1 unknown.
+            `images` (B, height, width, 3) float32 normalized; `labels` (B,) int32, 0 upright, 1 upside down; with a
+            charset also `frames` (B, width / 4) int32: `direction_ids` at the characters' centers, 0 elsewhere,
+            -1 unknown.
         """
         rng = np.random.default_rng((self.seed, step))
-        drawn = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)
+        synthetic = self.batch_size if self.bank is None else round(self.batch_size * self.synthetic_share)
         labels = rng.integers(0, 2, self.batch_size).astype(np.int32)
         own = self.process.rows(self.batch_size)
         rows = [
-            self._drawn_row(step * _INDEX_STRIDE + i, turned=bool(labels[i]))
-            if i < drawn
+            self._synthetic_row(step * _INDEX_STRIDE + i, turned=bool(labels[i]))
+            if i < synthetic
             else self._real_row(np.random.default_rng((self.seed, step, i)), turned=bool(labels[i]))
             for i in own
         ]
@@ -89,17 +90,17 @@ class DirectionBatches:
         return stacked | {"labels": labels[own.start : own.stop]}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each label source; see `CropBank.uses`."""
+        """Return the use of each label source; see `CropBank.uses`."""
         return () if self.bank is None else self.bank.uses()
 
-    def _drawn_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
-        sample = self._drawn(index)
+    def _synthetic_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
+        sample = self._synthetic_line(index)
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
         return self._row(rng, image_rgb, sample.text, centers, turned=turned)
 
     def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:
-        return self._row(rng, self._real(rng), None, None, turned=turned)
+        return self._row(rng, self._real_line(rng), None, None, turned=turned)
 
     def _row(
         self,
@@ -111,7 +112,7 @@ class DirectionBatches:
         turned: bool,
     ) -> dict[str, np.ndarray]:
         line = np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright
-        start, end = self._seen(rng, line)
+        start, end = self._visible_range(rng, line)
         image = line[:, start:end]
         row = {"images": resize_pad_line(image, height=self.height, width=self.width)}
         if self.charset is None:
@@ -119,23 +120,23 @@ class DirectionBatches:
         if text is None or centers is None:
             return row | {"frames": unknown_frames(self.width)}
         places = (upright.shape[1] - 1 - centers if turned else centers) - start
-        seen = (places >= 0) & (places < image.shape[1])  # false for NaN: a character moved out of the image
-        ids = np.array(direction_ids(text, self.charset, turned=turned))[seen].tolist()
+        visible = (places >= 0) & (places < image.shape[1])  # False for NaN, a character moved out of the image
+        ids = np.array(direction_ids(text, self.charset, turned=turned))[visible].tolist()
         size = image.shape[:2]
-        return row | {"frames": frame_labels(ids, places[seen], size=size, height=self.height, width=self.width)}
+        return row | {"frames": frame_labels(ids, places[visible], size=size, height=self.height, width=self.width)}
 
-    def _seen(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:
-        """Return the left and right end of what the network sees of a line."""
+    def _visible_range(self, rng: np.random.Generator, line: np.ndarray) -> tuple[int, int]:
+        """Return the left and right end of the part of a line that the network sees."""
         if self.long_lines == "squeeze":
             return 0, line.shape[1]
         windows = line_windows(line.shape, height=self.height, width=self.width)
         return windows[int(rng.integers(len(windows)))]
 
-    def _drawn(self, index: int) -> LineSample:
+    def _synthetic_line(self, index: int) -> LineSample:
         attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))
         return next((s for s in attempts if has_direction(s.text)), self.generator(0, index))
 
-    def _real(self, rng: np.random.Generator) -> np.ndarray:
+    def _real_line(self, rng: np.random.Generator) -> np.ndarray:
         assert self.bank is not None
         for _ in range(_ATTEMPTS):
             center = float(np.exp(rng.normal(1.4, 0.8)))

@@ -1,4 +1,4 @@
-"""Batches for image classifiers: images in one folder for each class."""
+"""Batches for image classifiers, from one folder of images per class."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_LONGEST_SIDE = 4 / 3  # of a training crop, in units of its other side: usual for ImageNet
-_ATTEMPTS = 100  # images tried for one that can be read
-_VAL_MARGIN = 256 / 224  # the evaluation sees the middle of an image this much larger
+_LONGEST_SIDE = 4 / 3  # largest aspect ratio of a training crop, as usual for ImageNet
+_ATTEMPTS = 100  # images tried until one can be read
+_VAL_MARGIN = 256 / 224  # evaluation uses the center of an image that is larger by this factor
 
 
 @dataclass(frozen=True)
 class ImageFolders:
-    """Images with their classes, from one folder for each class.
+    """Images and their classes, from one folder per class.
 
     Attributes:
-        classes: names of the folders, sorted; a class's number is its place.
-        images: path and class of each image.
+        classes: Sorted names of the folders; the index of a name is the class number.
+        images: Path and class number of each image.
     """
 
     classes: tuple[str, ...]
@@ -36,10 +36,10 @@ class ImageFolders:
 
 
 def find_images(folder: str | Path) -> ImageFolders:
-    """List the images of a folder of class folders; files of other kinds are passed over.
+    """List the images in the class folders of a folder; other files are skipped.
 
     Raises:
-        UserError: there is no such folder, or it holds no images.
+        UserError: The folder does not exist, or it contains no images.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -58,17 +58,17 @@ def find_images(folder: str | Path) -> ImageFolders:
 
 @dataclass(frozen=True)
 class ImageBatches:
-    """`batches(step) -> dict` of arrays, a pure function of (seed, step); picklable.
+    """Batches of images with their classes: `batches(step)` is a pure function of (seed, step); picklable.
 
     Attributes:
-        folders: what to draw from, every image as often as any other.
-        path: where they come from, for the account of what is used.
-        batch_size: images per batch.
-        size: side of the network's input.
-        least_area: smallest share of an image that a crop shows.
-        mirror: chance that an image is mirrored.
-        seed: of everything random.
-        process: which rows of the batches to make.
+        folders: Images to draw from, all equally often.
+        path: Their source, for reporting.
+        batch_size: Images per batch.
+        size: Side of the network's input.
+        least_area: Smallest fraction of an image's area that a crop shows.
+        mirror: Probability of mirroring an image.
+        seed: Seed of all randomness.
+        process: Rows of the batches that this process makes.
     """
 
     folders: ImageFolders
@@ -88,7 +88,7 @@ class ImageBatches:
         return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used: all images; those that can't be read are passed over, with a warning, when met."""
+        """Return the use of the images: all are counted; unreadable ones are skipped with a warning when drawn."""
         return (LabelUse(self.path, "images", len(self.folders.images)),)
 
     def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
@@ -102,7 +102,7 @@ class ImageBatches:
         raise UserError(f"{self.path}: none of {_ATTEMPTS} images could be read")
 
     def _crop(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-        """Return a random part, resized to the network's input."""
+        """Return a random part of the image, resized to the network's input."""
         height, width = image.shape[:2]
         area = height * width * rng.uniform(self.least_area, 1)
         aspect = math.exp(rng.uniform(-math.log(_LONGEST_SIDE), math.log(_LONGEST_SIDE)))
@@ -114,7 +114,7 @@ class ImageBatches:
 
 
 def middle(image: np.ndarray, size: int) -> np.ndarray:
-    """Return the middle of an image, its shorter side scaled a little above `size`: (size, size, 3) uint8."""
+    """Return the center of an image whose shorter side is scaled slightly above `size`: (size, size, 3) uint8."""
     height, width = image.shape[:2]
     scale = size * _VAL_MARGIN / min(height, width)
     scaled = cv2.resize(image, (max(size, round(width * scale)), max(size, round(height * scale))))
@@ -123,10 +123,10 @@ def middle(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def middles(paths: Sequence[Path], size: int) -> np.ndarray:
-    """Return the normalized middles of images: (N, size, size, 3) float32.
+    """Return the normalized centers of images: (N, size, size, 3) float32.
 
     Raises:
-        ImageError: one cannot be read.
+        ImageError: An image cannot be read.
     """
     from ppocr_jax.data.images import load_record_image
 

@@ -1,4 +1,4 @@
-"""The images of label records: opened from files or databases, and kept in memory up to a limit."""
+"""Images of label records: loading from files or databases, and an in-memory cache."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ logger = logging.getLogger("ppocr_jax")
 
 
 def load_record_image(path: Path) -> np.ndarray:
-    """Return the image of a record, (H, W, 3) uint8 RGB, from a file or from a database.
+    """Return the image of a record, (H, W, 3) uint8 RGB, from a file or a database.
 
     Raises:
-        ImageError: It is missing, or not an image that can be read.
+        ImageError: The image is missing or cannot be read.
         LabelError: The database cannot be opened.
     """
     if not is_database_path(path):
@@ -37,12 +37,12 @@ def load_record_image(path: Path) -> np.ndarray:
 
 
 def has_image(path: Path) -> bool:
-    """Return whether the image of a record is there, without opening it."""
+    """Return whether the image of a record exists, without opening it; an image in a database is assumed to."""
     return path.is_file() or is_database_path(path)
 
 
 def any_readable(paths: Iterable[Path]) -> bool:
-    """Return whether at least one of the images can be read; they are opened one by one until one can."""
+    """Return whether at least one of the images can be read; they are opened in order until one can."""
     for path in paths:
         try:
             load_record_image(path)
@@ -53,7 +53,7 @@ def any_readable(paths: Iterable[Path]) -> bool:
 
 
 def with_images(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
-    """Return the records whose images are there; warn of the others, which are of the label file `source`."""
+    """Return the records whose images exist, and warn of the others; `source` is their label file."""
     records = list(records)
     there = [record for record in records if has_image(record.image_path)]
     if lost := len(records) - len(there):
@@ -63,9 +63,9 @@ def with_images(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRec
 
 
 class ImageCache:
-    """`load_record_image` with a cache of up to `max_bytes` of pixels, which warns once of each unreadable image.
+    """`load_record_image` with a cache of up to `max_bytes` of pixels and one warning for each unreadable image.
 
-    Safe to share between threads. A pickled copy starts empty, so that each worker process fills its own.
+    Threads can share it. A pickled copy starts empty, so that each worker process fills its own.
     """
 
     def __init__(self, max_bytes: int = 512 * 2**20) -> None:
@@ -76,7 +76,7 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def __call__(self, path: Path) -> np.ndarray:
-        """Return the upright image (H, W, 3) uint8 RGB, not to be written to.
+        """Return the upright image (H, W, 3) uint8 RGB, which is read-only.
 
         Raises:
             ImageError: See `load_record_image`.
@@ -88,7 +88,7 @@ class ImageCache:
             if path in self._unreadable:
                 raise ImageError(self._unreadable[path])
         try:
-            image = load_record_image(path)  # outside of the lock: other threads decode at the same time
+            image = load_record_image(path)  # outside of the lock, so that threads decode in parallel
         except ImageError as error:
             with self._lock:
                 self._unreadable[path] = str(error)

@@ -1,4 +1,4 @@
-"""What is wrong with labels, found before training on them does: texts, outlines, images."""
+"""Check of labels before training: texts, outlines and images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 _MIN_SIDE = 1.0
-_SLACK = 1.0  # pixels that an outline may reach out of its image: rounding, and corners given as pixel edges
-# What costs a recognizer a line, see `data.crops`; the rest it trains on, for better or worse.
+_SLACK = 1.0  # pixels that an outline may exceed its image by: rounding, or corners given as pixel edges
+# Problems that make a recognizer skip a line, see `data.crops`; lines with other problems are used in training.
 _LEFT_OUT = frozenset({"degenerate", "unknown-characters", "too-long"})
 _IMAGES_AT_ONCE = 256
 
@@ -35,7 +35,7 @@ def outline_problems(points: np.ndarray, size: Size | None) -> list[str]:
 
     Args:
         points: In pixels.
-        size: (height, width) of the image; None where it is not known.
+        size: (height, width) of the image; None if unknown.
     """
     shape, place = _shape_problem(points), None if size is None else _place_problem(points, size)
     return [kind for kind in (shape, place) if kind is not None]
@@ -52,7 +52,7 @@ def _shape_problem(points: np.ndarray) -> str | None:
 
 
 def _is_thin(points: np.ndarray) -> bool:
-    """Return whether no crop of at least one pixel's width and height can be cut along a quad."""
+    """Return whether no crop at least one pixel wide and high can be cut along a quad."""
     sides = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
     return len(points) == 4 and min(max(sides[0], sides[2]), max(sides[1], sides[3])) < _MIN_SIDE
 
@@ -91,19 +91,19 @@ PROBLEMS: Mapping[str, tuple[Severity, str]] = {
     "decomposed": ("warning", "texts with accents as characters of their own (not Unicode NFC)"),
     "turned": ("note", "quads that do not start at their top-left corner: turned text, or corners in another order"),
 }
-"""Kind of problem -> how bad it is, and what it means. Errors spoil training or are lost to it; warnings cost some of
-the data; a note is right for turned text and wrong for upright text."""
+"""Kind of problem -> severity and description. Errors spoil training or make it skip data; warnings cost some of the
+data; a note is correct for rotated text and wrong for upright text."""
 
 
 @dataclass(frozen=True)
 class LabelProblem:
-    """Something wrong.
+    """One problem of the labels.
 
     Attributes:
-        kind: A key of `PROBLEMS`.
-        where: Image and region, or the label file's line.
-        detail: What exactly, where the kind does not say it all.
-        record: Index of the record; None where there is none.
+        kind: Key of `PROBLEMS`.
+        where: Image and region, or the line of the label file.
+        detail: Details that the kind does not tell.
+        record: Index of the record; None if the problem belongs to no record.
     """
 
     kind: str
@@ -113,7 +113,7 @@ class LabelProblem:
 
     @property
     def severity(self) -> Severity:
-        """How bad it is."""
+        """Severity of the problem's kind."""
         return PROBLEMS[self.kind][0]
 
     def __str__(self) -> str:
@@ -122,18 +122,18 @@ class LabelProblem:
 
 @dataclass(frozen=True, eq=False)
 class LabelReport:
-    """What `check_labels` found.
+    """Result of `check_labels`.
 
     Attributes:
-        images: Number of images, those listed twice counted twice.
-        regions: Number of regions; of recognition labels, of lines.
-        ignored: Those marked as "do not care".
-        empty: Those neither ignored nor transcribed.
-        texts: Those with a text that is not ignored.
-        trainable: Those of them that a recognizer can train on.
+        images: Number of images; those listed twice count twice.
+        regions: Number of regions, or of lines for recognition labels.
+        ignored: Number of regions marked as "do not care".
+        empty: Number of regions that are neither ignored nor transcribed.
+        texts: Number of regions with a text that are not ignored.
+        trainable: Number of these texts that a recognizer can be trained on.
         characters: Characters of the texts that are not ignored, with counts.
-        unknown: Those of them outside the charset.
-        problems: In the order of the labels, those of reading first.
+        unknown: Those of these characters that are outside the charset.
+        problems: In the order of the labels; problems of reading come first.
     """
 
     images: int
@@ -156,11 +156,11 @@ class LabelReport:
 
 
 def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, workers: int = 4) -> LabelReport:
-    """Look for everything of `PROBLEMS`; every image is decoded.
+    """Check labels for all kinds of `PROBLEMS`; every image is decoded.
 
     Args:
         labels: Read with `strict=False`, so that bad entries are reported and not raised.
-        charset: What texts may hold.
+        charset: Characters that texts may contain.
         max_length: Longest text in characters; PP-OCRv2 trains on up to 25.
         workers: Threads that decode images.
 
@@ -208,7 +208,7 @@ def _label_hash(record: Record) -> int:
 
 
 def _with_sizes(records: Iterable[Record], workers: int) -> Iterator[tuple[Record, Size | ImageError]]:
-    """Yield each record with the size of its image, or why there is none."""
+    """Yield each record with the size of its image, or with the error of reading it."""
     rest = iter(records)
     with ThreadPoolExecutor(workers) as pool:
         while chunk := list(islice(rest, _IMAGES_AT_ONCE)):
@@ -260,7 +260,7 @@ def _text_problems(text: str, where: str, charset: Charset, max_length: int) -> 
 
 
 def _charset_form(text: str, charset: Charset) -> str:
-    """Return the text as it is encoded: in lower case for a set without capitals."""
+    """Return the text as it is encoded: in lower case for a charset without capitals."""
     return text.lower() if charset.lowercase_only else text
 
 

@@ -1,6 +1,6 @@
-"""RandAugment: a few operations, drawn evenly from a list, all at one magnitude.
+"""RandAugment: apply a few random operations from a list, all at one magnitude.
 
-Cubuk et al. (2019); PP-OCR (arXiv 2009.09941), section 2.2, trains the direction classifier with it after the base data
+Cubuk et al. (2019). PP-OCR (arXiv 2009.09941), section 2.2, trains the direction classifier with it after the base data
 augmentation. Operations and strengths are those of PaddleOCR release/2.6; Pillow applies them.
 """
 
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 _GREATEST_MAGNITUDE = 10
 _GRAY = (128, 128, 128)
 
-# The affine map from the new image to the old one, by its first two rows, of a strength and a (width, height).
+# From a strength and a (width, height) to the first two rows of the affine map from the new image to the old one.
 Geometry = Callable[[float, tuple[int, int]], tuple[float, float, float, float, float, float]]
 Pixels = Callable[["Image", float], "Image"]
 
 
 @dataclass(frozen=True)
 class RandAugment(BaseLineAugmentation):
-    """`count` random operations, one after the other, with `probability`. The image keeps its size.
+    """Apply `count` random operations in sequence, with `probability`. The image keeps its size.
 
     Attributes:
-        probability: that anything happens.
-        count: of operations; the same can happen twice.
-        magnitude: 1 to 10. Posterizing and solarizing grow weaker with it, all others stronger.
-        operations: names of the operations to draw from, entries of `OPERATIONS`.
+        probability: Probability that anything is applied.
+        count: Number of operations; the same one may be drawn twice.
+        magnitude: 1 to 10. Posterizing and solarizing become weaker with it; "autocontrast", "equalize" and "invert" do
+            not depend on it; all others become stronger.
+        operations: Names of the operations to draw from, keys of `OPERATIONS`.
 
     Raises:
-        ValueError: the magnitude is out of range, or there is no such operation, or none at all.
+        ValueError: The magnitude is out of range, an operation does not exist, or there is none.
     """
 
     probability: float = 0.5
@@ -65,7 +66,7 @@ class RandAugment(BaseLineAugmentation):
 
 @dataclass(frozen=True)
 class Chain(BaseLineAugmentation):
-    """Several augmentations, one after the other; PP-OCR's classifier: `Chain((bda, RandAugment()))`."""
+    """Several augmentations in sequence; PP-OCR's classifier: `Chain((bda, RandAugment()))`."""
 
     parts: tuple[BaseLineAugmentation, ...]
 
@@ -77,12 +78,12 @@ class Chain(BaseLineAugmentation):
         return image_rgb, centers
 
 
-# (generator, image, points (n, 2), magnitude) -> the new image, and where the points are in it.
+# (generator, image, points (n, 2), magnitude) -> the new image, and the positions of the points in it.
 Operation = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True) -> Operation:
-    """Return an operation that moves pixels, cubic interpolation on gray."""
+    """Return an operation that moves pixels, with cubic interpolation and a gray background."""
 
     def operation(
         rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
@@ -96,14 +97,14 @@ def _geometric(full_strength: float, geometry: Geometry, *, signed: bool = True)
             image.size, Image.Transform.AFFINE, rows, resample=Image.Resampling.BICUBIC, fillcolor=_GRAY
         )
         matrix = np.reshape(rows, (2, 3))
-        # Pillow's map is of points of which the first pixel's center is (0.5, 0.5).
+        # In Pillow's map, the center of the first pixel is at (0.5, 0.5).
         return np.array(moved), np.linalg.solve(matrix[:, :2], (points + 0.5 - matrix[:, 2]).T).T - 0.5
 
     return operation
 
 
 def _pixelwise(full_strength: float, change: Pixels, *, signed: bool = False) -> Operation:
-    """Return an operation that leaves everything where it is."""
+    """Return an operation that changes pixel values but moves nothing."""
 
     def operation(
         rng: np.random.Generator, image_rgb: np.ndarray, points: np.ndarray, magnitude: int
@@ -124,12 +125,12 @@ def _rotation(degrees: float, size: tuple[int, int]) -> tuple[float, float, floa
 
 
 def _shear_y(slope: float, size: tuple[int, int]) -> tuple[float, float, float, float, float, float]:
-    """Return the map of a vertical shear that is fixed at the left edge."""
+    """Return the map of a vertical shear that keeps the left edge fixed."""
     return 1, 0, 0, slope, 1, 0
 
 
 def _enhanced(name: str) -> Operation:
-    """Return one of Pillow's enhancers, by up to 0.9 more or less than the image has."""
+    """Return an operation that applies one of Pillow's enhancers with a factor of 0.1 to 1.9."""
 
     def change(image: Image, strength: float) -> Image:
         from PIL import ImageEnhance
@@ -140,7 +141,7 @@ def _enhanced(name: str) -> Operation:
 
 
 def _mapped(name: str, full_strength: float | None = None) -> Operation:
-    """Return one of Pillow's functions of gray levels, with an integer argument if it has one."""
+    """Return an operation that applies a function of `ImageOps`, with an integer argument if it has one."""
 
     def change(image: Image, strength: float) -> Image:
         from PIL import ImageOps
@@ -167,6 +168,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "equalize": _mapped("equalize"),
     "invert": _mapped("invert"),
 }
-"""PaddleOCR's fourteen by name, with the strength at magnitude 10: shears are slopes, translations parts of the size,
-rotation degrees, enhancers factors, posterizing bits, solarizing a gray level. The sign is random, but for "rotate".
+"""PaddleOCR's fourteen operations, with the strength at magnitude 10: shears are slopes, translations fractions of the
+size, rotation degrees, enhancers factors, posterizing bits, solarizing a gray level. The sign is random except for
+"rotate".
 """

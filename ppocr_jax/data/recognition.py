@@ -1,4 +1,4 @@
-"""Batches for the recognizer: drawn and real lines of one width bucket, with labels and, where known, alignment."""
+"""Recognizer batches: synthetic and real lines of one width bucket, with labels and, if known, alignment."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from ppocr_jax.preprocess import line_width, resize_pad_line
 from ppocr_jax.synth.line import LineGenerator
 
 _UNLABELED = -1
-# Of the frames that a label may fill: characters that repeat need a blank between them.
+# Maximum fraction of the frames that a label may fill: repeated characters need a blank between them.
 _MOST_FILLED = 0.75
-# Lines that are joined to a first one at most: PaddleOCR's configuration of PP-OCRv3 (`ext_data_num`).
+# Maximum number of lines joined to a first one: PaddleOCR's configuration of PP-OCRv3 (`ext_data_num`).
 _MORE_LINES = 2
-# A narrower line is not drawn from the bank, width / height.
+# Narrower lines are not drawn from the bank; width / height.
 _LEAST_ASPECT = 0.4
 # Lines tried until one fits its bucket.
 _ATTEMPTS = 8
-# Numbers of drawn lines kept for each step, more than a batch holds.
+# Indices of synthetic lines reserved for each step; more than a batch holds.
 _INDEX_STRIDE = 4096
 
 
 @dataclass(frozen=True)
 class RecognitionBatches:
-    """`batches(step) -> dict` of arrays, a pure function of (seed, step); picklable.
+    """Batches of lines with their texts: `batches(step)` is a pure function of (seed, step); picklable.
 
     Attributes:
-        charset: of the labels.
-        generator: draws synthetic lines.
-        bank: real line images; None for drawn lines alone.
-        widths: bucket widths in pixels, rising; all lines of a batch share one.
-        batch_size: lines per batch of the bucket nearest to `reference_width`; others hold as many as cost the same.
-        reference_width: see `batch_size`; None keeps `batch_size` in all buckets.
-        synthetic_share: fraction of drawn lines, once `synthetic_warm_steps` are over.
-        synthetic_warm_steps: first steps with drawn lines only.
-        max_label_length: longer labels are not used.
-        augmentation: applied to real lines.
-        drawn_augmentation: applied to drawn lines, which their generator has degraded already.
-        seed: of everything random.
-        height: of a line image.
-        frame_width: pixels of a line for each frame of the network's output, which limit how long a label may be.
-        join_probability: chance that a real line is several, side by side; see `_joined`.
-        multiple_of: what `reference_width` makes of the batch size is a multiple of this.
-        process: which rows of the batches to make.
+        charset: Charset of the labels.
+        generator: Generates synthetic lines.
+        bank: Real line images; None to use synthetic lines only.
+        widths: Bucket widths in pixels, ascending; all lines of a batch share one.
+        batch_size: Lines per batch in a bucket of `reference_width`; other buckets hold as many as cost about the same.
+        reference_width: See `batch_size`; None keeps `batch_size` in all buckets.
+        synthetic_share: Fraction of synthetic lines after the first `synthetic_warm_steps`.
+        synthetic_warm_steps: Number of first steps with synthetic lines only.
+        max_label_length: Longer labels are not used.
+        augmentation: Applied to real lines.
+        drawn_augmentation: Applied to synthetic lines, which their generator has already degraded.
+        seed: Seed of all randomness.
+        height: Height of a line image.
+        frame_width: Pixels of a line per frame of the network's output, which limits the length of labels.
+        join_probability: Probability that a real line is made of several lines, side by side; see `_joined`.
+        multiple_of: With `reference_width`, batch sizes are multiples of this.
+        process: Rows of the batches that this process makes.
     """
 
     charset: Charset
@@ -74,34 +74,34 @@ class RecognitionBatches:
 
         Returns:
             `images` (B, height, W, 3) float32 normalized; `labels` (B, L) int32 padded with 0; `lengths` (B,) int32;
-            `frames` (B, W / frame_width) int32: class id under each character's center, 0 elsewhere, -1 where not
-            known; `case_blind` (B,) bool.
+            `frames` (B, W / frame_width) int32: class id at each character's center, 0 elsewhere, -1 if unknown;
+            `case_blind` (B,) bool.
         """
         rng = np.random.default_rng((self.seed, step))
         bucket = int(rng.choice(len(self.widths), p=self._bucket_shares()))
         width = self.widths[bucket]
-        count = self._lines_of(width)
+        count = self._batch_size_of(width)
         share = 1.0 if self.bank is None or step < self.synthetic_warm_steps else self.synthetic_share
-        drawn = round(count * share)
+        synthetic = round(count * share)
         rows = [
-            self._drawn(step * _INDEX_STRIDE + i, bucket) if i < drawn else self._real(step, i, bucket)
+            self._synthetic_row(step * _INDEX_STRIDE + i, bucket) if i < synthetic else self._real_row(step, i, bucket)
             for i in self.process.rows(count)
         ]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def uses(self) -> tuple[LabelUse, ...]:
-        """Return what is used of each label source; see `CropBank.uses`."""
+        """Return the use of each label source; see `CropBank.uses`."""
         return () if self.bank is None else self.bank.uses()
 
-    def _lines_of(self, width: int) -> int:
-        """Return the lines in a batch of this bucket."""
+    def _batch_size_of(self, width: int) -> int:
+        """Return the number of lines in a batch of this bucket."""
         if self.reference_width is None:
             return self.batch_size
         unit = self.multiple_of
         return max(unit, round(self.batch_size * self.reference_width / width / unit) * unit)
 
     def _bucket_shares(self) -> np.ndarray:
-        """Return how often each bucket is drawn: half evenly, half as the real lines are spread."""
+        """Return the probability of each bucket: half uniform, half the distribution of the real lines."""
         even = np.full(len(self.widths), 1 / len(self.widths))
         return even if self.bank is None else 0.5 * even + 0.5 * self.bank.bucket_shares(self.widths, self.height)
 
@@ -109,7 +109,7 @@ class RecognitionBatches:
         low = self.widths[bucket - 1] / self.height if bucket else _LEAST_ASPECT
         return low, self.widths[bucket] / self.height
 
-    def _drawn(self, index: int, bucket: int) -> dict[str, np.ndarray]:
+    def _synthetic_row(self, index: int, bucket: int) -> dict[str, np.ndarray]:
         width = self.widths[bucket]
         for attempt in range(_ATTEMPTS):
             sample = self.generator(self.seed * _ATTEMPTS + attempt, index, aspect=self._aspect_limits(bucket))
@@ -124,7 +124,7 @@ class RecognitionBatches:
         frames = frame_labels(ids, centers, **sizes)
         return self._row(image_rgb, sample.text, width, frames=frames, case_blind=False)
 
-    def _real(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
+    def _real_row(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
         rng, width = np.random.default_rng((self.seed, step, row)), self.widths[bucket]
         for _ in range(_ATTEMPTS):
             if not self.bank:
@@ -139,10 +139,10 @@ class RecognitionBatches:
         return self._blank_row(width)
 
     def _joined(self, rng: np.random.Generator, first: Crop, width: int) -> Crop:
-        """Put up to two more lines behind a line, as long as images and labels fit: PP-OCRv3's TextConAug.
+        """Append up to two more lines to a line, as long as images and labels fit: PP-OCRv3's TextConAug.
 
-        A network that sees a few short lines together learns to look at more of the context. No space is put between
-        the texts, as in PaddleOCR (`RecConAug`).
+        A network that sees a few short lines together learns to use more of the context. No space is put between the
+        texts, as in PaddleOCR (`RecConAug`).
         """
         import cv2
 
@@ -186,29 +186,29 @@ class RecognitionBatches:
         return "".join(c.upper() if c.upper() in self.charset else c for c in text)
 
     def _blank_row(self, width: int) -> dict[str, np.ndarray]:
-        """Return an empty line, mid-gray without text, in place of a line that was not found."""
+        """Return a mid-gray line without text, in place of a line that was not found."""
         gray = np.full((self.height, width, 3), 128, np.uint8)
         return self._row(gray, "", width, frames=np.zeros(width // self.frame_width, np.int32), case_blind=False)
 
 
 def unknown_frames(width: int, frame_width: int = 4) -> np.ndarray:
-    """Return (W / frame_width,) int32: labels of a line whose characters' places are not known; see `frame_labels`."""
+    """Return (W / frame_width,) int32: labels of a line whose character positions are unknown; see `frame_labels`."""
     return np.full(width // frame_width, _UNLABELED, np.int32)
 
 
 def frame_labels(
     ids: Sequence[int], centers: np.ndarray, *, size: Sequence[int], height: int, width: int, frame_width: int = 4
 ) -> np.ndarray:
-    """Return the class of every output frame of a line whose characters' positions are known.
+    """Return the class id of each output frame of a line with known character positions.
 
-    The frame under a character's center is that character, its two neighbors are unknown (-1), all others blank.
+    The frame at a character's center has the character's id, its two neighbors are unknown (-1), all others blank.
 
     Args:
-        ids: class ids of the characters.
+        ids: Class ids of the characters.
         centers: (n,) x of each character's center, in pixels of the original image.
         size: (h, w) of the original image.
-        height, width: of the network input that the image is scaled into.
-        frame_width: pixels of the input for each frame.
+        height, width: Size of the network input that the image is scaled to.
+        frame_width: Pixels of the input per frame.
 
     Returns:
         (width / frame_width,) int32.

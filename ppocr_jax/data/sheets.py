@@ -1,4 +1,4 @@
-"""Sheets to look at: labeled images with their labels, and what augmentation does to an image."""
+"""Overview images: labeled images with their labels, and the effect of augmentation on an image."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ _MAX_CELL_WIDTH = 400
 _PAGE_SIZE = 360
 _CELL_GAP = 4
 _CELL_GRAY = 90
-# Of RandAugment's operations, the middle of PaddleOCR's scale.
+# Magnitude of RandAugment's operations: the middle of PaddleOCR's scale.
 _MAGNITUDE = 5
 
 
 def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = None, seed: int = 0) -> np.ndarray:
-    """Draw a sample of labels, up to half of it such as have errors or warnings.
+    """Draw a sample of labels; up to half of it are labels with errors or warnings.
 
-    Regions are outlined and numbered at their first corner, their texts listed beside the image: green, orange where
-    the text is not known, gray where ignored, red where the outline is broken. Lines stand above their texts, which are
-    red where something is wrong. Characters that no font here has are drawn as U+XXXX.
+    Regions are outlined and numbered at their first corner, and their texts are listed next to the image: green, orange
+    if the text is unknown, gray if ignored, red if the outline is broken. Lines are drawn above their texts, which are
+    red if something is wrong. Characters that no available font has are drawn as U+XXXX.
 
     Args:
         labels: The labels.
-        report: What `check_labels` found in them.
-        count: Images on the sheet; default: 6 with regions, 48 of lines.
-        seed: Of the sample.
+        report: Result of `check_labels` for them.
+        count: Number of images; default: 6 with regions, 48 of lines.
+        seed: Seed of the sample.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -68,7 +68,7 @@ def draw_sheet(labels: LabelSet, report: LabelReport, *, count: int | None = Non
 
 
 def _sample(total: int, wrong: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
-    """Return the numbers of `count` records, half of them `wrong` if there are so many."""
+    """Return the indices of `count` records; up to half of them are from `wrong`."""
     order = rng.permutation(total).tolist()
     preferred = rng.permutation(np.array(wrong, int)).tolist()[: (count + 1) // 2]
     return sorted(list(dict.fromkeys([*preferred, *order]))[:count])
@@ -131,7 +131,7 @@ def _color(region: Region, kinds: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tuple[int, int, int]) -> None:
-    """Draw an outline with a dot at its first corner, and the tag to the left of that."""
+    """Draw an outline with a dot at its first corner, and the tag to the left of it."""
     corners = [(float(x), float(y)) for x, y in points]
     pen.line([*corners, corners[0]], fill=color, width=3 if color == _BROKEN else 1)
     x, y = corners[0]
@@ -143,7 +143,7 @@ def _outline(pen: ImageDraw.ImageDraw, points: np.ndarray, tag: str, color: tupl
 def _list(
     pen: ImageDraw.ImageDraw, entries: list[str], colors: Sequence[tuple[int, int, int]], *, left: int, bottom: int
 ) -> None:
-    """Write texts in columns beside the image; the last line says how many did not fit."""
+    """Write texts in columns next to the image; the last line says how many did not fit."""
     per_column = (bottom - _CAPTION) // _LIST_STEP
     room = per_column * ((_PAGE_WIDTH - left) // _COLUMN_WIDTH)
     if len(entries) > room:
@@ -166,7 +166,7 @@ def _line_cell(record: RecognitionRecord, image_rgb: np.ndarray | None, *, broke
 
 
 def _scaled(image_rgb: np.ndarray | None, width: int, height: int, largest: float) -> tuple[Image.Image, float]:
-    """Return an image that fits, and its scale; a gray box where there is no image."""
+    """Return an image resized to fit, and its scale; a gray box if there is no image."""
     from PIL import Image
 
     if image_rgb is None:
@@ -193,7 +193,7 @@ def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
 
     Args:
         image_rgb: (h, w, 3) uint8, a text line.
-        seed: Of the random choices.
+        seed: Seed of the random choices.
 
     Returns:
         (H, W, 3) uint8. The first row shows the line itself.
@@ -208,14 +208,14 @@ def augmentation_sheet(image_rgb: np.ndarray, seed: int) -> np.ndarray:
 
 
 def page_augmentation_sheet(image_rgb: np.ndarray, regions: Sequence[Region], seed: int) -> np.ndarray:
-    """Draw one labeled row for each change of a page but its scale, with the outlines of its regions.
+    """Draw one labeled row for each change of a page except its scale, with the outlines of its regions.
 
-    CopyPaste takes from the page itself.
+    CopyPaste uses the page itself as its donor.
 
     Args:
         image_rgb: (h, w, 3) uint8, a page.
-        regions: Its text.
-        seed: Of the random choices.
+        regions: Text regions of the page.
+        seed: Seed of the random choices.
 
     Returns:
         (H, W, 3) uint8. The first row shows the page itself.

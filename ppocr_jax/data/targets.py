@@ -1,7 +1,7 @@
-"""Training targets of the DB detector: the shrink and threshold maps of one image, as in PaddleOCR release/2.6.
+"""Training targets of the DB detector: the shrink and threshold maps of an image, as in PaddleOCR release/2.6.
 
-Polygons are sequences of (x, y) vertices in pixels, any number of vertices each. Polygons that an integer polygon
-clipper cannot grow (smaller than a pixel) are left out of the threshold map.
+Polygons are sequences of (x, y) vertices in pixels, with any number of vertices. Polygons smaller than a pixel, which
+an integer polygon clipper cannot grow, are left out of the threshold map.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def detection_targets(
     high: float = 0.7,
     min_text_size: float = 8,
 ) -> dict[str, np.ndarray]:
-    """Return all targets of one image, in PaddleOCR's order: the threshold map sees the polygons before clipping,
-    and still holds the small ones that the shrink map ignores.
+    """Return all targets of one image.
+
+    As in PaddleOCR, the threshold map is made from the polygons before clipping, and it also holds the small ones that
+    the shrink map ignores.
 
     Args:
         polygons: One (n, 2) array per text region.
@@ -36,7 +38,7 @@ def detection_targets(
         shrink_ratio: See `offset_distance`.
         low: Threshold away from text borders.
         high: Threshold on text borders.
-        min_text_size: Regions whose bounding box is narrower or lower than this are ignored.
+        min_text_size: Regions with a bounding box narrower or lower than this are ignored.
 
     Returns:
         "shrink_map" and "shrink_mask" (uint8), "threshold_map" (float32) and "threshold_mask" (uint8), each (H, W).
@@ -47,7 +49,7 @@ def detection_targets(
 
 
 def offset_distance(polygon: np.ndarray, ratio: float) -> float:
-    """Return the distance by which DB shrinks (and grows) a polygon of area A and perimeter L: `A (1 - ratio^2) / L`.
+    """Return the distance by which DB shrinks (or grows) a polygon of area A and perimeter L: `A (1 - ratio^2) / L`.
 
     DB paper eq. 10.
     """
@@ -63,8 +65,10 @@ def threshold_map(
     low: float = 0.3,
     high: float = 0.7,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the threshold map: `high` on the borders of text regions, falling to `low` at the offset distance inside
-    and outside of them; where regions meet, the larger value.
+    """Return the threshold map.
+
+    It is `high` on the borders of text regions and falls to `low` at the offset distance inside and outside of them.
+    Where regions meet, the larger value counts.
 
     Args: see `detection_targets`.
 
@@ -89,15 +93,15 @@ def shrink_map(
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
     """Return the shrink map: 1 inside each text region shrunk by its offset distance.
 
-    Polygons are clipped to the image vertex by vertex first. Where shrinking splits a region, or leaves nothing,
-    half of the reduction is given back (`shrink_ratio` twice as large) before all remaining pieces are drawn.
-    An ignored region masks text drawn before it, but never removes it from the map.
+    Polygons are first clipped to the image vertex by vertex. If shrinking splits a region or leaves nothing, it is
+    tried again with the multiples of `shrink_ratio` below 1 (0.4, then 0.8); the pieces of the last try are drawn.
+    An ignored region masks the text below it, but does not remove it from the map.
 
     Args: see `detection_targets`.
 
     Returns:
         The map (H, W) uint8; its mask (H, W) uint8, 0 on ignored regions; the clipped polygons, all of one
-        orientation; their ignore flags (bool), now also set for regions that are too small.
+        orientation; their ignore flags (bool), also set for regions that are too small.
     """
     import cv2
 
@@ -110,7 +114,7 @@ def shrink_map(
         if not ignored[i] and np.ptp(polygon, axis=0).min() >= min_text_size:
             pieces = _shrink(polygon, shrink_ratio)
         if pieces:
-            # One call each: a single call would leave overlaps of the pieces unfilled (even-odd rule).
+            # One call per piece: a single call would leave overlaps of the pieces unfilled (even-odd rule).
             for piece in pieces:
                 cv2.fillPoly(text, [piece], 1)
         else:
@@ -135,7 +139,7 @@ def _shrink(polygon: np.ndarray, shrink_ratio: float) -> list[np.ndarray]:
 
 
 def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray, shrink_ratio: float) -> None:
-    """Add one region to the threshold map under construction (`closeness`: 1 on borders, 0 far from them)."""
+    """Add a region to the threshold map being built, in place (`closeness`: 1 on borders, 0 far from them)."""
     import cv2
 
     if polygon_area(polygon) <= 0:
@@ -158,11 +162,11 @@ def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray, s
 
 
 def _distance_to_edges(polygon: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """Return the distance of every pixel (ys, xs) to the nearest edge of `polygon`, as DB's code measures it.
+    """Return the distance of each pixel (ys, xs) to the nearest edge of `polygon`, as DB's code measures it.
 
-    Perpendicular to an edge's line where the pixel sees the edge under 90 degrees or more, to the nearer end of
-    the edge elsewhere. That is not the distance to the segment: beside the middle of a long edge it jumps to the
-    ends. Published weights were trained on such maps.
+    It is the distance to the line through the edge if the pixel sees the edge at 90 degrees or more, otherwise to the
+    nearer end of the edge. This is not the distance to the segment: outside the circle that has the edge as diameter,
+    the nearer end counts even beside the edge. Published weights were trained on such maps.
     """
     to_vertex = [(xs - x)[None, :] ** 2 + (ys - y)[:, None] ** 2 for x, y in polygon]
     nearest = np.full((len(ys), len(xs)), np.inf)

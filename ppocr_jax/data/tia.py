@@ -1,12 +1,12 @@
-"""Text image augmentation: a line image bent by a few control points that move at random.
+"""Text image augmentation (TIA): warp a line image by a few control points that move at random.
 
 Luo et al., "Learn to Augment" (CVPR 2020), with the three random movements of PaddleOCR release/2.6: `distort`,
-`stretch` and `perspective`. Between the control points a moving-least-squares warp (Schaefer et al., "Image
-Deformation Using Moving Least Squares", 2006) interpolates. Each of the three functions draws a `Warp`, which moves
-an image and the positions of characters alike.
+`stretch` and `perspective`. Between the control points, a moving-least-squares warp interpolates (Schaefer et al.,
+"Image Deformation Using Moving Least Squares", 2006). Each of the three functions returns a random `Warp`, which moves
+both an image and the positions of its characters.
 
 The image keeps its size. Points are (x, y); pixel centers have integer coordinates. Control points lie on the
-image's outline from (0, 0) to (width, height), as in PaddleOCR.
+outline of the image from (0, 0) to (width, height), as in PaddleOCR.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from functools import lru_cache
 
 import numpy as np
 
-# The warp is exact on a grid of this pitch, pixels, and bilinear in between.
+# The warp is exact on a grid with this spacing in pixels, and bilinear in between.
 _PITCH = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """Where each pixel of the warped image comes from.
+    """Source position of each pixel of a warped image.
 
     Attributes:
         x: (height, width) float32, position in the source; may lie outside of it.
-        y: The same.
+        y: The same for y.
     """
 
     x: np.ndarray
@@ -38,11 +38,11 @@ class Warp:
 
         Args:
             start: (n, 2) control points in the source, n >= 2.
-            end: (n, 2) where they go; distinct.
+            end: (n, 2) their new positions, all distinct.
             size: Height and width, pixels.
 
         Raises:
-            ValueError: Fewer than two points, or not as many ends as starts.
+            ValueError: There are fewer than two points, or the numbers of starts and ends differ.
         """
         if len(start) != len(end) or len(start) < 2:
             raise ValueError(f"a warp needs two or more control points, got {len(start)} and {len(end)}")
@@ -54,13 +54,13 @@ class Warp:
         return cls(np.real(source).astype(np.float32), np.imag(source).astype(np.float32))
 
     def image(self, image_rgb: np.ndarray) -> np.ndarray:
-        """Return the image (height, width, 3) uint8, warped; its border repeats where nothing comes from."""
+        """Return the warped image, (height, width, 3) uint8; pixels from outside the source repeat its border."""
         import cv2
 
         return cv2.remap(image_rgb, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def columns(self, x: np.ndarray) -> np.ndarray:
-        """Return x in the warped image of points at `x` (n,) halfway up the source; outside go to the border."""
+        """Return the x in the warped image of points at `x` (n,) halfway up the source, clipped to the image."""
         height, width = self.y.shape
         middle = np.abs(self.y - (height - 1) / 2).argmin(axis=0)
         across = np.maximum.accumulate(self.x[middle, np.arange(width)])
@@ -70,15 +70,15 @@ class Warp:
 def distort(
     rng: np.random.Generator, size: tuple[int, int], *, segments: int | None = None, limit: float | None = None
 ) -> Warp:
-    """Move the corners inwards, and points at equal distances on the top and the bottom any way.
+    """Move the corners inward, and points at equal distances on the top and bottom edge in any direction.
 
     Args:
-        rng: Source of the movements.
+        rng: Random generator.
         size: Height and width of the image, pixels.
-        segments: Parts that the line is cut into, at least 1; 3 to 6 at random by default. Points move by up to a
-            third of a part.
-        limit: Longest movement, in heights of the image. PaddleOCR has none, so that the ends of a line much
-            longer than high can be moved out of the image.
+        segments: Number of parts that the line is cut into, at least 1; 3 to 6 at random by default. Points move by up
+            to a third of a part.
+        limit: Longest movement, in image heights. PaddleOCR has no limit, so that the ends of a line much longer than
+            high can be moved out of the image.
     """
     height, width = size
     cuts, part = _cuts(rng, width, segments)
@@ -94,9 +94,9 @@ def stretch(rng: np.random.Generator, size: tuple[int, int], *, segments: int | 
     """Widen and narrow parts of the line: the cuts between them move sideways by up to two fifths of a part.
 
     Args:
-        rng: Source of the movements.
+        rng: Random generator.
         size: Height and width of the image, pixels.
-        segments: Parts, at least 1; 3 to 6 at random by default.
+        segments: Number of parts, at least 1; 3 to 6 at random by default.
     """
     height, width = size
     cuts, part = _cuts(rng, width, segments)
@@ -107,7 +107,7 @@ def stretch(rng: np.random.Generator, size: tuple[int, int], *, segments: int | 
 
 
 def perspective(rng: np.random.Generator, size: tuple[int, int]) -> Warp:
-    """Move the corners vertically inwards, by up to half of the height."""
+    """Move the corners vertically inward, by up to half of the height."""
     corners = _corners(size)
     down = np.array([1, 1, -1, -1]) * rng.integers(max(1, size[0] // 2), size=4)
     return Warp.between(corners, corners + np.stack([np.zeros(4), down], axis=1), size)
@@ -119,7 +119,7 @@ def _corners(size: tuple[int, int]) -> np.ndarray:
 
 
 def _cuts(rng: np.random.Generator, width: int, segments: int | None) -> tuple[np.ndarray, int]:
-    """Return x of the cuts between the parts of a line, and the width of a part."""
+    """Return the x of the cuts between the parts of a line, and the width of a part."""
     count = int(rng.integers(3, 7)) if segments is None else segments
     part = width // count
     return part * np.arange(1.0, count), part
@@ -127,9 +127,10 @@ def _cuts(rng: np.random.Generator, width: int, segments: int | None) -> tuple[n
 
 @lru_cache(maxsize=256)
 def _interpolation(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grid's nodes along an axis, and the (length, nodes) matrix that interpolates between them.
+    """Return the grid nodes along an axis, and the (length, nodes) matrix that interpolates between them.
 
-    The last cell ends at the last pixel but counts one pixel more than there is between its nodes, as in PaddleOCR.
+    The last node is at the last pixel, but the last cell is counted one pixel longer than the distance between its
+    nodes, as in PaddleOCR.
     """
     starts = np.arange(0, length, _PITCH)
     pixels = np.arange(length)
@@ -147,9 +148,10 @@ def _complex(points: np.ndarray) -> np.ndarray:
 
 
 def _similarity(at: np.ndarray, anchors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    r"""Return moving least squares: the similarity that takes `anchors` nearest to `targets`, by closeness to `at`.
+    r"""Return the values of the moving-least-squares similarity transform at points.
 
-    With weights w_i = 1 / |v - p_i|^2, anchors p_i, targets q_i and weighted means p*, q*, in complex numbers
+    At each point v, it is the similarity that best maps the anchors p_i to the targets q_i, with weights
+    w_i = 1 / |v - p_i|^2. With the weighted means p* and q*, in complex numbers,
 
     f(v) = q* + (v - p*) \sum_i w_i conj(p_i - p*) q_i / \sum_i w_i |p_i - p*|^2.
 

@@ -1,4 +1,4 @@
-"""Labels of images: the records that training and evaluation use, and the file formats they are read from."""
+"""Image labels: the records used in training and evaluation, and the file formats that they are read from."""
 
 from ppocr_jax.data.labels.bad_entries import BadEntry
 from ppocr_jax.data.labels.coco_text import read_coco_text_labels

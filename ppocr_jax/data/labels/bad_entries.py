@@ -1,4 +1,4 @@
-"""Entries of label files that cannot be used: raised, or reported and counted; and lines with their numbers."""
+"""Handling of unusable entries in label files, and reading of numbered lines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ logger = logging.getLogger("ppocr_jax")
 
 @dataclass(frozen=True)
 class BadEntry:
-    """Something in a label file that cannot be used.
+    """Entry of a label file that cannot be used.
 
     Attributes:
         path: The label file or database.
-        line: Number of the line, from 1; None where the format has no lines.
-        message: What is wrong.
+        line: Line number, from 1; None if the format has no lines.
+        message: Description of the error.
     """
 
     path: Path
@@ -33,11 +33,11 @@ class BadEntry:
 
 
 class BadEntries:
-    """What one reading does with entries it cannot use: raise at the first, or warn, skip and keep account.
+    """Bad entries of one reading: raise at the first one, or warn, skip and collect them.
 
     Attributes:
-        strict: Raise.
-        found: What was skipped so far.
+        strict: Whether to raise.
+        found: Entries skipped so far.
     """
 
     def __init__(self, *, strict: bool) -> None:
@@ -58,7 +58,7 @@ class BadEntries:
 
     @contextmanager
     def guard(self, path: Path, line: int | None, *, skipped: str = "line") -> Iterator[None]:
-        """Turn a ValueError of the block into a bad entry."""
+        """Turn a ValueError in the block into a bad entry."""
         try:
             yield
         except ValueError as error:
@@ -66,20 +66,20 @@ class BadEntries:
 
 
 def warn_of_skipped(path: Path, skipped: int, kept: int, *, unit: str) -> None:
-    """Warn once more with the number of what was skipped, if anything was."""
+    """Warn of the total number of skipped entries, if there are any."""
     if skipped:
         logger.warning("%s: %d of %d %s skipped", path, skipped, skipped + kept, unit)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield lines that are not blank, without their ends (LF, CRLF or CR), numbered from 1.
+    """Yield the lines that are not blank, without line ends (LF, CRLF or CR), numbered from 1.
 
-    They come undecoded, so that one line in another encoding costs one line, and split as bytes, because
-    `str.splitlines` would also split at U+2028 inside a text.
+    Lines are returned undecoded, so that a line in another encoding spoils only itself. They are split as bytes,
+    because `str.splitlines` would also split at U+2028 within a text.
 
     Raises:
         LabelError: The file is UTF-16 or UTF-32.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     number = 0
     with path.open("rb") as file:
@@ -97,7 +97,7 @@ def decode_line(line: bytes) -> str:
     """Return the text of a line.
 
     Raises:
-        ValueError: It is not UTF-8.
+        ValueError: The line is not UTF-8.
     """
     try:
         return line.decode("utf-8")
@@ -108,11 +108,11 @@ def decode_line(line: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the whole of a UTF-8 file, without a byte order mark.
+    """Return the contents of a UTF-8 file, without a byte order mark.
 
     Raises:
         LabelError: The file is in another encoding.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     data = path.read_bytes()
     _refuse_utf16(path, data)

@@ -1,9 +1,9 @@
-"""Label files in the style of COCO-Text: one JSON object with images, annotations, and which belong together.
+"""Label files in the style of COCO-Text: one JSON object with images and annotations that refer to them.
 
-`imgs` (or `images`) and `anns` (or `annotations`) are objects by id or arrays. An image has `id`, `file_name` and
-perhaps `set`; an annotation `image_id`, an outline under `mask`, `polygon`, `points` or `segmentation`, else a `bbox`
-(left, top, width, height), and `utf8_string`. Text is ignored where `legibility` is "illegible", or where `utf8_string`
-is "." (TextOCR's mark for it).
+`imgs` (or `images`) and `anns` (or `annotations`) are objects with ids as keys, or arrays. An image has `id`,
+`file_name` and optionally `set`. An annotation has `image_id`, an outline (`mask`, `polygon`, `points` or
+`segmentation`) or else a `bbox` (left, top, width, height), and `utf8_string`. Text is ignored if `legibility` is
+"illegible" or if `utf8_string` is "." (TextOCR's mark for illegible text).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_coco_text_labels(
 
     Args:
         path: The JSON file.
-        image_root: Folder of the images; default: the file's own.
+        image_root: Folder of the images; default: the JSON file's folder.
         subset: Value of the images' `set` ("train", "val", "test"); default: all images.
         strict: Raise at the first bad annotation. Otherwise leave out its image with a warning.
 
@@ -58,7 +58,7 @@ def read_coco_text_labels(
 
 
 def read(path: Path, image_root: Path | None, bad: BadEntries, *, subset: str | None = None) -> list[DetectionRecord]:
-    """Read as `read_coco_text_labels` does, with bad annotations given to `bad`."""
+    """Read like `read_coco_text_labels`, and add bad annotations to `bad`."""
     file = JsonFile(path)
     sections = {member.key: member for member in file.members()}
     images = _images(file, _section(file, sections, IMAGES), bad)
@@ -91,7 +91,7 @@ def _section(file: JsonFile, sections: dict[str, Member], names: tuple[str, ...]
 
 
 def _images(file: JsonFile, section: Member, bad: BadEntries) -> dict[str, dict[str, Any]]:
-    """Return images by id."""
+    """Return the images by id."""
     images: dict[str, dict[str, Any]] = {}
     for member in file.members(section.start):
         with bad.guard(file.path, member.line, skipped="image"):
@@ -117,7 +117,7 @@ def _outline(annotation: dict[str, Any], name: str) -> np.ndarray:
         values = annotation.get(key)
         if not values:
             continue
-        if key == "segmentation":  # a list of outlines
+        if key == "segmentation":  # is a list of outlines
             if not isinstance(values, list) or len(values) != 1:
                 raise ValueError(f'{name}: "segmentation" must be a list of one outline')
             values = values[0]

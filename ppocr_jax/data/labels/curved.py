@@ -1,7 +1,7 @@
 """Label folders of the curved-text sets, one file per image: Total-Text and SCUT-CTW1500.
 
 Total-Text: `x: [[206 251 386 ...]], y: [[633 811 931 ...]], ornt: [u'c'], transcriptions: [u'TEXT']` in
-`poly_gt_NAME.txt`, long coordinate lists broken over several lines; `#` as orientation or text means "do not care".
+`poly_gt_NAME.txt`, with long coordinate lists split over several lines; `#` as orientation or text means "do not care".
 
 CTW1500, 14 corners: `x1,y1,...,x14,y14,####text` (test set, the text `###` means "do not care"); or 32 numbers, the
 outline's box `left,top,right,bottom` and the corners relative to its top-left (first release, no texts); or XML with
@@ -35,7 +35,7 @@ _TOTAL_TEXT = re.compile(
 _DO_NOT_CARE = "#"
 _CTW_CORNERS = 14
 _CTW_TEXT_MARK = "####"
-_CTW_PADDED = re.compile(r"000(\d{4})")  # the test set's label file 0001001.txt belongs to 1001.jpg
+_CTW_PADDED = re.compile(r"000(\d{4})")  # in the test set, the label file 0001001.txt belongs to 1001.jpg
 
 
 def read_total_text(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
@@ -51,10 +51,10 @@ def read_ctw1500(path: Path, image_root: Path | None, bad: BadEntries) -> list[D
 
 
 def parse_total_text_entry(entry: str) -> Region:
-    """Return a region from an entry of Total-Text.
+    """Return the region of an entry of Total-Text.
 
     Raises:
-        ValueError: It is not in that format.
+        ValueError: The entry is not in that format.
     """
     match = _TOTAL_TEXT.fullmatch(entry)
     if match is None:
@@ -70,10 +70,10 @@ def parse_total_text_entry(entry: str) -> Region:
 
 
 def parse_ctw_line(line: str) -> Region:
-    """Return a region from a line of CTW1500's text files.
+    """Return the region of a line of CTW1500's text files.
 
     Raises:
-        ValueError: It is not in that format.
+        ValueError: The line is not in that format.
     """
     numbers, mark, text = line.partition(f",{_CTW_TEXT_MARK}")
     values = [float(v) for v in numbers.split(",")]
@@ -100,7 +100,7 @@ def _read_total_text_file(path: Path, bad: BadEntries) -> list[Region]:
 
 
 def _total_text_entries(path: Path, bad: BadEntries) -> Iterator[tuple[int, str]]:
-    """Yield entries with the numbers of their first lines; a line that begins none goes on with the one before."""
+    """Yield entries with their first line numbers; a line without "x:" at its start continues the previous entry."""
     start, parts = 0, list[str]()
     for number, raw in numbered_lines(path):
         line = ""
@@ -116,7 +116,7 @@ def _total_text_entries(path: Path, bad: BadEntries) -> Iterator[tuple[int, str]
 
 
 def _python_texts(literal: str) -> str:
-    """Return the texts of a list such as [u'TEXT'], joined by spaces; an empty one stands for "do not care"."""
+    """Return the texts of a list such as [u'TEXT'], joined by spaces; an empty list means "do not care"."""
     try:
         texts = ast.literal_eval(literal)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Label files of docTR: one JSON object, image -> label, with the images in `images/` beside it.
+"""Label files of docTR: one JSON object, image name -> label, with the images in `images/` next to it.
 
 Detection: `{"1.jpg": {"img_dimensions": [height, width], "img_hash": ..., "polygons": [[[x, y], ...], ...]}}`, in
 pixels, or `"polygons": {"class": [...]}`. Recognition: `{"1.jpg": "text"}`.
@@ -31,10 +31,10 @@ SomeRecord = TypeVar("SomeRecord", DetectionRecord, RecognitionRecord)
 
 
 def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
-    """Read detection labels; their texts are not known.
+    """Read detection labels, which have no texts.
 
-    In docTR's files the order of a quad's corners means nothing: one that does not run clockwise is put in order.
-    Where the polygons are grouped by class, all classes are text.
+    The order of a quad's corners has no meaning in docTR's files, so quads that do not run clockwise are reordered.
+    If the polygons are grouped by class, all classes count as text.
     """
 
     def parse(image: Path, label: Any) -> DetectionRecord:
@@ -55,10 +55,10 @@ def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> li
 
 
 def write_detection(path: Path, records: Iterable[DetectionRecord], image_root: Path | None) -> None:
-    """Write detection labels, with what docTR reads of them: the outlines. The format holds no texts.
+    """Write detection labels with the part that docTR reads: the outlines. The format has no texts.
 
     Raises:
-        LabelError: An ignored region, which the format cannot tell from text, or two images of one name.
+        LabelError: A region is ignored, which the format cannot express, or two images have one name.
         OSError: The file cannot be written.
     """
 
@@ -76,7 +76,7 @@ def write_recognition(path: Path, records: Iterable[RecognitionRecord], image_ro
     """Write recognition labels.
 
     Raises:
-        LabelError: Two images of one name.
+        LabelError: Two images have one name.
         OSError: The file cannot be written.
     """
     _write(path, records, image_root, lambda record: record.text)

@@ -1,4 +1,4 @@
-"""Label folders: one label file per image, and the images of the same names."""
+"""Label folders: one label file per image, with the same name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ENDING_IF_UNKNOWN = ".jpg"
 
 
 def label_files(path: Path, suffix: str) -> list[Path]:
-    """Return the label files of a folder by name: those named `gt_` or `poly_gt_` where there are such, else all.
+    """Return the label files of a folder, sorted; if any are named `gt_*` or `poly_gt_*`, only those.
 
     Args:
-        path: The folder; or one label file, which is then the only one.
-        suffix: With the dot.
+        path: The folder, or a label file, which is then returned alone.
+        suffix: Suffix of the label files, with the dot.
 
     Raises:
-        LabelError: There is no such file.
+        LabelError: The folder contains no label files.
     """
     if path.is_file():
         return [path]
@@ -38,7 +38,7 @@ def label_files(path: Path, suffix: str) -> list[Path]:
 
 
 def image_stem(label_path: Path) -> str:
-    """Return the name of the image without its ending, from that of its label file."""
+    """Return the name of the image, without suffix, that belongs to a label file."""
     stem = label_path.stem
     for prefix in _LABEL_PREFIXES:
         stem = stem.removeprefix(prefix)
@@ -47,7 +47,7 @@ def image_stem(label_path: Path) -> str:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder of images, looked up by their names without endings."""
+    """Folder of images that are looked up by name without suffix."""
 
     folder: Path
 
@@ -60,29 +60,29 @@ class ImageFolder:
         return stem in self._names
 
     def path(self, stem: str) -> Path:
-        """Return the path of an image; one that is not there gets the usual ending, and opening it will say so."""
+        """Return the path of an image; a missing one gets the suffix `.jpg`, and opening it will fail."""
         return self.folder / self._names.get(stem, stem + _ENDING_IF_UNKNOWN)
 
     def warn_of_unlabeled(self, stems: Iterable[str]) -> None:
-        """Log how many images have none of the given names."""
+        """Warn of the number of images that have none of the given names."""
         rest = self._names.keys() - set(stems)
         if rest:
             logger.warning("%s: %d images have no label file, such as %s", self.folder, len(rest), self.path(min(rest)))
 
 
 def find_images(labels: Path, stems: Iterable[str], image_root: Path | None) -> ImageFolder:
-    """Return the folder that holds the images of label files.
+    """Return the folder that contains the images of label files.
 
-    Without `image_root` these are searched for the first of them: the label files' folder, the folder `images` in it or
-    beside it, the folder above; then all folders beside it.
+    Without `image_root`, it is the first one that contains any of the images among: the label files' folder, the folder
+    `images` in it or next to it, the parent folder; otherwise the only folder next to it that contains any.
 
     Args:
         labels: Folder of the label files.
-        stems: Names of images, without endings.
-        image_root: The folder, where the user names it.
+        stems: Names of images, without suffixes.
+        image_root: The folder, if the user gave one.
 
     Raises:
-        LabelError: Several folders beside the label files hold images of these names.
+        LabelError: Several folders next to the label files contain images with these names.
         OSError: A folder cannot be read.
     """
     if image_root is not None:
@@ -119,19 +119,19 @@ def read_label_folder(
 ) -> list[DetectionRecord]:
     """Read a folder with one label file per image.
 
-    An image whose file has a bad entry is skipped as a whole: one that lost some of its regions would teach that text
-    is background.
+    If a file has a bad entry, its image is skipped as a whole, because an image that lost some of its regions would
+    teach that text is background.
 
     Args:
         path: The folder, or one of its label files.
         image_root: Folder of the images; default: see `find_images`.
-        bad: Takes what cannot be used.
-        read_regions: Reads one label file.
-        suffix: Of the label files.
-        stem_of: Gives the name of the image, without ending, of a label file.
+        bad: Collects bad entries.
+        read_regions: Function that reads one label file.
+        suffix: Suffix of the label files.
+        stem_of: Function that returns the image name, without suffix, of a label file.
 
     Raises:
-        LabelError: There are no label files, or it is not clear where the images are; a bad entry, when strict.
+        LabelError: There are no label files, or the folder of the images is ambiguous; a bad entry, when strict.
         OSError: A file cannot be read.
     """
     files = label_files(path, suffix)
@@ -150,10 +150,10 @@ def read_label_folder(
 
 
 def read_by_line(parse: Callable[[str], Region]) -> Callable[[Path, BadEntries], list[Region]]:
-    """Return what reads a label file with one region per line, for `read_label_folder`.
+    """Return a function that reads a label file with one region per line, for `read_label_folder`.
 
     Args:
-        parse: Makes a region of a line; raises ValueError where it cannot.
+        parse: Function from a line to a region; raises ValueError for a bad line.
     """
 
     def read_regions(path: Path, bad: BadEntries) -> list[Region]:

@@ -1,4 +1,4 @@
-"""The formats of label files by name: recognized, read and written in one way."""
+"""Registry of label formats: detection of the format, reading and writing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ppocr_jax.data.labels.records import LabelError, Record
 
 _LINES_LOOKED_AT = 20
 _FILES_LOOKED_AT = 20
-_NO_LABELS = frozenset({"fileState.txt"})  # PPOCRLabel's list of the images that were seen
+_NO_LABELS = frozenset({"fileState.txt"})  # PPOCRLabel's list of viewed images
 
 _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
     "total-text": curved.parse_total_text_entry,
@@ -29,7 +29,7 @@ _LINE_PARSERS: dict[str, Callable[[str], Any]] = {
     "icdar2013": icdar.parse_box_line,
     "icdar-words": icdar.parse_word_line,
 }
-"""Stricter formats first: what is a line of theirs may be one of a later format's as well."""
+"""Stricter formats first, because their lines may also be valid in a later format."""
 logger = logging.getLogger("ppocr_jax")
 
 
@@ -37,7 +37,7 @@ def detect_format(path: Path) -> str:
     """Return the name of the format of a label file, of a folder of label files, or of databases.
 
     Raises:
-        LabelError: The file is empty, or it cannot be told; the message says what to do.
+        LabelError: The file is empty, or its format cannot be detected; the message says what to do.
         OSError: A file cannot be read.
     """
     path = labels_in(path)
@@ -48,13 +48,13 @@ def detect_format(path: Path) -> str:
 
 
 def labels_in(path: Path) -> Path:
-    """Return the label file that a folder holds, or the path itself where that is what is to be read.
+    """Return the label file in a folder, or the path itself if it is a file or a folder with one label file per image.
 
-    A data set's folder holds images and one file that names them all, such as `label.txt` or `rec_label.txt`. Folders
-    with a label file for each image are read as such.
+    The folder of a data set contains images and one file that names all of them, such as `label.txt` or
+    `rec_label.txt`.
 
     Raises:
-        LabelError: There are several such files, of which one has to be named.
+        LabelError: There are several such files, and one must be chosen.
         OSError: A file cannot be read.
     """
     if not path.is_dir():
@@ -67,7 +67,7 @@ def labels_in(path: Path) -> Path:
 
 
 def _names_images(lines: list[str]) -> bool:
-    """Return whether most lines are the path of an image and, behind a tab, what is in it."""
+    """Return whether most lines consist of an image path, a tab and a label."""
     named = [Path(line.partition("\t")[0].strip()).suffix.lower() in IMAGE_SUFFIXES for line in lines if "\t" in line]
     return 2 * sum(named) > len(lines)
 
@@ -95,7 +95,7 @@ def _format_of_file(path: Path) -> str | None:
 
 
 def _head(path: Path) -> list[str]:
-    """Return the first lines that are UTF-8."""
+    """Return those of the first lines that are UTF-8."""
     lines: list[str] = []
     for _, raw in islice(numbered_lines(path), _LINES_LOOKED_AT):
         try:
@@ -106,14 +106,14 @@ def _head(path: Path) -> list[str]:
 
 
 def _format_of_tab_lines(lines: list[str]) -> str:
-    """Return detection where most labels are lists of objects: a text may well be "[3]", and some be damaged."""
+    """Return detection if most labels are lists of objects; a text may also be "[3]", and some labels be damaged."""
     listed = [line.partition("\t")[2].strip() for line in lines]
     regions = [label for label in listed if label.startswith("[{") or label == "[]"]
     return "ppocr-det" if 2 * len(regions) > len(lines) else "ppocr-rec"
 
 
 def _format_of_lines(lines: list[str]) -> str | None:
-    """Return the format that most lines are in; the stricter of two that fit alike."""
+    """Return the format of most lines; of two formats with equal counts, the stricter one."""
 
     def fits(parse: Callable[[str], Any], line: str) -> bool:
         try:
@@ -144,13 +144,13 @@ Task: TypeAlias = Literal["det", "rec"]
 
 @dataclass(frozen=True)
 class LabelFormat:
-    """A format of label files.
+    """Format of label files.
 
     Attributes:
         task: "det" for images with regions, "rec" for images of lines.
-        description: A few words.
+        description: Short description.
         read: (path, image_root, bad) -> records.
-        write: (path, records, image_root); None where the format is only read.
+        write: (path, records, image_root); None if the format can only be read.
     """
 
     task: Task
@@ -161,13 +161,13 @@ class LabelFormat:
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """What was read.
+    """Labels that were read.
 
     Attributes:
         path: The file, folder or database.
-        format: A key of `FORMATS`.
-        records: `DetectionRecord`s or `RecognitionRecord`s, as `task` says.
-        bad_entries: What could not be used.
+        format: Key of `FORMATS`.
+        records: `DetectionRecord`s or `RecognitionRecord`s, depending on `task`.
+        bad_entries: Entries that could not be used.
     """
 
     path: Path
@@ -216,15 +216,15 @@ def read_labels(
     """Read labels of any format. The images are not opened.
 
     Args:
-        path: A label file, a folder with one or of label files, or an LMDB database (or a folder of such).
-        format: A key of `FORMATS`, or "auto" to find out; what was found is logged and stands in the result.
-        image_root: Folder the images lie in; default: where the format keeps them.
-        strict: Raise at the first entry that cannot be used. Otherwise skip it with a warning; of a detection set its
-            whole image is skipped, because one that lost some of its regions would teach that text is background.
+        path: A label file, a folder that contains one or one per image, or an LMDB database (or a folder of databases).
+        format: Key of `FORMATS`, or "auto" to detect it; the detected format is logged and returned in the result.
+        image_root: Folder of the images; default: the usual place of the format.
+        strict: Raise at the first bad entry. Otherwise skip it with a warning. In a detection set, its whole image is
+            skipped, because an image that lost some of its regions would teach that text is background.
 
     Raises:
         LabelError: `path` is missing, empty, or not in that format; a bad entry, when `strict`.
-        ValueError: There is no such format.
+        ValueError: The format does not exist.
         OSError: A file cannot be read.
     """
     path = Path(path)
@@ -249,20 +249,20 @@ def write_labels(
     image_root: str | os.PathLike[str] | None = None,
     copy_images: bool = False,
 ) -> None:
-    """Write records of a format's kind (detection or recognition), for `read_labels` to read back.
+    """Write records of the format's task (detection or recognition), so that `read_labels` can read them.
 
     Args:
-        path: The label file; for "icdar2015" and "lmdb" the folder.
-        records: What to write.
-        format: One of `FORMATS` that is written.
-        image_root: Folder the images' paths are relative to; default: where the format keeps them.
-        copy_images: Copy the images, byte for byte, into the folder `images` beside the label file (in the folder,
-            for "icdar2015"), so that the data set is whole by itself. A database holds its images anyway.
+        path: The label file; for "icdar2015" and "lmdb", the folder.
+        records: Records to write.
+        format: Key of `FORMATS` whose format can be written.
+        image_root: Folder that the image paths are relative to; default: the usual place of the format.
+        copy_images: Copy the images, byte for byte, into the folder `images` next to the label file (for "icdar2015",
+            in the folder), so that the data set is self-contained. A database contains its images anyway.
 
     Raises:
         ImageError: An image to be copied is not in its database.
-        LabelError: The format cannot hold a record.
-        ValueError: There is no such format, or it is only read; `copy_images` together with `image_root`.
+        LabelError: The format cannot store a record.
+        ValueError: The format does not exist or can only be read; `copy_images` together with `image_root`.
         OSError: A file cannot be read or written.
     """
     write, path = _format(format).write, Path(path)
@@ -277,7 +277,7 @@ def write_labels(
 
 
 def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
-    """Copy the images of records into a folder, under names of their own, and return records of the copies."""
+    """Copy the images of records into a folder under unique names, and return the records of the copies."""
     copies: dict[Path, Path] = {}
     taken: set[str] = set()
     for record in (records := list(records)):
@@ -285,7 +285,7 @@ def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
         if source in copies:
             continue
         data = lmdb.image_bytes(source)
-        # An image of a database has no suffix; all but PNG is called .jpg, as readers look at the contents.
+        # Images from a database have no suffix. All but PNG get .jpg, because readers look at the contents.
         suffix = source.suffix or (".png" if data.startswith(b"\x89PNG") else ".jpg")
         stem, number = source.stem, 1
         while stem in taken:

@@ -1,11 +1,11 @@
 """Label files of the ICDAR Robust Reading competitions.
 
-* 2013, focused scene text: `left, top, right, bottom, "text"`; the training set has spaces in place of the commas.
+* 2013, focused scene text: `left, top, right, bottom, "text"`; the training set has spaces instead of commas.
 * 2015, incidental scene text: `x1,y1,x2,y2,x3,y3,x4,y4,text`, clockwise from the corner where reading starts; the text
-  is all that follows the eighth comma, commas included.
-* 2017 and 2019, multi-lingual: as 2015, with the script's name before the text.
+  is everything after the eighth comma, including commas.
+* 2017 and 2019, multi-lingual: as 2015, with the name of the script before the text.
 
-One file `gt_NAME.txt` per image `NAME.*`. Cropped words share one file with lines `NAME.png, "text"`.
+There is one file `gt_NAME.txt` per image `NAME.*`. Cropped words share one file with lines `NAME.png, "text"`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ppocr_jax.data.labels.records import (
 )
 
 SCRIPTS = frozenset({"Arabic", "Bangla", "Chinese", "Hindi", "Japanese", "Korean", "Latin", "Mixed", "None", "Symbols"})
-"""Scripts that the multi-lingual sets name."""
+"""Script names in the multi-lingual sets."""
 
 _NUMBER = r"([-+]?\d+(?:\.\d*)?)"
 _BOX_LINE = re.compile(r"\s*" + r"(?:\s*,\s*|\s+)".join([_NUMBER] * 4) + r'[\s,]+"(.*)"\s*')
@@ -38,7 +38,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def parse_box_line(line: str) -> Region:
-    """Return a region of the 2013 format.
+    """Return a region from a line of the 2013 format.
 
     Raises:
         ValueError: The line is not in that format.
@@ -50,7 +50,7 @@ def parse_box_line(line: str) -> Region:
 
 
 def parse_quad_line(line: str) -> Region:
-    """Return a region of the 2015 format.
+    """Return a region from a line of the 2015 format.
 
     Raises:
         ValueError: The line is not in that format.
@@ -60,7 +60,7 @@ def parse_quad_line(line: str) -> Region:
 
 
 def parse_script_line(line: str) -> Region:
-    """Return a region of the multi-lingual format; the script's name is left out.
+    """Return a region from a line of the multi-lingual format; the name of the script is dropped.
 
     Raises:
         ValueError: The line is not in that format.
@@ -87,7 +87,7 @@ def read_multilingual(path: Path, image_root: Path | None, bad: BadEntries) -> l
 
 
 def read_words(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """Read the label file of cropped words; the images are looked for as those of a label folder."""
+    """Read the label file of cropped words; the images are searched like those of a label folder."""
     found: list[tuple[str, str]] = []
     for number, raw in numbered_lines(path):
         with bad.guard(path, number):
@@ -98,7 +98,7 @@ def read_words(path: Path, image_root: Path | None, bad: BadEntries) -> list[Rec
 
 
 def parse_word_line(line: str) -> tuple[str, str]:
-    """Return the name of the image and text of a cropped word.
+    """Return the image name and the text of a cropped word.
 
     Raises:
         ValueError: The line is not in that format, or the text is empty.
@@ -115,11 +115,11 @@ def write_2015(path: Path, records: Iterable[DetectionRecord], image_root: Path 
     """Write one file `gt_NAME.txt` per image into the folder `path`; the images are not copied.
 
     Raises:
-        LabelError: A region that is not a quad, a text with a line break, two images of one name, or the folder holds
+        LabelError: A region is not a quad, a text has a line break, two images have one name, or the folder contains
             label files of other images.
         OSError: A file cannot be written.
     """
-    del image_root  # the files hold no paths
+    del image_root  # the files contain no paths
     files: dict[Path, str] = {}
     for record in records:
         file = path / f"gt_{record.image_path.stem}.txt"

@@ -1,4 +1,4 @@
-"""JSON files walked member by member, so that messages can name a line and no repeated key is lost."""
+"""Reading of JSON files member by member, with line numbers for messages and without losing repeated keys."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from ppocr_jax.data.labels.bad_entries import read_text
 from ppocr_jax.data.labels.records import LabelError
 
-# The standard library reads every value, at its speed. No library was found that also tells lines and repeated
-# keys: json.loads takes the last of equal keys, and streaming parsers such as ijson give values without positions.
+# The standard library decodes the values, as fast as usual. No library was found that also gives line numbers and
+# repeated keys: json.loads keeps the last of equal keys, and streaming parsers such as ijson give no positions.
 _decoder = json.JSONDecoder()
 _space = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a JSON object, or an item of an array.
+    """Member of a JSON object, or item of an array.
 
     Attributes:
-        key: Of the member; the index, as text, of an item.
-        value: Decoded.
-        start: Where the value begins in the file's text.
-        line: Number of the line that it begins in, from 1.
+        key: Key of the member, or index of the item as text.
+        value: Decoded value.
+        start: Position of the value in the file's text.
+        line: Number of the line where the value begins, from 1.
     """
 
     key: str
@@ -36,11 +36,11 @@ class Member:
 
 
 class JsonFile:
-    """The text of a JSON file.
+    """Text of a JSON file.
 
     Raises:
         LabelError: The file is not UTF-8.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class JsonFile:
         self.text = read_text(path)
 
     def members(self, start: int = 0) -> Iterator[Member]:
-        """Yield members of the object, or items of the array, whose text begins at `start`, in the file's order.
+        """Yield the members of the object, or items of the array, that begins at `start`, in the file's order.
 
         Raises:
             LabelError: The text is not JSON.
@@ -72,7 +72,7 @@ class JsonFile:
             at = self._skip_space(self._expect(",", at))
 
     def _key(self, at: int) -> tuple[str, int]:
-        """Return a key and where its value begins."""
+        """Return a key and the position of its value."""
         self._expect('"', at)
         key, end = self._value(at)
         return key, self._skip_space(self._expect(":", self._skip_space(end)))

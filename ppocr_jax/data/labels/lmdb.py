@@ -1,10 +1,10 @@
-"""Recognition labels and their images in LMDB databases, as PaddleOCR and the text recognition benchmarks keep them.
+"""Recognition labels and images in LMDB databases, as in PaddleOCR and the text recognition benchmarks.
 
 Keys: `num-samples` (decimal), `image-%09d` (bytes of an image file) and `label-%09d` (UTF-8), numbered from 1. A
-folder may hold several databases, each in a folder of its own. Needs the package `lmdb`.
+folder may contain several databases, each in its own folder. Requires the package `lmdb`.
 
-An image's path in a record is the database's folder and the image's key, `DATABASE/image-000000001`, as if it were
-a file: records stay plain values, and `data.images.load_record_image` opens either kind.
+The image path of a record is the database's folder and the image's key, `DATABASE/image-000000001`, as if it were a
+file. Records thus stay plain values, and `data.images.load_record_image` opens both kinds.
 """
 
 from __future__ import annotations
@@ -38,21 +38,20 @@ _open_lock = threading.Lock()
 
 
 def find_databases(path: Path) -> list[Path]:
-    """Return the folders of the databases at or below a folder, by name."""
+    """Return the sorted folders of the databases in a folder, including its subfolders."""
     return sorted(file.parent for file in path.rglob(DATA_FILE))
 
 
 def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """Read the labels of all databases at or below a folder; the images are not decoded.
+    """Read the labels of all databases in a folder, including its subfolders; the images are not decoded.
 
     Args:
         path: A database's folder, its `data.mdb`, or a folder of databases.
-        image_root: None, as databases hold their images.
-        bad: Takes records without a label or an image, and labels that are empty or not UTF-8.
+        image_root: Must be None, because databases contain their images.
+        bad: Collects records without a label or an image, and labels that are empty or not UTF-8.
 
     Raises:
-        LabelError: There is no database, or one that cannot be opened; a folder of images is named; a bad record,
-            when strict.
+        LabelError: There is no database, or one cannot be opened; `image_root` is given; a bad record, when strict.
         UserError: The package lmdb is not installed.
     """
     if image_root is not None:
@@ -64,10 +63,10 @@ def read(path: Path, image_root: Path | None, bad: BadEntries) -> list[Recogniti
 
 
 def image_bytes(path: Path) -> bytes:
-    """Return the bytes of a record's image file, from the folder or database where it lies.
+    """Return the bytes of a record's image file, from a folder or a database.
 
     Raises:
-        ImageError: There is no such image.
+        ImageError: The image does not exist in the database.
         LabelError: The database cannot be opened.
         OSError: A file cannot be read.
     """
@@ -81,31 +80,31 @@ def image_bytes(path: Path) -> bytes:
 
 
 def is_database_path(path: Path) -> bool:
-    """Return whether an image's path leads into a database."""
+    """Return whether an image path has the form of an image in an existing database."""
     return _IMAGE_NAME.fullmatch(path.name) is not None and (path.parent / DATA_FILE).is_file()
 
 
 def write(path: Path, records: Iterable[RecognitionRecord], image_root: Path | None) -> None:
-    """Write a database; see `build_lmdb`. The images go into it, so `image_root` means nothing."""
+    """Write a database; see `build_lmdb`. `image_root` is not used, because the database contains the images."""
     del image_root
     build_lmdb(path, records)
 
 
 def build_lmdb(path: str | os.PathLike[str], records: Iterable[RecognitionRecord], *, strict: bool = True) -> int:
-    """Write records and the files of their images, byte for byte, into a new database.
+    """Write records and their image files, byte for byte, into a new database.
 
-    The number of records is written last: a database whose building was interrupted does not read as a whole one.
+    The number of records is written last, so that an incomplete database is not read as a complete one.
 
     Args:
-        path: Folder of the database; empty or not there yet.
-        records: What to write.
+        path: Folder of the database; empty or new.
+        records: Records to write.
         strict: Raise at the first image that cannot be read. Otherwise leave it out with a warning.
 
     Returns:
         Number of records written.
 
     Raises:
-        LabelError: The folder is not empty; a text that is empty or an image that cannot be read, when `strict`.
+        LabelError: The folder is not empty; a text is empty or an image cannot be read, when `strict`.
         UserError: The package lmdb is not installed, or the database cannot be written.
     """
     path, bad, written = Path(path), BadEntries(strict=strict), 0
@@ -167,7 +166,7 @@ def _record(path: Path, number: int, transaction: lmdb.Transaction) -> Recogniti
 
 
 def _database(path: Path) -> lmdb.Environment:
-    """Return the open database of a folder; LMDB forbids to open one twice in a process or after a fork."""
+    """Return the open database of a folder. LMDB forbids opening one twice in a process, or using it after a fork."""
     lmdb = _import_lmdb()
     key = (os.getpid(), path.resolve())
     with _open_lock:
@@ -190,13 +189,13 @@ def _import_lmdb():
 
 
 def _checked_pairs(path: Path, records: Iterable[RecognitionRecord], bad: BadEntries) -> Iterator[tuple[bytes, bytes]]:
-    """Yield image and label of each record, once the image has been decoded."""
+    """Yield image and label of each record whose image can be decoded."""
     for record in records:
         image, pair = record.image_path, None
         with bad.guard(path, None, skipped="image"):
             if not record.text:
                 raise ValueError(f"{image}: the text is empty")
-            # Decode it, so that what training could not read is not stored.
+            # Decode the image, so that images that training cannot read are not stored.
             load_image(image_bytes(image) if is_database_path(image) else image)
             pair = image_bytes(image), record.text.encode()
         if pair is not None:
@@ -212,7 +211,7 @@ def _label_key(number: int) -> bytes:
 
 
 def _put(database: lmdb.Environment, items: list[tuple[bytes, bytes]]) -> None:
-    """Write in one transaction, with a larger map where it does not fit."""
+    """Write the items in one transaction, and enlarge the map if they do not fit."""
     import lmdb
 
     while True:

@@ -1,8 +1,8 @@
 """Label files of PPOCRLabel and PaddleOCR: one image per line, `path<TAB>label`, UTF-8.
 
-Detection labels are a JSON list of `{"transcription": str, "points": [[x, y], ...]}`, points clockwise from the corner
-where reading starts. Recognition labels are the text itself. In place of a path there may be a JSON list of paths,
-images that share the label: each becomes a record (PaddleOCR trains on one of them, drawn anew every epoch).
+A detection label is a JSON list of `{"transcription": str, "points": [[x, y], ...]}`, with points clockwise from the
+corner where reading starts. A recognition label is the text itself. Instead of one path there may be a JSON list of
+paths of images with the same label: each becomes a record (PaddleOCR trains on a random one of them in every epoch).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def read_detection_labels(
 ) -> list[DetectionRecord]:
     """Read a PPOCRLabel / PaddleOCR detection label file.
 
-    Images without regions are kept: they teach the detector what is not text (PaddleOCR's loader drops them).
+    Images without regions are kept, because they teach the detector the background (PaddleOCR's loader drops them).
     The images themselves are not opened.
 
     Args:
         path: The label file.
-        image_root: Folder the image paths are relative to. Default: the label file's folder, or its parent where
-            the paths repeat the folder's name, as PPOCRLabel writes them.
-        strict: Raise at the first bad line. Otherwise skip it with a warning; the whole image is skipped, because
-            one that lost some of its regions would teach that text is background.
+        image_root: Folder that the image paths are relative to. Default: the label file's folder, or its parent if the
+            paths start with the folder's name, as PPOCRLabel writes them.
+        strict: Raise at the first bad line. Otherwise skip it with a warning. The whole image is skipped, because an
+            image that lost some of its regions would teach that text is background.
 
     Raises:
         LabelError: A bad line, when `strict`.
@@ -54,9 +54,9 @@ def read_detection_labels(
 def read_recognition_labels(
     path: str | os.PathLike[str], *, image_root: str | os.PathLike[str] | None = None, strict: bool = True
 ) -> list[RecognitionRecord]:
-    """Read a PaddleOCR recognition label file, `path<TAB>text` per line. Arguments as `read_detection_labels`.
+    """Read a PaddleOCR recognition label file, `path<TAB>text` per line. Arguments as in `read_detection_labels`.
 
-    The text is everything after the first tab, spaces included.
+    The text is everything after the first tab, including spaces.
 
     Raises:
         LabelError: A line without a tab, a path or a text, when `strict`.
@@ -71,13 +71,13 @@ def write_detection_labels(
     *,
     image_root: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write records in the form that `read_detection_labels`, PPOCRLabel and PaddleOCR read.
+    """Write records in the format that `read_detection_labels`, PPOCRLabel and PaddleOCR read.
 
     Image paths are written relative to `image_root` (default: the label file's folder). The text of an ignored
     region is written as `###`.
 
     Raises:
-        LabelError: An image's path holds a tab or a line break, or starts or ends with a space.
+        LabelError: An image path contains a tab or a line break, or starts or ends with a space.
         OSError: The file cannot be written.
     """
 
@@ -85,10 +85,10 @@ def write_detection_labels(
 
 
 def detection_line(record: DetectionRecord, folder: Path) -> str:
-    """Return the line, with its line feed, that a label file in `folder` holds of an image.
+    """Return an image's line, including the line feed, of a label file in `folder`.
 
     Raises:
-        LabelError: see `write_detection_labels`.
+        LabelError: See `write_detection_labels`.
     """
     return f"{_relative(record.image_path, folder)}\t{_regions_to_json(record)}\n"
 
@@ -99,10 +99,10 @@ def write_recognition_labels(
     *,
     image_root: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write records in the form that `read_recognition_labels` and PaddleOCR read. Arguments as for detection.
+    """Write records in the format that `read_recognition_labels` and PaddleOCR read. Arguments as for detection.
 
     Raises:
-        LabelError: A text that is empty or has a line break, which the format cannot hold; or a path as for detection.
+        LabelError: A text is empty or has a line break, which the format does not support; or a path as for detection.
         OSError: The file cannot be written.
     """
 
@@ -117,7 +117,7 @@ def write_recognition_labels(
 
 
 def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list[DetectionRecord]:
-    """Read as `read_detection_labels` does, with bad lines given to `bad`."""
+    """Read like `read_detection_labels`, and add bad lines to `bad`."""
 
     def parse(images: list[Path], label: str) -> list[DetectionRecord]:
         regions = _parse_regions(label)
@@ -127,7 +127,7 @@ def read_detection(path: Path, image_root: Path | None, bad: BadEntries) -> list
 
 
 def read_recognition(path: Path, image_root: Path | None, bad: BadEntries) -> list[RecognitionRecord]:
-    """Read as `read_recognition_labels` does, with bad lines given to `bad`."""
+    """Read like `read_recognition_labels`, and add bad lines to `bad`."""
 
     def parse(images: list[Path], label: str) -> list[RecognitionRecord]:
         if not label:
@@ -158,7 +158,7 @@ def _read_lines(
 
 
 def _image_names(name: str) -> list[str]:
-    """Return the image's path, or the paths of a JSON list; a file may well be called `[1].jpg`."""
+    """Return the image path, or the paths of a JSON list. A file may also be called `[1].jpg`."""
     if not name:
         raise ValueError("the image path is empty")
     if not name.startswith("["):
@@ -173,7 +173,7 @@ def _image_names(name: str) -> list[str]:
 
 
 def _image_locator(label_path: Path, image_root: Path | None) -> Callable[[str], Path]:
-    """Return what makes a path of an image's name."""
+    """Return a function from the name of an image in a label file to its path."""
     folder = label_path.parent
     prefix = f"{folder.resolve().name}/"
     above = folder.resolve().parent if folder.name in ("", "..") else folder.parent
@@ -215,7 +215,7 @@ def _write_lines(
     path: Path, records: Iterable[SomeRecord], image_root: Path | None, label: Callable[[SomeRecord], str]
 ) -> None:
     root = path.parent if image_root is None else image_root
-    # All lines before the file is opened: a record that cannot be written leaves an older file as it was.
+    # Make all lines before opening the file, so that a record that cannot be written leaves an older file unchanged.
     lines = [f"{_relative(record.image_path, root)}\t{label(record)}\n" for record in records]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
@@ -227,5 +227,5 @@ def _relative(image_path: Path, root: Path) -> str:
         raise LabelError(
             f"{name!r} cannot be written as a path: it contains a tab or line break, or starts or ends with a space"
         )
-    # "./" keeps a file that is called like a list from being read as one.
+    # "./" keeps the name of a file that starts with "[" from being read as a list.
     return f"./{name}" if name.startswith("[") else name

@@ -1,4 +1,4 @@
-"""What label files of every format are read into, and the texts and outlines that they write, checked."""
+"""Records that label files of all formats are read into, and checks of texts and outlines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from ppocr_jax.errors import UserError
 
 IGNORE_TEXTS = ("###", "*")
-"""Transcriptions of regions that are neither text nor background: left out of the loss and of scoring."""
+"""Transcriptions of regions that are neither text nor background; they are left out of the loss and of the scores."""
 
 
 class LabelError(UserError, ValueError):
-    """A label that cannot be used; the message names file, line and what is wrong."""
+    """Label that cannot be used; the message names the file, the line and the error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class Region:
 
     Attributes:
         points: (n, 2) float32, n >= 4, (x, y) in pixels of the upright image, clockwise.
-        text: Transcription; empty where the text is not known (such a region still counts for detection).
-        ignore: Illegible or "do not care".
+        text: Transcription; empty if the text is unknown (the region still counts for detection).
+        ignore: Whether the region is illegible or marked "do not care".
     """
 
     points: np.ndarray
@@ -36,11 +36,11 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class DetectionRecord:
-    """An image and its regions; none for an image without text.
+    """An image and its regions; an image without text has none.
 
     Attributes:
         image_path: The image.
-        regions: What is marked in it.
+        regions: Labeled regions.
     """
 
     image_path: Path
@@ -53,7 +53,7 @@ class RecognitionRecord:
 
     Attributes:
         image_path: The image; one inside a database is `DATABASE/image-000000001`, see `data.images.load_record_image`.
-        text: What it says.
+        text: Transcription.
     """
 
     image_path: Path
@@ -69,24 +69,24 @@ def ignore_region(points: np.ndarray) -> Region:
 
 
 def text_region(points: np.ndarray, text: str) -> Region:
-    """Return a region with this text, ignored where the text is one of `IGNORE_TEXTS`."""
+    """Return a region with this text, ignored if the text is one of `IGNORE_TEXTS`."""
     return Region(points, text, text in IGNORE_TEXTS)
 
 
 def written_text(region: Region) -> str:
-    """Return the text that a label file holds for a region: `###` for an ignored one."""
+    """Return the text to write for a region in a label file: `###` for an ignored one."""
     return IGNORE_TEXTS[0] if region.ignore and region.text not in IGNORE_TEXTS else region.text
 
 
 def parse_text(value: Any, name: str) -> str:
-    """Return the text that a JSON label holds.
+    """Return the text of a JSON label.
 
     Args:
-        value: What the label holds.
-        name: What messages call it.
+        value: Value in the label.
+        name: Name of the value in error messages.
 
     Raises:
-        ValueError: It is not a string, or holds half of a surrogate pair, which is no character.
+        ValueError: The value is not a string, or contains half of a surrogate pair, which is no character.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, not {_shortened(value)}")
@@ -96,14 +96,14 @@ def parse_text(value: Any, name: str) -> str:
 
 
 def parse_points(values: Any, name: str = '"points"') -> np.ndarray:
-    """Return the outline (n, 2) float32 that a label gives as a list of [x, y].
+    """Return the outline (n, 2) float32 of a label with a list of [x, y].
 
     Args:
-        values: What the label holds.
-        name: What messages call it.
+        values: Value in the label.
+        name: Name of the value in error messages.
 
     Raises:
-        ValueError: It is not four or more pairs of finite numbers.
+        ValueError: The value is not a list of four or more pairs of finite numbers.
     """
     try:
         points = np.asarray(values, np.float32)
@@ -117,10 +117,10 @@ def parse_points(values: Any, name: str = '"points"') -> np.ndarray:
 
 
 def parse_flat_points(values: Sequence[Any], name: str) -> np.ndarray:
-    """Return the outline (n, 2) that a label gives as x1, y1, x2, y2, ...
+    """Return the outline (n, 2) float32 of a label with the numbers x1, y1, x2, y2, ...
 
     Raises:
-        ValueError: See `parse_points`; or a number is left over.
+        ValueError: See `parse_points`; or the number of values is odd.
     """
     if len(values) % 2:
         raise ValueError(f"{name} has {len(values)} numbers, which is not a list of [x, y] pairs")
@@ -128,7 +128,7 @@ def parse_flat_points(values: Sequence[Any], name: str) -> np.ndarray:
 
 
 def box_points(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Return corners (4, 2) float32 of an upright box, clockwise from top-left.
+    """Return the corners (4, 2) float32 of an upright box, clockwise from top-left.
 
     Raises:
         ValueError: A coordinate is not finite.
@@ -137,7 +137,7 @@ def box_points(left: float, top: float, right: float, bottom: float) -> np.ndarr
 
 
 def plain_numbers(points: np.ndarray) -> list[list[float]]:
-    """Return an outline for a label file, whole numbers as integers, which PPOCRLabel writes and readers expect."""
+    """Return an outline for a label file, with whole numbers as integers, as PPOCRLabel writes and readers expect."""
     return [[int(v) if v == int(v) else round(v, 3) for v in pair] for pair in np.asarray(points, float).tolist()]
 
 
