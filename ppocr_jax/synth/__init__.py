@@ -1,4 +1,4 @@
-"""Drawn text: lines for recognizers and pages for detectors, each a pure function of its seed and number."""
+"""Synthetic text: lines for recognizers and pages for detectors, each a pure function of its seed and index."""
 
 from __future__ import annotations
 

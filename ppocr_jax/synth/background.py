@@ -1,4 +1,4 @@
-"""What text stands on: paper, gradients, texture, pieces of photographs."""
+"""Backgrounds of text: paper, gradients, textures, crops of photographs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LONGEST_PHOTO = 640
 
 
 def normal_window(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return (height, width) float32 of standard normal values, not to be written to.
+    """Return (height, width) float32 of standard normal values, which may be read-only.
 
-    Windows of up to 1024 x 1024 are cut out of a fixed field at a place that `rng` chooses, so that equal generators
-    give equal windows in every process; larger ones are drawn.
+    Windows of up to 1024 x 1024 are cut out of a fixed field at a random place, so that equal generators give equal
+    windows in every process; larger ones are sampled.
     """
     if height > _SIDE or width > _SIDE:
         return rng.standard_normal((height, width), dtype=np.float32)
@@ -33,10 +33,10 @@ def _field() -> np.ndarray:
 
 
 def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return the images named by `backgrounds`, folders searched with all below them, in a fixed order.
+    """Return the image paths in `backgrounds`, in a fixed order; folders are searched with their subfolders.
 
     Raises:
-        FileNotFoundError: an entry does not exist.
+        FileNotFoundError: An entry does not exist.
     """
     paths: list[Path] = []
     for entry in map(Path, backgrounds):
@@ -48,12 +48,12 @@ def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:
-    """Return (height, width) float32 noise of mean about 0 and size about 1 whose spots are `cell` pixels wide."""
+    """Return (height, width) float32 noise with mean about 0, deviation about 1 and spots `cell` pixels wide."""
     import cv2
 
     rows, columns = max(2, int(height / cell) + 2), max(2, int(width / cell) + 2)
     coarse = normal_window(rng, rows, columns)
-    # Linear interpolation shows the cells' edges once they are large.
+    # With linear interpolation, the edges of large cells would be visible.
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR if cell < 6 else cv2.INTER_CUBIC)
 
 
@@ -63,7 +63,7 @@ def flat(color: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def colored(texture: np.ndarray, color: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-    """Return (h, w, 3) float32: `color` + `texture` (h, w) float32 times `scale`, both (3,); no scale is 1."""
+    """Return (h, w, 3) float32: `color` (3,) plus `texture` (h, w) float32 times `scale` (3,), which is 1 if None."""
     import cv2
 
     if scale is None:
@@ -72,13 +72,13 @@ def colored(texture: np.ndarray, color: np.ndarray, scale: np.ndarray | None = N
 
 
 def gradient(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return `color` that changes evenly in a random direction by up to 45 levels."""
+    """Return `color` changing linearly in a random direction by up to 45 levels; (height, width, 3) float32."""
     change = rng.uniform(-45, 45, 3).astype(np.float32)
     return colored(ramp(rng, height, width), color, change)
 
 
 def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return (height, width) float32 that grows evenly in a random direction, from about -1/2 to 1/2."""
+    """Return (height, width) float32 that grows linearly in a random direction, from about -1/2 to 1/2."""
     angle = rng.uniform(0, 2 * np.pi)
     ys = np.arange(height, dtype=np.float32)[:, None] * np.float32(np.sin(angle) / height)
     xs = np.arange(width, dtype=np.float32) * np.float32(np.cos(angle) / width)
@@ -86,7 +86,7 @@ def ramp(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def paper(rng: np.random.Generator, color: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return paper of `color`: fine grain, soft spots, sometimes a crease."""
+    """Return paper of `color` with fine grain, soft spots and sometimes a crease."""
     texture = smooth_noise(rng, height, width, 1.5) * np.float32(rng.uniform(0, 5))
     spots = smooth_noise(rng, height, width, rng.uniform(0.1, 1) * max(height, 80))
     texture += spots * np.float32(rng.uniform(0, 6))
@@ -105,10 +105,10 @@ def plaster(rng: np.random.Generator, color: np.ndarray, height: int, width: int
     cell = rng.uniform(1.5, 5)
     grain = smooth_noise(rng, height, width, cell) + smooth_noise(rng, height, width, 4 * cell)
     kind = rng.random()
-    if kind < 0.35:  # brushed metal, wood grain, cloth: streaks along one side
+    if kind < 0.35:  # brushed metal, wood grain, cloth: streaks along one axis
         size = (9, 1) if rng.random() < 0.6 else (1, 9)
         grain = np.float32(1.5) * cv2.blur(grain, size, borderType=cv2.BORDER_REFLECT)
-    elif kind < 0.7:  # bumps: a bright and a dark side each
+    elif kind < 0.7:  # bumps with a bright and a dark side
         grain = cv2.filter2D(grain, -1, np.array([[0.8, 0.4, 0], [0.4, 0, -0.4], [0, -0.4, -0.8]], np.float32))
     tint = 1 + rng.uniform(-0.15, 0.15, 3).astype(np.float32)
     return colored(grain, color, np.float32(rng.uniform(2, 8)) * tint)
@@ -137,7 +137,7 @@ def print_pattern(rng: np.random.Generator, color: np.ndarray, height: int, widt
 
 
 def wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return a table of upright planks; (height, width, 3) float32."""
+    """Return a table of vertical planks; (height, width, 3) float32."""
     import cv2
 
     grain = rng.standard_normal((height // 60 + 2, width // 2 + 1)).astype(np.float32)
@@ -161,7 +161,7 @@ def bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, width: int) -> np.ndarray:
-    """Return a random piece of a random image of `paths`, scaled to (height, width, 3) float32."""
+    """Return a random crop of a random image in `paths`, scaled to (height, width, 3) float32."""
     import cv2
 
     image = _photo(paths[int(rng.integers(len(paths)))])
@@ -175,7 +175,7 @@ def photo_crop(rng: np.random.Generator, paths: Sequence[str], height: int, widt
 
 @lru_cache(maxsize=128)
 def _photo(path: str) -> np.ndarray:
-    """Return the image, reduced to at most 640 pixels; up to 1 MB each."""
+    """Return the image as RGB, reduced to at most 640 pixels (1 MB)."""
     import cv2
 
     image = cv2.imread(path, cv2.IMREAD_COLOR)

@@ -1,4 +1,4 @@
-"""A page being drawn: ground, ink, and the text lines with their quads and those of their words."""
+"""Canvas of a synthetic page: background, ink, and the text lines with the quads of lines and words."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ppocr_jax.synth.warp import LineWarp, Tilt, project, shape_matrix, wave_of
 
 Box = tuple[float, float, float, float]
 Color = tuple[int, int, int]
-# Room between the ink and the quad, relative to the text's height: hand-drawn boxes hug the text like that.
+# Space between the ink and the quad, relative to the text height; hand-drawn boxes are about as tight.
 _QUAD_MARGIN = 0.06
 _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
 class PageWord:
-    """A word of a line: what stands between two spaces, so a phrase of ideographs is one.
+    """Word of a line: the text between two spaces, so that a phrase of ideographs is one word.
 
     Attributes:
-        quad: (4, 2) float32, as that of `PageLine`; as high as this word's letters ask for.
-        text: what it says.
+        quad: (4, 2) float32, like that of `PageLine`; its height fits the letters of this word.
+        text: Text of the word.
     """
 
     quad: np.ndarray
@@ -42,16 +42,16 @@ class PageWord:
 
 @dataclass(frozen=True)
 class LineSetting:
-    """How a line was drawn, in pixels of the layer that it was drawn on.
+    """Placement of a line, in pixels of the layer that it was drawn on.
 
     Attributes:
-        lettering: how it is set; None for the digits of a display, which are one word.
-        x: where the advance of its first character begins.
-        baseline: y of the base line.
-        box: what holds the whole line; no word's box leaves it.
+        lettering: Font and spacing; None for the digits of a display, which are one word.
+        x: Start of the first character's advance.
+        baseline: y of the baseline.
+        box: Box of the whole line; the boxes of its words are clipped to it.
         to_image: (3, 3) homography from the layer to the image.
-        wave: (amplitude, angular frequency, phase) of what it is bent by.
-        column: whether it is a column of upright characters, which lies on its side in the layer; see `draw_column`.
+        wave: (amplitude, angular frequency, phase) of the wave that bends the line.
+        column: Whether it is a column of upright characters, which is rotated in the layer; see `draw_column`.
     """
 
     lettering: Lettering | None
@@ -63,9 +63,9 @@ class LineSetting:
     column: bool = False
 
     def quad(self, box: Box) -> np.ndarray:
-        """Return (4, 2) float32, in the image, of a box in the layer."""
+        """Return the quad (4, 2) float32 in the image of a box in the layer."""
         corners = project(self.to_image, corners_of(box)).astype(np.float32)
-        # The layer has a column's top at the left: its upper left corner is where the column ends at the right.
+        # A column is rotated counter-clockwise in the layer: its upper left corner is the lower left one of the box.
         return np.roll(corners, 1, axis=0) if self.column else corners
 
 
@@ -76,8 +76,8 @@ class PageLine:
     Attributes:
         quad: (4, 2) float32, corners (x, y) in pixels, clockwise from where reading starts: from the upper left corner
             of the first character, also in a column of upright characters.
-        text: what it says.
-        setting: how it was drawn.
+        text: Text of the line.
+        setting: Placement of the line.
     """
 
     quad: np.ndarray
@@ -86,13 +86,13 @@ class PageLine:
 
     @cached_property
     def words(self) -> tuple[PageWord, ...]:
-        """Its words in reading order; measured when first asked for, as detectors of lines never do."""
+        """Words of the line in reading order; computed on first use, because detectors of lines never use them."""
         placed = _word_boxes(self.text, self.setting)
         return tuple(PageWord(self.setting.quad(box), word) for box, word in placed)
 
 
 def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
-    """Return the ink's box, at least as tall as a capital, with a narrow margin."""
+    """Return the ink's box with a narrow margin, at least as high as a capital letter."""
     top = min(ink[1], baseline + extent_of(lettering.face, lettering.size, "H")[0])
     bottom = max(ink[3], baseline)
     margin = max(1.0, _QUAD_MARGIN * (bottom - top))
@@ -100,13 +100,13 @@ def line_box(ink: Box, baseline: float, lettering: Lettering) -> Box:
 
 
 def corners_of(box: Box) -> np.ndarray:
-    """Return (4, 2) corners of an upright box, clockwise from the top left."""
+    """Return the corners (4, 2) of an upright box, clockwise from the top left."""
     x0, y0, x1, y1 = box
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
 
 
 def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
-    """Return (box, text) of every word, on the layer; a bent word's box holds its crests."""
+    """Return (box, text) of every word, in the layer; the box of a bent word includes its crests."""
     lettering, baseline, line = setting.lettering, setting.baseline, setting.box
     if lettering is None:
         return [(line, text)]
@@ -121,7 +121,7 @@ def _word_boxes(text: str, setting: LineSetting) -> list[tuple[Box, str]]:
         right += lettering.tracking * lettering.size * (len(word) - 1)
         x0, y0, x1, y1 = line_box((begin + left, baseline + top, begin + right, baseline + bottom), baseline, lettering)
         up, down = _wave_range(setting.wave, x0, x1)
-        # The font's box of a word holds its advance, so it is a little wider than the ink that `line` was made of.
+        # The font's box of a word includes its advance, so it is slightly wider than the ink that `line` was made from.
         boxes.append(((max(x0, line[0]), max(y0 + up, line[1]), min(x1, line[2]), min(y1 + down, line[3])), word))
     return boxes
 
@@ -137,7 +137,7 @@ def _column_word_boxes(text: str, lettering: Lettering, setting: LineSetting) ->
 
 
 def _wave_range(wave: tuple[float, float, float], x0: float, x1: float) -> tuple[float, float]:
-    """Return (least, greatest) shift in y between two x."""
+    """Return the (minimum, maximum) shift in y between two x."""
     amplitude, frequency, phase = wave
     if not amplitude:
         return 0.0, 0.0
@@ -147,10 +147,10 @@ def _wave_range(wave: tuple[float, float, float], x0: float, x1: float) -> tuple
 
 @dataclass(frozen=True)
 class CanvasView:
-    """How a canvas is seen.
+    """View of a canvas in an image.
 
     Attributes:
-        homography: (3, 3) canvas pixels (x, y, 1) to image pixels.
+        homography: (3, 3) from canvas pixels (x, y, 1) to image pixels.
         size: (height, width) of the image.
     """
 
@@ -158,24 +158,24 @@ class CanvasView:
     size: tuple[int, int]
 
     def visible_part(self, width: float, height: float) -> Box:
-        """Return an upright box of a canvas all of which is seen, up to a small turn and perspective."""
-        # The image's corners on the canvas, clockwise from the top left; of two neighbors the inner one counts.
+        """Return an upright box of the canvas that is entirely visible, up to a small rotation and perspective."""
+        # The image's corners on the canvas, clockwise from the top left; the inner one of two neighbors counts.
         height_seen, width_seen = self.size
         frame = np.array([(0, 0), (width_seen, 0), (width_seen, height_seen), (0, height_seen)], np.float64)
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = project(np.linalg.inv(self.homography), frame)
         return max(0.0, x0, x3), max(0.0, y0, y1), min(width, x1, x2), min(height, y2, y3)
 
     def sees(self, corners: np.ndarray) -> bool:
-        """Return whether all `corners` (n, 2), of the canvas, are inside the image."""
+        """Return whether all `corners` (n, 2) on the canvas are inside the image."""
         seen = project(self.homography, corners)
         return bool((seen >= 1).all() and (seen <= (self.size[1] - 2, self.size[0] - 2)).all())
 
 
 class PageCanvas:
-    """Ground with an ink layer over it, so that ink can fade and spread before both are joined."""
+    """Background with a separate ink layer, so that ink can fade and spread before both are joined."""
 
     def __init__(self, ground: np.ndarray, ink_color: np.ndarray, view: CanvasView):
-        """Start a page on `ground` (h, w, 3), values 0..255, with ink of `ink_color` (3,) where no other is given."""
+        """Start a page on `ground` (h, w, 3), values 0..255, with the default `ink_color` (3,)."""
         from PIL import Image, ImageDraw
 
         self.view = view
@@ -200,18 +200,18 @@ class PageCanvas:
         anchor: str = "l",
         color: tuple | None = None,
     ) -> Box | None:
-        """Draw a line of text and note its quad, if there is free and visible room for all of it.
+        """Draw a line of text and record its quad if all of it is visible and does not touch other text.
 
         Args:
-            x: where the text begins (anchor "l"), ends ("r") or has its middle ("m").
-            baseline: y of the base line.
-            text: the line.
-            lettering: how it is set; tracking and space_scale are not used.
+            x: Start (anchor "l"), end ("r") or middle ("m") of the text.
+            baseline: y of the baseline.
+            text: The line.
+            lettering: Font and spacing; tracking and space_scale are not used.
             anchor: "l", "r" or "m".
-            color: RGB; the canvas's ink when None.
+            color: RGB; None for the canvas's ink color.
 
         Returns:
-            The box of the line on the canvas, or None where nothing was drawn.
+            The box of the line on the canvas, or None if nothing was drawn.
         """
         if not text.strip() or not lettering.face.covers(text):
             return None
@@ -242,14 +242,14 @@ class PageCanvas:
         outline: tuple | None = None,
         column: bool = False,
     ) -> Box | None:
-        """Draw a tilted line about (x, y), if all of it is visible; with an edge of color `outline`, if given.
+        """Draw a tilted line around (x, y) if all of it is visible; with an edge of color `outline`, if given.
 
-        A `column` has upright characters one below the other where the tilt's angle is a quarter turn, pi / 2.
+        A `column` consists of upright characters one below the other if the tilt's angle is 90 degrees, pi / 2.
 
-        Whether other text is there is the caller's to check: upright boxes of tilted neighbors overlap.
+        The caller must check for other text, because upright boxes of tilted neighbors overlap.
 
         Returns:
-            The upright box that holds it, or None where nothing was drawn.
+            The upright box that contains it, or None if nothing was drawn.
         """
         import cv2
         from PIL import Image
@@ -279,10 +279,10 @@ class PageCanvas:
     def segments(
         self, x: float, baseline: float, text: str, size: int, *, color: Color, thickness: float
     ) -> Box | None:
-        """Draw what a display of seven segments shows, from `x` on, if there is room for all of it.
+        """Draw a seven-segment display of `text`, starting at `x`, if all of it is visible and touches no other text.
 
         Returns:
-            The box of the line on the canvas, or None where nothing was drawn.
+            The box of the line on the canvas, or None if nothing was drawn.
         """
         from PIL import Image
 
@@ -298,11 +298,11 @@ class PageCanvas:
         return box
 
     def tint(self, box: Box, color: Color) -> None:
-        """Give the ink in `box` another color."""
+        """Change the color of the ink in `box`."""
         self._draw_tint.rectangle(box, fill=color)
 
     def is_free(self, box: Box) -> bool:
-        """Return whether `box` is visible and on no other text line."""
+        """Return whether `box` is visible and overlaps no other text line."""
         x0, y0, x1, y1 = box
         if x0 < 0 or y0 < 0 or x1 > self.width or y1 > self.height or not self.view.sees(corners_of(box)):
             return False
@@ -313,7 +313,7 @@ class PageCanvas:
         self._boxes.append(box)
 
     def mark(self, shape: str, xy: list, *, width: int = 1, level: int = 255, color: tuple | None = None) -> None:
-        """Draw ink that is not text, or ground of `color`; fill areas where `width` is 0.
+        """Draw ink that is not text, or background if `color` is given; shapes are filled if `width` is 0.
 
         `shape` is "line", "rectangle", "rounded" (a rectangle with round corners), "ellipse" or "polygon".
         """
@@ -331,24 +331,24 @@ class PageCanvas:
                 (draw.rectangle if shape == "rectangle" else draw.ellipse)(xy, **look)
 
     def dashes(self, x0: float, x1: float, baseline: float, character: str, lettering: Lettering) -> None:
-        """Draw a row of one repeated character, which is not a text line: those who label receipts leave it out."""
+        """Draw a row of one repeated character. It is no text line: labels of receipts leave such rows out."""
         font = lettering.face.at(lettering.size)
         count = int((x1 - x0) / max(1.0, font.getlength(character)))
         if count > 4 and lettering.face.covers(character):
             self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
 
     def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
-        """Return ((3,) mean color, standard deviation of the gray level) of the ground under `box`."""
+        """Return ((3,) mean color, standard deviation of the gray level) of the background in `box`."""
         x0, y0, x1, y1 = (int(v) for v in box)
         pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)
         return pixels.mean(axis=0), float(pixels.mean(axis=1).std())
 
     def ink(self) -> np.ndarray:
-        """Return (h, w) uint8 opacity of what was drawn."""
+        """Return the (h, w) uint8 opacity of the ink."""
         return np.asarray(self._ink)
 
     def joined(self, ink: np.ndarray, opacity: float) -> np.ndarray:
-        """Return (h, w, 3) uint8: the ground under `ink`, which is `ink()` or what became of it."""
+        """Return (h, w, 3) uint8: the background with `ink` on it, which is `ink()` or a degraded version of it."""
         ground = np.asarray(self._ground)
         ys, xs = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         if not len(ys):
@@ -361,15 +361,15 @@ class PageCanvas:
         return image
 
     def _note(self, box: Box, text: str, setting: LineSetting) -> None:
-        """Keep a line; its upright `box` is of the canvas."""
+        """Record a line; `box` is its upright box on the canvas."""
         self._boxes.append(box)
         self.lines.append(PageLine(setting.quad(setting.box), text, setting))
 
 
 def fitting(text: str, lettering: Lettering, width: float) -> str:
-    """Return the first words, or else characters, of `text` that are at most `width` pixels wide."""
+    """Return as many of the first words of `text` as fit into `width` pixels, or else as many characters."""
     font = lettering.face.at(lettering.size)
-    # No ordinary text has characters narrower than a fifth of an em on average: do not measure what cannot fit.
+    # Characters of ordinary text are at least a fifth of an em wide on average: do not measure more than can fit.
     most = max(1, int(5 * width / lettering.size))
     if len(text) > most:
         text = text[:most].rpartition(" ")[0] or text[:most]
@@ -380,5 +380,5 @@ def fitting(text: str, lettering: Lettering, width: float) -> str:
 
 
 def scaled(lettering: Lettering, factor: float) -> Lettering:
-    """Return the same lettering `factor` times as large."""
+    """Return the lettering enlarged by `factor`."""
     return replace(lettering, size=max(6, round(lettering.size * factor)), stroke=lettering.stroke * factor)

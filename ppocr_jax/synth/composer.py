@@ -1,4 +1,4 @@
-"""Writing down the columns of a page."""
+"""Writing of lines into the columns of a page, and small graphics."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ppocr_jax.synth.phrases import pick
 
 @dataclass
 class Composer:
-    """Writes line after line down a column of a canvas.
+    """Writes lines one below the other into a column of a canvas.
 
     Attributes:
-        rng: the page's random generator.
-        canvas: what is drawn on.
-        charset, corpus: what may be written.
-        language: the language of what is invented.
-        lettering: of ordinary lines.
-        left, right: the column's sides on the canvas.
-        y: base line of the next line.
-        leading: from one base line to the next.
-        ruled: share of texts that are underlined or struck through.
+        rng: Random generator of the page.
+        canvas: Canvas to draw on.
+        charset, corpus: Characters and texts to write.
+        language: Language of invented texts.
+        lettering: Lettering of ordinary lines.
+        left, right: Sides of the column on the canvas.
+        y: Baseline of the next line.
+        leading: Distance between baselines.
+        ruled: Fraction of texts that are underlined or struck through.
     """
 
     rng: np.random.Generator
@@ -60,7 +60,7 @@ class Composer:
         room: float | None = None,
         color: tuple[int, int, int] | None = None,
     ) -> None:
-        """Write on the current line at `x`, no wider than `room` (the column when None), in `color` or plain ink."""
+        """Write on the current line at `x`, at most `room` wide (default: the column), in `color` or the default ink."""
         lettering = self.lettering if scale == 1 else scaled(self.lettering, scale)
         text = "".join([c for c in in_charset(text, self.charset) if c in lettering.face.characters])
         text = fitting(text, lettering, self.width if room is None else room)
@@ -71,7 +71,7 @@ class Composer:
             self.canvas.mark("line", [box[0], y, box[2], y], width=max(1, lettering.size // 16))
 
     def near_ground(self, reach: float) -> Color:
-        """Return a color at most `reach` levels from the ground's mean, so that the ink stays legible on it."""
+        """Return a color at most `reach` levels from the mean background, so that the ink stays legible on it."""
         ground, _ = self.canvas.ground_color((0, 0, self.canvas.width, self.canvas.height))
         values = np.clip(ground + self.rng.uniform(-reach, reach), 0, 255)
         return tuple(int(v) for v in values)  # type: ignore[return-value]
@@ -80,7 +80,7 @@ class Composer:
         self.y += lines * self.leading
 
     def line(self, text: str, *, anchor: str = "l", scale: float = 1.0) -> None:
-        """Write one line of the column, centered for anchor "m"."""
+        """Write one line of the column; anchor "m" centers it, "r" aligns it at the right."""
         if scale > 1:
             self.next(scale - 1)
         x = {"l": self.left, "m": (self.left + self.right) / 2, "r": self.right}[anchor]
@@ -88,7 +88,7 @@ class Composer:
         self.next()
 
     def cells(self, texts: list[str], edges: list[tuple[float, str]]) -> None:
-        """Write texts at (relative x, anchor) of one line, each kept clear of its neighbors."""
+        """Write texts at (relative x, anchor) on one line; their widths are limited to avoid overlap."""
         anchors = [self.left + e * self.width for e, _ in edges]
         for i, (text, (_, anchor)) in enumerate(zip(texts, edges, strict=True)):
             if anchor == "l":
@@ -101,7 +101,7 @@ class Composer:
         self.next()
 
     def separator(self) -> None:
-        """Draw a rule or a row of dashes, or leave some room."""
+        """Draw a rule or a row of dashes, or leave space."""
         kind = int(self.rng.integers(6))
         if kind < 3:
             self.canvas.dashes(self.left, self.right, self.y, pick(self.rng, "---=*_."), self.lettering)
@@ -112,7 +112,7 @@ class Composer:
         self.next(1.0 if kind < 4 else self.rng.uniform(0.3, 1.2))
 
     def choice(self, entries: tuple[str, ...], room: float) -> str:
-        """Return one of `entries` that fits into `room` pixels, if a few draws find one."""
+        """Return one of `entries` that fits into `room` pixels, if one is found in five tries."""
         for _ in range(5):
             entry = pick(self.rng, entries)
             if measure(entry, self.lettering)[0] <= room:
@@ -120,21 +120,21 @@ class Composer:
         return entry
 
     def prose(self, longest: int) -> str:
-        """Return entries of the corpus as they stand, one after the other, `longest` characters at least."""
+        """Return a sequence of entries of the corpus, unchanged, with at least `longest` characters."""
         text = ""
         while len(text) < longest:
             text += in_charset(self.corpus.entry(self.rng), self.charset) + " "
         return text
 
     def words(self, low: int, high: int) -> str:
-        """Return a text of the corpus of `low` to `high` characters; an invented one where the face cannot draw it."""
+        """Return a text of the corpus with `low` to `high` characters, or an invented one if the face lacks them."""
         text = self.corpus.sample(self.rng, self.charset, (low, high))
         drawable = sum(c in self.lettering.face.characters for c in text)
         return text if drawable > 0.8 * len(text) else self.language.phrase(self.rng)
 
 
 def logo(rng: np.random.Generator, canvas: PageCanvas, x: float, top: float, height: float) -> float:
-    """Draw a few simple shapes about `x`; return the y below them."""
+    """Draw a few simple shapes around `x`; return the y below them."""
     for _ in range(int(rng.integers(1, 5))):
         half_w, half_h = height * rng.uniform(0.1, 0.9), height * rng.uniform(0.1, 0.5)
         cx, cy = x + height * rng.uniform(-0.6, 0.6), top + height / 2
@@ -155,7 +155,7 @@ def logo(rng: np.random.Generator, canvas: PageCanvas, x: float, top: float, hei
 def barcode(
     rng: np.random.Generator, canvas: PageCanvas, corner: tuple[float, float], *, width: float, height: float
 ) -> float:
-    """Draw upright bars, or the cells of a square code, from `corner` (left, top) on; return the y below them."""
+    """Draw a barcode or a square 2D code with its top left at `corner`; return the y below it."""
     left, top = corner
     if rng.random() < 0.25:
         side, cells = height * 1.5, 21
@@ -176,7 +176,7 @@ def barcode(
 def check_boxes(
     rng: np.random.Generator, canvas: PageCanvas, sides: tuple[float, float], *, baseline: float, size: int
 ) -> list[float]:
-    """Draw empty and ticked boxes along a line; return where the words behind them begin."""
+    """Draw empty and ticked boxes along a line; return the x where the words after them begin."""
     count = int(rng.integers(2, 5))
     left, right = sides
     starts = [left + i * (right - left) / count for i in range(count)]
@@ -190,7 +190,7 @@ def check_boxes(
 
 
 def pen_stroke(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """Draw a tick, a ring or a scribble of a pen, anywhere."""
+    """Draw a tick, a ring or a scribble of a pen at a random place."""
     x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
     color = tuple(int(v) for v in ((20, 30, 150), (30, 30, 30), (170, 30, 40))[int(rng.integers(3))])
     width = max(1, round(size * rng.uniform(0.06, 0.14)))
@@ -218,7 +218,7 @@ def stamp(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
 
 
 def paper_holes(rng: np.random.Generator, canvas: PageCanvas, size: float) -> None:
-    """Draw punched holes at the left side, seen dark or gray."""
+    """Draw punched holes at the left side, black or gray."""
     gray = int(rng.integers(0, 160))
     for share in (0.3, 0.7):
         x, y, radius = 0.03 * canvas.width, share * canvas.height, 0.8 * size

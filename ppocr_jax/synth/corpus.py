@@ -1,4 +1,4 @@
-"""Texts to draw: entries of files (or of Faker), mixed with invented strings and rare characters."""
+"""Texts for synthetic images: entries of files (or of Faker), mixed with invented strings and rare characters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.synth.phrases import amount, digits, phrase, pick
 
 _LONGEST_ENTRY_BYTES = 2048
-# Faker's, of the languages that the charset `latin` has all letters of.
+# Faker's locales for languages whose letters are all in the charset `latin`.
 _LATIN_LOCALES = (
     *("en_US", "en_GB", "de_DE", "de_AT", "fr_FR", "fr_CH", "es_ES", "es_MX", "it_IT", "pt_PT", "pt_BR", "nl_NL"),
     *("sv_SE", "da_DK", "no_NO", "fi_FI", "pl_PL", "cs_CZ", "sk_SK", "hu_HU", "hr_HR", "sl_SI", "ro_RO", "et_EE"),
@@ -29,18 +29,18 @@ _FIRST_CJK = "\u2e80"
 _HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
 _SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
-# Items of lists, and lines of tables of contents, of menus and receipts, among the lines that are long enough.
+# List items, and lines with leaders as in tables of contents, menus and receipts: marks, probability, minimum length.
 _ITEM_MARKS, _ITEM_SHARE, _ITEM_LEAST = ("*", "*", "*", "-", "•", "·", "●", "+", ">"), 0.03, 8
 _LEADER_SIGNS, _LEADER_SHARE, _LEADER_LEAST = (".", ".", ".", ".", "_", "-", "·", "*"), 0.02, 16
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where the generators' texts come from. Immutable, small to pickle: files are read where they lie.
+    """Source of texts. Immutable and quick to pickle, because files are read in place.
 
     Attributes:
         files: UTF-8 text files, one entry per line; an entry is found by a random offset, so size does not matter.
-        entries: further entries held in memory.
+        entries: Further entries, held in memory.
     """
 
     files: tuple[str, ...] = ()
@@ -48,11 +48,11 @@ class Corpus:
 
     @classmethod
     def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
-        """Return a corpus of text files, each as likely as the others.
+        """Return a corpus of text files, all equally likely.
 
         Raises:
-            FileNotFoundError: a path is not a file.
-            ValueError: no path given, or a file is empty.
+            FileNotFoundError: A path is not a file.
+            ValueError: No path is given, or a file is empty.
         """
         if not paths:
             raise ValueError("no corpus file given: pass at least one UTF-8 text file, or use Corpus.from_faker()")
@@ -75,13 +75,13 @@ class Corpus:
     def invented(
         cls, charset: Charset, *, seed: int = 0, word_lists: str | Path = "/usr/share/dict", per_source: int = 600
     ) -> Corpus:
-        """Return invented texts for a charset: in the languages of Europe where it has their letters, else in English.
+        """Return invented texts for a charset: in European languages if it has their letters, else in English.
 
         Args:
-            charset: what the texts are drawn with.
-            seed: of the texts.
-            word_lists: folder of lists of words, one a line, such as Debian's packages wgerman and wfrench install.
-            per_source: entries from each of Faker's locales, and words from each list that is there.
+            charset: Charset to write in.
+            seed: Seed of the texts.
+            word_lists: Folder of word lists, one word per line, e.g. from Debian's packages wngerman and wfrench.
+            per_source: Number of entries from each Faker locale, and of words from each existing list.
         """
         if not writes_latin(charset):
             return cls.from_faker(seed=seed)
@@ -95,7 +95,7 @@ class Corpus:
         return cls(entries=tuple(entry for entry in entries if entry))
 
     def entry(self, rng: np.random.Generator) -> str:
-        """Return one entry as it stands; an invented string when the corpus has none."""
+        """Return a random entry, unchanged; an invented string if the corpus is empty."""
         sources = len(self.files) + bool(self.entries)
         if not sources:
             return phrase(rng)
@@ -105,9 +105,9 @@ class Corpus:
         return _line_at(self.files[number], float(rng.random()))
 
     def sample(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
-        """Return a text of `length` = (fewest, most) characters, all in `charset`, words apart by single spaces.
+        """Return a text of `length` = (minimum, maximum) characters of `charset`, with single spaces between words.
 
-        The fewest may be missed by a character or two where a word would have to be broken.
+        It may be a character or two shorter than the minimum if a word would have to be broken.
         """
         low, high = max(1, length[0]), max(1, length[1])
         if listed := self._of_list(rng, charset, (low, high)):
@@ -131,7 +131,7 @@ class Corpus:
         return _piece(rng, text, low, high) or _rare_text(rng, charset, high)
 
     def _of_list(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
-        """Return an item behind its mark or a line with a leader, now and then; "" else."""
+        """Return a list item with its mark or a line with a leader, with a small probability; otherwise ""."""
         low, high = length
         if low >= _LEADER_LEAST and rng.random() < _LEADER_SHARE:
             return self._with_leader(rng, charset, length)
@@ -140,7 +140,7 @@ class Corpus:
         return ""
 
     def _with_leader(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
-        """Return a text and what dots or the like lead to: a page, a price, or nothing."""
+        """Return a text, a leader such as a row of dots, and a page number, a price or nothing."""
         low, high = length
         head = self.sample(rng, charset, (2, max(2, low // 2)))
         tail = in_charset((amount(rng), digits(rng, 1, 3), "")[int(rng.integers(3))], charset)
@@ -153,7 +153,7 @@ class Corpus:
         return in_charset(f"{head}{gap}{(unit * count).strip()}{gap}{tail}", charset)
 
     def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
-        """Return a phrase in random letter case, without what the charset lacks."""
+        """Return a phrase in random letter case, without characters outside the charset."""
         chinese = writes_chinese(charset)
         if rng.random() < (0.15 if chinese else 0.45) or not (self.files or self.entries):
             text = phrase(rng)
@@ -169,19 +169,19 @@ class Corpus:
 
 
 def writes_latin(charset: Charset) -> bool:
-    """Return whether Europe's languages can be written with it; German, Spanish, Polish and Turkish stand for all."""
+    """Return whether a charset can write European languages; letters of German, Spanish, Polish and Turkish decide."""
     return all(c in charset for c in "ßñłğ")
 
 
 def writes_chinese(charset: Charset) -> bool:
-    """Return whether Chinese can be written with it: whether it has the commonest character of Chinese."""
+    """Return whether a charset can write Chinese: whether it has the most common Chinese character."""
     return "的" in charset
 
 
 def in_charset(text: str, charset: Charset) -> str:
-    """Return `text` in the characters of `charset`; white space becomes one space (none, if it has no space).
+    """Return `text` in the characters of `charset`, with white space as single spaces (or none without a space).
 
-    Full-width letters and signs that the charset lacks become those of ASCII.
+    Full-width letters and signs outside the charset become ASCII.
     """
     ids = charset.ids
     if not text.isascii():
@@ -191,7 +191,7 @@ def in_charset(text: str, charset: Charset) -> str:
     return space.join([w for w in words if w])
 
 
-@cache  # training asks for those of a charset twice: to train and to evaluate with
+@cache  # training calls this twice for a charset: for training and for evaluation
 def _from_faker(locales: tuple[str, ...], seed: int, count: int) -> tuple[str, ...]:
     from faker import Faker
 
@@ -208,7 +208,7 @@ def _mapped(path: str) -> mmap.mmap:
 
 
 def _line_at(path: str, position: float) -> str:
-    """Return the entry that begins behind the relative `position` (0..1); the first one when that is the last."""
+    """Return the entry after the relative `position` (0..1), or the first one if that is in the last entry."""
     data = _mapped(path)
     start = data.find(b"\n", int(position * len(data))) + 1
     if start >= len(data):
@@ -228,9 +228,9 @@ def _joint(left: str, right: str, charset: Charset) -> str:
 
 
 def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """Return whole neighboring words of `text`, or of Chinese neighboring characters, `low` to `high` characters long.
+    """Return neighboring words of `text` (for Chinese, characters) that have `low` to `high` characters in total.
 
-    "" when there are none.
+    Returns "" if there are none.
     """
     if len(text) < low:
         return ""
@@ -243,7 +243,7 @@ def _run(rng: np.random.Generator, text: str, low: int, high: int) -> str:
 
 
 def _breaks(text: str) -> tuple[list[int], list[int]]:
-    """Return where a part of `text` may start, and where it may end: at spaces, and beside Chinese characters."""
+    """Return the positions where a part of `text` may start and end: at spaces, and next to Chinese characters."""
     starts, ends = [0], []
     for i in range(1, len(text)):
         if text[i] == " ":
@@ -257,7 +257,7 @@ def _breaks(text: str) -> tuple[list[int], list[int]]:
 
 
 def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:
-    """Return a run of words of `text` with at most `high` characters; characters of a word when none fits."""
+    """Return a run of words of `text` with at most `high` characters, or part of a word if no word fits."""
     if len(text) <= high:
         return text
     starts = [0] + [i + 1 for i, c in enumerate(text) if c == " "]
@@ -271,7 +271,7 @@ def _piece(rng: np.random.Generator, text: str, low: int, high: int) -> str:
 
 
 def _short_text(rng: np.random.Generator, charset: Charset, most: int) -> str:
-    """Return what stands alone in narrow boxes: "1", "RM", "9.00", single characters."""
+    """Return a text as in narrow boxes: "1", "RM", "9.00", single characters."""
     kind = rng.random()
     if kind < 0.3:
         text = pick(rng, _SHORT)
@@ -286,7 +286,7 @@ def _short_text(rng: np.random.Generator, charset: Charset, most: int) -> str:
 
 
 def _rare_text(rng: np.random.Generator, charset: Charset, length: int) -> str:
-    """Return characters of the whole charset, each as likely as any other, in groups."""
+    """Return characters of the whole charset, all equally likely, in groups."""
     characters = [charset.characters[i] for i in rng.integers(0, len(charset), length)]
     text = in_charset("".join(characters).strip(), charset)
     visible = text or next(c for c in charset.characters if not c.isspace())

@@ -1,4 +1,4 @@
-"""Data sets of drawn samples: images with a label file, an LMDB database, or a contact sheet to look at."""
+"""Synthetic data sets: images with a label file, an LMDB database, or a contact sheet."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from ppocr_jax.synth.page import PageGenerator
 
 Label = str | tuple[Region, ...]
 LABEL_FILES = {"rec": "rec_label.txt", "cls": "rec_label.txt", "det": "label.txt"}
-# Tasks handed out ahead for each process: enough to keep it busy, few enough to hold in memory.
+# Tasks submitted in advance per process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 8
-# In a drawing process, what it draws.
+# Set in a worker process to the samples that it draws.
 _own_drawing: list[Drawing] = []
 # Pixels of a contact sheet.
 _SHEET_WIDTH = 1274
@@ -44,17 +44,17 @@ _SHEET_GAP = 6
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn; a sample is a pure function of this and its number. Immutable and picklable.
+    """Definition of a series of samples; a sample is a pure function of it and its index. Immutable and picklable.
 
     Attributes:
-        kind: "rec" (lines), "cls" (lines, every second one turned by 180 degrees) or "det" (pages).
-        generator: of lines or, for "det", of pages.
-        seed: number of the series.
-        size: side of a page in pixels.
-        words: the regions of a page are its words instead of its lines.
+        kind: "rec" (lines), "cls" (lines, every second one rotated by 180 degrees) or "det" (pages).
+        generator: Generator of lines or, for "det", of pages.
+        seed: Seed of the series.
+        size: Side of a page in pixels.
+        words: Whether the regions of a page are its words instead of its lines.
         suffix: "png" or "jpg", the format of the image files.
-        quality: of JPEG files, 1 to 100.
-        page_kinds: of `page.PAGE_KINDS`, drawn in turn; pages of all kinds, by their shares, when empty.
+        quality: Quality of JPEG files, 1 to 100.
+        page_kinds: Names in `page.PAGE_KINDS`, used in turn; if empty, all kinds by their shares.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class Drawing:
         """Return (image, label) number `index`: (h, w, 3) uint8 RGB, and a text, "0" or "180", or a page's regions.
 
         Raises:
-            UserError: it cannot be drawn, for example on a background that is no image.
+            UserError: The sample cannot be drawn, for example because a background is not an image.
         """
         try:
             if isinstance(self.generator, PageGenerator):
@@ -88,7 +88,7 @@ class Drawing:
         return line.image_rgb, "0"
 
     def encoded(self, index: int) -> tuple[bytes, Label]:
-        """Return sample number `index` with the bytes of its image's file."""
+        """Return sample number `index` with the bytes of its image file."""
         from PIL import Image
 
         image_rgb, label = self.sample(index)
@@ -101,12 +101,12 @@ class Drawing:
 
 
 def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
-    """Write `count` images into `output`/images and their label file, of PaddleOCR's format, beside that folder.
+    """Write `count` images into `output`/images and their label file, in PaddleOCR's format, next to that folder.
 
-    The label file comes last: a folder without one is not whole.
+    The label file is written last, so that a folder without one is known to be incomplete.
 
     Raises:
-        UserError: `output` is there and not an empty folder, or something cannot be written.
+        UserError: `output` exists and is not an empty folder, or something cannot be written.
     """
     check_empty(output)
     regions, lines = [], []
@@ -129,12 +129,12 @@ def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) 
     """Write `count` lines into a new database in the folder `output`.
 
     Raises:
-        UserError: `output` is there and not an empty folder, it cannot be written, or the package lmdb is missing.
+        UserError: `output` exists and is not an empty folder, it cannot be written, or the package lmdb is missing.
     """
     check_empty(output)
 
     def records(folder: Path) -> Iterator[RecognitionRecord]:
-        # An image is a file only until the next record is asked for.
+        # An image file exists only until the next record is requested.
         for index, (image, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
             path = folder / f"{index:07d}.{drawing.suffix}"
             path.write_bytes(image)
@@ -146,7 +146,7 @@ def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) 
 
 
 def check_empty(output: Path) -> None:
-    """Raise UserError if `output` is there and not an empty folder."""
+    """Raise UserError if `output` exists and is not an empty folder."""
     with _reported(output):
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise UserError(f"{output} is not an empty folder; choose a new one, so that nothing is overwritten")
@@ -154,7 +154,7 @@ def check_empty(output: Path) -> None:
 
 @contextmanager
 def _reported(output: Path) -> Iterator[None]:
-    """Report what the system refuses as one line."""
+    """Turn an OSError into a one-line UserError."""
     try:
         yield
     except OSError as error:
@@ -187,15 +187,15 @@ def sample_sheet(drawing: Drawing, count: int) -> np.ndarray:
 
 
 def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
-    """Yield the first `count` samples in order, the same whatever the number of processes.
+    """Yield the first `count` samples in order; they do not depend on the number of processes.
 
     Args:
-        drawing: what is drawn.
-        count: number of samples.
-        workers: processes; 1 draws in this one. They are spawned, so the program's main module must be importable.
+        drawing: Definition of the samples.
+        count: Number of samples.
+        workers: Processes; 1 draws in this one. They are spawned, so the program's main module must be importable.
 
     Raises:
-        UserError: a process ended by itself, for example for want of memory.
+        UserError: A process ended unexpectedly, for example because memory ran out.
     """
     if workers == 1:
         yield from map(drawing.encoded, range(count))
@@ -216,7 +216,7 @@ def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterat
 
 
 def _start_worker(drawing: Drawing) -> None:
-    """Keep to one core, leave it to the parent to react when the user stops the program, and end with it."""
+    """Use one core, leave Ctrl-C to the parent process, and end when the parent ends."""
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What printers, paper, light, scanners and cameras do to text."""
+"""Degradation of text images by printers, paper, light, scanners and cameras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ppocr_jax.synth.background import normal_window, ramp, smooth_noise
 
 
 def uneven_light(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Let light fall off to one side, or with the distance from a lamp, by up to half; sometimes warm or cold."""
+    """Darken the image toward one side or with the distance from a lamp, by up to half; sometimes warm or cold."""
     height, width = image_rgb.shape[:2]
     if rng.random() < 0.5:
         light = 1 + ramp(rng, height, width) * np.float32(rng.uniform(0.2, 0.6))
@@ -25,7 +25,7 @@ def uneven_light(rng: np.random.Generator, image_rgb: np.ndarray, text_height: f
 
 
 def cast_shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Cast a soft-edged shadow over a part open to one side, or a strip as of an arm or a cable."""
+    """Cast a soft-edged shadow over one side of the image, or over a strip as from an arm or a cable."""
     height, width = image_rgb.shape[:2]
     angle = rng.uniform(0, 2 * np.pi)
     ys = (np.arange(height, dtype=np.float32)[:, None] - np.float32(rng.uniform(0, height))) * np.float32(np.sin(angle))
@@ -39,11 +39,11 @@ def cast_shadow(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def glare(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Mirror a lamp: one or two soft bright spots that veil the text without hiding it."""
+    """Add the reflection of a lamp: one or two soft bright spots that veil the text without hiding it."""
     height, width = image_rgb.shape[:2]
     veil = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(1, 3))):
-        # An upright or a lying ellipse, from half a letter to a few words.
+        # A vertical or horizontal ellipse, from half a letter to a few words.
         reach_y, reach_x = text_height * rng.uniform(0.4, 1.5), text_height * rng.uniform(0.4, 4)
         ys = (np.arange(height, dtype=np.float32) - np.float32(rng.uniform(0, height))) / np.float32(reach_y)
         xs = (np.arange(width, dtype=np.float32) - np.float32(rng.uniform(0, width))) / np.float32(reach_x)
@@ -54,7 +54,7 @@ def glare(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
 
 
 def _distance(height: int, width: int, center: tuple[float, float]) -> np.ndarray:
-    """Return (height, width) float32 distance from `center` (x, y), as a share of that of the farthest corner."""
+    """Return the (height, width) float32 distance from `center` (x, y), relative to that of the farthest corner."""
     ys = np.arange(height, dtype=np.float32)[:, None] - np.float32(center[1])
     xs = np.arange(width, dtype=np.float32) - np.float32(center[0])
     distance = np.sqrt(ys * ys + xs * xs)
@@ -79,7 +79,7 @@ def fade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> n
 
 
 def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Break the strokes by small holes, and now and then by a dead row of a print head."""
+    """Break the strokes with small holes, and sometimes with a dead row of a print head."""
     holes = smooth_noise(rng, *ink.shape, cell=max(1.0, text_height * rng.uniform(0.03, 0.1)))
     ink = np.where(holes > np.float32(rng.uniform(0.9, 1.8)), ink // 4, ink)
     if rng.random() < 0.3 and text_height > 14:
@@ -90,7 +90,7 @@ def break_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> 
 
 
 def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Thicken strokes, as fax copies and cheap prints do, or thin them where the text is large."""
+    """Thicken strokes, as fax copies and cheap prints do; sometimes thin them if the text is large."""
     import cv2
 
     if text_height > 24 and rng.random() < 0.35:
@@ -100,7 +100,7 @@ def spread_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float) ->
 
 
 def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Blur a little, as a soft scanner does."""
+    """Blur slightly, as a soft scanner does."""
     import cv2
 
     sigma = rng.uniform(0.015, 0.05) * text_height
@@ -108,7 +108,7 @@ def gaussian_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: 
 
 
 def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Blur along a line, as a camera that moved."""
+    """Blur along a line, as a moving camera does."""
     import cv2
 
     length = max(2.0, text_height * rng.uniform(0.05, 0.13))
@@ -124,7 +124,7 @@ def motion_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Blur every point to a disc, as a lens out of focus."""
+    """Blur each point to a disc, as a lens out of focus does."""
     import cv2
 
     radius = max(0.7, text_height * rng.uniform(0.02, 0.05))
@@ -135,7 +135,7 @@ def defocus_blur(rng: np.random.Generator, image_rgb: np.ndarray, text_height: f
 
 
 def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Reduce and enlarge again; letters keep at least about 9 pixels."""
+    """Reduce the image and enlarge it again; letters keep at least about 9 pixels."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -148,7 +148,7 @@ def low_resolution(rng: np.random.Generator, image_rgb: np.ndarray, text_height:
 
 
 def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Add sensor noise, mostly the same in all channels."""
+    """Add sensor noise, usually the same in all channels."""
     height, width = image_rgb.shape[:2]
     channels = 3 if rng.random() < 0.3 else 1
     grain = np.stack([normal_window(rng, height, width) for _ in range(channels)], axis=-1)
@@ -156,7 +156,7 @@ def noise(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -
 
 
 def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Add dirt of a scan: a few dark or light specks smaller than a full stop."""
+    """Add dirt as on a scan: a few dark or light specks smaller than a full stop."""
     height, width = image_rgb.shape[:2]
     count = int(rng.integers(1, max(2, height * width // 400) + 1))
     ys, xs = rng.integers(0, height, count), rng.integers(0, width, count)
@@ -166,7 +166,7 @@ def speckles(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float
 
 
 def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Compress as JPEG of quality 35 to 90."""
+    """Compress as JPEG with quality 35 to 90."""
     import cv2
 
     _, data = cv2.imencode(".jpg", image_rgb, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 91))))
@@ -174,14 +174,14 @@ def jpeg(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) ->
 
 
 def tone(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Change contrast, brightness and gamma, by a table of the 256 levels."""
+    """Change contrast, brightness and gamma with a table of the 256 levels."""
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
     levels = (levels - 0.5) * rng.uniform(0.6, 1.25) + 0.5 + rng.uniform(-0.12, 0.12)
     return _mapped(image_rgb, levels * 255)
 
 
 def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Make paper nearly white and print nearly black, as scanners do, as far as their contrast goes."""
+    """Make paper nearly white and print nearly black, as scanners do, unless the contrast is too low."""
     dark, bright = _dark_and_bright(image_rgb)
     if bright - dark < 60:
         return image_rgb
@@ -190,10 +190,10 @@ def scan_levels(rng: np.random.Generator, image_rgb: np.ndarray, text_height: fl
 
 
 def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> np.ndarray:
-    """Leave nearly two levels and ragged edges, as a fax or photocopy.
+    """Reduce the image to nearly two levels with ragged edges, as a fax or photocopy does.
 
-    The level between them is Bernsen's: the middle of the darkest and brightest pixels about, so that print stays
-    print wherever on the page it is, and one level for the whole image where nothing is about.
+    The threshold is Bernsen's: the middle of the darkest and brightest pixels nearby, so that print remains print
+    everywhere on the page. Where the neighborhood is uniform, the levels of the whole image are used.
     """
     import cv2
 
@@ -204,7 +204,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     ragged = smooth_noise(rng, *gray.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
     share, steepness = np.float32(rng.uniform(0.45, 0.65)), np.float32(rng.uniform(2, 6))
     low, high = _surroundings(gray, text_height)
-    # Where next to nothing is about, the whole image's extremes take over, little by little.
+        # Where the local contrast is low, blend toward the extremes of the whole image.
     near = np.clip((high - low - 20) / 30, 0, 1)
     low += (1 - near) * (np.float32(dark) - low)
     contrast = high - low + (1 - near) * (np.float32(bright) - high)
@@ -214,7 +214,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
 
 
 def _surroundings(gray: np.ndarray, text_height: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (h, w) float32 each: the darkest and brightest level within about a text height, joined smoothly."""
+    """Return two (h, w) float32: the darkest and brightest level within about a text height, smoothed."""
     import cv2
 
     reach = 2 * max(2, round(0.6 * text_height)) + 1
@@ -237,14 +237,14 @@ def bleed_through(rng: np.random.Generator, image_rgb: np.ndarray, text_height: 
 
 
 def _dark_and_bright(image: np.ndarray) -> tuple[int, int]:
-    """Return the levels below which 2 and 90 percent of the pixels lie."""
+    """Return the levels at the 2nd and 90th percentile of the pixels."""
     shares = np.cumsum(np.bincount(image[::2, ::2].ravel(), minlength=256))
     dark, bright = np.searchsorted(shares, (0.02 * shares[-1], 0.9 * shares[-1]))
     return int(dark), int(bright)
 
 
 def _mapped(image_rgb: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return the image with every level replaced by that of a table."""
+    """Return the image with each level replaced by its entry in a table."""
     import cv2
 
     return cv2.LUT(image_rgb, np.clip(levels, 0, 255).astype(np.uint8))
@@ -252,7 +252,7 @@ def _mapped(image_rgb: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 Degradation = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
 
-# Every entry is one thing that can happen: (probability, the functions of which one is then chosen).
+# Each entry is one possible event: (probability, functions of which one is then chosen).
 # Blur and low resolution exclude each other, because together they make small text illegible.
 _Events = tuple[tuple[float, tuple[Degradation, ...]], ...]
 INK_EVENTS: dict[str, _Events] = {
@@ -282,20 +282,20 @@ IMAGE_EVENTS: dict[str, _Events] = {
 
 
 def degrade_ink(rng: np.random.Generator, ink: np.ndarray, text_height: float, *, kind: str = "receipt") -> np.ndarray:
-    """Apply none, one or two of the ink functions; `kind`: "receipt", "document" or "scene"."""
+    """Apply each of the ink events of `kind` ("receipt", "document" or "scene") with its probability."""
     return _apply(INK_EVENTS[kind], rng, ink, text_height)
 
 
 def degrade(
     rng: np.random.Generator, image_rgb: np.ndarray, text_height: float, *, kind: str = "receipt"
 ) -> np.ndarray:
-    """Apply a few of the image functions, in the order in which light, lens, sensor and file act, or none.
+    """Apply each image event of `kind` with its probability, in the order light, lens, sensor, file.
 
     Args:
-        rng: chooses.
+        rng: Random generator.
         image_rgb: (h, w, 3) uint8.
-        text_height: of the text, in pixels: strengths are relative to it.
-        kind: "receipt" or "document" for what is scanned or photographed on paper, "scene" for signs and screens.
+        text_height: Height of the text in pixels; strengths are relative to it.
+        kind: "receipt" or "document" for scanned or photographed paper, "scene" for signs and screens.
     """
     return _apply(IMAGE_EVENTS[kind], rng, image_rgb, text_height)
 
@@ -303,7 +303,7 @@ def degrade(
 def _apply(events: _Events, rng: np.random.Generator, image: np.ndarray, text_height: float) -> np.ndarray:
     for (probability, functions), value in zip(events, rng.random(len(events)), strict=True):
         if value < probability:
-            # The value left of the draw is uniform again: it chooses the function.
+            # Given that it is below `probability`, the value is uniform, so it can also choose the function.
             function = functions[int(value / probability * len(functions))]
             image = function(rng, image, text_height)
     return image

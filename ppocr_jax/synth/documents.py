@@ -1,4 +1,4 @@
-"""Receipts, forms, tables, letters and articles, as a `Composer` writes them."""
+"""Receipts, forms, tables, letters and articles, written by a `Composer`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ppocr_jax.synth.phrases import pick
 
 
 def form(page: Composer) -> None:
-    """Write a form or invoice: a title, then fields, ruled tables and paragraphs in any order."""
+    """Write a form or invoice: a title, then fields, ruled tables and paragraphs in random order."""
     rng = page.rng
     page.line(page.words(6, 36).upper(), anchor=pick(rng, "lmm"), scale=float(rng.uniform(1.1, 2.0)))
     page.next(0.6)
@@ -23,7 +23,7 @@ def form(page: Composer) -> None:
 
 
 def check_boxes_section(page: Composer) -> None:
-    """Write a row or two of boxes to tick, with their words."""
+    """Write a row or two of check boxes and their words."""
     for _ in range(int(page.rng.integers(1, 3))):
         xs = check_boxes(page.rng, page.canvas, (page.left, page.right), baseline=page.y, size=page.lettering.size)
         for x, following in zip(xs, [*xs[1:], page.right], strict=True):
@@ -32,7 +32,7 @@ def check_boxes_section(page: Composer) -> None:
 
 
 def _fields(page: Composer) -> None:
-    """Write names of fields with values on a line or far beside them, in one or two columns."""
+    """Write field names with values after them, in one or two columns."""
     rng = page.rng
     columns = int(rng.integers(1, 3))
     share, ruled = 1 / columns, rng.random() < 0.5
@@ -54,7 +54,7 @@ def _fields(page: Composer) -> None:
 
 
 def tables(page: Composer) -> None:
-    """Write large tables one below the other: price lists, timetables, statements, most of them ruled all over."""
+    """Write large tables one below the other: price lists, timetables, statements, most of them fully ruled."""
     rng = page.rng
     while page.has_room:
         page.line(page.words(6, 36), anchor=pick(rng, "llm"), scale=float(rng.choice((1.0, 1.2, 1.5))))
@@ -65,13 +65,13 @@ def tables(page: Composer) -> None:
 
 
 def _small_table(page: Composer) -> None:
-    """Write a table with all, some or no rules."""
+    """Write a small table with all, some or no rules."""
     rng = page.rng
     _table(page, int(rng.integers(2, 9)), int(rng.integers(2, 6)), ruled=False, shaded=rng.random() < 0.15)
 
 
 def _table(page: Composer, rows: int, columns: int, *, ruled: bool, shaded: bool) -> None:
-    """Write a table; `ruled` on all sides of all cells, else as it comes; `shaded` in its head or every other row."""
+    """Write a table. `ruled`: rules around all cells, otherwise random ones; `shaded`: its head or every other row."""
     rng, size = page.rng, page.lettering.size
     weights = rng.uniform(0.6, 2.0, columns)
     edges = page.left + np.concatenate([[0], np.cumsum(weights)]) / weights.sum() * page.width
@@ -108,7 +108,7 @@ def _table(page: Composer, rows: int, columns: int, *, ruled: bool, shaded: bool
 
 
 def paragraph(page: Composer) -> None:
-    """Write sentences set in lines of the column's width."""
+    """Write sentences in lines of the column's width."""
     rng = page.rng
     text = page.prose(int(rng.integers(40, 500)))
     while text.strip() and page.has_room:
@@ -119,7 +119,7 @@ def paragraph(page: Composer) -> None:
 
 
 def letter(page: Composer) -> None:
-    """Write a letter or an article: head, paragraphs, in one or two columns."""
+    """Write a letter or an article: a head and paragraphs, in one or two columns."""
     rng = page.rng
     for _ in range(int(rng.integers(0, 5))):
         page.line(page.language.address(rng) if rng.random() < 0.5 else page.words(5, 30), anchor="l")
@@ -140,7 +140,7 @@ def letter(page: Composer) -> None:
 
 
 def receipt(page: Composer) -> None:
-    """Write a shop's receipt: head, particulars, articles, sums, thanks; from a random section on."""
+    """Write a shop receipt, starting at a random section: head, particulars, articles, sums, closing."""
     sections = (_receipt_head, _receipt_particulars, _receipt_articles, _receipt_sums, _receipt_foot)
     begin = 0 if page.rng.random() < 0.6 else int(page.rng.integers(1, len(sections)))
     while page.has_room:

@@ -1,4 +1,4 @@
-"""What is done to lettering: finishes (outlines, relief, drop shadows), two-colored ink, rules and boxes around it."""
+"""Effects on lettering: finishes (outlines, relief, drop shadows), two-colored ink, rules, boxes and watermarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ppocr_jax.synth.phrases import pick, word_lists
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 # Watermarks are drawn at one size and scaled, so that few fonts are loaded.
 _WATERMARK_EM = 48
-# Between colors that have to be told apart.
+# Minimum luminance difference of colors that have to be distinguished.
 _MIN_GAP = 70.0
 
 
@@ -26,7 +26,7 @@ def finished(
     ink: np.ndarray,
     text_height: float,
 ) -> np.ndarray:
-    """Return the image (h, w, 3) uint8 of ink with the `finish` of that name (see `FINISHES`) on the ground."""
+    """Return the image (h, w, 3) uint8 of ink on the ground, with the given `finish` (see `FINISHES`)."""
     image = FINISHES[finish](rng, ground, opacity, ink, text_height)
     return np.clip(image, 0, 255).astype(np.uint8)
 
@@ -34,14 +34,14 @@ def finished(
 def plain(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Lay the ink as it is."""
+    """Draw the ink without any effect."""
     return _laid(ground, opacity, ink)
 
 
 def outline(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Draw an edge in another color: light around dark letters and the other way round."""
+    """Add an edge in another color: light around dark letters and vice versa."""
     color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
     around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
     return _laid(_laid(ground, around, color), opacity, ink)
@@ -50,7 +50,7 @@ def outline(
 def black_edge(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Draw a black edge, as subtitles have it; sometimes a soft one, sometimes with a shadow."""
+    """Add a black edge as in subtitles, sometimes soft, sometimes with a shadow."""
     import cv2
 
     reach = text_height * rng.uniform(0.05, 0.12)
@@ -65,7 +65,7 @@ def black_edge(
 def hollow(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Draw the edges of the letters alone; the ground is seen within, sometimes a little lighter or darker."""
+    """Draw only the edges of the letters; the ground is visible inside, sometimes slightly tinted."""
     edge = _grown(opacity, text_height * rng.uniform(0.03, 0.05)) * (1 - opacity)
     inside = opacity * np.float32(rng.uniform(0, 0.25) if rng.random() < 0.5 else 0)
     return _laid(_laid(ground, inside, ink), edge, ink)
@@ -74,21 +74,21 @@ def hollow(
 def emboss(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Raise the letters: edges toward the light are bright, those away from it dark; their faces keep some ink."""
+    """Raise the letters: edges toward the light are bright, the opposite ones dark; the letters keep some ink."""
     return _relief(rng, ground, opacity, ink, text_height)
 
 
 def engrave(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Cut the letters into the ground: as raised ones, lit from the other side."""
+    """Cut the letters into the ground: like raised ones, but lit from the other side."""
     return _relief(rng, ground, opacity, ink, -text_height)
 
 
 def drop_shadow(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Lay a dark copy of the letters behind them, moved aside, sharp or soft."""
+    """Draw a dark copy of the letters behind them, shifted, sharp or soft."""
     import cv2
 
     angle, distance = rng.uniform(0, 2 * math.pi), text_height * rng.uniform(0.04, 0.12)
@@ -114,23 +114,23 @@ FINISHES: dict[str, Finish] = {
 
 
 def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return (height, width, 3) float32: ink whose color changes evenly down, along or across the image.
+    """Return (height, width, 3) float32: ink with a color gradient down or across the image.
 
-    The second color, like the first, stands out from `paper`, (3,), and from the same side of its luminance.
+    Like the first color, the second one contrasts with `paper` (3,), on the same side of its luminance.
     """
     gap = float((ink - paper) @ LUMINANCE)
     other = _apart(rng.uniform(0, 255, 3), paper, brighter=gap > 0)
     shares = np.linspace(0, 1, height if rng.random() < 0.6 else width, dtype=np.float32)
     shares = shares[:, None] if len(shares) == height else shares[None, :]
     if rng.random() < 0.3:
-        # Two plain halves with a narrow passage, as on chrome lettering.
+        # Two plain halves with a narrow transition, as in chrome lettering.
         shares = np.clip((shares - np.float32(0.5)) * 8 + np.float32(0.5), 0, 1)
     change = other - ink
     return np.broadcast_to(ink + shares[..., None] * change, (height, width, 3))
 
 
 def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
-    """Return (3,) float32 RGB whose luminance is far from that of `color`, (3,); often black or white."""
+    """Return (3,) float32 RGB with a luminance far from that of `color` (3,); often black or white."""
     bright = float(color @ LUMINANCE) > 128
     if rng.random() < 0.5:
         return np.full(3, rng.uniform(0, 35) if bright else rng.uniform(225, 255), np.float32)
@@ -138,7 +138,7 @@ def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray
 
 
 def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarray:
-    """Return `color` mixed with as much white or black as it needs to be `_MIN_GAP` brighter or darker than `other`."""
+    """Return `color` mixed with enough white or black to be `_MIN_GAP` brighter or darker than `other`."""
     end = 255.0 if brighter else 0.0
     luminance, limit = float(color @ LUMINANCE), float(other @ LUMINANCE) + (_MIN_GAP if brighter else -_MIN_GAP)
     if (luminance >= limit) == brighter:
@@ -150,7 +150,7 @@ def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarra
 def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarray:
     import cv2
 
-    # Not by broadcasting: loops over three channels are slow.
+    # Broadcasting over three channels is slow.
     change = ink - ground
     change *= cv2.merge((opacity, opacity, opacity))
     change += ground
@@ -160,7 +160,7 @@ def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarra
 def _relief(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
-    """Light the edges; for a negative height as those of a hollow."""
+    """Light the edges; a negative height gives the relief of cut letters."""
     angle, reach = rng.uniform(0, 2 * math.pi), max(0.5, abs(text_height) * rng.uniform(0.02, 0.045))
     x, y = reach * math.cos(angle), reach * math.sin(angle)
     slope = _shifted(opacity, x, y) - _shifted(opacity, -x, -y)
@@ -177,7 +177,7 @@ def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
-    """Return letters `reach` pixels wider on every side, by at least one."""
+    """Return letters `reach` pixels wider on every side, at least one pixel."""
     import cv2
 
     radius = max(1, round(reach))
@@ -186,13 +186,13 @@ def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
 
 
 def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarray:
-    """Return the mask of `ink` with something around the text.
+    """Return the mask of `ink` with rules around or through the text.
 
     Args:
-        rng: chooses widths and distances.
-        kind: "underline", "strike" (one or two rules through the text; both often of some words only), "box", "side"
-            (an upright rule) or "band" (a printed bar that leaves the text blank).
-        ink: the drawn line.
+        rng: Random generator of widths and distances.
+        kind: "underline", "strike" (one or two rules through the text; both often for some words only), "box", "side"
+            (a vertical rule) or "band" (a printed bar that leaves the text blank).
+        ink: The drawn line.
     """
     import cv2
 
@@ -204,7 +204,7 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
     width = max(1, round(height * float(rng.uniform(0.03, 0.1))))
     gap = width + int(height * rng.uniform(0.06, 0.3))
     level = int(rng.integers(150, 256))
-    reach = gap  # beyond the text
+    reach = gap  # maximum extent beyond the text
     if kind in ("underline", "strike") and rng.random() < 0.5:
         left, right = (int(v) + left for v in _some_words(rng, ink.mask[top:bottom, left:right], height))
         reach = 0
@@ -213,7 +213,7 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
         ends = left - int(rng.integers(0, reach + 1)), right + int(rng.integers(0, reach + 1))
         cv2.line(mask, (ends[0], y), (ends[1], y), level, width)
     elif kind == "strike":
-        # Thin enough to be read under: through the middle of small letters, or two rules.
+        # Thin enough that the text stays legible: through the middle of small letters, or two rules.
         width = max(1, round(height * float(rng.uniform(0.03, 0.07))))
         middle = ink.baseline - height * float(rng.uniform(0.25, 0.4))
         for y in (middle,) if rng.random() < 0.8 else (middle - 1.5 * width, middle + 1.5 * width):
@@ -227,7 +227,7 @@ def draw_rules(rng: np.random.Generator, kind: str, ink: InkedText) -> np.ndarra
 
 
 def _some_words(rng: np.random.Generator, mask: np.ndarray, height: int) -> np.ndarray:
-    """Return (start, stop) of neighboring words in the columns of `mask`: those between two gaps as wide as a space."""
+    """Return (start, stop) of neighboring words in the columns of `mask`, which are separated by gaps of a space."""
     columns = np.flatnonzero(mask.any(axis=0))
     if not columns.size:
         return np.array([0, mask.shape[1]])
@@ -239,7 +239,7 @@ def _some_words(rng: np.random.Generator, mask: np.ndarray, height: int) -> np.n
 
 
 def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width: int, size: float) -> np.ndarray:
-    """Return (height, width) uint8: a word of a watermark in large letters, turned, over and over."""
+    """Return (height, width) uint8: the word of a watermark in large letters, rotated and repeated."""
     import cv2
     from PIL import Image, ImageDraw
 
@@ -252,12 +252,12 @@ def watermark_mask(rng: np.random.Generator, face: FontFace, height: int, width:
     scale = size / _WATERMARK_EM
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     move = np.array([[cos, -sin, rng.uniform(-0.5, 1) * width], [sin, cos, rng.uniform(-0.5, 1) * height]])
-    # The tile repeats, so the word is seen wherever the image is.
+    # The tile repeats, so that the word is visible wherever the image is.
     return cv2.warpAffine(np.asarray(tile), move, (width, height), borderMode=cv2.BORDER_WRAP)
 
 
 def _band(rng: np.random.Generator, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return a bar over `box` and some room around it, mostly to the mask's sides, with the text cut out."""
+    """Return a bar over `box` with some space around it, often up to the sides of the mask, with the text cut out."""
     import cv2
 
     left, top, right, bottom = box
