@@ -227,7 +227,7 @@ class PageCanvas:
         self._draw_ink.text((x, baseline), text, 255, font, f"{anchor}s", stroke_width=lettering.stroke)
         start = x + ink[0] - font.getbbox(text, anchor="ls", stroke_width=lettering.stroke)[0]
         plain = replace(lettering, tracking=0.0, space_scale=1.0)
-        self._note(box, text, LineSetting(plain, start, baseline, box, self.view.homography))
+        self._record(box, text, LineSetting(plain, start, baseline, box, self.view.homography))
         return box
 
     def tilted_text(
@@ -273,7 +273,7 @@ class PageCanvas:
         starts, ends = (column_advances if column else advances)(text, lettering)
         start = float(ink.centers[0]) - (starts[0] + ends[0]) / 2
         to_image = self.view.homography @ move
-        self._note(box, text, LineSetting(lettering, start, ink.baseline, tight, to_image, wave, column))
+        self._record(box, text, LineSetting(lettering, start, ink.baseline, tight, to_image, wave, column))
         return box
 
     def segments(
@@ -294,7 +294,7 @@ class PageCanvas:
             return None
         self.tint(box, color)
         self._ink.paste(255, (left, top, left + width, top + height), Image.fromarray(ink.mask))
-        self._note(box, text, LineSetting(None, x, baseline, box, self.view.homography))
+        self._record(box, text, LineSetting(None, x, baseline, box, self.view.homography))
         return box
 
     def tint(self, box: Box, color: Color) -> None:
@@ -360,7 +360,7 @@ class PageCanvas:
         image[area] = (below + alpha * (np.asarray(self._tint)[area] - below)).astype(np.uint8)
         return image
 
-    def _note(self, box: Box, text: str, setting: LineSetting) -> None:
+    def _record(self, box: Box, text: str, setting: LineSetting) -> None:
         """Record a line; `box` is its upright box on the canvas."""
         self._boxes.append(box)
         self.lines.append(PageLine(setting.quad(setting.box), text, setting))

@@ -60,7 +60,7 @@ class Composer:
         room: float | None = None,
         color: tuple[int, int, int] | None = None,
     ) -> None:
-        """Write on the current line at `x`, at most `room` wide (default: the column), in `color` or the default ink."""
+        """Write on the current line at `x`, at most `room` wide (default: the column), in `color` or default ink."""
         lettering = self.lettering if scale == 1 else scaled(self.lettering, scale)
         text = "".join([c for c in in_charset(text, self.charset) if c in lettering.face.characters])
         text = fitting(text, lettering, self.width if room is None else room)

@@ -110,7 +110,7 @@ class Corpus:
         It may be a character or two shorter than the minimum if a word would have to be broken.
         """
         low, high = max(1, length[0]), max(1, length[1])
-        if listed := self._of_list(rng, charset, (low, high)):
+        if listed := self._list_line(rng, charset, (low, high)):
             return listed
         if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
             return _short_text(rng, charset, high)
@@ -130,7 +130,7 @@ class Corpus:
             text = (text + _joint(text, more, charset) + more).strip()
         return _piece(rng, text, low, high) or _rare_text(rng, charset, high)
 
-    def _of_list(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
+    def _list_line(self, rng: np.random.Generator, charset: Charset, length: tuple[int, int]) -> str:
         """Return a list item with its mark or a line with a leader, with a small probability; otherwise ""."""
         low, high = length
         if low >= _LEADER_LEAST and rng.random() < _LEADER_SHARE:

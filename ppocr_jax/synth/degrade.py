@@ -204,7 +204,7 @@ def fax(rng: np.random.Generator, image_rgb: np.ndarray, text_height: float) -> 
     ragged = smooth_noise(rng, *gray.shape, cell=rng.uniform(1, 1.6)) * np.float32(rng.uniform(0.03, 0.12))
     share, steepness = np.float32(rng.uniform(0.45, 0.65)), np.float32(rng.uniform(2, 6))
     low, high = _surroundings(gray, text_height)
-        # Where the local contrast is low, blend toward the extremes of the whole image.
+    # Where the local contrast is low, blend toward the extremes of the whole image.
     near = np.clip((high - low - 20) / 30, 0, 1)
     low += (1 - near) * (np.float32(dark) - low)
     contrast = high - low + (1 - near) * (np.float32(bright) - high)

@@ -35,7 +35,7 @@ def plain(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
     """Draw the ink without any effect."""
-    return _laid(ground, opacity, ink)
+    return _blend(ground, opacity, ink)
 
 
 def outline(
@@ -43,8 +43,8 @@ def outline(
 ) -> np.ndarray:
     """Add an edge in another color: light around dark letters and vice versa."""
     color = contrasting_color(rng, ink.reshape(-1, 3).mean(axis=0))
-    around = _grown(opacity, text_height * rng.uniform(0.035, 0.1))
-    return _laid(_laid(ground, around, color), opacity, ink)
+    around = _dilated(opacity, text_height * rng.uniform(0.035, 0.1))
+    return _blend(_blend(ground, around, color), opacity, ink)
 
 
 def black_edge(
@@ -54,21 +54,21 @@ def black_edge(
     import cv2
 
     reach = text_height * rng.uniform(0.05, 0.12)
-    edge = _grown(opacity, reach)
+    edge = _dilated(opacity, reach)
     if rng.random() < 0.4:
         edge = cv2.GaussianBlur(edge, (0, 0), max(0.5, 0.4 * reach))
     if rng.random() < 0.3:
         edge = np.maximum(edge, _shifted(edge, reach, reach))
-    return _laid(_laid(ground, edge, np.full(3, rng.uniform(0, 25), np.float32)), opacity, ink)
+    return _blend(_blend(ground, edge, np.full(3, rng.uniform(0, 25), np.float32)), opacity, ink)
 
 
 def hollow(
     rng: np.random.Generator, ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray, text_height: float
 ) -> np.ndarray:
     """Draw only the edges of the letters; the ground is visible inside, sometimes slightly tinted."""
-    edge = _grown(opacity, text_height * rng.uniform(0.03, 0.05)) * (1 - opacity)
+    edge = _dilated(opacity, text_height * rng.uniform(0.03, 0.05)) * (1 - opacity)
     inside = opacity * np.float32(rng.uniform(0, 0.25) if rng.random() < 0.5 else 0)
-    return _laid(_laid(ground, inside, ink), edge, ink)
+    return _blend(_blend(ground, inside, ink), edge, ink)
 
 
 def emboss(
@@ -98,7 +98,7 @@ def drop_shadow(
     # Dark letters must stay darker than their shadow.
     bright = float(ink.reshape(-1, 3).mean(axis=0) @ LUMINANCE) > 120
     strength = np.float32(rng.uniform(0.35, 0.85) if bright else rng.uniform(0.15, 0.4))
-    return _laid(ground * (1 - strength * behind)[..., None], opacity, ink)
+    return _blend(ground * (1 - strength * behind)[..., None], opacity, ink)
 
 
 Finish = Callable[[np.random.Generator, np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
@@ -119,7 +119,7 @@ def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, 
     Like the first color, the second one contrasts with `paper` (3,), on the same side of its luminance.
     """
     gap = float((ink - paper) @ LUMINANCE)
-    other = _apart(rng.uniform(0, 255, 3), paper, brighter=gap > 0)
+    other = _contrasted(rng.uniform(0, 255, 3), paper, brighter=gap > 0)
     shares = np.linspace(0, 1, height if rng.random() < 0.6 else width, dtype=np.float32)
     shares = shares[:, None] if len(shares) == height else shares[None, :]
     if rng.random() < 0.3:
@@ -134,10 +134,10 @@ def contrasting_color(rng: np.random.Generator, color: np.ndarray) -> np.ndarray
     bright = float(color @ LUMINANCE) > 128
     if rng.random() < 0.5:
         return np.full(3, rng.uniform(0, 35) if bright else rng.uniform(225, 255), np.float32)
-    return _apart(rng.uniform(0, 255, 3), color, brighter=not bright)
+    return _contrasted(rng.uniform(0, 255, 3), color, brighter=not bright)
 
 
-def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarray:
+def _contrasted(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarray:
     """Return `color` mixed with enough white or black to be `_MIN_GAP` brighter or darker than `other`."""
     end = 255.0 if brighter else 0.0
     luminance, limit = float(color @ LUMINANCE), float(other @ LUMINANCE) + (_MIN_GAP if brighter else -_MIN_GAP)
@@ -147,7 +147,7 @@ def _apart(color: np.ndarray, other: np.ndarray, *, brighter: bool) -> np.ndarra
     return (color + share * (end - color)).astype(np.float32)
 
 
-def _laid(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarray:
+def _blend(ground: np.ndarray, opacity: np.ndarray, ink: np.ndarray) -> np.ndarray:
     import cv2
 
     # Broadcasting over three channels is slow.
@@ -164,7 +164,7 @@ def _relief(
     angle, reach = rng.uniform(0, 2 * math.pi), max(0.5, abs(text_height) * rng.uniform(0.02, 0.045))
     x, y = reach * math.cos(angle), reach * math.sin(angle)
     slope = _shifted(opacity, x, y) - _shifted(opacity, -x, -y)
-    tinted = _laid(ground, opacity * np.float32(rng.uniform(0.3, 0.55)), ink)
+    tinted = _blend(ground, opacity * np.float32(rng.uniform(0.3, 0.55)), ink)
     return tinted + slope[..., None] * np.float32(math.copysign(rng.uniform(60, 120), text_height))
 
 
@@ -176,7 +176,7 @@ def _shifted(opacity: np.ndarray, x: float, y: float) -> np.ndarray:
     return cv2.warpAffine(opacity, move, opacity.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
-def _grown(opacity: np.ndarray, reach: float) -> np.ndarray:
+def _dilated(opacity: np.ndarray, reach: float) -> np.ndarray:
     """Return letters `reach` pixels wider on every side, at least one pixel."""
     import cv2
 

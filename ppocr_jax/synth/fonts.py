@@ -1,4 +1,4 @@
-"""Scalable fonts of this machine, the characters each can really draw, and the choice among them."""
+"""Scalable fonts of the system, the characters that each can draw, and the choice among them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SYSTEM_FONT_FOLDERS = (
 )
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
-# Their letters are images, keys, outlines or capitals (the label would not be what is drawn), or hairlines.
+# Their letters are images, keys, outlines or capitals (the label would not match what is drawn), or hairlines.
 _UNSUITABLE = re.compile(
     r"symbol|dingbat|d050000l|inverted|hairline|ultralight|thin\b|icon|emoji|barcode|awesome|keyboard|initials|"
     r"ornament|outline|shadow|math|smallcap|small cap|capitals|caps\d|caps\b|unicase|braille|musical|"
@@ -55,9 +55,9 @@ _HINT = (
     "fonts-open-sans fonts-ocr-b`, or name folders that hold .ttf or .otf files"
 )
 
-# Share of typewriter faces and of common families; the rest comes from all families alike.
+# Probability of monospaced faces and of common families; otherwise all families are equally likely.
 _FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35), "code": (0.85, 0.1)}
-# What most printers, offices and shops use, and metric or visual twins of it.
+# Fonts that most printers, offices and shops use, and fonts with the same metrics or look.
 _COMMON = re.compile(
     r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
     r"open sans|heros|termes|cursor|segoe|calibri|carlito|noto sans|noto serif|narrow",
@@ -72,7 +72,7 @@ def is_wide(character: str) -> bool:
 
 
 class NoFontsError(RuntimeError):
-    """No scalable font that draws the required characters was found."""
+    """No scalable font with the required characters was found."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class FontFace:
     """One face of a font file.
 
     Attributes:
-        path: the font file.
-        index: number of the face in a collection (.ttc); 0 otherwise.
-        family: e.g. "DejaVu Sans Mono".
-        name: family and style, e.g. "DejaVu Sans Mono Bold".
-        monospaced: all letters are equally wide.
-        slanted: italic or oblique.
-        characters: what it can draw (its character map without glyphs that are blank or the "missing" box).
+        path: The font file.
+        index: Index of the face in a collection (.ttc); 0 otherwise.
+        family: E.g. "DejaVu Sans Mono".
+        name: Family and style, e.g. "DejaVu Sans Mono Bold".
+        monospaced: Whether all letters are equally wide.
+        slanted: Whether the face is italic or oblique.
+        characters: Drawable characters (the character map without glyphs that are blank or the "missing" box).
     """
 
     path: str
@@ -109,17 +109,17 @@ class FontFace:
 def find_fonts(
     folders: Sequence[str | Path] | None = None, *, required: str = LETTERS_AND_DIGITS, exclude: Iterable[str] = ()
 ) -> list[FontFace]:
-    """Return fonts that can draw `required`, ordered by path, so that equal folders give equal lists.
+    """Return fonts that can draw `required`, sorted by path, so that equal folders give equal lists.
 
-    Left out: symbol fonts, small capitals, fonts whose small letters are drawn as capitals, broken files.
+    Symbol fonts, small capitals, fonts whose small letters look like capitals, and broken files are left out.
 
     Args:
-        folders: where to look, subfolders included; the system's font folders when None.
-        required: characters a font must have.
-        exclude: words; a font whose name holds one of them (case aside) is left out. For held-out fonts.
+        folders: Folders to search, with subfolders; default: the system's font folders.
+        required: Characters that a font must have.
+        exclude: Words; a font with one of them in its name (ignoring case) is left out. For held-out fonts.
 
     Raises:
-        NoFontsError: nothing found.
+        NoFontsError: No font was found.
     """
     roots = [Path(f).expanduser() for f in (SYSTEM_FONT_FOLDERS if folders is None else folders)]
     paths = sorted({p.resolve() for r in roots if r.is_dir() for p in r.rglob("*") if p.suffix.lower() in _SUFFIXES})
@@ -132,7 +132,7 @@ def find_fonts(
 
 
 def warn_of_missing(faces: Sequence[FontFace], charset: Charset) -> None:
-    """Log how many characters of `charset` are in none of the fonts, and so will never be drawn."""
+    """Log how many characters of `charset` are in none of the fonts and will therefore never be drawn."""
     missing = {c for c in charset.characters if not c.isspace()}.difference(*(face.characters for face in faces))
     if missing:
         some, hint = "".join(sorted(missing)[:8]), ""
@@ -145,7 +145,7 @@ def warn_of_missing(faces: Sequence[FontFace], charset: Charset) -> None:
 
 
 def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[list[FontFace], list[FontFace]]:
-    """Return (others, held out): a face whose name holds a word of `held_out` (case aside) is held out."""
+    """Return (others, held out): a face with a word of `held_out` in its name (ignoring case) is held out."""
     words = [w.lower() for w in held_out]
     flags = [any(w in face.name.lower() for w in words) for face in faces]
     return (
@@ -158,13 +158,13 @@ def split_fonts(faces: Sequence[FontFace], held_out: Iterable[str]) -> tuple[lis
 def _load(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
-    # The basic layout joins no ligatures: every character keeps a place of its own.
+    # The basic layout makes no ligatures, so that every character keeps its own place.
     return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=4096)
 def _faces(path: str) -> tuple[FontFace, ...]:
-    found = remembered(path, digest_of(__file__), lambda path: [_plain(face) for face in _look_into(path)])
+    found = remembered(path, digest_of(__file__), lambda path: [_json_values(face) for face in _read_faces(path)])
     names = [f.name for f in fields(FontFace)][1:-1]
     return tuple(
         FontFace(path, **dict(zip(names, values, strict=True)), characters=frozenset(characters))
@@ -172,13 +172,13 @@ def _faces(path: str) -> tuple[FontFace, ...]:
     )
 
 
-def _plain(face: FontFace) -> list[object]:
-    """Return all but the path, as JSON can hold it."""
+def _json_values(face: FontFace) -> list[object]:
+    """Return all fields but the path as JSON values."""
     *values, characters = (getattr(face, f.name) for f in fields(face) if f.name != "path")
     return [*values, "".join(sorted(characters))]
 
 
-def _look_into(path: str) -> tuple[FontFace, ...]:
+def _read_faces(path: str) -> tuple[FontFace, ...]:
     from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
     try:
@@ -207,14 +207,14 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
     if not characters.issuperset(LETTERS_AND_DIGITS) or _small_letters_are_capitals(pil_font):
         return None
     monospaced = len({pil_font.getlength(c) for c in "iMW.0"}) == 1
-    # Not read off the name: some families give all their styles the same one.
+    # Not read from the name, because some families give all their styles the same one.
     italic_flag = "OS/2" in font and font["OS/2"].fsSelection & 1  # type: ignore[operator,index]
     slanted = bool(italic_flag) or font["post"].italicAngle != 0  # type: ignore[index]
     return FontFace(path, index, family, name, monospaced, slanted, frozenset(characters | {" "}))
 
 
 def _is_unsuitable(name: str, characters: set[str]) -> bool:
-    """Return whether the name of a face or its file says that it does not draw ordinary small and capital letters."""
+    """Return whether the name of a face or file says that it lacks ordinary small and capital letters."""
     if _UNSUITABLE.search(name):
         return True
     return bool(_SMALL_CAPITALS_OR_CHINESE.search(name)) and not characters >= _SIMPLIFIED_CHINESE
@@ -238,37 +238,37 @@ def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
 
 
 def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """Return (h, w) uint8 drawing of a character; h and w may be 0."""
+    """Return the (h, w) uint8 drawing of a character; h and w may be 0."""
     mask = font.getmask(character)
     return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]
 
 
 def remembered(path: str, rules: str, look: Callable[[str], Any]) -> Any:
-    """Return `look(path)`, or what it gave for the same file before.
+    """Return `look(path)`, or its cached result for the same file.
 
-    Kept in the user's cache folder, one small file for each; where that cannot be written, nothing is kept.
+    Results are kept in the user's cache folder, one small file each; if that cannot be written, nothing is kept.
 
     Args:
-        path: a file; another size or time of change make it another one.
-        rules: a word that stands for what `look` does.
-        look: gives what JSON can hold.
+        path: A file; if its size or modification time changes, it counts as another file.
+        rules: Identifies the code of `look`.
+        look: Function of the path with a JSON-serializable result.
     """
     try:
         facts = os.stat(path)
     except OSError:
         return look(path)
     key = hashlib.sha256(f"{rules}\0{path}\0{facts.st_mtime_ns}\0{facts.st_size}".encode()).hexdigest()
-    kept = _folder() / f"{key[:40]}.json"
+    kept = _cache_folder() / f"{key[:40]}.json"
     try:
         return json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = look(path)
-        _keep(kept, found)
+        _write_atomically(kept, found)
         return found
 
 
-def _keep(file: Path, value: Any) -> None:
-    """Write at once or not at all: other processes may read and write the same."""
+def _write_atomically(file: Path, value: Any) -> None:
+    """Write the file atomically, because other processes may read and write the same one."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
@@ -276,24 +276,24 @@ def _keep(file: Path, value: Any) -> None:
             json.dump(value, out)
         os.replace(name, file)
     except OSError:
-        pass  # a cache that cannot be written is only slow
+        pass  # without the cache, everything works, only more slowly
 
 
-def _folder() -> Path:
+def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ppocr_jax" / "fonts"
 
 
 @cache
 def digest_of(module_file: str) -> str:
-    """Return a word that changes with a module's code."""
+    """Return a hash of a module's code."""
     return hashlib.sha256(Path(module_file).read_bytes()).hexdigest()[:16]
 
 
 class FontPicker:
-    """Chooses faces: families alike, typewriter faces often on receipts, only faces that have the text's characters."""
+    """Random choice of faces: families are equally likely, except that receipts prefer monospaced ones."""
 
     def __init__(self, fonts: Sequence[FontFace], charset: Charset):
-        """Raise ValueError if there are no fonts, or none of them draws any character of the charset."""
+        """Raise ValueError if there are no fonts, or none of them can draw any character of the charset."""
         visible = [c for c in charset.characters if not c.isspace()]
         self._faces = tuple(f for f in fonts if any(c in f.characters for c in visible))
         if not self._faces:
@@ -312,9 +312,9 @@ class FontPicker:
         return bool(self._wide)
 
     def pick(self, rng: np.random.Generator, kind: str, *, wide: bool = False) -> FontFace:
-        """Return a face for a line of `kind`, "receipt", "document", "scene" or "code".
+        """Return a random face for a line of `kind`, "receipt", "document", "scene" or "code".
 
-        With `wide` it is one that has ideographs, if there is any.
+        With `wide`, it is a face with ideographs, if there are any.
         """
         if wide and self._wide:
             return self._wide[int(rng.integers(len(self._wide)))]
@@ -332,10 +332,10 @@ class FontPicker:
         return faces[int(rng.integers(len(faces)))]
 
     def drawable(self, rng: np.random.Generator, text: str, face: FontFace) -> tuple[str, FontFace]:
-        """Return `text` and a face that has all of it, `face` if possible; else what of it the best face tried has."""
+        """Return `text` and a face with all of it, `face` if possible; else the part that the best face tried has."""
         if face.covers(text):
             return text, face
-        # Faces with ideographs are few: every one of them is as likely to be the first tried.
+        # There are few faces with ideographs; each of them is equally likely to be tried first.
         faces = self._wide if self._wide and any(map(is_wide, text)) else self._faces
         begin = int(rng.integers(len(faces)))
         candidates = faces[begin:] + faces[:begin]

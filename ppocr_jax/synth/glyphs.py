@@ -1,4 +1,4 @@
-"""Drawing a line of text, or a column of characters, into a mask, with the place of every character known."""
+"""Drawing of a line of text, or a column of characters, into a mask, with the position of every character."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ppocr_jax.synth.fonts import FontFace, is_wide
 if TYPE_CHECKING:
     from PIL import Image
 
-# A charset has up to 20 000 ideographs; a process keeps the newest of each face.
+# A charset has up to 20 000 ideographs; each face and size keeps up to this many values before it starts anew.
 _MOST_KEPT = 1024
-# Pairs that fonts with a kerning table move; where it moves only others, they move by a tenth of a pixel.
+# Pairs that fonts with a kerning table move. A font that moves only other pairs moves them by a tenth of a pixel.
 _KERNED_PAIRS = "AVAToTyVaWeYPA.LTLYr.11"
 _KERNING_SIZE = 29
 REFERENCE_IDEOGRAPH = "国"
 _LATIN_SAMPLE = "MA tone 1.05"
 _WIDE_SAMPLE = "国中的一"
-# Brackets and dashes lie on their side in a column; commas and full stops stand in the upper right corner.
+# In a column, brackets and dashes are rotated; commas and full stops are in the upper right corner.
 _TURNED = frozenset("（）〔〕［］｛｝《》〈〉「」『』【】〖〗—―…‥～-–()[]{}<>|~_")
 _CORNER = frozenset("，。、．")
 _SPACE_EM = 0.5
 _NARROW_EM = 0.95
-# Segments of a display, clockwise from the upper one, the middle one last: which of them each character lights.
+# Segments of a display, clockwise from the upper one, then the middle one, that each character lights.
 _SEGMENTS = {
     **{"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc"},
     **{"8": "abcdefg", "9": "abcdfg", "-": "g"},
@@ -46,20 +46,20 @@ SEGMENT_CHARACTERS = frozenset("0123456789-.:")
 
 
 def wide_share(text: str) -> float:
-    """Return the share of wide characters among the visible ones of `text`; 0 for a blank text."""
+    """Return the fraction of wide characters among the visible ones of `text`; 0 for a blank text."""
     visible = [is_wide(c) for c in text if c != " "]
     return sum(visible) / len(visible) if visible else 0.0
 
 
 def reference_character(text: str, face: FontFace) -> str:
-    """Return the character that a line is at least as high as: an ideograph in wide text, else "x"."""
+    """Return the character that gives the minimum height of a line: an ideograph in wide text, else "x"."""
     if REFERENCE_IDEOGRAPH in face.characters and any(map(is_wide, text)):
         return REFERENCE_IDEOGRAPH
     return "x"
 
 
 class Spacing:
-    """Advances and kerning of a face at one size, as it is drawn at that size."""
+    """Advances and kerning of a face at one size, as drawn at that size."""
 
     def __init__(self, face: FontFace, size: int):
         self._font = face.at(size)
@@ -77,7 +77,7 @@ class Spacing:
         return width
 
     def kerning(self, pair: str) -> float:
-        """Return by how much the second of two characters moves, in pixels."""
+        """Return the shift of the second of two characters, in pixels."""
         if not self._kerned:
             return 0.0
         shift = self._kerning.get(pair)
@@ -97,13 +97,13 @@ def spacing(face: FontFace, size: int) -> Spacing:
 
 @lru_cache(maxsize=8192)
 def extent_of(face: FontFace, size: int, character: str) -> tuple[float, float]:
-    """Return (top, bottom) of a character's ink relative to the base line; y points down."""
+    """Return the (top, bottom) of a character's ink relative to the baseline; y points down."""
     _, top, _, bottom = face.at(size).getbbox(character, anchor="ls")
     return top, bottom
 
 
 def planned_extent(text: str, face: FontFace, size: int) -> tuple[float, float]:
-    """Return about the (top, bottom) of the ink of `text` from the base line, without looking at all characters.
+    """Return the approximate (top, bottom) of the ink of `text` from the baseline, without looking at all characters.
 
     An ideograph, "x", "p", "H" and "(" stand for the others.
     """
@@ -126,7 +126,7 @@ def _shape(character: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _has_kerning(face: FontFace) -> bool:
-    """Return whether the layout kerns common pairs; most fonts have no `kern` table, and nothing else counts for it."""
+    """Return whether the layout kerns common pairs. Most fonts have no `kern` table, and it uses nothing else."""
     font = face.at(_KERNING_SIZE)
     pairs = "".join([c for c in _KERNED_PAIRS if c in face.characters])
     widths = {c: font.getlength(c) for c in set(pairs)}
@@ -135,15 +135,15 @@ def _has_kerning(face: FontFace) -> bool:
 
 @dataclass(frozen=True)
 class Lettering:
-    """How a line of text is set.
+    """Font and spacing of a line of text.
 
     Attributes:
-        face: the font.
-        size: pixels per em.
-        tracking: extra distance between characters, in em.
-        space_scale: width of a space relative to the font's.
-        stroke: extra width of the strokes on each side, in pixels.
-        pixelated: no gray edges, as printers and old screens draw.
+        face: The font.
+        size: Pixels per em.
+        tracking: Extra distance between characters, in em.
+        space_scale: Width of a space relative to the font's.
+        stroke: Extra width of the strokes on each side, in pixels.
+        pixelated: Whether edges have no gray levels, as from printers and old screens.
     """
 
     face: FontFace
@@ -160,10 +160,10 @@ class InkedText:
 
     Attributes:
         mask: (h, w) uint8, 255 where the ink is opaque.
-        box: (left, top, right, bottom) of the text in the mask; top and bottom reach at least over a small "x", or
-            over an ideograph where there are such.
-        centers: (len(text),) float32, x of the middle of every character's advance.
-        baseline: y of the base line.
+        box: (left, top, right, bottom) of the text in the mask; it is at least as high as a small "x", or as an
+            ideograph if there are any.
+        centers: (len(text),) float32, x of the middle of each character's advance.
+        baseline: y of the baseline.
     """
 
     mask: np.ndarray
@@ -173,14 +173,14 @@ class InkedText:
 
 
 def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
-    """Return (starts, ends): x of both sides of every character, kerning respected, the line starting at 0."""
+    """Return (starts, ends): x of the left and right side of each character, with kerning; the line starts at 0."""
     letters = spacing(lettering.face, lettering.size)
     tracking = lettering.tracking * lettering.size
     wider_space = (lettering.space_scale - 1) * letters.width(" ") if " " in text else 0.0
     starts, ends = [], []
     end, previous = 0.0, ""
     for character in text:
-        # The basic layout kerns pairs, so lengths of pairs are enough; lengths of prefixes would cost the square.
+        # The basic layout kerns pairs, so lengths of pairs suffice; lengths of prefixes would take quadratic time.
         start = end + (letters.kerning(previous + character) if previous else 0.0)
         end = start + letters.width(character) + (wider_space if character == " " else 0.0)
         starts.append(start)
@@ -191,7 +191,7 @@ def advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(text: str, lettering: Lettering) -> tuple[float, float]:
-    """Return (width, height) in pixels of the ink box that `draw_text` reports, without drawing."""
+    """Return the (width, height) in pixels of the ink box of `draw_text`, without drawing."""
     font = lettering.face.at(lettering.size)
     left, top, right, bottom = font.getbbox(text, anchor="ls")
     least_top, least_bottom = extent_of(lettering.face, lettering.size, reference_character(text, lettering.face))
@@ -203,7 +203,7 @@ def measure(text: str, lettering: Lettering) -> tuple[float, float]:
 
 
 def planned_size(text: str, lettering: Lettering) -> tuple[float, float]:
-    """Return about what `measure` gives, much faster: heights to a fifth, widths to the outer characters' white."""
+    """Return about the result of `measure`, much faster: heights are within a fifth, widths include side bearings."""
     letters = spacing(lettering.face, lettering.size)
     width = sum([letters.width(c) for c in text]) + lettering.tracking * lettering.size * (len(text) - 1)
     if lettering.space_scale != 1:
@@ -233,10 +233,10 @@ def check_drawable(text: str, face: FontFace) -> None:
 
 
 def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
-    """Draw `text`, with `margin` pixels of room on each side and parts of neighboring lines, when given.
+    """Draw `text` with `margin` pixels of space on each side, and parts of neighboring lines if given.
 
     Raises:
-        ValueError: the face lacks a character of `text`, or `text` is blank.
+        ValueError: The face lacks a character of `text`, or `text` is blank.
     """
     from PIL import Image, ImageDraw
 
@@ -246,7 +246,7 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
     starts, ends = advances(text, lettering)
     reference = reference_character(text, face)
     top, bottom = planned_extent(text, face, size)
-    # A slanted letter leans out of its advance, and some accents and swashes out of the planned extent.
+    # Slanted letters exceed their advance, and some accents and swashes exceed the planned extent.
     side, above_margin = margin + size // 3, margin + size // 4
     baseline = above_margin - int(top)
     canvas = (int(ends[-1]) + 2 * side, baseline + int(bottom) + above_margin)
@@ -269,7 +269,7 @@ def draw_text(text: str, lettering: Lettering, *, margin: int, above: str = "", 
 
 
 def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
-    """Return parts of the text that can be drawn in one call: all of it, words, or characters."""
+    """Return the parts of the text that can be drawn in one call: all of it, words, or characters."""
     if lettering.tracking:
         return [(i, i + 1) for i, c in enumerate(text) if c != " "]
     if lettering.space_scale == 1:
@@ -283,7 +283,7 @@ def _runs(text: str, lettering: Lettering) -> list[tuple[int, int]]:
 
 
 def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
-    """Return the line `factor` times as large, its pixels square dots of a thermal printer or needles' round ones."""
+    """Return the line enlarged by `factor`, with pixels as square dots (thermal printer) or round ones (needles)."""
     import cv2
 
     height, width = ink.mask.shape
@@ -293,23 +293,23 @@ def enlarge_dots(ink: InkedText, factor: int, *, round_dots: bool) -> InkedText:
         dot = (np.hypot(xs, ys) <= 0.5 * factor).astype(np.uint8)
         mask = (mask.reshape(height, factor, width, factor) * dot[:, None, :]).reshape(mask.shape)
     left, top, right, bottom = (v * factor for v in ink.box)
-    # Pixel centers are whole numbers: the middle of the enlarged pixel x is factor * (x + 1/2) - 1/2.
+    # Pixel centers have integer coordinates: the center of the enlarged pixel x is factor * (x + 1/2) - 1/2.
     shift = (factor - 1) / 2
     return InkedText(mask, (left, top, right, bottom), ink.centers * factor + shift, ink.baseline * factor + shift)
 
 
 def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin: int) -> InkedText:
-    """Draw `text`, digits with "-", "." and ":", as a display of seven segments shows it.
+    """Draw `text`, digits with "-", "." and ":", as a seven-segment display shows it.
 
     Args:
-        text: characters of `SEGMENT_CHARACTERS`.
-        size: height of a digit in pixels.
-        thickness: of a segment, relative to `size`.
-        ghost: opacity of the segments that are not lit, 0 to 255.
-        margin: pixels of room on each side.
+        text: Characters of `SEGMENT_CHARACTERS`.
+        size: Height of a digit in pixels.
+        thickness: Thickness of a segment, relative to `size`.
+        ghost: Opacity of the unlit segments, 0 to 255.
+        margin: Pixels of space on each side.
 
     Raises:
-        ValueError: `text` is blank or holds another character.
+        ValueError: `text` is empty or contains another character.
     """
     import cv2
 
@@ -321,7 +321,7 @@ def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin:
     mask = np.zeros((size + 2 * margin, int(starts[-1]) + margin + 1), np.uint8)
 
     def fill(points: list[tuple[float, float]], level: int) -> None:
-        # OpenCV takes the last bits of integers as fractions: 1/16 pixel.
+        # The coordinates are integers in units of 1/16 pixel (`shift` = 4).
         cv2.fillPoly(mask, [np.round(np.array(points) * 16).astype(np.int32)], level, cv2.LINE_AA, 4)
 
     for character, x in zip(text, starts, strict=False):
@@ -340,7 +340,7 @@ def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin:
                 ends = np.array([(x0, y0), (x1, y1)]) * (width - 2 * half, size / 2 - half) + (x + half, margin + half)
                 along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
                 across = along[::-1] * half
-                # A hexagon that ends in points, a little apart from its neighbors.
+                # A hexagon with pointed ends, with a small gap to its neighbors.
                 inner = [ends[0] + along * 1.2 * half, ends[1] - along * 1.2 * half]
                 tips = [ends[0] + along * 0.2 * half, ends[1] - along * 0.2 * half]
                 points = [tips[0], inner[0] + across, inner[1] + across, tips[1], inner[1] - across, inner[0] - across]
@@ -352,24 +352,24 @@ def draw_segments(text: str, size: int, *, thickness: float, ghost: int, margin:
 
 
 def can_be_column(text: str) -> bool:
-    """Return whether a line is ever written from top to bottom: two characters or more, most of them ideographs."""
+    """Return whether a line may be written from top to bottom: two characters or more, most of them ideographs."""
     return len(text) > 1 and wide_share(text) >= 0.5
 
 
 def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = "", below: str = "") -> InkedText:
-    """Draw `text` as a column of upright characters, turned by 90 degrees counter-clockwise (`np.rot90`).
+    """Draw `text` as a column of upright characters, rotated by 90 degrees counter-clockwise (`np.rot90`).
 
-    That is how PaddleOCR hands a crop of at least 1.5 times its width to the recognizer: the column's top is at the
-    image's left, so characters follow each other in x.
+    PaddleOCR passes crops at least 1.5 times as high as wide to the recognizer in the same way: the top of the column
+    is at the left of the image, so that the characters follow each other in x.
 
     Args:
-        text: the line.
-        lettering: how it is set; tracking widens the distance from character to character, space_scale the spaces.
-        margin: pixels of room on each side.
-        above, below: neighboring columns, above and below in the turned image: at the right and left of this one.
+        text: The line.
+        lettering: Font and spacing; tracking widens the distance between characters, space_scale the spaces.
+        margin: Pixels of space on each side.
+        above, below: Neighboring columns, above and below in the rotated image, that is right and left of this one.
 
     Raises:
-        ValueError: the face lacks a character of `text`, or `text` is blank.
+        ValueError: The face lacks a character of `text`, or `text` is blank.
     """
     from PIL import Image
 
@@ -384,7 +384,7 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
         visible = neighbor[: len(text)]
         if visible and lettering.face.covers(visible):
             _stack(image, visible, list(_cells(visible, lettering)), lettering, half + side * 1.3 * size, margin)
-    # A column is as wide as its em, however narrow its characters.
+    # A column has a minimum width in em, however narrow its characters.
     least = 0.44 * size if any(map(is_wide, text)) else 0.3 * size
     left, right = min(left, half - least), max(right, half + least)
     centers = np.array([(start + end) / 2 + margin for start, end in cells], np.float32)
@@ -393,13 +393,13 @@ def draw_column(text: str, lettering: Lettering, *, margin: int, above: str = ""
 
 
 def column_advances(text: str, lettering: Lettering) -> tuple[np.ndarray, np.ndarray]:
-    """Return (starts, ends): both sides of the room of every character, the column starting at 0; see `advances`."""
+    """Return (starts, ends) of the space of each character; the column starts at 0; see `advances`."""
     cells = np.array(list(_cells(text, lettering)))
     return cells[:, 0], cells[:, 1]
 
 
 def _cells(text: str, lettering: Lettering) -> Iterator[tuple[float, float]]:
-    """Yield (top, bottom) of the room of each character, from 0 on."""
+    """Yield the (top, bottom) of the space of each character, starting at 0."""
     y, tracking = 0.0, lettering.tracking * lettering.size
     for character in text:
         em = _SPACE_EM * lettering.space_scale if character == " " else 1.0 if is_wide(character) else _NARROW_EM
@@ -415,7 +415,7 @@ def _stack(
     middle: float,
     margin: int,
 ) -> None:
-    """Draw characters one below the other, their middles at x = `middle`."""
+    """Draw characters one below the other, centered at x = `middle`."""
     from PIL import Image, ImageDraw
 
     font, size = lettering.face.at(lettering.size), lettering.size

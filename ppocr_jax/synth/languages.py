@@ -1,4 +1,4 @@
-"""The languages that pages are written in: names of fields, goods, addresses, dates."""
+"""Languages of synthetic pages: names of fields, goods, addresses, dates."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ppocr_jax.synth import phrases
 from ppocr_jax.synth.corpus import writes_chinese, writes_latin
 from ppocr_jax.synth.phrases import Phrase, amount, code, digits, pick, word_lists
 
-# Of the pages that are drawn for a charset with their characters.
+# Fraction of pages in these languages if the charset has their characters.
 _CHINESE_PAGES = 0.85
 _EUROPEAN_PAGES = 0.75
 
 
 @dataclass(frozen=True)
 class Language:
-    """What pages of a language are written with.
+    """Texts and text generators of a language.
 
     Attributes:
-        address, goods, date, labeled_code, phrase: makers of one string each; `phrase` is of any kind.
-        words: lists of words: receipt_titles, receipt_fields, receipt_sums and receipt_closings (of the sections of a
+        address, goods, date, labeled_code, phrase: Functions that return one string; `phrase` returns any kind.
+        words: Lists of words: receipt_titles, receipt_fields, receipt_sums and receipt_closings (for the sections of a
             receipt), form_words (fields of forms, columns of tables) and sign_words.
-        article_heads: of the four columns of a receipt's articles, several of each.
-        currencies: before a sum.
-        between: what stands between two words of a sign.
-        wide: whether it needs a face with ideographs.
+        article_heads: Alternative headings for each of the four columns of a receipt's articles.
+        currencies: Signs before a sum.
+        between: Separator between two words of a sign.
+        wide: Whether it needs a face with ideographs.
     """
 
     address: Phrase
@@ -45,7 +45,7 @@ class Language:
 
     @cached_property
     def letters(self) -> frozenset[str]:
-        """Characters of its words, which a face for it should have; none for a language of thousands."""
+        """Characters of its words, which a face for it should have; empty for a language of thousands of characters."""
         return frozenset() if self.wide else frozenset("".join(w for words in self.words.values() for w in words))
 
 
@@ -58,7 +58,7 @@ def _brand(rng: np.random.Generator) -> str:
 
 
 def _chinese_date(rng: np.random.Generator) -> str:
-    """Return a date as it is written in Chinese, sometimes followed by the time."""
+    """Return a date as written in Chinese, sometimes followed by the time."""
     year, month, day = int(rng.integers(1990, 2031)), int(rng.integers(1, 13)), int(rng.integers(1, 29))
     text = (
         f"{year}年{month}月{day}日",
@@ -79,7 +79,7 @@ def _chinese_goods(rng: np.random.Generator) -> str:
 
 
 def _chinese_address(rng: np.random.Generator) -> str:
-    """Return one line of a postal address or a firm's name."""
+    """Return one line of a postal address or a company's name."""
     street = f"{_pick(rng, 'streets')}{digits(rng, 1, 3).lstrip('0') or '8'}号"
     place = _pick(rng, "cities") + _pick(rng, "districts")
     return (
@@ -111,7 +111,7 @@ def _chinese_price(rng: np.random.Generator) -> str:
 
 
 def _chinese_phrase(rng: np.random.Generator) -> str:
-    """Return a string of a random kind; every third is one without Chinese."""
+    """Return a string of a random kind; every third one is without Chinese."""
     makers = (_chinese_price, _chinese_date, _chinese_goods, _chinese_address, _chinese_labeled_code)
     if rng.random() < 0.33:
         return phrases.phrase(rng)
@@ -156,12 +156,12 @@ CHINESE = Language(
 
 
 def _european(name: str, *, day_first: str, street_first: bool = True) -> Language:
-    """Return a language of Europe from `resources/<name>.txt`.
+    """Return a European language from `resources/<name>.txt`.
 
     Args:
-        name: of the file.
-        day_first: how a date in words is written, with {day}, {month} and {year}.
-        street_first: whether a street's name comes before the house number.
+        name: Name of the file.
+        day_first: Format of a date in words, with {day}, {month} and {year}.
+        street_first: Whether the street's name precedes the house number.
     """
     words = word_lists(name)
 
@@ -224,11 +224,11 @@ EUROPEAN = (
     _european("baltic", day_first="{year} m. {month} {day} d."),
     _european("balkan", day_first="{day}. {month} {year}."),
 )
-"""Languages in Latin letters; "baltic" and "balkan" hold those of several countries, Norwegian is with Danish."""
+"""Languages in Latin letters; "baltic" and "balkan" combine several countries, Norwegian is part of Danish."""
 
 
 def page_language(rng: np.random.Generator, charset: Charset, *, wide: bool) -> Language:
-    """Return the language of a page; Chinese only where there are faces with ideographs, as `wide` says."""
+    """Return a random language for a page; Chinese only if there are faces with ideographs (`wide`)."""
     if wide and writes_chinese(charset) and rng.random() < _CHINESE_PAGES:
         return CHINESE
     if writes_latin(charset) and rng.random() < _EUROPEAN_PAGES:

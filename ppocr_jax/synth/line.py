@@ -1,4 +1,4 @@
-"""Images of single text lines, as a detector cuts them out of receipts, forms, photographs and screens."""
+"""Synthetic images of single text lines, as a detector cuts them out of receipts, forms, photographs and screens."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ from ppocr_jax.synth.phrases import display_text, source_code
 from ppocr_jax.synth.style import KINDS, LineStyle, random_style
 from ppocr_jax.synth.warp import Tilt, extent, place
 
-# From the top of a capital or ascender to the bottom of a descender, about, in most faces.
+# Approximate distance from the top of a capital or ascender to the bottom of a descender in most faces, in em.
 INK_HEIGHT_EM = 0.78
-# Longer lines are not in the data; a recognizer cuts them.
+# Longer lines do not occur in the data; a recognizer cuts them.
 _MAX_CHARACTERS = 80
-# Texts tried until one is about as long as wanted.
+# Texts tried until one has about the wanted length.
 _ATTEMPTS = 3
-# Wanted to planned width; letters are stretched by what is left.
+# Accepted ratio of the wanted to the planned width; the letters are stretched by the remainder.
 _GOOD_RATIO = (0.75, 1.36)
-# Few sizes, so that few fonts are loaded; the placement scales what lies between.
+# Few sizes, so that few fonts are loaded; the placement scales to sizes in between.
 _FONT_SIZES = (13, 17, 22, 29, 39, 52, 70, 88)
-# Printers of fewer dots per em do not print ideographs.
+# Printers with fewer dots per em do not print ideographs.
 _MIN_IDEOGRAPH_DOTS = 20
-# Of lines on screens, those that are of a program, a command or a path.
+# Fraction of lines on screens that are part of a program, a command or a path.
 _CODE_ON_SCREENS = 0.5
-# Signs that print has, for a charset that has only ASCII's for them: (before a word, elsewhere).
+# Typographic signs for a charset that has only their ASCII forms: (ASCII, before a word, elsewhere).
 _TYPESET = (
     *(("*", mark, mark) for mark in "•●▪■◦"),
     *(("'", "‘", "’"), ('"', "“", "”"), ('"', "„", "“"), ("-", "–", "–"), ("-", "—", "—")),
 )
 _TYPESET_SHARE = 0.4
-# Higher crops than this, relative to their width, are read as columns of text.
+# Crops with a larger height / width are read as columns of text.
 COLUMN_ASPECT = 1.5
-# An image's width is whole pixels, at least 16 of them to its height.
+# Relative margin for rounding: the width is in whole pixels, at least 16 of them per height.
 _ROUNDING = 0.04
-# Ideographs have strokes about that much finer than letters of their height.
+# Strokes of ideographs are finer than those of letters of the same height by about this factor.
 _IDEOGRAPH_DETAIL = 0.6
-# From one end of a turned line to the other, relative to the image's height.
+# Maximum height difference between the ends of a rotated line, relative to the image height.
 _MOST_RISE = 0.3
 _GROUNDS = {
     "gradient": background.gradient,
@@ -69,10 +69,10 @@ _GROUNDS = {
 
 
 class LineTexts:
-    """Texts of a corpus in the characters of a charset, with faces that draw them. Immutable and picklable."""
+    """Texts of a corpus in the characters of a charset, with faces that can draw them. Immutable and picklable."""
 
     def __init__(self, *, charset: Charset, fonts: Sequence[FontFace], corpus: Corpus):
-        """Raise ValueError if no font is given, or the charset has nothing that the fonts can draw."""
+        """Raise ValueError if no font is given, or the fonts cannot draw any character of the charset."""
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
@@ -80,7 +80,7 @@ class LineTexts:
         self.displays = all(c in charset for c in SEGMENT_CHARACTERS)
 
     def choose(self, rng: np.random.Generator, style: LineStyle, wanted: float) -> tuple[str, Lettering]:
-        """Return a text and its lettering whose natural width / height comes near `wanted`."""
+        """Return a text and a lettering whose natural width / height is close to `wanted`."""
         code = style.kind == "screen" and rng.random() < _CODE_ON_SCREENS
         face = self._fonts.pick(rng, "code" if code else KINDS[style.kind].fonts)
         lettering = Lettering(face, _font_size(style), style.tracking, style.space_scale, 0.0, bool(style.dots))
@@ -101,17 +101,17 @@ class LineTexts:
         return text, lettering
 
     def digits(self, rng: np.random.Generator, style: LineStyle, wanted: float) -> tuple[str, InkedText]:
-        """Return what a display of seven segments shows, in about the `wanted` width / height, and the drawn line."""
+        """Return the text of a seven-segment display with a width / height near `wanted`, and its drawing."""
         size = _font_size(style)
         texts = [display_text(rng) for _ in range(6)]
-        # A digit is about .7 of its height wide, see `draw_segments`.
+        # A digit with its gap is about 0.7 of its height wide, see `draw_segments`.
         text = min(texts, key=lambda t: abs(0.7 * sum(c.isdigit() for c in t) - wanted))
         ghost = int(rng.uniform(8, 40)) if rng.random() < 0.3 else 0
         thickness = float(rng.uniform(0.1, 0.17))
         return text, draw_segments(text, size, thickness=thickness, ghost=ghost, margin=size // 2)
 
     def typeset(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
-        """Return `text`, at times with the signs that print has where the charset has only ASCII's for them."""
+        """Return `text`, sometimes with typographic signs of which the charset has only the ASCII forms."""
         if rng.random() >= _TYPESET_SHARE:
             return text
         for index in rng.permutation(len(_TYPESET)).tolist():
@@ -122,33 +122,33 @@ class LineTexts:
         return text
 
     def face(self, rng: np.random.Generator) -> FontFace:
-        """Return any face, for what is not text."""
+        """Return a random face, for watermarks."""
         return self._fonts.pick(rng, "document")
 
     def neighbor(self, rng: np.random.Generator, text: str, face: FontFace) -> str:
-        """Return a line beside one of `text`, about as long; "" when the face lacks one of its characters."""
+        """Return a neighboring line about as long as `text`; "" if the face lacks one of its characters."""
         other = self._corpus.sample(rng, self._charset, (min(3, len(text)), max(3, len(text))))
         return other if face.covers(other) else ""
 
 
 def _font_size(style: LineStyle) -> int:
-    """Return the smallest of few sizes at which nothing has to be enlarged."""
+    """Return the smallest of a few sizes at which the text need not be enlarged."""
     needed = style.fill * style.height / INK_HEIGHT_EM
     size = next((s for s in _FONT_SIZES if s >= needed), _FONT_SIZES[-1])
     return min(size, style.dots) if style.dots else size
 
 
 def _for_script(text: str, lettering: Lettering) -> Lettering:
-    """Return more dots per em where ideographs are printed in dots: they need more than letters do."""
+    """Return a lettering with more dots per em if it prints ideographs in dots; they need more than letters."""
     if lettering.pixelated and lettering.size < _MIN_IDEOGRAPH_DOTS and any(map(is_wide, text)):
         return replace(lettering, size=_MIN_IDEOGRAPH_DOTS)
     return lettering
 
 
 def _shortened(text: str, lettering: Lettering, wanted: float) -> tuple[str, float]:
-    """Return `text`, or a beginning of it, and the ratio of the wanted to its planned width / height.
+    """Return `text` or its beginning, and the ratio of the wanted to its planned width / height.
 
-    It is cut where it is far too long, between ideographs or between words; never to less than one word.
+    A text that is far too long is cut between ideographs or words, but never to less than one word.
     """
     width, height = planned_size(text, lettering)
     ratio = wanted * height / width
@@ -166,12 +166,12 @@ def _shortened(text: str, lettering: Lettering, wanted: float) -> tuple[str, flo
 
 @dataclass(frozen=True)
 class LineSample:
-    """A drawn text line.
+    """A synthetic text line.
 
     Attributes:
         image_rgb: (h, w, 3) uint8.
-        text: what it says.
-        char_centers: (len(text),) float32, x of the middle of every character, spaces too, in pixels of `image_rgb`.
+        text: Text of the line.
+        char_centers: (len(text),) float32, x of each character's center, including spaces, in pixels of `image_rgb`.
     """
 
     image_rgb: np.ndarray
@@ -180,7 +180,7 @@ class LineSample:
 
 
 class LineGenerator:
-    """Draws text lines; a line is a pure function of (seed, index). Immutable and picklable."""
+    """Generator of text lines; a line is a pure function of (seed, index). Immutable and picklable."""
 
     def __init__(
         self,
@@ -191,19 +191,20 @@ class LineGenerator:
         backgrounds: Sequence[str | Path] = (),
         vertical: float = 0.0,
     ):
-        """Draw lines of `corpus` in the characters of `charset`.
+        """Create a generator of lines with texts of `corpus` in the characters of `charset`.
 
         Args:
-            charset: the characters that may occur.
-            fonts: faces to draw with, see `find_fonts`.
-            corpus: the texts.
-            backgrounds: photographs without text, or folders of them.
-            vertical: share of columns, from top to bottom, among the lines of ideographs that are long enough; their
-                images are turned by 90 degrees counter-clockwise, as the recognizer gets a crop 1.5 times as high as
-                wide, or higher.
+            charset: Characters that may occur.
+            fonts: Faces to draw with, see `find_fonts`.
+            corpus: Source of the texts.
+            backgrounds: Photographs without text, or folders of them.
+            vertical: Probability that a line of ideographs, if long enough, is a column from top to bottom. Its image
+                is rotated by 90 degrees counter-clockwise, like all crops at least 1.5 times as high as wide that the
+                recognizer gets.
 
         Raises:
-            ValueError: no font is given, the charset has nothing that the fonts can draw, or `vertical` is no share.
+            ValueError: No font is given, the fonts cannot draw any character of the charset, or `vertical` is not
+                between 0 and 1.
         """
         if not 0 <= vertical <= 1:
             raise ValueError(f"vertical must be a share from 0 to 1, not {vertical}")
@@ -215,17 +216,17 @@ class LineGenerator:
         """Draw line number `index` of `seed`.
 
         Args:
-            seed: number of the series.
-            index: number in the series.
-            aspect: wanted (least, greatest) width / height of the image, kept as well as the text allows; None for
-                the spread of receipts and forms: the median near 4, one in ten below 1.4.
+            seed: Seed of the series.
+            index: Index in the series.
+            aspect: Wanted (minimum, maximum) width / height of the image, approximated as well as the text allows; None
+                for the distribution of receipts and forms: the median is near 4, one in ten is below 1.4.
         """
         return self.drawn(seed, index, aspect=aspect)[0]
 
     def drawn(
         self, seed: int, index: int, *, aspect: tuple[float, float] | None = None
     ) -> tuple[LineSample, np.ndarray]:
-        """Return the line of a call and its ink: (h, w) uint8, how opaque the lettering lies on each pixel."""
+        """Return the line that a call returns, and its ink: (h, w) uint8, the opacity of the lettering."""
         rng = np.random.default_rng((seed, index))
         style = random_style(rng, ideographs=self._texts.ideographs)
         if style.kind == "display" and not self._texts.displays:
@@ -262,7 +263,7 @@ class LineGenerator:
         return replace(ink, mask=draw_rules(rng, style.rules, ink)) if style.rules else ink
 
     def _paint(self, rng: np.random.Generator, style: LineStyle, opacity: np.ndarray) -> np.ndarray:
-        """Return (h, w, 3) uint8: ground with ink on it."""
+        """Return (h, w, 3) uint8: the background with ink on it."""
         height, width = opacity.shape
         ink = style.ink_color
         if style.two_colors:
@@ -277,10 +278,10 @@ class LineGenerator:
         return finished(rng, style.finish, ground, alpha, ink, text_height)
 
     def _ground(self, rng: np.random.Generator, style: LineStyle, height: int, width: int) -> np.ndarray:
-        """Return (height, width, 3) float32."""
+        """Return the background, (height, width, 3) float32."""
         if style.ground == "photo" and self._photos:
             photo = background.photo_crop(rng, self._photos, height, width)
-            # The paper color was drawn for contrast with the ink: move the photograph toward it.
+            # The paper color was chosen for its contrast with the ink, so shift the photograph toward it.
             return np.float32(0.45) * (photo - photo.mean(dtype=np.float32)) + style.paper_color
         if style.ground == "flat":
             return background.flat(style.paper_color, height, width)
@@ -300,7 +301,7 @@ def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float
 
 
 def _leveled(style: LineStyle, target: float) -> LineStyle:
-    """Return the style with long lines turned less: a turned line's corners take height that its letters lack."""
+    """Return the style with less rotation for long lines, because a rotated line leaves less height to its letters."""
     most = _MOST_RISE / target
     if abs(style.tilt.angle) <= most:
         return style
@@ -308,7 +309,7 @@ def _leveled(style: LineStyle, target: float) -> LineStyle:
 
 
 def _text_aspect(style: LineStyle, target: float) -> float:
-    """Return the width / height that upright text needs, so that the tilted text's image gets `target`."""
+    """Return the width / height of the upright text for which the image of the tilted text gets `target`."""
     wanted = max(0.25, target - sum(style.margins)) / style.fill
     low, high = extent((0.0, 0.0, wanted, 1.0), style.tilt)
     tilted = (high[0] - low[0]) / (high[1] - low[1])
@@ -316,9 +317,9 @@ def _text_aspect(style: LineStyle, target: float) -> float:
 
 
 def _fitted(style: LineStyle, ink: InkedText, target: float, *, least: float) -> tuple[Tilt, tuple[float, float]]:
-    """Return (tilt, margins): letters stretched, and margins widened a little, toward the target aspect.
+    """Return (tilt, margins): stretch the letters and slightly widen the margins toward the target aspect.
 
-    Margins become as wide as it takes to get to an aspect of `least`.
+    Margins become wide enough for an aspect of at least `least`.
     """
     low, high = extent(ink.box, style.tilt)
     natural = (high[0] - low[0]) / (high[1] - low[1])

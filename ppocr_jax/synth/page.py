@@ -1,4 +1,4 @@
-"""Whole images with text and the quads of their lines: receipts, forms, letters, screenshots, signs and others."""
+"""Synthetic images with text and the quads of their lines: receipts, forms, letters, screenshots, signs and others."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ Writer = Callable[[Composer, FontPicker], None]
 _SMALLEST_EM = 10
 # Faces tried until one has all letters of the page's language.
 _FACE_TRIES = 8
-# Sheets of paper that lie in the image at a slant, up to half a quarter turn, and how large they are then: sheets
-# whose diagonal fits are seen whole.
+# Fraction of sheets of paper that are rotated by up to 45 degrees, and their size relative to the image: if their
+# diagonal fits, they are entirely visible.
 _SLANTED = 0.05
 _SLANTED_SIZE = 0.68
 
 
 @dataclass(frozen=True)
 class _PageKind:
-    """How pages of a kind are drawn.
+    """Drawing of pages of one kind.
 
     Attributes:
-        share: of all pages.
-        look: key of `style.KINDS`: colors, and what happens to the image.
-        fonts: whose faces it is set in, see `FontPicker.pick`.
-        em: median and spread (of the logarithm) of the pixels per em of ordinary lines, in an image of 640 pixels.
-        write: fills the page.
-        on_paper: it is a sheet that lies somewhere; others fill the image.
-        watermark: share with large faint letters under the text, which are no text of the page.
+        share: Fraction of all pages.
+        look: Key of `style.KINDS`: colors and degradation.
+        fonts: Kind of faces, see `FontPicker.pick`.
+        em: Median and spread (of the logarithm) of the pixels per em of ordinary lines, in an image of 640 pixels.
+        write: Fills the page.
+        on_paper: Whether the page is a sheet of paper on a surface; other pages fill the image.
+        watermark: Fraction of pages with large faint letters under the text, which are not labeled.
     """
 
     share: float
@@ -53,33 +53,33 @@ class _PageKind:
     watermark: float = 0.0
 
 
-def _alone(write: Callable[[Composer], None]) -> Writer:
-    """Return a writer that needs no faces but the page's own."""
+def _with_own_face(write: Callable[[Composer], None]) -> Writer:
+    """Return a writer that needs only the page's own face."""
     return lambda page, fonts: write(page)
 
 
 _KINDS = {
-    "receipt": _PageKind(0.34, "receipt", "receipt", (19, 0.3), _alone(documents.receipt), True, 0.02),
-    "form": _PageKind(0.14, "document", "document", (16, 0.3), _alone(documents.form), True, 0.1),
-    "table": _PageKind(0.07, "document", "document", (14, 0.25), _alone(documents.tables), True, 0.06),
-    "letter": _PageKind(0.1, "document", "document", (16, 0.3), _alone(documents.letter), True, 0.1),
-    "screenshot": _PageKind(0.07, "screen", "document", (15, 0.25), _alone(screens.screenshot), watermark=0.05),
-    "code": _PageKind(0.04, "screen", "code", (15, 0.2), _alone(screens.editor)),
+    "receipt": _PageKind(0.34, "receipt", "receipt", (19, 0.3), _with_own_face(documents.receipt), True, 0.02),
+    "form": _PageKind(0.14, "document", "document", (16, 0.3), _with_own_face(documents.form), True, 0.1),
+    "table": _PageKind(0.07, "document", "document", (14, 0.25), _with_own_face(documents.tables), True, 0.06),
+    "letter": _PageKind(0.1, "document", "document", (16, 0.3), _with_own_face(documents.letter), True, 0.1),
+    "screenshot": _PageKind(0.07, "screen", "document", (15, 0.25), _with_own_face(screens.screenshot), watermark=0.05),
+    "code": _PageKind(0.04, "screen", "code", (15, 0.2), _with_own_face(screens.editor)),
     "sign": _PageKind(0.14, "scene", "scene", (20, 0.3), scenes.signs),
     "poster": _PageKind(0.05, "scene", "scene", (20, 0.3), scenes.posters),
     "subtitle": _PageKind(0.03, "subtitle", "document", (27, 0.3), scenes.subtitles),
-    "display": _PageKind(0.02, "scene", "document", (18, 0.3), _alone(scenes.displays)),
+    "display": _PageKind(0.02, "scene", "document", (18, 0.3), _with_own_face(scenes.displays)),
 }
 PAGE_KINDS = tuple(_KINDS)
 
 
 @dataclass(frozen=True)
 class PageSample:
-    """A drawn image.
+    """A synthetic image.
 
     Attributes:
         image_rgb: (h, w, 3) uint8.
-        lines: its text lines; words apart by ordinary spaces are one line, columns are lines of their own.
+        lines: Text lines; words separated by ordinary spaces are one line, columns are separate lines.
     """
 
     image_rgb: np.ndarray
@@ -87,12 +87,12 @@ class PageSample:
 
 
 class PageGenerator:
-    """Draws pages; a page is a pure function of (seed, index, size, kind). Immutable and picklable."""
+    """Generator of pages; a page is a pure function of (seed, index, size, kind). Immutable and picklable."""
 
     def __init__(
         self, *, charset: Charset, fonts: Sequence[FontFace], corpus: Corpus, backgrounds: Sequence[str | Path] = ()
     ):
-        """Take the arguments of `LineGenerator`; raise its errors."""
+        """Take the same arguments and raise the same errors as `LineGenerator`."""
         self._charset = charset
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
@@ -104,13 +104,13 @@ class PageGenerator:
         """Draw image number `index` of `seed`.
 
         Args:
-            seed: number of the series.
-            index: number in the series.
+            seed: Seed of the series.
+            index: Index in the series.
             size: (height, width) of the image in pixels.
-            kind: one of `PAGE_KINDS`; random when None.
+            kind: One of `PAGE_KINDS`; random if None.
 
         Raises:
-            ValueError: unknown `kind`.
+            ValueError: `kind` does not exist.
         """
         if kind is not None and kind not in PAGE_KINDS:
             raise ValueError(f"kind must be one of {PAGE_KINDS}, not {kind!r}")
@@ -133,12 +133,12 @@ class PageGenerator:
             mark = watermark_mask(rng, face, height, width, float(rng.uniform(1.5, 8)) * em)
             ground += (mark * np.float32(rng.uniform(0.06, 0.22) * gap / 255))[..., None]
         canvas = PageCanvas(ground, ink_color, view)
-        self._fill(rng, entry, canvas, Lettering(face, em), language)
-        image = self._seen(rng, canvas, em, entry.on_paper)
+        self._write_page(rng, entry, canvas, Lettering(face, em), language)
+        image = self._render(rng, canvas, em, entry.on_paper)
         return PageSample(degrade(rng, image, float(em), kind=KINDS[entry.look].seen_as), tuple(canvas.lines))
 
     def _face(self, rng: np.random.Generator, fonts: str, language: Language) -> FontFace:
-        """Return a face for the page, one with all letters of its language if a few draws find one."""
+        """Return a face for the page, one with all letters of its language if one is found in a few tries."""
         letters = language.letters & set(self._charset.characters)
         for _ in range(_FACE_TRIES):
             face = self._fonts.pick(rng, fonts, wide=language.wide)
@@ -147,7 +147,7 @@ class PageGenerator:
         return face
 
     def _ground(self, rng: np.random.Generator, kind: str, color: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return (height, width, 3) float32."""
+        """Return the background, (height, width, 3) float32."""
         if kind in ("screenshot", "code"):
             return background.flat(color, height, width)
         if kind in ("sign", "subtitle", "poster", "display"):
@@ -160,7 +160,7 @@ class PageGenerator:
             return draw(rng, color, height, width)
         return background.paper(rng, color, height, width)
 
-    def _fill(
+    def _write_page(
         self, rng: np.random.Generator, entry: _PageKind, canvas: PageCanvas, lettering: Lettering, language: Language
     ) -> None:
         em, dots = lettering.size, entry.look == "receipt" and rng.random() < 0.3
@@ -186,8 +186,8 @@ class PageGenerator:
                 if rng.random() < probability:
                     draw(rng, canvas, em)
 
-    def _seen(self, rng: np.random.Generator, canvas: PageCanvas, em: int, on_paper: bool) -> np.ndarray:
-        """Return the canvas joined, and seen through its view on a table or in a scanner."""
+    def _render(self, rng: np.random.Generator, canvas: PageCanvas, em: int, on_paper: bool) -> np.ndarray:
+        """Return the finished canvas, seen through its view on a table or in a scanner."""
         import cv2
 
         ink = degrade_ink(rng, canvas.ink(), float(em)) if on_paper else canvas.ink()
@@ -201,7 +201,7 @@ class PageGenerator:
         )
 
     def _table(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-        """Return what a sheet of paper lies on, (height, width, 3)."""
+        """Return the surface below a sheet of paper, (height, width, 3)."""
         kind = rng.random()
         if kind < 0.3 and self._photos:
             return background.photo_crop(rng, self._photos, height, width)
@@ -218,12 +218,12 @@ _PROBABILITIES = np.array([entry.share for entry in _KINDS.values()]) / sum(entr
 def paper_view(rng: np.random.Generator, size: tuple[int, int], *, narrow: bool) -> tuple[CanvasView, tuple[int, int]]:
     """Return a view of a sheet of paper and the sheet's (height, width) in canvas pixels.
 
-    Most sheets fill the image or stick out of it; the others show what they lie on. Scale is about 1.
+    Most sheets fill the image or extend beyond it; the others show the surface below. The scale is about 1.
 
     Args:
-        rng: random generator.
+        rng: Random generator.
         size: (height, width) of the image.
-        narrow: a strip like a receipt rather than a page.
+        narrow: Whether the sheet is a strip like a receipt rather than a page.
     """
     height, width = size
     share = rng.uniform(0.5, 1.0) if narrow else rng.uniform(0.85, 1.05)

@@ -1,6 +1,6 @@
-"""Invented strings as they stand on receipts, invoices, forms and signs: numbers, prices, dates, codes, addresses.
+"""Invented strings as on receipts, invoices, forms and signs: numbers, prices, dates, codes, addresses.
 
-Every function maps a random generator to one string; the caller drops characters that a charset lacks.
+Each function maps a random generator to one string; the caller drops characters outside the charset.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Phrase = Callable[[np.random.Generator], str]
 def word_lists(language: str) -> dict[str, tuple[str, ...]]:
     """Return the lists of `resources/<language>.txt`, name -> entries.
 
-    The file has one entry a line under the name of its list in brackets; what precedes the first name is a comment.
+    The file has one entry per line below the name of its list in brackets; text before the first name is a comment.
     """
     lists: dict[str, list[str]] = {}
     name = ""
@@ -43,18 +43,18 @@ def _english(name: str) -> tuple[str, ...]:
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    """Return one of `items`, all equally likely."""
+    """Return a random one of `items`, all equally likely."""
     return items[int(rng.integers(len(items)))]
 
 
 def digits(rng: np.random.Generator, low: int, high: int | None = None) -> str:
-    """Return `low`..`high` random digits."""
+    """Return a string of `low` to `high` random digits (by default exactly `low`)."""
     count = low if high is None else int(rng.integers(low, high + 1))
     return str(int(rng.integers(10 ** min(count, 18)))).zfill(count)
 
 
 def number(rng: np.random.Generator) -> str:
-    """Return a whole number or a decimal, small ones most often."""
+    """Return a whole or decimal number; small ones are most frequent."""
     value = float(10 ** rng.uniform(0, 5))
     form = int(rng.integers(6))
     if form < 3:
@@ -185,7 +185,7 @@ def labeled_code(rng: np.random.Generator) -> str:
 
 
 def comma_amount(rng: np.random.Generator) -> str:
-    """Return a sum with a decimal comma, as most of Europe writes it: 9,00, 1.204,55 €, EUR 12,50."""
+    """Return a sum with a decimal comma, as in most of Europe: 9,00, 1.204,55 €, EUR 12,50."""
     cents = int(10 ** rng.uniform(0, 6))
     text = f"{cents / 100:,.2f}".translate(str.maketrans(",.", pick(rng, (".,", ".,", " ,"))))
     sign = pick(rng, ("", "", "", "", "€", "EUR", "CHF", "kr", "-"))
@@ -195,7 +195,7 @@ def comma_amount(rng: np.random.Generator) -> str:
 
 
 def mixed_code(rng: np.random.Generator) -> str:
-    """Return a code whose letters and digits are easily taken for each other: O and 0, I, 1 and l, S and 5, B and 8."""
+    """Return a code whose letters and digits are easily confused: O and 0, I, 1 and l, S and 5, B and 8."""
 
     def some(characters: str, low: int, high: int | None = None) -> str:
         count = low if high is None else int(rng.integers(low, high + 1))
@@ -257,7 +257,7 @@ def source_code(rng: np.random.Generator) -> str:
 
 
 def display_text(rng: np.random.Generator) -> str:
-    """Return what a display of seven segments shows: a time, a measured value, a counter."""
+    """Return the text of a seven-segment display: a time, a measured value, a counter."""
     hour, minute = int(rng.integers(24)), int(rng.integers(60))
     return (
         f"{hour:02}:{minute:02}",
@@ -276,7 +276,7 @@ def display_text(rng: np.random.Generator) -> str:
 
 
 def quantity_line(rng: np.random.Generator) -> str:
-    """Return a row of a receipt: "2 X 4.50", "3 pcs @ RM1.20 9.00 SR"."""
+    """Return part of a row of a receipt: "2 X 4.50", "3 pcs @ 1.20", "9.00 SR"."""
     count = digits(rng, 1, 2).lstrip("0") or "1"
     return (
         f"{count} X {amount(rng)}",
@@ -319,7 +319,7 @@ def _word_of(words: Sequence[str]) -> Phrase:
 
 @cache
 def weighted_phrases() -> tuple[tuple[Phrase, ...], np.ndarray]:
-    """Return all kinds of phrases and their cumulated probabilities."""
+    """Return all kinds of phrases and their cumulative probabilities."""
     weights = {
         amount: 0.13,
         price: 0.09,

@@ -1,4 +1,4 @@
-"""Text in images: signs and boards, posters with large letters, subtitles, displays of instruments."""
+"""Text in scenes: signs and boards, posters with large letters, subtitles, displays of instruments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ppocr_jax.synth.warp import Tilt, project, shape_matrix
 
 
 def signs(page: Composer, fonts: FontPicker) -> None:
-    """Draw a few signs apart from each other, each in a face of its own."""
+    """Draw a few separate signs, each in a face of its own."""
     wanted = int(page.rng.integers(1, 8))
     for _ in range(4 * wanted):
         wanted -= _sign(page, fonts.pick(page.rng, "scene", wide=page.language.wide))
@@ -27,7 +27,7 @@ def signs(page: Composer, fonts: FontPicker) -> None:
 
 
 def _sign(page: Composer, face: FontFace) -> bool:
-    """Draw up to three tilted lines on a board or straight on the ground; return False if there was no room."""
+    """Draw up to three tilted lines on a board or directly on the ground; return False if there was no space."""
     rng, canvas = page.rng, page.canvas
     size = int(np.clip(np.exp(rng.normal(np.log(38), 0.55)), 14, 0.25 * canvas.height))
     lettering = Lettering(face, size, stroke=size * 0.02 if rng.random() < 0.2 else 0.0)
@@ -59,7 +59,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
 
 
 def _lines_of_sign(rng: np.random.Generator, page: Composer, column: bool) -> int:
-    """Return how many lines: letters one below the other make one word, ideographs also several columns."""
+    """Return the number of lines: a column of letters is a single word; ideographs may have two columns."""
     return int(rng.integers(1, 3 if page.language.wide else 2)) if column else int(rng.integers(1, 4))
 
 
@@ -70,9 +70,9 @@ def _length(text: str, lettering: Lettering, column: bool) -> float:
 def _sign_tilt(rng: np.random.Generator, column: bool) -> Tilt:
     strong = rng.random() < 0.25
     along, across = rng.normal(0, 0.12 if strong else 0.03, 2)
-    # A column of upright characters is a line turned by a quarter; a few rows run upwards or downwards as well.
+    # A column of upright characters is a line rotated by 90 degrees; a few rows also run upward or downward.
     turned = np.pi / 2 if column else float(rng.choice((-np.pi / 2, np.pi / 2))) if rng.random() < 0.06 else 0.0
-    # Text painted or photographed at a slant is read along its slant, up to half a quarter turn.
+    # Text that is painted or photographed at a slant, up to 45 degrees.
     degrees = rng.uniform(-45, 45) if rng.random() < 0.1 and not turned else rng.normal(0, 14 if strong else 2.5)
     return Tilt(
         angle=turned + float(np.deg2rad(degrees)),
@@ -92,7 +92,7 @@ def _draw_board(
 
 
 def _ink_on(rng: np.random.Generator, ground: np.ndarray) -> Color:
-    """Return a color that stands out from `ground`."""
+    """Return a color that contrasts with `ground`."""
     light = float(ground @ LUMINANCE) < 128
     ink = rng.uniform(190, 256, 3) if light else rng.uniform(0, 70, 3)
     if rng.random() < 0.4:
@@ -116,7 +116,7 @@ def _sign_text(page: Composer, lettering: Lettering, column: bool) -> str:
     text = _drawable(page, text, lettering.face)
     if not column:
         return fitting(text, lettering, 0.8 * page.canvas.width)
-    # One word of at least two characters, no longer than the image is high.
+    # One word of at least two characters that is not longer than the image is high.
     words = [word[: int(0.7 * page.canvas.height / lettering.size)] for word in text.split()]
     return next((word for word in words if len(word) > 1), "")
 
@@ -131,10 +131,10 @@ def posters(page: Composer, fonts: FontPicker) -> None:
         room_below, room_across = 0.97 * canvas.height - top, float(rng.uniform(0.35, 0.92)) * canvas.width
         if not text or room_below < 30:
             break
-        # The largest size that leaves a little room, from what the text measures at one pixel per em.
+        # The largest size that leaves some space, from the size of the text at one pixel per em.
         width, height = (side / 100 for side in measure(text, Lettering(face, 100)))
         size = min(room_across / width, 0.85 * room_below / height, float(rng.uniform(0.2, 0.9)) * canvas.height)
-        lettering = Lettering(face, 4 * max(3, int(size / 4)))  # steps of 4, so that few fonts are loaded
+        lettering = Lettering(face, 4 * max(3, int(size / 4)))  # in steps of 4, so that few fonts are loaded
         width, height = measure(text, lettering)
         x, y = rng.uniform(0.52 * width, canvas.width - 0.52 * width), top + 0.58 * height
         tilt = Tilt(angle=float(np.deg2rad(rng.normal(0, 1.5))))
@@ -149,7 +149,7 @@ def posters(page: Composer, fonts: FontPicker) -> None:
 
 
 def _poster_text(page: Composer, face: FontFace) -> str:
-    """Return one to four characters, or a word or two of a sign."""
+    """Return one to four characters, or a word of a sign."""
     rng, kind = page.rng, page.rng.random()
     if kind < 0.35:
         visible = [c for c in (page.words(1, 12) or "A") if not c.isspace()]
@@ -164,7 +164,7 @@ def _poster_text(page: Composer, face: FontFace) -> str:
 
 
 def subtitles(page: Composer, fonts: FontPicker) -> None:
-    """Write a line or two with a black edge in the lower or upper part, and now and then a sign in the scene."""
+    """Write one to three lines with a black edge in the lower or upper part, and up to two signs in the scene."""
     rng, canvas = page.rng, page.canvas
     face = fonts.pick(rng, "document", wide=page.language.wide)
     lettering = replace(page.lettering, face=face, stroke=page.lettering.size * float(rng.choice((0.0, 0.015))))
@@ -182,7 +182,7 @@ def subtitles(page: Composer, fonts: FontPicker) -> None:
 
 
 def displays(page: Composer) -> None:
-    """Draw the windows of an instrument, one below the other, with their digits and what they stand for."""
+    """Draw the displays of an instrument one below the other, with their digits and labels."""
     rng, canvas = page.rng, page.canvas
     y = canvas.height * float(rng.uniform(0.05, 0.2))
     while y < 0.9 * canvas.height:

@@ -1,4 +1,4 @@
-"""Images of screens: windows with lists, buttons and text, conversations in bubbles, programs in an editor."""
+"""Images of screens: windows with lists, buttons and text, chats with bubbles, programs in an editor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ppocr_jax.synth.corpus import in_charset
 from ppocr_jax.synth.effects import LUMINANCE
 from ppocr_jax.synth.phrases import pick, source_code, time
 
-# Of buttons, bars and bubbles, as user interfaces have them.
+# Colors of buttons, bars and bubbles in user interfaces.
 _ACCENTS: tuple[Color, ...] = (
     *((26, 115, 232), (52, 168, 83), (234, 67, 53), (7, 193, 96), (98, 0, 238), (255, 152, 0), (0, 122, 255)),
     *((33, 33, 33), (3, 155, 229), (216, 27, 96), (0, 137, 123), (245, 245, 247), (255, 214, 10), (88, 86, 214)),
@@ -44,7 +44,7 @@ def _title_bar(page: Composer, accent: Color) -> None:
 
 
 def _icons(page: Composer, x: float, count: int) -> float:
-    """Draw a few round or square icons from `x` on; return where they end."""
+    """Draw a few round or square icons starting at `x`; return the x after them."""
     rng, size = page.rng, page.lettering.size
     shape = pick(rng, ("ellipse", "rounded", "rectangle"))
     for _ in range(count):
@@ -56,7 +56,7 @@ def _icons(page: Composer, x: float, count: int) -> float:
 
 
 def _window(page: Composer, accent: Color) -> None:
-    """Draw rows of a list or text and buttons, sometimes a column of entries at the left."""
+    """Draw rows of a list or text and buttons, sometimes with a column of entries at the left."""
     rng, canvas, size = page.rng, page.canvas, page.lettering.size
     if rng.random() < 0.4:
         split = page.left + page.width * rng.uniform(0.2, 0.35)
@@ -80,7 +80,7 @@ def _window(page: Composer, accent: Color) -> None:
 
 
 def _row(page: Composer) -> None:
-    """Draw a row of a list: icon, name, and at the right a value."""
+    """Draw a row of a list: an icon, a name, and a value at the right."""
     x = _icons(page, page.left, 1)
     page.at(x, page.words(4, 24), room=0.6 * page.width)
     page.at(page.right, page.language.phrase(page.rng), anchor="r", room=0.25 * page.width)
@@ -110,7 +110,7 @@ def _buttons(page: Composer, accent: Color) -> None:
 
 
 def _conversation(page: Composer, accent: Color) -> None:
-    """Draw bubbles of text, one side's at the left and the other's at the right."""
+    """Draw bubbles of text, one speaker's at the left and the other's at the right."""
     rng, size = page.rng, page.lettering.size
     other = page.near_ground(30)
     while page.has_room:
@@ -133,7 +133,7 @@ def _conversation(page: Composer, accent: Color) -> None:
 
 
 def _wrapped(page: Composer, text: str, width: float) -> list[str]:
-    """Return at most five lines that are no wider than `width`."""
+    """Return up to five lines that are at most `width` wide."""
     lines = []
     while text.strip() and len(lines) < 5:
         line = fitting(text, page.lettering, width) or text[:1]
@@ -147,7 +147,7 @@ def _ink_on(color: Color) -> Color:
 
 
 def editor(page: Composer) -> None:
-    """Write a program with numbered lines and colored words, or the prompts and answers of a terminal."""
+    """Write lines of programs, commands and comments with colored words, often with line numbers."""
     rng, size = page.rng, page.lettering.size
     numbered, number = rng.random() < 0.6, int(rng.integers(1, 400))
     ground, _ = page.canvas.ground_color((0, 0, page.canvas.width, page.canvas.height))
@@ -170,7 +170,7 @@ def editor(page: Composer) -> None:
 
 
 def _colored_line(page: Composer, x: float, text: str, colors: list[Color]) -> None:
-    """Write one line whose words have colors of their own."""
+    """Write one line; about half of its words get random colors."""
     rng, lettering = page.rng, page.lettering
     text = "".join([c for c in in_charset(text, page.charset) if c in lettering.face.characters])
     text = fitting(text, lettering, page.right - x)
@@ -191,5 +191,5 @@ def _syntax_color(rng: np.random.Generator, dark: bool) -> Color:
 
 
 def _faded(ground: np.ndarray, dark: bool) -> Color:
-    """Return the gray of line numbers: nearer to the ground than the text, but legible."""
+    """Return the gray of line numbers: closer to the ground than the text, but legible."""
     return tuple(int(np.clip(v + (95 if dark else -95), 0, 255)) for v in ground)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Random looks of a text line: its size, colors, tilt, what it stands on and what stands around it."""
+"""Random style of a text line: its size, colors, tilt, background and surroundings."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ _Shares = tuple[tuple[str, float], ...]
 
 # Extra strokes around the text; shares are divided by their sum.
 _PAPER_RULES: _Shares = (("", 0.87), ("underline", 0.04), ("strike", 0.02), ("box", 0.035), ("side", 0.035))
-# Smaller letters have no room for two edges of every stroke.
+# Smaller letters have no space for two edges of every stroke; in pixels.
 _MIN_EDGED_HEIGHT = 20
-# Share of lines in scenes that are cut along upright boxes though they slant, and by how many degrees at most; longer
-# ones less, see `line`.
+# Fraction of lines in scenes that are slanted in an upright crop, and their maximum angle in degrees; longer lines
+# have smaller angles, see `line`.
 _SLANTED, _SLANT = 0.12, 15.0
-# The black edge of smaller subtitles would swallow the letters, pixels.
+# The black edge would cover the letters of smaller subtitles; in pixels.
 _MIN_SUBTITLE_HEIGHT = 26
 _TWO_EDGED = ("hollow", "emboss", "engrave")
-# Smaller text cannot be read, pixels; ideographs have finer strokes.
+# Smaller text is not legible; in pixels. Ideographs have finer strokes.
 _MIN_TEXT_HEIGHT = 8.5
 _MIN_IDEOGRAPH_HEIGHT = 14.0
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """All random choices about the look of one line; lengths are relative to the image's height.
+    """All random choices about the look of one line; lengths are relative to the image height.
 
     Attributes:
-        kind: a key of `KINDS`.
-        height: of the image, in pixels.
-        fill: height of the text.
-        margins: (left, right) room; slightly negative where a crop cuts into the text.
-        lift: 0..1, share of the vertical room above the text.
-        tracking, space_scale, stroke: see `Lettering`; stroke in em.
-        dots: size in dots per em of a printer that draws dots; 0 for smooth letters.
-        round_dots: whether the dots are needles' rather than squares.
-        tilt: rotation, lean, perspective, wave.
+        kind: Key of `KINDS`.
+        height: Height of the image, in pixels.
+        fill: Height of the text.
+        margins: (left, right) space; slightly negative if a crop cuts into the text.
+        lift: 0..1, fraction of the vertical space that is above the text.
+        tracking, space_scale, stroke: See `Lettering`; stroke in em.
+        dots: Dots per em of a printer that draws dots; 0 for smooth letters.
+        round_dots: Whether the dots are round (needles) rather than square.
+        tilt: Rotation, shear, perspective, wave.
         ground: "flat", "gradient", "paper", "pattern", "plaster" or "photo".
         paper_color, ink_color: (3,) float32 RGB.
-        opacity: of the ink.
-        neighbors: whether the lines (above, below) reach into the image.
+        opacity: Opacity of the ink.
+        neighbors: Whether the lines (above, below) extend into the image.
         rules: "", or a kind of `draw_rules`.
-        finish: what is done to the lettering, one of `effects.FINISHES`.
-        two_colors: whether the ink's color changes along or across the line.
-        watermark: whether faint large letters lie under the text.
+        finish: Effect on the lettering, a key of `effects.FINISHES`.
+        two_colors: Whether the ink's color changes along or across the line.
+        watermark: Whether there are faint large letters under the text.
     """
 
     kind: str
@@ -77,16 +77,16 @@ class LineStyle:
 
 @dataclass(frozen=True)
 class LineKind:
-    """Where lines of a kind occur and how they look.
+    """Frequency and look of one kind of lines.
 
     Attributes:
-        share: of all lines.
-        fonts: "receipt", "document" or "scene": whose faces it is set in, see `FontPicker.pick`.
-        colors: (rng) -> (paper, ink), (3,) RGB each, before their contrast is ensured.
-        min_contrast: between them, in levels of gray.
-        grounds, finishes, rules: shares of the entries of `LineStyle`.
-        two_colors, watermark: shares of lines that have them.
-        seen_as: "receipt", "document" or "scene": what happens to their images, see `degrade`.
+        share: Fraction of all lines.
+        fonts: "receipt", "document" or "scene": kind of faces, see `FontPicker.pick`.
+        colors: (rng) -> (paper, ink), (3,) RGB each, before enough contrast is ensured.
+        min_contrast: Minimum contrast between them, in gray levels.
+        grounds, finishes, rules: Shares of the values in `LineStyle`.
+        two_colors, watermark: Fractions of lines that have them.
+        seen_as: "receipt", "document" or "scene": kind of degradation, see `degrade`.
     """
 
     share: float
@@ -102,13 +102,13 @@ class LineKind:
 
 
 def muted_color(rng: np.random.Generator) -> np.ndarray:
-    """Return a (3,) RGB color, mostly of low saturation."""
+    """Return a random (3,) RGB color, usually of low saturation."""
     color = rng.uniform(0, 255, 3)
     return color.mean() + (color - color.mean()) * rng.uniform(0, 1) ** 2 * 1.2
 
 
 def _print_colors(rng: np.random.Generator, *, white: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return dark ink on paper, white with the probability `white`, else grayish; rarely the other way round."""
+    """Return dark ink on paper, which is white with probability `white`, else grayish; rarely light ink on dark."""
     paper = np.full(3, rng.uniform(228, 256) if rng.random() < white else rng.uniform(165, 235))
     ink = np.full(3, rng.uniform(0, 110))
     if rng.random() < 0.3:
@@ -124,25 +124,25 @@ def _scene_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def screen_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return (paper, ink) of a user interface or an editor, dark themes as often as light ones; (3,) RGB each."""
+    """Return (paper, ink) of a user interface or an editor, (3,) RGB each; dark themes are about as frequent."""
     dark = rng.random() < 0.55
     paper = np.full(3, rng.uniform(12, 60) if dark else rng.uniform(225, 256)) + rng.normal(0, 6, 3)
     gray = np.full(3, rng.uniform(170, 250) if dark else rng.uniform(0, 90))
     if rng.random() < 0.5:
         return paper, gray
-    # The colors of syntax highlighting and of links: light on dark ground, deep on white.
+    # The colors of syntax highlighting and links: light on dark ground, deep on white.
     hue = rng.uniform(0, 255, 3)
     return paper, 0.5 * hue + (127.5 if dark else 0)
 
 
 def _subtitle_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return white or yellow on anything: the black edge of the letters keeps them apart."""
+    """Return white or yellow ink on any color; the black edge of the letters gives the contrast."""
     ink = np.array([255.0, 255, 255]) if rng.random() < 0.75 else np.array([250.0, 225, rng.uniform(30, 120)])
     return 0.75 * muted_color(rng), ink - rng.uniform(0, 25)
 
 
 def display_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return (paper, ink) of glowing digits on black, or of dark digits on a gray-green crystal display."""
+    """Return (paper, ink) of glowing digits on black, or of dark digits on a gray-green liquid crystal display."""
     if rng.random() < 0.55:
         glow = np.array(((255, 40, 30), (60, 255, 90), (255, 150, 20), (70, 220, 255), (240, 240, 255)))
         return rng.uniform(0, 35, 3), glow[int(rng.integers(len(glow)))] * rng.uniform(0.7, 1)
@@ -214,12 +214,12 @@ KINDS: dict[str, LineKind] = {
         rules=(("", 1.0),),
     ),
 }
-"""What lines occur with. "screen": user interfaces and programs, dark themes among them; "subtitle": light letters with
-a black edge on images; "display": digits of seven segments."""
+"""Kinds of lines. "screen": user interfaces and programs, including dark themes; "subtitle": light letters with a black
+edge on images; "display": digits of seven segments."""
 
 
 def random_style(rng: np.random.Generator, *, ideographs: bool = False) -> LineStyle:
-    """Return the look of one line; `ideographs`: whether such may occur, which need more pixels than letters."""
+    """Return the look of one line; `ideographs`: whether the charset has any, which need more pixels than letters."""
     kind = _weighted(rng, tuple((name, entry.share) for name, entry in KINDS.items()))
     look = KINDS[kind]
     least = _MIN_IDEOGRAPH_HEIGHT if ideographs else _MIN_TEXT_HEIGHT
@@ -280,7 +280,7 @@ def _weighted(rng: np.random.Generator, shares: _Shares) -> str:
 
 
 def _printer(rng: np.random.Generator) -> tuple[int, bool]:
-    """Return (dots per em, whether they are needles') of a receipt's printer; 0 dots for smooth letters."""
+    """Return (dots per em, whether they are round) of a receipt's printer; 0 dots for smooth letters."""
     value = rng.random()
     if value < 0.08:
         return int(rng.integers(11, 15)), True
@@ -288,12 +288,12 @@ def _printer(rng: np.random.Generator) -> tuple[int, bool]:
 
 
 def _margin(rng: np.random.Generator, usual: float) -> float:
-    """Return the room beside a line: about the `usual`, as reading cuts, sometimes much."""
+    """Return the space beside a line: about the `usual`, as in crops at inference, sometimes much more."""
     return float(rng.uniform(0.1, 0.45) if rng.random() < 0.25 else usual + rng.uniform(-0.13, 0.1))
 
 
 def _stroke(rng: np.random.Generator, finish: str) -> float:
-    """Return extra width; what is raised, cut or drawn around needs strokes with some body."""
+    """Return the extra stroke width; raised, cut or hollow letters need strokes with some width."""
     if finish in _TWO_EDGED:
         return float(rng.uniform(0.015, 0.035))
     return float(rng.uniform(0.005, 0.03)) if rng.random() < 0.2 else 0.0

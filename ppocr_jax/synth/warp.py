@@ -1,4 +1,4 @@
-"""Bending and tilting a drawn line into the frame of its image, with points that follow."""
+"""Warping of a drawn line into its image, and of points with it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ppocr_jax.synth.glyphs import InkedText
 
 @dataclass(frozen=True)
 class Tilt:
-    """A small change of shape about the middle of the text box.
+    """A small change of shape about the center of the text box.
 
     Attributes:
-        stretch: width factor.
-        angle: rotation in radians.
-        shear: sideways lean per unit of height.
-        perspective: relative change of scale along the box (horizontal, vertical).
-        bend: height of a wave along the line, in text heights.
-        phase: where the wave begins, in radians.
+        stretch: Width factor.
+        angle: Rotation in radians.
+        shear: Horizontal shift per unit of height.
+        perspective: Relative change of scale along the box (horizontal, vertical).
+        bend: Amplitude of a wave along the line, in text heights.
+        phase: Phase of the wave, in radians.
     """
 
     stretch: float = 1.0
@@ -33,7 +33,7 @@ class Tilt:
 
 @dataclass(frozen=True)
 class LineWarp:
-    """The map from a drawn line's mask to an image: first a vertical wave, then a homography.
+    """Map from the mask of a drawn line to an image: first a vertical wave, then a homography.
 
     Attributes:
         homography: (3, 3) float64, mask pixels (x, y, 1) to image pixels.
@@ -46,11 +46,11 @@ class LineWarp:
     size: tuple[int, int]
 
     def points(self, xy: np.ndarray) -> np.ndarray:
-        """Return (n, 2) positions in the image of mask positions `xy`, (n, 2)."""
+        """Return the (n, 2) positions in the image of mask positions `xy`, (n, 2)."""
         return project(self.homography, _bent(xy, self.wave))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """Return the image's (height, width) ink mask of a drawn line's mask."""
+        """Return the image's (height, width) ink mask, warped from a drawn line's mask."""
         import cv2
 
         if not self.wave[0] and not self.homography[2, :2].any():
@@ -71,15 +71,15 @@ class LineWarp:
 def place(
     ink: InkedText, tilt: Tilt, *, height: int, fill: float, margins: tuple[float, float], lift: float
 ) -> LineWarp:
-    """Put the tilted text box into an image of `height` pixels.
+    """Return the warp that puts the tilted text box into an image of `height` pixels.
 
     Args:
-        ink: the drawn line.
-        tilt: how it is tilted.
-        height: of the image, in pixels.
-        fill: height of the tilted text box relative to the image.
-        margins: (left, right) room beside it, relative to `height`.
-        lift: 0..1, share of the vertical room that lies above the text.
+        ink: The drawn line.
+        tilt: Its tilt.
+        height: Height of the image, in pixels.
+        fill: Height of the tilted text box relative to the image.
+        margins: (left, right) space beside it, relative to `height`.
+        lift: 0..1, fraction of the vertical space that is above the text.
     """
     shape = shape_matrix(ink.box, tilt)
     wave = wave_of(ink.box, tilt)
@@ -93,13 +93,13 @@ def place(
 
 
 def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return (lowest, highest), each (x, y), of the tilted box, in the units of the mask."""
+    """Return the (minimum, maximum) corners, each (x, y), of the tilted box, in mask pixels before scaling."""
     left, top, right, bottom = box
     steps = 8 if tilt.bend else 1
     amplitude, frequency, phase = wave_of(box, tilt)
     (xx, xy, x0), (yx, yy, y0), (dx, dy, d0) = shape_matrix(box, tilt).tolist()
     xs, ys = [], []
-    # A few points: plain floats are faster than arrays.
+    # For a few points, plain floats are faster than arrays.
     for i in range(steps + 1):
         x = left + (right - left) * i / steps
         wave = amplitude * math.sin(frequency * x + phase) if amplitude else 0.0
@@ -111,7 +111,7 @@ def extent(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[tuple[fl
 
 
 def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarray:
-    """Return the (3, 3) homography of the tilt about the middle of `box`: stretch and lean, rotation, perspective."""
+    """Return the (3, 3) homography of the tilt about the center of `box`: stretch and shear, rotation, perspective."""
     left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
     cos, sin = math.cos(tilt.angle), math.sin(tilt.angle)
@@ -130,7 +130,7 @@ def shape_matrix(box: tuple[float, float, float, float], tilt: Tilt) -> np.ndarr
 
 
 def wave_of(box: tuple[float, float, float, float], tilt: Tilt) -> tuple[float, float, float]:
-    """Return (amplitude, angular frequency, phase) of the tilt's wave: half a period along `box`."""
+    """Return the (amplitude, angular frequency, phase) of the tilt's wave: half a period along `box`."""
     left, top, right, bottom = box
     return tilt.bend * (bottom - top), np.pi / max(right - left, 1.0), tilt.phase
 
@@ -143,6 +143,6 @@ def _bent(xy: np.ndarray, wave: tuple[float, float, float]) -> np.ndarray:
 
 
 def project(homography: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Return (n, 2) float64 images of the points `xy`, (n, 2), under a (3, 3) homography."""
+    """Return the (n, 2) float64 images of the points `xy`, (n, 2), under a (3, 3) homography."""
     mapped = np.asarray(xy, np.float64) @ homography[:, :2].T + homography[:, 2]
     return mapped[:, :2] / mapped[:, 2:]

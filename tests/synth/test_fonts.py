@@ -202,7 +202,7 @@ def test_fonts_are_the_same_from_memory(cache, monkeypatch):
     fonts._faces.cache_clear()
     found = fonts.find_fonts()
     fonts._faces.cache_clear()
-    monkeypatch.setattr(fonts, "_look_into", lambda path: pytest.fail(f"looked into {path} again"))
+    monkeypatch.setattr(fonts, "_read_faces", lambda path: pytest.fail(f"read {path} again"))
     again = fonts.find_fonts()
     fonts._faces.cache_clear()
     assert again == found
