@@ -290,7 +290,7 @@ def digest_of(module_file: str) -> str:
 
 
 class FontPicker:
-    """Random choice of faces: families are equally likely, except that receipts prefer monospaced ones."""
+    """Random choice of faces by families, with more monospaced and common ones for some kinds of lines."""
 
     def __init__(self, fonts: Sequence[FontFace], charset: Charset):
         """Raise ValueError if there are no fonts, or none of them can draw any character of the charset."""

@@ -27,7 +27,7 @@ _TURNED = frozenset("（）〔〕［］｛｝《》〈〉「」『』【】〖�
 _CORNER = frozenset("，。、．")
 _SPACE_EM = 0.5
 _NARROW_EM = 0.95
-# Segments of a display, clockwise from the upper one, then the middle one, that each character lights.
+# Segments that each character lights on a display: a to f clockwise from the upper one, g in the middle.
 _SEGMENTS = {
     **{"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc"},
     **{"8": "abcdefg", "9": "abcdfg", "-": "g"},
