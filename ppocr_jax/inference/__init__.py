@@ -1,1 +1,1 @@
-"""Reading: from an image to a `Page`, with NumPy, OpenCV and ONNX Runtime."""
+"""Text recognition, from an image to a `Page`, with NumPy, OpenCV and ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""What runs a network: NHWC float32 in, probabilities out. ONNX Runtime here; JAX in `jax_backend`."""
+"""Backends that run a network, from NHWC float32 to probabilities: ONNX Runtime here, JAX in `jax_backend`."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
 BACKENDS = ("onnx", "openvino", "jax")
 DEVICES = ("auto", "cpu", "cuda")
 _PROBE_WIDTH = 320
-_SLACK = 0.05  # of a sum of probabilities: networks in half precision or int8 round
+_SLACK = 0.05  # tolerance for a sum of probabilities: networks in half precision or int8 have rounding errors
 
 
 class Backend(Protocol):
-    """A network ready to run. Calls from several threads at a time must be safe.
+    """Network that is ready to run. Calls from several threads at the same time must be safe.
 
-    Images are (N, H, W, 3) float32, normalized. Gives, by the network's task, float32: detector (N, H, W) probability
-    map; recognizer (N, T, K) and classifier (N, 2) probabilities that sum to 1. One that compiles for each shape may
-    have a method `padded_width` that says how wide it wants a batch of lines, pixels, and a `batch_size` that it likes.
+    Images are normalized (N, H, W, 3) float32. Outputs are float32: a probability map (N, H, W) of a detector, and
+    probabilities that sum to 1, (N, T, K) of a recognizer and (N, 2) of a classifier. A backend that compiles for each
+    shape may have a method `padded_width`, which returns the width in pixels that it prefers for a batch of lines, and
+    an attribute `batch_size`, the batch size that it prefers.
     """
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
 
 class OnnxBackend:
-    """A network in an ONNX file (one input N 3 H W, one output), run by ONNX Runtime.
+    """Network in an ONNX file (one input N 3 H W, one output), run by ONNX Runtime.
 
-    The session is made on first use, and anew in every process that unpickles the backend.
+    The session is created at first use, and again in every process that unpickles the backend.
     """
 
     def __init__(
@@ -53,22 +54,23 @@ class OnnxBackend:
         as_is: bool = False,
         classes: Sequence[int] | None = None,
     ) -> None:
-        """
+        """Describe the network. Its file is loaded at the first call.
+
         Args:
-            path: the file.
-            threads: threads inside one operation; None: one per physical core.
-            device: "cpu", "cuda", or "auto": CUDA where ONNX Runtime has it.
-            as_is: run the graph in the file and not, on a CPU, what `onnx_graph.simplify` makes of it.
-            classes: of a recognizer, those that its head is cut to (`onnx_session.cut_classes`); None: all.
+            path: ONNX file.
+            threads: Number of threads inside one operation. None: one per physical core.
+            device: "cpu", "cuda", or "auto": CUDA if ONNX Runtime supports it.
+            as_is: Run the graph unchanged, neither repaired nor simplified for a CPU (`onnx_graph.simplify`).
+            classes: Classes to which a recognizer's head is cut (`onnx_session.cut_classes`). None: all.
 
         Raises:
-            ValueError: another device, or fewer than one thread.
+            ValueError: If the device is unknown, or there is less than one thread.
         """
         if device not in DEVICES:
             raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
         if threads is not None:
             check_number("threads", threads, least=1, whole=True)
-        self.path = Path(path).absolute()  # the session is made later, perhaps in another working folder
+        self.path = Path(path).absolute()  # the session is created later, perhaps in another working folder
         self.threads = threads
         self.device = device
         self.as_is = as_is
@@ -80,7 +82,7 @@ class OnnxBackend:
         """See `Backend`.
 
         Raises:
-            ModelError: the file is not an ONNX model, or the device is not there.
+            ModelError: If the file is not an ONNX model, or the device is not available.
         """
         session = self.session
         entry = session.get_inputs()[0]
@@ -92,14 +94,14 @@ class OnnxBackend:
         output = (outputs[0] if len(outputs) == 1 else np.concatenate(outputs))[: len(nchw)].astype(
             np.float32, copy=False
         )
-        return output[:, 0] if output.ndim == 4 else output  # PP-OCR's detectors give N 1 H W
+        return output[:, 0] if output.ndim == 4 else output  # output of PP-OCR's detectors: N 1 H W
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
         """The ONNX Runtime session.
 
         Raises:
-            ModelError: the file is not an ONNX model, or the device is not there.
+            ModelError: If the file is not an ONNX model, or the device is not available.
         """
         with self._lock:
             if self._session is None:
@@ -107,24 +109,24 @@ class OnnxBackend:
             return self._session
 
     def load(self) -> None:
-        """Make the session now.
+        """Create the session now.
 
         Raises:
-            ModelError: see `session`.
+            ModelError: See `session`.
         """
         _ = self.session
 
     @property
     def loaded(self) -> bool:
-        """Whether the session has been made."""
+        """Whether the session exists."""
         return self._session is not None
 
     @cached_property
     def header(self) -> Header:
-        """What the file says of the network; needs no session.
+        """Header of the file. It needs no session.
 
         Raises:
-            ModelError: there is no such file, or it is no ONNX model.
+            ModelError: If the file does not exist or is not an ONNX model.
         """
         try:
             return read_header(self.path)
@@ -133,10 +135,10 @@ class OnnxBackend:
 
     @property
     def repairs(self) -> tuple[str, ...]:
-        """Faults of the file that are mended when it is opened, a line each.
+        """Faults of the file that are repaired on loading, one line each.
 
         Raises:
-            ModelError: there is no such file.
+            ModelError: If the file does not exist.
         """
         try:
             return () if self.as_is else prepare(self.path.read_bytes(), faster=False).repairs
@@ -145,18 +147,18 @@ class OnnxBackend:
 
     @property
     def output_shape(self) -> Shape:
-        """Of the first output, a number on every axis that the network fixes."""
+        """Shape of the first output, with a number for every axis that the network fixes."""
         shape = self.header.outputs[0].shape
         return tuple(self.session.get_outputs()[0].shape) if shape is None else shape
 
     @property
     def num_classes(self) -> int | None:
-        """Size of the output's last axis, where the network fixes it."""
+        """Size of the output's last axis, or None if the network does not fix it."""
         size = self.output_shape[-1] if self.classes is None else len(self.classes)
         return size if isinstance(size, int) else None
 
     def with_threads(self, threads: int) -> OnnxBackend:
-        """Return the same network with so many threads, in another session unless it has them already."""
+        """Return the network with this number of threads, in another session unless the number is the same."""
         if threads == self.threads:
             return self
         return type(self)(self.path, **{**self._options(), "threads": threads})
@@ -175,16 +177,16 @@ class OnnxBackend:
 
 
 def _batches_of(images: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return images in batches of just `size`, which a network needs; the last image is repeated to fill up."""
+    """Return images in batches of the fixed size that a network requires, filled up with copies of the last image."""
     padded = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
     return [padded[start : start + size] for start in range(0, len(padded), size)]
 
 
 def as_probabilities(output: np.ndarray) -> np.ndarray:
-    """Return a network's output with probabilities on its last axis: of logits, as some converters leave, softmax."""
+    """Return a network's output as probabilities on the last axis. Apply softmax if it contains logits."""
     if output.size == 0:
         return output
-    first = output.reshape(-1, output.shape[-1])[0]  # one row tells, and looking at all costs time
+    first = output.reshape(-1, output.shape[-1])[0]  # one row is enough; checking all would take time
     if first.min() >= -_SLACK and abs(first.sum() - 1) < _SLACK:
         return output
     exponents = np.exp(output - output.max(axis=-1, keepdims=True))
@@ -192,29 +194,29 @@ def as_probabilities(output: np.ndarray) -> np.ndarray:
 
 
 def load_ahead(backend: Backend, workers: int) -> None:
-    """Begin to load a network, if that is to be done and there are cores to do it beside other work."""
+    """Start to load a network in the background, unless it is loaded or there is only one worker."""
     if workers > 1 and isinstance(backend, OnnxBackend) and not backend.loaded:
         in_background(backend.load)
 
 
 def line_height(backend: Backend, width: int | None = None) -> int:
-    """Return the height of the lines, in pixels, that a recognizer of PP-OCR was trained with.
+    """Return the height of lines, in pixels, that a PP-OCR recognizer was trained with.
 
-    Recognizers of v1 and v2 run with 48 pixels too, and then read garbage. What tells is the number of output steps: a
-    quarter of the width where lines are 32 pixels high, an eighth from v3 on, where they are 48.
+    Recognizers of v1 and v2 also run with 48 pixels, but recognize garbage. The number of output steps determines the
+    height: a quarter of the width for lines 32 pixels high, an eighth for 48 pixels (v3 and later).
 
     Args:
-        backend: of a recognizer whose file does not fix the height.
-        width: of its input, where the file fixes that.
+        backend: Recognizer whose file does not fix the height.
+        width: Width of its input, if the file fixes it.
 
     Raises:
-        ModelError: it runs with neither height, or has another number of steps.
+        ModelError: If it runs with neither height, or has another number of steps.
     """
     width = width or _PROBE_WIDTH
     for height in (48, 32):
         try:
             steps = backend(np.zeros((1, height, width, 3), np.float32)).shape[1]
-        except RuntimeError:  # ONNX Runtime's errors of shapes that do not fit
+        except RuntimeError:  # ONNX Runtime's error for a shape that does not fit
             continue
         told = {4: 32, 8: 48}.get(round(width / max(steps, 1)))
         if told is not None:
@@ -236,19 +238,19 @@ def make_backend(
     cache_dir: str | Path | None = None,
     classes: Sequence[int] | None = None,
 ) -> Backend:
-    """Return the backend that runs one network of a model folder; an ONNX file is checked against `model.json`.
+    """Return the backend that runs one network of a model folder. An ONNX file is checked against `model.json`.
 
     Args:
-        model: the model.
+        model: The model.
         task: "det", "cls" or "rec".
         kind: "onnx", "openvino" or "jax".
-        device, threads, classes: see `OnnxBackend`.
-        precision, cache_dir: see `OpenVinoBackend`; the others compute in float32 and keep nothing.
+        device, threads, classes: See `OnnxBackend`.
+        precision, cache_dir: See `OpenVinoBackend`. The other backends compute in float32 and have no cache.
 
     Raises:
-        ModelError: the folder lacks the network or the file, the file does not belong to it, or there is no such
-            device.
-        ValueError: another kind, or an option that it does not have.
+        ModelError: If the network or its file is missing, the file does not match the model, or the device is not
+            available.
+        ValueError: If the kind is unknown or does not support an option.
     """
     if kind not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {kind!r}")
@@ -263,7 +265,7 @@ def make_backend(
         weights = model.file(task, "safetensors")
         return JaxBackend(task, weights, network=spec.network, options=spec.options, classes=classes)
     backend = OnnxBackend(model.file(task, "onnx"), threads=threads, device=device)
-    providers_of(device)  # a device that is not there is said now, not at the first image
+    providers_of(device)  # report a missing device now and not at the first image
     model.check_embedded(task, backend.header.metadata)
     if task == "rec" and backend.num_classes not in (None, model.charset.num_classes):
         raise ModelError(

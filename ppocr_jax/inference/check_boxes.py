@@ -1,6 +1,6 @@
-"""Check boxes beside text: found by their straight frames, kept out of what is recognized, and written as ☐ and ☑.
+"""Check boxes beside text: detected by their frames, hidden from the recognizer, and written as ☐ and ☑.
 
-A recognizer of letters reads them as letters, `[ Adult` and `M Student`, and leaves open which of them is ticked.
+A recognizer of letters would read them as letters, `[ Adult` and `M Student`, and lose which of them is ticked.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import numpy as np
 from ppocr_jax.geometry import CropGrowth
 
 EMPTY, TICKED = "☐", "☑"
-_LETTER_HEIGHT = 32  # pixels of a line, to which large pages are reduced before frames are looked for
-_AREA = 3  # line heights of the square in which the mean is the paper's gray level
+_LETTER_HEIGHT = 32  # line height in pixels to which large pages are reduced before frames are searched
+_AREA = 3  # side, in line heights, of the square whose mean is the gray level of the paper
 _CONTRAST = 24  # gray levels between a frame and the paper
-_STROKE = 0.4  # least length of a frame's straight strokes in line heights: longer than most of those of letters
-_SIDE = (0.5, 1.7)  # in line heights
-_LEAST = 10  # pixels of the shorter one: smaller squares may be a zero
-_ASPECT = 1.2  # the longer side beside the shorter one
-_COVERED = 0.88  # share of each side that is drawn
-_MARK, _FILLED = 0.05, 0.7  # share of ink inside, from which on it is a mark, or no box but a block
-_BAR = 0.85  # share of a row inside of a box that is ink in letters with a bar, such as B and 8
-_INSET = 0.2  # sides, of what is inside
-_STRAIGHT = 0.75  # share of it that one row or column of pixels holds
-_BEFORE, _AFTER = 0.35, 0.15  # sides, left and right of a box, in which nothing stands
-_REACH = 1.5  # sides between a box and its text
-_ON_ROW = 0.45  # line heights between the middle of a box and that of its text
-_LEVEL = 0.1  # rise of a line beside its run: boxes are looked for where both lie straight
-_TAIL = 0.6  # sides by which a tick reaches beyond its box
-_TICKS = frozenset("xXvVyYrIl1/\\|+*TtLJN")  # as what recognizers read marks in boxes, if as letters
-_SURE = 0.8  # confidence of a letter in a box, such as [A], which is a text and no mark
+_STROKE = 0.4  # least length of a frame's strokes in line heights: longer than most strokes of letters
+_SIDE = (0.5, 1.7)  # range of the longer side in line heights
+_LEAST = 10  # pixels of the shorter side: smaller squares may be a zero
+_ASPECT = 1.2  # largest aspect ratio
+_COVERED = 0.88  # least share of each side with ink
+_MARK, _FILLED = 0.05, 0.7  # share of ink inside from which there is a mark, or the box is a solid block
+_BAR = 0.85  # share of ink in one row inside the box that shows a letter with a bar, such as B and 8
+_INSET = 0.2  # margin of the inside, as a fraction of the side
+_STRAIGHT = 0.75  # least share of each side within one row or column of pixels
+_BEFORE, _AFTER = 0.35, 0.15  # empty space needed left and right of a box, as fractions of the side
+_REACH = 1.5  # largest distance between a box and its text, in sides
+_ON_ROW = 0.45  # largest vertical distance between the centers of a box and its text, in line heights
+_LEVEL = 0.1  # largest rise / run of a line: check boxes are searched only if both are level
+_TAIL = 0.6  # length of a tick outside its box, in sides
+_TICKS = frozenset("xXvVyYrIl1/\\|+*TtLJN")  # letters that marks in boxes are recognized as
+_SURE = 0.8  # confidence of a letter in a box, such as [A], that is text and not a mark
 
 
 @dataclass(frozen=True)
 class CheckBox:
-    """A square frame, in pixels, and whether it holds a mark."""
+    """A square frame, in pixels, and whether it contains a mark."""
 
     left: float
     top: float
@@ -46,21 +46,21 @@ class CheckBox:
 
     @property
     def side(self) -> float:
-        """The longer one, pixels."""
+        """The longer side in pixels."""
         return max(self.right - self.left, self.bottom - self.top)
 
     @property
     def middle(self) -> tuple[float, float]:
-        """(x, y)."""
+        """The center (x, y)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
 def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBox]:
-    """Return the square frames about as high as lines of text, each standing alone.
+    """Return the isolated square frames about as high as lines of text.
 
     Args:
-        image_rgb: the image (H, W, 3) uint8, upright.
-        heights: of its lines (n,), pixels.
+        image_rgb: Upright image, (H, W, 3) uint8.
+        heights: Heights of its lines, (n,), in pixels.
     """
     import cv2
 
@@ -74,21 +74,23 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
     line = float(np.median(heights)) * scale
     area = round(_AREA * line) | 1
     paper = cv2.blur(gray, (area, area))
-    # Ink is darker than what is around it, or, where most of the page is dark, lighter.
+    # Ink is darker than its surroundings, or lighter if most of the page is dark.
     difference = cv2.subtract(gray, paper) if np.median(gray[::4, ::4]) < 128 else cv2.subtract(paper, gray)
     ink = (difference > _CONTRAST).astype(np.uint8)
     length = max(6, round(_STROKE * line))
-    # A stroke may run a little aslant, in steps of a pixel.
+    # A stroke may be slightly slanted, in steps of one pixel.
     across = cv2.morphologyEx(cv2.dilate(ink, np.ones((3, 1))), cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
     down = cv2.morphologyEx(cv2.dilate(ink, np.ones((1, 3))), cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
-    # Strokes that meet are a frame, whatever is drawn aslant in it; a grid of cells is one frame, far too large.
+    # Connected strokes are a frame, even if it contains slanted marks. A grid of cells is one frame, far too large.
     strokes = cv2.dilate(cv2.bitwise_and(cv2.bitwise_or(across, down), ink), np.ones((3, 3), np.uint8))
     contours, parents = cv2.findContours(strokes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for i, contour in enumerate(contours):
         left, top, width, height = cv2.boundingRect(contour)
-        shorter, longer = min(width, height) - 2, max(width, height) - 2  # without what was dilated
-        if parents[0, i, 3] >= 0 or shorter < _LEAST or longer > _ASPECT * shorter:  # an inner edge has a parent
+        shorter, longer = min(width, height) - 2, max(width, height) - 2  # without the dilation
+        if (
+            parents[0, i, 3] >= 0 or shorter < _LEAST or longer > _ASPECT * shorter
+        ):  # a contour inside another one has a parent
             continue
         if not _SIDE[0] * low <= longer <= _SIDE[1] * high:
             continue
@@ -101,7 +103,7 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
 
 
 def _frame(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool | None:
-    """Return whether a frame (left, top, right, bottom) holds a mark; None: it is no frame that stands alone."""
+    """Return whether a frame (left, top, right, bottom) contains a mark, or None if it is not an isolated frame."""
     left, top, right, bottom = box
     inside = ink[top:bottom, left:right]
     side = max(inside.shape)
@@ -109,17 +111,17 @@ def _frame(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool | None:
     bands = inside[:band], inside[-band:], inside[:, :band].T, inside[:, -band:].T
     if any(part.any(0).mean() < _COVERED or part.mean(1).max() < _STRAIGHT for part in bands):
         return None
-    tip = max(2, side // 8)  # letters round their corners off
+    tip = max(2, side // 8)  # letters have rounded corners
     if not all(part[:tip, :tip].any() and part[:tip, -tip:].any() for part in (inside, inside[::-1])):
         return None
     inset = max(3, round(_INSET * side))
     within = inside[inset:-inset, inset:-inset]
     mark = float(within.mean())
-    if mark > _FILLED or within.mean(axis=1).max() > _BAR:  # a block, or a letter with a bar, as B and 8
+    if mark > _FILLED or within.mean(axis=1).max() > _BAR:  # a block, or a letter with a bar, such as B and 8
         return None
     ticked = mark > _MARK
     before = ink[top:bottom, max(left - 1 - max(2, round(_BEFORE * side)), 0) : max(left - 1, 0)]
-    from_row = (top + bottom) // 2 if ticked else top  # a tick may reach out of its box, to the right and above
+    from_row = (top + bottom) // 2 if ticked else top  # a tick may extend to the right above its box
     after = ink[from_row:bottom, right + 1 : right + 1 + max(2, round(_AFTER * side))]
     if before.any() or after.any():
         return None
@@ -127,15 +129,15 @@ def _frame(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool | None:
 
 
 def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> dict[int, list[CheckBox]]:
-    """Return which line each check box belongs to: to the nearest on its row, left or right of it, or around it.
+    """Return the check boxes of each line: a box belongs to the nearest line on its row, beside or around it.
 
     Args:
-        boxes: of a page.
-        quads: of its lines (n, 4, 2), clockwise from where reading starts.
-        sure: how many of them, the first ones, certainly are text; the others take boxes that have none of those.
+        boxes: Check boxes of a page.
+        quads: Quads of its lines, (n, 4, 2), clockwise from where the text begins.
+        sure: Number of lines, the first ones, that are certainly text. Other lines only get the remaining boxes.
 
     Returns:
-        the check boxes of lines by their numbers; none of a line that is nothing but a box, which belongs to another.
+        Check boxes by line index. The list is empty for a line that is a check box of another line.
     """
     run, rise = (quads[:, 1] - quads[:, 0]).T
     heights = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
@@ -151,7 +153,7 @@ def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> d
         fits = level & (np.abs(middles + rise / np.maximum(run, 1) * (x - (starts + ends) / 2) - y) < _ON_ROW * heights)
         fits &= (box.side >= _SIDE[0] * heights) & (box.side <= _SIDE[1] * heights)
         distance = np.maximum(0, np.maximum(starts - box.right, box.left - ends))
-        # What was found may be the box itself, whose text stands apart.
+        # The line may be the check box itself, whose text is another line.
         itself = fits & (distance == 0) & (ends - starts < 2 * box.side) & (starts - box.side / 2 < box.left)
         distance += np.where(itself, _REACH * box.side, 0)
         near = fits & (distance <= _REACH * box.side)
@@ -166,7 +168,7 @@ def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> d
 
 
 def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
-    """Return the quad (4, 2) of a level line, made longer until it holds its check boxes, if it has some."""
+    """Return the quad (4, 2) of a level line, extended to contain its check boxes, if any."""
     if not boxes:
         return quad
     run, rise = quad[1] - quad[0]
@@ -177,7 +179,7 @@ def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
 
 
 def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
-    """Return a copy of an image (H, W, 3) with paper in place of check boxes, and of ticks that reach out of them."""
+    """Return a copy of an image (H, W, 3) with check boxes, and ticks that extend beyond them, replaced by paper."""
     import cv2
 
     image_rgb = image_rgb.copy()
@@ -198,7 +200,7 @@ def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
 
 
 def insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray]:
-    """Return the images (h, w, 3) of what is inside of boxes."""
+    """Return the images (h, w, 3) of the insides of check boxes."""
     images = []
     for box in boxes:
         inset = box.side / 8 + 1
@@ -208,22 +210,22 @@ def insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray
 
 
 def is_letter(text: str, confidence: float) -> bool:
-    """Whether what was read inside of a box is a text, as the number of a field, and no mark."""
+    """Return whether the text recognized inside a box is text, such as the number of a field, and not a mark."""
     return confidence > _SURE and any(c.isalnum() for c in text) and not _TICKS.issuperset(text)
 
 
 def frames_of(box: CheckBox, quad: np.ndarray, extent: float, growth: CropGrowth) -> tuple[int, int]:
-    """Return the first frame of a line's recognition that shows a check box, and the one after the last.
+    """Return the first frame of the line's recognition that shows a check box, and the one after the last.
 
     Args:
-        box: one of the line's.
-        quad: (4, 2) of the line.
-        extent: frames of its image.
-        growth: by how much that is larger than the quad.
+        box: Check box of the line.
+        quad: Quad of the line, (4, 2).
+        extent: Number of frames of the line's crop.
+        growth: Margins of the crop around the quad.
     """
     height = float(np.linalg.norm(quad[3] - quad[0]))
     length = float(np.linalg.norm(quad[1] - quad[0]))
-    start = float(quad[:, 0].mean()) - length / 2  # also of a line that was turned round
+    start = float(quad[:, 0].mean()) - length / 2  # also correct for a line rotated by 180 degrees
     frame = extent / (length + (growth.left + growth.right) * height)
     first = max(0, round((box.left - start + growth.left * height) * frame))
     return first, max(first + 1, round((box.right - start + growth.left * height) * frame))

@@ -1,4 +1,4 @@
-"""Which way lines and pages lie: the direction classifier, and what all lines of a page say together."""
+"""Direction classifier for lines, and the rotation of a page from its lines."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ppocr_jax.inference.model_folder import ClassifierSpec
 from ppocr_jax.inference.options import BATCH_SIZE
 from ppocr_jax.preprocess import line_batch, line_windows
 
-_LEAST_PROBABILITY = 1e-6  # of a class in one window: a single certain window must not decide alone
+_LEAST_PROBABILITY = 1e-6  # of a class in one window: one certain window must not decide alone
 RIGHT_ANGLES = (0, 90, 180, 270)
-# Share of the votes that a turn must have before lines follow it against their own direction.
+# Share of the votes that a rotation needs before lines follow it against their own direction.
 _MAJORITY = 0.75
-# A single line knows nothing that its classifier does not; two must both be sure, and agree.
+# A single line adds nothing to its classifier's prediction. Two lines must agree, both with this probability.
 _FEW_LINES, _SURE = 2, 0.9
-# A line this sure of itself stays as it is: a stamp upside down on an upright page.
+# A line with this probability keeps its own direction, such as an upside-down stamp on an upright page.
 _CERTAIN = 0.995
-# A detector that knows only lying text finds a few fragments, each hardly longer than high, on a page on its side.
-# Measured there: medians of length / height of 1.3 to 2.9, and an evidence (see `look.evidence`) of 1 to 33; on
-# upright receipts, forms and documents medians of 3.4 to 24 and an evidence of 28 to 600.
+# On a page rotated by 90 degrees, a detector trained on horizontal text finds a few fragments, hardly longer than high.
+# Measured there: median aspect ratios of 1.3 to 2.9, and an evidence (see `look.evidence`) of 1 to 33. On upright
+# receipts, forms and documents: median aspect ratios of 3.4 to 24, and an evidence of 28 to 600.
 _LONG, _PLENTY = 3.0, 60.0
-# How much more text a turned page must show, and how much it must show at all (in heights of its lines).
+# Evidence that a rotated page needs: relative to the page as it is, and in total.
 _MUCH_MORE, _LEAST_EVIDENCE = 2.0, 5.0
 
 
 @dataclass(frozen=True)
 class Direction:
-    """How a line crop lies: `angle` in degrees (0 or 180) and the probability of that class."""
+    """Direction of a line crop: `angle` in degrees (0 or 180), and the probability of that class."""
 
     angle: int
     probability: float
@@ -42,14 +42,14 @@ class Direction:
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """Tells lines that stand on their head. Up to `workers` batches run at a time."""
+    """Classifier of line directions, upright or upside down. Up to `workers` batches run in parallel."""
 
     backend: Backend
     spec: ClassifierSpec
     workers: int = 1
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Direction]:
-        """Direction of each line crop (h, w, 3) uint8 RGB."""
+        """Return the direction of each line crop (h, w, 3) uint8 RGB."""
         parts = [(i, part) for i, crop in enumerate(crops) for part in self._parts(crop)]
         starts = range(0, len(parts), batch_size)
         batches = [[part for _, part in parts[start : start + batch_size]] for start in starts]
@@ -60,7 +60,7 @@ class TextClassifier:
         return [self._direction(_joint(rows)) for rows in seen]
 
     def load_ahead(self) -> None:
-        """Begin to load the network, if that is to be done and may be beside other work."""
+        """Start to load the network in the background, unless it is loaded or there is only one worker."""
         load_ahead(self.backend, self.workers)
 
     def _run(self, parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -80,7 +80,7 @@ class TextClassifier:
 
 
 def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the probabilities of a line from those of its parts: their geometric mean, scaled to add up to 1."""
+    """Return the probabilities of a line from those of its parts: the normalized geometric mean."""
     if len(rows) == 1:
         return rows[0]
     means = np.exp(np.log(np.maximum(rows, _LEAST_PROBABILITY)).mean(axis=0))
@@ -88,14 +88,14 @@ def _joint(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | None:
-    """Return by how many degrees a page is turned clockwise: 0, 90, 180 or 270; None where its lines do not agree.
+    """Return the clockwise rotation of a page, 0, 90, 180 or 270 degrees, or None if its lines do not agree.
 
-    Every line votes for the right angle nearest to the direction in which it is read, with its length as weight, split
-    between both ways by the classifier's probability.
+    Every line votes for the multiple of 90 degrees nearest to its reading direction. Its weight is its length, divided
+    between both directions by the classifier's probability.
 
     Args:
-        quads: (n, 4, 2) of the lines, each from the corner that became its crop's top-left.
-        directions: how each crop lies, of which 180 means that it is read from the other end.
+        quads: Quads of the lines, (n, 4, 2), each starting at the corner that became its crop's top-left.
+        directions: Direction of each crop. 180 means that the text begins at the other end.
     """
     if len(quads) < _FEW_LINES or (len(quads) == _FEW_LINES and min(d.probability for d in directions) < _SURE):
         return None
@@ -113,15 +113,15 @@ def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | N
 def crop_angles(
     quads: np.ndarray, directions: Sequence[Direction | None], *, page_known: bool, threshold: float
 ) -> list[int]:
-    """By how many degrees, 0 or 180, each crop has to be turned.
+    """Return the angle in degrees, 0 or 180, by which to rotate each crop.
 
-    A line alone turns above `threshold`. On a page whose lines agreed that it stands upright, one that runs along the
-    page does so only if it is all but certain, and one that runs against it does unless it is.
+    Without a page direction, a line is rotated if its probability exceeds `threshold`. On an upright page, a horizontal
+    line follows the page, unless its own direction is nearly certain. A vertical line is treated as if without a page.
 
     Args:
-        quads, directions: see `page_rotation`; a line that was not asked, None, does as its page.
-        page_known: whether the lines of the page agreed.
-        threshold: probability above which a classifier is believed.
+        quads, directions: See `page_rotation`. A line that was not classified (None) follows its page.
+        page_known: Whether the lines of the page agreed on its rotation.
+        threshold: Probability above which a predicted direction is used.
     """
     alone = [d.angle if d and d.probability > threshold else 0 for d in directions]
     if not page_known:
@@ -137,11 +137,11 @@ def crop_angles(
 
 
 def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
-    """Return whether the boxes of a page look like fragments of lines that run across them, or there are hardly any."""
+    """Return whether the boxes of a page look like fragments of rotated lines, or there are hardly any."""
     shown = evidence(boxes)
     return shown < _LEAST_EVIDENCE or (shown < _PLENTY and float(np.median(elongations(boxes))) < _LONG)
 
 
 def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
-    """Return whether the boxes found on the turned page are far more like lines than those on the page as it is."""
+    """Return whether the boxes found on the rotated page show much more text than those on the page as it is."""
     return evidence(turned) > max(_MUCH_MORE * evidence(upright), _LEAST_EVIDENCE)

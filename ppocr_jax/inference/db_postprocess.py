@@ -1,7 +1,7 @@
-"""From the detector's probability map to boxes: threshold, contours, score, unclip (DB paper, section 3.5).
+"""Boxes from the detector's probability map: threshold, contours, score, unclip (DB paper, section 3.5).
 
-Every constant and rounding follows PaddleOCR, whose weights and thresholds were tuned together; only the corners of
-boxes at 45 degrees are ordered otherwise (`filter_boxes`), and short boxes can be straightened.
+Every constant and rounding follows PaddleOCR, whose weights and thresholds were tuned together. There are two
+exceptions: the corner order of boxes at 45 degrees (`filter_boxes`), and an option to straighten short boxes.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ from ppocr_jax.geometry import (
     order_corners_clockwise,
 )
 
-_SIMPLIFY = 0.002  # tolerance of a polygon's simplification, as a share of its perimeter
+_SIMPLIFY = 0.002  # tolerance of polygon simplification, as a share of the perimeter
 _UNCLIPPED_MARGIN = 2  # how much longer than `min_side` the short side must be after unclipping
-_THINNEST = 3  # boxes whose width or height, in whole pixels of the image, is not above this are dropped
-_SHORT, _HARDLY_LARGER = 2.0, 1.25  # lengths in heights, and areas; see `_smallest_rectangles`
+_THINNEST = 3  # boxes with a width or height, in whole pixels of the image, up to this are dropped
+_SHORT, _HARDLY_LARGER = 2.0, 1.25  # aspect ratio, and ratio of areas; see `_smallest_rectangles`
 _CORNER_RULES = {"clockwise": order_corners_clockwise, "sum": order_corners_by_sum, "x": order_corners_by_x}
 
 
 @dataclass(frozen=True)
 class DBOptions:
-    """How boxes are cut out of a probability map.
+    """Options of the conversion of a probability map to boxes.
 
     Attributes:
-        threshold: a pixel is text where its probability exceeds this.
-        box_threshold: least mean probability of a box.
-        unclip_ratio: boxes grow by `area * unclip_ratio / perimeter`, to undo the shrinking of the training targets.
-        max_candidates: contours that are looked at, in OpenCV's order, from the bottom of the image; None: all.
-        dilate: grow the text mask by one pixel to the right and down first.
-        score_mode: "fast": mean probability inside the rectangle; "slow": inside the contour.
-        polygons: return outlines of curved text instead of rectangles.
-        min_side: least short side of a rectangle before unclipping, in pixels of the map.
+        threshold: Pixels with a probability above this value are text.
+        box_threshold: Least mean probability of a box.
+        unclip_ratio: Boxes grow by `area * unclip_ratio / perimeter`, to undo the shrinking of the training targets.
+        max_candidates: Largest number of contours to process, in OpenCV's order, from the bottom of the image. None:
+            all.
+        dilate: Whether to grow the text mask by one pixel to the right and down first.
+        score_mode: Where to compute the mean probability. "fast": inside the rectangle; "slow": inside the contour.
+        polygons: Return outlines of curved text instead of rectangles.
+        min_side: Least short side of a rectangle before unclipping, in pixels of the map.
     """
 
     threshold: float = 0.3
@@ -68,11 +69,12 @@ class DBOptions:
 
 @dataclass(frozen=True, eq=False)
 class TextBox:
-    """Where a line of text is.
+    """Position of a line of text.
 
     Attributes:
-        points: float32 (4, 2), clockwise from top-left, or (n, 2) with `DBOptions.polygons`; pixels of the image.
-        score: mean probability inside the box before unclipping, 0..1.
+        points: Corners in pixels of the image, float32 (4, 2), clockwise from top-left, or (n, 2) with
+            `DBOptions.polygons`.
+        score: Mean probability inside the box before unclipping, 0..1.
     """
 
     points: np.ndarray
@@ -86,19 +88,19 @@ def boxes_from_map(
     options: DBOptions | None = None,
     straighten: bool = False,
 ) -> list[TextBox]:
-    """Return the boxes of a detector's probability map (H, W) float32, in the order in which OpenCV lists contours.
+    """Return the boxes of a detector's probability map (H, W) float32, in OpenCV's order of contours.
 
-    Holes of the text mask count as contours too; their low score usually drops them.
+    Holes of the text mask are contours, too. Their low score usually drops them.
 
     Args:
-        probability_map: values 0..1.
-        source_size: (height, width) in pixels of the image that was resized to the map's size.
-        options: thresholds and modes.
-        straighten: let boxes hardly longer than high lie upright where that makes them hardly larger (PaddleOCR's stand
-            on a corner at times).
+        probability_map: Probabilities, 0..1.
+        source_size: (height, width) in pixels of the image that was resized to the size of the map.
+        options: Thresholds and modes.
+        straighten: Replace the rectangle of a short box by an upright one if that is hardly larger. PaddleOCR's are
+            sometimes rotated by up to 45 degrees.
 
     Raises:
-        ValueError: the map does not have two axes.
+        ValueError: If the map does not have two axes.
     """
     if probability_map.ndim != 2:
         raise ValueError(f"a probability map is (H, W), got shape {probability_map.shape}")
@@ -126,18 +128,18 @@ def boxes_from_map(
 def filter_boxes(
     boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "clockwise"
 ) -> list[TextBox]:
-    """Clip boxes to the image's pixels, order their corners for reading, and drop those too thin to read.
+    """Clip boxes to the image, order their corners for reading, and drop boxes that are too thin.
 
     Outlines of curved text, found with `DBOptions.polygons`, are only clipped.
 
     Args:
-        boxes: what `boxes_from_map` found.
+        boxes: Boxes found by `boxes_from_map`.
         source_size: (height, width) of the image.
-        corner_rule: "clockwise" (`geometry.order_corners_clockwise`), or PaddleOCR's: "sum" (2.6,
+        corner_rule: "clockwise" (`geometry.order_corners_clockwise`), or a rule of PaddleOCR: "sum" (2.6,
             `geometry.order_corners_by_sum`) or "x" (2.4 and earlier).
 
     Raises:
-        ValueError: an unknown corner rule.
+        ValueError: If the corner rule is unknown.
     """
     if corner_rule not in _CORNER_RULES:
         raise ValueError(f"corner_rule must be one of {', '.join(_CORNER_RULES)}, not {corner_rule!r}")
@@ -165,7 +167,7 @@ def _contours(probability_map: np.ndarray, options: DBOptions) -> list[np.ndarra
 def _rectangles(
     contours: list[np.ndarray], options: DBOptions, straighten: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return rectangles (4, 2) around the contours that are wide enough, and the outlines in which to score them."""
+    """Return rectangles (4, 2) around the contours that are wide enough, and the outlines for their scores."""
     quads, short_sides = _smallest_rectangles(contours, straighten)
     wide = np.flatnonzero(short_sides >= options.min_side).tolist()
     rectangles = [quads[i] for i in wide]
@@ -173,10 +175,10 @@ def _rectangles(
 
 
 def _smallest_rectangles(outlines: Sequence[np.ndarray], straighten: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest rectangles (n, 4, 2) around outlines, and the short sides (n,) of those.
+    """Return the smallest rectangles (n, 4, 2) around outlines, and their short sides (n,) before straightening.
 
-    The blob of one or two characters has no angle of its own: its smallest rectangle follows the steps of its pixels,
-    and may be turned by up to 45 degrees. Upright it is hardly larger; that of a short word that does run aslant is.
+    The blob of one or two characters has no angle of its own: its smallest rectangle follows the pixel grid and may be
+    rotated by up to 45 degrees. An upright rectangle is hardly larger, except around a short word that is slanted.
     """
     quads, short_sides = min_area_quads(outlines)
     if not straighten or not len(quads):
@@ -190,7 +192,7 @@ def _smallest_rectangles(outlines: Sequence[np.ndarray], straighten: bool) -> tu
 
 
 def _simplified(contours: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the outlines (n, 2) of the contours with at least four vertices left."""
+    """Return the simplified outlines (n, 2) of the contours, if they have at least four vertices."""
     import cv2
 
     outlines = [cv2.approxPolyDP(c, _SIMPLIFY * cv2.arcLength(c, True), True)[:, 0] for c in contours]
@@ -204,7 +206,7 @@ def _unclip(points: np.ndarray, options: DBOptions) -> list[np.ndarray]:
 
 
 def _mean_inside(probability_map: np.ndarray, points: np.ndarray) -> float:
-    """Return the mean probability inside a polygon (n, 2), its border included; looks only at its bounding window."""
+    """Return the mean probability inside a polygon (n, 2), border included, computed in its bounding box."""
     import cv2
 
     height, width = probability_map.shape
@@ -217,6 +219,6 @@ def _mean_inside(probability_map: np.ndarray, points: np.ndarray) -> float:
 
 
 def _to_source(points: np.ndarray, map_size: Sequence[int], source_size: tuple[int, int]) -> np.ndarray:
-    """Scale points from the map to the image, rounded (halves to even) and clipped to 0..width, 0..height."""
+    """Scale points from the map to the image, round (halves to even) and clip to 0..width, 0..height."""
     map_wh, source_wh = np.array(map_size[::-1], np.float32), np.array(source_size[::-1], np.float32)
     return np.clip(np.round(points / map_wh * source_wh), 0, source_wh).astype(np.float32)

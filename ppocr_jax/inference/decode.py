@@ -1,4 +1,4 @@
-"""From a recognizer's probabilities to text: greedy CTC decoding, and what is known of digits, spaces and leaders."""
+"""Text from a recognizer's probabilities: greedy CTC decoding, and corrections of digits, spaces and leaders."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ import numpy as np
 
 from ppocr_jax.charset import BLANK, Charset
 
-# Dots, dashes or the like that lead from a text to its page or price, with spaces between them or without.
+# Dots, dashes or similar characters that lead from a text to its page number or price, with or without spaces.
 _LEADERS = ".·…_-=*"
 _LEADER = re.compile(rf"([{re.escape(_LEADERS)}])(?: ?\1){{9,}}")
-_LEADER_SHARE = 0.3  # of the line's length, from which on a leader disturbs what stands beside it
-# For `put_spaces`, chosen on 1,540 train lines of SROIE, FUNSD, ICDAR 2015, IIIT5K, MSRA-TD500, manuals and books with
-# the recognizers of PP-OCRv2, v3, v4 and v6.
-_LEAST_SPACES = 0.03  # expected between two characters
-_BETWEEN_LETTERS = 2.0  # times as much: a word may be torn
+_LEADER_SHARE = 0.3  # share of the line's length from which a leader disturbs the text beside it
+# For `put_spaces`, chosen on 1,540 training lines of SROIE, FUNSD, ICDAR 2015, IIIT5K, MSRA-TD500, manuals and books
+# with the recognizers of PP-OCRv2, v3, v4 and v6.
+_LEAST_SPACES = 0.03  # expected number of spaces between two characters from which a space is inserted
+_BETWEEN_LETTERS = 2.0  # times as much between letters, because a space would split a word
 _BEFORE_SIGNS, _SIGNS = 4.0, frozenset(".,:;!?)]}%'\"")
 _IN_NUMBERS, _WITHIN_NUMBER = 16.0, re.compile(r"(?=\d[.,:]\d)")  # such as 12.50 and 18:05
-# Times as much, and more, where the recognizer wrote as many spaces as text usually has, one in five characters.
+# Additional factor, reached if the recognizer wrote as many spaces as text usually has, one in five characters.
 _WHERE_WRITTEN, _USUAL_SPACES = 9.0, 0.2
 _FIRST_IDEOGRAPH = 0x2E80
-# One that lacks a space behind it, in a group, or before it. `|` and single signs have other uses.
+# An operator without a space after it (a group) or before it. `|` and single characters have other uses, too.
 _OPERATOR = re.compile(r"(?<= )([!=+\-*/:]=|&&|\|\|)(?=[\w(])|(?<=[\w)\]])(?:[!=+\-*/:<>]=|&&|\|\|)(?= )")
-# For `settle_digits`, chosen on 6,000 lines of SROIE, FUNSD, ICDAR 2015 and WildReceipt (train)
-# and drawn ones with `en`.
-_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}  # that letters are taken for
+# For `settle_digits`, chosen on 6,000 lines of the training splits of SROIE, FUNSD, ICDAR 2015 and WildReceipt and of
+# synthetic text, with the model `en`.
+_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}  # letters, and the digits that they are confused with
 _NUMBER = re.compile(r"(?<![^\W_])[\dOIlo](?:[\dOIlo.,:/-]*[\dOIlo])?(?![^\W_])")
-_UNITS = "lo"  # behind a number: 10l, 10o
+_UNITS = "lo"  # after a number: 10l, 10o
 _HEXADECIMAL = re.compile(r"(?<![^\W_])Ox(?=[\dA-F])")
-_IN_NUMBER, _BESIDE_DIGIT, _IN_BRACKETS = 0.005, 0.2, 0.5  # how many times as likely as the letter a digit must be
+_IN_NUMBER, _BESIDE_DIGIT, _IN_BRACKETS = 0.005, 0.2, 0.5  # least ratio of the probabilities of digit and letter
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The text of one line.
+    """Recognized text of one line.
 
     Attributes:
-        text: its characters.
-        confidence: mean of `char_confidences`; 0 where there is no text.
-        positions: the frame, 0..T-1, at which each character begins.
-        char_confidences: probability of each character at that frame, 0..1.
-        ends: the frame after each character's last one.
-        extent: frames that the line's image fills, the others being padding; all T, unless the caller knows better.
-        spaces: how many spaces are expected between each character and the next: a space's probability, summed over
-            the frames from the one to the other; 0 behind the last one.
+        text: Its characters.
+        confidence: Mean of `char_confidences`, 0 without text.
+        positions: Frame, 0..T-1, at which each character begins.
+        char_confidences: Probability of each character at that frame, 0..1.
+        ends: Frame after the last frame of each character.
+        extent: Number of frames that the line's image fills, without padding. All T frames by default.
+        spaces: Expected number of spaces between each character and the next: the probability of a space, summed over
+            the frames between them. 0 after the last character.
     """
 
     text: str
@@ -60,14 +60,14 @@ class Decoded:
 
 
 def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decoded]:
-    """Decode a batch: the likeliest class of every frame, runs of one class merged, blanks left out.
+    """Decode a batch greedily: take the likeliest class of every frame, merge runs of one class, and remove blanks.
 
     Args:
-        probabilities: softmax output (N, T, K), class 0 the blank.
-        charset: the K - 1 characters.
+        probabilities: Softmax output (N, T, K). Class 0 is the blank.
+        charset: The K - 1 characters.
 
     Raises:
-        ValueError: not three axes, or K is not the charset's number of classes.
+        ValueError: If there are not three axes, or K is not the number of classes of the charset.
     """
     if probabilities.ndim != 3:
         raise ValueError(f"probabilities must be (lines, frames, classes), got shape {probabilities.shape}")
@@ -88,7 +88,7 @@ def _line(ids: np.ndarray, best: np.ndarray, spaces: np.ndarray, frames: np.ndar
     confidences = best[frames]
     changes = np.append(np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids))
     ends = changes[np.searchsorted(changes, frames, side="right")]
-    before = np.concatenate([[0.0], np.cumsum(spaces, dtype=np.float64)])  # of each frame
+    before = np.concatenate([[0.0], np.cumsum(spaces, dtype=np.float64)])  # expected spaces before each frame
     expected = np.append(before[ends[1:]] - before[frames[:-1]], np.zeros(min(len(frames), 1)))
     return Decoded(
         charset.decode(ids[frames].tolist()),
@@ -102,17 +102,17 @@ def _line(ids: np.ndarray, best: np.ndarray, spaces: np.ndarray, frames: np.ndar
 
 
 def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset) -> Decoded:
-    """Return a line with 0 and 1 where the recognizer, in doubt, took them for O or I though digits stand around them.
+    """Replace O and I among digits by 0 and 1, if the recognizer was in doubt.
 
-    Alone, O and 0 or I and 1 look the same in many fonts; the recognizer gives both a share and the likelier one wins.
-    Within a number of two digits or more (2I.22, O0395) a small share of the digit is enough; beside a digit (FRO1,
-    5OMM) 0 must be a fifth as likely as O, alone in brackets (list[O]) half as likely. Letters that the recognizer is
-    sure of stay. The character's confidence is that of both together.
+    Without context, O and 0 or I and 1 look the same in many fonts. The recognizer divides the probability between them
+    and the likelier one wins. Inside a number with at least two digits (2I.22, O0395), a small probability of the digit
+    is enough to replace the letter. Beside a digit (FRO1, 5OMM), 0 must be a fifth as likely as O; alone in brackets
+    (list[O]), half as likely. Letters with a high probability stay. The new confidence is the sum of both.
 
     Args:
-        decoded: the line, with a position for each of its characters.
-        probabilities: what it was decoded from, (T, K).
-        charset: the K - 1 characters.
+        decoded: The line, with a position for each of its characters.
+        probabilities: Probabilities from which it was decoded, (T, K).
+        charset: The K - 1 characters.
     """
     text = decoded.text
     doubtful = [i for i, letter in enumerate(text) if letter in _DIGITS and _DIGITS[letter] in charset.ids]
@@ -144,9 +144,9 @@ def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset)
 
 
 def space_operators(decoded: Decoded) -> Decoded:
-    """Return a line of a program with a space on either side of an operator that has one on one side (a!= b).
+    """Complete the spaces around operators in a line of source code, if there is one on one side (a!= b).
 
-    Operators without spaces stay as they are, and so does <=18 or >=5, which other texts write.
+    Operators without spaces stay as they are. <=18 and >=5 stay, too, because they occur in other texts.
     """
     places = sorted((m.end() if m.group(1) else m.start() for m in _OPERATOR.finditer(decoded.text)), reverse=True)
     if not places:
@@ -159,7 +159,7 @@ def space_operators(decoded: Decoded) -> Decoded:
 
 
 def strip_spaces(decoded: Decoded) -> Decoded:
-    """Return a line without the spaces before and behind its text, and with one where several follow one another."""
+    """Remove spaces at the start and the end of a line, and reduce several spaces in a row to one."""
     text = decoded.text
     if text == text.strip(" ") and "  " not in text:
         return decoded
@@ -171,14 +171,14 @@ def strip_spaces(decoded: Decoded) -> Decoded:
 
 
 def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
-    """Return what stands beside the longest leader of a line, if that is long enough to disturb it.
+    """Return the text beside the longest leader of a line, if the leader is long enough to disturb it.
 
-    Squeeze-and-excitation averages over the whole line, which is dots above all then, and the few letters suffer: of 42
-    such lines of a table of contents `en` misread 7, `ch` 12, but none and 1 where they are read without the dots.
+    Squeeze-and-excitation averages over the whole line, which is mostly dots then, so that the few letters suffer. Of
+    42 such lines of a table of contents, `en` misread 7 and `ch` 12, but none and 1 without the dots.
 
     Returns:
-        (first, last + 1) of the characters and (begin, end) of the frames of each side that holds text; the frames
-        reach over three characters of the leader: one alone might be taken for another.
+        For each side with text: (first, last + 1) of its characters and (begin, end) of its frames. The frames include
+        three characters of the leader, because a single one might be misread.
     """
     leaders = list(_LEADER.finditer(decoded.text))
     if not leaders:
@@ -194,7 +194,7 @@ def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
 
 
 def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]], alone: Sequence[Decoded]) -> Decoded:
-    """Return the line with its `sides`, see `beside_leader`, as they were read alone."""
+    """Return the line with its `sides` (see `beside_leader`) replaced by the texts recognized without the leader."""
     characters = _characters(decoded)
     for (first, last, begin, _), side in reversed(list(zip(sides, alone, strict=True))):
         inner = -1 if first == 0 else 0
@@ -213,7 +213,7 @@ def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]],
 
 
 _Character: TypeAlias = tuple[str, int, int, float, float]
-"""With its frame, the frame after its last one, its confidence, and the spaces that are expected behind it."""
+"""Character, its frame, the frame after its last one, its confidence, and the expected number of spaces after it."""
 
 
 def _characters(decoded: Decoded) -> list[_Character]:
@@ -228,12 +228,13 @@ def _of_characters(decoded: Decoded, characters: list[_Character]) -> Decoded:
 
 
 def put_spaces(decoded: Decoded) -> Decoded:
-    """Return a line with spaces where the recognizer saw a little of one between two characters.
+    """Insert spaces where the recognizer saw a weak space between two characters.
 
-    PP-OCR's recognizers, trained on Chinese above all, leave out most spaces: in each frame nothing is likelier than a
-    space. But they know where words end. Where a space was left out one is expected with .14 in the median (PP-OCRv4)
-    or .3 (v6), within words with .0001, and in 99 of 100 places with less than .02. More is asked within words and
-    numbers and before punctuation, and the more the more spaces the line has already. Nothing is put beside ideographs.
+    PP-OCR's recognizers, trained mostly on Chinese, leave out most spaces, because in each frame nothing is likelier
+    than a space. But they do see the ends of words: at a missing space, the expected number of spaces has a median of
+    .14 (PP-OCRv4) or .3 (v6). Within words it is .0001, and below .02 in 99 of 100 places. The limit is higher within
+    words and numbers and before punctuation, and rises with the number of spaces in the line. No spaces are inserted
+    beside ideographs.
     """
     written = decoded.text.strip().count(" ") / max(len(decoded.text) - 1, 1)
     least = _LEAST_SPACES * (1 + _WHERE_WRITTEN * min(written / _USUAL_SPACES, 1.0))
@@ -257,12 +258,12 @@ def put_spaces(decoded: Decoded) -> Decoded:
 
 
 def with_sign(decoded: Decoded, sign: str, first: int, end: int) -> Decoded:
-    """Return a line with a sign that the recognizer does not know, a word of its own, at its place.
+    """Insert a character that the recognizer does not know into a line, as a word of its own.
 
     Args:
-        decoded: the line.
-        sign: a character.
-        first, end: its first frame, and the one after its last.
+        decoded: The line.
+        sign: The character.
+        first, end: Its first frame, and the frame after its last one.
     """
     characters = _characters(decoded)
     index = sum(position + end_ < first + end for _, position, end_, *_ in characters)

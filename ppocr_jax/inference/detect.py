@@ -1,4 +1,4 @@
-"""The detector on an image of any size: reduced as its model says, in tiles where it is large, boxes from its map."""
+"""Text detector for images of any size, applied to large images in tiles."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from ppocr_jax.preprocess import detector_image, pad_small
 
 MOST = 720_000
 """Pixels of one run: a page of 960 x 736. A network's memory grows with its input: a receipt of 1472 x 736 takes 145 MB
-at once and 75 MB in two tiles, for 13 % more work."""
+in one run and 75 MB in two tiles, for 13 % more work."""
 OVERLAP = 192
-"""Pixels two tiles share. The quarters at both ends are left alone: up to 32 pixels from its border a tile is wrong
-about what is text, and a little less sure up to 96. What lies between is higher than most lines: none is cut."""
+"""Pixels that two tiles share. The outer quarters of the overlap are not used: a tile is wrong about text within 32
+pixels of its border, and slightly less confident within 96. The rest is higher than most lines, so that no line is
+cut."""
 _STRIDE = 32
-_FLAT = 5  # gray levels by which paper, at a quarter of the size, may differ from its surroundings
+_FLAT = 5  # gray levels by which blank paper, at a quarter of the size, may differ from its surroundings
 
 
 @dataclass(frozen=True)
 class TextDetector:
-    """Finds text lines."""
+    """Detector of text lines: a network, its preprocessing and its postprocessing."""
 
     backend: Backend
     spec: DetectorSpec
@@ -43,21 +44,21 @@ class TextDetector:
         """Return the boxes of the text lines in an image, in no particular order.
 
         Args:
-            image_rgb: (H, W, 3) uint8.
-            limit_side, limit_type: instead of the model's (`preprocess.detector_size`).
-            thresholds: fields of `DBOptions`, instead of the model's.
+            image_rgb: Image, (H, W, 3) uint8.
+            limit_side, limit_type: Override the model's (`preprocess.detector_size`).
+            thresholds: Fields of `DBOptions` that override the model's.
         """
         probability_map = self.probability_map(image_rgb, limit_side=limit_side, limit_type=limit_type)
         options = replace(self.spec.postprocess, **thresholds)
         size = pad_small(image_rgb).shape[:2]
         boxes = boxes_from_map(probability_map, source_size=size, options=options, straighten=True)
-        # What has no area, clipped at the image's border, cannot be cropped.
+        # A box without area after clipping cannot be cropped.
         return [box for box in filter_boxes(boxes, image_rgb.shape[:2]) if polygon_area(box.points) >= 1]
 
     def probability_map(
         self, image_rgb: np.ndarray, *, limit_side: int | None = None, limit_type: str | None = None
     ) -> np.ndarray:
-        """Return where there is text in an image: (h, w) float32, 0..1, in the size at which the network sees it."""
+        """Return the probability map of an image, (h, w) float32, 0..1, at the network's input size."""
         image = detector_image(
             image_rgb,
             limit_side=limit_side or self.spec.limit_side,
@@ -73,7 +74,7 @@ class TextDetector:
 
 
 def _is_blank(image: np.ndarray) -> bool:
-    """Return whether an image (H, W, 3) uint8 shows nothing: perhaps shades, as on scanned paper, but no marks."""
+    """Return whether an image (H, W, 3) uint8 is blank: it may have shades, as scanned paper has, but no marks."""
     import cv2
 
     small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
@@ -86,12 +87,12 @@ def tiled_map(
     """Return the probability map (H, W) of an image (H, W, 3), both sides multiples of 32.
 
     Args:
-        run: from a part of the image (h, w, 3) to its map (h, w).
-        most: pixels of what `run` is given at a time.
-        overlap: least number of pixels neighboring tiles share.
+        run: Function from a part of the image (h, w, 3) to its map (h, w).
+        most: Largest number of pixels per call of `run`.
+        overlap: Least number of pixels that neighboring tiles share.
 
     Raises:
-        ValueError: `most` has no room for a tile beyond the overlap.
+        ValueError: If `most` is too small for tiles with this overlap.
     """
     height, width = image.shape[:2]
     if height * width <= most:
@@ -103,7 +104,7 @@ def tiled_map(
 
 
 def _tile_size(height: int, width: int, most: int, overlap: int) -> tuple[int, int]:
-    """Return the sides of the tiles that make the least work."""
+    """Return the (height, width) of the tiles that need the least work."""
     sizes = [
         (rows * h * columns * w, h, w)
         for (rows, h), (columns, w) in product(_splits(height, overlap), _splits(width, overlap))
@@ -115,7 +116,7 @@ def _tile_size(height: int, width: int, most: int, overlap: int) -> tuple[int, i
 
 
 def _splits(length: int, overlap: int) -> list[tuple[int, int]]:
-    """(how many tiles along an axis, their side), from one tile to tiles hardly larger than the overlap."""
+    """Return (number of tiles along an axis, their side): from one tile to tiles hardly larger than the overlap."""
     splits, least = [(1, length)], (overlap // _STRIDE + 1) * _STRIDE
     for count in range(2, -(-length // _STRIDE) + 1):
         side = -(-(length + (count - 1) * overlap) // (count * _STRIDE)) * _STRIDE
@@ -127,7 +128,7 @@ def _splits(length: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Return where tiles begin along an axis, evenly spread."""
+    """Return the evenly spaced starts of the tiles along an axis."""
     if length <= tile:
         return [0]
     count = -(-(length - overlap) // (tile - overlap))
@@ -135,7 +136,7 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
-    """Return the map of a whole image from those of its tiles, one below the other from the rows `starts` on."""
+    """Join the maps of tiles below each other, which start at the rows `starts`."""
     parts, begin = [], 0
     for k in range(1, len(maps)):
         seam = _seam(maps[k - 1], maps[k], starts[k - 1], starts[k])
@@ -146,7 +147,7 @@ def _joined(maps: Sequence[np.ndarray], starts: Sequence[int]) -> np.ndarray:
 
 
 def _seam(above: np.ndarray, below: np.ndarray, top: int, bottom: int) -> int:
-    """Return the row with the least text, and among equals the one nearest to the middle, of what two tiles share."""
+    """Return the row to join two overlapping tiles: the one with the least text, nearest to the middle if equal."""
     shared = top + len(above) - bottom
     text = np.maximum(above[bottom - top :], below[:shared]).sum(axis=1)
     inner = np.arange(shared // 4, shared - shared // 4)

@@ -1,7 +1,4 @@
-"""Documents and folders in, pages in their order out: what `OCR.read` does beyond reading one image.
-
-Also the files that explain how a page was read.
-"""
+"""Reading of documents and folders with `OCR.read`, and files that explain the result of a page."""
 
 from __future__ import annotations
 
@@ -28,18 +25,18 @@ from ppocr_jax.inference.stages import Stages
 OnError: TypeAlias = Literal["raise", "page"]
 Sources: TypeAlias = "ImageSource | PathLike[str] | Iterable[ImageSource | PathLike[str]]"
 
-_KEPT, _DROPPED = (0, 150, 60), (220, 0, 0)  # colors of boxes in an explanation
+_KEPT, _DROPPED = (0, 150, 60), (220, 0, 0)  # RGB colors of boxes in an explanation
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far `OCR.read` is.
+    """Progress of `OCR.read`.
 
     Attributes:
-        page: what was read last.
-        done: pages read so far.
-        total: pages to be read, as far as is known: it changes as documents are opened, which count as one page before.
-            None for an iterator.
+        page: The last page read.
+        done: Number of pages read so far.
+        total: Number of pages to read, as far as known. It changes as documents are opened, because an unopened
+            document counts as one page. None if the sources are an iterator.
     """
 
     page: Page
@@ -51,20 +48,21 @@ class DocumentOptions(ReadOptions, total=False):
     """Options of `OCR.read`, by keyword.
 
     Attributes:
-        pages: which of each document, like "1-3,5,8-" or numbers from 1; default: all.
-        password: of encrypted PDF documents.
-        frames: "all" makes the frames of animations pages; default: "first".
-        dpi: at which PDF pages are drawn; default: 200, or the resolution of a page that is a scan, if less.
-        recursive: go into the subfolders of folders.
-        allow_url: fetch what begins with http:// or https://.
-        on_error: what becomes of a page that cannot be read: "raise" (the default) its error when its turn comes, or
-            "page": a `Page` of size 0 x 0 with its `error` set.
-        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output; they
+        pages: Pages to read of each document, like "1-3,5,8-" or numbers from 1. Default: all.
+        password: Password of encrypted PDF documents.
+        frames: "all" makes every frame of an animation a page. Default: "first".
+        dpi: Resolution for rendering PDF pages. Default: 200, or the resolution of a scanned page if that is lower.
+        recursive: Whether to read subfolders of folders.
+        allow_url: Whether to fetch sources that begin with http:// or https://.
+        on_error: How to handle a page that cannot be read. "raise" (the default): raise its error when its turn comes;
+            "page": return a `Page` of size 0 x 0 with its `error` set.
+        skip: (source, number) of pages to leave out, such as `document.pages_in_jsonl` finds in an earlier output. They
             are not decoded.
-        explain: a folder into which is written how each page was read, see `write_explanation`.
-        progress: called after each page, in the thread that asks for the next.
-        workers: pages read at a time; default: one per core, or 16 that share calls. A single page gets all cores.
-        combine: whether pages share the networks' calls; default: where ONNX Runtime uses a GPU.
+        explain: Folder for files that explain the result of each page; see `write_explanation`.
+        progress: Function called after each page, in the thread that requests the next one.
+        workers: Number of pages read in parallel. Default: one per core, or 16 if they share calls. A single page uses
+            all cores.
+        combine: Whether pages share network calls. Default: only if ONNX Runtime uses a GPU.
     """
 
     pages: str | int | Iterable[int] | None
@@ -82,7 +80,7 @@ class DocumentOptions(ReadOptions, total=False):
 
 
 class DocumentReading:
-    """One call of `OCR.read`: its options, and the pages as they come."""
+    """One call of `OCR.read`."""
 
     def __init__(
         self,
@@ -94,16 +92,18 @@ class DocumentReading:
         *,
         images: bool,
     ) -> None:
-        """
+        """Store the options of the call.
+
         Args:
-            alone: stages that read one page at a time, with all cores.
-            many: stages that read `workers` pages at a time.
-            settings: how a page is read.
-            options: of the call; those that `settings` holds are not looked at.
-            images: whether the images are yielded, too.
+            alone: Stages that read one page at a time on all cores.
+            many: Stages that read `workers` pages in parallel.
+            workers: Number of pages read in parallel.
+            settings: Options for reading a page.
+            options: Options of the call. Those contained in `settings` are ignored.
+            images: Whether to yield the images, too.
 
         Raises:
-            ValueError: an unknown `on_error`.
+            ValueError: If `on_error` is unknown.
         """
         self.alone, self.many, self.workers = alone, many, workers
         self.settings, self.images = settings, images
@@ -125,7 +125,7 @@ class DocumentReading:
         self._names = PageNames()
 
     def run(self, sources: Sources) -> Iterator[tuple[Page, InputPage | None]]:
-        """Yield the pages of all sources, and tell how far it is."""
+        """Yield the pages of all sources, and report progress."""
         several = sources if are_several(sources) else [sources]
         files = itertools.chain.from_iterable(map(self._files_of, cast("Iterable[ImageSource]", several)))
         if isinstance(several, Sized):
@@ -137,19 +137,19 @@ class DocumentReading:
             yield page, image
 
     def _named(self, file: ImageSource) -> ImageSource:
-        """Return a file, and give it its name: here they come in their order."""
+        """Reserve the name of a file's explanation and return the file. Files arrive here in order."""
         self._names.stem(describe_source(file))
         return file
 
     def _files_of(self, source: ImageSource) -> list[ImageSource]:
-        """Return the files of a folder; another source as it is, also one that does not exist."""
+        """Return the files of a folder, or a list of the source itself, even if it does not exist."""
         if not isinstance(source, str | PathLike) or source == "-" or not Path(source).is_dir():
             return [source]
         return cast("list[ImageSource]", find_inputs([source], recursive=self.recursive, allow_url=self.allow_url))
 
     def _read_all(self, files: Iterator[ImageSource]) -> Iterator[tuple[Page, InputPage | None]]:
         first = list(itertools.islice(files, 2))
-        if len(first) == 1:  # a document: a single page gets all cores, several are read at a time
+        if len(first) == 1:  # one document: a single page uses all cores, several pages are read in parallel
             pages = self._pages_of(first[0])
             ahead = list(itertools.islice(pages, 2))
             if len(ahead) == 1:
@@ -159,7 +159,7 @@ class DocumentReading:
                     partial(self._read, self.many), itertools.chain(ahead, pages), workers=self.workers
                 )
             return
-        # Each worker opens a document and reads its first page; more pages are gone through when their turn comes.
+        # Each worker opens a document and reads its first page. Further pages are read when their turn comes.
         for begun, rest in ordered_map(self._begin, itertools.chain(first, files), workers=self.workers):
             yield from begun
             if rest is not None:
@@ -168,7 +168,7 @@ class DocumentReading:
     def _begin(
         self, file: ImageSource
     ) -> tuple[list[tuple[Page, InputPage | None]], Iterator[InputPage | Page] | None]:
-        """Read a document up to its first page; return also the pages that follow, None if there are none."""
+        """Read a document up to its first valid page. Return the pages read and an iterator of the rest, or None."""
         begun, pages = [], self._pages_of(file)
         for page in pages:
             begun.append(self._read(self.many, page))
@@ -180,7 +180,7 @@ class DocumentReading:
         return begun, None
 
     def _pages_of(self, file: ImageSource) -> Generator[InputPage | Page]:
-        """Yield the pages of a document, and those that cannot be loaded as pages with an error."""
+        """Yield the pages of a document, and a `Page` with an error for each page that cannot be loaded."""
         failed: list[ImageError] = []
         keep = self.on_error == "page"
         source = describe_source(file)
@@ -230,7 +230,7 @@ def read_image(
     number: int = 1,
     explain: Path | None = None,
 ) -> Page:
-    """Return the page that an image (H, W, 3) uint8 shows; write into the folder `explain` how it was read."""
+    """Return the page recognized in an image (H, W, 3) uint8. Write an explanation into the folder `explain`."""
     reading = read_page(stages, image_rgb, settings)
     height, width = image_rgb.shape[:2]
     page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
@@ -240,14 +240,14 @@ def read_image(
 
 
 class PageNames:
-    """What files about pages are called: by their source, which has a count where another one is called so already."""
+    """Unique file names for pages: the stem of the source, with a counter if another source has the same stem."""
 
     def __init__(self) -> None:
         self._stems: dict[str, str] = {}
         self._taken: set[str] = set()
 
     def stem(self, source: str) -> str:
-        """Return the name of a source's files, the same whenever it is asked for."""
+        """Return the file name of a source, the same at every call."""
         if source not in self._stems:
             stem = name = Path(source).stem.strip("-") or "page"
             count = 1
@@ -259,20 +259,20 @@ class PageNames:
         return self._stems[source]
 
     def of(self, source: str, number: int) -> str:
-        """Return the name of a page's files: that of its source, and its number from 2 on."""
+        """Return the file name of a page: the name of its source, with the page number from 2 on."""
         return f"{self.stem(source)}-page{number}" if number > 1 else self.stem(source)
 
 
 def are_several(sources: object) -> bool:
-    """Return whether `sources` is a collection of sources and not one of them."""
+    """Return whether `sources` is a collection of sources rather than a single one."""
     return isinstance(sources, list | tuple | Iterator) and not hasattr(sources, "read")
 
 
 def checked_on_error(on_error: OnError) -> OnError:
-    """Return `on_error`.
+    """Return `on_error` if it is valid.
 
     Raises:
-        ValueError: it is neither "raise" nor "page".
+        ValueError: If it is neither "raise" nor "page".
     """
     if on_error not in ("raise", "page"):
         raise ValueError(f"on_error must be one of raise, page, not {on_error!r}")
@@ -282,23 +282,23 @@ def checked_on_error(on_error: OnError) -> OnError:
 def write_explanation(
     stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, reading: PageReading, folder: Path
 ) -> None:
-    """Write into a folder, which is made:
+    """Write files that explain how a page was read into a folder, which is created if necessary.
 
-    - probability.png: the detector's map, white where it is sure of text, in the size at which it saw the image;
-    - boxes.png: lines that were read, green and numbered, and red the boxes that came to nothing;
-    - line-001.png ...: what the recognizer saw of each line, upright;
-    - repairs.txt: what of the networks' files is mended when they are opened, where there is such a thing;
-    - lines.csv: number, text, confidence, detection score and angle of each; lines that were dropped have no number.
+    - probability.png: the detector's probability map at its input size, white where it is sure of text;
+    - boxes.png: kept lines in green with their numbers, and dropped boxes in red;
+    - line-001.png ...: the upright crop that the recognizer saw of each kept line;
+    - repairs.txt: faults of the network files that are repaired on loading, if any;
+    - lines.csv: number, text, confidence, detection score and angle of each line. Dropped lines have no number.
 
     Args:
-        stages: what read the page.
-        settings: with which.
-        image_rgb: (H, W, 3) uint8.
-        reading: what was read.
-        folder: where to write.
+        stages: Stages that read the page.
+        settings: Options of the call.
+        image_rgb: Image, (H, W, 3) uint8.
+        reading: Result of reading the page.
+        folder: Output folder.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: If a file cannot be written.
     """
     import cv2
     from PIL import Image

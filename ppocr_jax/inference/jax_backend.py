@@ -1,4 +1,4 @@
-"""Networks run by JAX, from the weights that training writes. Needs the [train] extra; reading text does not."""
+"""JAX backend for networks with the weights that training writes. Needs the [train] extra, unlike the rest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from ppocr_jax.models import Network
 
-# XLA compiles once per input shape, which takes seconds, so sizes are rounded up to these or, beyond the last, to its
-# multiples: few shapes, and on average a fifth more to compute. Steps of a half of an octave and, for pages, a little
-# finer, as their two sides add up; 960 is the longest side of most.
+# XLA compiles once per input shape, which takes seconds. Therefore sizes are rounded up to these values or, beyond the
+# last one, to its multiples: few shapes, and on average a fifth more computation. The steps are half an octave, and
+# slightly finer for pages, whose two sides add up; 960 is the longer side of most pages.
 _WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 _SIDES = (320, 480, 640, 736, 960, 1280, 1600, 1920)
 _CACHE = "ppocr_jax"
@@ -29,7 +29,7 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 class JaxBackend:
-    """A Flax network with its weights (see `backends.Backend`). What is compiled is kept on disk (`keep_compiled`)."""
+    """Flax network with its weights (see `backends.Backend`). Compiled code is cached on disk (`keep_compiled`)."""
 
     def __init__(
         self,
@@ -40,16 +40,18 @@ class JaxBackend:
         options: Mapping[str, Any] | None = None,
         classes: Sequence[int] | None = None,
     ) -> None:
-        """
+        """Describe the network. Its weights are loaded at the first call.
+
         Args:
             task: "det", "cls" or "rec".
-            weights: a .safetensors file of `ppocr_jax.models.io`.
-            network: name for `ppocr_jax.models.build_model`; options: its keyword arguments.
-            classes: of a recognizer, those that its head is cut to; None: all.
+            weights: A .safetensors file of `ppocr_jax.models.io`.
+            network: Name for `ppocr_jax.models.build_model`.
+            options: Keyword arguments of the network.
+            classes: Classes to which a recognizer's head is cut. None: all.
 
         Raises:
-            ValueError: another task.
-            ModelError: JAX is not installed.
+            ValueError: If the task is unknown.
+            ModelError: If JAX is not installed.
         """
         if task not in SPECS:
             raise ValueError(f"task must be one of {', '.join(SPECS)}, not {task!r}")
@@ -92,18 +94,19 @@ class JaxBackend:
 
 
 class PaddedNetwork:
-    """A Flax network compiled for a few sizes, to which batches are padded.
+    """Flax network compiled for a few sizes, to which batches are padded.
 
-    That changes no result beyond rounding: the network does not see the padding (`models.padding`), and results are
-    cut back. (A network of one's own sees it where it computes otherwise than by its `ops`.)
+    Padding changes results only by rounding errors: the network masks it (`models.padding`), and results are cropped.
+    (A custom network that does not compute by its `ops` is affected by the padding.)
     """
 
     def __init__(self, model: Network, task: str, outputs: Sequence[str]) -> None:
-        """
+        """Wrap a network, which is compiled at the first call with each size.
+
         Args:
-            model: the network.
+            model: The network.
             task: "det", "cls" or "rec".
-            outputs: names of those that are wanted: of a detector maps, of a recognizer values of its frames.
+            outputs: Names of the outputs to return: maps of a detector, values per frame of a recognizer.
         """
         import jax
 
@@ -131,7 +134,7 @@ class PaddedNetwork:
 def _cut_classes(
     options: Mapping[str, Any], variables: Mapping[str, Any], classes: np.ndarray
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return options and variables of a recognizer whose head has some of the classes; see `onnx_session`."""
+    """Return options and variables of a recognizer with its head cut to some classes; see `onnx_session`."""
     params, count = dict(variables["params"]), options["num_classes"]
     params["head"] = {
         layer: {n: a[..., classes] if a.shape[-1] == count else a for n, a in arrays.items()}
@@ -147,9 +150,9 @@ def _require_jax() -> None:
 
 
 def keep_compiled() -> None:
-    """Have JAX keep what it compiles in the user's cache folder, unless the process or its environment says where.
+    """Enable JAX's compilation cache in the user's cache folder, unless the process or its environment configures it.
 
-    JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps nothing.
+    JAX_COMPILATION_CACHE_DIR sets another folder. JAX_ENABLE_COMPILATION_CACHE=0 disables the cache.
     """
     import jax
 
@@ -161,9 +164,9 @@ def keep_compiled() -> None:
 
 
 def pad_to_bucket(images: np.ndarray, task: str) -> np.ndarray:
-    """Pad a batch (N, H, W, 3) with zeros, after the last image, row and column, to a shape that many others share.
+    """Pad a batch (N, H, W, 3) with zeros after the last image, row and column, to one of a few shapes.
 
-    N becomes a power of two; a detector's H and W and a recognizer's W become one of a few sizes.
+    N is rounded up to a power of two, a detector's H and W and a recognizer's W to one of a few sizes.
     """
     count, height, width, _ = images.shape
     rows = _rounded_up(height, _SIDES) - height if task == "det" else 0

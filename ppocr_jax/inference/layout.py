@@ -1,4 +1,4 @@
-"""The order in which lines are given: as a person would read the page, or as PaddleOCR does."""
+"""Reading order of lines: by the layout of the page, or by PaddleOCR's rule."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-_ROW_OVERLAP = 0.5  # share of the lower of two lines' heights that they have in common in a row
-# Columns of running text: lines this long (in line heights) that fill this much of their column, this many of them.
+_ROW_OVERLAP = 0.5  # share of the smaller height that two lines of a row have in common
+# Columns of running text: least length of lines (in line heights), share of the column's width, and number of lines.
 _LONG, _FILLED, _LINES = 8.0, 0.6, 3
 _GUTTER = 0.8  # least width of the gap between columns, in line heights
-_CLEARLY_LONGER, _SAME_SKEW, _ON_ITS_HEAD = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
+_CLEARLY_LONGER, _SAME_SKEW, _UPSIDE_DOWN = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
 
 
@@ -21,7 +21,7 @@ _Angles = TypeVar("_Angles", float, np.ndarray)
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Upright boxes of lines on a page whose skew was removed."""
+    """Axis-aligned boxes of lines on a deskewed page."""
 
     left: np.ndarray
     right: np.ndarray
@@ -42,18 +42,18 @@ class _Blocks:
 
 
 def layout_order(quads: np.ndarray) -> np.ndarray:
-    """Return the indices that put quads (n, 4, 2), clockwise from where reading starts, into reading order.
+    """Return the indices that put quads (n, 4, 2), clockwise from where the text begins, into reading order.
 
-    The page's skew, whatever its direction, is that of half of its lines at least, by length. Lines that overlap by
-    half of their height form a row, read from left to right. Where at least three long lines stand on either side of a
-    gap that no line between them crosses, the left side is read before the right one; short cells beside one another,
-    as in receipts and tables, stay rows. Vertical lines, where they are the greater part, are read from right to left.
+    The skew of the page, in any direction, is the angle of at least half of its text, by length. Lines that overlap by
+    half of their height form a row and are read from left to right. If at least three long lines are on either side of
+    a gap that no line between them crosses, the left side is read before the right one. Short cells side by side, as in
+    receipts and tables, remain rows. If most lines are vertical, they are read from right to left.
 
     Returns:
-        int64 (n,), a permutation.
+        Permutation, int64 (n,).
 
     Raises:
-        ValueError: an array of another shape.
+        ValueError: If the array has another shape.
     """
     quads = np.asarray(quads, np.float64)
     if quads.size == 0:
@@ -66,7 +66,7 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
 
 
 def _blocks(quads: np.ndarray) -> _Blocks:
-    """Return boxes as long and high as the lines, turned about the page's origin by its skew."""
+    """Return boxes around the lines, rotated about the origin of the page to remove its skew."""
     skew = _skew(quads)
     cosine, sine = np.cos(-skew), np.sin(-skew)
     x = quads[..., 0] * cosine - quads[..., 1] * sine
@@ -75,10 +75,10 @@ def _blocks(quads: np.ndarray) -> _Blocks:
 
 
 def _skew(quads: np.ndarray) -> float:
-    """Return the median angle of lines by length, radians; 0 unless half of all text has about that angle.
+    """Return the median angle of the lines in radians, weighted by length, or 0 if too few lines have this angle.
 
-    Nine tenths are needed where it stands on its head. A line runs along the longer side of its quad; one that is
-    hardly longer than high does not tell its angle.
+    It needs half of all text, or nine tenths for an upside-down page. A line runs along the longer side of its quad.
+    Lines hardly longer than high have no reliable angle.
     """
     across = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
     down = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2
@@ -91,13 +91,13 @@ def _skew(quads: np.ndarray) -> float:
     mean = float(np.arctan2((weights * np.sin(angles)).sum(), (weights * np.cos(angles)).sum()))
     skew = mean + _weighted_median(_wrapped(angles - mean), weights)
     alike = np.abs(_wrapped(angles - skew)) < _SAME_SKEW
-    # Which way a page lies was decided before: a few lines that stand on its head do not turn its order.
-    needed = 0.5 if abs(_wrapped(skew)) < _ON_ITS_HEAD else 0.9
+    # The page was rotated upright before. A few upside-down lines must not change its order.
+    needed = 0.5 if abs(_wrapped(skew)) < _UPSIDE_DOWN else 0.9
     return skew if weights[alike].sum() > needed * lengths.sum() else 0.0
 
 
 def _wrapped(angles: _Angles) -> _Angles:
-    """Return angles, radians, within -pi..pi."""
+    """Wrap angles in radians to -pi..pi."""
     return (angles + np.pi) % (2 * np.pi) - np.pi
 
 
@@ -108,7 +108,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _ordered(blocks: _Blocks, members: np.ndarray) -> list[int]:
-    """Return the reading order of `members`, which are sorted by their middles."""
+    """Return the reading order of `members`, which are sorted by vertical position."""
     found = _columns(blocks, members)
     if found is None:
         return _rows(blocks, members)
@@ -120,7 +120,7 @@ def _ordered(blocks: _Blocks, members: np.ndarray) -> list[int]:
 
 
 def _columns(blocks: _Blocks, members: np.ndarray) -> tuple[int, int, float] | None:
-    """Return the largest run members[start:end] with running text on both sides of a gap, and the gap's place."""
+    """Return the largest run members[start:end] with running text on both sides of a gap, and the gap's position."""
     if np.count_nonzero(_are_long(blocks, members)) < 2 * _LINES:
         return None
     lefts, rights = blocks.left[members], blocks.right[members]
@@ -156,7 +156,7 @@ def _are_long(blocks: _Blocks, members: np.ndarray) -> np.ndarray:
 
 
 def _side_by_side(blocks: _Blocks, left: np.ndarray, right: np.ndarray) -> bool:
-    """Return whether at least half of the lower column stands beside the other, rather than above or below it."""
+    """Return whether at least half of the shorter column is beside the other, and not above or below it."""
     bottom = min(blocks.bottom[left].max(), blocks.bottom[right].max())
     top = max(blocks.top[left].min(), blocks.top[right].min())
     lower = min(np.ptp(blocks.middle[left]), np.ptp(blocks.middle[right]))
@@ -164,7 +164,7 @@ def _side_by_side(blocks: _Blocks, left: np.ndarray, right: np.ndarray) -> bool:
 
 
 def _rows(blocks: _Blocks, members: np.ndarray) -> list[int]:
-    """Row by row. A line joins the row whose line nearest to it, left or right, it overlaps most."""
+    """Return the order row by row. A line joins the row whose horizontally nearest line it overlaps most."""
     rows: list[list[int]] = []
     for index in members.tolist():
         overlaps = [_overlap(blocks, index, _nearest(blocks, index, row)) for row in rows[-3:]]
@@ -182,7 +182,7 @@ def _nearest(blocks: _Blocks, index: int, row: list[int]) -> int:
 
 
 def _overlap(blocks: _Blocks, a: int, b: int) -> float:
-    """Return the share of the lower one's height that two lines share; 0 above one another or beside an end."""
+    """Return the share of the smaller height that two lines share, 0 if one is above the other."""
     if min(blocks.right[a], blocks.right[b]) - max(blocks.left[a], blocks.left[b]) > 0.5 * min(
         blocks.width[a], blocks.width[b]
     ):
@@ -194,21 +194,21 @@ def _overlap(blocks: _Blocks, a: int, b: int) -> float:
 
 
 def paddleocr_order(quads: np.ndarray, *, variant: str = "bubble0") -> np.ndarray:
-    """Return the indices that put quads (n, 4, 2), clockwise from top-left, into reading order.
+    """Return the indices that put quads (n, 4, 2), clockwise from top-left, into PaddleOCR's reading order.
 
-    Quads are sorted by (y, x) of their top-left corners; then a quad moves before its predecessor while it lies less
-    than 10 pixels below and further left.
+    Quads are sorted by (y, x) of their top-left corners. Then a quad moves before its predecessor while it is less than
+    10 pixels below it and further left.
 
     Args:
-        quads: corners in pixels of the image.
-        variant: how far a quad may move. "bubble0": any distance (PaddleOCR since 2023); "bubble1": never to the very
+        quads: Corners in pixels of the image.
+        variant: How far a quad may move. "bubble0": any distance (PaddleOCR since 2023); "bubble1": never to the very
             front (PaddleOCR 2.6); "single": one pass that swaps neighbors (PaddleOCR 2.5 and earlier).
 
     Returns:
-        int64 (n,), a permutation.
+        Permutation, int64 (n,).
 
     Raises:
-        ValueError: an unknown variant, or an array of another shape.
+        ValueError: If the variant is unknown, or the array has another shape.
     """
     if variant not in ("bubble0", "bubble1", "single"):
         raise ValueError(f'variant must be "bubble0", "bubble1" or "single", not {variant!r}')
@@ -232,7 +232,7 @@ def _comes_before(this: _Corner, other: _Corner) -> bool:
 
 
 def _insertion(corners: list[_Corner], *, first: int) -> list[_Corner]:
-    """Move every corner forward while it comes before its neighbor, at most to place `first`."""
+    """Move every corner forward while it comes before its predecessor, at most to index `first`."""
     ordered: list[_Corner] = []
     for corner in corners:
         place = len(ordered)
@@ -250,4 +250,4 @@ def _one_pass(corners: list[_Corner]) -> list[_Corner]:
 
 
 READING_ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"layout": layout_order, "paddleocr": paddleocr_order}
-"""Rule -> quads (n, 4, 2) to indices (n,)."""
+"""Name of a rule -> function from quads (n, 4, 2) to indices (n,)."""

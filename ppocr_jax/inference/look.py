@@ -1,7 +1,6 @@
-"""Finding all lines of an image: from nearer where its text is small, turned where it slants, from farther away.
+"""Detection of all lines of an image, at a larger scale, rotated, and at a smaller scale if necessary.
 
-A detector knows letters of about 10 to 100 pixels that stand upright, and one look at a whole page shows not all of it
-so.
+A detector finds upright letters about 10 to 100 pixels high. A single pass over a page misses others.
 """
 
 from __future__ import annotations
@@ -17,44 +16,47 @@ from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.options import ReadSettings
 
-# Heights of boxes in pixels as the detector sees them. Measured on documents and receipts: recall falls where the
-# median is below 13 (.70 at 13, .35 at 10, .06 at 7 on A4 pages) and is best at about 20.
+# Heights of boxes in pixels at the detector's scale. Measured on documents and receipts: recall falls if the median is
+# below 13 (.70 at 13, .35 at 10, .06 at 7 on A4 pages), and is best at about 20.
 _TOO_LOW, _GOOD = 13.5, 20.0
-_MOST_PIXELS = 16_000_000  # a nearer look is no larger than this
-# So few boxes say little, unless their text is large: on a page reduced to less than this, look that much nearer.
+_MOST_PIXELS = 16_000_000  # of an enlarged pass
+# Up to `_FEW` boxes are weak evidence, unless their text is large: detect again at a scale larger by `_BLIND_STEP` if
+# the page was reduced below `_MUCH_REDUCED`.
 _FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
-# Where words stand close below each other in letters too small to be seen, as in lists, boxes run together and look
-# like large letters. A box holds rows where it has three bands of ink or more, each lower than a quarter of its width:
-# .28 to .80 of the boxes of drawn lists (letters of 14 pixels on A4 at 200 dpi), of 16 val images .09 at most, and of
-# those on their side, whose letters are bands too, .27. A nearer look has to show clearly more to be taken.
+# If words too small to be detected are close below each other, as in lists, their boxes merge and look like large
+# letters. A box holds rows if it has at least three bands of ink, with a median height below a quarter of its width:
+# .28 to .80 of the boxes of synthetic lists (letters of 14 pixels on A4 at 200 dpi), at most .09 of 16 validation
+# images, and .27 of these rotated by 90 degrees, because their letters are bands, too. The boxes at the larger scale
+# are used only if they show clearly more text.
 _ROWS, _LOW_ROW, _ROWS_SHARE, _CLEARLY_MORE = 3, 0.25, 0.25, 2.0
 _LEAST_INK, _THINNEST_ROW = 0.02, 3  # of a band: share of the width, and pixels
-# Boxes scored between this share of the model's threshold and the threshold are shown to the recognizer: on val
-# images those it reads with more than .9 are text nearly without exception, unless they lie on a line found already.
+# Boxes with a score between this share of the threshold and the threshold are passed to the recognizer. On validation
+# images, nearly all that it recognizes with a confidence above .9 are text, unless they overlap a line already found.
 _UNSURE, _SHARED = 0.5, 0.3
-_STRIP = 4.0  # images more than so many times as long as wide
-# Looks from farther away, as reductions of what was seen. The first costs a ninth of the look before it.
+_STRIP = 4.0  # aspect ratio above which an image is a strip
+# Reductions of the scale for large letters. The first pass costs a ninth of the pass before it.
 _FARTHER, _LEAST_SIDE = (3, 9), 48
-_LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0  # pixels; lower lines are found without; higher ones in parts, if at all
+# Pixels. Letters below the first height are found without these passes; letters above the second in parts, if at all.
+_LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0
 _AS_HIGH, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
-_EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 around it
-# Lines more than twice as long as high have an angle; a detector sees those that slant by less than this well. Up to
-# `_STEEP` they are turned until they lie; steeper ones may be columns of writing that runs downwards.
+_EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 edge pixels
+# Lines more than twice as long as high have a reliable angle. A detector finds lines with less slant than `_SLANTED`
+# well. Up to `_STEEP`, the image is rotated until they are level; steeper lines may be columns of vertical writing.
 _CLEARLY_LONGER, _SLANTED, _ALIKE, _STEEP = 2.0, 10.0, 7.0, 60.0
-# Of lines that run diagonally detectors find letters: many boxes whose longer side is less than so many shorter ones. A
-# page turned by half a right angle must show so many times as much text.
+# In diagonal lines, detectors find single letters: at least `_MANY` boxes, with a median aspect ratio below `_SQUARE`.
+# A page rotated by 45 degrees must show `_CLEARLY_MORE` times as much text.
 _DIAGONAL, _MANY, _SQUARE, _CLEARLY_MORE = 45.0, 20, 2.0, 1.5
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the detector found in an image.
+    """Detection result of an image.
 
     Attributes:
-        boxes: in no particular order, each scored at least as high as the model asks for.
-        unsure: boxes that are text only if the recognizer can read them: scored a little lower, or seen from farther
-            away than the others.
-        warning: that some may be missing, or "".
+        boxes: Boxes in no particular order, each with a score of at least the threshold.
+        unsure: Boxes that are text only if the recognizer can read them: with a score slightly below the threshold, or
+            found at a smaller scale.
+        warning: Message that some lines may be missing, or "".
     """
 
     boxes: list[TextBox]
@@ -63,13 +65,12 @@ class Look:
 
 
 def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
-    """Find the lines of an image (H, W, 3) uint8.
+    """Detect the lines of an image (H, W, 3) uint8.
 
-    A page is looked at again from nearer, twice at most, where it was reduced until its text is small; turned, where
-    its lines run aslant; and from farther away, where there is something that was not found to be text. What is found
-    with little certainty is kept apart.
+    A page is processed again at a larger scale, if it was reduced until its text is too small; rotated, if its lines
+    are slanted; and at a smaller scale, if it has content outside the boxes. Uncertain boxes are returned separately.
     """
-    arguments = {**settings.detector_arguments(), "polygons": False}  # lines are cut out as rectangles
+    arguments = {**settings.detector_arguments(), "polygons": False}  # lines are cropped as rectangles
     threshold = detector.spec.postprocess.box_threshold
     if settings.box_threshold is None:
         arguments["box_threshold"] = _UNSURE * threshold
@@ -113,7 +114,7 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
             found, most = lying, shown
 
     sure = _at_least(threshold, found)
-    # Of what is below the threshold, boxes that lie on those above are parts of their lines.
+    # Boxes below the threshold that overlap boxes above it are parts of their lines.
     unsure = [box for box in found if box.score < threshold and share_covered(box, sure) < _SHARED]
     if again and reducing:
         unsure += _from_farther(detector, image_rgb, sure, scale, {**arguments, "box_threshold": threshold})
@@ -126,21 +127,21 @@ def _at_least(threshold: float, boxes: Sequence[TextBox]) -> list[TextBox]:
 
 
 def _side_of_strip(size: Sequence[int], side: int) -> int:
-    """Return the longest side at which a strip is seen: as large as one of the least proportions with that side.
+    """Return the limit of the longer side for a strip: it gets the area of an image with aspect ratio `_STRIP`.
 
-    Its text is as low as the strip allows, and would vanish long before its pixels cost anything.
+    The text of a strip is as high as the strip at most. It would vanish long before the pixels cost anything.
     """
     proportions = max(size[:2]) / min(size[:2])
     return math.ceil(side * math.sqrt(max(1.0, proportions / _STRIP)))
 
 
 def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> int | None:
-    """Return the longest side, pixels, at which a page should be looked at again; None: as it was seen is near enough.
+    """Return the longer side, in pixels, at which to detect again, or None if the scale is large enough.
 
     Args:
-        boxes: what was found, in pixels of the image.
+        boxes: Detected boxes, in pixels of the image.
         size: (height, width) of the image.
-        limit_side: the longest side at which it was seen.
+        limit_side: Longer side at which they were detected.
     """
     scale = limit_side / max(size[:2])
     if scale >= 1 or not _too_small(boxes, scale):
@@ -150,14 +151,14 @@ def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) 
 
 
 def _side_for_rows(boxes: Sequence[TextBox], image_rgb: np.ndarray, limit_side: int) -> int | None:
-    """Return the longest side at which a page should be looked at whose boxes hold rows of text; None for others."""
+    """Return the longer side at which to detect again if boxes hold several rows of text, otherwise None."""
     if not boxes or limit_side >= max(image_rgb.shape[:2]) or rows_share(boxes, image_rgb) < _ROWS_SHARE:
         return None
     return _side_nearer(image_rgb.shape, limit_side, _BLIND_STEP)
 
 
 def rows_share(boxes: Sequence[TextBox], image_rgb: np.ndarray) -> float:
-    """Return the share of the boxes, 0..1, that hold several rows of text."""
+    """Return the share of boxes, 0..1, that hold several rows of text."""
     import cv2
 
     several = 0
@@ -167,7 +168,7 @@ def rows_share(boxes: Sequence[TextBox], image_rgb: np.ndarray) -> float:
         gray = cv2.cvtColor(image_rgb[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         ink = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
         share = ink.mean(axis=1)
-        share = share if ink.mean() < 0.5 else 1 - share  # the ground has more pixels than the letters
+        share = share if ink.mean() < 0.5 else 1 - share  # the background has more pixels than the letters
         edges = np.flatnonzero(np.diff(share > _LEAST_INK, prepend=False, append=False))
         bands = edges[1::2] - edges[::2]
         bands = bands[bands >= _THINNEST_ROW]
@@ -176,7 +177,7 @@ def rows_share(boxes: Sequence[TextBox], image_rgb: np.ndarray) -> float:
 
 
 def _side_nearer(size: Sequence[int], limit_side: int, step: float) -> int | None:
-    """Return the longest side of a look by a factor nearer, no larger than one may be; None where that is the same."""
+    """Return the longer side enlarged by a factor, within `_MOST_PIXELS`, or None if that is hardly larger."""
     longest = max(size[:2])
     most = longest * math.sqrt(_MOST_PIXELS / (size[0] * size[1]))
     side = math.ceil(min(longest, most, limit_side * max(step, 1.2)))
@@ -184,10 +185,10 @@ def _side_nearer(size: Sequence[int], limit_side: int, step: float) -> int | Non
 
 
 def reduction_warning(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> str:
-    """Return a line to say that text may be missing, or "".
+    """Return a warning that text may be missing, or "".
 
     Args:
-        boxes, size, limit_side: see `nearer_side`, of the last look.
+        boxes, size, limit_side: Of the last pass; see `nearer_side`.
     """
     scale = limit_side / max(size[:2])
     if scale >= 1 or not _too_small(boxes, scale):
@@ -204,12 +205,12 @@ def _too_small(boxes: Sequence[TextBox], scale: float) -> bool:
 
 
 def slant(boxes: Sequence[TextBox]) -> float:
-    """Return by how many degrees, -60..60, an image has to be turned counter-clockwise so that most of its text lies.
+    """Return the angle in degrees, -60..60, by which to rotate an image counter-clockwise to make its text level.
 
-    0 where it hardly slants; text steeper than 60 degrees is turned until it stands.
+    It is 0 if the text is hardly slanted. Text steeper than 60 degrees is rotated until it is vertical.
     """
     quads = np.array([box.points for box in boxes if len(box.points) == 4], np.float32).reshape(-1, 4, 2)
-    sides = quads[:, [1, 2]] - quads[:, [0, 1]]  # the upper and the right one
+    sides = quads[:, [1, 2]] - quads[:, [0, 1]]  # top and right
     lengths = np.linalg.norm(sides, axis=2)
     longer = lengths.argmax(axis=1)
     long_sides, length = sides[np.arange(len(quads)), longer], lengths.max(axis=1)
@@ -226,12 +227,12 @@ def slant(boxes: Sequence[TextBox]) -> float:
 
 
 def _are_fragments(boxes: Sequence[TextBox]) -> bool:
-    """Return whether many boxes, most of them hardly longer than high, may be letters of lines that run diagonally."""
+    """Return whether the boxes may be letters of diagonal lines: many boxes, most of them hardly longer than high."""
     return len(boxes) >= _MANY and float(np.median(elongations(boxes))) < _SQUARE
 
 
 def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image turned counter-clockwise, whole, and the matrix (2, 3) that turns its points back."""
+    """Return a rotated copy of an image (counter-clockwise, uncropped), and the matrix (2, 3) that maps points back."""
     import cv2
 
     height, width = image_rgb.shape[:2]
@@ -246,7 +247,7 @@ def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndar
 def _from_farther(
     detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float, arguments: dict[str, Any]
 ) -> list[TextBox]:
-    """Return lines of large letters, where there may be some beside those that were seen at a scale."""
+    """Return lines of large letters found at smaller scales, if there may be any besides the boxes found at `scale`."""
     heights = _heights(sure)
     large = bool((heights * scale > _LETTERS_KNOWN).any())
     more: list[TextBox] = []
@@ -263,9 +264,9 @@ def _from_farther(
 
 
 def _is_found(far: TextBox, height: float, boxes: Sequence[TextBox], heights: np.ndarray) -> bool:
-    """Return whether what was seen from farther away was found from nearer: as a line as high, or as several lines.
+    """Return whether a box from a smaller scale was found before, as one line of like height or as several lines.
 
-    Several as high beside one another may be parts of a line too large to be seen as one.
+    Several boxes of like height side by side may be parts of a line too large to be detected as a whole.
     """
     as_high = (heights >= _AS_HIGH * height).tolist()
     tall = [box for box, high in zip(boxes, as_high, strict=True) if high]
@@ -277,7 +278,7 @@ def _is_found(far: TextBox, height: float, boxes: Sequence[TextBox], heights: np
 
 
 def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
-    """Return whether an image, reduced to a longest side, shows edges outside of the boxes."""
+    """Return whether an image, reduced to a longer side of `side` pixels, has edges outside the boxes."""
     import cv2
 
     scale = side / max(image_rgb.shape[:2])
@@ -287,43 +288,43 @@ def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) 
     covered = np.zeros_like(gray)
     for box in boxes:
         cv2.fillPoly(covered, [np.round(box.points * scale).astype(np.int32)], 1)
-    covered = cv2.dilate(covered, np.ones((5, 5), np.uint8))  # a box ends a little inside the edges of its letters
+    covered = cv2.dilate(covered, np.ones((5, 5), np.uint8))  # a box ends slightly inside the edges of its letters
     return int(np.count_nonzero(edges & (covered == 0))) > _EDGES
 
 
 def whole_line(image_rgb: np.ndarray) -> TextBox:
-    """Return the box of an image that is a single line, without the empty ground around it."""
+    """Return the box of an image of a single line, without the empty background around it."""
     import cv2
 
     height, width = image_rgb.shape[:2]
     gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     edges = (cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _EDGE).astype(np.uint8)
     left, top, wide, high = cv2.boundingRect(edges) if edges.any() else (0, 0, width, height)
-    margin = high // 8  # as much as boxes have around their letters
+    margin = high // 8  # like the margin of detected boxes
     left, top, right, bottom = left - margin, top - margin, left + wide + margin, top + high + margin
     left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
     return TextBox(np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32), 1.0)
 
 
 def share_covered(box: TextBox, others: Sequence[TextBox]) -> float:
-    """Return the share of a box's area, 0..1 or more, that other boxes cover."""
+    """Return the share of a box's area that other boxes cover, 0..1, or more if these overlap each other."""
     import cv2
 
     low, high = box.points.min(axis=0), box.points.max(axis=0)
     near = [o.points for o in others if (o.points.min(axis=0) < high).all() and (o.points.max(axis=0) > low).all()]
-    hull = cv2.convexHull(box.points)  # corners that are put into an order for reading may make edges cross
+    hull = cv2.convexHull(box.points)  # after ordering the corners, edges may cross
     covered = sum(cv2.intersectConvexConvex(hull, cv2.convexHull(points))[0] for points in near)
     return covered / max(cv2.contourArea(hull), 1.0)
 
 
 def _sides(boxes: Sequence[TextBox]) -> np.ndarray:
-    """Return the lengths of two neighboring sides of each box, (n, 2)."""
+    """Return the lengths of two adjacent sides of each box, (n, 2)."""
     quads = np.array([box.points for box in boxes], np.float32)
     return np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=-1)
 
 
 def _heights(boxes: Sequence[TextBox]) -> np.ndarray:
-    """Return the length of the shorter side of each box, (n,)."""
+    """Return the length of the shorter side of each box, (n,), in pixels."""
     return _sides(boxes).min(axis=1) if boxes else np.zeros(0, np.float32)
 
 
@@ -333,11 +334,11 @@ def _median_height(boxes: Sequence[TextBox]) -> float:
 
 
 def evidence(boxes: Sequence[TextBox]) -> float:
-    """Return the sum over the boxes of by how many heights each is longer than a square, times its score."""
+    """Return the amount of text that boxes show: the sum of score * (aspect ratio - 1)."""
     return float((np.array([box.score for box in boxes]) * (elongations(boxes) - 1)).sum()) if boxes else 0.0
 
 
 def elongations(boxes: Sequence[TextBox]) -> np.ndarray:
-    """Return how many times as long as its shorter side the longer side of each box is, (n,)."""
+    """Return the aspect ratio, longer side / shorter side, of each box, (n,)."""
     sides = _sides(boxes)
     return sides.max(axis=1) / np.maximum(sides.min(axis=1), 1)

@@ -1,4 +1,4 @@
-"""Work done at the same time: pieces of one image on several cores, several images, calls that share a device."""
+"""Parallel work: parts of one image on several cores, several images, and combined calls to one device."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ R = TypeVar("R")
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel_map(function: Callable[[T], R], items: Sequence[T], *, workers: int) -> list[R]:
-    """`[function(item) for item in items]`, up to `workers` at a time; the calling thread is one of them.
+    """Return `[function(item) for item in items]`, computed by up to `workers` threads including the caller's.
 
-    The others come from a pool shared by the whole process, so that many callers do not make many threads. They need
-    not come at all: the calling thread does what they leave.
+    The other threads come from a pool of the whole process, so that many callers do not create many threads. If all
+    are busy, the calling thread does the work alone.
     """
     if workers <= 1 or len(items) <= 1:
         return [function(item) for item in items]
@@ -54,12 +54,12 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], *, workers: int
 
 
 def in_background(function: Callable[[], object]) -> None:
-    """Begin to call a function in that pool; its result and its errors are nobody's."""
+    """Start a function in the pool of `parallel_map`. Its result and its errors are ignored."""
     _pool(os.getpid()).submit(function)
 
 
 class _Shared(Iterator[T]):
-    """An iterator that several threads draw from."""
+    """Thread-safe iterator."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self._items, self._lock = items, threading.Lock()
@@ -69,19 +69,19 @@ class _Shared(Iterator[T]):
             return next(self._items)
 
     def stop(self) -> None:
-        """Give nothing more."""
+        """End the iteration."""
         with self._lock:
             self._items = iter(())
 
 
 @lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:
-    """One for each process: threads do not survive a fork."""
+    """Return the thread pool of a process, because threads do not survive a fork."""
     return ThreadPoolExecutor(cores(), thread_name_prefix=f"ppocr_jax-{process}")
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
-    """`function` of every item, in `workers` threads and in order; no more than two items a worker are taken ahead."""
+    """Yield `function` of every item in order, computed by `workers` threads, at most two items per worker ahead."""
     source = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ppocr_jax")
     try:
@@ -103,13 +103,13 @@ class _Request(Generic[T, R]):
 
 @dataclass
 class Combined(Generic[T, R]):
-    """A function of lists for many threads: what calls arrive while it runs is done in one next call.
+    """Function of lists that combines calls from several threads: calls that arrive during a run share the next run.
 
-    No call waits for others to come. One that fails is a failure of all that were combined with it.
+    A call never waits for others to arrive. If a run fails, all its calls fail.
 
     Attributes:
-        function: from items to as many results; never called twice at a time.
-        most: items of one call, unless a single caller brings more.
+        function: Function from items to as many results. It never runs twice at the same time.
+        most: Largest number of items per run, unless a single call has more.
     """
 
     function: Callable[[Sequence[T]], Sequence[R]]
@@ -119,12 +119,12 @@ class Combined(Generic[T, R]):
     _device: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, items: Sequence[T]) -> list[R]:
-        """Results of `items`, in their order."""
+        """Return the results of `items`, in order."""
         request: _Request[T, R] = _Request(items)
         with self._list:
             self._waiting.append(request)
         with self._device:
-            if request.results is None and request.error is None:  # nobody did it while we waited
+            if request.results is None and request.error is None:  # no other thread did it in the meantime
                 self._run(self._take(request))
         if request.error is not None:
             raise request.error
@@ -132,7 +132,7 @@ class Combined(Generic[T, R]):
         return request.results
 
     def _take(self, first: _Request[T, R]) -> list[_Request[T, R]]:
-        """Return the request and others that wait, as many as go into a call."""
+        """Take the request and other waiting ones that fit into the same run."""
         with self._list:
             taken, room = [first], self.most - len(first.items)
             for request in self._waiting:
@@ -155,13 +155,14 @@ class Combined(Generic[T, R]):
 
 
 class CombinedStage(Generic[R]):
-    """A direction classifier or recognizer whose calls are combined: lines of several images share batches."""
+    """Direction classifier or recognizer that combines calls, so that lines of several images share batches."""
 
     def __init__(self, stage: Any, most: int) -> None:
-        """
+        """Wrap a stage.
+
         Args:
-            stage: from crops, and `batch_size`, to a result for each.
-            most: crops of a call.
+            stage: Function from crops and `batch_size` to one result per crop.
+            most: Largest number of crops per run.
         """
         self._stage, self._most = stage, most
         self._by_batch_size: dict[int, Combined[np.ndarray, R]] = {}
@@ -169,21 +170,21 @@ class CombinedStage(Generic[R]):
 
     @property
     def spec(self) -> Any:
-        """The stage's."""
+        """Description of the network."""
         return self._stage.spec
 
     @property
     def charset(self) -> Any:
-        """The stage's, a recognizer's."""
+        """Charset of a recognizer."""
         return self._stage.charset
 
     @property
     def backend(self) -> Backend:
-        """The stage's."""
+        """Backend of the network."""
         return self._stage.backend
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int) -> list[R]:
-        """As the stage's."""
+        """Return the results of the stage for crops."""
         with self._lock:
             if batch_size not in self._by_batch_size:
                 run = partial(self._stage, batch_size=batch_size)
@@ -192,13 +193,14 @@ class CombinedStage(Generic[R]):
 
 
 class CombinedBackend:
-    """A network whose calls are combined where their images are of one size."""
+    """Network that combines calls with images of the same size."""
 
     def __init__(self, backend: Backend, most: int) -> None:
-        """
+        """Wrap a network.
+
         Args:
-            backend: the network.
-            most: images of a call.
+            backend: The network.
+            most: Largest number of images per run.
         """
         self._combined: Combined[np.ndarray, np.ndarray] = Combined(partial(by_size, backend), most)
 
@@ -208,7 +210,7 @@ class CombinedBackend:
 
 
 def by_size(backend: Backend, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the network's output for each image (H, W, 3), those of equal size in one batch."""
+    """Return the network's output for each image (H, W, 3). Images of equal size share a batch."""
     outputs: dict[int, np.ndarray] = {}
     for shape in dict.fromkeys(image.shape for image in images):
         alike = [i for i, image in enumerate(images) if image.shape == shape]

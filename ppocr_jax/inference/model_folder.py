@@ -1,13 +1,13 @@
-"""A model folder: `model.json` and the network files it names. Everything needed to read text, and nothing else.
+"""Model folder: `model.json` and the network files that it names, all that is needed to recognize text.
 
-    model.json          what this module reads and writes
+    model.json          metadata, read and written by this module
     det.onnx            text detector          (1 network input, N 3 H W -> probability map N H W)
     cls.onnx            direction classifier   (optional; N 3 48 192 -> N 2)
     rec.onnx            text recognizer        (N 3 32 W -> N T K)
     *.safetensors       the same weights for fine-tuning and for the JAX backend (optional)
 
-The ONNX files carry their character set and normalization too, so that one alone is still usable; where both are
-there they must agree.
+The ONNX files contain their charset and normalization, too, so that a single file is usable. If both exist, they must
+agree.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ppocr_jax.onnx_graph.messages import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1
-_OLD_MOST = 1000  # candidates: what all folders said until 2026, and what hid the text at the top of full pages
+_OLD_MOST = 1000  # max_candidates of all folders written until 2026, which hid the text at the top of full pages
 METADATA_FILE = "model.json"
-_MOST_SHOWN = 20  # letters of a message
+_MOST_SHOWN = 20  # characters listed in a message
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
-# Languages by the names that ISO 639, Tesseract, PaddleOCR and EasyOCR have for them. Those of Europe's Latin scripts:
+# Language codes of ISO 639, Tesseract, PaddleOCR and EasyOCR. Languages of Europe in Latin script:
 _LATIN = """
 bs bos br bre ca cat co cos cs ces da dan de deu german et est eu eus fo fao fi fin fr fra french fy fry ga gle gd gla
 gl glg hr hrv hu hun is isl it ita la lat lb ltz lt lit lv lav nl nld no nor oc oci pl pol pt por ro ron rs_latin
@@ -47,24 +47,26 @@ LANGUAGES: dict[str, str] = {
     **dict.fromkeys(["ch_tra", "chi_tra", "chinese_cht"], "ppocr-v3-cht"),
     **dict.fromkeys(["ja", "jpn", "japan"], "ppocr-v3-japan"),
 }
-"""Name of a language -> the model that reads it; all of them read English, too."""
+"""Language code -> the model that reads it. All of them also read English."""
 
 _logger = logging.getLogger(__name__)
 
 
 class ModelError(UserError, ValueError):
-    """A model folder is missing, incomplete, or contradicts itself."""
+    """Error for a model folder that is missing, incomplete or inconsistent."""
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Files of one network, relative to the folder, and how `ppocr_jax.models.build_model` rebuilds it.
+    """Files of one network, relative to the folder, and the arguments of `ppocr_jax.models.build_model` for it.
 
     Attributes:
-        task: "det", "cls" or "rec"; output: which of the Flax network's outputs reading takes.
-        onnx: file for ONNX Runtime, or None.
-        safetensors: file of weights for the JAX backend and fine-tuning, or None.
-        network: builder name, such as "db_mobilenet_v3"; options: its keyword arguments.
+        task: "det", "cls" or "rec".
+        output: Name of the Flax network's output to use.
+        onnx: File for ONNX Runtime, or None.
+        safetensors: File of weights for the JAX backend and fine-tuning, or None.
+        network: Builder name, such as "db_mobilenet_v3".
+        options: Keyword arguments of the builder.
     """
 
     task: ClassVar[str]
@@ -77,9 +79,9 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class DetectorSpec(NetworkSpec):
-    """The detector: image size rule (`preprocess.detector_size`), normalization, DB thresholds.
+    """Detector: rule for the input size (`preprocess.detector_size`), normalization, and DB thresholds.
 
-    `size`: (height, width) in pixels of a network that takes no other; images are squeezed into it.
+    `size`: fixed input size (height, width) in pixels, or None. Images are squeezed into it.
     """
 
     task: ClassVar[str] = "det"
@@ -93,10 +95,10 @@ class DetectorSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class ClassifierSpec(NetworkSpec):
-    """The direction classifier: input size in pixels, its classes in order, and how sure it must be to turn a crop.
+    """Direction classifier: input size in pixels, classes in order, and probability above which a crop is rotated.
 
-    `long_lines`: "squeeze" a line that is too long into the width (PaddleOCR), or look at up to three "windows" of it
-    (`preprocess.line_windows`), where the letters keep their shapes.
+    `long_lines`: how to process lines longer than the input. "squeeze" them to its width (PaddleOCR), or classify up to
+    three "windows" of them (`preprocess.line_windows`), in which letters keep their shapes.
     """
 
     task: ClassVar[str] = "cls"
@@ -111,13 +113,13 @@ class ClassifierSpec(NetworkSpec):
 
 @dataclass(frozen=True)
 class RecognizerSpec(NetworkSpec):
-    """The recognizer: input height, least width of a batch, and its least margin beyond the widest line, in pixels.
+    """Recognizer: input height, least width of a batch, and least padding beyond the widest line, in pixels.
 
-    `width`: of a network that takes no other; longer lines are read through windows.
-    `growth`: of the boxes before lines are cut out, as in its training.
-    `put_spaces`: put spaces back that it leaves out (`decode.put_spaces`).
-    `heights`: instead of `height`, that of these which its output tells (`backends.line_height`), where its file does
-    not say.
+    `width`: fixed input width, or None. Longer lines are recognized in windows.
+    `growth`: margins of crops around the boxes, as in training.
+    `put_spaces`: insert spaces that the recognizer leaves out (`decode.put_spaces`).
+    `heights`: heights to choose from by the output (`backends.line_height`), instead of `height`, if the file does not
+    contain the height.
     """
 
     task: ClassVar[str] = "rec"
@@ -133,24 +135,25 @@ class RecognizerSpec(NetworkSpec):
 
 
 FOREIGN_RECOGNIZER: dict[str, Any] = {"min_width": 64, "margin": 32, "put_spaces": True}
-"""What recognizers of PP-OCR need, which leave out spaces. PaddleOCR pads every line to 320 pixels. Measured with v4 on
-510 lines of receipts, a margin of 32 reads as well (.818 against .812) with a fifth less to compute; without, .79."""
+"""Settings for PP-OCR's recognizers, which leave out spaces. PaddleOCR pads every line to 320 pixels. Measured with v4
+on 510 lines of receipts: padding of 32 pixels is as accurate (.818 against .812) with a fifth less computation; without
+padding the accuracy is .79."""
 
 SPECS: dict[str, type[NetworkSpec]] = {spec.task: spec for spec in (DetectorSpec, ClassifierSpec, RecognizerSpec)}
-"""Task -> description of its network."""
+"""Task -> class of the description of its network."""
 TASKS = tuple(SPECS)
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What `model.json` says.
+    """Contents of `model.json`.
 
     Attributes:
-        path: where the files lie.
-        name, version: of the weights.
-        charset: the recognizer's characters.
-        det, cls, rec: the networks; a folder need not hold all of them.
-        provenance: free-form: data, commands, dates, scores.
+        path: Folder of the files.
+        name, version: Name and version of the weights.
+        charset: Characters of the recognizer.
+        det, cls, rec: Networks. A folder may lack some of them.
+        provenance: Free-form information: data, commands, dates, scores.
     """
 
     path: Path
@@ -163,10 +166,10 @@ class ModelFolder:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, task: str) -> Any:
-        """Return the network of a task ("det", "cls" or "rec").
+        """Return the description of the network of a task ("det", "cls" or "rec").
 
         Raises:
-            ModelError: the folder holds no such network.
+            ModelError: If the folder has no such network.
         """
         spec = getattr(self, task)
         if spec is None:
@@ -174,10 +177,10 @@ class ModelFolder:
         return spec
 
     def file(self, task: str, kind: str) -> Path:
-        """Return the path of a network's file; `kind` is "onnx" or "safetensors".
+        """Return the path of a network's file. `kind` is "onnx" or "safetensors".
 
         Raises:
-            ModelError: the folder holds no such file.
+            ModelError: If the folder has no such file.
         """
         name = getattr(self.spec(task), kind)
         if name is None:
@@ -185,7 +188,7 @@ class ModelFolder:
         return self.path / name
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `model.json`, in plain types."""
+        """Return the contents of `model.json` as plain types."""
         networks = {task: asdict(getattr(self, task)) for task in TASKS if getattr(self, task) is not None}
         return {
             "schema": SCHEMA_VERSION,
@@ -197,14 +200,14 @@ class ModelFolder:
         }
 
     def check_embedded(self, task: str, metadata: Mapping[str, str]) -> None:
-        """Check that what an ONNX file says of itself agrees with this folder.
+        """Check that the metadata of an ONNX file agree with this folder.
 
         Args:
             task: "det", "cls" or "rec".
-            metadata: the file's key-value pairs, as `OnnxBackend.header` has them; absent keys are not checked.
+            metadata: Key-value pairs of the file, from `OnnxBackend.header`. Missing keys are not checked.
 
         Raises:
-            ModelError: the file was made for another task, character set or normalization.
+            ModelError: If the file was made for another task, charset or normalization.
         """
         normalization = json.loads(json.dumps(self.spec(task).normalization.to_dict()))  # lists, as in the file
         expected = {"task": task, "normalization": normalization}
@@ -219,17 +222,17 @@ class ModelFolder:
 
 
 def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tuple[ModelFolder, tuple[int, ...]]:
-    """Return a model that reads some letters only, and the classes of its recognizer that are left.
+    """Return a model that recognizes only some characters, and the remaining classes of its recognizer.
 
-    Without a space among them, none is put back either (`RecognizerSpec.put_spaces`).
+    Without a space among them, no spaces are inserted either (`RecognizerSpec.put_spaces`).
 
     Args:
-        model: any model with a recognizer.
-        letters: see `charset.load_letters`. Those that it does not know are told of in a warning.
+        model: A model with a recognizer.
+        letters: See `charset.load_letters`. Characters that the model does not know are logged in a warning.
 
     Raises:
-        ModelError: the model has no recognizer, or knows none of the letters.
-        LettersError: see `charset.load_letters`.
+        ModelError: If the model has no recognizer, or knows none of the characters.
+        LettersError: See `charset.load_letters`.
     """
     spec, wanted = model.spec("rec"), load_letters(letters)
     classes = model.charset.classes_of(frozenset(wanted))
@@ -244,18 +247,18 @@ def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tupl
 
 
 def builtin_models() -> tuple[str, ...]:
-    """Return the names of the models that come with the package."""
+    """Return the names of the models in the package."""
     return tuple(sorted(path.parent.name for path in BUILTIN_FOLDER.glob(f"*/{METADATA_FILE}")))
 
 
 def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
-    """Read a built-in model by its name, one that PP-OCR has released ("ppocr-v4"), or a model folder by its path.
+    """Load a built-in model by name, a PP-OCR release by name ("ppocr-v4"), or a model folder by path.
 
-    A name may also be that of a language, or of several: "fra", "de+en" (see `LANGUAGES`).
+    The name may also be a language or several: "fra", "de+en" (see `LANGUAGES`).
 
     Raises:
-        ModelError: there is no such model, `model.json` is not valid, or a file it names is missing.
-        ReleaseError: the files of the released model are not installed.
+        ModelError: If there is no such model, `model.json` is invalid, or a file that it names is missing.
+        ReleaseError: If the files of a PP-OCR release are not installed.
     """
     name = str(name_or_folder)
     if name not in builtin_models() and not (Path(name) / METADATA_FILE).is_file():
@@ -275,7 +278,7 @@ def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
 
 
 def model_for_languages(names: Iterable[str]) -> str | None:
-    """Return the name of the model that reads all these languages; None where one is not known or no model does."""
+    """Return the name of a model that reads all these languages, or None if there is none."""
     models = {LANGUAGES.get(name) for name in names}
     if len(models) > 1:
         models.discard("en")
@@ -283,10 +286,10 @@ def model_for_languages(names: Iterable[str]) -> str | None:
 
 
 def _released(name: str) -> ModelFolder:
-    """Return a description of networks in the files of others.
+    """Return the description of a PP-OCR release.
 
     Raises:
-        ReleaseError: they are not installed.
+        ReleaseError: If its files are not installed.
     """
     release, files = RELEASES[name], find_release(name)
     if "dictionary" in files:
@@ -307,7 +310,7 @@ def _released(name: str) -> ModelFolder:
 
 
 def write_model_json(model: ModelFolder) -> Path:
-    """Write `model.json` into its folder, made where it does not exist; return the file's path."""
+    """Write `model.json` into the model's folder, which is created if necessary. Return the path of the file."""
     model.path.mkdir(parents=True, exist_ok=True)
     path = model.path / METADATA_FILE
     path.write_text(json.dumps(model.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -348,7 +351,7 @@ def _parse(folder: Path, values: Any, path: Path) -> ModelFolder:
 
 
 def _parse_charset(folder: Path, value: Any) -> Charset:
-    """Return a list of characters, or the name of a file in the folder with one character per line."""
+    """Return the charset from a list of characters, or from a file in the folder with one character per line."""
     return Charset.load(folder / value) if isinstance(value, str) else Charset(tuple(value))
 
 
@@ -356,10 +359,10 @@ _Spec = TypeVar("_Spec", bound=NetworkSpec)
 
 
 def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
-    """Return a network's description from plain types, as JSON has them.
+    """Return a network's description from plain types, as in JSON.
 
     Raises:
-        TypeError, ValueError: an entry is unknown or of the wrong kind.
+        TypeError, ValueError: If an entry is unknown or has the wrong type.
     """
     unknown = set(values) - {f.name for f in fields(spec)}
     if unknown:
@@ -388,7 +391,7 @@ def _check_files(model: ModelFolder, task: str) -> None:
 
 
 def _embedded(text: str) -> Any:
-    """Return an embedded value: JSON, or plain text such as a task name."""
+    """Return a metadata value, which is JSON or plain text such as a task name."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`OCR`: images and documents in, pages of text lines out."""
+"""Text recognition in images and documents: the class `OCR`."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.decode import Decoded
 
 _logger = logging.getLogger(__name__)
-_TOGETHER, _COMBINED_BATCH = 16, 32  # images that share calls, lines of a batch then
-_SHEET = (64, 256, 3)
+# Images that share network calls, and lines per batch in that case.
+_PER_CALL, _COMBINED_BATCH = 16, 32
+_WARM_UP_SIZE = (64, 256, 3)
 
 
 class OCR:
-    """Reads text in images and documents. Immutable; several threads may call one object at a time.
+    """OCR engine for images and documents. Immutable; several threads may call one object at the same time.
 
     Example:
         ocr = OCR("en")
@@ -75,26 +76,29 @@ class OCR:
         cache_dir: str | Path | None = None,
         **options: Unpack[ReadOptions],
     ) -> None:
-        """
+        """Load a model.
         Args:
-            model: name of a built-in model, of one that PP-OCR has released ("ppocr-v4", see `released.RELEASES`), of
-                languages ("fra", "de+en", see `model_folder.LANGUAGES`), or a model folder.
-            det, cls, rec, charset, rec_height: ONNX files to use instead of the model's, such as PP-OCR's, the
-                characters of such a recognizer, and the height of its lines in pixels where neither its file nor its
-                output tells that; see `onnx_files.with_onnx_files`. The log says what the model adds to them.
-            letters: all that is to be read: a charset's name ("latin"), a file with one character a line, or the
-                letters themselves ("0123456789.,"); None: all that the recognizer knows. Its head is cut to them, which
-                saves time where it knows thousands. Confidences are shares among the letters that are left.
+            model: Name of a built-in model, of a PP-OCR release ("ppocr-v4", see `released.RELEASES`), of one or more
+                languages ("fra", "de+en", see `model_folder.LANGUAGES`), or the path of a model folder.
+            det, cls, rec: ONNX files that replace the networks of the model, such as PP-OCR's; see
+                `onnx_files.with_onnx_files`. Networks that the model adds to them are logged.
+            charset: Characters of the recognizer given as `rec`.
+            rec_height: Height of its lines in pixels, if neither its file nor its output determines it.
+            letters: The only characters to recognize: the name of a charset ("latin"), a file with one character per
+                line, or the characters themselves ("0123456789.,"). None: all characters of the recognizer. The
+                recognizer's head is cut to them, which saves time if it has thousands of classes. Confidences are
+                softmax probabilities among the remaining characters.
             backend: "onnx" (ONNX Runtime), "openvino" or "jax".
-            device: "auto", "cpu" or "cuda", for ONNX Runtime; JAX chooses by its own settings.
-            threads: cores to use for one image, by ONNX Runtime and OpenVINO; None: all.
-            precision: of OpenVINO's arithmetic, "auto": bfloat16 where the processor has it; the others' is float32.
-            cache_dir: folder in which OpenVINO keeps compiled networks for later starts; None: it keeps none.
-            options: `ReadOptions` for every call.
+            device: "auto", "cpu" or "cuda", for ONNX Runtime. JAX chooses the device by its own settings.
+            threads: Number of cores that ONNX Runtime and OpenVINO use for one image. None: all.
+            precision: Precision of OpenVINO. "auto": bfloat16 if the processor supports it. Other backends use float32.
+            cache_dir: Folder in which OpenVINO caches compiled networks. None: no cache.
+            options: `ReadOptions`, the defaults of every call.
 
         Raises:
-            ModelError: the model folder is missing, incomplete or contradicts itself.
-            ValueError, TypeError: an option that does not exist, or its value out of range.
+            ModelError: If the model folder is missing, incomplete or inconsistent.
+            TypeError: If an option does not exist.
+            ValueError: If the value of an option is out of range.
         """
         self._settings = ReadSettings().changed(**options)
         if threads is not None:
@@ -119,7 +123,7 @@ class OCR:
             more = {"precision": precision, "cache_dir": cache_dir, "classes": classes}
             return make_backend(whole, task, backend, device=device, threads=threads, **more)
 
-        # One image keeps all cores busy; of the many lines' batches each runs on one of them.
+        # One image uses all cores in the detector. Batches of lines run in parallel, each on one core.
         alone = backend == "jax" or (backend == "onnx" and on_gpu(device))
         workers = 1 if alone else threads or cores()
         self.stages = Stages(
@@ -136,7 +140,7 @@ class OCR:
         classifier: AnyClassifier | None = None,
         **options: Unpack[ReadOptions],
     ) -> OCR:
-        """Return an `OCR` of ready-made stages, such as networks in training; `options` as for `OCR`."""
+        """Return an `OCR` made of existing stages, such as networks in training. For `options`, see `OCR`."""
         return cls._of(Stages(detector, recognizer, classifier), ReadSettings().changed(**options))
 
     @classmethod
@@ -154,18 +158,20 @@ class OCR:
     def __call__(
         self, source: ImageSource | Iterable[ImageSource], **options: Unpack[ReadOptions]
     ) -> Page | Iterator[Page]:
-        """Read an image, or each of several.
+        """Read one or several images.
 
         Args:
-            source: anything `images.load_image` takes; or a list, tuple, or iterator of such, see `read_many`.
-            options: for this call alone.
+            source: Anything that `images.load_image` accepts, or a list, tuple or iterator of these (see `read_many`).
+            options: Options for this call only.
 
         Returns:
-            the lines in reading order, none where the image holds no text; for several images an iterator of such.
+            A page with its lines in reading order, without lines if the image has no text. For several images, an
+            iterator of pages.
 
         Raises:
-            ImageError: the source is not an image that can be read. Documents and folders are what `read` is for.
-            ValueError, TypeError: an option that does not exist, or its value out of range.
+            ImageError: If the source is not a readable image. Use `read` for documents and folders.
+            TypeError: If an option does not exist.
+            ValueError: If the value of an option is out of range.
         """
         if are_several(source):
             return self.read_many(cast("Iterable[ImageSource]", source), **options)
@@ -182,25 +188,27 @@ class OCR:
         combine: bool | None = None,
         **options: Unpack[ReadOptions],
     ) -> Iterator[Page]:
-        """Read several images, each of which gives one page, as many at a time as there are cores.
+        """Read several images, one page each, in parallel.
 
-        Each is read on one core, which is up to twice as fast as one image after the other on all cores. On a GPU
-        images share the networks' calls instead: those of equal size the detector's, lines of like width the
-        recognizer's. As a line's batch then depends on what else is read, so do the last digits of its confidence.
+        By default one image per core is read at a time. This is up to twice as fast as reading one image after the
+        other on all cores. On a GPU, images share network calls instead: images of equal size share detector calls,
+        and lines of similar width share recognizer calls. The batch of a line then depends on the other images, so
+        the last digits of its confidence may vary.
 
         Args:
-            sources: images; an iterator is consumed a few images ahead.
-            workers, combine, on_error: see `DocumentOptions`.
-            options: for these images alone.
+            sources: Images. An iterator is consumed a few images ahead.
+            workers, combine, on_error: See `DocumentOptions`.
+            options: Options for these images only.
 
         Yields:
-            pages, in the order of the sources.
+            Pages, in the order of the sources.
 
         Raises:
-            ValueError, TypeError: an option that does not exist, or its value out of range.
+            TypeError: If an option does not exist.
+            ValueError: If the value of an option is out of range.
         """
         ocr, workers = self._for_many(workers, combine)
-        self._settings.changed(**options)  # complains now, not at the first page
+        self._settings.changed(**options)  # raise errors now and not at the first page
         keep_errors = checked_on_error(on_error) == "page"
 
         def read(source: ImageSource) -> Page:
@@ -214,30 +222,31 @@ class OCR:
         return ordered_map(read, sources, workers=workers)
 
     def read(self, sources: Sources, **options: Unpack[DocumentOptions]) -> Iterator[Page]:
-        """Read images, documents and folders: every page of each.
+        """Read every page of images, documents and folders.
 
         Args:
-            sources: an image, PDF document, multi-page TIFF file or folder, or several of them; see
+            sources: An image, PDF document, multi-page TIFF file or folder, or several of these; see
                 `images.read_pages`. An iterator is consumed a few documents ahead.
-            options: which pages, how they are read, and what becomes of errors.
+            options: Which pages are read, and how, and how errors are handled.
 
         Yields:
-            pages, in the order of the sources; `Page.source` and `Page.number` say which.
+            Pages, in the order of the sources. `Page.source` and `Page.number` identify them.
 
         Raises:
-            UserError: a source cannot be read (unless `on_error` is "page"), or an option makes no sense.
-            ValueError, TypeError: an option that does not exist, or its value out of range.
+            UserError: If a source cannot be read (unless `on_error` is "page"), or options are invalid.
+            TypeError: If an option does not exist.
+            ValueError: If the value of an option is out of range.
         """
         return (page for page, _ in self._read_documents(sources, options, images=False))
 
     def read_with_images(
         self, sources: Sources, **options: Unpack[DocumentOptions]
     ) -> Iterator[tuple[Page, InputPage | None]]:
-        """Read as `read`; yield each page with the image it was read from, None where that failed."""
+        """Read like `read`, and yield each page with its image. The image is None if it could not be read."""
         return self._read_documents(sources, options, images=True)
 
     async def aread(self, sources: Sources, **options: Unpack[DocumentOptions]) -> AsyncIterator[Page]:
-        """Read as `read`, in threads beside the running event loop.
+        """Read like `read`, asynchronously: the work is done in threads outside the event loop.
 
         Example:
             async for page in ocr.aread("letter.pdf"):
@@ -253,36 +262,36 @@ class OCR:
                     break
                 yield page
         finally:
-            if following is not None:  # a thread cannot be cancelled, and a generator that runs cannot be closed
+            if following is not None:  # a thread cannot be canceled, and a running generator cannot be closed
                 await asyncio.wait([following])
             await asyncio.to_thread(pages.close)  # pyright: ignore[reportAttributeAccessIssue] - a generator
 
     def single_threaded(self) -> OCR:
-        """Return the same models, each call on one core: for those who make many calls at a time."""
+        """Return the same models with one core per call, for callers that make many calls in parallel."""
         return self._single_threaded
 
     def combined(self) -> OCR:
-        """Return the same models, calls of several threads done together: for many calls at a time on a GPU."""
+        """Return the same models with simultaneous calls combined into batches, for many parallel calls on a GPU."""
         stages, batch_size = self.stages, self._settings.batch_size or _COMBINED_BATCH
-        detector, lines = stages.detector, _TOGETHER * batch_size
+        detector, lines = stages.detector, _PER_CALL * batch_size
         together = Stages(
-            detector and replace(detector, backend=CombinedBackend(detector.backend, _TOGETHER)),
+            detector and replace(detector, backend=CombinedBackend(detector.backend, _PER_CALL)),
             stages.recognizer and CombinedStage(stages.recognizer, lines),
             stages.classifier and CombinedStage(stages.classifier, lines),
         )
         return OCR._of(together, replace(self._settings, batch_size=batch_size))
 
     def warm_up(self) -> OCR:
-        """Load the networks and run each once, so that the first image takes no longer than the next.
+        """Load the networks and run each once, so that the first image is not slower than the next.
 
         Returns:
-            itself.
+            This object.
 
         Raises:
-            ModelError: a file of the model cannot be loaded.
+            ModelError: If a file of the model cannot be loaded.
         """
-        sheet = np.full(_SHEET, 255, np.uint8)
-        sheet[24:40, 32:224] = 0  # a bar, as nothing looks at blank paper
+        sheet = np.full(_WARM_UP_SIZE, 255, np.uint8)
+        sheet[24:40, 32:224] = 0  # a bar, because the detector skips blank images
         if self.stages.detector:
             self.probability_map(sheet)
         if self.stages.recognizer:
@@ -295,7 +304,7 @@ class OCR:
         """Return the boxes of the text lines in an image (H, W, 3) uint8, in reading order.
 
         Raises:
-            ModelError: the model has no detector.
+            ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
         image, before = prepared(self.stages, image_rgb, settings)
@@ -305,10 +314,10 @@ class OCR:
         return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
 
     def probability_map(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> np.ndarray:
-        """Return the detector's map (h, w) float32, 0..1, of an image (H, W, 3) uint8, in the size that it sees.
+        """Return the detector's probability map (h, w) float32, 0..1, of an image (H, W, 3) uint8, at its input size.
 
         Raises:
-            ModelError: the model has no detector.
+            ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
         return self.stages.present_detector().probability_map(
@@ -316,19 +325,19 @@ class OCR:
         )
 
     def classify(self, crops: Sequence[np.ndarray], **options: Unpack[ReadOptions]) -> list[Direction]:
-        """Return how each line crop (h, w, 3) uint8 lies.
+        """Return the direction of each line crop (h, w, 3) uint8.
 
         Raises:
-            ModelError: the model has no direction classifier.
+            ModelError: If the model has no direction classifier.
         """
         return self.stages.classify(crops, self._settings.changed(**options))
 
     def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
-        """Return the text of each image of a line, (h, w, 3) uint8 or a file, however little the confidence.
+        """Return the text of line images, (h, w, 3) uint8 or files, whatever the confidence.
 
         Raises:
-            ImageError: a file is not an image that can be read.
-            ModelError: the model has no recognizer.
+            ImageError: If a file is not a readable image.
+            ModelError: If the model has no recognizer.
         """
         settings = self._settings.changed(**options)
         return self.stages.recognize([load_image(crop, max_pixels=settings.max_pixels) for crop in crops], settings)
@@ -342,10 +351,10 @@ class OCR:
         return OCR._of(stages, self._settings)
 
     def _for_many(self, workers: int | None, combine: bool | None) -> tuple[OCR, int]:
-        """Return what reads pages at the same time, and how many at a time.
+        """Return the `OCR` that reads pages in parallel, and the number of pages at a time.
 
         Raises:
-            OptionError: fewer than one worker.
+            OptionError: If `workers` is less than 1.
         """
         if workers is not None:
             check_number("workers", workers, least=1, whole=True)
@@ -353,12 +362,12 @@ class OCR:
         backends = [stage.backend for stage in stages if stage is not None]
         if combine is None:
             combine = any(isinstance(backend, OnnxBackend) and on_gpu(backend.device) for backend in backends)
-        return (self.combined(), workers or _TOGETHER) if combine else (self.single_threaded(), workers or cores())
+        return (self.combined(), workers or _PER_CALL) if combine else (self.single_threaded(), workers or cores())
 
     def _read_documents(
         self, sources: Sources, options: DocumentOptions, *, images: bool
     ) -> Iterator[tuple[Page, InputPage | None]]:
-        """Check the options now, and read when asked for pages."""
+        """Check the options now, and read the pages lazily."""
         own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
         of_reading = {name: value for name, value in options.items() if name not in own}
         settings = self._settings.changed(**cast("ReadOptions", of_reading))

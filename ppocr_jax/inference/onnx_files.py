@@ -1,4 +1,4 @@
-"""Networks in ONNX files of their own: PaddleOCR's and RapidOCR's conversions of PP-OCR v1 to v5, or ppocr_jax's."""
+"""Models from single ONNX files: conversions of PP-OCR v1 to v5 by PaddleOCR and RapidOCR, or files of ppocr_jax."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ppocr_jax.inference.released import detector_thresholds
 _logger = logging.getLogger(__name__)
 _Spec = TypeVar("_Spec", bound=NetworkSpec)
 _OWN = "ppocr_jax_version"
-# v3 and later read lines of 48 pixels, v1 and v2 of 32: told by `backends.line_height`.
+# Line heights of v3 and later, and of v1 and v2; `backends.line_height` determines which.
 _HEIGHTS = (48, 32)
 _PROBE_WIDTH = 320
 
@@ -43,24 +43,24 @@ def with_onnx_files(
     rec_height: int | None = None,
     device: str = "auto",
 ) -> tuple[ModelFolder, dict[str, OnnxBackend]]:
-    """Return a model of which some networks come from ONNX files; and these, opened to look into them, by task.
+    """Return a model with some networks replaced by ONNX files, and the opened files by task.
 
-    A file made by ppocr_jax says itself how it is used. Of any other one is assumed what PP-OCR's are: BGR images,
-    PP-OCR's normalization and thresholds (a released file's own, whatever its name); input sizes are read from the
-    file.
+    A file of ppocr_jax contains its settings. Other files are assumed to be PP-OCR's: BGR images, PP-OCR's
+    normalization and thresholds (those of the release for a released file, whatever its name). Input sizes are read
+    from the file.
 
     Args:
-        base: what is not replaced.
-        det, cls, rec: the files.
-        charset: of the recognizer, a built-in set or a file with one character a line; left out where the file
-            carries it (as `charset` or RapidOCR's `character`). Its characters are counted as PaddleOCR counts them
+        base: Model that provides the other networks.
+        det, cls, rec: ONNX files.
+        charset: Charset of the recognizer: a built-in name, or a file with one character per line. Not needed if the
+            ONNX file contains it (as `charset`, or as RapidOCR's `character`). Characters are counted as in PaddleOCR
             (`charset.fit_dictionary`).
-        rec_height: of the recognizer's lines, pixels; left out where the file fixes it, or is one of PP-OCR's, whose
-            output tells it (`backends.line_height`).
-        device: of the opened networks, see `OnnxBackend`; they run on one thread.
+        rec_height: Height of the recognizer's lines in pixels. Not needed if the file fixes it, or for PP-OCR's files,
+            whose output determines it (`backends.line_height`).
+        device: Device of the opened networks, see `OnnxBackend`. They run on one thread.
 
     Raises:
-        ModelError: a file is missing or not such a network, or the charset does not fit or is not known.
+        ModelError: If a file is missing or is not such a network, or the charset is unknown or does not fit.
     """
     files = {"det": det, "cls": cls, "rec": rec}
     opened = {task: _open(path, device) for task, path in files.items() if path is not None}
@@ -93,16 +93,16 @@ def _open(path: str | Path, device: str) -> OnnxBackend:
 
 
 def _fixed(backend: OnnxBackend) -> tuple[int | None, int | None]:
-    """Return height and width of the input, where the file fixes them."""
+    """Return the (height, width) of the input, None for a dimension that the file does not fix."""
     _, _, height, width = backend.header.inputs[0].shape or (None,) * 4
     return height if isinstance(height, int) else None, width if isinstance(width, int) else None
 
 
 def _own(backend: OnnxBackend, kind: type[_Spec]) -> _Spec | None:
-    """Return the description that a file of ppocr_jax carries.
+    """Return the description in the metadata of a file of ppocr_jax, or None for other files.
 
     Raises:
-        ModelError: it is another task's.
+        ModelError: If the file belongs to another task.
     """
     metadata = backend.header.metadata
     if _OWN not in metadata:
@@ -152,7 +152,7 @@ def _check_rank(backend: OnnxBackend, name: str, ranks: tuple[int, ...]) -> None
 
 
 def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | None) -> Charset:
-    """Return the recognizer's characters, and say what of their file had to be repaired."""
+    """Return the recognizer's charset, and log repairs of its file."""
     metadata = backend.header.metadata
     try:
         if given is None and "charset" in metadata:
@@ -163,7 +163,7 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
         elif given is not None:
             lines = read_dictionary(given)
         elif "character" in metadata:
-            # RapidOCR joins with line feeds; a dictionary that holds other line breaks has them as characters.
+            # RapidOCR joins characters with line feeds. Other line breaks are characters of some dictionaries.
             lines = metadata["character"].removesuffix("\n").split("\n")
         else:
             raise ModelError(
@@ -178,6 +178,6 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
 
 
 def _counted_classes(backend: OnnxBackend, spec: RecognizerSpec) -> int:
-    """Return the number of classes, which the file does not say, from a run."""
+    """Return the number of classes, found by a run because the file does not contain it."""
     height = line_height(backend, spec.width) if spec.heights else spec.height
     return backend(np.zeros((1, height, spec.width or _PROBE_WIDTH, 3), np.float32)).shape[-1]

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime: threads, memory and devices, chosen by measurement; a head cut to some classes."""
+"""ONNX Runtime sessions with measured settings for threads, memory and devices, and heads cut to some classes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _ARENA_START = 64 << 20
-_PASSED = ("Softmax", "Identity", "Cast")  # between the last layer and the output; no class changes its place
-_ONE_ARENA = Lock()  # networks may load in several threads
+_PASSED = ("Softmax", "Identity", "Cast")  # between the last layer and the output; they keep the order of classes
+_ONE_ARENA = Lock()  # networks may be loaded by several threads
 
 
 def make_session(
@@ -34,36 +34,36 @@ def make_session(
     as_is: bool = False,
     classes: Sequence[int] | None = None,
 ) -> onnxruntime.InferenceSession:
-    """Return a session for the network in an ONNX file; for the arguments see `backends.OnnxBackend`.
+    """Return a session for the network in an ONNX file. For the arguments, see `backends.OnnxBackend`.
 
     Raises:
-        ModelError: the file is not an ONNX model, or the device is not there.
+        ModelError: If the file is not an ONNX model, or the device is not available.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
 
-    onnxruntime.disable_telemetry_events()  # for a program that had started ONNX Runtime before it imported us
+    onnxruntime.disable_telemetry_events()  # for a program that started ONNX Runtime before it imported ppocr_jax
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that spin while they wait, and equal shares of an operation, suit idle machines only: with one of two
-    # cores busy, two threads then take 1.6 times as long as one. So they sleep and fetch small shares, which is as fast
-    # on idle cores.
+    # Spinning threads and equal shares of an operation are good on idle machines only: if one of two cores is busy, two
+    # threads take 1.6 times as long as one. Therefore threads sleep and fetch small shares, which is as fast on idle
+    # cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.dynamic_block_base", "4")
-    options.enable_mem_pattern = False  # plans that are made for one size only, and every image has another one
+    options.enable_mem_pattern = False  # memory patterns are planned for one size, but every image has another one
     with _ONE_ARENA:
         _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = providers_of(device)
-    # What simplification avoids costs time on CPUs only.
+    # The operations that simplification avoids are slow on CPUs only.
     model = prepared(path, as_is=as_is, faster="CUDAExecutionProvider" not in providers, classes=classes)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
         raise ModelError(f"cannot load {path}: {str(e).splitlines()[0]}") from e
-    # Python's session keeps the bytes it was made from, as much as its weights again, to try other providers: on a
+    # The Python session keeps the model's bytes, as large as its weights again, for a fallback to other providers. On a
     # CPU there are none.
     session._model_bytes = None
     return session
@@ -77,10 +77,10 @@ def on_gpu(device: str) -> bool:
 
 
 def providers_of(device: str) -> list[str]:
-    """Return what ONNX Runtime runs networks with, the first choice first.
+    """Return the execution providers of ONNX Runtime for a device, in order of preference.
 
     Raises:
-        ModelError: the device is not there.
+        ModelError: If the device is not available.
     """
     cuda = on_gpu(device)
     if device == "cuda" and not cuda:
@@ -90,12 +90,12 @@ def providers_of(device: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _share_arena() -> None:
-    """One pool of memory for the feature maps of all sessions that ask for it, kept for the life of the process.
+    """Create one memory arena for the feature maps of all sessions, kept for the life of the process.
 
-    Memory fresh from the system costs more than the arithmetic done on it: a detector that gives its maps back after
-    every run takes 250 ms for 1472 x 736 pixels, in a pool 200 ms and 130 MB less, for nothing is left in pieces.
-    Shared, the pool is as large as the largest network needs instead of the sum of all. Its first part, of which only
-    what is used counts, has no seams at which room is lost.
+    Fresh memory from the system costs more than the arithmetic done on it: a detector that frees its feature maps after
+    every run takes 250 ms for 1472 x 736 pixels. With an arena it takes 200 ms and 130 MB less, because there is no
+    fragmentation. The shared arena is as large as the largest network needs, instead of the sum of all. Its large first
+    chunk, which only counts as far as it is used, loses no space between chunks.
     """
     import onnxruntime
 
@@ -103,20 +103,21 @@ def _share_arena() -> None:
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     limits = onnxruntime.OrtArenaCfg({"max_mem": 0, "initial_chunk_size_bytes": _ARENA_START})
-    with suppress(RuntimeError):  # the program around us has one already, and we share that
+    with suppress(RuntimeError):  # the surrounding program already has an arena, which is shared then
         onnxruntime.create_and_register_allocator(kind, limits)
 
 
 def prepared(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | None = None) -> Path | bytes:
-    """Return what a session is made from: the file, or a repaired, faster, smaller form of it.
+    """Return the model for a session: the path of the file, or the bytes of a repaired, faster or smaller model.
 
     Args:
-        path: an ONNX file.
-        as_is: neither repaired nor faster; faster: not only repaired.
-        classes: of a recognizer, those that its head is cut to; None: all.
+        path: ONNX file.
+        as_is: Neither repair nor simplify the model.
+        faster: Simplify the model, besides repairing it.
+        classes: Classes to which a recognizer's head is cut. None: all.
 
     Raises:
-        ModelError: the file cannot be read, is not an ONNX model, or one whose head cannot be cut.
+        ModelError: If the file cannot be read, is not an ONNX model, or its head cannot be cut.
     """
     try:
         final = as_is or read_header(path).metadata.get(FORM) == FINAL
@@ -129,7 +130,7 @@ def prepared(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | 
                 _logger.info("%s: %s", path, repair)
         if classes is not None:
             model = cut_classes(model, classes)
-        return path if model is read else model  # by its path ONNX Runtime finds weights in files of their own
+        return path if model is read else model  # ONNX Runtime finds external weights by the path
     except OnnxFileError as error:
         raise ModelError(f"{error}" if str(path) in str(error) else f"cannot load {path}: {error}") from error
     except OSError as error:
@@ -137,18 +138,18 @@ def prepared(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | 
 
 
 def cut_classes(model: bytes, classes: Sequence[int]) -> bytes:
-    """Return a recognizer that knows only some of its classes.
+    """Return a recognizer cut to some of its classes.
 
-    The logits of these are what they were, and softmax is taken over them alone. Where the last layer is a product with
-    a constant matrix and a bias, as in PP-OCR's files and ours, its columns go. Of any other layer, such as an int8
-    one, all logits are computed and some taken.
+    Their logits do not change, and softmax is computed over them alone. If the last layer is a product with a constant
+    matrix and a bias, as in PP-OCR's files and ours, its columns are removed. For any other layer, such as an int8 one,
+    all logits are computed and some are gathered.
 
     Args:
-        model: an ONNX file with one output (N, T, K), probabilities or logits.
-        classes: those kept, in the order that they have in the new output.
+        model: ONNX file with one output (N, T, K), probabilities or logits.
+        classes: Classes to keep, in the order of the new output.
 
     Raises:
-        OnnxFileError: it is no ONNX file, or one whose graph cannot be changed here.
+        OnnxFileError: If it is not an ONNX file, or its graph is not supported.
     """
     graph, ids = Graph(model), np.array(classes, np.int64)
     value = graph.outputs[0]
@@ -165,7 +166,7 @@ def cut_classes(model: bytes, classes: Sequence[int]) -> bytes:
 
 
 def _cut_layer(graph: Graph, node: Node, ids: np.ndarray) -> bool:
-    """Cut x W or x W + b, which ends at a node, to some columns; return whether the node is one of these."""
+    """Cut x W or x W + b, which ends at `node`, to some columns. Return False if the node is neither."""
     bias = next((name for name in node.input if graph.is_constant(name)), None) if node.op_type == "Add" else None
     product = node
     if bias is not None:

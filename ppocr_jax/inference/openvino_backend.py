@@ -1,8 +1,8 @@
-"""Networks run by OpenVINO, from the same ONNX files. Needs the [openvino] extra.
+"""OpenVINO backend for networks in ONNX files. Needs the [openvino] extra.
 
-On processors that multiply in bfloat16 (AVX512_BF16, AMX) it takes a third to two thirds of ONNX Runtime's time, whose
-kernels do not; in float32 it takes more. It pays where one process reads many pages (docs/openvino.md): a network is
-compiled for each shape when that first comes, which takes 0.3 to 1.3 s of one core.
+On processors that multiply in bfloat16 (AVX512_BF16, AMX) it takes a third to two thirds of the time of ONNX Runtime,
+whose kernels do not use it; in float32 it takes longer. It is worthwhile if one process reads many pages
+(docs/openvino.md): a network is compiled for each new shape, which takes 0.3 to 1.3 s of one core.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     import openvino
 
 
-# What images are padded to, so that many share a shape: sides of pages are multiples of 96, of which 960, the longest
-# side of most, is one; lines have one of these widths or a multiple of the last, and come by two or eight.
+# Padded sizes, so that many images share a shape. Sides of pages are multiples of 96, such as 960, the longer side of
+# most pages. Lines have one of these widths or a multiple of the last, and come in batches of two or eight.
 _SIDE_STEP = 96
 _WIDTHS = (*range(64, 512, 64), *range(512, 1024, 128), *range(1024, 2560, 512), 2560)
 _LINES = (2, 8)
-# Compiled networks that are kept, those used last: each has room for its feature maps, up to 100 MB in a detector.
+# Number of compiled networks to keep, the last used ones: each has buffers of up to 100 MB in a detector.
 _MOST = {"det": 8, "cls": 4, "rec": 24}
 
 
 @dataclass
 class _Compiled:
-    """A network for one shape, and requests that nobody runs now: each runs one call at a time."""
+    """Network compiled for one shape, and its idle requests. Each request runs one call at a time."""
 
     network: openvino.CompiledModel
     idle: deque[openvino.InferRequest] = field(default_factory=deque)
@@ -55,15 +55,15 @@ class _Compiled:
 
 
 class OpenVinoBackend(OnnxBackend):
-    """A network in an ONNX file, compiled by OpenVINO for each shape when it first comes. See `backends.Backend`.
+    """Network in an ONNX file, compiled by OpenVINO for each new shape. See `backends.Backend`.
 
-    Images are padded with zeros, to the right and at the bottom, to shapes that many share, and maps cut back: near
-    the padding, and where a network looks at its whole image, results differ a little from those without.
-    Recognizers say by `padded_width` how wide they want their lines, so that frames are where they seem to be.
+    Images are padded with zeros, to the right and at the bottom, to shapes that many share, and maps are cropped. Near
+    the padding, and in networks with global context, results differ slightly from those without padding. Recognizers
+    return the width that they prefer by `padded_width`, so that frames keep their positions.
     """
 
     batch_size = _LINES[-1]
-    """Lines of a call: each operation of a call costs some 25 microseconds, so that a line alone takes three times as
+    """Lines per call. Each operation costs some 25 microseconds per call, so that a single line takes three times as
     long as one of eight (a recognizer of PP-OCRv2, 192 pixels wide, bfloat16: 3.9 ms by two, 2.5 ms by eight)."""
 
     def __init__(
@@ -76,18 +76,20 @@ class OpenVinoBackend(OnnxBackend):
         cache_dir: str | Path | None = None,
         classes: Sequence[int] | None = None,
     ) -> None:
-        """
+        """Describe the network. Its file is loaded at the first call.
+
         Args:
-            path: the file.
+            path: ONNX file.
             task: "det", "cls" or "rec".
-            threads: of one call; 1: as many calls at a time as there are cores, each on one. None: one per core.
-            precision: "auto": bfloat16 where the processor has it; "float32".
-            cache_dir: folder for compiled networks, which makes later starts quicker; None: none are kept.
-            classes: see `OnnxBackend`.
+            threads: Threads of one call. 1: as many simultaneous calls as there are cores, each on one. None: one
+                thread per core.
+            precision: "auto": bfloat16 if the processor supports it; "float32".
+            cache_dir: Folder for compiled networks, which makes later starts faster. None: no cache.
+            classes: See `OnnxBackend`.
 
         Raises:
-            ValueError: fewer than one thread.
-            ModelError: OpenVINO is not installed.
+            ValueError: If there is less than one thread.
+            ModelError: If OpenVINO is not installed.
         """
         super().__init__(path, threads=threads, device="cpu", classes=classes)
         if find_spec("openvino") is None:
@@ -100,7 +102,7 @@ class OpenVinoBackend(OnnxBackend):
         """See `backends.Backend`.
 
         Raises:
-            ModelError: the file is no ONNX model that OpenVINO runs.
+            ModelError: If OpenVINO cannot run the file.
         """
         count, height, width, _ = images.shape
         batch, _, rows, columns = self._loaded().inputs[0].partial_shape
@@ -124,20 +126,20 @@ class OpenVinoBackend(OnnxBackend):
 
     @staticmethod
     def padded_width(width: int) -> int:
-        """Return the width that a batch of lines so wide is padded to, pixels."""
+        """Return the width in pixels to which a batch of lines of this width is padded."""
         return next((step for step in _WIDTHS if step >= width), -(-width // _WIDTHS[-1]) * _WIDTHS[-1])
 
     def load(self) -> None:
-        """Read the network now; it is compiled once images come.
+        """Load the network now. It is compiled when images arrive.
 
         Raises:
-            ModelError: see `__call__`.
+            ModelError: See `__call__`.
         """
         self._loaded()
 
     @property
     def loaded(self) -> bool:
-        """Whether the network has been read."""
+        """Whether the network is loaded."""
         return self._model is not None
 
     def _loaded(self) -> openvino.Model:
@@ -151,13 +153,13 @@ class OpenVinoBackend(OnnxBackend):
             return self._model
 
     def _compiled_for(self, shape: tuple[int, ...]) -> _Compiled:
-        """Return the network for images (N, 3, H, W), compiled now or before."""
+        """Return the network compiled for images (N, 3, H, W)."""
         model = self._loaded()
         with self._lock:
             if shape not in self._compiled:
                 bfloat16 = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-                # Streams run calls at the same time, on a share of the threads each. Bound to cores they would share
-                # those with whatever else is bound there.
+                # Streams run calls in parallel, each on a share of the threads. If bound to cores, they would compete
+                # with other processes bound to the same cores.
                 config: dict[str, Any] = {
                     "INFERENCE_NUM_THREADS": cores() if self.threads in (None, 1) else self.threads,
                     "NUM_STREAMS": cores() if self.threads == 1 else 1,
@@ -195,14 +197,14 @@ class OpenVinoBackend(OnnxBackend):
 
 @cache
 def openvino_core() -> openvino.Core:
-    """Return OpenVINO's one entry, imported without its telemetry.
+    """Return the OpenVINO core, imported without its telemetry.
 
-    Its package writes an identifier into the user's home and may send it when it is imported, unless the package
+    The package writes an identifier into the user's home and may send it on import, unless the package
     `openvino_telemetry` is missing.
     """
     missing = "openvino_telemetry" not in sys.modules
     if missing:
-        sys.modules["openvino_telemetry"] = None  # pyright: ignore[reportArgumentType] - Python's way to say so
+        sys.modules["openvino_telemetry"] = None  # pyright: ignore[reportArgumentType] - marks it as missing
     try:
         import openvino
     finally:

@@ -1,4 +1,4 @@
-"""What may change from one call of `OCR` to the next."""
+"""Options that may change from one call of `OCR` to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ppocr_jax.images import MAX_PIXELS
 
 _READING_ORDERS = ("layout", "paddleocr")
 _LIMIT_TYPES = ("max", "min", "resize_long")
-# Options that are numbers: name, least, most, whole. Those in `_NEEDED` have no None, which leaves it to the model.
+# Numeric options: name, least, most, whole. Options outside `_NEEDED` may be None: the value of the model.
 _NUMBERS: tuple[tuple[str, float, float, bool], ...] = (
     ("limit_side", 1, math.inf, True),
     ("threshold", 0, 1, False),
@@ -26,11 +26,11 @@ _SWITCHES = ("look_again", "single_line", "use_classifier", "page_direction", "p
 _NEEDED = frozenset({"drop_score", "max_pixels", "look_again", "single_line", "use_classifier", "page_direction"})
 
 BATCH_SIZE = 2
-"""Lines per call of a network. Small batches waste little on padding, stay in the cache, and keep more cores busy."""
+"""Lines per call of a network. Small batches need little padding, stay in the cache, and keep more cores busy."""
 
 
 class NetworkOptions(TypedDict, total=False):
-    """Options of `OCR` about its networks, for those who make one elsewhere; it says what each means."""
+    """Options of `OCR` about its networks, for functions that create one. `OCR` documents them."""
 
     det: str
     cls: str
@@ -45,7 +45,7 @@ class NetworkOptions(TypedDict, total=False):
 
 
 class ReadOptions(TypedDict, total=False):
-    """Options of one call, by keyword; `ReadSettings` says what each means and its default."""
+    """Options of one call, by keyword. `ReadSettings` documents them and their defaults."""
 
     limit_side: int | None
     limit_type: Literal["max", "min", "resize_long"] | None
@@ -67,30 +67,30 @@ class ReadOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ReadSettings:
-    """`ReadOptions` with every value filled in. None means: what the model folder says.
+    """`ReadOptions` with every value filled in. None stands for the value in the model folder.
 
     Attributes:
-        limit_side, limit_type: how large the detector sees the image (`preprocess.detector_size`), in pixels, at
-            first.
-        threshold: a pixel of the probability map above it is text.
-        box_threshold: a box whose mean probability is below it is dropped. None: the model's, below which boxes count
-            if the recognizer is sure of their text.
-        unclip_ratio: how far a box grows beyond its shrunk text kernel.
-        look_again: look from nearer, from farther away, and turned, where the image asks for it (`look.look`).
-        single_line: the image is a single line, which is read without a detector.
-        use_classifier: turn crops that stand on their head; no effect for a model without a classifier.
-        page_direction: let the lines of a page decide together which way it lies (`classify.page_rotation`); on an
-            upright one, only lines that are read without confidence are asked for their own direction.
-        cls_threshold: how sure the classifier must be to turn a crop.
-        drop_score: a line read with less confidence is left out; of a circle alone, zero or letter, a fifth less is
-            asked.
-        reading_order: of the lines, "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
-        put_spaces: put spaces between words where the recognizer leaves them out. None: for files that are not ours.
-        check_boxes: write check boxes beside text as ☐, or ☑ if there is a mark in them. None: where the recognizer
-            reads Latin letters, and no ideographs, which may look like boxes.
-        batch_size: crops per call of the classifier and the recognizer; by default 2, with OpenVINO 8, and 32 where
-            images share calls (`OCR.read_many`).
-        max_pixels: largest image accepted, width x height.
+        limit_side, limit_type: Size in pixels at which the detector sees the image first (`preprocess.detector_size`).
+        threshold: Pixels of the probability map above this value are text.
+        box_threshold: Boxes with a mean probability below this value are dropped. None: the model's threshold; boxes
+            slightly below it are kept if the recognizer is confident of their text.
+        unclip_ratio: How far a box grows beyond its shrunk text kernel.
+        look_again: Detect again at other scales and rotated, if the image requires it (`look.look`).
+        single_line: The image is a single line, which is recognized without a detector.
+        use_classifier: Rotate upside-down crops. No effect for a model without a direction classifier.
+        page_direction: Determine the rotation of the page from all its lines (`classify.page_rotation`). On an upright
+            page, only lines recognized with low confidence are classified on their own.
+        cls_threshold: Probability above which the direction classifier rotates a crop.
+        drop_score: Lines with a lower confidence are dropped. For a single circle (zero or letter O), two thirds of it
+            are enough.
+        reading_order: "layout" (`layout.layout_order`) or "paddleocr" (`layout.paddleocr_order`).
+        put_spaces: Insert spaces between words if the recognizer leaves them out. None: only for models not trained
+            by this project.
+        check_boxes: Write check boxes beside text as ☐, or as ☑ if they contain a mark. None: only if the recognizer
+            reads Latin letters and no ideographs, because some ideographs look like boxes.
+        batch_size: Crops per call of the classifier and the recognizer. None: 2, 8 with OpenVINO, and 32 if images
+            share calls (`OCR.read_many`).
+        max_pixels: Largest accepted image, width x height.
     """
 
     limit_side: int | None = None
@@ -130,8 +130,8 @@ class ReadSettings:
         """Return a copy with some options changed.
 
         Raises:
-            TypeError: there is no such option.
-            OptionError: a value is of another kind, or out of range.
+            TypeError: If there is no such option.
+            OptionError: If a value has the wrong type or is out of range.
         """
         names = [f.name for f in fields(self)]
         for name in options:
@@ -140,6 +140,6 @@ class ReadSettings:
         return replace(self, **options)
 
     def detector_arguments(self) -> dict[str, Any]:
-        """Return those for `TextDetector` that are not left to the model folder."""
+        """Return the arguments of `TextDetector` that are not None."""
         names = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -1,4 +1,4 @@
-"""Which way a page and its lines lie: asked of the direction classifier, and told by what is read."""
+"""Orientation of pages and lines, from the direction classifier and from recognized text."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from ppocr_jax.inference.look import Look
 from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, cut_lines, line_quads
 
-_TURNS_INTO_ITSELF = frozenset(
-    "0168925SNOHIXZosxzl|%=+-_/:.,'\"` "
-)  # what reads alike, or as another of these, upside down
-_FEW_LINES = 2  # of an image: each is read both ways
-_BETTER = 0.02  # in confidence: less says nothing of which way a line stands
-_UPRIGHT = 0.1  # the same where the line stands upright, as nearly all do
-_LEVEL = 0.36  # rise of a line beside its run, about 20 degrees, up to which it stands upright
-_SAMPLE = 40  # boxes that tell whether a page is read well
-_SPEAKERS = 8  # longest lines, of which the classifier knows most, that may say for all that a page stands upright
-_WITNESSES = 8  # longest lines, that are read in the other directions where a page is read badly
-_MUCH_SURER = 0.1  # mean confidence by which a page must be read better the other way
-_AS_MUCH, _LEAST_TEXT = 0.5, 3  # share of the text that must be read that way, and characters
-_BEYOND = 1.5  # how many times as much text as stands on the page a turn by a quarter must show
+# Characters that rotated by 180 degrees look like themselves or like another of these.
+_SYMMETRIC = frozenset("0168925SNOHIXZosxzl|%=+-_/:.,'\"` ")
+_FEW_LINES = 2  # up to so many lines in an image, each is recognized both ways
+_BETTER = 0.02  # smaller differences in confidence say nothing about the direction of a line
+_UPRIGHT = 0.1  # the same if the line is upright, as nearly all lines are
+_LEVEL = 0.36  # largest |rise / run| of an upright line, about 20 degrees
+_SAMPLE = 40  # boxes recognized to test whether a page is recognized well
+_DECIDING_LINES = 8  # longest lines, the easiest for the classifier: they may decide that the page is upright
+_RETRIED_LINES = 8  # longest lines, recognized in the other directions if a page is recognized badly
+_CLEARLY_BETTER = 0.1  # least gain in mean confidence to rotate a page
+_TEXT_SHARE, _LEAST_TEXT = 0.5, 3  # least share of the page's text to find in the new direction, and characters
+_MORE_TEXT = 1.5  # how many times the text of its vertical lines a page must show when rotated by 90 degrees
 
 
 def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
-    """Return whether boxes hardly longer than high are text: a column of short numbers, not fragments of lines.
+    """Return whether boxes hardly longer than high are text, such as a column of short numbers, and not fragments.
 
-    Measured: mean confidences of 0.2 to 0.6 on receipts that lie on their side, 0.99 on columns of numbers.
+    Measured mean confidences: 0.2 to 0.6 on receipts rotated by 90 degrees, 0.99 on columns of numbers.
     """
     if stages.recognizer is None or not boxes:
         return False
@@ -43,19 +42,21 @@ def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, 
 def ask_directions(
     stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
 ) -> tuple[list[Direction | None], int | None]:
-    """Return how each line of a page lies, None where it was not asked, and by how many degrees the page is turned.
+    """Return the direction of each line of a page, and the rotation of the page in degrees.
 
-    Where the longest lines say that the page stands upright, the others that run along it are not asked: nearly all
-    follow it, and those that do not are told by what they read, see `turned_late`.
+    If the longest lines show that the page is upright, other horizontal lines are not classified: nearly all follow
+    the page. `turned_late` finds the exceptions by their recognized text.
 
     Args:
-        stages, settings: of the reading; with no classifier no line is asked.
-        image_rgb: (H, W, 3) uint8.
-        quads: (n, 4, 2) of the lines, each from the corner that becomes its crop's top-left.
-        sure: how many of them, the first ones, may speak for the page.
+        stages: Networks of the model. Without a classifier, no line is classified.
+        settings: Options of the call.
+        image_rgb: Image, (H, W, 3) uint8.
+        quads: Quads of the lines, (n, 4, 2), each starting at the corner that becomes its crop's top-left.
+        sure: Number of lines, the first ones, that may decide the rotation of the page.
 
     Returns:
-        a direction or None for each line; 0, 90, 180 or 270, or None where the lines do not agree, or are not asked.
+        Directions of the lines, None for lines that were not classified; and the rotation 0, 90, 180 or 270, None if
+        the lines do not agree or were not classified.
     """
     if stages.classifier is None or not settings.use_classifier:
         return [None] * len(quads), None
@@ -64,11 +65,13 @@ def ask_directions(
     def ask(lines: Sequence[int]) -> None:
         found.update(zip(lines, stages.classify(cut_lines(image_rgb, quads[lines]), settings), strict=True))
 
-    pages = settings.page_direction and not settings.single_line  # a line alone is no page that could lie some way
+    pages = settings.page_direction and not settings.single_line  # a single line has no page direction
     along = quads[:, 1] - quads[:, 0]
-    speakers = np.argsort(-np.linalg.norm(along[:sure], axis=1), kind="stable")[:_SPEAKERS].tolist() if pages else []
-    ask(speakers)
-    upright = page_rotation(quads[speakers], [found[i] for i in speakers]) == 0
+    deciding = (
+        np.argsort(-np.linalg.norm(along[:sure], axis=1), kind="stable")[:_DECIDING_LINES].tolist() if pages else []
+    )
+    ask(deciding)
+    upright = page_rotation(quads[deciding], [found[i] for i in deciding]) == 0
     lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
     ask([i for i in range(len(quads)) if i not in found and not (upright and lying[i])])
     rotation = 0 if upright else page_rotation(quads[:sure], [found[i] for i in range(sure)]) if pages else None
@@ -83,9 +86,10 @@ def turned_late(
     directions: Sequence[Direction | None],
     attempts: Sequence[Attempt],
 ) -> list[Attempt]:
-    """Ask how lines lie that followed the page unasked, where they are not read with confidence, and turn them.
+    """Classify lines not classified before if their confidence is low, and rotate the upside-down ones.
 
-    Where one of them is against the page, all are asked: one in ten is read with confidence upside down.
+    If one of them is upside down, the other lines are classified, too: one upside-down line in ten is recognized with
+    high confidence.
     """
     attempts = list(attempts)
     unasked = [i for i, direction in enumerate(directions) if direction is None]
@@ -107,14 +111,15 @@ def turned_late(
 
 
 def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Turn lines that no page speaks for by what they read: the classifier knows less of a word than the recognizer.
+    """Rotate lines by recognized text, on a page of unknown direction.
 
-    Text that would read as well upside down, as 9.99, stays as it is. The few lines of an image that has no more, and
-    what was turned and is not read with confidence, are read the other way round, too. The surer reading counts;
-    upside down it must be a good deal surer.
+    The recognizer knows words better than the classifier. Text that looks the same upside down, such as 9.99, stays
+    unrotated. If the image has few lines, all of them are recognized in both directions; otherwise only rotated lines
+    with low confidence are. The direction with the higher confidence wins. To rotate an upright line, the gain must be
+    larger.
     """
     few = len(attempts) <= _FEW_LINES
-    same = [bool(one.angle) and _TURNS_INTO_ITSELF.issuperset(one.text.text) for one in attempts]
+    same = [bool(one.angle) and _SYMMETRIC.issuperset(one.text.text) for one in attempts]
     unsure = [bool(one.angle) and one.text.confidence < CONVINCING for one in attempts]
     doubtful = [i for i in range(len(attempts)) if few or same[i] or unsure[i]]
     other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
@@ -132,62 +137,64 @@ def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[At
 def turned_by_reading(
     stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, attempts: Sequence[Attempt], seen: Look | None
 ) -> tuple[int, Look | None]:
-    """Return by how many quarters, counter-clockwise, a page has to be turned again to be read better.
+    """Return by how many quarter turns, counter-clockwise, to rotate a page again so that it is recognized better.
 
-    Where lying lines are read without confidence, the longest are read upside down, and those that lie if the page is
-    turned on its side both ways. On pages on their side detectors find fragments beside lines that stand; photographs
-    have few lines, and the direction classifier is wrong of one in ten. Lines that stand are read as well on a page on
-    its side, and say nothing: they may be columns of an upright page.
+    If the horizontal lines are recognized with low confidence, the longest are recognized upside down, and those found
+    on the page rotated by 90 degrees in both directions. Reasons: On a page rotated by 90 degrees, detectors find
+    fragments beside vertical lines. Photographs have few lines, and the direction classifier is wrong about one in
+    ten. Vertical lines are no evidence, because they are recognized well on a rotated page and may be columns of an
+    upright page.
 
     Args:
-        stages, settings: of the reading.
-        image_rgb: (H, W, 3) uint8, as it was read.
-        attempts: the lines of which the detector is sure.
-        seen: the look at the page on its side, turned counter-clockwise, if there was one.
+        stages: Networks of the model.
+        settings: Options of the call.
+        image_rgb: Image as recognized, (H, W, 3) uint8.
+        attempts: The lines that the detector is sure of.
+        seen: Boxes of the page rotated by 90 degrees counter-clockwise, if known.
 
     Returns:
-        0 to 3, and the look at the page turned so, if there was one.
+        The number of quarter turns, 0 to 3, and the boxes of the page rotated by them, if known.
     """
-    lying = [attempt for attempt in attempts if _lies(attempt.quad)]
-    surety = _surety([attempt.text for attempt in lying])
-    if surety >= CONVINCING:
+    lying = [attempt for attempt in attempts if _is_horizontal(attempt.quad)]
+    confidence = _mean_confidence([attempt.text for attempt in lying])
+    if confidence >= CONVINCING:
         return 0, None
     longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
     shown = _characters([attempt.text for attempt in longest]) * len(lying) / max(len(longest), 1)
-    columns = [attempt.text for attempt in attempts if not _lies(attempt.quad)]
+    columns = [attempt.text for attempt in attempts if not _is_horizontal(attempt.quad)]
     standing = _characters([text for text in columns if text.confidence >= CONVINCING])
     against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
     seen = seen or stages.look(sideways, settings)
-    quads = [quad for quad in line_quads(seen.boxes) if _lies(quad)]
+    quads = [quad for quad in line_quads(seen.boxes) if _is_horizontal(quad)]
     along = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
     along = [along[i] for i in _longest(along)]
-    best, turns = surety + _MUCH_SURER if len(lying) > _FEW_LINES else CONVINCING, 0
+    best, turns = confidence + _CLEARLY_BETTER if len(lying) > _FEW_LINES else CONVINCING, 0
     for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
         texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
-        lines, least = (len(lying), 0.0) if quarters == 2 else (len(quads), _BEYOND * standing)
+        lines, least = (len(lying), 0.0) if quarters == 2 else (len(quads), _MORE_TEXT * standing)
         estimate = _characters(texts) * lines / max(len(texts), 1)
-        if estimate >= max(_LEAST_TEXT, _AS_MUCH * shown, least) and _surety(texts) > best:
-            best, turns = _surety(texts), quarters
+        if estimate >= max(_LEAST_TEXT, _TEXT_SHARE * shown, least) and _mean_confidence(texts) > best:
+            best, turns = _mean_confidence(texts), quarters
     return turns, seen if turns == 1 else None
 
 
-def _lies(quad: np.ndarray) -> bool:
-    """Return whether a line (4, 2) runs along the page, not up or down."""
+def _is_horizontal(quad: np.ndarray) -> bool:
+    """Return whether a line (4, 2) is horizontal rather than vertical."""
     run, rise = np.abs(quad[1] - quad[0])
     return bool(run > rise)
 
 
 def _longest(crops: Sequence[np.ndarray]) -> list[int]:
-    """Return which lines are the longest, in their heights."""
+    """Return the indices of the longest lines, by width / height."""
     order = sorted(range(len(crops)), key=lambda i: -crops[i].shape[1] / crops[i].shape[0])
-    return order[:_WITNESSES]
+    return order[:_RETRIED_LINES]
 
 
 def _characters(texts: Sequence[Decoded]) -> int:
     return sum(len(text.text) for text in texts)
 
 
-def _surety(texts: Sequence[Decoded]) -> float:
-    """Return the mean confidence of the characters of all texts; 0 where there are none."""
+def _mean_confidence(texts: Sequence[Decoded]) -> float:
+    """Return the mean confidence of the characters of all texts, 0 without text."""
     return sum(len(text.text) * text.confidence for text in texts) / max(_characters(texts), 1)

@@ -1,4 +1,4 @@
-"""One image through the three networks: look, turn, look again, cut, classify, recognize, place."""
+"""Pipeline for one image: detect, correct the orientation, crop, classify, recognize, and order the lines."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ from ppocr_jax.inference.recognize import line_words
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, as_quads, line_quads
 from ppocr_jax.preprocess import more_contrast, with_margin
 
-_MARGIN = 16  # pixels as the detector sees them, where ink touches the image's border
-_COLUMN = 2.5  # heights in widths from which on a box may hold several characters below one another
-_ROOM = (0.1, 0.05)  # left and right, and above and below, of a character that stands alone, in its heights
-_BAR, _BAR_MEANS = "|", "I"  # a bar alone: nothing around it tells more, and it is that letter most often
-# A circle alone is a zero, a capital or a small letter; a recognizer that cannot tell shares its confidence among them.
+_MARGIN = 16  # pixels at the detector's scale, added where ink touches the image's border
+_COLUMN = 2.5  # height / width from which a box may hold several characters below each other
+_ROOM = (0.1, 0.05)  # left and right, and above and below, of a single character, as fractions of its height
+_BAR, _BAR_MEANS = "|", "I"  # a single bar: without context, it is most often this letter
+# A single circle is a zero, a capital or a small letter. A recognizer in doubt divides its confidence among the three.
 _CIRCLES, _UNDECIDED = frozenset("0Oo"), 2 / 3
-_SHARED = 0.3  # share of its box that a box of which the detector is unsure may have in common with a better one
-_INSIDE = 0.7  # share of a box inside another one that makes it a part of that
+_SHARED = 0.3  # largest share of the area of an unsure box that a better box may cover
+_INSIDE = 0.7  # share of the area of a box inside another box from which it is a part of the other
 
 
 @dataclass(frozen=True)
 class LineReading:
-    """One found line: the image that the recognizer saw of it, and whether it was kept."""
+    """A detected line, the crop that the recognizer saw, and whether the line was kept."""
 
     line: Line
     crop: np.ndarray
@@ -63,12 +63,12 @@ class LineReading:
 
 @dataclass(frozen=True)
 class PageReading:
-    """What was read in an image.
+    """Result of reading one image.
 
     Attributes:
-        found: every line that was found, in reading order, also those read with too little confidence.
-        rotation: degrees clockwise, 0, 90, 180 or 270, by which the image's text was turned.
-        warnings: what may be missing.
+        found: All detected lines in reading order, including those dropped for low confidence.
+        rotation: Degrees clockwise, 0, 90, 180 or 270, by which the text of the image is rotated.
+        warnings: Messages about text that may be missing.
     """
 
     found: tuple[LineReading, ...]
@@ -82,9 +82,9 @@ class PageReading:
 
 
 def prepared(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return an image (H, W, 3) uint8 as networks see it best, and how much (x, y) was put before its first pixel.
+    """Return an image (H, W, 3) uint8 prepared for the networks, and the width (x, y) of its left and top margins.
 
-    What is faint gets contrast, and letters at the border, or in a narrow image, get something around them.
+    The contrast of faint images is increased. Narrow images, and images with ink at the border, get a margin.
     """
     side = settings.limit_side or (stages.detector.spec.limit_side if stages.detector else 0)
     reduced = max(1.0, max(image_rgb.shape[:2]) / side) if side else 1.0
@@ -96,24 +96,25 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     """Read the lines of an image (H, W, 3) uint8.
 
     Raises:
-        ModelError: the model lacks a detector or a recognizer.
+        ModelError: If the model has no detector or no recognizer.
     """
     stages.load_ahead()
     size = image_rgb.shape[:2]
     image_rgb, before = prepared(stages, image_rgb, settings)
-    sheet = _Sheet(image_rgb, stages.look(image_rgb, settings), 0)
+    sheet = _PageImage(image_rgb, stages.look(image_rgb, settings), 0)
     classifier = stages.classifier if settings.use_classifier else None
-    # A line alone is no page that could lie some way.
+    # The page direction is undefined for a single line.
     pages = classifier is not None and settings.page_direction and not settings.single_line
 
-    # A page on its side shows fragments: where that may be so, look at it turned and keep what shows more text.
+    # On a page rotated by 90 degrees the detector finds fragments. If boxes may be fragments, detect on the rotated
+    # image, too, and keep the image that shows more text.
     sideways = sheet.turned(1, stages, settings) if pages and may_lie_sideways(sheet.seen.boxes) else None
     fuller = sideways is not None and shows_more_text(sideways.seen.boxes, sheet.seen.boxes)
     if sideways and fuller and not is_read_well(stages, settings, sheet.image_rgb, sheet.seen.boxes):
         sheet, sideways = sideways, None
     directions, rotation = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
-    # A turned page is looked at again, for networks find and frame upright lines best; the directions of its lines are
-    # asked anew, as some may be against the others.
+    # Rotate the page upright and detect again, because the networks find upright lines best. The directions are
+    # predicted again, because some lines may differ from the page.
     if rotation:
         sheet, sideways = sheet.turned(rotation // 90, stages, settings), None
         directions, _ = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
@@ -131,7 +132,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     starts = as_quads([attempt.quad for attempt in attempts])
     placed = turn_points(starts, -degrees, sheet.image_rgb.shape) - before
     placed = placed.clip(0, [size[1] - 1, size[0] - 1])
-    # PaddleOCR orders boxes as they were found, before it knows which ones stand on their head.
+    # PaddleOCR orders the boxes as detected, before it knows which lines are upside down.
     ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else sheet.quads)
     growth = stages.growth
     found = tuple(
@@ -142,8 +143,8 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
 
 
 @dataclass(frozen=True)
-class _Sheet:
-    """An image as it is read, what was found in it, and the quarters by which it was turned, counter-clockwise."""
+class _PageImage:
+    """An image, the detected boxes, and the number of quarter turns, counter-clockwise, applied to the image."""
 
     image_rgb: np.ndarray
     seen: Look
@@ -151,34 +152,40 @@ class _Sheet:
 
     @property
     def boxes(self) -> list[TextBox]:
-        """All that was found: first what the detector is sure of."""
+        """All boxes, the confident ones first."""
         return [*self.seen.boxes, *self.seen.unsure]
 
     @cached_property
     def quads(self) -> np.ndarray:
-        """(n, 4, 2) of the boxes, each from the corner where its text starts if it stands upright."""
+        """Quads (n, 4, 2) of the boxes, each starting at the corner where upright text begins."""
         return line_quads(self.boxes)
 
-    def turned(self, quarters: int, stages: Stages, settings: ReadSettings, seen: Look | None = None) -> _Sheet:
-        """Return the sheet turned further, and looked at if it was not."""
+    def turned(self, quarters: int, stages: Stages, settings: ReadSettings, seen: Look | None = None) -> _PageImage:
+        """Return the image rotated by more quarter turns. Detect its boxes unless they are given as `seen`."""
         image_rgb = np.ascontiguousarray(np.rot90(self.image_rgb, quarters))
-        return _Sheet(image_rgb, seen or stages.look(image_rgb, settings), self.quarter_turns + quarters)
+        return _PageImage(image_rgb, seen or stages.look(image_rgb, settings), self.quarter_turns + quarters)
 
 
 def _read_lines(
-    stages: Stages, settings: ReadSettings, sheet: _Sheet, directions: Sequence[Direction | None], *, page_known: bool
+    stages: Stages,
+    settings: ReadSettings,
+    sheet: _PageImage,
+    directions: Sequence[Direction | None],
+    *,
+    page_known: bool,
 ) -> list[Attempt]:
-    """Return the reading of each box.
+    """Recognize each box.
 
     Args:
-        stages, settings: of the reading.
-        sheet: the image with its boxes.
-        directions: of each box; None follows the page, or stays as it is.
-        page_known: whether the sheet is known to stand upright.
+        stages: Networks of the model.
+        settings: Options of the call.
+        sheet: The image with its boxes.
+        directions: Direction of each box. None: the line follows the page, or stays as it is.
+        page_known: Whether the page is known to be upright.
     """
     image_rgb, quads, growth, sure = sheet.image_rgb, sheet.quads, stages.growth, len(sheet.seen.boxes)
     angles = crop_angles(quads, directions, page_known=page_known, threshold=stages.cls_threshold(settings))
-    # Boxes end with the ink, and just there a recognizer is least sure: it sees a little more of what is around a line.
+    # Boxes end at the ink, where a recognizer is least confident. Crops therefore show a little more.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
     check_boxes = _check_boxes(stages, settings, image_rgb, starts, sure)
     if check_boxes:
@@ -201,7 +208,7 @@ def _read_lines(
 def _check_boxes(
     stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
 ) -> dict[int, list[CheckBox]]:
-    """Return the check boxes of each line that has some, if they are looked for; frames of letters are none."""
+    """Return the check boxes of each line that has some, if enabled. A frame around a letter is not a check box."""
     if settings.single_line or not stages.writes_check_boxes(settings):
         return {}
     found = find_check_boxes(image_rgb, np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1))
@@ -212,8 +219,8 @@ def _check_boxes(
 
 
 def _with_check_boxes(attempt: Attempt, boxes: Sequence[CheckBox], growth: CropGrowth) -> Attempt:
-    """Return a line's reading with its check boxes, which the recognizer has not seen, among its characters."""
-    text = attempt.text if boxes else Decoded("", 0.0, (), ())  # nothing but a box, which is another line's
+    """Return a line's recognized text with its check boxes inserted. The recognizer has not seen them."""
+    text = attempt.text if boxes else Decoded("", 0.0, (), ())  # the line is a check box that belongs to another line
     for box in boxes:
         sign = TICKED if box.ticked else EMPTY
         text = with_sign(text, sign, *frames_of(box, attempt.quad, text.extent, growth))
@@ -227,13 +234,13 @@ def _read_standing(
     boxes: Sequence[TextBox],
     attempts: Sequence[Attempt],
 ) -> list[Attempt]:
-    """Read boxes a little higher than wide, turned to lie as columns are, also as single characters that stand."""
+    """Recognize boxes a little taller than wide also as a single upright character, besides as a rotated column."""
     tall = [i for i, box in enumerate(boxes) if TALL_RATIO <= _steepness(box.points) < _COLUMN]
     standing = [perspective_crop(image_rgb, _with_room(boxes[i].points), turn_tall=False) for i in tall]
     attempts = list(attempts)
     for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
         lying = attempts[i].text
-        sign = not any(c.isalnum() for c in lying.text)  # a bar that lies is a dash, whatever it was
+        sign = not any(c.isalnum() for c in lying.text)  # a rotated bar looks like a dash
         if len(text.text) == 1 and (text.confidence > lying.confidence or sign):
             attempts[i] = Attempt(0, boxes[i].points, crop, text)
     for i, attempt in enumerate(attempts):
@@ -243,13 +250,13 @@ def _read_standing(
 
 
 def _steepness(quad: np.ndarray) -> float:
-    """Return how many times as high as wide a quad (4, 2), clockwise from top-left, is."""
+    """Return height / width of a quad (4, 2), clockwise from top-left."""
     across, down = np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[3] - quad[0])
     return float(down / max(across, 1e-6))
 
 
 def _with_room(quad: np.ndarray) -> np.ndarray:
-    """Return a character's quad (4, 2), clockwise from top-left, with some room around."""
+    """Return the quad (4, 2) of a character, clockwise from top-left, with a margin."""
     across, down = quad[1] - quad[0], quad[3] - quad[0]
     down_length = float(np.linalg.norm(down))
     aside, above = _ROOM[0] * down_length / max(float(np.linalg.norm(across)), 1e-6) * across, _ROOM[1] * down
@@ -257,35 +264,37 @@ def _with_room(quad: np.ndarray) -> np.ndarray:
 
 
 def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_score: float) -> list[bool]:
-    """Return which lines are text.
+    """Return for each line whether to keep it as text.
 
     Args:
-        boxes: of the lines: first those that the detector is sure of, then the others.
-        texts: of the lines.
-        sure: how many the detector is sure of.
-        drop_score: the least confidence of those; of the others more is asked.
+        boxes: Boxes of the lines, first those that the detector is sure of.
+        texts: Recognized texts of the lines.
+        sure: Number of boxes that the detector is sure of.
+        drop_score: Least confidence of these. The other boxes also need letters and a confidence of `CONVINCING`.
     """
     kept = [text.confidence >= drop_score * (_UNDECIDED if text.text in _CIRCLES else 1) for text in texts]
     signs = [k for k in range(sure) if kept[k] and not any(c.isalnum() for c in texts[k].text)]
-    for k in signs:  # a dash or a dot inside of another line is a part of its letters
+    for k in signs:  # a dash or a dot inside another line is a part of a letter there
         others = [boxes[i] for i in range(sure) if i != k and kept[i]]
         kept[k] = share_covered(boxes[k], others) < _INSIDE
     for i in sorted(range(sure, len(texts)), key=lambda i: -texts[i].confidence):
-        sign = any(c.isalnum() for c in texts[i].text)  # edges of things are read as - or : with confidence
+        has_letters = any(c.isalnum() for c in texts[i].text)  # edges of objects are often recognized as "-" or ":"
         chosen = [boxes[k] for k in range(sure, len(texts)) if kept[k] and texts[k].confidence > texts[i].confidence]
-        convincing = sign and texts[i].confidence >= max(CONVINCING, drop_score)
+        convincing = has_letters and texts[i].confidence >= max(CONVINCING, drop_score)
         kept[i] = convincing and share_covered(boxes[i], chosen) < _SHARED
         inside = [k for k in range(sure) if kept[i] and kept[k] and share_covered(boxes[k], [boxes[i]]) >= _INSIDE]
-        if _reads_better([texts[k] for k in inside], texts[i]):  # letters in circles, which look like others from afar
+        if _reads_better(
+            [texts[k] for k in inside], texts[i]
+        ):  # such as letters in circles: reduced, they look like others
             kept[i] = False
-        else:  # what was found inside of its letters, from too near, were fragments
+        else:  # the smaller boxes are fragments of large letters
             for k in inside:
                 kept[k] = False
     return kept
 
 
 def _reads_better(parts: Sequence[Decoded], whole: Decoded) -> bool:
-    """Return whether parts of a line hold as much text as it does, read with more confidence."""
+    """Return whether the parts of a line together have at least as much text and a higher confidence."""
     letters = sum(len(part.text.replace(" ", "")) for part in parts)
     surest = sum(len(part.text) * part.confidence for part in parts) / max(sum(len(part.text) for part in parts), 1)
     return letters >= len(whole.text.replace(" ", "")) and surest > whole.confidence

@@ -1,4 +1,4 @@
-"""Reading text lines: batches of like width, long lines through windows, places of the words."""
+"""Text recognizer: batches of lines of similar width, windows for long lines, and positions of words."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ppocr_jax.inference.options import BATCH_SIZE
 from ppocr_jax.preprocess import crop_batch_width, line_batch, line_width, resize_pad_line
 
 LONGEST = 2560
-"""Pixels, at the network's height, up to which a line is read in one piece: longer ones would make batches, and the
-memory kept for them, as wide as they are."""
+"""Pixels, at the network's height, up to which a line is recognized in one piece. Longer lines would make batches, and
+the memory kept for them, as wide as they are."""
 MAX_SCALED_WIDTH = 1 << 16
 OVERLAP = 160
-"""Pixels two windows share at least: a few characters at a height of 32 or 48, and what they need around them."""
+"""Least number of pixels that two windows share: a few characters at a height of 32 or 48, and their surroundings."""
 
 
 @dataclass(frozen=True)
 class TextRecognizer:
-    """Reads text lines. Up to `workers` batches run at a time."""
+    """Recognizer of text lines. Up to `workers` batches run in parallel."""
 
     backend: Backend
     spec: RecognizerSpec
@@ -47,23 +47,23 @@ class TextRecognizer:
 
     @cached_property
     def height(self) -> int:
-        """At which the network reads lines, pixels.
+        """Height in pixels at which the network reads lines.
 
         Raises:
-            ModelError: it takes none of those that it may have.
+            ModelError: If the network accepts none of the heights that it may have.
         """
         return line_height(self.backend, self.spec.width) if self.spec.heights else self.spec.height
 
     def load_ahead(self) -> None:
-        """Begin to load the network, if that is to be done and may be beside other work."""
+        """Start to load the network in the background, unless it is loaded or there is only one worker."""
         load_ahead(self.backend, self.workers)
 
     def __call__(self, crops: Sequence[np.ndarray], *, batch_size: int = BATCH_SIZE) -> list[Decoded]:
-        """Text of each line crop (h, w, 3) uint8 RGB.
+        """Return the text of each line crop (h, w, 3) uint8 RGB.
 
-        Lines of like width share a batch, as wide as its widest line but at least the model's least width. Lines longer
-        than the network takes, or than `LONGEST` pixels, are read through windows. What stands beside a long leader is
-        read again without it.
+        Lines of similar width share a batch, padded to its widest line but at least to the model's least width. Lines
+        longer than the network's width, or than `LONGEST` pixels, are recognized in windows. Text beside a long leader
+        is recognized again without it.
         """
         longest = self.spec.width or LONGEST
         widths = [line_width(crop.shape, height=self.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
@@ -71,7 +71,7 @@ class TextRecognizer:
         short = [i for i, width in enumerate(widths) if width <= longest]
         texts = {i: self._read_long(crops[i], widths[i], longest, batch_size) for i in long}
         batches = [[short[k] for k in batch] for batch in width_sorted_batches([crops[i] for i in short], batch_size)]
-        batches.reverse()  # the longest first: what remains at the end is quickly done
+        batches.reverse()  # longest first, so that all workers finish at about the same time
         found = parallel_map(lambda batch: self._read_batch([crops[i] for i in batch]), batches, workers=self.workers)
         for indices, decoded in zip(batches, found, strict=True):
             texts.update(zip(indices, decoded, strict=True))
@@ -115,20 +115,20 @@ class TextRecognizer:
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of the crops in batches, from the least width / height to the greatest."""
+    """Yield the indices of the crops in batches, sorted by width / height."""
     order = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
 def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[int]:
-    """Return where windows of `width` pixels begin that cover `length` pixels.
+    """Return the starts of windows of `width` pixels that cover `length` pixels.
 
-    All but the last are as far apart as their overlap allows; the last one ends with the line. Every start is a
-    multiple of 32 pixels, of which any recognizer makes a whole number of frames.
+    Windows are as far apart as the overlap allows, except the last one, which ends with the line. Every start is a
+    multiple of 32 pixels, which is a whole number of frames in any recognizer.
 
     Raises:
-        ValueError: windows that narrow cannot overlap so far.
+        ValueError: If the windows are too narrow for the overlap.
     """
     step = (width - overlap) // 32 * 32
     if step < 32:
@@ -138,15 +138,15 @@ def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[in
 
 
 def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, width: int) -> np.ndarray:
-    """Return the probabilities (T, K) of a whole line from those of its windows.
+    """Join the probabilities of overlapping windows to those of the whole line, (T, K).
 
-    Between two windows the seam is where both are surest that no character is seen: there CTC starts anew, so that none
-    is split or read twice. Among equals it is the frame nearest to the middle of what they share.
+    Two windows are joined at the frame where both give blank the highest probability, nearest to the middle of the
+    overlap if equal. CTC starts anew at a blank, so that no character is split or read twice.
 
     Args:
-        probabilities: (T', K) of each window.
-        starts: their left ends, pixels.
-        width: of each window, pixels.
+        probabilities: Probabilities of each window, (T', K).
+        starts: Left ends of the windows in pixels.
+        width: Width of each window in pixels.
     """
     frame = width / len(probabilities[0])
     firsts = [round(start / frame) for start in starts]
@@ -155,7 +155,7 @@ def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, 
         left, right = probabilities[k - 1], probabilities[k]
         shared = firsts[k - 1] + len(left) - firsts[k]
         blank = left[len(left) - shared :, BLANK] * right[:shared, BLANK]
-        # Frames near an end of a window lack their surroundings on one side: the quarters at both ends do not count.
+        # Frames near an end of a window lack context on one side. The outer quarters of the overlap are not used.
         inner = np.arange(shared // 4, max(shared - shared // 4, shared // 4 + 1))
         distance = np.abs(inner - shared / 2) / shared
         seam = firsts[k] + int(inner[np.argmax(blank[inner] - 0.01 * distance)])
@@ -166,16 +166,16 @@ def join_windows(probabilities: Sequence[np.ndarray], starts: Sequence[int], *, 
 
 
 def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, float] = (0.0, 0.0)) -> tuple[Word, ...]:
-    """Return the words of a line with a quad each, and of each of their characters.
+    """Return the words of a line with their quads, and the quads of their characters.
 
-    CTC says at which frames a character was seen, not where it begins and ends. A character therefore reaches to the
-    middle between its frames and those of its neighbors, spaces being neighbors too; the first and the last one reach
-    as far outwards as inwards.
+    CTC gives the frames at which a character is seen, but not its bounds. A character therefore extends to the middle
+    between its frames and those of its neighbors, including spaces. The first and the last character extend as far
+    outwards as inwards.
 
     Args:
-        decoded: the text with its frames.
-        quad: (4, 2) corners of the line, clockwise from where reading starts.
-        margins: how much more was read than the quad, at its start and end, in heights of the quad.
+        decoded: The text with its frames.
+        quad: Corners of the line, (4, 2), clockwise from where the text begins.
+        margins: Margins of the crop at the start and the end of the quad, in heights of the quad.
     """
     if not decoded.text:
         return ()
@@ -194,7 +194,7 @@ def line_words(decoded: Decoded, quad: np.ndarray, *, margins: tuple[float, floa
 
 
 def _cuts(decoded: Decoded) -> np.ndarray:
-    """(characters + 1,) bounds of the characters as fractions of the line, rising."""
+    """Return the bounds of the characters as ascending fractions of the line, (characters + 1,)."""
     centers = (np.array(decoded.positions) + np.array(decoded.ends)) / 2 / decoded.extent
     between = (centers[1:] + centers[:-1]) / 2
     if len(centers) == 1:
@@ -204,7 +204,7 @@ def _cuts(decoded: Decoded) -> np.ndarray:
 
 
 def _within(quad: np.ndarray, cuts: np.ndarray, margins: tuple[float, float]) -> np.ndarray:
-    """Turn fractions of the crop, which was longer by margins at both ends, into fractions of the quad, 0 to 1."""
+    """Convert fractions of the crop, which has margins at both ends, to fractions of the quad, 0..1."""
     sides = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
     ratio = (sides[1] + sides[3]) / max(sides[0] + sides[2], 1e-6)
     before, after = margins[0] * ratio, margins[1] * ratio
@@ -212,6 +212,6 @@ def _within(quad: np.ndarray, cuts: np.ndarray, margins: tuple[float, float]) ->
 
 
 def _quads(sides: np.ndarray) -> list[Quad]:
-    """Return quads between neighboring `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
+    """Return the quads between adjacent `sides` (n + 1, 2, 2), each a point on the upper and one on the lower edge."""
     points = [tuple(map(tuple, side)) for side in sides.tolist()]
     return [(left[0], right[0], right[1], left[1]) for left, right in pairwise(points)]

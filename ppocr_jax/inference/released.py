@@ -1,7 +1,7 @@
-"""PP-OCR's released networks, found in packages of others that hold them; nothing is imported and nothing downloaded.
+"""PP-OCR's released networks, found in packages that contain them. Nothing is imported or downloaded.
 
-The files belong to PaddlePaddle's authors (Apache-2.0). Each is known by its SHA-256, so that what is read is what was
-measured, and how it is used follows from that.
+The files belong to PaddlePaddle's authors (Apache-2.0). They are identified by SHA-256, so that the files used are the
+files measured, and their settings are known.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from ppocr_jax.errors import UserError
 
 FOLDER_VARIABLE = "PPOCR_JAX_RELEASED"
-"""Environment variable that names a folder with such files, at any depth."""
+"""Environment variable with a folder that contains such files, at any depth."""
 
 
 class ReleasedFile(NamedTuple):
-    """A file, the beginning of its SHA-256 in hexadecimal, and a package that holds it."""
+    """File name, first digits of the SHA-256 in hexadecimal, and a package that contains the file."""
 
     name: str
     sha256: str
@@ -29,14 +29,14 @@ class ReleasedFile(NamedTuple):
 
 
 class Release(NamedTuple):
-    """A system of PP-OCR.
+    """A PP-OCR system.
 
     Attributes:
-        det, rec, cls: its networks.
-        height: of the lines that the recognizer reads, pixels.
-        num_classes: of the recognizer, with the blank.
-        dictionary: its characters; None where its file has them in its metadata (`character`).
-        thresholds: of the detector, other than PP-OCR's usual ones.
+        det, rec, cls: Networks.
+        height: Height of the recognizer's lines in pixels.
+        num_classes: Number of classes of the recognizer, including the blank.
+        dictionary: Characters of the recognizer. None if its file contains them as metadata (`character`).
+        thresholds: Detector thresholds that differ from PP-OCR's usual ones.
     """
 
     det: ReleasedFile
@@ -49,7 +49,7 @@ class Release(NamedTuple):
 
     @property
     def files(self) -> dict[str, ReleasedFile]:
-        """Return what is needed, by "det", "rec", "cls" and "dictionary"."""
+        """Files of the system, by "det", "rec", "cls" and "dictionary"."""
         files = {"det": self.det, "rec": self.rec, "cls": self.cls, "dictionary": self.dictionary}
         return {role: file for role, file in files.items() if file is not None}
 
@@ -101,30 +101,30 @@ RELEASES = {
         height=48,
         num_classes=18710,
         cls=_cls("ch_ppocr_mobile_v2.0_cls_mobile.onnx", _V6),
-        # Those of its own inference.yml.
+        # From its own inference.yml.
         thresholds={"threshold": 0.2, "box_threshold": 0.45, "unclip_ratio": 1.4},
     ),
 }
-"""Name of a model -> its files."""
+"""Name of a release -> its files."""
 
 
 class ReleaseError(UserError, ValueError):
-    """A released file is not here, or is another one than its name says."""
+    """Error for a released file that is missing or has other contents than expected."""
 
 
 def find_release(name: str) -> dict[str, Path]:
     """Return the files of a release, by "det", "rec", "cls" and "dictionary".
 
-    They are looked for in the installed package that holds them, then in the folder that `PPOCR_JAX_RELEASED` names.
+    They are searched in the installed package that contains them, then in the folder `PPOCR_JAX_RELEASED`.
 
     Raises:
-        ReleaseError: one is not there (the message says what brings it), or its contents are others.
+        ReleaseError: If a file is missing (the message says how to install it) or has other contents.
     """
     return {role: find_file(file, name) for role, file in RELEASES[name].files.items()}
 
 
 def find_file(file: ReleasedFile, release: str) -> Path:
-    """Return where a released file is; see `find_release`."""
+    """Return the path of a released file; see `find_release`."""
     others = []
     for path in _candidates(file):
         if _sha256(path, path.stat().st_mtime_ns).startswith(file.sha256):
@@ -142,14 +142,14 @@ def find_file(file: ReleasedFile, release: str) -> Path:
 
 
 def detector_thresholds(path: Path) -> Mapping[str, Any]:
-    """Return the thresholds of the release whose detector a file is, whatever its name; none of an unknown file."""
+    """Return the thresholds of the release with this detector file, whatever its name. Empty for an unknown file."""
     digest = _sha256(path, path.stat().st_mtime_ns)
     releases = (release for release in RELEASES.values() if digest.startswith(release.det.sha256))
     return next((release.thresholds for release in releases), {})
 
 
 def release_of(path: Path) -> str | None:
-    """Return the name of a release that a file belongs to, whatever it is called; None of an unknown file."""
+    """Return the name of a release with this file, whatever the file's name, or None for an unknown file."""
     digest = _sha256(path, path.stat().st_mtime_ns)
     for name, release in RELEASES.items():
         if any(digest.startswith(file.sha256) for file in release.files.values()):
@@ -171,7 +171,7 @@ def _candidates(file: ReleasedFile) -> Iterator[Path]:
 
 @lru_cache(maxsize=64)
 def _sha256(path: Path, changed: int) -> str:
-    """Return a file's SHA-256; `changed`, its time of change, makes that a changed file is looked at again."""
+    """Return a file's SHA-256. `changed`, its modification time, is part of the cache key."""
     del changed
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The networks of a model with what belongs before and after each, and lines as they are cut and read."""
+"""Networks of a model with their pre- and postprocessing, and cropping of lines."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
 AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
 
 CONVINCING = 0.9
-"""Confidence that makes a box text of which the detector is unsure (`look.Look`), and one that need not be doubted."""
-_SQUARE = "口"  # the letter that looks like an empty box
+"""Confidence from which recognized text confirms an unsure box (`look.Look`), and from which it needs no second try."""
+_SQUARE = "口"  # the character that looks like an empty box
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The networks of a model with what belongs before and after each; a model may lack any of them."""
+    """Networks of a model with their pre- and postprocessing. A model may lack any of them."""
 
     detector: TextDetector | None
     recognizer: AnyRecognizer | None
@@ -39,18 +39,18 @@ class Stages:
 
     @property
     def growth(self) -> CropGrowth:
-        """How much more than its box the recognizer is shown of a line."""
+        """Margins around a line's box that are included in the recognizer's crop."""
         return self.recognizer.spec.growth if self.recognizer is not None else CROP_GROWTH
 
     def repairs(self) -> list[str]:
-        """Return what is mended in the networks' files when they are opened, a line each."""
+        """Return the faults of the network files that are repaired on loading, one line each."""
         stages = (self.detector, self.recognizer, self.classifier)
         backends = [getattr(stage, "backend", None) for stage in stages]
         opened = [backend for backend in backends if isinstance(backend, OnnxBackend)]
         return [f"{backend.path.name}: {repair}" for backend in opened for repair in backend.repairs]
 
     def load_ahead(self) -> None:
-        """Begin to load the lines' networks, so that they are ready when the detector is done."""
+        """Start to load the networks for lines, so that they are ready when the detector finishes."""
         for stage in (self.classifier, self.recognizer):
             if isinstance(stage, TextClassifier | TextRecognizer):
                 stage.load_ahead()
@@ -59,7 +59,7 @@ class Stages:
         """Return the boxes of an image; see `look.look`.
 
         Raises:
-            ModelError: the model has no detector, and the image is not said to be a single line.
+            ModelError: If the model has no detector and `single_line` is not set.
         """
         if settings.single_line:
             return Look([whole_line(image_rgb)])
@@ -69,24 +69,24 @@ class Stages:
         """Return the detector.
 
         Raises:
-            ModelError: the model has none.
+            ModelError: If the model has no detector.
         """
         if self.detector is None:
             raise ModelError("this model has no detector")
         return self.detector
 
     def classify(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Direction]:
-        """Return how each crop lies.
+        """Return the direction of each crop.
 
         Raises:
-            ModelError: the model has no direction classifier.
+            ModelError: If the model has no direction classifier.
         """
         if self.classifier is None:
             raise ModelError("this model has no direction classifier")
         return self.classifier(crops, batch_size=settings.batch_size or _batch_size(self.classifier))
 
     def cls_threshold(self, settings: ReadSettings) -> float:
-        """Return the probability above which the direction classifier is believed of a line alone; 1 without one."""
+        """Return the probability above which the classifier's direction of a single line is used; 1 without one."""
         if self.classifier is None:
             return 1.0
         return self.classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
@@ -95,7 +95,7 @@ class Stages:
         """Return the text of each crop.
 
         Raises:
-            ModelError: the model has no recognizer.
+            ModelError: If the model has no recognizer.
         """
         if self.recognizer is None:
             raise ModelError("this model has no recognizer")
@@ -104,7 +104,7 @@ class Stages:
         return [put_spaces(text) for text in texts] if spaces else texts
 
     def writes_check_boxes(self, settings: ReadSettings) -> bool:
-        """Whether check boxes are looked for; see `ReadSettings`."""
+        """Whether to look for check boxes; see `ReadSettings`."""
         if settings.check_boxes is not None or self.recognizer is None:
             return bool(settings.check_boxes and self.recognizer)
         known = self.recognizer.charset.characters
@@ -116,7 +116,14 @@ def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
 
 
 class Attempt(NamedTuple):
-    """A box read one way: by how many degrees its crop was turned, its quad from where the text starts, crop, text."""
+    """Recognition of a box in one direction.
+
+    Attributes:
+        angle: Degrees by which the crop was rotated, 0 or 180.
+        quad: Corners of the line, (4, 2), starting where the text begins.
+        crop: Image of the line.
+        text: Recognized text.
+    """
 
     angle: int
     quad: np.ndarray
@@ -125,15 +132,15 @@ class Attempt(NamedTuple):
 
 
 def cut_lines(image_rgb: np.ndarray, quads: np.ndarray) -> list[np.ndarray]:
-    """Cut lines out of an image, each quad (n, 4, 2) from the corner that becomes its crop's top-left."""
+    """Crop lines from an image. Each of the quads (n, 4, 2) starts at the corner that becomes the crop's top-left."""
     return [perspective_crop(image_rgb, quad, turn_tall=False) for quad in quads]
 
 
 def line_quads(boxes: Sequence[TextBox]) -> np.ndarray:
-    """Return the quads (n, 4, 2) of boxes, each from the corner where its text starts if it stands upright."""
+    """Return the quads (n, 4, 2) of boxes, each starting at the corner where upright text begins."""
     return as_quads([quad_as_cropped(box.points) for box in boxes])
 
 
 def as_quads(quads: Sequence[np.ndarray]) -> np.ndarray:
-    """Return quads as (n, 4, 2) float32, also where there are none."""
+    """Return quads as an array (n, 4, 2) float32, also for n = 0."""
     return np.array(quads, np.float32).reshape(-1, 4, 2)
