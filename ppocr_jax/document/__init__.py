@@ -1,5 +1,5 @@
-"""What reading gives, and every way out of it: `Page`s of `Line`s of `Word`s of `Char`s, written as text, JSON, CSV,
-Markdown, hOCR, ALTO, searchable PDF, or drawn."""
+"""Recognized documents: `Page`s of `Line`s of `Word`s of `Char`s, and their output as text, JSON, CSV, Markdown, hOCR,
+ALTO, searchable PDF, or drawing."""
 
 from ppocr_jax.document.layout import to_layout
 from ppocr_jax.document.output import OutputFile, refuse_to_overwrite, write_text

@@ -1,6 +1,6 @@
-"""A page drawn: the image with its lines outlined, and beside it the texts, each in the place where it was read.
+"""Drawing of a page: the image with outlined lines, and beside it the texts at their positions.
 
-`LabelFonts` writes texts of any language with the fonts of the system, for images that people look at.
+`LabelFonts` draws text of any language with system fonts, for images meant to be viewed.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ FONTS = (
     "msyh.ttc",
     "PingFang.ttc",
 )
-"""Names that Pillow looks up in the system's font folders, in order of preference."""
+"""File names that Pillow searches in the system's font folders, in order of preference."""
 
 _NO_CHARACTER = "\uffff"
-_TRIAL_SIZE = 16  # pixels, in which it is looked whether a font has a character: the answer is the same in every size
+_TRIAL_SIZE = 16  # pixels, for testing whether a font has a character; the result is the same at every size
 _TEXT_HEIGHT = 0.78  # font size as a share of the line's height, so that descenders stay inside
-_MARGIN = 0.1  # free space before and after the text, as a share of the line's height
+_MARGIN = 0.1  # space before and after the text, as a share of the line's height
 _MIN_SIZE = 6
-_GOLDEN_RATIO = 0.618034  # steps of hue: neighbors differ, and no color comes twice
+_GOLDEN_RATIO = 0.618034  # step of the hue: adjacent colors differ clearly, and no color repeats
 
 
 def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:
-    """Outline every line on the image, and draw its text in its quad on a white panel to the right.
+    """Outline every line in the image, and draw its text in its quad on a white panel to the right.
 
     Args:
-        image_rgb: (H, W, 3) uint8, the upright image that was read.
-        page: its lines.
+        image_rgb: Upright image of the page, (H, W, 3) uint8.
+        page: Page with lines.
 
     Returns:
         (H, 2 W, 3) uint8 RGB.
 
     Raises:
-        ValueError: the page is of an image of another size.
+        ValueError: If the image has another size than the page.
     """
     if image_rgb.shape[:2] != (page.height, page.width):
         raise ValueError(
@@ -68,7 +68,7 @@ def draw_page(image_rgb: np.ndarray, page: Page) -> np.ndarray:
 
 
 def _outlined(image_rgb: np.ndarray, page: Page, *, fill: float) -> np.ndarray:
-    """Return a copy with each quad outlined, and tinted by the share `fill`."""
+    """Return a copy with each quad outlined, and filled with the opacity `fill`."""
     import cv2
 
     thickness = max(1, round(min(image_rgb.shape[:2]) / 500))
@@ -88,7 +88,7 @@ def _color(index: int) -> tuple[int, int, int]:
 
 
 def _draw_text(panel: np.ndarray, line: Line) -> None:
-    """Draw a line's text into its quad; darker pixels win, so that overlapping lines stay visible."""
+    """Draw a line's text into its quad. Darker pixels win, so that overlapping lines stay visible."""
     import cv2
 
     quad = np.array(line.quad, np.float32)
@@ -107,7 +107,7 @@ def _draw_text(panel: np.ndarray, line: Line) -> None:
 
 
 def _text_strip(text: str, width: int, height: int) -> np.ndarray:
-    """Return black text on white, as large as fits, (height, width, 3) uint8."""
+    """Return black text on white, (height, width, 3) uint8, as large as fits."""
     from PIL import Image, ImageDraw
 
     margin = min(width, height) * _MARGIN
@@ -121,16 +121,17 @@ def _text_strip(text: str, width: int, height: int) -> np.ndarray:
 
 
 class LabelFonts:
-    """Fonts of the system; each character is drawn with the first one that has it.
+    """System fonts. Each character is drawn with the first font that has it.
 
-    Characters that no font has, and such as cannot be seen, are written as U+XXXX. Where the system has none of the
-    fonts, Pillow's own is used.
+    Invisible characters, and characters that no font has, are drawn as U+XXXX. If the system has none of the fonts,
+    Pillow's own font is used.
     """
 
     def __init__(self, names: Sequence[str] = FONTS) -> None:
-        """
+        """Store the names of the fonts.
+
         Args:
-            names: of font files that Pillow finds, in order of preference.
+            names: Font files that Pillow can find, in order of preference.
         """
         self._names = tuple(names)
         self._face = lru_cache(maxsize=20_000)(self._find_face)
@@ -150,17 +151,17 @@ class LabelFonts:
         anchor: str = "la",
         outline: tuple[int, int, int] | None = None,
     ) -> None:
-        """Write a text in one row.
+        """Draw a text in one row.
 
         Args:
-            pen: draws on the image.
+            pen: Drawing context of the image.
             at: (x, y) of the anchor.
-            text: any.
-            size: of the fonts, pixels.
-            color: of the text.
-            anchor: Pillow's: "l" or "r", for left or right, and "a", "m" or "s", for ascender, middle or baseline of
-                the first font, on which all others stand.
-            outline: color of a two pixels wide outline.
+            text: Any text.
+            size: Font size in pixels.
+            color: Text color.
+            anchor: Pillow's anchor: "l" or "r" for left or right, and "a", "m" or "s" for ascender, middle or baseline
+                of the first font. All fonts share this baseline.
+            outline: Color of an outline two pixels wide.
         """
         runs = self._runs(text)
         if not runs:
@@ -177,7 +178,7 @@ class LabelFonts:
             x += font.getlength(part)
 
     def _runs(self, text: str) -> list[tuple[str, str]]:
-        """Return (name of a font, part of the text) pairs; marks and spaces stay with what they follow."""
+        """Return (font name, part of the text) pairs. Marks and spaces use the font of the character before them."""
         placed: list[tuple[str, str]] = []
         for character in text:
             before = placed[-1][0] if placed else None
@@ -193,7 +194,7 @@ class LabelFonts:
         return [(name, "".join(c for _, c in part)) for name, part in groupby(placed, key=lambda pair: pair[0])]
 
     def _find_face(self, character: str) -> str | None:
-        """Return the name of the first font that has a character, "" for Pillow's own, None where there is none."""
+        """Return the name of the first font that has a character, "" for Pillow's own, or None if there is none."""
         for name in (*self._names, ""):
             if _is_there(name) and _has(name, character):
                 return name
@@ -216,15 +217,15 @@ def _font(name: str | None, size: int) -> Font:
 
 
 def _extent(font: Font) -> tuple[int, int]:
-    """Return ascent and descent; Pillow's own font has them only where it is a FreeType font."""
+    """Return ascent and descent. Pillow's own font has them only if it is a FreeType font."""
     return font.getmetrics() if hasattr(font, "getmetrics") else (font.getbbox("x")[3], 0)  # type: ignore[union-attr]
 
 
 @lru_cache(maxsize=20_000)
 def _has(name: str, character: str) -> bool:
-    """Return whether a font has a character, and not just the box that stands for missing ones."""
+    """Return whether a font has a character, and not only the box for missing ones."""
     kind = unicodedata.category(character)
-    if kind in ("Cc", "Cs", "Zl", "Zp"):  # control characters, halves of surrogate pairs, line breaks
+    if kind in ("Cc", "Cs", "Zl", "Zp"):  # control characters, surrogates, line breaks
         return False
     return kind == "Zs" or _mask(name, character) != _mask(name, _NO_CHARACTER)
 

@@ -1,7 +1,7 @@
-"""Text in its place: which parts of a page stand in a row, and the page as a grid of monospaced characters.
+"""Layout of text: rows of segments, and pages as grids of monospaced characters.
 
-A page is looked at as its text is read: turned back upright, its skew removed. A line is cut into segments at gaps that
-are wide for its own letters, so that an item and its price are two even where the detector took them for one line.
+Pages are first rotated upright and deskewed. Lines are cut into segments at gaps that are wide for their letters, so
+that an item and its price are two segments even if they were detected as one line.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from statistics import median
 from ppocr_jax.document.page import Line, Page, Quad, line_words, quad_direction, turn_back
 from ppocr_jax.document.text import encodable
 
-_ROW_OVERLAP = 0.5  # share of the lower one's height that two things in a row have in common
-_BESIDE = 0.3  # share of the narrower one's width that two things in a row may have in common
-_SEGMENT_GAP = 2.5  # a gap between words of this many letters' widths begins a new segment
-_MOST_SKEW = 20.0  # degrees; lines that are turned further do not say how the page lies
-_VERTICAL = 2.0  # a segment this many times as high as wide runs downwards
-_ALIGNED = 0.75  # cells: edges nearer than this are aligned
-_WIDE_GAP = 1.5  # cells: what is further apart keeps two spaces between it
-_MOST_PASSES = 64  # more columns in a row no page has
-_MOST_BLANK = 2  # blank rows in a gap, however high
+_ROW_OVERLAP = 0.5  # share of the smaller height that two segments of a row have in common
+_BESIDE = 0.3  # largest share of the smaller width that two segments of a row have in common
+_SEGMENT_GAP = 2.5  # a gap between words of this many letter widths begins a new segment
+_MOST_SKEW = 20.0  # degrees; lines with a larger angle do not count for the skew of the page
+_VERTICAL = 2.0  # height / width of a segment from which its text is vertical
+_ALIGNED = 0.75  # cells: edges closer than this are aligned
+_WIDE_GAP = 1.5  # cells: segments further apart keep two spaces between them
+_MOST_PASSES = 64  # no page has more columns in a row
+_MOST_BLANK = 2  # blank rows in a gap, whatever its height
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a line that stands alone, in pixels of the page laid straight (up to a shift).
+    """A part of a line, in pixels of the upright, deskewed page (up to a translation).
 
     Attributes:
-        text: its words, with single spaces between them.
-        left, top, right, bottom: its box.
-        confidence: mean of its characters' confidences, 0..1.
-        line: number of its line in the page, from 0.
+        text: Its words, separated by single spaces.
+        left, top, right, bottom: Its bounding box.
+        confidence: Mean confidence of its characters, 0..1.
+        line: Index of its line in the page, from 0.
     """
 
     text: str
@@ -49,13 +49,13 @@ class Segment:
 
     @property
     def height(self) -> float:
-        """Height of the box; of text that runs downwards the height of one letter."""
+        """Height of the box, or of one letter for vertical text."""
         high = self.bottom - self.top
         return self.right - self.left if self.runs_down else high
 
     @property
     def runs_down(self) -> bool:
-        """Whether the text stands on its side or its letters below each other."""
+        """Whether the text is vertical, rotated or with its letters below each other."""
         return len(self.text) > 1 and self.bottom - self.top > _VERTICAL * (self.right - self.left)
 
     @property
@@ -65,7 +65,7 @@ class Segment:
 
 
 def display_width(text: str) -> int:
-    """Return how many cells of a terminal a text takes: ideographs two, marks none."""
+    """Return the number of terminal cells of a text: two per ideograph, none per combining mark."""
     return sum(
         0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
@@ -73,9 +73,9 @@ def display_width(text: str) -> int:
 
 
 def page_skew(page: Page) -> float:
-    """Return by how many degrees the lines of a page fall to the right once it is turned back by its rotation.
+    """Return the angle in degrees by which the lines of a page fall to the right after rotating it upright.
 
-    The median of the lines that lie, each counting by its length of text; 0 where they are not the greater part.
+    It is the median over the nearly horizontal lines, weighted by text length, or 0 if these are not the majority.
     """
     angles = [quad_direction(turn_back(line.quad, page.rotation)) for line in page for _ in line.text]
     lying = [angle for angle in angles if abs(angle) < _MOST_SKEW]
@@ -83,11 +83,11 @@ def page_skew(page: Page) -> float:
 
 
 def page_segments(page: Page, *, cut: bool = True) -> list[Segment]:
-    """Return the segments of all lines of a page, laid straight about the image's origin, in reading order.
+    """Return the segments of a page in reading order, rotated upright and deskewed about the image's origin.
 
     Args:
-        page: what was read.
-        cut: cut lines at wide gaps; False: at every space, a segment for each word.
+        page: Recognized page.
+        cut: Cut lines at wide gaps. False: at every space, into one segment per word.
     """
     skew = -math.radians(page_skew(page))
     cosine, sine = math.cos(skew), math.sin(skew)
@@ -127,7 +127,7 @@ def _parts(line: Line) -> list[list]:
 
 
 def share_row(first: Segment, second: Segment) -> bool:
-    """Return whether two segments stand beside one another in a row."""
+    """Return whether two segments are side by side in a row."""
     common = min(first.top + first.height, second.top + second.height) - max(first.top, second.top)
     across = min(first.right, second.right) - max(first.left, second.left)
     narrower = min(first.right - first.left, second.right - second.left)
@@ -137,13 +137,13 @@ def share_row(first: Segment, second: Segment) -> bool:
 def segment_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
     """Return segments in rows from top to bottom, each from left to right.
 
-    A segment joins the row in which it shares a row with the nearest neighbor, so that rows of a page that is bent are
-    followed across it.
+    A segment joins the row whose horizontally nearest segment shares a row with it. Therefore, rows are followed across
+    curved pages.
     """
     rows: list[list[Segment]] = []
     for segment in sorted(segments, key=lambda segment: segment.middle):
         best, least = None, math.inf
-        for row in rows[-8:]:  # earlier ones are far above
+        for row in rows[-8:]:  # earlier rows are too far above
             nearest = min(row, key=lambda other: max(other.left - segment.right, segment.left - other.right, 0.0))
             beside = all(
                 min(other.right, segment.right) - max(other.left, segment.left)
@@ -161,9 +161,9 @@ def segment_rows(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 
 def page_rows(page: Page) -> tuple[tuple[Line, ...], ...]:
-    """Return the lines of a page, in reading order, those beside one another in a row together.
+    """Return the lines of a page in reading order, grouped into rows of lines side by side.
 
-    Only lines that follow each other are joined, so columns of running text stay columns.
+    Only consecutive lines are joined, so that columns of running text stay columns.
     """
     whole = replace(page, lines=tuple(replace(line, words=()) for line in page))
     boxes = {segment.line: segment for segment in page_segments(whole)}
@@ -181,7 +181,7 @@ def page_rows(page: Page) -> tuple[tuple[Line, ...], ...]:
 
 
 def joined_line(lines: Sequence[Line], separator: str = " ") -> Line:
-    """Return lines that stand in a row as one line, its quad from the first one's left side to the last one's right."""
+    """Join the lines of a row to one line. Its quad extends from the first line's left side to the last one's right."""
     if len(lines) == 1:
         return lines[0]
     first, last = lines[0], lines[-1]
@@ -197,10 +197,10 @@ def joined_line(lines: Sequence[Line], separator: str = " ") -> Line:
 
 
 def to_layout(pages: Iterable[Page]) -> Iterator[str]:
-    """Yield each page as a grid of characters: columns aligned, and what stands in a row in one; form feeds between.
+    """Yield each page as a grid of characters with aligned rows and columns. Pages are separated by form feeds.
 
-    Edges that are aligned on the page are aligned in the grid: left ones, or right ones, as in columns of amounts. A
-    column moves to the right as far as the text before it needs. Gaps between rows become at most two blank rows.
+    Aligned edges of the page are aligned in the grid: left edges, or right edges as in columns of amounts. A column
+    moves to the right as far as the text before it requires. Gaps between rows become at most two blank rows.
     """
     for number, page in enumerate(pages):
         rows = _grid(segment_rows(page_segments(page)))
@@ -230,7 +230,7 @@ def _grid(rows: list[list[Segment]]) -> list[str]:
 
 
 def _pitch(rows: Sequence[Sequence[Segment]]) -> float:
-    """Return the usual distance from one row to the next, in pixels, and at least the height of the text."""
+    """Return the usual distance between rows in pixels, at least the height of the text."""
     middles = [median(segment.middle for segment in row) for row in rows]
     height = median(segment.height for row in rows for segment in row)
     near = [b - a for a, b in pairwise(middles) if b - a < 2.5 * height]
@@ -238,17 +238,17 @@ def _pitch(rows: Sequence[Sequence[Segment]]) -> float:
 
 
 def _near(values: Sequence[float], value: float) -> int:
-    """Return how many of sorted values are aligned with one."""
+    """Return the number of sorted values aligned with `value`."""
     return bisect_left(values, value + _ALIGNED) - bisect_right(values, value - _ALIGNED)
 
 
 class _Columns:
-    """Columns of the grid in which segments start.
+    """Columns of the grid, at which segments start.
 
-    Each segment hangs on the edge that more segments of other rows are aligned with, its left or its right one; edges
-    that are aligned are one variable, a column. Text alone in its row may hang on its middle, as headings do. A column
-    stands where it is on the page, or further to the right where a row asks for it: the least solution of "this edge
-    lies so many cells behind that one" is found by raising columns until all fit.
+    Each segment is attached to its left or right edge, whichever is aligned with more segments of other rows. Aligned
+    edges form a column, whose position is a variable. Text alone in its row, such as headings, may be attached to its
+    middle. A column is at its position on the page, or further to the right if a row requires it: the least solution of
+    constraints "this edge is at least n cells after that one" is found by moving columns until all are satisfied.
     """
 
     def __init__(self, rows: list[list[Segment]]) -> None:
@@ -284,13 +284,13 @@ class _Columns:
             if self._by_right[id(segment)]:
                 column = self._column[id(segment)]
                 self._at[column] = max(self._at[column], display_width(segment.text))
-        # A chain is as long as a row has columns; what is left, also of contradictions, is settled when written.
+        # A chain of constraints is as long as a row has columns. `_grid` resolves the rest, including contradictions.
         for _ in range(min(len(self._at), _MOST_PASSES)):
             if not sum(self._raise(row) for row in rows):
                 break
 
     def start(self, segment: Segment) -> int:
-        """Return the cell in which a segment starts."""
+        """Return the cell at which a segment starts."""
         if id(segment) in self._centered:
             return self._centered[id(segment)]
         at = self._at[self._column[id(segment)]]
@@ -300,7 +300,7 @@ class _Columns:
         return (x - self._origin) / self._cell
 
     def _cluster(self, edges: list[tuple[float, int]]) -> None:
-        """Give each run of edges, sorted, that lie near each other a column at their mean."""
+        """Assign each run of nearby edges (sorted) to a column at their mean."""
         group: list[tuple[float, int]] = []
         for edge in [*edges, (math.inf, 0)]:
             if group and edge[0] - group[0][0] > 2 * _ALIGNED:
@@ -311,7 +311,7 @@ class _Columns:
             group.append(edge)
 
     def _raise(self, row: list[Segment]) -> bool:
-        """Move columns of a row to the right until its segments fit; return whether one was moved."""
+        """Move columns of a row to the right until its segments fit. Return whether one was moved."""
         moved = False
         for before, segment in pairwise(row):
             gap = 2 if segment.left - before.right > _WIDE_GAP * self._cell else 1

@@ -1,4 +1,4 @@
-"""Where results go: files that are replaced once they are whole, devices and pipes that are written through."""
+"""Output files: regular files are replaced when complete, devices and pipes are written directly."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ from ppocr_jax.errors import UserError
 
 OutputPath: TypeAlias = "str | os.PathLike[str]"
 
-# Names of what the process has open already. Opened anew, a file behind one of them would be cut off at its start.
+# Names of files that the process has already open. Opening one again would truncate it.
 _OPEN_FILES = re.compile(r"/dev/(?:fd/|std)(\d+|in|out|err)|/proc/self/fd/(\d+)")
 _STANDARD = {"in": 0, "out": 1, "err": 2}
 
 
 class OutputFile:
-    """A file to write bytes into; `with OutputFile(path) as out: out.write(...)`.
+    """Binary output file: `with OutputFile(path) as out: out.write(...)`.
 
-    A regular file is written under another name beside it and renamed when all went well, so that nobody finds half of
-    it, and an old one stays where something went wrong. A symbolic link stays; what it leads to is replaced. What is no
-    regular file (a device, a named pipe, /dev/stdout) is written through. "-" is standard output. An open file of bytes
-    is written to and stays open.
+    A regular file is written under another name in the same folder and renamed on success, so that no incomplete file
+    is visible, and an old file remains after an error. A symbolic link remains, and its target is replaced. Other files
+    (devices, named pipes, /dev/stdout) are written directly. "-" is standard output. An open binary file is written to
+    and stays open.
 
     Attributes:
-        name: of the file, for messages.
-        direct: whether bytes arrive as they are written.
+        name: Name of the file, for messages.
+        direct: Whether bytes are written directly.
     """
 
     def __init__(self, path: OutputPath | BinaryIO, *, append: bool = False, direct: bool = False) -> None:
-        """
+        """Store the options. The file is opened by `with`.
+
         Args:
-            path: the file, or an open one.
-            append: add to what is there, directly.
-            direct: write a regular file directly, so that what was written is there if the process is broken off.
+            path: Path, or open binary file.
+            append: Append to an existing file, directly.
+            direct: Write a regular file directly, so that its contents remain if the process is interrupted.
         """
         self._opened = None if isinstance(path, str | os.PathLike) else path
         self._path, self._append = os.fspath(path) if isinstance(path, str | os.PathLike) else "the file", append
@@ -55,7 +56,7 @@ class OutputFile:
         """Open the file.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: If it cannot be written.
         """
         try:
             self._file = self._open()
@@ -64,10 +65,10 @@ class OutputFile:
         return self._file
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Put the file in its place, or take away what was written of it.
+        """Move the file to its path, or delete it after an error.
 
         Raises:
-            UserError: it could not be written (a full disk).
+            UserError: If the file could not be written (a full disk).
         """
         try:
             if self._keep_open:
@@ -85,7 +86,7 @@ class OutputFile:
             if self._scratch:
                 with suppress(OSError):
                     os.unlink(self._scratch)
-        # What writing raises names no file; other errors of the operating system do, and are not this file's.
+        # Errors of writing have no file name. Other errors of the operating system have one, and concern other files.
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and error.filename is None:
             raise self._failed(error) from error
 
@@ -114,7 +115,7 @@ class OutputFile:
         except PermissionError:
             if status is None:
                 raise
-            self.direct = True  # a file that may be written in a folder that may not
+            self.direct = True  # the file is writable, but its folder is not
             return open(target, "wb")
         self._scratch, self._target = scratch, target
         if status is not None:
@@ -129,9 +130,9 @@ class OutputFile:
             raise UserError("cannot write standard output: it is closed")
         sys.stdout.flush()
         try:
-            # With a buffer of our own, a full disk is found here and not again when Python ends.
+            # With a separate buffer, a full disk is reported here and not when Python exits.
             return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-        except (OSError, ValueError, AttributeError):  # no file below it, as in tests and notebooks
+        except (OSError, ValueError, AttributeError):  # no file descriptor, as in tests and notebooks
             self._keep_open = True
             return getattr(sys.stdout, "buffer", None) or _TextAsBytes()
 
@@ -140,7 +141,7 @@ class OutputFile:
 
 
 class _TextAsBytes(io.RawIOBase):
-    """Standard output that takes text only."""
+    """Binary file that writes to a text-only standard output."""
 
     def writable(self) -> bool:
         return True
@@ -154,18 +155,18 @@ class _TextAsBytes(io.RawIOBase):
 
 
 def write_text(pieces: Iterable[str], path: OutputPath = "-", *, append: bool = False, direct: bool = False) -> None:
-    """Write pieces of text as they come: to files in UTF-8; to standard output in its own encoding.
+    """Write pieces of text as they arrive: to files in UTF-8, to standard output in its own encoding.
 
     Characters that the encoding of standard output lacks become question marks.
 
     Args:
-        pieces: of text, such as `write_pages` yields.
-        path: see `OutputFile`.
-        append: see `OutputFile`.
-        direct: see `OutputFile`.
+        pieces: Pieces of text, such as those of `write_pages`.
+        path: See `OutputFile`.
+        append: See `OutputFile`.
+        direct: See `OutputFile`.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: If the file cannot be written.
     """
     output = OutputFile(path, append=append, direct=direct)
     with output as out:
@@ -177,14 +178,14 @@ def write_text(pieces: Iterable[str], path: OutputPath = "-", *, append: bool = 
 
 
 def refuse_to_overwrite(path: OutputPath, inputs: Iterable[object]) -> None:
-    """Refuse an output file that is one of the files that are read.
+    """Raise an error if an output file is one of the input files.
 
     Args:
-        path: to be written.
-        inputs: paths; what is no path of an existing file is passed over.
+        path: Output file.
+        inputs: Paths. Other objects and files that do not exist are ignored.
 
     Raises:
-        UserError: `path` is the same file as one of them.
+        UserError: If `path` is the same file as one of them.
     """
     for source in inputs:
         try:

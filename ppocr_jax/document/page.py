@@ -1,6 +1,6 @@
-"""What reading an image gives: a `Page` of `Line`s, in reading order, each of `Word`s of `Char`s.
+"""Result of recognition: a `Page` of `Line`s in reading order, each with `Word`s of `Char`s.
 
-Coordinates are (x, y) pixels of the upright input image; a quad runs clockwise from the corner where reading starts.
+Coordinates are (x, y) pixels of the upright input image. A quad is clockwise from the corner where the text begins.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ SCHEMA_VERSION = 1
 
 
 def quad_box(*quads: Quad) -> Box:
-    """Return left, top, right and bottom of the upright box around quads, in whole pixels."""
+    """Return the axis-aligned bounding box (left, top, right, bottom) of quads in whole pixels."""
     xs, ys = zip(*(point for quad in quads for point in quad), strict=True)
     return math.floor(min(xs)), math.floor(min(ys)), math.ceil(max(xs)), math.ceil(max(ys))
 
 
 def quad_direction(quad: Quad) -> float:
-    """Return the direction in which a quad is read, degrees clockwise from rightwards, -180..180."""
+    """Return the reading direction of a quad in degrees clockwise from rightwards, -180..180."""
     (x1, y1), (x2, y2), (x3, y3), (x4, y4) = quad
     return math.degrees(math.atan2(y2 - y1 + y3 - y4, x2 - x1 + x3 - x4))
 
 
 def quad_height(quad: Quad) -> float:
-    """Return the mean length of the two sides across the direction of reading, pixels."""
+    """Return the height of a quad in pixels: the mean length of the two sides across the reading direction."""
     return (math.dist(quad[0], quad[3]) + math.dist(quad[1], quad[2])) / 2
 
 
 def quad_length(quad: Quad) -> float:
-    """Return the mean length of the two sides along the direction of reading, pixels."""
+    """Return the length of a quad in pixels: the mean length of the two sides along the reading direction."""
     return (math.dist(quad[0], quad[1]) + math.dist(quad[3], quad[2])) / 2
 
 
 def turn_back(quad: Quad, rotation: int) -> Quad:
-    """Return a quad as it lies, up to a shift, once its page is turned back by `rotation` degrees clockwise."""
+    """Rotate a quad counter-clockwise by `rotation`, the clockwise rotation of its page, up to a translation."""
     for _ in range(rotation // 90 % 4):
         (a, b), (c, d), (e, f), (g, h) = quad
         quad = (b, -a), (d, -c), (f, -e), (h, -g)
@@ -57,9 +57,9 @@ class Char(NamedTuple):
     """One character.
 
     Attributes:
-        text: the character.
-        quad: its part of the line's quad: as high as the line, to the middle between it and its neighbors.
-        confidence: its probability, 0..1.
+        text: The character.
+        quad: Its part of the line's quad: as high as the line, and extending to the middle between its neighbors.
+        confidence: Its probability, 0..1.
     """
 
     text: str
@@ -68,26 +68,26 @@ class Char(NamedTuple):
 
     @property
     def box(self) -> Box:
-        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        """Axis-aligned bounding box of the quad (left, top, right, bottom), in whole pixels."""
         return quad_box(self.quad)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain types, for JSON."""
+        """Return the character as plain types, for JSON."""
         return {"text": self.text, "quad": _plain_quad(self.quad), "confidence": round(float(self.confidence), 4)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Char:
-        """Return what `to_dict` was called on; raises as `Line.from_dict`."""
+        """Return the character from the result of `to_dict`. Raises like `Line.from_dict`."""
         return cls(values["text"], _parse_quad(values["quad"]), float(values["confidence"]))
 
 
 @dataclass(frozen=True)
 class Word:
-    """Characters without a space between them.
+    """A run of characters without spaces.
 
     Attributes:
-        chars: the characters.
-        quad: their part of the line's quad.
+        chars: The characters.
+        quad: Their part of the line's quad.
     """
 
     chars: tuple[Char, ...]
@@ -95,12 +95,12 @@ class Word:
 
     @property
     def box(self) -> Box:
-        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        """Axis-aligned bounding box of the quad (left, top, right, bottom), in whole pixels."""
         return quad_box(self.quad)
 
     @property
     def text(self) -> str:
-        """The characters' text."""
+        """Text of the characters."""
         return "".join([char.text for char in self.chars])
 
     @property
@@ -109,7 +109,7 @@ class Word:
         return sum(char.confidence for char in self.chars) / len(self.chars)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain types, for JSON."""
+        """Return the word as plain types, for JSON."""
         return {
             "text": self.text,
             "quad": _plain_quad(self.quad),
@@ -119,21 +119,21 @@ class Word:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Word:
-        """Return what `to_dict` was called on; raises as `Line.from_dict`."""
+        """Return the word from the result of `to_dict`. Raises like `Line.from_dict`."""
         return cls(tuple(Char.from_dict(char) for char in values["chars"]), _parse_quad(values["quad"]))
 
 
 @dataclass(frozen=True)
 class Line:
-    """One text line.
+    """A text line.
 
     Attributes:
-        quad: four corners (x, y) in pixels, clockwise from top-left as read.
-        text: what was recognized.
-        confidence: mean probability of the kept characters, spaces included, 0..1.
-        detection_score: mean of the probability map inside the box, 0..1.
-        angle: 0, or 180 where the direction classifier turned the crop, in degrees.
-        words: the text between spaces, from left to right as read.
+        quad: Four corners (x, y) in pixels, clockwise from the top-left corner of the text.
+        text: Recognized text.
+        confidence: Mean probability of the kept characters, including spaces, 0..1.
+        detection_score: Mean of the probability map inside the box, 0..1.
+        angle: Degrees by which the direction classifier rotated the crop, 0 or 180.
+        words: Words of the line, from left to right in reading direction.
     """
 
     quad: Quad
@@ -145,11 +145,11 @@ class Line:
 
     @property
     def box(self) -> Box:
-        """Left, top, right and bottom of the upright box around the quad, in whole pixels."""
+        """Axis-aligned bounding box of the quad (left, top, right, bottom), in whole pixels."""
         return quad_box(self.quad)
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
-        """Return plain types, for JSON; with `words` also the words and their characters."""
+        """Return the line as plain types, for JSON. With `words`, include the words and their characters."""
         values = {
             "quad": _plain_quad(self.quad),
             "text": self.text,
@@ -161,10 +161,10 @@ class Line:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Line:
-        """Return what `to_dict` was called on.
+        """Return the line from the result of `to_dict`.
 
         Raises:
-            ValueError: the quad does not have four (x, y) points.
+            ValueError: If a quad does not have four (x, y) points.
         """
         return cls(
             _parse_quad(values["quad"]),
@@ -181,14 +181,14 @@ class Page:
     """All lines of one image, in reading order.
 
     Attributes:
-        width, height: size of the upright image in pixels.
-        lines: the lines; empty where the image holds no text.
-        source: path of the image, or "" for one given as an array.
-        rotation: by how many degrees the text is turned clockwise: 0, 90, 180 or 270. Coordinates are those of the
-            image as it is; the order of the lines that of the page turned upright.
-        error: why the image could not be read; "" for one that was.
-        number: of the page within its document, from 1.
-        warnings: what may have gone wrong, such as text too small to be found.
+        width, height: Size of the upright image in pixels.
+        lines: Lines, empty if the image has no text.
+        source: Path of the image, or "" for an array.
+        rotation: Clockwise rotation of the text in degrees: 0, 90, 180 or 270. Coordinates are in the image as it is.
+            Lines are in the order of the upright page.
+        error: Reason why the image could not be read, or "".
+        number: Number of the page in its document, from 1.
+        warnings: Possible problems, such as text too small to be detected.
     """
 
     width: int
@@ -202,7 +202,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The lines' texts, one per row."""
+        """Texts of the lines, one per row."""
         return "\n".join(line.text for line in self.lines)
 
     @property
@@ -211,35 +211,35 @@ class Page:
         return tuple(word for line in self.lines for word in line.words)
 
     def rows(self) -> tuple[tuple[Line, ...], ...]:
-        """Return the lines in reading order, those that stand beside one another in a row together.
+        """Return the lines in reading order, grouped into rows of lines side by side.
 
-        Columns of running text stay columns: only lines that follow each other are joined.
+        Columns of running text stay columns, because only consecutive lines are joined.
         """
         from ppocr_jax.document.layout import page_rows
 
         return page_rows(self)
 
     def join_rows(self, separator: str = " ") -> Page:
-        """Return the page with each of its `rows` as one line, such as an item of a receipt with its price.
+        """Return the page with each of its `rows` joined to one line, such as an item of a receipt with its price.
 
         Args:
-            separator: between the texts of lines that become one.
+            separator: Text between the texts of joined lines.
         """
         from ppocr_jax.document.layout import joined_line
 
         return replace(self, lines=tuple(joined_line(row, separator) for row in self.rows()))
 
     def layout(self) -> str:
-        """Return the text in its place: columns and rows aligned in a grid of monospaced characters."""
+        """Return the text in its layout: columns and rows aligned in a grid of monospaced characters."""
         from ppocr_jax.document.layout import to_layout
 
         return "".join(to_layout([self])).rstrip("\n")
 
     def tables(self, image: Any = None) -> list[Table]:
-        """Return the tables of the page, see `find_tables`.
+        """Return the tables of the page; see `find_tables`.
 
         Args:
-            image: the image, in which ruling lines are looked for; left out, tables are found by their columns alone.
+            image: Image to search for ruling lines. None: tables are found by their columns alone.
         """
         from ppocr_jax.document.save import image_of
         from ppocr_jax.document.tables import find_tables
@@ -247,15 +247,15 @@ class Page:
         return find_tables(self, None if image is None else image_of(self, image))
 
     def confident(self, minimum: float, *, by: Literal["word", "line"] = "word") -> Page:
-        """Return the page without what was read with less confidence.
+        """Return the page without text of low confidence.
 
         Args:
-            minimum: confidence, 0..1, of what stays.
-            by: "word": words are left out, and lines of which none stays; "line": whole lines. A line whose words are
-                not known stays or goes as a whole.
+            minimum: Least confidence to keep, 0..1.
+            by: "word": drop words, and lines without remaining words; "line": drop whole lines. A line with unknown
+                words is kept or dropped as a whole.
 
         Raises:
-            ValueError: `by` is neither of them.
+            ValueError: If `by` is neither "word" nor "line".
         """
         if by not in ("word", "line"):
             raise ValueError(f'by must be "word" or "line", not {by!r}')
@@ -278,7 +278,7 @@ class Page:
         return self.lines[index]
 
     def to_dict(self, *, words: bool = False) -> dict[str, Any]:
-        """Return plain types, for JSON; with `words` also each line's words and their characters.
+        """Return the page as plain types, for JSON. With `words`, include the words of each line and their characters.
 
         Coordinates are rounded to hundredths of a pixel, probabilities to four digits.
         """
@@ -297,10 +297,10 @@ class Page:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Page:
-        """Return what `to_dict` was called on.
+        """Return the page from the result of `to_dict`.
 
         Raises:
-            ValueError: a schema number newer than this version reads.
+            ValueError: If the schema number is newer than this version supports.
         """
         if values.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
             raise ValueError(f"result schema {values['schema']} is newer than {SCHEMA_VERSION}; update ppocr_jax")
@@ -317,22 +317,22 @@ class Page:
         )
 
     def save(self, path: str | os.PathLike[str], *, image: Any = None, words: bool = False) -> None:
-        """Write the page in the format that the path's suffix names; see `save_page`.
+        """Write the page in the format of the path's suffix; see `save_page`.
 
         Args:
-            path: the file.
-            image: the image, which .pdf and drawn pages need; left out, it is read again from `source`.
-            words: write words too, or instead of lines, with their characters where the format can hold them.
+            path: Output file.
+            image: Image of the page, needed for .pdf and drawn pages. None: it is read again from `source`.
+            words: Write words in addition to lines, or instead of lines, with their characters if the format allows.
         """
         from ppocr_jax.document.save import save_page
 
         save_page(self, path, image=image, words=words)
 
     def draw(self, image: Any = None) -> np.ndarray:
-        """Return the image with the lines outlined, their texts beside it, (H, 2 W, 3) uint8; see `draw_page`.
+        """Return the image with outlined lines, and their texts beside it, (H, 2 W, 3) uint8; see `draw_page`.
 
         Args:
-            image: the image; left out, it is read again from `source`.
+            image: Image of the page. None: it is read again from `source`.
         """
         from ppocr_jax.document.draw import draw_page
         from ppocr_jax.document.save import image_of
@@ -341,7 +341,7 @@ class Page:
 
 
 def _confident_line(line: Line, minimum: float) -> Line:
-    """Return a line with those of its words alone that were read with a confidence of `minimum` at least."""
+    """Return a line without the words with a confidence below `minimum`."""
     words = tuple(word for word in line.words if word.confidence >= minimum)
     if len(words) == len(line.words):
         return line
@@ -363,7 +363,7 @@ def _parse_quad(points: Any) -> Quad:
 
 @dataclass(frozen=True)
 class WordBox:
-    """A word with its quad (pixels, clockwise from where reading starts) and confidence, 0..1."""
+    """A word with its quad (pixels, clockwise from where the text begins) and confidence, 0..1."""
 
     text: str
     quad: Quad
@@ -372,7 +372,7 @@ class WordBox:
 
 
 def line_words(line: Line) -> list[WordBox]:
-    """Return the words of a line; the whole line as one word where its words are not known."""
+    """Return the words of a line, or the whole line as one word if its words are unknown."""
     if line.words:
         return [WordBox(word.text, word.quad, word.confidence, word.chars) for word in line.words]
     return [WordBox(line.text, line.quad, line.confidence)] if line.text else []

@@ -1,8 +1,8 @@
-"""Searchable PDF: the image of each page, and over it its text, invisible, to select, copy and find.
+"""Searchable PDF: the image of each page under invisible text that can be selected, copied and searched.
 
-The text is set in a font without ink, each character half as wide as high, scaled to the width of its word, as
-Tesseract does it, so any language works. pikepdf writes the file. A library with text of its own was tried: fpdf2, with
-OCRmyPDF's font, takes three times as long for a text layer 2.8 times as large.
+The text uses a font without visible glyphs, with characters half as wide as high, scaled to the width of each word as
+in Tesseract, so that any language works. pikepdf writes the file. fpdf2 with OCRmyPDF's font was tried: it takes three
+times as long for a text layer 2.8 times as large.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DEFAULT_DPI = 150.0
-"""Dots per inch of an image that does not say."""
+"""Dots per inch of an image without this information."""
 
 _POINTS_PER_INCH = 72.0
-_LARGEST_SIDE = 14_400.0  # user units; viewers refuse larger pages
-_LEAST_SIZE = 0.1  # user units; even a word without extent can be found
+_LARGEST_SIDE = 14_400.0  # user units; viewers reject larger pages
+_LEAST_SIZE = 0.1  # user units; makes even a word without extent searchable
 _CHAR_WIDTH = 0.5  # advance of every character, em
-_DESCENT = 0.2  # depth of every character below the baseline, em; its height above it is the rest
-_SPARE_CODES = range(0xD800, 0xE000)  # no character's: surrogates
-_BLOCK = 100  # entries of a CMap's block, at most
+_DESCENT = 0.2  # depth of every character below the baseline, em; the rest is its height above
+_SPARE_CODES = range(0xD800, 0xE000)  # surrogates, which are not characters
+_BLOCK = 100  # largest number of entries in a block of a CMap
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _ORIENTATION_TAG = 0x0112
 
@@ -46,7 +46,7 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 class SearchablePdf:
-    """A PDF file that grows page by page and is written when it is closed.
+    """PDF file that is built page by page and written when closed.
 
     Example:
         with SearchablePdf("scan.pdf") as pdf:
@@ -54,13 +54,14 @@ class SearchablePdf:
     """
 
     def __init__(self, path: str | os.PathLike[str] | BinaryIO, *, quality: int | None = 85) -> None:
-        """
+        """Create an empty document.
+
         Args:
-            path: the file, as `OutputFile` takes it: also an open one, or "-" for standard output.
-            quality: of JPEG, 1..100, at which images are kept; None: lossless, which takes several times the space.
+            path: File, as in `OutputFile`: also an open file, or "-" for standard output.
+            quality: JPEG quality of images, 1..100. None: lossless, which takes several times the space.
 
         Raises:
-            UserError: pikepdf is not installed.
+            UserError: If pikepdf is not installed.
         """
         self._output, self.quality = OutputFile(path), quality
         try:
@@ -84,16 +85,16 @@ class SearchablePdf:
         """Add a page.
 
         Args:
-            page: its text.
-            image_rgb: (H, W, 3) uint8, the upright image that was read; None: a page of text alone.
-            dpi: (horizontal, vertical) dots per inch; None: `DEFAULT_DPI`.
-            user_unit: in which the page counts, in 1/72 inch; a larger one is taken for a page that viewers would
-                refuse otherwise (more than 14,400 units).
-            original: the file that the image was read from, or its path: a JPEG file is kept as it is where that can
-                be, see `own_jpeg`.
+            page: Page with text.
+            image_rgb: Upright image of the page, (H, W, 3) uint8. None: a page of text alone.
+            dpi: (horizontal, vertical) dots per inch. None: `DEFAULT_DPI`.
+            user_unit: User unit of the page in 1/72 inch. It is increased for a page that viewers would reject
+                otherwise (more than 14,400 units).
+            original: File that the image was read from, or its path. A JPEG file is included unchanged if possible; see
+                `own_jpeg`.
 
         Raises:
-            ValueError: the page could not be read, or is of an image of another size.
+            ValueError: If the page could not be read, or the image has another size.
         """
         if not page.width or not page.height:
             raise ValueError(f"a page without an image: {page.error}")
@@ -121,7 +122,7 @@ class SearchablePdf:
         """Write the file.
 
         Raises:
-            UserError: it cannot be written, or there are no pages.
+            UserError: If the file cannot be written, or there are no pages.
         """
         try:
             if not len(self._pdf.pages):
@@ -130,7 +131,7 @@ class SearchablePdf:
             with self._output as file:
                 out: Any = (
                     file if file.seekable() and not self._output.direct else io.BytesIO()
-                )  # qpdf goes back and forth
+                )  # qpdf seeks in its output
                 self._pdf.save(out, compress_streams=True, deterministic_id=True)
                 if out is not file:
                     file.write(out.getvalue())
@@ -175,24 +176,24 @@ class SearchablePdf:
 
 
 def _text_operators(line: Line, font: InvisibleFont, scale_x: float, scale_y: float, page_height: float) -> str:
-    """Return what stands between BT and ET for a line: each word in its place, all but the last followed by a space.
+    """Return the operators between BT and ET for a line: each word at its position, followed by a space if not last.
 
     Args:
-        line: in pixels.
-        font: known to the page as /F1.
-        scale_x, scale_y: user units per pixel.
-        page_height: in user units.
+        line: Line in pixels.
+        font: Font, known to the page as /F1.
+        scale_x, scale_y: User units per pixel.
+        page_height: Height of the page in user units.
     """
     words = line_words(line)
     drawn = []
     for k, word in enumerate(words, start=1):
-        a, b, c, d = [(x * scale_x, page_height - y * scale_y) for x, y in word.quad]  # y upwards, as PDF has it
+        a, b, c, d = [(x * scale_x, page_height - y * scale_y) for x, y in word.quad]  # in PDF, y points upwards
         drawn.append(_word_operators(font.encode(word.text), font.encode(" " * (k < len(words))), (a, b, c, d)))
     return "".join(drawn)
 
 
 def _word_operators(codes: list[int], after: list[int], quad: Quad) -> str:
-    """Return the operators that fill a quad with characters; those in `after` come behind it."""
+    """Return the operators that fill a quad with the characters `codes`, followed by the characters `after`."""
     if not codes:
         return ""
     size, wide = max(quad_height(quad), _LEAST_SIZE), max(quad_length(quad), _LEAST_SIZE)
@@ -207,16 +208,16 @@ def _word_operators(codes: list[int], after: list[int], quad: Quad) -> str:
 
 
 class InvisibleFont:
-    """A composite font whose characters all are one glyph without ink, for all of Unicode.
+    """Composite font for all of Unicode, in which every character is the same invisible glyph.
 
-    Codes have two bytes: those of the Basic Multilingual Plane are the characters' own; the others are given spare
-    codes as they come, since some readers do not put surrogate pairs together.
+    Codes have two bytes. In the Basic Multilingual Plane they are the code points. Other characters get spare codes in
+    order of appearance, because some readers do not combine surrogate pairs.
 
-    Its file, invisible.ttf, holds two equal glyphs, a line across their box and back: without an extent PDFium would
-    not find characters that stand alone, or in lines that do not lie. tests/document/test_pdf.py makes it anew.
+    The font file, invisible.ttf, contains two equal glyphs, a line across their box and back: without an extent, PDFium
+    would not find single characters, or text that is not horizontal. tests/document/test_pdf.py generates it.
 
     Attributes:
-        object: the font in the document.
+        object: Font object of the document.
     """
 
     def __init__(self, pdf: pikepdf.Pdf, pikepdf: Any) -> None:
@@ -227,7 +228,7 @@ class InvisibleFont:
         descriptor = dictionary(
             Type=names.FontDescriptor,
             FontName=names.GlyphLess,
-            Flags=5,  # of fixed pitch, and with characters beyond Latin
+            Flags=5,  # fixed pitch, with characters beyond Latin
             FontBBox=[0, low, width, em + low],
             ItalicAngle=0,
             Ascent=em + low,
@@ -257,12 +258,12 @@ class InvisibleFont:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Return the code of each character; control characters and halves of surrogate pairs are U+FFFD."""
+        """Return the code of each character. Control characters and unpaired surrogates become U+FFFD."""
         return [ord(c) if ord(c) < 0x10000 else self._spare_code(c) for c in xml_text(text)]
 
     def finish(self) -> None:
-        """Say which characters the codes stand for, once all text is encoded."""
-        # Ranges end with their first byte, as PDF wants it (ISO 32000-1, 9.10.3).
+        """Write the characters of the codes after all text is encoded."""
+        # Ranges may not cross the first byte, as PDF requires (ISO 32000-1, 9.10.3).
         pages = [page for page in range(0x100) if page << 8 not in _SPARE_CODES]
         ranges = [f"<{page:02X}00> <{page:02X}FF> <{page:02X}00>" for page in pages]
         singles = [f"<{code:04X}> <{c.encode('utf-16-be').hex().upper()}>" for c, code in self._codes.items()]
@@ -306,13 +307,13 @@ def _map_blocks(kind: str, entries: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class PdfImage:
-    """An image's data, and how to read them.
+    """Encoded image.
 
     Attributes:
-        data: a JPEG file; or the compressed rows of a PNG file, which is what PDF's Flate filter takes.
-        is_jpeg: which of them.
-        colors: 1, gray, or 3, RGB.
-        bits: of each color, 1 or 8.
+        data: A JPEG file, or the compressed rows of a PNG file, which PDF's Flate filter decodes.
+        is_jpeg: Whether it is a JPEG file.
+        colors: 1 for gray, 3 for RGB.
+        bits: Bits per color, 1 or 8.
     """
 
     data: bytes
@@ -322,11 +323,11 @@ class PdfImage:
 
 
 def encode_image(image_rgb: np.ndarray, quality: int | None) -> PdfImage:
-    """Compress an image (H, W, 3) uint8: gray ones as such; those of black and white alone with a bit per pixel.
+    """Compress an image (H, W, 3) uint8. Gray images get one channel, black and white ones one bit per pixel.
 
     Args:
-        image_rgb: the image.
-        quality: of JPEG, 1..100; None: lossless, as black and white always is.
+        image_rgb: The image.
+        quality: JPEG quality, 1..100. None: lossless, like all black and white images.
     """
     from PIL import Image
 
@@ -346,13 +347,13 @@ def encode_image(image_rgb: np.ndarray, quality: int | None) -> PdfImage:
 
 
 def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfImage | None:
-    """Return the file that an image was read from, if a PDF can hold it as it is.
+    """Return the JPEG file that an image was read from, if a PDF can contain it unchanged, otherwise None.
 
-    That is a JPEG file, whole, of that size, upright, and gray or YCbCr: what every PDF reader decodes alike.
+    It must be a complete JPEG file of this size, upright, and gray or YCbCr, which every PDF reader decodes the same.
 
     Args:
-        original: the file, or where it is; what is no file, such as a URL, gives None.
-        width, height: of the upright image.
+        original: The file, or its path. Other sources, such as URLs, give None.
+        width, height: Size of the upright image.
     """
     from PIL import Image
 
@@ -363,12 +364,12 @@ def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) 
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             fits = image.format == "JPEG" and image.size == (width, height) and _decodes_alike(image)
             return PdfImage(data, is_jpeg=True, colors=len(image.getbands())) if fits else None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow's errors for damaged files
         return None
 
 
 def _jpeg_file(path: Path) -> bytes:
-    """Return a file's bytes; of one that is not JPEG's only the first."""
+    """Return a file's bytes, or only the first ones if it is not a JPEG file."""
     with path.open("rb") as file:
         start = file.read(len(_JPEG_START))
         return start + file.read() if start == _JPEG_START else start
@@ -378,13 +379,13 @@ def _decodes_alike(image: Image.Image) -> bool:
     upright = image.getexif().get(_ORIENTATION_TAG, 1) not in range(2, 9)
     if image.mode == "L":
         return upright
-    # Three colors that are RGB already are told from YCbCr by an Adobe marker, or by their names.
+    # Three channels may be RGB instead of YCbCr, marked by an Adobe marker or by their names.
     names = bytes(layer[0] for layer in getattr(image, "layer", ()))
     return upright and image.mode == "RGB" and image.info.get("adobe_transform", 1) == 1 and names != b"RGB"
 
 
 def _png_rows(image: Image.Image) -> bytes:
-    """Return the data of a PNG file's IDAT chunks, each of which is length, name, data and a checksum."""
+    """Return the data of a PNG file's IDAT chunks. Each chunk has length, name, data and a checksum."""
     out = io.BytesIO()
     image.save(out, "PNG")
     file, position, rows = out.getvalue(), 8, b""

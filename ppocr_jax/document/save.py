@@ -1,7 +1,7 @@
-"""Pages in the formats people use: to pieces of text, and into files whose suffix names the format.
+"""Output formats: functions from pages to pieces of text, and files whose suffix determines the format.
 
-Each text writer is a function from pages to pieces of text, so that a result can be written while its pages are still
-being read. The searchable PDF and drawn pages also need the images.
+A text writer is a function from pages to pieces of text, so that output can be written while pages are still being
+read. The searchable PDF and drawn pages also need the images.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WRITERS: dict[str, Writer] = {
 """Format -> function from an iterable of pages to pieces of text."""
 
 WITH_WORDS = ("json", "jsonl", "csv", "tsv", "hocr", "alto")
-"""Formats that take `words=True`; hOCR and ALTO hold words anyway, and with it also characters."""
+"""Formats that accept `words=True`. hOCR and ALTO always contain words; with it, they also contain characters."""
 
 TEXT_SUFFIXES = {
     ".txt": "text",
@@ -56,15 +56,16 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Iterator[str]:
-    """Return an iterator over pages in one of `WRITERS`, piece by piece.
+    """Return an iterator over the pieces of text of pages in one of `WRITERS`.
 
     Args:
-        pages: any number of them.
-        name: of the format.
-        words: write words too, or instead of lines, and characters where the format can hold them; see `WITH_WORDS`.
+        pages: Any number of pages.
+        name: Name of the format.
+        words: Write words in addition to lines, or instead of lines, with characters if the format allows; see
+            `WITH_WORDS`.
 
     Raises:
-        UserError: there is no such format, or it cannot hold words.
+        UserError: If the format does not exist or cannot contain words.
     """
     if name not in WRITERS:
         raise UserError(f"no format {name!r}; choose from {', '.join(WRITERS)}")
@@ -76,10 +77,10 @@ def write_pages(pages: Iterable[Page], name: str, *, words: bool = False) -> Ite
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Return the format that a file's suffix names: one of `WRITERS`, or "pdf"; of a file without a suffix "text".
+    """Return the format of a file's suffix: one of `WRITERS`, or "pdf". A file without a suffix is "text".
 
     Raises:
-        UserError: the suffix names no format of text.
+        UserError: If the suffix is unknown.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".pdf":
@@ -93,18 +94,18 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def save_page(
     page: Page, path: str | os.PathLike[str], *, image: ImageSource | None = None, words: bool = False
 ) -> None:
-    """Write a page; a file that is there already is replaced once the new one is whole.
+    """Write a page. An existing file is replaced when the new one is complete.
 
     Args:
-        page: what was read.
-        path: the suffix decides: .txt, .json, .jsonl, .csv, .tsv, .md, .hocr or .html, .xml (ALTO), .pdf (searchable),
-            .png, .jpg or .webp (the drawn page). See `OutputFile` for what is no regular file.
-        image: the image, for .pdf and the drawn page; left out, it is read again from `page.source`.
-        words: see `write_pages`.
+        page: Recognized page.
+        path: Output file, whose suffix determines the format: .txt, .json, .jsonl, .csv, .tsv, .md, .hocr or .html,
+            .xml (ALTO), .pdf (searchable), .png, .jpg or .webp (drawn page). See `OutputFile` for special files.
+        image: Image of the page, for .pdf and drawn pages. None: it is read again from `page.source`.
+        words: See `write_pages`.
 
     Raises:
-        UserError: no such suffix, the file cannot be written, is the image that was read, or cannot hold words; or
-            the image is needed and cannot be had.
+        UserError: If the suffix is unknown, the file cannot be written or is the input image, the format cannot contain
+            words, or the image is needed and not available.
     """
     refuse_to_overwrite(path, [page.source, image])
     suffix = Path(path).suffix.lower()
@@ -122,10 +123,10 @@ def save_page(
 
 
 def save_image(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
-    """Write an image (H, W, 3) uint8 in the format that its suffix names.
+    """Write an image (H, W, 3) uint8 in the format of the path's suffix.
 
     Raises:
-        UserError: it cannot be written, or the suffix is not one of `IMAGE_SUFFIXES`.
+        UserError: If the file cannot be written, or the suffix is not one of `IMAGE_SUFFIXES`.
     """
     from PIL import Image
 
@@ -144,10 +145,10 @@ def save_image(path: str | os.PathLike[str], image_rgb: np.ndarray) -> None:
 
 
 def image_of(page: Page, image: ImageSource | None = None) -> np.ndarray:
-    """Return the image (H, W, 3) uint8 that a page was read from.
+    """Return the image (H, W, 3) uint8 of a page.
 
     Raises:
-        UserError: it was not given, and the page does not say where it is or it cannot be read; or it has another size.
+        UserError: If no image is given and it cannot be read from the page's source, or it has another size.
     """
     return _input_of(page, image).image_rgb
 

@@ -1,8 +1,8 @@
-"""Simple tables: grids of ruling lines, and cells that stand in rows and columns without any.
+"""Simple tables: grids of ruling lines, and tables without lines, whose cells are aligned in rows and columns.
 
-Ruling lines are looked for in the image; between them a cell may span rows and columns. Without lines a table is a
-run of rows whose segments keep to common columns. Tables within tables, and cells over the gap between columns of a
-table without lines, are beyond this.
+Ruling lines are searched in the image. Between them, a cell may span rows and columns. A table without lines is a run
+of rows whose segments keep to common columns. Not supported: nested tables, and cells across columns of a table without
+lines.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment
 from ppocr_jax.document.page import Box, Page, quad_box, turn_back
 from ppocr_jax.document.text import csv_row, markdown_text
 
-# Ruling lines. Lengths are shares of the image's longer side.
+# Ruling lines. Lengths are fractions of the image's longer side.
 _SHORTEST_LINE = 1 / 40
 _LEAST_LINE = 15  # pixels
-_DARKER = 12  # gray levels by which a line differs from what is beside it
+_DARKER = 12  # gray levels between a line and its surroundings
 _THICKEST_LINE = 6  # pixels
-_SAME_LINE = 6  # pixels: lines nearer than this are one
-_OPEN_SIDE = 15  # pixels by which lines go on beyond the last one across them where a side has none
-_STROKE_MARGIN = 6  # pixels by which strokes of letters may stand out of their box
-_INSIDE = 0.2  # share of a word's width by which a line runs through it
-_RULED_SHARE = 0.75  # share of a cell's side along which a line has to be there
-_PART_OF_TABLE = 0.2  # share of the table's width or height that a separator has at least
-_DRAWN_SIDES = 0.5  # share of the sides between cells that are drawn; less in what only looks like a grid
-_MOST_INK = 0.3  # share of a table that lines of one direction cover; more in textures
+_SAME_LINE = 6  # pixels: lines closer than this are one line
+_OPEN_SIDE = 15  # pixels by which lines extend beyond the last crossing line if the table has no line at that side
+_STROKE_MARGIN = 6  # pixels by which strokes of letters may extend beyond their box
+_INSIDE = 0.2  # share of a word's width at both ends where a line does not count as crossing it
+_RULED_SHARE = 0.75  # share of a cell's side that a line must cover
+_PART_OF_TABLE = 0.2  # least length of a separator as a share of the table's width or height
+_DRAWN_SIDES = 0.5  # least share of sides between cells with lines; lower in structures that only resemble a grid
+_MOST_INK = 0.3  # largest share of a table covered by lines of one direction; higher in textures
 # Tables without lines.
 _LEAST_ROWS = 3
 _LEAST_GAP = 1.0  # between columns, in heights of the text
-_FULL_ROWS = 0.6  # share of rows that have something in at least two columns
-_LONGEST_CELL = 40  # characters: the median of what is longer is running text
+_FULL_ROWS = 0.6  # share of rows with segments in at least two columns
+_LONGEST_CELL = 40  # characters; a larger median is running text
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells in rows and columns.
+    """Table of texts.
 
     Attributes:
-        rows: texts, "" for an empty cell; all rows are equally long. The text of a cell that spans several stands in
-            the first one.
-        box: left, top, right, bottom in pixels of the image.
-        ruled: whether it has ruling lines.
+        rows: Texts of the cells, "" for an empty cell. All rows have the same length. The text of a cell that spans
+            several is in the first one.
+        box: Left, top, right, bottom in pixels of the image.
+        ruled: Whether the table has ruling lines.
     """
 
     rows: tuple[tuple[str, ...], ...]
@@ -55,7 +55,7 @@ class Table:
     ruled: bool
 
     def to_markdown(self) -> str:
-        """Return the table as GitHub's Markdown has it; the first row is the head."""
+        """Return the table in GitHub's Markdown, with the first row as header."""
         rows = [[markdown_text(cell.replace("\n", " ")) for cell in row] for row in self.rows]
         widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
 
@@ -65,19 +65,19 @@ class Table:
         return line(rows[0]) + line("-" * width for width in widths) + "".join(map(line, rows[1:]))
 
     def to_csv(self, delimiter: str = ",") -> str:
-        """Return the table as RFC 4180 has it: rows end in CR LF, what needs it is quoted."""
+        """Return the table in CSV (RFC 4180): rows end with CR LF, and texts are quoted if necessary."""
         return "".join(csv_row(row, delimiter) for row in self.rows)
 
 
 def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
-    """Return the tables of a page, from top to bottom as it is read.
+    """Return the tables of a page, from top to bottom of the upright page.
 
     Args:
-        page: what was read, best with its words, which tell texts of neighboring cells apart.
-        image_rgb: (H, W, 3) uint8, the image; None: tables with ruling lines are found as those without.
+        page: Recognized page, preferably with words, which separate the texts of neighboring cells.
+        image_rgb: Image of the page, (H, W, 3) uint8. None: ruling lines are ignored.
 
     Raises:
-        ValueError: the image has another size than the page.
+        ValueError: If the image has another size than the page.
     """
     ruled: list[Table] = []
     taken: set[int] = set()
@@ -113,12 +113,12 @@ def _box_of(page: Page, lines: Iterable[int]) -> Box:
 
 
 def tables_to_markdown(tables: Iterable[Table]) -> str:
-    """Return tables one after the other, an empty line between."""
+    """Return tables in Markdown, separated by empty lines."""
     return "\n".join(table.to_markdown() for table in tables)
 
 
 def tables_to_csv(tables: Iterable[Table], delimiter: str = ",") -> str:
-    """Return tables one after the other, an empty row between."""
+    """Return tables in CSV, separated by empty rows."""
     return "\r\n".join(table.to_csv(delimiter) for table in tables)
 
 
@@ -134,11 +134,11 @@ TABLE_SUFFIXES: dict[str, Callable[[Iterable[Table]], str]] = {
 
 
 def _straightened(image_rgb: np.ndarray, page: Page) -> tuple[np.ndarray, tuple[float, float]]:
-    """Return the image as `page_segments` lays the page, and where the origin of its coordinates is in it."""
+    """Return the upright, deskewed image, and the position in it of the origin of `page_segments`."""
     import cv2
 
     skew = math.radians(page_skew(page))
-    # `turn_back` turns by quarters about the origin; the skew is turned back after that.
+    # `turn_back` rotates by multiples of 90 degrees about the origin. The skew is removed after that.
     angle = skew + math.radians(page.rotation)
     matrix = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     high, wide = image_rgb.shape[:2]
@@ -154,7 +154,7 @@ def _straightened(image_rgb: np.ndarray, page: Page) -> tuple[np.ndarray, tuple[
 
 @dataclass(frozen=True)
 class _Grid:
-    """Lines of a table: places of the separators, and which pixels are drawn."""
+    """Lines of a table: positions of the separators, and masks of line pixels."""
 
     xs: list[int]
     ys: list[int]
@@ -162,7 +162,7 @@ class _Grid:
     down: np.ndarray
 
     def has_line(self, *, row: int, column: int, above: bool) -> bool:
-        """Return whether a line is drawn above a cell, or to the left of it."""
+        """Return whether there is a line above a cell, or to the left of it."""
         if above:
             at, start, end, mask = self.ys[row], self.xs[column], self.xs[column + 1], self.across.T
         else:
@@ -171,7 +171,7 @@ class _Grid:
         return bool((strip > 0).any(axis=1).mean() >= _RULED_SHARE) if strip.size else True
 
     def without_strokes(self, words: Sequence[Segment]) -> _Grid:
-        """Return the grid without columns' separators that run through as many words as they have sides drawn."""
+        """Return the grid without vertical separators that cross more words than half of their drawn sides."""
         kept = self.xs[:1]
         for column, x in enumerate(self.xs[1:-1], start=1):
             drawn = sum(self.has_line(row=row, column=column, above=False) for row in range(len(self.ys) - 1))
@@ -187,24 +187,24 @@ class _Grid:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Texts of a grid, and the words in its cells: (row, column) -> words."""
+    """Texts of a grid, and the words in its cells, by (row, column)."""
 
     rows: tuple[tuple[str, ...], ...]
     words: dict[tuple[int, int], list[Segment]]
 
 
 def _grids(image_rgb: np.ndarray, texts: Sequence[Segment], words: Sequence[Segment]) -> list[_Grid]:
-    """Return the grids of ruling lines that have at least two rows of two cells.
+    """Return the grids of ruling lines with at least two rows and two columns.
 
-    Strokes inside of `texts` are no lines, and neither is what mostly runs through `words`.
+    Strokes inside `texts` and separators that mostly cross `words` are ignored.
     """
     import cv2
 
     gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-    if np.median(gray) < 128:  # a dark theme: lines are bright
+    if np.median(gray) < 128:  # dark background: lines are bright
         gray = cv2.bitwise_not(gray)
     grids: list[_Grid] = []
-    for inverted in (False, True):  # dark lines; then bright ones, which divide shaded cells
+    for inverted in (False, True):  # dark lines, and then bright lines, which divide shaded cells
         for grid in _grids_of_dark_lines(cv2.bitwise_not(gray) if inverted else gray, texts, words):
             if not any(_overlap(grid, other) for other in grids):
                 grids.append(grid)
@@ -228,9 +228,9 @@ def _grids_of_dark_lines(gray: np.ndarray, texts: Sequence[Segment], words: Sequ
             continue
         ys = _separators(across[window], axis=1, least=_PART_OF_TABLE * width)
         xs = _separators(down[window], axis=0, least=_PART_OF_TABLE * height)
-        # Many tables have no lines at their sides: the others say how far they reach.
+        # Many tables have no lines at their sides. The other lines show their extent.
         xs, ys = _with_ends(xs, width), _with_ends(ys, height)
-        if len(xs) < 3 or len(ys) < 3:  # less than two rows of two cells
+        if len(xs) < 3 or len(ys) < 3:  # less than two rows and two columns
             continue
         grid = _Grid([x + left for x in xs], [y + top for y in ys], across, down).without_strokes(words)
         xs, ys = grid.xs, grid.ys
@@ -245,7 +245,7 @@ def _grids_of_dark_lines(gray: np.ndarray, texts: Sequence[Segment], words: Sequ
 
 
 def _with_ends(separators: list[int], length: int) -> list[int]:
-    """Return separators with those at 0 and `length` where the table goes on beyond the outer ones."""
+    """Add separators at 0 and `length` if the table extends beyond its outer separators."""
     if not separators:
         return []
     before = [0] if separators[0] > _OPEN_SIDE else []
@@ -258,20 +258,20 @@ def _overlap(first: _Grid, second: _Grid) -> bool:
 
 
 def _long_lines(gray: np.ndarray, shortest: int) -> np.ndarray:
-    """Return where dark lines run across an image (H, W), 0 or 1: thin, and at least `shortest` pixels long."""
+    """Return a mask (H, W), 0 or 1, of horizontal dark lines in an image: thin, and at least `shortest` pixels long."""
     import cv2
 
-    # The black hat is how much darker a pixel is than both what is above and what is below, a thin line's height away;
-    # shaded rows have no such edge.
+    # The black hat is how much darker a pixel is than pixels both above and below it, within a thin line's height.
+    # Shaded rows have no such edges.
     hat = cv2.morphologyEx(gray, cv2.MORPH_BLACKHAT, np.ones((2 * _THICKEST_LINE + 1, 1), np.uint8))
     drawn = (hat > _DARKER).astype(np.uint8)
-    # Closing bridges breaks of a pixel or two, opening leaves what is long.
+    # Closing bridges gaps of a pixel or two. Opening keeps only long lines.
     drawn = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, np.ones((1, 3), np.uint8))
     return cv2.morphologyEx(drawn, cv2.MORPH_OPEN, np.ones((1, shortest), np.uint8))
 
 
 def _without_strokes(mask: np.ndarray, texts: Sequence[Segment]) -> np.ndarray:
-    """Return the mask without what lies in the box of a text from end to end: lines of a table go beyond it."""
+    """Remove lines from a mask that are inside the box of a text. Lines of a table extend beyond it."""
     import cv2
 
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask), connectivity=8)
@@ -285,19 +285,19 @@ def _without_strokes(mask: np.ndarray, texts: Sequence[Segment]) -> np.ndarray:
 
 
 def _separators(mask: np.ndarray, *, axis: int, least: float) -> list[int]:
-    """Return the middles of the rows (axis 1) or columns (axis 0) of a mask in which `least` pixels are drawn."""
-    lengths = np.convolve((mask > 0).sum(axis=axis), np.ones(3), "same")  # a line may lie across three rows of pixels
+    """Return the centers of the rows (axis 1) or columns (axis 0) of a mask with at least `least` line pixels."""
+    lengths = np.convolve((mask > 0).sum(axis=axis), np.ones(3), "same")  # a slanted line may cover three pixel rows
     drawn = np.flatnonzero(lengths >= least)
     groups = np.split(drawn, np.flatnonzero(np.diff(drawn) > _SAME_LINE) + 1)
     return [round(float(group.mean())) for group in groups if group.size]
 
 
 def _ruled_cells(grid: _Grid, words: Sequence[Segment]) -> _Cells | None:
-    """Return the cells of a grid; None where texts stand in less than two rows or columns."""
+    """Return the cells of a grid, or None if less than two rows or columns contain text."""
     rows, columns = len(grid.ys) - 1, len(grid.xs) - 1
     first: dict[tuple[int, int], tuple[int, int]] = {}
     for r in range(rows):
-        for c in range(columns):  # a cell belongs to the one that no line divides from it
+        for c in range(columns):  # cells without a line between them are merged
             if c and not grid.has_line(row=r, column=c, above=False):
                 first[r, c] = first[r, c - 1]
             elif r and not grid.has_line(row=r, column=c, above=True):
@@ -310,7 +310,7 @@ def _ruled_cells(grid: _Grid, words: Sequence[Segment]) -> _Cells | None:
         row, column = int(np.searchsorted(grid.ys, y)) - 1, int(np.searchsorted(grid.xs, x)) - 1
         if 0 <= row < rows and 0 <= column < columns:
             inside.setdefault(first[row, column], []).append(word)
-    # Rows and columns without any text say nothing; some are strokes of letters that were taken for a line.
+    # Rows and columns without text are dropped. Some of them come from strokes of letters mistaken for lines.
     used_rows, used_columns = (sorted({cell[side] for cell in inside}) for side in (0, 1))
     if len(used_rows) < 2 or len(used_columns) < 2:
         return None
@@ -319,7 +319,7 @@ def _ruled_cells(grid: _Grid, words: Sequence[Segment]) -> _Cells | None:
 
 
 def _cell_text(words: Sequence[Segment]) -> str:
-    """Return the words of a cell in rows, which end in line breaks."""
+    """Return the words of a cell, with line breaks between rows."""
     return "\n".join(" ".join(word.text for word in row) for row in segment_rows(words))
 
 
@@ -340,9 +340,9 @@ def _tables_without_lines(page: Page, segments: Sequence[Segment]) -> list[Table
 
 
 def _best_run(rows: Sequence[Sequence[Segment]], start: int) -> tuple[int, list[tuple[float, float]]]:
-    """Return the end of the best run of rows from `start` on that keep to common columns, and these.
+    """Return the end of the best run of rows from `start` on that keep to common columns, and these columns.
 
-    The best one has the most cells beside the first column: more rows are as good as more columns.
+    The best run has the most cells outside the first column, so that rows and columns count the same.
     """
     best, columns, most = start, [], 0
     if len(rows[start]) < 2:
@@ -366,13 +366,13 @@ def _best_run(rows: Sequence[Sequence[Segment]], start: int) -> tuple[int, list[
 
 
 def _apart(above: Sequence[Segment], below: Sequence[Segment]) -> bool:
-    """Return whether the gap between two rows is too high for one table."""
+    """Return whether the vertical gap between two rows is too large for one table."""
     height = median(segment.height for segment in (*above, *below))
     return min(s.top for s in below) - max(s.bottom for s in above) > 3 * height
 
 
 def _common_columns(rows: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
-    """Return (left, right) of the columns that are left when gaps no segment crosses are cut out."""
+    """Return (left, right) of the columns, which are separated by gaps that no segment crosses."""
     segments = [segment for row in rows for segment in row]
     gap = _LEAST_GAP * median(segment.height for segment in segments)
     columns: list[tuple[float, float]] = []

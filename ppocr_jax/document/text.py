@@ -1,4 +1,4 @@
-"""Pages as text files: plain, Markdown, JSON, JSON Lines, comma- and tab-separated values."""
+"""Text formats of pages: plain text, Markdown, JSON, JSON Lines, comma- and tab-separated values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ppocr_jax.document.output import OutputFile
 from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_direction, quad_height, turn_back
 from ppocr_jax.errors import UserError
 
-_PARAGRAPH_GAP = 0.8  # of the lower line's height
+_PARAGRAPH_GAP = 0.8  # as a share of the smaller line's height
 _SAME_DIRECTION = 45.0  # degrees
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$|=|-)")
@@ -26,23 +26,22 @@ WORD_COLUMNS = ("image", "page", "line", "word", "text", "confidence", *_CORNERS
 
 
 def encodable(text: str) -> str:
-    """Return text that any encoding of Unicode can hold: halves of surrogate pairs, as in names of files that are not
-    UTF-8, become replacement characters."""
+    """Replace unpaired surrogates, as in file names that are not UTF-8, by U+FFFD, so that the text can be encoded."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def to_text(pages: Iterable[Page]) -> Iterator[str]:
-    """Yield one row per line, each ended by a line break; pages are separated by a form feed."""
+    """Yield each page with one row per line. Pages are separated by form feeds."""
     for number, page in enumerate(pages):
         yield encodable("\f" * (number > 0) + "".join(line.text + "\n" for line in page))
 
 
 def to_markdown(pages: Iterable[Page]) -> Iterator[str]:
-    """Yield lines in reading order, each in a row; a wide gap begins a paragraph, a rule separates pages.
+    """Yield each page with one row per line. Wide gaps begin paragraphs, and rules separate pages.
 
-    Characters with a meaning in Markdown are escaped, so that what was read is what is shown. Rows end in a backslash,
-    CommonMark's line break. Spaces around a line, and lines without text, are left out; control characters become
-    spaces.
+    Markdown's special characters are escaped, so that the recognized text is displayed unchanged. Rows end with a
+    backslash, CommonMark's line break. Spaces around a line, and lines without text, are removed. Control characters
+    become spaces.
     """
     for number, page in enumerate(pages):
         paragraphs = ["\\\n".join(part) + "\n" for part in _paragraphs(page)]
@@ -50,7 +49,7 @@ def to_markdown(pages: Iterable[Page]) -> Iterator[str]:
 
 
 def markdown_text(text: str) -> str:
-    """Return a text as it has to be written to be seen in Markdown: in one row, special characters escaped."""
+    """Return a text in one row, escaped for Markdown."""
     text = _SPECIAL.sub(r"\\\1", _CONTROL.sub(" ", text).strip())
     return _LEADING.sub(lambda found: found[1][:-1] + "\\" + found[1][-1], text)
 
@@ -71,8 +70,8 @@ def _paragraphs(page: Page) -> list[list[str]]:
 
 
 def _far_below(above: Quad, quad: Quad) -> bool:
-    """Return whether a line begins a paragraph: it is far below the one before, or above it, as in the next column, or
-    runs in another direction."""
+    """Return whether a line begins a paragraph: it is far below the line before, or above it as in the next column, or
+    has another direction."""
     between = abs((quad_direction(above) - quad_direction(quad) + 180) % 360 - 180)
     _, top, _, bottom = quad_box(above)
     _, next_top, _, next_bottom = quad_box(quad)
@@ -81,15 +80,15 @@ def _far_below(above: Quad, quad: Quad) -> bool:
 
 
 def to_jsonl(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
-    """Yield the `to_dict` of each page in a row of its own: JSON Lines."""
+    """Yield the `to_dict` of each page in a row (JSON Lines)."""
     for page in pages:
         row = json.dumps(page.to_dict(words=words), ensure_ascii=False) + "\n"
-        # Halves of surrogate pairs, as in names of files that are not UTF-8: this writes them as JSON does, \\udc80.
+        # Write unpaired surrogates, as in file names that are not UTF-8, as JSON escapes: \\udc80.
         yield row.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def to_json(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
-    """Yield the `to_dict` of a page in a row; of several an array with a page in each row."""
+    """Yield the `to_dict` of a single page in a row, or an array of several pages with one page per row."""
     rows = (row.rstrip("\n") for row in to_jsonl(pages, words=words))
     first = list(itertools.islice(rows, 2))
     if len(first) < 2:
@@ -102,10 +101,10 @@ def to_json(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
 
 
 def to_table(pages: Iterable[Page], *, words: bool = False, delimiter: str = ",") -> Iterator[str]:
-    """Yield a head and a row for each line, or with `words` for each word; as RFC 4180 says, rows end in CR LF.
+    """Yield a header and a row for each line, or for each word with `words`, in CSV (RFC 4180, rows end with CR LF).
 
-    Lines and words count from 1; corners run clockwise from where reading starts, in pixels. Pages without text, and
-    such as could not be read, have no rows.
+    Lines and words are numbered from 1. Corners are clockwise from where the text begins, in pixels. Pages without text
+    or with an error have no rows.
     """
     yield csv_row(WORD_COLUMNS if words else LINE_COLUMNS, delimiter)
     for page in pages:
@@ -120,7 +119,7 @@ def to_table(pages: Iterable[Page], *, words: bool = False, delimiter: str = ","
 
 
 def csv_row(values: Iterable[Any], delimiter: str = ",") -> str:
-    """Return one row of a table, quoted where it must be."""
+    """Return one row of a table, with values quoted if necessary."""
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter).writerow(values)
     return encodable(out.getvalue())
@@ -131,15 +130,14 @@ def _corners(quad: Quad) -> list[str]:
 
 
 def pages_in_jsonl(path: Path, *, repair: bool = False) -> set[tuple[str, int]]:
-    """Return (source, number) of the pages in a JSON Lines file, as `OCR.read` takes them to `skip`.
+    """Return (source, number) of the pages in a JSON Lines file, for the option `skip` of `OCR.read`.
 
     Args:
-        path: a file as `to_jsonl` writes it. Its last row does not count where it was broken off, nor do those of pages
-            that could not be read.
-        repair: take such rows out, so that writing can go on and those pages are tried again.
+        path: File written by `to_jsonl`. An incomplete last row and pages with errors do not count.
+        repair: Remove these rows, so that writing can continue and these pages are tried again.
 
     Raises:
-        UserError: the file cannot be read, or another row is not a page.
+        UserError: If the file cannot be read, or another row is not a page.
     """
     try:
         found = path.read_bytes().splitlines(keepends=True)
@@ -147,7 +145,7 @@ def pages_in_jsonl(path: Path, *, repair: bool = False) -> set[tuple[str, int]]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     done, kept = set(), []
     for number, row in enumerate(found, start=1):
-        if not row.endswith(b"\n"):  # the last
+        if not row.endswith(b"\n"):  # an incomplete last row
             break
         try:
             page = Page.from_dict(json.loads(row))

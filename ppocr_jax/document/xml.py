@@ -1,4 +1,4 @@
-"""The XML formats of OCR: hOCR 1.2, which many tools turn into PDF or edit, and ALTO 4, that of libraries and archives.
+"""XML formats: hOCR 1.2, which many tools edit or convert to PDF, and ALTO 4, used by libraries and archives.
 
 hOCR: http://kba.github.io/hocr-spec/1.2/; ALTO: http://www.loc.gov/standards/alto/.
 """
@@ -23,7 +23,7 @@ from ppocr_jax.document.page import (
 
 
 def xml_text(text: str) -> str:
-    """Return text that an XML document may hold: what XML 1.0 forbids becomes a replacement character."""
+    """Return text allowed in XML: characters that XML 1.0 forbids become U+FFFD."""
     return "".join(c if _is_xml(ord(c)) else "\ufffd" for c in text)
 
 
@@ -45,17 +45,17 @@ _HOCR_HEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
 <body>
 """
 _HOCR_TAIL = "</body>\n</html>\n"
-_LEVEL = 20.0  # degrees within which a line has a baseline rather than an angle
+_LEVEL = 20.0  # degrees within which a line has a baseline instead of an angle
 
 
 def to_hocr(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
-    """Yield one hOCR document with an `ocr_page` for each page, of `ocr_line`s with their `ocrx_word`s.
+    """Yield one hOCR document with an `ocr_page` for each page, with `ocr_line`s of `ocrx_word`s.
 
-    With `words`, these are made of `ocrx_cinfo`s, a span for each character.
+    With `words`, words contain an `ocrx_cinfo` span for each character.
 
-    A line that lies has a `baseline` (slope, and offset from the box's bottom-left corner), another one a `textangle`
-    (degrees counter-clockwise). All lines of a page make one area and one paragraph. Characters that XML forbids are
-    written as U+FFFD.
+    A nearly horizontal line has a `baseline` (slope, and offset from the box's bottom-left corner), another line a
+    `textangle` (degrees counter-clockwise). All lines of a page form one area and one paragraph. Characters that XML
+    forbids become U+FFFD.
     """
     yield _HOCR_HEAD
     for number, page in enumerate(pages, start=1):
@@ -127,12 +127,12 @@ _ALTO_TAIL = "</Layout>\n</alto>\n"
 def to_alto(pages: Iterable[Page], *, words: bool = False) -> Iterator[str]:
     """Yield one ALTO document: for each page a `Page` with a `TextBlock` of `TextLine`s, with `SP` between `String`s.
 
-    With `words`, the `String`s have a `Glyph` for each character. Lines that do not lie straight have their outline as
-    a `Shape`, turned pages their `ROTATION`, counter-clockwise. Characters that XML forbids are written as U+FFFD. The
+    With `words`, `String`s contain a `Glyph` for each character. Lines that are not horizontal have their outline as a
+    `Shape`, and rotated pages have a `ROTATION` (counter-clockwise). Characters that XML forbids become U+FFFD. The
     document names the image of its first page.
 
     Raises:
-        ValueError: there are no pages.
+        ValueError: If there are no pages.
     """
     head = False
     for number, page in enumerate(pages, start=1):
@@ -176,7 +176,7 @@ def _alto_line(line: Line, number: str, glyphs: bool) -> str:
         if k > 1:
             rows.append("<SP/>")
         rows.append(_alto_string(word, f"{number}_{k}", glyphs))
-    if not words:  # the schema wants at least one
+    if not words:  # the schema requires at least one
         rows.append(_alto_string(WordBox("", line.quad, line.confidence), f"{number}_1", glyphs))
     return "\n".join([*rows, "</TextLine>"])
 
@@ -184,7 +184,7 @@ def _alto_line(line: Line, number: str, glyphs: bool) -> str:
 def _alto_string(word: WordBox, number: str, glyphs: bool) -> str:
     content = quoteattr(xml_text(word.text))
     start = f'<String ID="word_{number}" {_alto_box(word.quad)} WC="{word.confidence:.3f}" CONTENT={content}'
-    # The schema wants glyphs to be one code point each.
+    # The schema requires glyphs of one code point each.
     if glyphs and word.chars and all(len(char.text) == 1 for char in word.chars):
         return "\n".join([start + ">", *map(_alto_glyph, word.chars), "</String>"])
     return start + "/>"
