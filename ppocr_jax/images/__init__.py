@@ -1,8 +1,9 @@
-"""Any image, document, folder or URL -> pages as upright RGB images.
+"""Input of images, documents, folders and URLs as upright RGB images.
 
-`sources`: bytes of paths, open files and URLs, and the files of folders; `decode`: bytes -> upright RGB; `pixels`:
-gray, palette, 16-bit, CMYK and transparent pixels -> RGB; `pages` and `pdf`: documents of several pages. `find_inputs`
-turns what a user names into a list of files; `read_pages` gives the pages of one of them as images:
+`sources` reads the bytes of paths, open files and URLs, and lists the files of folders; `decode` converts bytes to
+upright RGB; `pixels` converts gray, palette, 16-bit, CMYK and transparent pixels to RGB; `pages` and `pdf` read
+documents of several pages. `find_inputs` converts a user's arguments to a list of files; `read_pages` yields the pages
+of a file as images:
 
     for path in find_inputs(["scans/", "letter.pdf"]):
         for page in read_pages(path):

@@ -1,8 +1,8 @@
-"""An image file -> upright RGB: the decoder is chosen by the first bytes, then header, limits, pixels, orientation.
+"""Decoding of image files to upright RGB: format detection by the first bytes, header, limits, pixels, orientation.
 
-Only the formats in `FORMATS` are tried: Pillow's other readers are not made for untrusted files. Pillow's classes are
-used directly instead of `PIL.Image.open`, which would apply the process-wide `PIL.Image.MAX_IMAGE_PIXELS`; the limit
-here is an argument of the call, so that threads and the user's own Pillow code are not affected.
+Only the formats in `FORMATS` are tried, because Pillow's other readers are not made for untrusted files. Pillow's
+classes are used directly instead of `PIL.Image.open`, which would apply the process-wide `PIL.Image.MAX_IMAGE_PIXELS`.
+The limit here is an argument of the call, so that other threads and the user's own Pillow code are not affected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ppocr_jax.images.sources import ImageError, ImageSource, TooLargeError, Unk
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
-# Pillow's name of a format -> its module PIL.<...>ImagePlugin. "JPEG" includes phones' MPO, "PNG" animated ones.
+# Pillow's name of a format -> its module PIL.<...>ImagePlugin. "JPEG" includes MPO of phones, "PNG" animated PNG.
 _PLUGINS = {
     "JPEG": "Jpeg",
     "PNG": "Png",
@@ -38,47 +38,47 @@ _PLUGINS = {
     "AVIF": "Avif",
 }
 FORMATS = (*_PLUGINS, "HEIF")
-"""Formats that can be read; AVIF needs Pillow 11.3, HEIF (phones' HEIC) the package pillow-heif."""
+"""Supported formats. AVIF needs Pillow 11.3, HEIF (HEIC of phones) the package pillow-heif."""
 
 MAX_PIXELS = 150_000_000
-"""Default limit of width x height: a 108-megapixel phone image passes, a decompression bomb does not."""
+"""Default limit of width x height: it accepts a 108-megapixel phone image, but no decompression bomb."""
 
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
-# What readers raise on damaged files.
+# Exceptions that readers raise for damaged files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError)
 DECODE_ERRORS += (AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error)
 
-_MAX_SCANS = 100  # of a JPEG file: progressive ones have about ten; each costs as much time as the whole image
+_MAX_SCANS = 100  # of a JPEG file: progressive files have about ten, and each takes as much time as the whole image
 _END_OF_JPEG = b"\xff\xd9"
-_MISSING = 128  # what libjpeg gives for pixels that the file no longer has
+_MISSING = 128  # value of libjpeg for pixels missing in the file
 _ORIENTATION_TAG = 0x0112
 
 _logger = logging.getLogger("ppocr_jax")
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> np.ndarray:
-    """Decode an image and turn it upright.
+    """Decode an image and rotate it upright.
 
-    EXIF orientation is applied; palette, gray, 16-bit, CMYK, L*a*b* and transparent pixels become RGB as
-    `pixels.to_rgb` says; of an animation or a multi-page file the first frame is taken (`ppocr_jax.images.read_pages`
-    gives all).
+    EXIF orientation is applied. Palette, gray, 16-bit, CMYK, L*a*b* and transparent pixels are converted to RGB by
+    `pixels.to_rgb`. Of an animation or a multi-page file, the first frame is used (`ppocr_jax.images.read_pages` yields
+    all).
 
     Args:
-        source: a path; the bytes of a file, or an open binary file; an array, uint8, (H W) gray, (H W 1) gray,
+        source: A path; the bytes of a file, or an open binary file; an array, uint8, (H W) gray, (H W 1) gray,
             (H W 3) RGB or (H W 4) RGBA; or a Pillow image.
-        max_pixels: largest accepted width x height, checked before anything is decoded. `PIL.Image.MAX_IMAGE_PIXELS`
-            counts only for WebP, TIFF and GIF files: Pillow itself refuses those beyond twice its value.
-        partial: read what is there of a JPEG file that is cut off: the missing rows are gray and a warning is logged.
-            A file that lacks more than half of its rows remains an error, like a cut-off file of any other format.
+        max_pixels: Largest accepted width x height, checked before decoding. `PIL.Image.MAX_IMAGE_PIXELS` only affects
+            WebP, TIFF and GIF files, which Pillow itself refuses beyond twice this value.
+        partial: Decode the available part of a truncated JPEG file: the missing rows are gray, and a warning is logged.
+            If more than half of the rows are missing, an error is raised, as for truncated files of other formats.
 
     Returns:
-        (H, W, 3) uint8 RGB. An RGB array is returned as it is, not copied.
+        (H, W, 3) uint8 RGB. An RGB array is returned unchanged, not copied.
 
     Raises:
-        ImageError: one line saying what is wrong with the source.
-        UserError: a HEIC image, and pillow-heif is not installed.
-        TypeError: a source of another type.
+        ImageError: If the source cannot be read or decoded. The message is one line.
+        UserError: If the source is a HEIC image and pillow-heif is not installed.
+        TypeError: If the source has another type.
     """
     from PIL import Image
 
@@ -96,20 +96,20 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
 def decode(
     image: Image.Image, data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, partial: bool = False
 ) -> np.ndarray:
-    """Return the present frame of an opened image, upright.
+    """Return the current frame of an opened image, upright.
 
     Args:
-        image: Pillow's, its header read.
-        data: the file it was opened from; empty where not known. Only JPEG needs it.
-        name: for messages.
-        max_pixels: see `load_image`.
-        partial: see `load_image`.
+        image: Pillow image with its header read.
+        data: File from which it was opened, empty if unknown. Only needed for JPEG.
+        name: Name for messages.
+        max_pixels: See `load_image`.
+        partial: See `load_image`.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: too large, or damaged.
+        ImageError: If the image is too large or damaged.
     """
     check_size(image.width, image.height, name, max_pixels)
     with damage_named(name):
@@ -126,7 +126,7 @@ def decode(
 def _jpeg_pixels(image: Image.Image, data: bytes, name: str, partial: bool) -> np.ndarray:
     """Return the RGB pixels of a JPEG file's first frame, as stored.
 
-    OpenCV decodes where it can: both call libjpeg-turbo and give the same pixels, but Pillow copies them twice more.
+    If possible, OpenCV decodes: both use libjpeg-turbo and give the same pixels, but Pillow copies them twice more.
     """
     if data.count(b"\xff\xda") > _MAX_SCANS:
         raise PixelError(f"has more than {_MAX_SCANS} scans, which no image needs")
@@ -150,12 +150,12 @@ def _opencv_pixels(data: bytes) -> np.ndarray | None:
     try:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # OpenCV's own limits; Pillow says what is wrong, if anything is
+    except cv2.error:  # OpenCV's own limits; Pillow decodes the file or reports its error
         return None
 
 
 def _cut_jpeg_pixels(data: bytes, name: str, partial: bool, max_pixels: int) -> np.ndarray:
-    """Return the RGB pixels of a JPEG file that ends before they do; one that merely lacks its end mark is whole."""
+    """Return the RGB pixels of a truncated JPEG file. A file that only lacks its end marker is complete."""
     with open_image(data + _END_OF_JPEG, name, max_pixels) as image:
         progressive = "progressive" in image.info
         pixels = to_rgb(image)
@@ -179,7 +179,7 @@ def _orientation(image: Image.Image, name: str) -> int:
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo EXIF's orientation, 1 to 8; other values count as 1. OpenCV turns four times as fast as NumPy."""
+    """Undo the EXIF orientation, 1 to 8. Other values count as 1. OpenCV rotates four times as fast as NumPy."""
     import cv2
 
     if orientation in (5, 7):
@@ -204,13 +204,13 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
 
 @contextmanager
 def damage_named(name: str) -> Iterator[None]:
-    """Turn what Pillow raises while it decodes into one line.
+    """Convert Pillow's decoding errors to one-line errors.
 
     Args:
-        name: of the image, for the message.
+        name: Name of the image, for the message.
 
     Raises:
-        ImageError: `name` is damaged or too large.
+        ImageError: If the image is damaged or too large.
     """
     from PIL import Image
 
@@ -225,15 +225,15 @@ def damage_named(name: str) -> Iterator[None]:
 
 
 def is_pdf(data: bytes) -> bool:
-    """Return whether a file is a PDF document; its mark may follow a kilobyte of something else, as in PDF readers."""
+    """Return whether a file is a PDF document. As in PDF readers, its marker may follow a kilobyte of other data."""
     return data.startswith(b"%PDF-") or (b"%PDF-" in data[:1024] and _kind_of(data) is None)
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse an image of no pixels or of too many.
+    """Raise an error if an image has no pixels or too many.
 
     Raises:
-        ImageError: `name` is such an image.
+        ImageError: If the size is not accepted.
     """
     if width <= 0 or height <= 0:
         raise ImageError(f"{name} has no pixels ({width}x{height})")
@@ -245,16 +245,16 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
 
 
 def open_image(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
-    """Return a Pillow image whose header is read and whose pixels are not.
+    """Open an image with Pillow: read its header, but not its pixels.
 
     Args:
-        data: the bytes of a file.
-        name: of the file, for messages.
-        max_pixels: largest accepted width x height.
+        data: Bytes of a file.
+        name: Name of the file, for messages.
+        max_pixels: Largest accepted width x height.
 
     Raises:
-        ImageError: not an image of a known format, its header is damaged, or it is too large.
-        UserError: HEIF, and pillow-heif is not installed.
+        ImageError: If the format is unknown, the header is damaged, or the image is too large.
+        UserError: If it is a HEIF image and pillow-heif is not installed.
     """
     from PIL import Image
 
@@ -271,7 +271,7 @@ def open_image(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
 
 
 def _kind_of(data: bytes) -> str | None:
-    """Return the format whose mark the file begins with."""
+    """Return the format whose marker the file begins with, or None."""
     from PIL import Image
 
     for kind, module in _PLUGINS.items():
@@ -295,7 +295,7 @@ def _is_heif(data: bytes) -> bool:
 
 def _heif_factory(name: str) -> Callable[..., ImageFile.ImageFile]:
     try:
-        from pillow_heif import HeifImageFile  # not registered with Pillow, which would change it for everyone
+        from pillow_heif import HeifImageFile  # not registered with Pillow, because that would affect other code
     except ImportError as error:
         raise UserError(f'{name} is a HEIC image: pip install "ppocr-jax[heif]" to read it') from error
     return HeifImageFile

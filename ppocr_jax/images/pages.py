@@ -1,4 +1,4 @@
-"""A document -> its pages as upright RGB images: PDF, multi-page TIFF, animations, or a single image."""
+"""Pages of documents as upright RGB images: PDF, multi-page TIFF, animations, and single images."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ Dpi: TypeAlias = "tuple[float, float] | None"
 Frames: TypeAlias = Literal["first", "all"]
 
 _DPI_RANGE = (10, 2400)  # accepted for PDF pages
-_PLAUSIBLE_DPI = (20, 10_000)  # of an image file; others are fields that nobody filled in
+_PLAUSIBLE_DPI = (20, 10_000)  # of an image file; other values are unset fields
 _PAGE_RANGE = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
-_TIFF_ORIENTATION = 274  # the same tag as EXIF's
-_TIFF_SUBFILE_TYPE = 254  # bit 0: a smaller version of another image; bit 2: a transparency mask
+_TIFF_ORIENTATION = 274  # the same tag as in EXIF
+_TIFF_SUBFILE_TYPE = 254  # bit 0: a reduced version of another image; bit 2: a transparency mask
 _NO_PAGE = 1 | 4
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -58,15 +58,15 @@ _logger = logging.getLogger("ppocr_jax")
 
 @dataclass(frozen=True, eq=False)
 class InputPage:
-    """One page, ready to be read.
+    """A page as an image.
 
     Attributes:
-        image_rgb: (H, W, 3) uint8, upright.
-        source: the document's path or URL, "-" for standard input, "" for bytes, files and arrays.
-        number: of the page within the document, from 1.
-        page_count: pages of the document, also those that were not asked for.
-        dpi: (horizontal, vertical) dots per inch; None if not known.
-        user_unit: of a PDF page, its default unit in 1/72 inch (ISO 32000-1, 14.11.2).
+        image_rgb: Upright image, (H, W, 3) uint8.
+        source: Path or URL of the document, "-" for standard input, "" for bytes, open files and arrays.
+        number: Number of the page in the document, from 1.
+        page_count: Number of pages of the document, including those not selected.
+        dpi: (horizontal, vertical) dots per inch, None if unknown.
+        user_unit: User unit of a PDF page in 1/72 inch (ISO 32000-1, 14.11.2).
     """
 
     image_rgb: np.ndarray
@@ -78,23 +78,23 @@ class InputPage:
 
     @property
     def name(self) -> str:
-        """The source, and the page's number where there are several."""
+        """Source, with the page number if there are several pages."""
         source = self.source or "image"
         return f"{source} page {self.number}" if self.page_count > 1 else source
 
 
 class PageNumbers:
-    """A set of page numbers like "1-3,5,8-" that need not know how many pages there are."""
+    """Set of page numbers like "1-3,5,8-", independent of the number of pages."""
 
     def __init__(self, pages: str | int | Iterable[int] | None = None) -> None:
-        """Parse what the user wrote.
+        """Parse a user's selection.
 
         Args:
-            pages: numbers, counted from 1, and ranges with both ends included, between commas; a range without an end
-                goes to the last page. Or the numbers themselves, or one; or None for all pages.
+            pages: Numbers from 1, and ranges including both ends, separated by commas. A range without an end extends
+                to the last page. Or a number, or several numbers. None: all pages.
 
         Raises:
-            UserError: it cannot be understood.
+            UserError: If the selection is invalid.
         """
         if isinstance(pages, str | int):
             self.text = str(pages)
@@ -104,14 +104,14 @@ class PageNumbers:
         self._ranges = [(1, None)] if everything else [_parse(part.strip(), self.text) for part in self.text.split(",")]
 
     def of(self, count: int) -> list[int]:
-        """Return the wanted numbers among 1 ... `count`, ascending, each once."""
+        """Return the selected numbers among 1 ... `count`, ascending, without repetitions."""
         wanted: set[int] = set()
         for first, last in self._ranges:
             wanted.update(range(first, min(count, last or count) + 1))
         return sorted(wanted)
 
     def beyond(self, count: int) -> str:
-        """Return what was asked for and lies beyond the last page, like "5, 8-"; "" where there is no such page."""
+        """Return the selected pages beyond the last page, like "5, 8-", or "" if there are none."""
         parts = []
         for first, last in self._ranges:
             start = max(first, count + 1)
@@ -148,30 +148,31 @@ def read_pages(
     on_error: Callable[[ImageError], None] | None = None,
     choose: Callable[[list[int]], list[int]] | None = None,
 ) -> Generator[InputPage]:
-    """Yield the pages of a PDF document, a multi-page TIFF file or an animation, one after the other; or an image.
+    """Yield the pages of a PDF document, a multi-page TIFF file or an animation in order, or a single image.
 
     Args:
-        source: as of `load_image`; also the strings "-", standard input, and "http...".
-        pages: which ones, like "1-3,5,8-" or numbers, counted from 1; a warning names those beyond the last page.
-        password: of an encrypted PDF document.
-        frames: "all" makes the frames of an animation (GIF, WebP, PNG, AVIF) pages; "first" shows its first one only.
-        dpi: at which PDF pages are drawn, 10..2400; None: 200, or the resolution of a page that is a scan, if less.
-        max_pixels: of one page. A larger image is an error, a larger PDF page is drawn smaller.
-        max_pages: more chosen pages than these are refused.
-        partial: read what is there of a JPEG file that is cut off, see `load_image`.
-        allow_url: fetch URLs, within the limits of `fetch`.
-        on_error: called with the error of a page that cannot be read (its `number` says which), after which the next
-            one is; None: raise it.
-        choose: called with the numbers of `pages` once the document is open; returns those to be read after all, maybe
-            none. The others are not decoded.
+        source: Source as in `load_image`, or one of the strings "-" (standard input) and "http...".
+        pages: Selected pages, like "1-3,5,8-" or numbers from 1. Pages beyond the last one are logged in a warning.
+        password: Password of an encrypted PDF document.
+        frames: "all" makes every frame of an animation (GIF, WebP, PNG, AVIF) a page; "first" uses only the first.
+        dpi: Resolution for rendering PDF pages, 10..2400. None: 200, or the resolution of a scanned page if that is
+            lower.
+        max_pixels: Largest size of a page. A larger image is an error, a larger PDF page is rendered smaller.
+        max_pages: Largest number of selected pages.
+        partial: Decode the available part of a truncated JPEG file; see `load_image`.
+        allow_url: Fetch URLs, within the limits of `fetch`.
+        on_error: Function called with the error of a page that cannot be read (its `number` is the page), before
+            reading continues with the next page. None: the error is raised.
+        choose: Function called with the numbers of the selected pages once the document is open. It returns the numbers
+            to read, which may be none. Other pages are not decoded.
 
     Yields:
-        pages, in the order of the document.
+        Pages, in the order of the document.
 
     Raises:
-        ImageError: one line saying what is wrong with the document or the page.
-        UserError: an option makes no sense, or a package for this kind of file is not installed.
-        TypeError: a source of another type.
+        ImageError: If the document or a page cannot be read. The message is one line.
+        UserError: If an option is invalid, or a package for this kind of file is not installed.
+        TypeError: If the source has another type.
     """
     numbers = PageNumbers(pages)
     if frames not in ("first", "all"):
@@ -236,7 +237,7 @@ def _read(source: Any) -> tuple[bytes, str]:
 
 
 class OpenedDocument(Protocol):
-    """What `read_pages` needs of an opened document: numbers count from 1; a page is pixels, dpi and user unit."""
+    """Interface of opened documents. Pages are numbered from 1; a page is its pixels, dpi and user unit."""
 
     page_count: int
 
@@ -246,7 +247,7 @@ class OpenedDocument(Protocol):
 
 
 class _Loaded:
-    """An array or a Pillow image as a document."""
+    """Document of an array or a Pillow image."""
 
     page_count = 1
 
@@ -261,20 +262,20 @@ class _Loaded:
 
 
 class ImageDocument:
-    """An image file, opened: one page, the pages of a TIFF file, or the frames of an animation."""
+    """Opened image file: one page, the pages of a TIFF file, or the frames of an animation."""
 
     def __init__(self, data: bytes, name: str, *, frames: Frames, max_pixels: int, partial: bool) -> None:
         """Read the header, and for TIFF the headers of all pages.
 
         Args:
-            data: the file.
-            name: for messages.
-            frames: "all" makes the frames of an animation pages; "first" shows its first one only.
-            max_pixels: of one page, see `load_image`.
-            partial: see `load_image`.
+            data: Bytes of the file.
+            name: Name for messages.
+            frames: "all" makes every frame of an animation a page; "first" uses only the first.
+            max_pixels: Largest size of a page; see `load_image`.
+            partial: See `load_image`.
 
         Raises:
-            ImageError: as `open_image`.
+            ImageError: See `open_image`.
         """
         self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
         self._image = open_image(data, name, max_pixels)
@@ -283,15 +284,15 @@ class ImageDocument:
         self.page_count = len(self._frames)
 
     def read(self, number: int) -> tuple[np.ndarray, Dpi, float]:
-        """Return page `number`, counted from 1: RGB (H, W, 3) uint8, upright, and its dpi if the file says so.
+        """Return page `number`, from 1: upright RGB (H, W, 3) uint8, its dpi if the file contains it, and user unit 1.
 
         Raises:
-            ImageError: the page is damaged or too large.
+            ImageError: If the page is damaged or too large.
         """
         image, frame = self._image, self._frames[number - 1]
         name = f"{self._name} page {number}" if self.page_count > 1 else self._name
         with damage_named(name):
-            # Frames on the way are decoded, too, and a frame of GIF may enlarge the canvas: look at each in turn.
+            # Frames before it are decoded, too, and a GIF frame may enlarge the canvas. Therefore, check each of them.
             for step in range(image.tell() + 1, frame) if image.format == "GIF" else ():
                 check_size(image.width, image.height, name, self._max_pixels)
                 image.seek(step)
@@ -302,11 +303,11 @@ class ImageDocument:
         return image_rgb, _dpi_of(image, turned=stored != image_rgb.shape[1::-1]), 1.0
 
     def close(self) -> None:
-        """Free the decoder."""
+        """Close the decoder."""
         self._image.close()
 
     def _pages(self, frames: Frames) -> list[int]:
-        """Return which of the file's frames are pages."""
+        """Return the indices of the file's frames that are pages."""
         image = self._image
         count = getattr(image, "n_frames", 1) if image.format == "TIFF" or frames == "all" else 1
         if image.format == "TIFF":
@@ -325,13 +326,13 @@ def _tiff_pages(image: Image.Image, count: int) -> list[int]:
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Return width and height before the image is turned upright, which Pillow does with TIFF files itself."""
+    """Return (width, height) before the image was rotated upright. Pillow itself rotates TIFF files."""
     turned = image.format == "TIFF" and image.tag_v2.get(_TIFF_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
     return (image.height, image.width) if turned else image.size
 
 
 def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
-    """Return (horizontal, vertical) dots per inch of the upright image; None if unknown or not credible."""
+    """Return (horizontal, vertical) dots per inch of the upright image, or None if unknown or implausible."""
     try:
         horizontal, vertical = (float(value) for value in image.info.get("dpi", ()))
     except DECODE_ERRORS:

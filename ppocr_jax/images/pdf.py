@@ -1,7 +1,7 @@
-"""The pages of a PDF document, drawn by PDFium.
+"""Rendering of PDF pages by PDFium.
 
-PDFium is not made for threads: one lock guards every call, so that pages are drawn one after the other, and everything
-is closed by hand, as a garbage collector would do it in whichever thread it runs.
+PDFium is not thread-safe. One lock guards every call, so that pages are rendered one after the other. Objects are
+closed explicitly, because the garbage collector would close them in any thread.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ DEFAULT_DPI = 200.0
 """Letters of 8 points are 22 pixels high."""
 
 _POINTS_PER_INCH = 72
-_MIN_DPI = 72.0  # of a page that is a scan; also where a page is said to be as large in points as its scan in pixels
-_FULL_PAGE = 0.8  # share of the page that a scan covers
-_SLIGHTLY_LESS = 1 - 1e-6  # sides are rounded up, and 360.00001 pixels must not become 361
+_MIN_DPI = 72.0  # of a scanned page, also if its size in points equals the size of its scan in pixels
+_FULL_PAGE = 0.8  # least share of the page that a scan covers
+_SLIGHTLY_LESS = 1 - 1e-6  # sides are rounded up, but 360.00001 pixels must not become 361
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 
 _lock = threading.Lock()
@@ -36,21 +36,22 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 class PdfPages:
-    """A PDF document, opened: `read` draws its pages."""
+    """An opened PDF document, whose pages `read` renders."""
 
     def __init__(self, data: bytes, name: str, *, password: str | None, dpi: float | None, max_pixels: int) -> None:
         """Open the document.
 
         Args:
-            data: the file.
-            name: for messages.
-            password: of an encrypted document, the user's or the owner's.
-            dpi: dots per inch to draw at. None: 200, or less for pages that are a scan of less.
-            max_pixels: of one page; larger ones are drawn at fewer dots per inch, and a warning is logged.
+            data: Bytes of the file.
+            name: Name for messages.
+            password: User or owner password of an encrypted document.
+            dpi: Resolution for rendering. None: 200, or less for scanned pages of lower resolution.
+            max_pixels: Largest size of a page. Larger pages are rendered at a lower resolution, and a warning is
+                logged.
 
         Raises:
-            ImageError: encrypted, damaged, or without pages.
-            UserError: pypdfium2 is not installed.
+            ImageError: If the document is encrypted, damaged, or has no pages.
+            UserError: If pypdfium2 is not installed.
         """
         try:
             import pypdfium2
@@ -66,19 +67,19 @@ class PdfPages:
             if self.page_count == 0:
                 self._pdf.close()
             else:
-                self._pdf.init_forms()  # or what was filled into forms is not drawn
+                self._pdf.init_forms()  # otherwise, the contents of form fields are not rendered
         self._user_units = _user_units(data, password)
         if self.page_count == 0:
             raise ImageError(f"{name} has no pages")
 
     def read(self, number: int) -> tuple[np.ndarray, tuple[float, float], float]:
-        """Draw page `number`, counted from 1.
+        """Render page `number`, counted from 1.
 
         Returns:
-            upright RGB (H, W, 3) uint8 on white, its dots per inch, and the page's user unit in 1/72 inch.
+            Upright RGB (H, W, 3) uint8 on white, its dots per inch, and the page's user unit in 1/72 inch.
 
         Raises:
-            ImageError: the page is damaged.
+            ImageError: If the page is damaged.
         """
         with _lock:
             try:
@@ -93,7 +94,7 @@ class PdfPages:
                 page.close()
 
     def close(self) -> None:
-        """Free PDFium's memory."""
+        """Close the document and free PDFium's memory."""
         with _lock:
             self._pdf.close()
 
@@ -118,25 +119,25 @@ class PdfPages:
 
 
 def _user_units(data: bytes, password: str | None) -> list[float]:
-    """Return the user unit of every page in 1/72 inch; an empty list where no page can have one but 1.
+    """Return the user unit of every page in 1/72 inch, or an empty list if it is 1 for all pages.
 
-    PDFium takes a unit for 1/72 inch whatever the page says, so qpdf is asked, through pikepdf.
+    PDFium ignores user units. Therefore, they are read by qpdf through pikepdf.
     """
-    if b"/UserUnit" not in data and b"/ObjStm" not in data:  # the latter compresses pages, so nothing is seen
+    if b"/UserUnit" not in data and b"/ObjStm" not in data:  # object streams are compressed and may hide it
         return []
     try:
         import pikepdf
 
         with pikepdf.open(io.BytesIO(data), password=password or "") as pdf:
             units = [float(page.obj.get("/UserUnit", 1)) for page in pdf.pages]
-    except Exception as error:  # whatever qpdf does not understand; PDFium does, or says what is wrong
+    except Exception as error:  # files that qpdf cannot parse; PDFium renders them or reports the error
         _logger.debug("user units are not known: %s", error)
         return []
     return [unit if 0 < unit < math.inf else 1.0 for unit in units]
 
 
 def _opening_error(error: pypdfium2.PdfiumError, data: bytes, name: str, password: str | None) -> ImageError:
-    # PDFium's code is left over from an earlier document where this one has no pages, hence the second condition.
+    # Without pages, PDFium's error code is left over from an earlier document, hence the second condition.
     if error.err_code == _PASSWORD_ERROR and b"/Encrypt" in data:
         why = "the password is wrong" if password else "give its password (--password)"
         return PasswordError(f"{name} is encrypted: {why}")
@@ -144,27 +145,29 @@ def _opening_error(error: pypdfium2.PdfiumError, data: bytes, name: str, passwor
 
 
 def _largest_scale(width: float, height: float, max_pixels: int) -> float:
-    """Return the largest s with (s width + 1) (s height + 1) <= max_pixels: PDFium rounds either side up."""
+    """Return the largest s with (s width + 1) (s height + 1) <= max_pixels, because PDFium rounds both sides up."""
     area, half = width * height, (width + height) / 2
     return (math.sqrt(half**2 + area * (max_pixels - 1)) - half) / area
 
 
 def _scan_dpi(page: pypdfium2.PdfPage, page_area: float) -> float:
-    """Return the dots per inch of the image, or strips, that fill a page; infinity for one that is no mere scan.
+    """Return the dots per inch of the image or strips that fill a scanned page, or infinity for another page.
 
-    More dots than the scan has would cost time and show nothing new, so a scan of 150 dpi is drawn pixel for pixel.
+    A higher resolution than that of the scan would take more time without more detail. A scan of 150 dpi is rendered
+    pixel for pixel.
     """
     from pypdfium2 import raw
 
     dpi = covered = 0.0
     for item in cast("Iterator[Any]", page.get_objects(max_depth=2)):
         if item.type == raw.FPDF_PAGEOBJ_TEXT:
-            if raw.FPDFTextObj_GetTextRenderMode(item) != raw.FPDF_TEXTRENDERMODE_INVISIBLE:  # that of an OCR layer
+            # Text of an OCR layer is invisible and does not count.
+            if raw.FPDFTextObj_GetTextRenderMode(item) != raw.FPDF_TEXTRENDERMODE_INVISIBLE:
                 return math.inf
         elif item.type == raw.FPDF_PAGEOBJ_IMAGE:
             left, bottom, right, top = item.get_bounds()
             area, (columns, rows) = max((right - left) * (top - bottom), 1e-9), item.get_px_size()
             dpi, covered = max(dpi, _POINTS_PER_INCH * math.sqrt(columns * rows / area)), covered + area
-        elif item.type != raw.FPDF_PAGEOBJ_FORM:  # a form's parts follow it
+        elif item.type != raw.FPDF_PAGEOBJ_FORM:  # the parts of a form are listed after it
             return math.inf
     return dpi if covered >= _FULL_PAGE * page_area else math.inf

@@ -1,4 +1,4 @@
-"""Pixels of any of Pillow's modes -> RGB of eight bits."""
+"""Conversion of pixels of all of Pillow's modes to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-# Transparent images. What counts as visible (alpha), light and dark (luminance), all 0..255.
+# Transparent images: limits of visible (alpha), light and dark (luminance), 0..255.
 _VISIBLE, _LIGHT, _DARK = 64, 170, 85
-_FEW = 0.01  # share of the visible pixels that may be lost on a ground of their own brightness
-_OUTLINE = 8  # pixels: dark this near to light is its outline or shadow, not text of its own
+_FEW = 0.01  # share of the visible pixels that may vanish on a background of similar brightness
+_OUTLINE = 8  # pixels: dark pixels this close to light ones are their outline or shadow, not text
 _GROUNDS = {"white": 255, "black": 0, "gray": 128}
 
 
 class PixelError(ValueError):
-    """Values whose range is not known; the message goes on after the image's name."""
+    """Error for values of unknown range. Its message continues after the name of the image."""
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
     """Return the RGB pixels of a Pillow image.
 
-    - Gray of more than eight bits is divided by the largest value of its bit depth, taken to be the smallest of 8, 10,
-      12, 14, 16 ... bits that holds its largest value: files of 12-bit scanners are full of 16-bit numbers up to 4095.
-      Colors of 16 bits are divided by 257.
-    - Floating-point gray within 0..1 counts as shares of white, within 0..255 as eight bits.
-    - Transparent images are put on the ground that `ground_level` chooses.
-    - CMYK is converted without its profile, as by Pillow; CIE L*a*b* by OpenCV.
+    - Gray of more than eight bits is divided by the largest value of its bit depth. This is assumed to be the smallest
+      of 8, 10, 12, 14, 16 ... bits that holds the largest value of the image, because files of 12-bit scanners contain
+      16-bit numbers up to 4095. Colors of 16 bits are divided by 257.
+    - Floating-point gray within 0..1 is scaled by 255; within 0..255 it is used as it is.
+    - Transparent images are composed on the background that `ground_level` chooses.
+    - CMYK is converted by Pillow without its profile, and CIE L*a*b* by OpenCV.
 
     Args:
-        image: of any mode, decoded or not.
+        image: Pillow image of any mode, decoded or not.
 
     Returns:
-        (H, W, 3) uint8, its own memory.
+        (H, W, 3) uint8 with its own memory.
 
     Raises:
-        PixelError: gray values below 0, not finite, or floating-point beyond 255.
+        PixelError: If gray values are negative or not finite, or floating-point values exceed 255.
     """
-    if image.mode == "La":  # Pillow knows one way from there
+    if image.mode == "La":  # Pillow only converts it to LA
         image = image.convert("LA")
     if image.mode == "I" or image.mode.startswith("I;16"):
         return gray_to_rgb(_scale_integers(np.asarray(image)))
@@ -55,14 +55,14 @@ def to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def gray_to_rgb(gray: np.ndarray) -> np.ndarray:
-    """Repeat the levels (H, W) uint8 as colors (H, W, 3)."""
+    """Convert gray levels (H, W) uint8 to RGB (H, W, 3)."""
     import cv2
 
     return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
 
 
 def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
-    """Put (H, W, 4) uint8 with straight alpha on the ground that `ground_level` chooses, (H, W, 3) uint8."""
+    """Compose RGBA (H, W, 4) uint8 (straight alpha) on the background of `ground_level`, (H, W, 3) uint8."""
     from PIL import Image
 
     if image_rgba[..., 3].min() == 255:
@@ -73,13 +73,13 @@ def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
 
 
 def ground_level(image_rgba: np.ndarray) -> int:
-    """Return the gray level on which no part of a transparent image vanishes.
+    """Return the gray level of a background on which all parts of a transparent image are visible.
 
-    White, unless 1 % of the visible pixels are light. Then black, unless 1 % are dark and do not belong to something
-    light as its outline or shadow: for light and dark text in one image, mid-gray.
+    It is white, unless more than 1 % of the visible pixels are light. Then it is black, unless more than 1 % are dark
+    and not the outline or shadow of something light. For light and dark text in one image, it is mid-gray.
 
     Args:
-        image_rgba: (H, W, 4) uint8, straight alpha.
+        image_rgba: Image, (H, W, 4) uint8, straight alpha.
 
     Returns:
         255, 0 or 128.
@@ -110,7 +110,7 @@ def _scale_integers(levels: np.ndarray) -> np.ndarray:
 
 def _scale_floats(levels: np.ndarray) -> np.ndarray:
     low, high = levels.min(), levels.max()
-    if not (low >= 0 and high <= 255):  # NaN, too, compares as false
+    if not (low >= 0 and high <= 255):  # also for NaN, which compares as false
         raise PixelError(
             f"has floating-point pixels between {low:g} and {high:g}, whose range is not known; convert it to 8 bits"
         )
@@ -120,5 +120,5 @@ def _scale_floats(levels: np.ndarray) -> np.ndarray:
 def _lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     import cv2
 
-    lab[..., 1:] ^= 128  # Pillow gives a and b as signed bytes, OpenCV wants them moved by 128
+    lab[..., 1:] ^= 128  # Pillow stores a and b as signed bytes, OpenCV with an offset of 128
     return cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)

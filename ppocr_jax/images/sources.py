@@ -1,6 +1,6 @@
-"""Where images come from: paths, open files, bytes and URLs, and the folders that a user names.
+"""Sources of images: paths, open files, bytes, URLs and folders.
 
-Everything here works on bytes and names; nothing is decoded. Messages fit in one line, whatever a file is called.
+This module works on bytes and names and decodes nothing. Messages fit on one line, whatever the name of a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_FILE_BYTES = 2**30
-"""Larger files are refused: no image is that large, but a film or /dev/zero given by mistake is."""
+"""Larger files are refused: no image is that large, but a video or /dev/zero given by mistake is."""
 MAX_URL_BYTES = 100 * 2**20
 TIMEOUT_SECONDS = 30.0
 
@@ -36,43 +36,43 @@ _IMAGES = (
     "apng avif avifs bmp dib gif heic heif hif j2k jfif jp2 jpe jpeg jpf jpg jpx mpo pbm pgm png pnm ppm tif tiff webp"
 )
 SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_IMAGES} pdf".split(" "))
-"""Lower-case suffixes of the files that are taken from folders. A file that is named itself may have any."""
+"""Lower-case suffixes of the files used from folders. A file named directly may have any suffix."""
 
 PathInput: TypeAlias = "str | os.PathLike[str]"
 ImageSource: TypeAlias = "PathInput | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Image.Image"
 Input: TypeAlias = "Path | str"
-"""A file; or one of the strings "-", standard input, and "http..."."""
+"""A file, or one of the strings "-" (standard input) and "http..."."""
 
 
 class ImageError(UserError, ValueError):
-    """The source is missing, is not an image, is damaged, or is too large.
+    """Error for a source that is missing, is not an image, is damaged, or is too large.
 
     Attributes:
-        number: of the page within its document, from 1; also 1 where the document cannot be opened.
+        number: Number of the page in its document, from 1. It is also 1 if the document cannot be opened.
     """
 
     number = 1
 
 
 class TooLargeError(ImageError):
-    """The source has more bytes, pixels or pages than are accepted."""
+    """Error for a source with too many bytes, pixels or pages."""
 
 
 class UnknownFormatError(ImageError):
-    """The source is no image or document of a known format."""
+    """Error for a source that is not an image or document of a known format."""
 
 
 class PasswordError(ImageError):
-    """The document is encrypted, and its password is missing or wrong."""
+    """Error for an encrypted document whose password is missing or wrong."""
 
 
 def describe_source(source: Any) -> str:
-    """Return the path of a source that has one, else ""."""
+    """Return the path of a source, or "" if it has none."""
     return os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
 
 
 def printable(name: object) -> str:
-    """Return `name` for a message, with line breaks, control characters and undecodable bytes escaped."""
+    """Return `name` for a message, with escaped line breaks, control characters and undecodable bytes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
 
 
@@ -83,15 +83,15 @@ def first_line(error: BaseException) -> str:
 
 
 def is_url(source: object) -> bool:
-    """Return whether the source is a string that starts with http:// or https://."""
+    """Return whether the source is a string that begins with http:// or https://."""
     return isinstance(source, str) and source[:8].lower().startswith(("http://", "https://"))
 
 
 def check_url_allowed(url: str, allow_url: bool) -> None:
-    """Refuse a URL unless the caller allows them.
+    """Raise an error if URLs are not allowed.
 
     Raises:
-        UserError: URLs are not allowed.
+        UserError: If URLs are not allowed.
     """
     if not allow_url:
         raise UserError(f"{printable(url)}: URLs are fetched only with --allow-url (allow_url=True)")
@@ -104,12 +104,12 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
     """Return the bytes of a source and its name for messages.
 
     Args:
-        source: a path (`str` or anything `os.fspath` takes), the bytes of a file, or an open file. Of a file opened in
-            text mode the bytes below the text are read.
+        source: A path (`str` or anything `os.fspath` accepts), the bytes of a file, or an open file. For a file opened
+            in text mode, the underlying bytes are read.
 
     Raises:
-        ImageError: the file is missing, is a folder, is empty, cannot be read, or is larger than `MAX_FILE_BYTES`.
-        TypeError: a source of another type.
+        ImageError: If the file is missing, is a folder, is empty, cannot be read, or is larger than `MAX_FILE_BYTES`.
+        TypeError: If the source has another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "the image"
@@ -128,10 +128,10 @@ def read_bytes(source: Any) -> tuple[bytes, str]:
 
 
 def read_stdin() -> tuple[bytes, str]:
-    """Return everything on standard input and its name for messages.
+    """Return the contents of standard input, and its name for messages.
 
     Raises:
-        ImageError: it is closed, empty, too large, or cannot be read.
+        ImageError: If it is closed, empty, too large, or cannot be read.
     """
     if sys.stdin is None:
         raise ImageError("standard input is closed")
@@ -142,14 +142,14 @@ def read_stdin() -> tuple[bytes, str]:
 
 
 def read_stream(file: Any, name: str) -> bytes:
-    """Return everything that is left in an open file, which may be a pipe.
+    """Return the remaining contents of an open file, which may be a pipe.
 
     Raises:
-        ImageError: it has more than `MAX_FILE_BYTES`, or cannot be read.
-        TypeError: it holds text that was never bytes, such as `io.StringIO`.
+        ImageError: If it has more than `MAX_FILE_BYTES`, or cannot be read.
+        TypeError: If it contains text without underlying bytes, such as `io.StringIO`.
     """
     if isinstance(file, io.TextIOBase):
-        file = getattr(file, "buffer", file)  # opened without "b": the bytes are one layer below
+        file = getattr(file, "buffer", file)  # opened in text mode: the underlying binary file
     chunks, size = [], 0
     try:
         while chunk := file.read(_FILE_CHUNK):
@@ -187,22 +187,21 @@ def _read_file(path: str) -> bytes:
 
 
 def find_inputs(paths: Iterable[PathInput], *, recursive: bool = False, allow_url: bool = False) -> list[Input]:
-    """Return the files that `paths` stand for.
+    """Return the files of `paths`.
 
-    Of a folder, these are the files with a known suffix, hidden ones left out, sorted as people count: page2 before
-    page10. Symbolic links are followed; a folder that is reached twice is read once. Patterns such as *.png are the
-    shell's business.
+    A folder stands for its files with a known suffix, without hidden ones, in natural order: page2 before page10.
+    Symbolic links are followed. A folder that is reached twice is read once. Patterns such as *.png are not expanded.
 
     Args:
-        paths: files, folders, "-" for standard input, and URLs.
-        recursive: go into subfolders too.
-        allow_url: accept URLs; nothing is fetched here.
+        paths: Files, folders, "-" for standard input, and URLs.
+        recursive: Include subfolders.
+        allow_url: Accept URLs. Nothing is fetched here.
 
     Returns:
-        files and what stays a string, in the order of `paths`.
+        Paths of files, and the strings "-" and URLs, in the order of `paths`.
 
     Raises:
-        UserError: a path does not exist, a folder holds no images or cannot be read, or a URL is not allowed.
+        UserError: If a path does not exist, a folder has no images or cannot be read, or a URL is not allowed.
     """
     found: list[Input] = []
     for path in paths:
@@ -217,7 +216,7 @@ def find_inputs(paths: Iterable[PathInput], *, recursive: bool = False, allow_ur
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a key that sorts "page2" before "page10", and upper and lower case together."""
+    """Return a sort key that puts "page2" before "page10" and ignores case."""
     parts = [part for part in re.split(r"([0-9]+)", name) if part]
     return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part.casefold()) for part in parts], name
 
@@ -241,7 +240,7 @@ def _files_of(path: Path, recursive: bool) -> list[Path]:
 
 
 def _walk(folder: Path, recursive: bool, seen: set[tuple[int, int]], subfolders: list[Path]) -> Iterator[Path]:
-    """Yield the files of a folder, then of its subfolders; list the latter in `subfolders` even if not entered."""
+    """Yield the files of a folder, then those of its subfolders. All subfolders are appended to `subfolders`."""
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name))
@@ -261,20 +260,21 @@ def _walk(folder: Path, recursive: bool, seen: set[tuple[int, int]], subfolders:
                 yield from _walk(path, recursive, seen, subfolders)
 
 
-# The web. Which server is asked is the caller's decision: a program that takes URLs from strangers must not pass them
-# on here, as they may name machines of its own network.
+# URLs. The caller decides which servers are contacted: a program that accepts URLs from strangers must not pass them to
+# this function, because they may name machines of its own network.
 
 
 def fetch(url: str, *, max_bytes: int = MAX_URL_BYTES, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
-    """Return the bytes behind an http or https address. Redirections are followed, to such addresses only.
+    """Return the contents of an http or https URL. Redirections are followed to such URLs only.
 
     Args:
-        url: starts with http:// or https://.
-        max_bytes: a larger file is refused, before it is read where the server tells its size.
-        timeout_seconds: for the answer to begin, and again for all of it to arrive.
+        url: URL that begins with http:// or https://.
+        max_bytes: Largest accepted size. It is checked before reading if the server sends the size.
+        timeout_seconds: Limit for the start of the response, and again for all of it.
 
     Raises:
-        ImageError: another kind of address, no answer, an error as the answer, or a limit passed.
+        ImageError: If the URL has another scheme, the server does not respond or responds with an error, or a limit is
+            exceeded.
     """
     name = printable(url)
     if not is_url(url):
@@ -301,7 +301,7 @@ def fetch(url: str, *, max_bytes: int = MAX_URL_BYTES, timeout_seconds: float = 
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follow redirections to the web only; the standard library's handler would follow them to ftp, too."""
+    """Redirect handler for http and https only. The standard library's handler also follows redirections to ftp."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if urlsplit(newurl).scheme not in ("http", "https"):
@@ -312,7 +312,7 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener that knows http, https and the user's proxy, but neither files nor ftp, as `urlopen` does."""
+    """Return an opener for http, https and the user's proxy. Unlike `urlopen`, it opens neither files nor ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
