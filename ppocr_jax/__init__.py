@@ -1,6 +1,6 @@
-"""PP-OCRv2 in JAX: read text in images, and train the networks that do.
+"""PP-OCRv2 in JAX: text recognition in images, and training of its networks.
 
-Names load on first use, so that `import ppocr_jax` costs nothing.
+Names are imported on first use, so that `import ppocr_jax` is fast.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ppocr_jax.document.page import Word as Word
     from ppocr_jax.inference.ocr import OCR as OCR
 
-# ONNX Runtime 1.32 and later write a device id and a database of events under the user's cache folder and look up a
-# host, unless this is set before they start; see "Privacy" in docs/python.md. Whoever wants that sets it to 0.
+# Unless this is set before it starts, ONNX Runtime 1.32 and later writes a device id and an event database in the
+# user's cache folder and looks up a host; see "Privacy" in docs/python.md. Set it to 0 to enable that.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"

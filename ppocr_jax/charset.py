@@ -1,7 +1,7 @@
 """Characters and their class ids.
 
-Class 0 is the CTC blank; characters are numbered from 1 in file order, and a space, where the set has one,
-comes last (PaddleOCR's convention for `use_space_char`).
+Class 0 is the CTC blank. Characters are numbered from 1 in file order. The space, if there is one, is last
+(PaddleOCR's convention for `use_space_char`).
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from ppocr_jax.errors import UserError
 
 BLANK = 0
 
-# The order of what follows makes class ids: nothing may be inserted, moved or taken out.
+# The order of these characters determines class ids: nothing may be inserted, moved or removed.
 _EN_CURRENCY = "€£¥¢₹"
 _SOFT_HYPHEN = 0xAD
 _LATIN_LETTERS = "ȘșȚțẞẀẁẂẃẄẅỲỳƒ"  # Romanian, German, Welsh: beyond Latin Extended-A
 _LATIN_PUNCTUATION = "–—‘’‚“”„†‡•…‰′″‹›⁄−№™℗ℓ℮←↑→↓≈≠≤≥√∞Ω◊"
 _LATIN_CURRENCY = "₺₽₴₩₪₫₱₦₡₲₵₸₾₼₿"
-_PINYIN_LETTERS = 26  # at the beginning of a row that goes on with Bopomofo
+_PINYIN_LETTERS = 26  # number of letters before Bopomofo in the row
 _CH_UNITS = "㎡㎥㎜㎝㎞㎎㎏㏄㎖㏕℉Ω㎾㏒㏑㎐㎑㎒㎓㎈㎉㎅㎆㎇℅"
 _CH_SIGNS = "〇©®™•–²³¹½¼¾⅓⅔√✓✔✕✖☑☐♪♡♥♠♣♦⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳❶❷❸❹❺❻❼❽❾❿℡㊣▪►▶◀▼▽"
 
 
 class UnknownCharacterError(ValueError):
-    """A text holds a character that the charset does not."""
+    """Error for a text with characters outside the charset."""
 
 
 class LettersError(UserError, ValueError):
-    """What is to be read is neither a charset, nor a file of characters, nor a set of letters."""
+    """Error for an option `letters` that is neither a charset, nor a file of characters, nor a set of characters."""
 
 
 @dataclass(frozen=True)
 class Charset:
     """Characters in order: `characters[i]` has class id `i + 1`.
 
-    A recognizer may have several classes for one character: PaddleOCR's English and Japanese ones have two spaces. Then
-    all are read as it, and labels are given the last one.
+    A recognizer may have several classes for one character: PaddleOCR's English and Japanese ones have two spaces. All
+    of them are decoded to the character, and labels are encoded with the last one.
     """
 
     characters: tuple[str, ...]
@@ -63,7 +63,7 @@ class Charset:
 
     @cached_property
     def spaces(self) -> tuple[int, ...]:
-        """Class ids of the space, of which there may be several."""
+        """Class ids of the space. There may be several."""
         return tuple(i for i, c in enumerate(self.characters, start=1) if c == " ")
 
     @cached_property
@@ -81,12 +81,12 @@ class Charset:
         """Return the class ids of `text`.
 
         Args:
-            text: a label.
-            unknown: "raise" or "skip" (what PaddleOCR does) for characters that are not in the set.
+            text: A label.
+            unknown: How to handle characters outside the charset: "raise", or "skip" as PaddleOCR does.
 
         Raises:
-            UnknownCharacterError: with `unknown="raise"`, for a character outside the set.
-            ValueError: `unknown` is neither "raise" nor "skip".
+            UnknownCharacterError: If `unknown` is "raise" and the text has a character outside the charset.
+            ValueError: If `unknown` is neither "raise" nor "skip".
         """
         if unknown not in ("raise", "skip"):
             raise ValueError(f'unknown must be "raise" or "skip", not {unknown!r}')
@@ -96,28 +96,28 @@ class Charset:
         return [self.ids[c] for c in text if c in self.ids]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of class ids, without blanks, with all repetitions (CTC collapsing is done elsewhere)."""
+        """Return the text of class ids, without blanks and with repetitions (CTC collapsing is done elsewhere)."""
         return "".join(self.characters[i - 1] for i in ids if i != BLANK)
 
     def classes_of(self, letters: Container[str]) -> tuple[int, ...]:
-        """Return the class ids of those characters that are among some letters, and of the blank, ascending."""
+        """Return the class ids of the blank and of the characters in `letters`, ascending."""
         return (BLANK, *(i for i, c in enumerate(self.characters, start=1) if c in letters))
 
     def save(self, path: str | Path) -> None:
-        """Write one character per line, UTF-8."""
+        """Write the charset to a file with one character per line, in UTF-8."""
         Path(path).write_text("".join(c + "\n" for c in self.characters), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path, *, space: bool = False) -> Charset:
-        """Read a file with one character per line, to train with (for a trained recognizer: `read_dictionary`).
+        """Read a file with one character per line, for training (for a trained recognizer, use `read_dictionary`).
 
         Args:
-            path: the file.
-            space: append a space at the end, as PaddleOCR's `use_space_char` does; no effect if the file lists one.
+            path: The file.
+            space: Append a space, as PaddleOCR's `use_space_char` does. No effect if the file contains one.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: the file is not UTF-8, is empty, or lists a character twice.
+            FileNotFoundError: If the file does not exist.
+            ValueError: If the file is not UTF-8, is empty, or contains a character twice.
         """
         characters = [line for line in read_dictionary(path) if line]
         twice = sorted(c for c, count in Counter(characters).items() if count > 1)
@@ -130,14 +130,14 @@ class Charset:
 
 
 def read_dictionary(path: str | Path) -> list[str]:
-    """Return the lines of a file with one character per line, as PaddleOCR counts them: empty and repeated ones too.
+    """Return the lines of a file with one character per line, including empty and repeated lines, as PaddleOCR does.
 
-    Only line feeds end a line: U+2028 and U+0085 are characters of some dictionaries. A byte order mark and carriage
-    returns, which editors add, are left out.
+    Lines end with line feeds only, because U+2028 and U+0085 are characters in some dictionaries. A byte order mark and
+    carriage returns, which editors add, are removed.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is not UTF-8, or is empty.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not UTF-8 or is empty.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -153,22 +153,22 @@ def read_dictionary(path: str | Path) -> list[str]:
 
 
 def fit_dictionary(lines: Sequence[str], num_classes: int, source: str | Path) -> tuple[Charset, tuple[str, ...]]:
-    """Return what the classes of a trained recognizer stand for, and what of its dictionary had to be repaired.
+    """Return the charset of a trained recognizer from its dictionary, and messages about repairs.
 
-    PaddleOCR counts the blank, every line, and a space more where `use_space_char` is set, also behind a file that ends
-    with a space: `en_dict.txt` has 95 lines, its recognizer 97 classes. Editors like to lose that last line.
+    PaddleOCR counts the blank, every line, and another space if `use_space_char` is set, even if the file ends with a
+    space: `en_dict.txt` has 95 lines, its recognizer 97 classes. Editors often remove that last line.
 
     Args:
-        lines: of the dictionary, as `read_dictionary` has them.
-        num_classes: of the recognizer, with the blank.
-        source: where the lines are from, for messages.
+        lines: Lines of the dictionary, from `read_dictionary`.
+        num_classes: Number of classes of the recognizer, including the blank.
+        source: Origin of the lines, for messages.
 
     Raises:
-        ValueError: the dictionary is another recognizer's.
+        ValueError: If the dictionary belongs to another recognizer.
     """
     repairs = []
     while lines and not lines[-1] and len(lines) + 1 > num_classes:
-        lines = lines[:-1]  # empty lines at the end that are no classes
+        lines = lines[:-1]  # empty lines at the end that are not classes
     missing = num_classes - 1 - len(lines)
     if missing == 2 and " " not in lines:
         repairs.append(f"{source} lacks its last line, a space: added")
@@ -188,15 +188,15 @@ def _with_space(characters: Sequence[str]) -> tuple[str, ...]:
 
 
 def english_charset() -> Charset:
-    """Return printable ASCII and the common currency signs: 94 + 5 characters and the space, 101 classes."""
+    """Return printable ASCII and common currency signs: 94 + 5 characters and the space, 101 classes."""
     return _builtin(())
 
 
 def latin_charset() -> Charset:
-    """Return `english_charset` with the accents of Europe's Latin scripts, typographic punctuation and currencies.
+    """Return `english_charset` with the accented letters of Europe's Latin scripts, typographic signs and currencies.
 
-    All of Latin-1 and Latin Extended-A but the soft hyphen, and some letters, signs and currencies from elsewhere.
-    Accented letters are single characters (Unicode's NFC form).
+    It contains all of Latin-1 and Latin Extended-A except the soft hyphen, and some letters, signs and currencies of
+    other blocks. Accented letters are single characters (Unicode's NFC form).
     """
     latin_1 = (chr(code) for code in range(0xA1, 0x100) if code != _SOFT_HYPHEN)
     extended_a = (chr(code) for code in range(0x100, 0x180))
@@ -209,9 +209,9 @@ def chinese_charset() -> Charset:
     In this order: ASCII and currencies; the hanzi of level 1 (by sound) and level 2 (by radical); full-width
     punctuation, mathematical signs, circled and Roman numbers, the Greek alphabet and the accented letters of pinyin,
     all from GB2312; units and signs of everyday print. Full-width letters, digits and the full-width space are left
-    out: they look like those of ASCII.
+    out, because they look like those of ASCII.
     """
-    symbols = [c for c in _gb2312(1, "gbk") if not c.isspace()]  # GBK's row 1 has the dash and dot that are in use
+    symbols = [c for c in _gb2312(1, "gbk") if not c.isspace()]  # GBK's row 1 has the dash and dot in common use
     full_width = [c for c in _gb2312(3) if not c.isalnum()]
     hanzi = [c for row in range(16, 88) for c in _gb2312(row)]
     signs = (*symbols, *full_width, *_gb2312(2), *_gb2312(6), *_gb2312(8)[:_PINYIN_LETTERS])
@@ -225,13 +225,13 @@ def _builtin(more: Iterable[str]) -> Charset:
 
 
 def _gb2312(row: int, codec: str = "gb2312") -> list[str]:
-    """Return the characters of one of the 94 rows of GB2312, whose 94 cells are not all taken."""
+    """Return the characters of one of the 94 rows of GB2312. Some of the 94 cells of a row are empty."""
     cells = (bytes((0xA0 + row, 0xA0 + cell)).decode(codec, errors="ignore") for cell in range(1, 95))
     return [character for character in cells if character]
 
 
 def alphanumeric_charset() -> Charset:
-    """Return 0-9 and a-z, 37 classes: the set of scene text benchmarks, and PaddleOCR's when given no dictionary."""
+    """Return 0-9 and a-z, 37 classes: the charset of scene text benchmarks, and PaddleOCR's without a dictionary."""
     return Charset((*string.digits, *string.ascii_lowercase))
 
 
@@ -244,10 +244,10 @@ BUILTIN_CHARSETS = {
 
 
 def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
-    """Return a built-in charset by name ("en"), or one read from a file.
+    """Return a built-in charset by name ("en"), or read a charset from a file.
 
     Raises:
-        FileNotFoundError: neither a built-in name nor an existing file.
+        FileNotFoundError: If it is neither a built-in name nor an existing file.
     """
     builder = BUILTIN_CHARSETS.get(str(name_or_path))
     if builder is not None:
@@ -256,13 +256,13 @@ def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
 
 
 def load_letters(letters: str | Path | Iterable[str]) -> tuple[str, ...]:
-    """Return the characters of a built-in set ("latin"), of a file with one a line, or those given, each once.
+    """Return unique characters: those of a built-in charset ("latin"), of a file with one per line, or the given ones.
 
-    What neither names a set nor is a file counts as the letters themselves: "0123456789.,".
+    A string that is neither a charset nor a file is a set of characters: "0123456789.,".
 
     Raises:
-        LettersError: a `Path`, or what ends with ".txt", is no file that can be read; or there are no letters; or one
-            comes twice, as in a misspelled name.
+        LettersError: If a `Path` or a string that ends with ".txt" is not a readable file, or the characters are none,
+            not single characters, or not unique, as in a misspelled name.
     """
     if isinstance(letters, str) and letters in BUILTIN_CHARSETS:
         return BUILTIN_CHARSETS[letters]().characters
@@ -284,5 +284,5 @@ def load_letters(letters: str | Path | Iterable[str]) -> tuple[str, ...]:
 def _is_file_name(text: str) -> bool:
     try:
         return text.endswith(".txt") or Path(text).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a null character
+    except (OSError, ValueError):  # too long for a file name, or with a null character
         return False

@@ -1,4 +1,4 @@
-"""The command line: `ppocr-jax COMMAND ...`. A command's module is loaded only when that command is called."""
+"""Command line `ppocr-jax COMMAND ...`. The module of a command is imported when that command is called."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ COMMANDS = {
     "convert": ("convert PaddleOCR weights to ppocr_jax weights", "ppocr_jax.commands.convert"),
     "export": ("export trained networks to a model folder", "ppocr_jax.commands.export"),
 }
-"""Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or, where its flags come
-from a config's fields, `main(name, arguments, prog=)`."""
+"""Name -> (help, module). A module has `add_arguments(parser)` and `run(args) -> exit code`, or `main(name, arguments,
+prog=)` if its flags come from the fields of a config."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `ppocr-jax` with the given arguments (default: the process's own); gives the exit code."""
+    """Run `ppocr-jax` with the given arguments (default: those of the process), and return the exit code."""
     rows = "\n".join(f"  {name:<16} {text}" for name, (text, _) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="ppocr-jax",
@@ -65,19 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Run one command; gives the exit code, 1 for what the user can mend (one line on standard error).
+    """Run one command and return the exit code: 1 after a user error (one line on standard error).
 
     Args:
-        name: a key of `COMMANDS`.
-        argv: its arguments; default: the process's own.
-        prog: the program's name in messages.
+        name: A key of `COMMANDS`.
+        argv: Arguments of the command. Default: those of the process.
+        prog: Name of the program in messages.
 
     Raises:
-        SystemExit: with code 2 on wrong usage, 0 after --help.
+        SystemExit: With code 2 on wrong usage, 0 after --help.
     """
     description, module = COMMANDS[name]
-    # Tracing a network leaves hundreds of thousands of objects; by Python's defaults, looking for garbage each time 700
-    # are new takes a tenth of the time until a training's first step.
+    # Tracing a network creates hundreds of thousands of objects. With Python's default, a garbage collection every 700
+    # new objects, this takes a tenth of the time until the first training step.
     gc.set_threshold(50_000, 20, 20)
     prog = prog or f"ppocr-jax {name}"
     try:
@@ -89,7 +89,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         args = parser.parse_args(argv)
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         logging.getLogger("ppocr_jax").setLevel(logging.INFO)
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of a file that it does not write itself
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns about a file that it does not write itself
         return command.run(args)
     except UserError as error:
         say(f"{prog}: {error}")
@@ -100,24 +100,24 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
             raise
         say(f'{prog} needs {error.name}: pip install "ppocr-jax[{extra}]"')
         return 1
-    except KeyboardInterrupt as interrupt:  # of Ctrl-C, or of a signal that names its own exit code
+    except KeyboardInterrupt as interrupt:  # from Ctrl-C, or from a signal with its own exit code
         return getattr(interrupt, "exit_code", 130)
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it ends
+    except BrokenPipeError:  # the reader of our output, such as `head`, has stopped
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise, Python reports an error on exit
         return 141
 
 
 def _extra_with(module: str) -> str | None:
-    """Return the first of this package's extras, as they are declared, that brings a module; None where none does."""
+    """Return the first declared extra of this package that provides a module, or None."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
         declared = requires("ppocr-jax") or []
-    except PackageNotFoundError:  # run from its folder
+    except PackageNotFoundError:  # run from the repository without installation
         return None
     wanted = module.partition(".")[0].lower()
     for requirement in declared:
         found = re.match(r'([\w.-]+).*extra == "([\w-]+)"', requirement)
-        if found and re.split(r"[-_]", found[1].lower())[0] == wanted:  # orbax-checkpoint has the module orbax
+        if found and re.split(r"[-_]", found[1].lower())[0] == wanted:  # orbax-checkpoint provides the module orbax
             return found[2]
     return None

@@ -1,6 +1,6 @@
-"""Read a configuration from TOML or JSON and the command line, and write it as JSON.
+"""Input of configurations from TOML, JSON and the command line, and output as JSON.
 
-The dataclasses of `ppocr_jax.config` are the schema: a key they do not have, or a value of another type, is an error.
+The dataclasses of `ppocr_jax.config` are the schema. Unknown keys and values of another type are errors.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ppocr_jax.config import ConfigError, TaskConfig
 
 T = TypeVar("T")
 _LABEL_FLAGS = ("train_labels", "val_labels")
-# Options that hold paths of what is read; of the second kind, a word alone is the name of something built in.
+# Options with paths of input files. In the second list, a single word is the name of something built in.
 _PATHS = ("path", "corpus", "fonts", "backgrounds", "train_folder", "val_folder", "centers")
 _PATHS_OR_NAMES = ("charset", "synthetic_charset", "init", "teacher")
 
 
 def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "configuration") -> T:
-    """Build the dataclass `schema` from plain values; whatever `values` leaves out keeps the schema's default.
+    """Build the dataclass `schema` from plain values. Missing values keep the defaults of the schema.
 
     Args:
-        schema: a dataclass of `ppocr_jax.config`.
-        values: nested mappings, as read from TOML or JSON.
-        source: where the values come from, for messages.
+        schema: A dataclass of `ppocr_jax.config`.
+        values: Nested mappings, as read from TOML or JSON.
+        source: Origin of the values, for messages.
 
     Raises:
-        ConfigError: an unknown key, a missing one that has no default, or a value of the wrong type.
+        ConfigError: If a key is unknown, a key without a default is missing, or a value has the wrong type.
     """
     if issubclass(schema, TaskConfig) and isinstance(values, Mapping):
         values = dict(values)
         task = values.pop("task", schema.task)
-        if unknown_keys(schema, values):  # a file of another task is told so, instead of its first key that is unknown
+        if unknown_keys(schema, values):  # for a file of another task, report the task instead of its first unknown key
             task = next((other.task for other in TaskConfig.__subclasses__() if not unknown_keys(other, values)), task)
         if task != schema.task:
             raise ConfigError(f'{source} is a configuration for the task "{task}", not "{schema.task}"')
@@ -47,18 +47,19 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Return the configuration as plain types, for JSON; inverse of `from_dict`. That of a task names its task."""
+    """Return the configuration as plain types, for JSON; inverse of `from_dict`. It includes the task, if any."""
     values = json.loads(json.dumps(dataclasses.asdict(config)))
     return {"task": config.task, **values} if isinstance(config, TaskConfig) else values
 
 
 def load_config(schema: type[T], path: str | Path) -> T:
-    """Read a configuration file, `.toml` or (as saved beside a run) `.json`.
+    """Read a configuration file, `.toml` or (as saved with a run) `.json`.
 
-    Relative paths in it are those of the working folder; what is not there is looked for beside a `.toml` file.
+    Relative paths in it refer to the working folder. If they do not exist there, paths in a `.toml` file may refer to
+    the folder of the file.
 
     Raises:
-        ConfigError: no such file, broken syntax, or contents that do not fit the schema.
+        ConfigError: If the file does not exist, has invalid syntax, or does not fit the schema.
     """
     values = read_values(path)
     if Path(path).suffix != ".json":
@@ -67,7 +68,7 @@ def load_config(schema: type[T], path: str | Path) -> T:
 
 
 def _found_beside(folder: Path, value: Any, key: str = "") -> Any:
-    """`value` of the option `key` with the paths that exist in `folder` and not in the working folder led there."""
+    """Return `value` of the option `key`, with paths that exist only in `folder` changed to paths in that folder."""
     if isinstance(value, dict):
         return {name: _found_beside(folder, inner, name) for name, inner in value.items()}
     if isinstance(value, list):
@@ -81,10 +82,10 @@ def _found_beside(folder: Path, value: Any, key: str = "") -> Any:
 
 
 def read_values(path: str | Path) -> dict[str, Any]:
-    """Return the contents of a configuration file as plain types, whatever they describe.
+    """Return the contents of a configuration file as plain types, of any schema.
 
     Raises:
-        ConfigError: no such file, or broken syntax.
+        ConfigError: If the file does not exist or has invalid syntax.
     """
     path = Path(path)
     if not path.is_file():
@@ -100,7 +101,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
 
 
 def unknown_keys(schema: type, values: Mapping[str, Any]) -> int:
-    """Return how many keys of nested `values` the dataclass `schema` lacks: 0 for one of its own configurations."""
+    """Return the number of keys in nested `values` that the dataclass `schema` lacks, 0 for its own configurations."""
     count, hints = 0, get_type_hints(schema)
     names = {field.name for field in dataclasses.fields(schema)}
     for key, value in values.items():
@@ -112,29 +113,29 @@ def unknown_keys(schema: type, values: Mapping[str, Any]) -> int:
 
 
 def save_config(config: Any, path: str | Path) -> None:
-    """Write the resolved configuration as JSON, one key a line."""
+    """Write the resolved configuration as JSON, one key per line."""
     Path(path).write_text(json.dumps(to_dict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def parse_command_line(
     schema: type[T], description: str, arguments: Sequence[str] | None = None, *, prog: str | None = None
 ) -> T | None:
-    """Return the configuration of a training command: default, then `--config FILE`, then flags (`--train.steps 100`).
+    """Return the configuration of a training command: defaults, `--config FILE`, then flags (`--train.steps 100`).
 
-    Label files can be given as plain paths, `--data.train-labels A B`; the flag alone takes those of the file away.
+    Label files can be given as plain paths, `--data.train-labels A B`. The flag alone removes those of the file.
 
     Args:
-        schema: a dataclass of `ppocr_jax.config`.
-        description: shown by `--help`.
-        arguments: command-line words; those of the process if left out.
-        prog: the program's name in messages.
+        schema: A dataclass of `ppocr_jax.config`.
+        description: Text shown by `--help`.
+        arguments: Command-line arguments. Default: those of the process.
+        prog: Name of the program in messages.
 
     Returns:
-        The configuration; None where there are no words at all.
+        The configuration, or None without arguments.
 
     Raises:
-        ConfigError: see `load_config`.
-        SystemExit: an unknown flag or `--help`.
+        ConfigError: See `load_config`.
+        SystemExit: If a flag is unknown, or after `--help`.
     """
     import tyro
 
@@ -162,10 +163,10 @@ def parse_command_line(
 
 
 def find_config(name: str) -> Path:
-    """Return the configuration file at the path `name`, or the preset of that name, such as "det/en".
+    """Return the path of a configuration file, given by its path or by the name of a preset, such as "det/en".
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: If neither exists.
     """
     path = Path(name)
     if path.is_file():
@@ -182,14 +183,14 @@ def presets(task: str = "*") -> list[str]:
 
 
 def _preset_folder() -> Path:
-    """Inside the package where it was installed from a wheel, beside it in the repository."""
+    """Return the folder of the presets: inside an installed package, or beside it in the repository."""
     package = Path(__file__).resolve().parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 
 
 def _build(schema: type[T], base: T | None, values: Any, *, prefix: str, source: str) -> T:
-    """`schema` with `values` put over `base`, or over the schema's own defaults where `base` is None."""
+    """Build `schema` from `values` over `base`, or over the defaults of the schema if `base` is None."""
     if not isinstance(values, Mapping):
         raise ConfigError(f'"{prefix.rstrip(".")}" in {source} must be a table, not {values!r}')
     fields = {field.name: field for field in dataclasses.fields(schema)}  # type: ignore[arg-type]
@@ -210,7 +211,7 @@ def _build(schema: type[T], base: T | None, values: Any, *, prefix: str, source:
 
 
 def _convert(value: Any, hint: Any, base: Any, *, where: str, source: str) -> Any:
-    """`value` as the type that `hint` asks for; `base` is what a table is put over."""
+    """Convert `value` to the type `hint`. `base` provides the defaults of a table."""
     origin, options = get_origin(hint), get_args(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _build(hint, base, value, prefix=f"{where}.", source=source)
@@ -218,7 +219,7 @@ def _convert(value: Any, hint: Any, base: Any, *, where: str, source: str) -> An
         inner = next(option for option in options if option is not type(None))
         return None if value is None else _convert(value, inner, base, where=where, source=source)
     if options == (str, Ellipsis) and (value is None or isinstance(value, str)):
-        value = [] if value is None else [value]  # a text stands for a list of one, null for none
+        value = [] if value is None else [value]  # a string stands for a list of one, null for an empty list
     if origin is tuple and isinstance(value, list | tuple):
         items = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
         if len(items) == len(value):

@@ -1,4 +1,4 @@
-"""The one kind of error whose message alone tells a user what to do: the command line prints it without a traceback."""
+"""Errors whose message alone is enough for the user. The command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numbers import Real
 
 
 class UserError(Exception):
-    """Something the user gave is missing or wrong; the message is one line that says what, where and what to do."""
+    """Error caused by the user's input. The message is one line that says what is wrong, where, and what to do."""
 
 
 class OptionError(UserError, ValueError):
-    """The value of an option has the wrong type or is out of range."""
+    """Error for an option whose value has the wrong type or is out of range."""
 
 
 def check_number(
@@ -20,13 +20,13 @@ def check_number(
     """Check that the value of an option is a number within its range.
 
     Args:
-        name: name of the option, for the message.
-        value: value to check.
-        least, most: bounds of the range, inclusive.
-        whole: whether it must be a whole number.
+        name: Name of the option, for the message.
+        value: Value to check.
+        least, most: Bounds of the range, inclusive.
+        whole: Whether it must be a whole number.
 
     Raises:
-        OptionError: it is not a number, such as a text, None or NaN, or it is out of range.
+        OptionError: If the value is not a number, such as a string, None or NaN, or is out of range.
     """
     if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
         raise OptionError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")

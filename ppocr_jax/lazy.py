@@ -1,4 +1,4 @@
-"""Public names of packages that load on first use, so that importing a package costs nothing (PEP 562)."""
+"""Public names of packages that are imported on first use, so that importing a package is fast (PEP 562)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Attributes = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
 def lazy_names(package: str, modules: Mapping[str, str]) -> Attributes:
     """Return `__getattr__`, `__dir__` and `__all__` of a package.
 
-    Editors and type checkers do not run this: each package lists the same names once more under `if TYPE_CHECKING`, and
-    tests/test_public_names.py compares the two.
+    Editors and type checkers do not run this. Therefore, each package lists the same names again under `if
+    TYPE_CHECKING`, and tests/test_public_names.py compares the two lists.
 
     Args:
-        package: its `__name__`.
-        modules: module within the package -> its names, between spaces.
+        package: `__name__` of the package.
+        modules: Module of the package -> its public names, separated by spaces.
     """
     home = {name: module for module, names in modules.items() for name in names.split()}
 

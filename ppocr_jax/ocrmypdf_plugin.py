@@ -1,8 +1,8 @@
-"""A plugin for OCRmyPDF 17 or newer, which then reads scans with ppocr_jax instead of Tesseract.
+"""Plugin for OCRmyPDF 17 or newer, which makes it use ppocr_jax instead of Tesseract.
 
-`ocrmypdf --plugin ppocr_jax.ocrmypdf_plugin scan.pdf searchable.pdf` needs neither Tesseract nor, for output of type
-`auto` and `pdf`, Ghostscript. It is no entry point on purpose: having ppocr_jax installed changes nothing for those who
-do not ask for it.
+`ocrmypdf --plugin ppocr_jax.ocrmypdf_plugin scan.pdf searchable.pdf` needs neither Tesseract nor, for the output types
+`auto` and `pdf`, Ghostscript. It is deliberately not an entry point: installing ppocr_jax changes nothing for users who
+do not request it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ppocr_jax.inference.ocr import OCR
 
 _TESSERACT = "ocrmypdf.builtin_plugins.tesseract_ocr"
 _SURE, _UNSURE = 15.0, 0.0  # OCRmyPDF's scale of confidence in a page's orientation
-_LARGEST_SKEW = 20.0  # degrees; lines that are turned further are meant to be
+_LARGEST_SKEW = 20.0  # degrees; lines with a larger angle are not skewed but placed that way
 
 
 class PpOcrEngine(OcrEngine):
-    """What OCRmyPDF asks of an engine; each call reads one page, on one core, as OCRmyPDF runs several at a time."""
+    """OCR engine for OCRmyPDF. Each call reads one page on one core, because OCRmyPDF makes parallel calls."""
 
     @staticmethod
     def version() -> str:
@@ -43,7 +43,7 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def creator_tag(options: Any) -> str:
-        """Return what the metadata of the PDF file say."""
+        """Return the creator tag for the metadata of the PDF file."""
         return f"ppocr_jax {__version__}"
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def languages(options: Any) -> Set[str]:
-        """Return the languages of a built-in model; of another one all that are asked for."""
+        """Return the languages of a built-in model, or all requested languages for another model."""
         model = _model(options)
         if model not in builtin_models():
             return set(options.languages)
@@ -59,13 +59,13 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def get_orientation(input_file: Path, options: Any) -> OrientationConfidence:
-        """Return by how many degrees the page's text is turned clockwise; unsure where there is none."""
+        """Return the clockwise rotation of the page's text in degrees, with low confidence if there is no text."""
         _, page = _read(input_file, options)
         return OrientationConfidence(page.rotation, _SURE if len(page) else _UNSURE)
 
     @staticmethod
     def get_deskew(input_file: Path, options: Any) -> float:
-        """Return by how many degrees the lines fall to the right: the median, each line counting by its length."""
+        """Return the angle in degrees by which lines fall to the right: the median, weighted by text length."""
         _, page = _read(input_file, options)
         angles = [(quad_direction(line.quad) - page.rotation + 180) % 360 - 180 for line in page for _ in line.text]
         small = [angle for angle in angles if abs(angle) < _LARGEST_SKEW]
@@ -73,14 +73,14 @@ class PpOcrEngine(OcrEngine):
 
     @staticmethod
     def generate_hocr(input_file: Path, output_hocr: Path, output_text: Path, options: Any) -> None:
-        """Read a page's image; write what was read as hOCR and as text."""
+        """Recognize the image of a page, and write hOCR and text."""
         _, page = _read(input_file, options)
         output_hocr.write_text("".join(to_hocr([page])), encoding="utf-8")
         output_text.write_text("".join(to_text([page])), encoding="utf-8")
 
     @staticmethod
     def generate_pdf(input_file: Path, output_pdf: Path, output_text: Path, options: Any) -> None:
-        """Read a page's image; write what was read as a PDF page of invisible text, and as text."""
+        """Recognize the image of a page, and write a PDF page of invisible text, and text."""
         image, page = _read(input_file, options)
         with SearchablePdf(output_pdf) as pdf:
             pdf.add(page, None, dpi=image.dpi, user_unit=image.user_unit)
@@ -89,20 +89,20 @@ class PpOcrEngine(OcrEngine):
 
 @hookimpl
 def initialize(plugin_manager: pluggy.PluginManager) -> None:
-    """Keep OCRmyPDF from insisting on Tesseract where it is not installed."""
+    """Prevent OCRmyPDF from requiring Tesseract if it is not installed."""
     if _lacks_tesseract():
         plugin_manager.set_blocked(_TESSERACT)
 
 
 @hookimpl
 def register_options() -> dict[str, Any]:
-    """Return Tesseract's options, which OCRmyPDF looks at even where its plugin is blocked."""
+    """Return Tesseract's options, which OCRmyPDF reads even if its plugin is blocked."""
     return {"tesseract": _tesseract_options()} if _lacks_tesseract() else {}
 
 
 @hookimpl
 def add_options(parser: ArgumentParser) -> None:
-    """Add `--ppocr-model`, and Tesseract's options, see `register_options`."""
+    """Add `--ppocr-model`, and Tesseract's options (see `register_options`)."""
     group = parser.add_argument_group("ppocr_jax", "Options of ppocr_jax")
     group.add_argument(
         "--ppocr-model",
@@ -115,14 +115,14 @@ def add_options(parser: ArgumentParser) -> None:
 
 @hookimpl
 def check_options(options: Any) -> None:
-    """Complain about a model that is not there before any page is read.
+    """Report a missing model before any page is read, and choose the renderer.
 
-    Unless `--pdf-renderer` says otherwise, text is placed by `generate_pdf`: OCRmyPDF's own way with hOCR, which knows
-    upright boxes only, is off by a tenth of a word's length where lines are skewed.
+    By default, `generate_pdf` places the text. OCRmyPDF's own renderer of hOCR, which only supports axis-aligned boxes,
+    misplaces text on skewed lines by a tenth of a word's length.
 
     Raises:
-        BadArgsError: the model folder is missing or incomplete.
-        MissingDependencyError: Tesseract is asked for, and not installed.
+        BadArgsError: If the model folder is missing or incomplete.
+        MissingDependencyError: If Tesseract is requested and not installed.
     """
     if options.ocr_engine == "tesseract" and _lacks_tesseract():
         raise MissingDependencyError("--ocr-engine tesseract: Tesseract is not installed")
@@ -136,7 +136,7 @@ def check_options(options: Any) -> None:
 
 @hookimpl
 def get_ocr_engine(options: Any) -> OcrEngine | None:
-    """Return this engine, unless another one is asked for by `--ocr-engine`."""
+    """Return this engine, unless `--ocr-engine` requests another one."""
     return PpOcrEngine() if options is None or options.ocr_engine == "auto" else None
 
 
@@ -159,7 +159,7 @@ def _tesseract_options() -> Any:
 
 @lru_cache(maxsize=2)
 def _ocr(model: str) -> OCR:
-    """Return the reader, which is loaded once per process, by whichever thread comes first."""
+    """Return the OCR object of a model, loaded once per process by the first thread that needs it."""
     return OCR(model).single_threaded()
 
 

@@ -1,6 +1,6 @@
-"""From pixels to network input: the one place where training, evaluation and inference agree on it.
+"""Preprocessing of images for networks, shared by training, evaluation and inference.
 
-NumPy only, OpenCV imported on use. Images are `image_rgb` (H W 3 uint8); network inputs are float32 H W 3 in the
+NumPy only, OpenCV imported on use. Images are `image_rgb` (H W 3 uint8). Network inputs are float32 H W 3 in the
 channel order of the model's normalization.
 """
 
@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 
 _STRIDE = 32  # the detector halves the image five times
-# Gray levels: what noise may differ by, and up to which contrast an image counts as faint; what contrast it is given,
-# and how many times its own that may be.
+# In gray levels: range of noise, range up to which an image is faint, and the range that it is stretched to. Then the
+# largest gain.
 _NOISE, _FAINT, _CLEAR, _MOST_GAIN = 8, 64, 200.0, 12.0
-# Of an image's border: levels within which it has one color, on how large a share, and from which on how many pixels
-# are ink.
+# Border of an image: gray levels within which it has one color, the share of the border that must have it, and the
+# difference and number of pixels that show ink.
 _SAME_COLOR, _MOST_OF_BORDER, _INK, _TOUCHING = 12, 0.5, 60, 2
-_NARROW, _PAGE = 6, 10  # margins; an image is narrow that has fewer than those, and a page that has more than these
-_SMALL = 64  # images whose height and width add up to less are padded before they are resized
+_NARROW, _PAGE = 6, 10  # in margins: sides below the first are extended; images above the second are pages
+_SMALL = 64  # images whose height and width sum up to less are padded before they are resized
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """`(pixel / 255 - mean) / std` per channel, after putting the channels in `channel_order`.
+    """`(pixel / 255 - mean) / std` per channel, after conversion to `channel_order`.
 
-    PP-OCR's published weights expect BGR images with means and deviations that ImageNet lists in RGB order; the
-    numbers here apply by position, whatever the order.
+    PP-OCR's published weights expect BGR images with ImageNet's means and deviations in RGB order. The values here
+    apply by position, whatever the order.
     """
 
     mean: tuple[float, float, float]
@@ -43,7 +43,7 @@ class Normalization:
 
     @cached_property
     def _table(self) -> np.ndarray:
-        """float32 (1, 256, 3): what each byte becomes in each channel."""
+        """Value of each byte in each channel, float32 (1, 256, 3)."""
         bytes_ = np.arange(256, dtype=np.float64)[:, None] / 255
         return ((bytes_ - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)[None]
 
@@ -51,7 +51,7 @@ class Normalization:
         """Normalize `image_rgb` (H W 3 uint8) to float32 (H W 3).
 
         Raises:
-            ValueError: not an (H, W, 3) uint8 image.
+            ValueError: If the image is not (H, W, 3) uint8.
         """
         import cv2
 
@@ -59,13 +59,13 @@ class Normalization:
         image = np.ascontiguousarray(image_rgb)
         if self.channel_order == "bgr":
             image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        return cv2.LUT(image, self._table)  # one pass: seven times as fast as arithmetic on floats
+        return cv2.LUT(image, self._table)  # seven times as fast as floating-point arithmetic
 
     def planar(self, image_rgb: np.ndarray) -> np.ndarray:
-        """As a call, but lying in memory channel by channel, as ONNX networks take images: large ones need no copy.
+        """Normalize like `__call__`, with planar memory layout as ONNX networks expect it, to avoid a copy.
 
         Raises:
-            ValueError: not an (H, W, 3) uint8 image.
+            ValueError: If the image is not (H, W, 3) uint8.
         """
         import cv2
 
@@ -77,7 +77,7 @@ class Normalization:
         return planes.transpose(1, 2, 0)
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
-        """Return `image_rgb` uint8 from normalized (H W 3); inverse of a call."""
+        """Return `image_rgb` uint8 from normalized (H W 3), the inverse of a call."""
         pixels = (np.asarray(values, np.float32) * np.asarray(self.std) + np.asarray(self.mean)) * 255
         image = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(image[..., ::-1]) if self.channel_order == "bgr" else image
@@ -88,7 +88,7 @@ class Normalization:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Normalization:
-        """Inverse of `to_dict`."""
+        """Return the normalization from the result of `to_dict`."""
         return cls(tuple(values["mean"]), tuple(values["std"]), values["channel_order"])
 
 
@@ -102,7 +102,7 @@ LINE_NORMALIZATION = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def line_width(size: Sequence[int], *, height: int, max_width: int) -> int:
-    """Return a line image's width, scaled from `size` (h, w) to `height`: `min(max_width, ceil(height * w / h))`."""
+    """Return the width of a line image of `size` (h, w) resized to `height`: `min(max_width, ceil(height * w / h))`."""
     h, w = size[:2]
     return max(1, min(max_width, math.ceil(height * w / float(h))))
 
@@ -110,12 +110,12 @@ def line_width(size: Sequence[int], *, height: int, max_width: int) -> int:
 def resize_pad_line(
     image_rgb: np.ndarray, *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
 ) -> np.ndarray:
-    """Scale a line image to `height`, squeeze it to at most `width`, and pad on the right with 0.
+    """Resize a line image to `height`, squeeze it to at most `width`, and pad it on the right with 0.
 
     The padding is 0 *after* normalization: mid-gray.
 
     Returns:
-        float32 (height, width, 3).
+        Line, float32 (height, width, 3).
     """
     import cv2
 
@@ -129,20 +129,20 @@ def resize_pad_line(
 def line_batch(
     images: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
 ) -> np.ndarray:
-    """Put line images through `resize_pad_line`: float32 (N, height, width, 3)."""
+    """Stack line images processed by `resize_pad_line`, float32 (N, height, width, 3)."""
     return np.stack([resize_pad_line(p, height=height, width=width, normalization=normalization) for p in images])
 
 
 def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3) -> list[tuple[int, int]]:
-    """Return the parts (left, right) in which a line image is seen that is too long for `width` at `height`.
+    """Return the parts (left, right) in which to process a line image that is too long for `width` at `height`.
 
-    They are as long as fits, evenly spread from the left end to the right one: as many as cover the line, but `most` at
-    most. A line that fits is one part.
+    Each part is as long as fits. They are evenly spaced from the left end to the right end: as many as cover the line,
+    but at most `most`. A line that fits is one part.
 
     Args:
-        size: (h, w) of the image, pixels.
-        height, width: of the network's input.
-        most: parts.
+        size: (h, w) of the image in pixels.
+        height, width: Input size of the network.
+        most: Largest number of parts.
     """
     fitting, length = max(1, math.ceil(size[0] * width / height)), size[1]
     if length <= fitting:
@@ -152,17 +152,17 @@ def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3)
 
 
 def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:
-    """Return the width of a batch of line images of `sizes` (height, width): of the widest when scaled to `height`.
+    """Return the width of a batch of line images of `sizes` (height, width): the largest width after resizing.
 
-    PaddleOCR 2.5 and later never go below 320; with `min_width=0` the rule is that of 2.4 and earlier.
+    In PaddleOCR 2.5 and later it is at least 320. `min_width=0` is the rule of 2.4 and earlier.
     """
     return max(1, min_width, *(height * int(w) // int(h) for h, w, *_ in sizes))
 
 
 def pad_small(image_rgb: np.ndarray) -> np.ndarray:
-    """Pad an image whose height and width add up to less than 64 with black, at the right and the bottom, to 32 x 32.
+    """Pad an image whose height and width sum up to less than 64 to at least 32 x 32, with black right and below.
 
-    Other images come back as they are. Boxes found in the padded image are in the pixels of the original.
+    Other images are returned unchanged. Boxes found in the padded image are in pixels of the original.
     """
     h, w = image_rgb.shape[:2]
     if h + w >= _SMALL:
@@ -173,9 +173,9 @@ def pad_small(image_rgb: np.ndarray) -> np.ndarray:
 
 
 def more_contrast(image_rgb: np.ndarray) -> np.ndarray:
-    """Return an image (H, W, 3) uint8 of which all is of nearly one gray with that little contrast made large.
+    """Stretch the contrast of a faint image (H, W, 3) uint8, whose gray levels are all similar.
 
-    Others come back as they are, and so does what holds nothing but noise.
+    Other images are returned unchanged, and so are images that contain only noise.
     """
     import cv2
 
@@ -185,24 +185,24 @@ def more_contrast(image_rgb: np.ndarray) -> np.ndarray:
         return image_rgb
     gain = min(_CLEAR / (high - low), _MOST_GAIN)
     levels = np.arange(256, dtype=np.float64)
-    light = np.median(gray) > (low + high) / 2  # paper stays white, and a dark ground black
+    light = np.median(gray) > (low + high) / 2  # light paper becomes white, and a dark background black
     levels = 255 - (high - levels) * gain if light else (levels - low) * gain
     return cv2.LUT(image_rgb, np.clip(np.round(levels), 0, 255).astype(np.uint8))
 
 
 def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Give an image (H, W, 3) uint8 margins where ink touches its border and where it is narrow, of its paper's color.
+    """Add margins in the color of the paper to an image (H, W, 3) uint8 if it is narrow or ink touches its border.
 
-    Networks see letters best with something around them, and nothing well within a few pixels. Images whose border
-    has no color of its own, such as photographs, come back as they are, and so do whole pages: what touches their
-    border is dirt, edges, and lines that are cut off.
+    Networks find letters best with space around them, and badly within a few pixels of the border. Images without a
+    uniform border, such as photographs, are returned unchanged. So are whole pages, because what touches their border
+    is dirt, edges and cut-off lines.
 
     Args:
-        image_rgb: the image.
-        margin: pixels; a side shorter than six of them is made that long.
+        image_rgb: The image.
+        margin: Width in pixels. Sides shorter than six margins are extended to that length.
 
     Returns:
-        the image, and how many columns and rows were put before its first ones.
+        The image, and the numbers of columns and rows added at the left and the top.
     """
     import cv2
 
@@ -223,16 +223,16 @@ def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tupl
 
 
 def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type: str = "max") -> tuple[int, int]:
-    """Return (height, width) at which the detector sees an image; each a multiple of 32, halves go to even.
+    """Return the (height, width) at which the detector sees an image, multiples of 32 (halves round to even).
 
     Args:
-        height, width: of the image, in pixels.
-        limit_side: the side's length that `limit_type` speaks of.
-        limit_type: "max" shrinks images whose longer side exceeds `limit_side`; "min" enlarges those whose shorter
-            side falls below it; "resize_long" brings the longer side to it either way.
+        height, width: Size of the image in pixels.
+        limit_side: Length of a side in pixels, interpreted by `limit_type`.
+        limit_type: "max" reduces images whose longer side exceeds `limit_side`; "min" enlarges those whose shorter
+            side is below it; "resize_long" resizes the longer side to it in any case.
 
     Raises:
-        ValueError: an unknown `limit_type`, or a side below one pixel.
+        ValueError: If `limit_type` is unknown, or a side is less than one pixel.
     """
     if limit_type not in ("max", "min", "resize_long"):
         raise ValueError(f'limit_type must be "max", "min" or "resize_long", not {limit_type!r}')
@@ -255,9 +255,9 @@ def detector_image(
     limit_type: str = "max",
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Return what the detector sees of an image (H W 3 uint8), not normalized: padded if tiny, of `detector_size`.
+    """Return an image (H W 3 uint8) resized for the detector, not normalized: padded if tiny, to `detector_size`.
 
-    With `size` (height, width) it is resized to just that.
+    With `size` (height, width), it is resized to exactly this size.
 
     Boxes in the detector's map scale back to the size of `pad_small(image_rgb)`, not of `image_rgb`.
 
