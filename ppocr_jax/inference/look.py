@@ -27,8 +27,8 @@ _FEW, _LARGE, _MUCH_REDUCED, _BLIND_STEP = 4, 30.0, 0.5, 2.5
 # letters. A box holds rows if it has at least three bands of ink, with a median height below a quarter of its width:
 # .28 to .80 of the boxes of synthetic lists (letters of 14 pixels on A4 at 200 dpi), at most .09 of 16 validation
 # images, and .27 of these rotated by 90 degrees, because their letters are bands, too. The boxes at the larger scale
-# are used only if they show clearly more text.
-_ROWS, _LOW_ROW, _ROWS_SHARE, _CLEARLY_MORE = 3, 0.25, 0.25, 2.0
+# are used only if they show clearly more text (`_CLEARLY_MORE`).
+_ROWS, _LOW_ROW, _ROWS_SHARE = 3, 0.25, 0.25
 _LEAST_INK, _THINNEST_ROW = 0.02, 3  # of a band: share of the width, and pixels
 # Boxes with a score between this share of the threshold and the threshold are passed to the recognizer. On validation
 # images, nearly all that it recognizes with a confidence above .9 are text, unless they overlap a line already found.
