@@ -124,7 +124,7 @@ def _scene_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def screen_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return (paper, ink) of a user interface or an editor, (3,) RGB each; dark themes are about as frequent."""
+    """Return (paper, ink) of a user interface or an editor, (3,) RGB each; about half have dark themes."""
     dark = rng.random() < 0.55
     paper = np.full(3, rng.uniform(12, 60) if dark else rng.uniform(225, 256)) + rng.normal(0, 6, 3)
     gray = np.full(3, rng.uniform(170, 250) if dark else rng.uniform(0, 90))
