@@ -71,6 +71,10 @@ class Charset:
         """Whether no character is a capital letter, as in the 36 characters of the scene text benchmarks."""
         return not any(c.isupper() for c in self.characters)
 
+    def fold(self, text: str) -> str:
+        """Return a label as it is encoded: in lower case if the charset has no capital letters."""
+        return text.lower() if self.lowercase_only else text
+
     def __contains__(self, character: object) -> bool:
         return character in self.ids
 

@@ -316,15 +316,6 @@ class LineAugmentation(BaseLineAugmentation):
         if self.recipe not in RECIPES:
             raise ValueError(f"no recipe {self.recipe!r}; there are {', '.join(RECIPES)}")
 
-    @classmethod
-    def from_recipe(cls, recipe: str, probability: float = 0.4) -> LineAugmentation:
-        """Return the augmentation with the given recipe.
-
-        Raises:
-            ValueError: The recipe does not exist.
-        """
-        return cls(probability, recipe=recipe)
-
     def with_points(self, rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         for event in RECIPES[self.recipe]:
             if rng.random() < self._probability(event):

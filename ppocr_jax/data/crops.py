@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppocr_jax.charset import Charset
 from ppocr_jax.data.batches import LabelUse
 from ppocr_jax.data.images import any_readable, has_image, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, Record, Region, read_labels
@@ -76,12 +77,12 @@ class CropBank:
 
     Attributes:
         sources: The label files.
-        characters: Lines with any other character are left out; if there are no capitals, text is lower-cased first.
+        charset: Lines with any other character are left out, see `Charset.fold`.
         max_length: Longer lines are left out.
     """
 
     sources: tuple[CropSource, ...]
-    characters: frozenset[str]
+    charset: Charset
     max_length: int
 
     def __getstate__(self) -> dict[str, object]:
@@ -135,14 +136,6 @@ class CropBank:
         shares = np.bincount(bucket, weights, minlength=len(widths))
         return shares / shares.sum()
 
-    @cached_property
-    def _has_capitals(self) -> bool:
-        return any(c.isupper() for c in self.characters)
-
-    def _encoded_form(self, text: str) -> str:
-        """Return the text as it is encoded: in lower case for a charset without capitals."""
-        return text if self._has_capitals else text.lower()
-
     def _reason_left_out(self, text: str, region: Region | None) -> str:
         """Return why a line cannot be used in training, or "" if it can."""
         if region is not None and region.ignore:
@@ -151,7 +144,7 @@ class CropBank:
             return "without a text"
         if len(text) > self.max_length:
             return f"longer than {self.max_length}"
-        if not set(self._encoded_form(text)) <= self.characters:
+        if not all(c in self.charset for c in self.charset.fold(text)):
             return "outside the charset"
         if region is not None and min(_sides(_quad(region))) < _MIN_SIDE:
             return f"smaller than {_MIN_SIDE} pixels"
@@ -167,7 +160,7 @@ class CropBank:
                 total += 1
                 reason = self._reason_left_out(text, region)
                 if reason == "outside the charset":
-                    unknown.update(set(self._encoded_form(text)) - self.characters)
+                    unknown.update({c for c in self.charset.fold(text) if c not in self.charset})
                 if not reason:
                     if path not in there:
                         there[path] = has_image(path)
@@ -195,14 +188,14 @@ class CropBank:
                 continue
             for text, region in lines:
                 if region is None:
-                    yield Crop(image_rgb, self._encoded_form(text), source.case_blind)
+                    yield Crop(image_rgb, self.charset.fold(text), source.case_blind)
                     continue
                 quad = _quad(region)
                 try:
                     pixels = perspective_crop(image_rgb, grow_quad(quad, _WIDEST_GROWTH))
                 except ValueError:  # the quad is too thin
                     continue
-                yield Crop(pixels, self._encoded_form(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
+                yield Crop(pixels, self.charset.fold(text), source.case_blind, round(2 * _SPREAD * min(_sides(quad))))
         if unreadable:
             first = next(iter(unreadable.values()))
             logger.warning("%s: %d images skipped, such as %s", source.path, len(unreadable), first)

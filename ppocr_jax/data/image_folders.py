@@ -17,7 +17,7 @@ from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_LONGEST_SIDE = 4 / 3  # largest aspect ratio of a training crop, as usual for ImageNet
+_LARGEST_ASPECT = 4 / 3  # largest aspect ratio of a training crop, as usual for ImageNet
 _ATTEMPTS = 100  # images tried until one can be read
 _VAL_MARGIN = 256 / 224  # evaluation uses the center of an image that is larger by this factor
 
@@ -105,7 +105,7 @@ class ImageBatches:
         """Return a random part of the image, resized to the network's input."""
         height, width = image.shape[:2]
         area = height * width * rng.uniform(self.least_area, 1)
-        aspect = math.exp(rng.uniform(-math.log(_LONGEST_SIDE), math.log(_LONGEST_SIDE)))
+        aspect = math.exp(rng.uniform(-math.log(_LARGEST_ASPECT), math.log(_LARGEST_ASPECT)))
         h = min(height, max(1, round(math.sqrt(area / aspect))))
         w = min(width, max(1, round(math.sqrt(area * aspect))))
         top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
@@ -113,7 +113,7 @@ class ImageBatches:
         return np.ascontiguousarray(part[:, ::-1]) if rng.random() < self.mirror else part
 
 
-def middle(image: np.ndarray, size: int) -> np.ndarray:
+def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     """Return the center of an image whose shorter side is scaled slightly above `size`: (size, size, 3) uint8."""
     height, width = image.shape[:2]
     scale = size * _VAL_MARGIN / min(height, width)
@@ -122,7 +122,7 @@ def middle(image: np.ndarray, size: int) -> np.ndarray:
     return scaled[top : top + size, left : left + size]
 
 
-def middles(paths: Sequence[Path], size: int) -> np.ndarray:
+def center_crops(paths: Sequence[Path], size: int) -> np.ndarray:
     """Return the normalized centers of images: (N, size, size, 3) float32.
 
     Raises:
@@ -130,4 +130,4 @@ def middles(paths: Sequence[Path], size: int) -> np.ndarray:
     """
     from ppocr_jax.data.images import load_record_image
 
-    return np.stack([DETECTOR_NORMALIZATION(middle(load_record_image(path), size)) for path in paths])
+    return np.stack([DETECTOR_NORMALIZATION(center_crop(load_record_image(path), size)) for path in paths])

@@ -14,9 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.data.images import load_record_image
+from ppocr_jax.data.images import has_image, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, LabelSet, RecognitionRecord, Record
-from ppocr_jax.data.labels.lmdb import is_database_path
 from ppocr_jax.geometry import bounding_box, convex_hull, is_valid_polygon, polygon_area, signed_area
 from ppocr_jax.images import ImageError
 
@@ -176,7 +175,7 @@ def check_labels(labels: LabelSet, charset: Charset, *, max_length: int = 25, wo
         if not isinstance(size, ImageError):
             left_out = {where for kind, where, _ in found if kind in _LEFT_OUT}
             trainable += sum(bool(text.strip()) and where not in left_out for where, text in _named_texts(record))
-    texts = [_charset_form(text, charset) for record in labels.records for _, text in _named_texts(record)]
+    texts = [charset.fold(text) for record in labels.records for _, text in _named_texts(record)]
     characters = Counter("".join(texts))
     regions = [region for record in labels.records if isinstance(record, DetectionRecord) for region in record.regions]
     return LabelReport(
@@ -230,8 +229,7 @@ _Found: TypeAlias = tuple[str, str, str]
 
 def _image_problems(path: Path, size: Size | ImageError) -> Iterator[_Found]:
     if isinstance(size, ImageError):
-        there = is_database_path(path) or path.is_file()
-        yield ("unreadable-image", str(size), "") if there else ("missing-image", str(path), "")
+        yield ("unreadable-image", str(size), "") if has_image(path) else ("missing-image", str(path), "")
 
 
 def _record_problems(record: Record, size: Size | ImageError, charset: Charset, max_length: int) -> Iterator[_Found]:
@@ -250,18 +248,13 @@ def _record_problems(record: Record, size: Size | ImageError, charset: Charset, 
 
 
 def _text_problems(text: str, where: str, charset: Charset, max_length: int) -> Iterator[_Found]:
-    unknown = sorted(set(_charset_form(text, charset)) - charset.ids.keys())
+    unknown = sorted(set(charset.fold(text)) - charset.ids.keys())
     if unknown:
         yield "unknown-characters", where, f"{''.join(unknown)!r} in {text!r}"
     if len(text) > max_length:
         yield "too-long", where, f"{len(text)} characters: {text!r}"
     if not unicodedata.is_normalized("NFC", text):
         yield "decomposed", where, repr(text)
-
-
-def _charset_form(text: str, charset: Charset) -> str:
-    """Return the text as it is encoded: in lower case for a charset without capitals."""
-    return text.lower() if charset.lowercase_only else text
 
 
 def _place(record: DetectionRecord, number: int) -> str:

@@ -269,7 +269,7 @@ def _named_draws(image_rgb: np.ndarray) -> Iterator[tuple[str, Draw]]:
     for name, change in CHANGES.items():
         yield name, lambda rng, change=change: change(rng, image_rgb, nowhere)[0]
     for name in RECIPES:
-        recipe = LineAugmentation.from_recipe(name)
+        recipe = LineAugmentation(recipe=name)
         yield f"recipe {name}", lambda rng, recipe=recipe: recipe(rng, image_rgb)
     for name, operation in OPERATIONS.items():
         yield (

@@ -119,10 +119,10 @@ class Composer:
                 break
         return entry
 
-    def prose(self, longest: int) -> str:
-        """Return a sequence of entries of the corpus, unchanged, with at least `longest` characters."""
+    def prose(self, least: int) -> str:
+        """Return a sequence of entries of the corpus, unchanged, with at least `least` characters."""
         text = ""
-        while len(text) < longest:
+        while len(text) < least:
             text += in_charset(self.corpus.entry(self.rng), self.charset) + " "
         return text
 

@@ -120,8 +120,9 @@ def two_color_ink(rng: np.random.Generator, ink: np.ndarray, paper: np.ndarray, 
     """
     gap = float((ink - paper) @ LUMINANCE)
     other = _contrasted(rng.uniform(0, 255, 3), paper, brighter=gap > 0)
-    shares = np.linspace(0, 1, height if rng.random() < 0.6 else width, dtype=np.float32)
-    shares = shares[:, None] if len(shares) == height else shares[None, :]
+    vertical = rng.random() < 0.6
+    shares = np.linspace(0, 1, height if vertical else width, dtype=np.float32)
+    shares = shares[:, None] if vertical else shares[None, :]
     if rng.random() < 0.3:
         # Two plain halves with a narrow transition, as in chrome lettering.
         shares = np.clip((shares - np.float32(0.5)) * 8 + np.float32(0.5), 0, 1)

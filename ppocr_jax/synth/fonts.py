@@ -11,6 +11,7 @@ import string
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from pathlib import Path
@@ -269,14 +270,15 @@ def remembered(path: str, rules: str, look: Callable[[str], Any]) -> Any:
 
 def _write_atomically(file: Path, value: Any) -> None:
     """Write the file atomically, because other processes may read and write the same one."""
-    try:
+    with suppress(OSError):  # without the cache, everything works, only more slowly
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-        with open(handle, "w", encoding="utf-8") as out:
-            json.dump(value, out)
-        os.replace(name, file)
-    except OSError:
-        pass  # without the cache, everything works, only more slowly
+        try:
+            with open(handle, "w", encoding="utf-8") as out:
+                json.dump(value, out)
+            os.replace(name, file)
+        except OSError:
+            os.unlink(name)
 
 
 def _cache_folder() -> Path:

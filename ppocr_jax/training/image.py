@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from ppocr_jax.config import ImageConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
-from ppocr_jax.data.image_folders import ImageBatches, find_images, middles
+from ppocr_jax.data.image_folders import ImageBatches, center_crops, find_images
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.models import outputs_of
@@ -113,7 +113,7 @@ def evaluation(model: nn.Module, config: ImageConfig, charset: None = None) -> E
         places: list[np.ndarray] = []
         for start in range(0, len(folders.images), _IMAGES_AT_ONCE):
             rows = folders.images[start : start + _IMAGES_AT_ONCE]
-            images = middles([path for path, _ in rows], config.data.size)
+            images = center_crops([path for path, _ in rows], config.data.size)
             padded = np.pad(images, ((0, _IMAGES_AT_ONCE - len(images)), (0, 0), (0, 0), (0, 0)))
             logits = np.asarray(predict(variables, padded))[: len(rows)]
             own = logits[np.arange(len(rows)), [label for _, label in rows]]

@@ -58,7 +58,7 @@ def make_corpus(config: SyntheticConfig, charset: Charset) -> Corpus:
 def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:
     """Return the real lines of `labels`; None where there are none."""
     used = tuple(CropSource(s.path, s.format, s.case == "blind", s.weight) for s in labels if s.weight > 0)
-    return CropBank(used, frozenset(charset.characters), max_length) if used else None
+    return CropBank(used, charset, max_length) if used else None
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:

@@ -152,7 +152,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("recipe", ORDERS)
 def test_order_and_frequency_of_the_changes(recipe: str, happened: list[str]) -> None:
-    runs = histories(happened, LineAugmentation.from_recipe(recipe))
+    runs = histories(happened, LineAugmentation(recipe=recipe))
     order = ORDERS[recipe]
     for run in runs:
         assert run == [name for name in order if name in run]
@@ -178,7 +178,7 @@ def test_tia_is_its_three_movements_in_order() -> None:
 
 
 def test_strong_never_blurs_twice_nor_changes_tones_twice(happened: list[str]) -> None:
-    runs = histories(happened, LineAugmentation.from_recipe("strong", 0.9))
+    runs = histories(happened, LineAugmentation(0.9, recipe="strong"))
     for alternatives in (("blur", "motion_blur", "low_resolution"), ("tone", "contrast", "colors", "shadow")):
         counts = np.array([[name in run for name in alternatives] for run in runs])
         assert counts.sum(axis=1).max() == 1
@@ -187,7 +187,7 @@ def test_strong_never_blurs_twice_nor_changes_tones_twice(happened: list[str]) -
 
 
 def test_none_changes_nothing() -> None:
-    assert LineAugmentation.from_recipe("none", 1.0)(np.random.default_rng(0), LINE) is LINE
+    assert LineAugmentation(1.0, recipe="none")(np.random.default_rng(0), LINE) is LINE
 
 
 def test_probabilities_of_zero_and_one(happened: list[str]) -> None:
@@ -198,7 +198,7 @@ def test_probabilities_of_zero_and_one(happened: list[str]) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_with_points_draws_the_same_image(recipe: str) -> None:
-    augmentation = pickle.loads(pickle.dumps(LineAugmentation.from_recipe(recipe, 0.7)))
+    augmentation = pickle.loads(pickle.dumps(LineAugmentation(0.7, recipe=recipe)))
     centers = np.array([3.0, 60, 197])
     moved = []
     for seed in range(15):
@@ -220,4 +220,4 @@ def test_points_stay_inside_the_image() -> None:
 
 def test_unknown_recipes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'papr'.*paper"):
-        LineAugmentation.from_recipe("papr")
+        LineAugmentation(recipe="papr")

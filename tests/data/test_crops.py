@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppocr_jax.charset import alphanumeric_charset, english_charset
+from ppocr_jax.charset import Charset, alphanumeric_charset, english_charset
 from ppocr_jax.data.batches import LabelUse
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.labels import (
@@ -23,14 +23,15 @@ from ppocr_jax.data.labels import (
 from ppocr_jax.geometry import CROP_GROWTH
 
 HEIGHT, WIDTH = 40, 200
+ENGLISH = english_charset()
 
 
 def box(left: float, top: float, width: float, height: float) -> np.ndarray:
     return np.array([(left, top), (left + width, top), (left + width, top + height), (left, top + height)], np.float32)
 
 
-def bank(path: Path, characters: frozenset[str] = frozenset(english_charset().characters)) -> CropBank:
-    return CropBank((CropSource(str(path)),), characters, 25)
+def bank(path: Path, charset: Charset = ENGLISH) -> CropBank:
+    return CropBank((CropSource(str(path)),), charset, 25)
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_labels_are_read_and_announced_once(page: Path, caplog: pytest.LogCaptur
 def test_a_charset_without_capitals_takes_them_as_small_letters(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 90, 3), 255, np.uint8)).save(tmp_path / "good.png")
     write_recognition_labels(tmp_path / "rec.txt", [RecognitionRecord(tmp_path / "good.png", "AbC9")])
-    lines = bank(tmp_path / "rec.txt", frozenset(alphanumeric_charset().characters))
+    lines = bank(tmp_path / "rec.txt", alphanumeric_charset())
     assert lines.draw(np.random.default_rng(0), (1, 9)).text == "abc9"
 
 

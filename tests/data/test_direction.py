@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppocr_jax.charset import load_charset
+from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.data.augment_rec import NO_AUGMENTATION
 from ppocr_jax.data.crops import CropBank, CropSource
 from ppocr_jax.data.direction import DirectionBatches, direction_ids, has_direction
@@ -69,7 +69,7 @@ def test_words_that_stay_words_have_no_direction() -> None:
 def test_real_lines_that_look_the_same_upside_down_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 90, 3), 255, np.uint8)).save(tmp_path / "a.png")
     write_recognition_labels(tmp_path / "rec.txt", [RecognitionRecord(tmp_path / "a.png", "0.00")])
-    bank = CropBank((CropSource(str(tmp_path / "rec.txt")),), frozenset("0."), 25)
+    bank = CropBank((CropSource(str(tmp_path / "rec.txt")),), Charset(("0", ".")), 25)
     batches = DirectionBatches(Bars(), bank, 4, 0.0, NO_AUGMENTATION, seed=0)
     with pytest.raises(ValueError, match="upside down"):
         batches(0)

@@ -154,7 +154,7 @@ def test_bad_options(options: dict) -> None:
 
 
 def test_chain_is_one_after_the_other() -> None:
-    bda, rand = LineAugmentation.from_recipe("paper", 0.8), RandAugment(probability=1.0)
+    bda, rand = LineAugmentation(0.8, recipe="paper"), RandAugment(probability=1.0)
     rng, again = np.random.default_rng(3), np.random.default_rng(3)
     centers = np.array([20.0, 100, 170])
     out, moved = Chain((bda, rand)).with_points(rng, LINE, centers)

@@ -71,7 +71,7 @@ def bank(tmp_path_factory):
     regions.append(Region(quad, "é"))
     Image.fromarray(page).save(folder / "page.png")
     write_detection_labels(folder / "label.txt", [DetectionRecord(folder / "page.png", tuple(regions))])
-    return CropBank((CropSource(str(folder / "label.txt"), case_blind=True),), frozenset(CHARSET.characters), 25)
+    return CropBank((CropSource(str(folder / "label.txt"), case_blind=True),), CHARSET, 25)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(bank):
@@ -110,7 +110,7 @@ def test_letters_without_a_capital_in_the_charset_stay_small_in_a_case_blind_lab
     cv2.imwrite(str(tmp_path / "line.png"), np.full((32, 96, 3), 255, np.uint8))
     (tmp_path / "label.txt").write_text("line.png\tGroßé\n", encoding="utf-8")
     charset = Charset((*CHARSET.characters, "ß", "é"))
-    bank = CropBank((CropSource(str(tmp_path / "label.txt"), case_blind=True),), frozenset(charset.characters), 25)
+    bank = CropBank((CropSource(str(tmp_path / "label.txt"), case_blind=True),), charset, 25)
     batch = batches(bank, charset=charset, widths=(128,), synthetic_share=0.0, synthetic_warm_steps=0)(0)
     texts = {charset.decode(ids[:n]) for ids, n in zip(batch["labels"], batch["lengths"], strict=True)}
     assert texts == {"GROßé"}

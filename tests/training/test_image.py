@@ -13,7 +13,7 @@ import pytest
 from ppocr_jax.charset import english_charset
 from ppocr_jax.config import ImageConfig, ImageDataConfig, ImageModelConfig, TrainConfig
 from ppocr_jax.config_io import save_config
-from ppocr_jax.data.image_folders import find_images, middle
+from ppocr_jax.data.image_folders import center_crop, find_images
 from ppocr_jax.errors import UserError
 from ppocr_jax.export.model_folder import export_to_folder
 from ppocr_jax.inference.model_folder import RecognizerSpec
@@ -70,8 +70,8 @@ def test_batches_hold_the_color_of_their_class(folders):
 def test_the_middle_of_a_image():
     image = np.zeros((100, 300, 3), np.uint8)
     image[:, 100:200] = 255
-    assert middle(image, 64).shape == (64, 64, 3)
-    assert (middle(image, 64) == 255).all()
+    assert center_crop(image, 64).shape == (64, 64, 3)
+    assert (center_crop(image, 64) == 255).all()
 
 
 class Constant:
