@@ -127,12 +127,12 @@ def crop_angles(
     if not page_known:
         return alone
     along = quads[:, 1] - quads[:, 0]
-    lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
+    horizontal = np.abs(along[:, 0]) > np.abs(along[:, 1])
     angles = [0 if rightwards else 180 for rightwards in along[:, 0] > 0]
     sure = [d is not None and d.probability > _CERTAIN for d in directions]
     return [
-        own if certain or not lies else page
-        for own, page, lies, certain in zip(alone, angles, lying, sure, strict=True)
+        own if certain or not is_horizontal else page
+        for own, page, is_horizontal, certain in zip(alone, angles, horizontal, sure, strict=True)
     ]
 
 

@@ -155,7 +155,7 @@ def space_operators(decoded: Decoded) -> Decoded:
     for i in places:
         (_, _, end, left, _), (_, begin, _, right, _) = characters[i - 1 : i + 1]
         characters.insert(i, (" ", end, begin, min(left, right), 0.0))
-    return replace(_of_characters(decoded, characters), confidence=decoded.confidence)
+    return replace(_from_characters(decoded, characters), confidence=decoded.confidence)
 
 
 def strip_spaces(decoded: Decoded) -> Decoded:
@@ -167,7 +167,7 @@ def strip_spaces(decoded: Decoded) -> Decoded:
     kept = [one for before, character, one in pairs if not before == character == " "]
     if kept and text[-1] == " ":
         kept.pop()
-    return _of_characters(decoded, kept) if kept else Decoded("", 0.0, (), (), extent=decoded.extent)
+    return _from_characters(decoded, kept) if kept else Decoded("", 0.0, (), (), extent=decoded.extent)
 
 
 def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
@@ -209,7 +209,7 @@ def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]],
         start = round(begin)
         new = [(c, p + start, e + start, confidence, behind) for c, p, e, confidence, behind in new]
         characters[first:last] = new + spaces if first == 0 else spaces + new
-    return _of_characters(decoded, characters)
+    return _from_characters(decoded, characters)
 
 
 _Character: TypeAlias = tuple[str, int, int, float, float]
@@ -221,7 +221,7 @@ def _characters(decoded: Decoded) -> list[_Character]:
     return list(zip(decoded.text, decoded.positions, decoded.ends, decoded.char_confidences, spaces, strict=True))
 
 
-def _of_characters(decoded: Decoded, characters: list[_Character]) -> Decoded:
+def _from_characters(decoded: Decoded, characters: list[_Character]) -> Decoded:
     letters, positions, ends, confidences, spaces = zip(*characters, strict=True)
     mean = float(np.mean(confidences))
     return Decoded("".join(letters), mean, positions, confidences, ends, decoded.extent, spaces)
@@ -254,7 +254,7 @@ def put_spaces(decoded: Decoded) -> Decoded:
         if space > least * doubt:
             characters[i : i + 1] = (left, position, end, confidence, 0.0), (" ", end, begin, min(space, 1.0), 0.0)
     put = len(characters) > len(decoded.text)
-    return replace(_of_characters(decoded, characters), confidence=decoded.confidence) if put else decoded
+    return replace(_from_characters(decoded, characters), confidence=decoded.confidence) if put else decoded
 
 
 def with_sign(decoded: Decoded, sign: str, first: int, end: int) -> Decoded:
@@ -274,4 +274,4 @@ def with_sign(decoded: Decoded, sign: str, first: int, end: int) -> Decoded:
         after.pop(0)
     left = [(" ", before[-1][2], first, 1.0, 0.0)] if before else []
     right = [(" ", end, after[0][1], 1.0, 0.0)] if after else []
-    return _of_characters(decoded, [*before, *left, (sign, first, end, 1.0, 0.0), *right, *after])
+    return _from_characters(decoded, [*before, *left, (sign, first, end, 1.0, 0.0), *right, *after])

@@ -35,10 +35,10 @@ _LEAST_INK, _THINNEST_ROW = 0.02, 3  # of a band: share of the width, and pixels
 _UNSURE, _SHARED = 0.5, 0.3
 _STRIP = 4.0  # aspect ratio above which an image is a strip
 # Reductions of the scale for large letters. The first pass costs a ninth of the pass before it.
-_FARTHER, _LEAST_SIDE = (3, 9), 48
+_REDUCTIONS, _LEAST_SIDE = (3, 9), 48
 # Pixels. Letters below the first height are found without these passes; letters above the second in parts, if at all.
 _LETTERS_SEEN, _LETTERS_KNOWN = 60.0, 100.0
-_AS_HIGH, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
+_LIKE_HEIGHT, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
 _EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 edge pixels
 # Lines more than twice as long as high have a reliable angle. A detector finds lines with less slant than `_SLANTED`
 # well. Up to `_STEEP`, the image is rotated until they are level; steeper lines may be columns of vertical writing.
@@ -102,22 +102,22 @@ def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) 
         angles, times = [_DIAGONAL, -_DIAGONAL], _CLEARLY_MORE
     most = times * evidence(_at_least(threshold, found))
     for angle in angles:
-        turned, back = _turned_by(image_rgb, angle)
+        rotated, inverse = _rotated_by(image_rgb, angle)
         if reducing:
-            arguments["limit_side"] = math.ceil(max(turned.shape[:2]) * scale)
-        lying = [
-            TextBox((box.points @ back[:, :2].T + back[:, 2]).astype(np.float32), box.score)
-            for box in detector(turned, **arguments)
+            arguments["limit_side"] = math.ceil(max(rotated.shape[:2]) * scale)
+        mapped = [
+            TextBox((box.points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32), box.score)
+            for box in detector(rotated, **arguments)
         ]
-        shown = evidence(_at_least(threshold, lying))
+        shown = evidence(_at_least(threshold, mapped))
         if shown > most:
-            found, most = lying, shown
+            found, most = mapped, shown
 
     sure = _at_least(threshold, found)
     # Boxes below the threshold that overlap boxes above it are parts of their lines.
     unsure = [box for box in found if box.score < threshold and share_covered(box, sure) < _SHARED]
     if again and reducing:
-        unsure += _from_farther(detector, image_rgb, sure, scale, {**arguments, "box_threshold": threshold})
+        unsure += _large_letters(detector, image_rgb, sure, scale, {**arguments, "box_threshold": threshold})
     warning = reduction_warning(sure, image_rgb.shape, side) if reducing else ""
     return Look(sure, unsure, warning)
 
@@ -131,8 +131,8 @@ def _side_of_strip(size: Sequence[int], side: int) -> int:
 
     The text of a strip is as high as the strip at most. It would vanish long before the pixels cost anything.
     """
-    proportions = max(size[:2]) / min(size[:2])
-    return math.ceil(side * math.sqrt(max(1.0, proportions / _STRIP)))
+    aspect_ratio = max(size[:2]) / min(size[:2])
+    return math.ceil(side * math.sqrt(max(1.0, aspect_ratio / _STRIP)))
 
 
 def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) -> int | None:
@@ -147,14 +147,14 @@ def nearer_side(boxes: Sequence[TextBox], size: Sequence[int], limit_side: int) 
     if scale >= 1 or not _too_small(boxes, scale):
         return None
     step = _GOOD / (_median_height(boxes) * scale) if len(boxes) > _FEW else _BLIND_STEP
-    return _side_nearer(size, limit_side, step)
+    return _enlarged_side(size, limit_side, step)
 
 
 def _side_for_rows(boxes: Sequence[TextBox], image_rgb: np.ndarray, limit_side: int) -> int | None:
     """Return the longer side at which to detect again if boxes hold several rows of text, otherwise None."""
     if not boxes or limit_side >= max(image_rgb.shape[:2]) or rows_share(boxes, image_rgb) < _ROWS_SHARE:
         return None
-    return _side_nearer(image_rgb.shape, limit_side, _BLIND_STEP)
+    return _enlarged_side(image_rgb.shape, limit_side, _BLIND_STEP)
 
 
 def rows_share(boxes: Sequence[TextBox], image_rgb: np.ndarray) -> float:
@@ -176,7 +176,7 @@ def rows_share(boxes: Sequence[TextBox], image_rgb: np.ndarray) -> float:
     return several / len(boxes)
 
 
-def _side_nearer(size: Sequence[int], limit_side: int, step: float) -> int | None:
+def _enlarged_side(size: Sequence[int], limit_side: int, step: float) -> int | None:
     """Return the longer side enlarged by a factor, within `_MOST_PIXELS`, or None if that is hardly larger."""
     longest = max(size[:2])
     most = longest * math.sqrt(_MOST_PIXELS / (size[0] * size[1]))
@@ -231,29 +231,29 @@ def _are_fragments(boxes: Sequence[TextBox]) -> bool:
     return len(boxes) >= _MANY and float(np.median(elongations(boxes))) < _SQUARE
 
 
-def _turned_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+def _rotated_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Return a rotated copy of an image (counter-clockwise, uncropped), and the matrix (2, 3) that maps points back."""
     import cv2
 
     height, width = image_rgb.shape[:2]
-    forth = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     sine, cosine = abs(math.sin(math.radians(angle))), abs(math.cos(math.radians(angle)))
     size = math.ceil(width * cosine + height * sine), math.ceil(width * sine + height * cosine)
-    forth[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    turned = cv2.warpAffine(image_rgb, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return turned, cv2.invertAffineTransform(forth)
+    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    rotated = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return rotated, cv2.invertAffineTransform(matrix)
 
 
-def _from_farther(
+def _large_letters(
     detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float, arguments: dict[str, Any]
 ) -> list[TextBox]:
     """Return lines of large letters found at smaller scales, if there may be any besides the boxes found at `scale`."""
     heights = _heights(sure)
     large = bool((heights * scale > _LETTERS_KNOWN).any())
     more: list[TextBox] = []
-    for reduction in _FARTHER:
+    for reduction in _REDUCTIONS:
         side = math.ceil(max(image_rgb.shape[:2]) * scale / reduction)
-        if side < _LEAST_SIDE or not (large or _something_else(image_rgb, sure, side)):
+        if side < _LEAST_SIDE or not (large or _has_other_edges(image_rgb, sure, side)):
             break
         far = detector(image_rgb, **{**arguments, "limit_side": side})
         tall = zip(far, _heights(far), strict=True)
@@ -268,16 +268,16 @@ def _is_found(far: TextBox, height: float, boxes: Sequence[TextBox], heights: np
 
     Several boxes of like height side by side may be parts of a line too large to be detected as a whole.
     """
-    as_high = (heights >= _AS_HIGH * height).tolist()
-    tall = [box for box, high in zip(boxes, as_high, strict=True) if high]
-    low = [box for box, high in zip(boxes, as_high, strict=True) if not high]
+    like_height = (heights >= _LIKE_HEIGHT * height).tolist()
+    tall = [box for box, high in zip(boxes, like_height, strict=True) if high]
+    low = [box for box, high in zip(boxes, like_height, strict=True) if not high]
     if share_covered(far, low) >= _SEVERAL:
         return True
     parts = [box for box in tall if share_covered(box, [far]) >= _COVERED]
     return share_covered(far, tall) >= _COVERED and len(parts) < 2
 
 
-def _something_else(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
+def _has_other_edges(image_rgb: np.ndarray, boxes: Sequence[TextBox], side: int) -> bool:
     """Return whether an image, reduced to a longer side of `side` pixels, has edges outside the boxes."""
     import cv2
 

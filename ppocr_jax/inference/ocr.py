@@ -77,6 +77,7 @@ class OCR:
         **options: Unpack[ReadOptions],
     ) -> None:
         """Load a model.
+
         Args:
             model: Name of a built-in model, of a PP-OCR release ("ppocr-v4", see `released.RELEASES`), of one or more
                 languages ("fra", "de+en", see `model_folder.LANGUAGES`), or the path of a model folder.

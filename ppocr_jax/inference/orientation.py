@@ -72,8 +72,8 @@ def ask_directions(
     )
     ask(deciding)
     upright = page_rotation(quads[deciding], [found[i] for i in deciding]) == 0
-    lying = np.abs(along[:, 0]) > np.abs(along[:, 1])
-    ask([i for i in range(len(quads)) if i not in found and not (upright and lying[i])])
+    horizontal = np.abs(along[:, 0]) > np.abs(along[:, 1])
+    ask([i for i in range(len(quads)) if i not in found and not (upright and horizontal[i])])
     rotation = 0 if upright else page_rotation(quads[:sure], [found[i] for i in range(sure)]) if pages else None
     return [found.get(i) for i in range(len(quads))], rotation
 
@@ -92,9 +92,9 @@ def turned_late(
     high confidence.
     """
     attempts = list(attempts)
-    unasked = [i for i, direction in enumerate(directions) if direction is None]
-    doubtful = [i for i in unasked if attempts[i].text.confidence < CONVINCING]
-    for lines in (doubtful, [i for i in unasked if i not in doubtful]):
+    unclassified = [i for i, direction in enumerate(directions) if direction is None]
+    doubtful = [i for i in unclassified if attempts[i].text.confidence < CONVINCING]
+    for lines in (doubtful, [i for i in unclassified if i not in doubtful]):
         found = stages.classify(cut_lines(image_rgb, quads[lines]), settings)
         angles = crop_angles(quads[lines], found, page_known=True, threshold=stages.cls_threshold(settings))
         turned = [i for i, angle in zip(lines, angles, strict=True) if angle != attempts[i].angle]
@@ -113,10 +113,10 @@ def turned_late(
 def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Rotate lines by recognized text, on a page of unknown direction.
 
-    The recognizer knows words better than the classifier. Text that looks the same upside down, such as 9.99, stays
-    unrotated. If the image has few lines, all of them are recognized in both directions; otherwise only rotated lines
-    with low confidence are. The direction with the higher confidence wins. To rotate an upright line, the gain must be
-    larger.
+    The recognizer knows words better than the classifier. Rotated text that looks the same upside down, such as 9.99,
+    is rotated back. If the image has few lines, all of them are recognized in both directions; otherwise, only rotated
+    lines with low confidence are. The direction with the higher confidence wins. To rotate an upright line, the gain
+    must be larger.
     """
     few = len(attempts) <= _FEW_LINES
     same = [bool(one.angle) and _SYMMETRIC.issuperset(one.text.text) for one in attempts]
@@ -139,11 +139,11 @@ def turned_by_reading(
 ) -> tuple[int, Look | None]:
     """Return by how many quarter turns, counter-clockwise, to rotate a page again so that it is recognized better.
 
-    If the horizontal lines are recognized with low confidence, the longest are recognized upside down, and those found
-    on the page rotated by 90 degrees in both directions. Reasons: On a page rotated by 90 degrees, detectors find
-    fragments beside vertical lines. Photographs have few lines, and the direction classifier is wrong about one in
-    ten. Vertical lines are no evidence, because they are recognized well on a rotated page and may be columns of an
-    upright page.
+    If the horizontal lines are recognized with low confidence, the longest are recognized upside down, and the longest
+    found after a rotation by 90 degrees are recognized in both directions. Reasons: On a page rotated by 90 degrees,
+    detectors find fragments beside vertical lines. Photographs have few lines, and the direction classifier is wrong
+    about one in ten. Vertical lines are no evidence, because they are recognized well on a rotated page and may be
+    columns of an upright page.
 
     Args:
         stages: Networks of the model.
@@ -155,24 +155,24 @@ def turned_by_reading(
     Returns:
         The number of quarter turns, 0 to 3, and the boxes of the page rotated by them, if known.
     """
-    lying = [attempt for attempt in attempts if _is_horizontal(attempt.quad)]
-    confidence = _mean_confidence([attempt.text for attempt in lying])
+    horizontal = [attempt for attempt in attempts if _is_horizontal(attempt.quad)]
+    confidence = _mean_confidence([attempt.text for attempt in horizontal])
     if confidence >= CONVINCING:
         return 0, None
-    longest = [lying[i] for i in _longest([attempt.crop for attempt in lying])]
-    shown = _characters([attempt.text for attempt in longest]) * len(lying) / max(len(longest), 1)
-    columns = [attempt.text for attempt in attempts if not _is_horizontal(attempt.quad)]
-    standing = _characters([text for text in columns if text.confidence >= CONVINCING])
-    against = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
+    longest = [horizontal[i] for i in _longest([attempt.crop for attempt in horizontal])]
+    shown = _characters([attempt.text for attempt in longest]) * len(horizontal) / max(len(longest), 1)
+    vertical = [attempt.text for attempt in attempts if not _is_horizontal(attempt.quad)]
+    vertical_characters = _characters([text for text in vertical if text.confidence >= CONVINCING])
+    flipped = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
     seen = seen or stages.look(sideways, settings)
     quads = [quad for quad in line_quads(seen.boxes) if _is_horizontal(quad)]
-    along = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
-    along = [along[i] for i in _longest(along)]
-    best, turns = confidence + _CLEARLY_BETTER if len(lying) > _FEW_LINES else CONVINCING, 0
-    for quarters, crops in ((2, against), (1, along), (3, [crop[::-1, ::-1] for crop in along])):
+    sideways_crops = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
+    sideways_crops = [sideways_crops[i] for i in _longest(sideways_crops)]
+    best, turns = confidence + _CLEARLY_BETTER if len(horizontal) > _FEW_LINES else CONVINCING, 0
+    for quarters, crops in ((2, flipped), (1, sideways_crops), (3, [crop[::-1, ::-1] for crop in sideways_crops])):
         texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
-        lines, least = (len(lying), 0.0) if quarters == 2 else (len(quads), _MORE_TEXT * standing)
+        lines, least = (len(horizontal), 0.0) if quarters == 2 else (len(quads), _MORE_TEXT * vertical_characters)
         estimate = _characters(texts) * lines / max(len(texts), 1)
         if estimate >= max(_LEAST_TEXT, _TEXT_SHARE * shown, least) and _mean_confidence(texts) > best:
             best, turns = _mean_confidence(texts), quarters

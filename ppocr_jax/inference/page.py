@@ -44,7 +44,7 @@ from ppocr_jax.preprocess import more_contrast, with_margin
 
 _MARGIN = 16  # pixels at the detector's scale, added where ink touches the image's border
 _COLUMN = 2.5  # height / width from which a box may hold several characters below each other
-_ROOM = (0.1, 0.05)  # left and right, and above and below, of a single character, as fractions of its height
+_PADDING = (0.1, 0.05)  # left and right, and above and below, of a single character, as fractions of its height
 _BAR, _BAR_MEANS = "|", "I"  # a single bar: without context, it is most often this letter
 # A single circle is a zero, a capital or a small letter. A recognizer in doubt divides its confidence among the three.
 _CIRCLES, _UNDECIDED = frozenset("0Oo"), 2 / 3
@@ -199,7 +199,7 @@ def _read_lines(
             attempts = turned_by_text(stages, settings, attempts)
         if None in directions:
             attempts = turned_late(stages, settings, image_rgb, quads, directions, attempts)
-    attempts = _read_standing(stages, settings, image_rgb, sheet.boxes, attempts)
+    attempts = _read_single_characters(stages, settings, image_rgb, sheet.boxes, attempts)
     for i, those in check_boxes.items():
         attempts[i] = _with_check_boxes(attempts[i], those, growth)
     return attempts
@@ -227,7 +227,7 @@ def _with_check_boxes(attempt: Attempt, boxes: Sequence[CheckBox], growth: CropG
     return attempt._replace(text=text)
 
 
-def _read_standing(
+def _read_single_characters(
     stages: Stages,
     settings: ReadSettings,
     image_rgb: np.ndarray,
@@ -236,7 +236,7 @@ def _read_standing(
 ) -> list[Attempt]:
     """Recognize boxes a little taller than wide also as a single upright character, besides as a rotated column."""
     tall = [i for i, box in enumerate(boxes) if TALL_RATIO <= _steepness(box.points) < _COLUMN]
-    standing = [perspective_crop(image_rgb, _with_room(boxes[i].points), turn_tall=False) for i in tall]
+    standing = [perspective_crop(image_rgb, _padded(boxes[i].points), turn_tall=False) for i in tall]
     attempts = list(attempts)
     for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
         lying = attempts[i].text
@@ -255,11 +255,11 @@ def _steepness(quad: np.ndarray) -> float:
     return float(down / max(across, 1e-6))
 
 
-def _with_room(quad: np.ndarray) -> np.ndarray:
+def _padded(quad: np.ndarray) -> np.ndarray:
     """Return the quad (4, 2) of a character, clockwise from top-left, with a margin."""
     across, down = quad[1] - quad[0], quad[3] - quad[0]
     down_length = float(np.linalg.norm(down))
-    aside, above = _ROOM[0] * down_length / max(float(np.linalg.norm(across)), 1e-6) * across, _ROOM[1] * down
+    aside, above = _PADDING[0] * down_length / max(float(np.linalg.norm(across)), 1e-6) * across, _PADDING[1] * down
     return quad + np.stack([-aside - above, aside - above, aside + above, -aside + above])
 
 
