@@ -62,8 +62,8 @@ class TextRecognizer:
         """Return the text of each line crop (h, w, 3) uint8 RGB.
 
         Lines of similar width share a batch, padded to its widest line but at least to the model's least width. Lines
-        longer than the network's width, or than `LONGEST` pixels, are recognized in windows. Text beside a long leader
-        is recognized again without it.
+        longer than the network's width, or than `LONGEST` pixels, are recognized in windows. In other lines, text
+        beside a long leader is recognized again without it.
         """
         longest = self.spec.width or LONGEST
         widths = [line_width(crop.shape, height=self.height, max_width=MAX_SCALED_WIDTH) for crop in crops]
