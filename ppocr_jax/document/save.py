@@ -166,12 +166,15 @@ def _save_pdf(page: Page, path: str | os.PathLike[str], image: ImageSource | Non
 def _input_of(page: Page, image: ImageSource | None) -> InputPage:
     if page.error:
         raise UserError(f"there is no image of a page that could not be read: {page.error}")
-    if image is not None:
-        found = next(read_pages(image))
+    frames = "all" if page.number > 1 else "first"
+    if image is not None:  # the page's whole document, or an image of this page alone
+        found = next(
+            read_pages(image, frames=frames, choose=lambda numbers: [page.number if page.number in numbers else 1])
+        )
     elif page.source in ("", "-") or is_url(page.source):
         raise UserError("the page was not read from a file: pass its `image`")
     else:
-        found = next(read_pages(page.source, pages=[page.number], frames="all" if page.number > 1 else "first"))
+        found = next(read_pages(page.source, pages=[page.number], frames=frames))
     high, wide = found.image_rgb.shape[:2]
     if (wide, high) != (page.width, page.height):
         raise UserError(

@@ -52,6 +52,9 @@ def test_the_second_page_of_a_document_is_read_again(tmp_path: Path):
     pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
     drawn = Page(60, 40, (), str(tmp_path / "a.tiff"), number=2).draw()
     assert (drawn[:, :60] == 200).all()
+    assert (Page(60, 40, (), number=2).draw(tmp_path / "a.tiff")[:, :60] == 200).all()
+    pages[1].save(tmp_path / "second.png")
+    assert (Page(60, 40, (), number=2).draw(tmp_path / "second.png")[:, :60] == 200).all()
 
 
 def test_a_page_of_pdf(tmp_path: Path):
