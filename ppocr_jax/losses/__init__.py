@@ -1,4 +1,4 @@
-"""Losses as pure functions: arrays -> scalar, or (scalar, {term: scalar})."""
+"""Loss functions: pure functions from arrays to a scalar, or to (scalar, {term: scalar})."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Types of what the losses take and give; the tests check them, with the shapes, at every call.
+"""Array types of the loss functions; the tests check them and the shapes at every call.
 
-Sizes that a function compares itself, for a message that says what to do, are "_" in its annotations.
+A size that a function checks itself, to raise a helpful message, is "_" in its annotations.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ import numpy as np
 from jaxtyping import Float
 
 AnyArray = jax.Array | np.ndarray
-"""What the losses take: arrays of JAX, traced or not, or of NumPy."""
+"""Input of the losses: a JAX array, traced or not, or a NumPy array."""
 Scalar = Float[jax.Array, ""]

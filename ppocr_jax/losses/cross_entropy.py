@@ -1,4 +1,4 @@
-"""Cross-entropies over classes: a line's direction, labeled frames, an attention head, and aggregated (ACE)."""
+"""Cross-entropy losses: direction, labeled frames, attention head, and aggregation cross-entropy (ACE)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ IGNORED_FRAME = -1
 
 
 def direction_loss(logits: Float[AnyArray, "B C"], labels: Int[AnyArray, " B"]) -> Scalar:
-    """Mean softmax cross-entropy over integer labels (PP-OCR, arXiv 2009.09941, section 2.2)."""
+    """Compute the mean softmax cross-entropy over integer labels (PP-OCR, arXiv 2009.09941, section 2.2)."""
     return optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels).mean()
 
 
 def frame_loss(logits: Float[AnyArray, "B T K"], frames: Int[AnyArray, "B T"], *, blank_weight: float = 0.3) -> Scalar:
-    """Weighted mean cross-entropy over labeled frames, for lines whose alignment is known: a warm start for CTC.
+    """Compute the weighted mean cross-entropy over labeled frames, a warm start for CTC if the alignment is known:
 
         L = sum over (b, t) of w * -log softmax(logits)[frames] / sum of w
         w = 1 for a character, `blank_weight` for blank, 0 for an ignored frame
 
-    CTC from scratch must first find out where the characters stand, and sits on a plateau until it has. A drawn line's
-    generator knows every character's position, so its frames can be labeled directly.
+    CTC from scratch must first learn where the characters are, and the loss stays on a plateau until it has. The
+    generator of a synthetic line knows every character's position, so its frames can be labeled directly.
 
     Args:
-        logits: of every frame.
-        frames: class id per frame; `IGNORED_FRAME` where it is not known.
-        blank_weight: most frames are blank; without a lower weight they would outvote the characters.
+        logits: Logits of every frame.
+        frames: Class id per frame; `IGNORED_FRAME` if unknown.
+        blank_weight: Weight of blank frames; most frames are blank and would outweigh the characters.
 
     Returns:
-        0 where no frame is labeled.
+        The loss; 0 if no frame is labeled.
     """
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     chosen = jnp.take_along_axis(log_probabilities, jnp.maximum(frames, 0)[..., None], axis=-1)[..., 0]
@@ -47,17 +47,17 @@ def attention_loss(
     lengths: Int[AnyArray, " B"],
     used: Bool[AnyArray, " B"],
 ) -> Scalar:
-    """Loss of an attention head, which writes a text character by character (SAR, arXiv 1811.00751).
+    """Compute the loss of an attention head, which predicts a text character by character (SAR, arXiv 1811.00751).
 
-    It is the mean cross-entropy of the characters and of the end behind them, over all places that a label fills:
+    It is the mean cross-entropy of the characters and the end token over all positions that a label fills:
 
         L = -1 / sum of (n_b + 1) * sum over b, t <= n_b of log softmax(logits)_bt[c_bt],  c_b = label, then the end
 
     Args:
-        logits: of P = L + 1 places; classes are CTC's without the blank, then unknown, then the end.
-        labels: CTC class ids, padded with 0 behind `lengths`.
-        lengths: characters per label, n_b.
-        used: lines that count, such as those whose labels tell capitals from small letters; without any the loss is 0.
+        logits: Logits of P = L + 1 positions; classes are CTC's without the blank, then unknown, then the end.
+        labels: CTC class ids, padded with 0 after `lengths`.
+        lengths: Characters per label, n_b.
+        used: Lines to count, for example only those with case-sensitive labels; if none is used, the loss is 0.
     """
     places = jnp.arange(logits.shape[1])
     end = logits.shape[2] - 1
@@ -68,25 +68,25 @@ def attention_loss(
 
 
 def places_of_labels(places: int, lengths: Int[AnyArray, " B"], used: Bool[AnyArray, " B"]) -> Bool[AnyArray, "B P"]:
-    """Return which of P places the labels fill: their characters and the end behind them, of the lines that count."""
+    """Return which of P positions the labels of the used lines fill: their characters and the end token."""
     return (jnp.arange(places) <= lengths[:, None]) & used[:, None]
 
 
 def ace_loss(logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"]) -> Scalar:
-    """Cross-entropy between the characters of a label and the mean of its frames' distributions, mean over lines.
+    """Compute the aggregation cross-entropy between a label's character counts and the frames' mean distribution.
 
-    It asks how often each character occurs, whatever the order; a cheap companion of CTC:
+    It compares how often each character occurs, regardless of order; a cheap addition to CTC. Mean over lines of:
 
         m_k = 1/T sum over t of softmax(logits)_t[k],   n_k = occurrences of k in the label,   n_blank = T - length
         L = -sum over k of n_k / T log m_k
 
-    A label longer than T has no such distribution and gives 0 and no gradient. PaddleOCR release/2.6 offers the loss
-    beside CTC with weight 0.1, passing m through another softmax; here it is as published.
+    A label longer than T gives 0 and no gradient. PaddleOCR release/2.6 offers this loss with weight 0.1 next to CTC
+    but passes m through another softmax; this is the published form.
 
     Args:
-        logits: of every frame; log-probabilities do as well.
-        labels: class ids, padded behind `lengths`.
-        lengths: characters per label.
+        logits: Logits of every frame; log-probabilities work as well.
+        labels: Class ids, padded after `lengths`.
+        lengths: Characters per label.
 
     Source: Xie et al., "Aggregation Cross-Entropy for Sequence Recognition", CVPR 2019, arXiv 1904.08364.
     """

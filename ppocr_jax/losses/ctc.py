@@ -1,4 +1,4 @@
-"""Connectionist temporal classification, blank 0."""
+"""Connectionist temporal classification (CTC) with blank 0."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 from ppocr_jax.charset import BLANK
 from ppocr_jax.losses.arrays import AnyArray, Scalar
 
-# Stands for log 0 where a true infinity would make gradients of nan.
+# Finite substitute for log 0: a true infinity would give NaN gradients.
 LOG_ZERO = -1e5
 
 
 def is_feasible(labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], frames: int) -> Bool[Array, " B"]:
-    """Whether a label fits the time axis: one frame per character and one blank between equal neighbors."""
+    """Return whether each label fits: one frame per character and one blank between equal neighbors."""
     inside = jnp.arange(1, labels.shape[1]) < lengths[:, None]
     repeats = ((labels[:, 1:] == labels[:, :-1]) & inside).sum(1)
     return jnp.less_equal(lengths + repeats, frames)
@@ -24,17 +24,17 @@ def is_feasible(labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], fram
 def ctc_loss_per_line(
     logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"]
 ) -> Float[Array, " B"]:
-    """Negative log-likelihood of each label, not divided by its length.
+    """Compute the negative log-likelihood of each label, not divided by its length.
 
         L = -log sum over alignments pi of label: prod over t of softmax(logits)_t[pi_t]
 
-    An infeasible label (longer than the time axis allows) gives 0 and no gradient, as warp-ctc does; `optax.ctc_loss`
+    An infeasible label (longer than the time axis allows) gives 0 and no gradient, as in warp-ctc; `optax.ctc_loss`
     alone would give about 1e5.
 
     Args:
-        logits: of every frame; log-probabilities do as well.
-        labels: class ids, padded with 0 behind `lengths`.
-        lengths: characters per label.
+        logits: Logits of every frame; log-probabilities work as well.
+        labels: Class ids, padded with 0 after `lengths`.
+        lengths: Characters per label.
     """
     frames = logits.shape[1]
     padding = (jnp.arange(labels.shape[1]) >= lengths[:, None]).astype(jnp.float32)
@@ -48,18 +48,18 @@ def ctc_loss_per_line(
 def ctc_loss(
     logits: Float[AnyArray, "B T K"], labels: Int[AnyArray, "B L"], lengths: Int[AnyArray, " B"], *, focal: bool = False
 ) -> Scalar:
-    """Mean of `ctc_loss_per_line` over the batch.
+    """Compute the mean of `ctc_loss_per_line` over the batch.
 
         focal:  mean of (1 - exp(-L))^2 L
 
-    The focal form lets lines that are read well count less: a line of likelihood 0.5 weighs a quarter. Its weight is
-    differentiated through, as in PaddleOCR release/2.6.
+    The focal form gives lines that are already recognized well less weight: a line of likelihood 0.5 has weight 1/4.
+    Gradients flow through this weight, as in PaddleOCR release/2.6.
 
     Args:
-        logits: see `ctc_loss_per_line`.
-        labels: see `ctc_loss_per_line`.
-        lengths: see `ctc_loss_per_line`.
-        focal: whether to weigh lines so; PP-OCRv2 does not.
+        logits: See `ctc_loss_per_line`.
+        labels: See `ctc_loss_per_line`.
+        lengths: See `ctc_loss_per_line`.
+        focal: Use the focal form; PP-OCRv2 does not.
     """
     losses = ctc_loss_per_line(logits, labels, lengths)
     return jnp.mean(jnp.square(jnp.expm1(-losses)) * losses if focal else losses)
@@ -68,17 +68,17 @@ def ctc_loss(
 def fold_case(
     logits: Float[AnyArray, "B T K"], partner: Int[AnyArray, " K"], is_lower: Bool[AnyArray, " K"]
 ) -> Float[Array, "B T K"]:
-    """Log-probabilities in which a capital stands for itself and its small letter.
+    """Return log-probabilities in which each capital letter also stands for its small letter.
 
         log p'(A) = log(p(A) + p(a)),   p'(a) = 0
 
-    CTC on these is blind to case, so that labels written in capitals whatever the image shows (SROIE's) teach the
-    letters and not the case.
+    CTC on these ignores case. Labels written in capitals regardless of the image (SROIE's) then teach the letters but
+    not their case.
 
     Args:
-        logits: of every frame.
-        partner: id of the same letter in the other case; a character without one has its own id.
-        is_lower: small letters that have a capital.
+        logits: Logits of every frame.
+        partner: Id of the same letter in the other case; a character without one has its own id.
+        is_lower: True for small letters that have a capital.
     """
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     both = jnp.logaddexp(log_probabilities, log_probabilities[..., partner])

@@ -1,6 +1,6 @@
-"""Losses of Differentiable Binarization (DB, arXiv 1911.08947) in the form PP-OCRv2 trains with.
+"""Losses of Differentiable Binarization (DB, arXiv 1911.08947) as used to train PP-OCRv2.
 
-All sums run over the whole batch at once, not per image, so an image without text costs no special case.
+All sums run over the whole batch, not per image, so an image without text needs no special case.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _LOG_FLOOR = -100.0
 Maps = Float[AnyArray, "batch height width"]
 Targets = Num[AnyArray, "batch height width"]
 Batch = Mapping[str, Num[AnyArray, "batch height width ..."]]
-"""The maps of `targets`, among what else a batch holds, such as the images (batch height width 3)."""
+"""The target maps and other arrays of a batch, for example the images (batch height width 3)."""
 
 
 def dice_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
-    """Dice loss over the pixels of `mask`:
+    """Compute the dice loss over the pixels of `mask`:
 
         1 - 2 sum(p g m) / (sum(p m) + sum(g m) + 1e-6)
 
     Args:
         pred: Probabilities p.
         target: g, 0 or 1.
-        mask: m, 0 for pixels to leave out.
+        mask: m, 0 for ignored pixels.
 
     Source: DB paper, section 3.5 (for the binary map).
     """
@@ -41,7 +41,7 @@ def dice_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
 
 
 def masked_l1_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
-    """Mean absolute difference over the pixels of `mask`:
+    """Compute the mean absolute difference over the pixels of `mask`:
 
         sum(|p - t| m) / (sum(m) + 1e-6)
 
@@ -52,14 +52,14 @@ def masked_l1_loss(pred: Maps, target: Targets, mask: Targets) -> Scalar:
 
 
 def balanced_bce_loss(pred: Maps, target: Targets, mask: Targets, *, negative_ratio: float = 3.0) -> Scalar:
-    """Binary cross-entropy over all text pixels and the hardest background pixels.
+    """Compute the binary cross-entropy over all text pixels and the hardest background pixels.
 
         n+ = sum(g m),  n- = floor(min(sum((1 - g) m), negative_ratio n+))
-        l  = -(g log p + (1 - g) log(1 - p)), logarithms not below -100
+        l  = -(g log p + (1 - g) log(1 - p)), logarithms at least -100
         (sum(g m l) + the n- largest of (1 - g) m l) / (n+ + n- + 1e-6)
 
-    A batch without text gives 0. The gradient runs through the selected pixels only; pixels tied for the last places
-    share them equally.
+    A batch without text gives 0. Only the selected pixels receive gradients; pixels tied for the last places share
+    them equally.
 
     Args:
         pred: Probabilities p.
@@ -86,26 +86,29 @@ def db_loss(
     main: Literal["dice", "bce", "l1"] = "dice",
     negative_ratio: float = 3.0,
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """The DB detector's loss:
+    """Compute the DB detector's loss:
 
         alpha * main(P, g) + beta * L1(T, t) + dice(B, g)
 
-    The paper has cross-entropy as main loss, and alpha on the binary map (DB paper eq. 6). PP-OCR's released
-    detectors were trained with dice as main loss and alpha on the probability map: those are the defaults.
+    The paper uses cross-entropy as main loss and weights the binary map by alpha (DB paper eq. 6). PP-OCR's released
+    detectors were trained with dice as main loss and alpha on the probability map: these are the defaults.
 
     Args:
-        outputs: "probability" P, "threshold" T and "binary" B of the DB head; a head without its threshold branch has
-            the first alone, and the loss is alpha * main(P, g).
+        outputs: "probability" P, "threshold" T and "binary" B of the DB head. A head without a threshold branch has
+            only P, and the loss is alpha * main(P, g).
         targets: "shrink_map" g and "shrink_mask" (for P and B), "threshold_map" t and "threshold_mask" (for T);
             any number type.
         alpha: Weight of the probability map.
         beta: Weight of the threshold map.
-        main: Loss of the probability map. PP-OCR wraps any of them in the balancing of `balanced_bce_loss`; for "dice"
-            and "l1", being scalars, that only zeroes the term in a batch without text.
+        main: Loss of the probability map. PP-OCR applies the balancing of `balanced_bce_loss` to all of them; because
+            "dice" and "l1" are scalars, for them it only zeroes the term in a batch without text.
         negative_ratio: Background pixels per text pixel of "bce"; see `balanced_bce_loss`.
 
     Returns:
         The loss, and its unweighted terms "probability", "threshold" and "binary".
+
+    Raises:
+        ValueError: If `main` is unknown.
     """
     shrink_map, shrink_mask = targets["shrink_map"], targets["shrink_mask"]
     probability = _main_loss(outputs["probability"], shrink_map, shrink_mask, main, negative_ratio)
@@ -131,12 +134,12 @@ def _main_loss(pred: Maps, target: Targets, mask: Targets, main: str, negative_r
 
 
 def float32(*arrays: AnyArray) -> tuple[Array, ...]:
-    """Return the arrays as float32, whatever their number types."""
+    """Return the arrays as float32."""
     return tuple(jnp.asarray(array).astype(jnp.float32) for array in arrays)
 
 
 def _balanced_counts(target: Maps, mask: Maps, negative_ratio: float) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    # Counted as integers: a float32 running sum stands still at 2**24, which is 10 images of 1280 x 1280.
+    # Integer counts: a float32 running sum stops growing at 2**24, which 10 images of 1280 x 1280 reach.
     positives = jnp.sum(target * mask > 0.5, dtype=jnp.int32)
     available = jnp.sum((1 - target) * mask > 0.5, dtype=jnp.int32)
     negatives = jnp.minimum(available, jnp.floor(negative_ratio * positives).astype(jnp.int32))
@@ -144,18 +147,18 @@ def _balanced_counts(target: Maps, mask: Maps, negative_ratio: float) -> tuple[I
 
 
 def binary_cross_entropy(pred: Maps, target: Maps) -> Maps:
-    """Return -(g log p + (1 - g) log(1 - p)) of each pixel, logarithms not below -100."""
+    """Return -(g log p + (1 - g) log(1 - p)) of each pixel, with logarithms of at least -100."""
     return -(target * _floored_log(pred) + (1 - target) * _floored_log(1 - pred))
 
 
 def _floored_log(x: Maps) -> Maps:
-    # The inner `where` keeps log(0) out of the gradient, where 0 * inf would be NaN.
+    # The inner `where` keeps log(0) out of the gradient, which would otherwise be 0 * inf = NaN.
     positive = x > 0
     return jnp.where(positive, jnp.maximum(jnp.log(jnp.where(positive, x, 1.0)), _LOG_FLOOR), _LOG_FLOOR)
 
 
 def _sum_of_largest(values: Maps, count: Int[Array, ""]) -> Scalar:
-    """Sum of the `count` largest of non-negative `values`; `count` may be traced."""
+    """Return the sum of the `count` largest of non-negative `values`; `count` may be traced."""
     cut = jax.lax.stop_gradient(_kth_largest(jax.lax.stop_gradient(values), count))
     above, at = values > cut, values == cut
     missing = count - jnp.sum(above, dtype=jnp.int32)
@@ -164,13 +167,13 @@ def _sum_of_largest(values: Maps, count: Int[Array, ""]) -> Scalar:
 
 
 def _kth_largest(values: Maps, k: Int[Array, ""]) -> Scalar:
-    """The k-th largest of non-negative float32 `values`; +inf for k = 0.
+    """Return the k-th largest of non-negative float32 `values`; +inf for k = 0.
 
-    Non-negative floats order as their bit patterns do, so the answer is built bit by bit from 31 counts over the
-    array. On CPU that is many times faster than sorting, and unlike `lax.top_k` it allows a traced k.
+    Non-negative floats have the same order as their bit patterns, so the result is built bit by bit from 31 counts over
+    the array. On a CPU this is many times faster than sorting, and unlike `lax.top_k` it allows a traced k.
     """
     bits = jax.lax.bitcast_convert_type(values, jnp.int32)
-    wanted = jnp.maximum(k, 1)  # of none the bits would be those of NaN, which `jax_debug_nans` takes for a fault
+    wanted = jnp.maximum(k, 1)  # k = 0 would give the bits of a NaN, which `jax_debug_nans` reports
 
     def set_bit(i: Int[Array, ""], found: Int[Array, ""]) -> Int[Array, ""]:
         candidate = found | (jnp.int32(1) << (30 - i))

@@ -1,4 +1,4 @@
-"""Losses between students that learn from each other: every one of them receives gradients from every loss here.
+"""Losses between students that learn from each other; each loss sends gradients to both students.
 
 Deep Mutual Learning (DML, Zhang et al., arXiv 1706.00384) in the forms of PP-OCRv2's CML (detectors) and U-DML
 (recognizers).
@@ -24,23 +24,23 @@ Form = Literal["code", "paper"]
 
 
 def map_dml_loss(probability_a: Maps, probability_b: Float[AnyArray, "_ _ _"], *, form: Form = "code") -> Scalar:
-    """Symmetric Kullback-Leibler divergence of two students' probability maps, mean over images and pixels:
+    """Compute the symmetric Kullback-Leibler divergence of two probability maps, mean over images and pixels:
 
         code:   1/2 [p log((p + e) / (q + e) + e) + q log((q + e) / (p + e) + e)],  e = 1e-5
         paper:  1/2 [KL(p || q) + KL(q || p)] = 1/2 (p - q) (logit p - logit q)
 
-    "code" is what PP-OCRv2's detectors were trained with: text alone counts, so that pixels which both students hold
-    for background weigh next to nothing; equal maps give 1e-5 times their mean. "paper" is the divergence of the two
-    Bernoulli distributions, text and background; equal maps give exactly 0. Its logits log p - log(1 - p) take
-    neither probability below 1e-6, so that a saturated pixel stays finite.
+    PP-OCRv2's detectors were trained with "code". It sums over the text class only, so pixels that both students
+    predict as background have almost no weight; equal maps give 1e-5 times their mean. "paper" is the divergence of the
+    two Bernoulli distributions, text and background; equal maps give exactly 0. Its logits log p - log(1 - p) clip both
+    probabilities to at least 1e-6, so a saturated pixel stays finite.
 
     Args:
         probability_a: p of one student.
-        probability_b: q of the other, of the same images.
-        form: see above.
+        probability_b: q of the other student, for the same images.
+        form: "code" or "paper".
 
     Raises:
-        ValueError: unknown form, or maps of different shapes.
+        ValueError: If the form is unknown, or the maps differ in shape.
 
     Source: PP-OCRv2 eq. 2; PaddleOCR release/2.6 for "code".
     """
@@ -58,20 +58,20 @@ def sequence_dml_loss(
     logits_b: Float[AnyArray, "_ _ _"],
     counted: Bool[AnyArray, "B T"] | None = None,
 ) -> Scalar:
-    """Symmetric Kullback-Leibler divergence of two recognizers' frames, summed over time and mean over lines:
+    """Compute the symmetric Kullback-Leibler divergence of two recognizers' frames, summed over time, mean over lines:
 
         p = softmax(a) + e,  q = softmax(b) + e,  e = 1e-10
         1 / (2 B) sum over lines, time and classes of [q (log(q + e) - log p) + p (log(p + e) - log q)]
 
-    It grows with the number of frames, as CTC does; e bounds what one frame can cost by 23.
+    It grows with the number of frames, as CTC does; e limits the loss of one frame to 23.
 
     Args:
-        logits_a: of one student.
-        logits_b: of the other, of the same lines.
-        counted: frames that the sum is over, such as those that a label fills; None: all.
+        logits_a: Logits of one student.
+        logits_b: Logits of the other student, for the same lines.
+        counted: Frames to sum over, for example those that a label fills; None for all.
 
     Raises:
-        ValueError: logits of different shapes.
+        ValueError: If the logits differ in shape.
 
     Source: PP-OCRv2, section 2.2, the DML loss of U-DML; epsilons of PaddleOCR release/2.6.
     """
@@ -84,16 +84,16 @@ def sequence_dml_loss(
 
 
 def feature_loss(features_a: Float[AnyArray, ...], features_b: Float[AnyArray, ...]) -> Scalar:
-    """Mean squared difference of two students' feature maps over all elements:
+    """Compute the mean squared difference of two students' feature maps over all elements:
 
         mean((a - b)^2)
 
     Args:
-        features_a: backbone output of one student.
-        features_b: of the other, of the same images.
+        features_a: Backbone output of one student.
+        features_b: Backbone output of the other student, for the same images.
 
     Raises:
-        ValueError: features of different shapes.
+        ValueError: If the features differ in shape.
 
     Source: PP-OCRv2, section 2.2, the feature loss of U-DML.
     """
@@ -102,12 +102,12 @@ def feature_loss(features_a: Float[AnyArray, ...], features_b: Float[AnyArray, .
 
 
 def mean_over_peers(losses: Sequence[Scalar]) -> Scalar:
-    """Mean of one student's losses with each of its peers, of which there is at least one."""
+    """Return the mean of one student's losses with each of its peers (at least one)."""
     return jnp.mean(jnp.stack(losses))
 
 
 def check_same_shape(a: AnyArray, b: AnyArray) -> None:
-    """Raises ValueError where arithmetic would broadcast one student's output over the other's."""
+    """Raise ValueError if the shapes differ; arithmetic would broadcast one student's output over the other's."""
     if a.shape != b.shape:
         raise ValueError(f"mutual learners must agree in shape, but one gives {a.shape} and the other {b.shape}")
 

@@ -1,7 +1,7 @@
-"""What one student minimizes: its share in Collaborative Mutual Learning (CML, detectors) and U-DML (recognizers).
+"""One student's share of the total loss in Collaborative Mutual Learning (CML, detectors) and U-DML (recognizers).
 
-The loss of the whole is the sum of the students' shares, so that each student can live on devices of its own and needs
-of the others nothing but their outputs. Source: PP-OCRv2, sections 2.1 and 2.2.
+The total loss is the sum of the students' shares. Each student can therefore run on its own devices and needs only the
+outputs of the others. Source: PP-OCRv2, sections 2.1 and 2.2.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ppocr_jax.losses.mutual import Form, feature_loss, map_dml_loss, mean_over_
 
 Outputs = Mapping[str, Float[AnyArray, "B ..."]]
 GUIDE_SHARE = 0.5
-"""Weight of the divergence between guides beside that between readings, as PP-OCRv3 was trained."""
+"""Weight of the guides' divergence relative to that of the CTC logits, as in PP-OCRv3's training."""
 
 
 def cml_share(
@@ -40,21 +40,20 @@ def cml_share(
     teacher_form: Literal["dilated", "soft", "hard"] = "dilated",
     teacher_threshold: float = 0.5,
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """CML's share of one of S students:
+    """Compute the CML share of one of S students:
 
         db(own) + dilated_teacher(own, T) + 1/2 mean over peers of map_dml(own, peer)
 
-    Two students' shares add up to PP-OCRv2's total, each pair's divergence counting once. With S of them the mutual
-    losses of all add up to S / 2 times the mean over pairs: as in Deep Mutual Learning (Zhang et al., arXiv 1706.00384)
-    a student is drawn to the mean of its peers, no harder the more they are. The maps of the peers must carry their
-    gradients: half of the pull on a student comes through the shares of the others.
+    The shares of two students add up to PP-OCRv2's total, which counts each pair's divergence once. With S students the
+    mutual losses add up to S / 2 times the mean over pairs: as in Deep Mutual Learning (Zhang et al., arXiv 1706.00384)
+    a student is drawn to the mean of its peers, with a strength that does not depend on their number. The maps of the
+    peers must carry gradients: half of a student's mutual gradient comes from the shares of the others.
 
     Args:
         own: "probability", "threshold" and "binary" of this student's DB head.
-        peers: probability maps of the other S - 1 students; without any, the mutual loss is left out.
-        teacher_probability: of the frozen teacher; None leaves the distillation out.
-        targets: see `db_loss`; "teacher_mask", where there is one, says instead of "shrink_mask" which pixels the
-            teacher teaches.
+        peers: Probability maps of the other S - 1 students; if empty, the mutual loss is left out.
+        teacher_probability: Probability map of the frozen teacher; None leaves out the distillation.
+        targets: See `db_loss`; "teacher_mask", if present, replaces "shrink_mask" in the distillation.
         teacher_weight: Weight of the distillation.
         dml_weight: Weight of the mutual loss.
         alpha: See `db_loss`.
@@ -63,7 +62,7 @@ def cml_share(
         negative_ratio: See `db_loss`.
         binarize: See `dilated_teacher_loss`.
         dml_form: See `map_dml_loss`.
-        teacher_form: Which of `dilated_teacher_loss`, `soft_teacher_loss` and `hard_teacher_loss`.
+        teacher_form: Selects `dilated_teacher_loss`, `soft_teacher_loss` or `hard_teacher_loss`.
         teacher_threshold: See `hard_teacher_loss`.
 
     Returns:
@@ -104,33 +103,32 @@ def udml_share(
     centers: Float[AnyArray, "_ _"] | None = None,
     guided: Bool[AnyArray, "B P"] | None = None,
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """U-DML's share of one of S students:
+    """Compute the U-DML share of one of S students:
 
         ctc(own) + 1/2 mean over peers of [sequence_dml(own, peer) + feature(own, peer)] + center_weight * center(own)
 
-    Where the students have guides (PP-OCRv3), half of their sequence_dml is added to that of the frames.
+    If the students have guides (PP-OCRv3), half of the guides' sequence_dml is added to that of the frames.
 
-    Two students' shares add up to PP-OCRv2's total, each pair counting once; see `cml_share` for more students. The
-    outputs of the peers must carry their gradients.
+    The shares of two students add up to PP-OCRv2's total, which counts each pair once; see `cml_share` for more
+    students. The outputs of the peers must carry gradients.
 
     Args:
         own: "logits" (B, T, K), "backbone" (B, T, C) and, with centers, "features" (B, T, D) of this student.
-        peers: "logits" and "backbone" of the other S - 1; without any, the mutual losses are left out.
-        ctc_term: of the own logits, weighted and in the form (case-blind, focal) that the caller wants.
-        dml_weight: Weight of the divergence between readings.
+        peers: "logits" and "backbone" of the other S - 1 students; if empty, the mutual losses are left out.
+        ctc_term: CTC loss of the own logits, already weighted and in the caller's form (case-insensitive, focal).
+        dml_weight: Weight of the divergence between logits.
         feature_weight: Weight of the difference between backbone outputs.
         center_weight: Weight of the center loss; 0.05 in PP-OCRv2.
         centers: See `center_loss`; None leaves it out.
-        guided: Places of the guides' outputs "guide_logits" (B, P, C), in own and peers, at which they are compared:
-            those that a label fills. PaddleOCR compares all 26, most of which nobody ever told what is right. None: no
-            guides.
+        guided: Positions at which the guides' outputs "guide_logits" (B, P, C), in own and peers, are compared: those
+            that a label fills. PaddleOCR compares all 26, most of which have no training target. None: no guides.
 
     Returns:
         The share, and its terms: "ctc" as given; unweighted "dml", "guide_dml" and "feature", means over peers;
         "center".
 
     Raises:
-        ValueError: a weight for the center loss, but no centers.
+        ValueError: If the center loss has a weight but there are no centers.
     """
     if centers is None and center_weight:
         raise ValueError(f"center_weight is {center_weight}, but there are no centers")
