@@ -1,4 +1,4 @@
-"""The networks, by name."""
+"""Networks and their registry."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v3_large": mobilenet_v3_large,
     "ghostnet": ghostnet,
 }
-"""Name -> builder, which takes `ops` and the network's own options as keyword arguments."""
+"""Name -> builder; takes `ops` and the network's own options as keyword arguments."""
 
 
 def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.Module:
     """Build a network by name.
 
     Args:
-        name: an entry of `MODELS`.
-        ops: forms of the basic operations; those of the default JAX backend if left out.
-        options: keyword arguments of the network's builder.
+        name: An entry of `MODELS`.
+        ops: Implementations of the basic operations; by default those for the default JAX backend.
+        options: Keyword arguments of the network's builder.
 
     Raises:
-        ValueError: no such network, or it has no such option.
+        ValueError: If there is no such network, or it has no such option.
     """
     if name not in MODELS:
         raise ValueError(f"no network {name!r}; choose from {', '.join(sorted(MODELS))}")
@@ -63,7 +63,7 @@ def build_model(name: str, *, ops: Ops | None = None, **options: object) -> nn.M
 
 
 class Network(Protocol):
-    """What makes variables and is applied to them: a linen module, or what takes its place (`training.pact`)."""
+    """A linen module, or an object with the same `init` and `apply` (`training.pact.QuantizedNetwork`)."""
 
     def init(self, rngs: Any, /, *args: Any, **kwargs: Any) -> Any: ...
     def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any: ...

@@ -1,6 +1,6 @@
-"""Networks that name a class: the direction classifier of lines, and the image classifiers of PP-OCRv2's table 4.
+"""Classifiers: the direction classifier of lines, and the image classifiers of PP-OCRv2's table 4.
 
-An image classifier trains a backbone that a detector or recognizer then starts from: arrays have the same names there.
+An image classifier trains a backbone from which a detector or recognizer can start: the arrays have the same names.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class DirectionNet(nn.Module):
     """MobileNetV3-small x0.35, global average pooling, one dense layer.
 
     Attributes:
-        ops: the platform's operations.
-        scale: backbone width multiplier.
-        num_classes: 2: upright, turned by 180 degrees.
-        frame_classes: classes of an auxiliary head on every column, for training alone; 0 for none, as PP-OCR has it.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
+        num_classes: 2: upright, rotated by 180 degrees.
+        frame_classes: Classes of an auxiliary head on every column, for training only; 0 for none, as in PP-OCR.
     """
 
     ops: Ops
@@ -39,10 +39,10 @@ class DirectionNet(nn.Module):
 
         Args:
             images: (B, 48, 192, 3) float32, normalized.
-            train: use batch statistics, and compute the auxiliary head as well.
+            train: Use batch statistics, and compute the auxiliary head.
 
         Returns:
-            `logits` (B, 2); in eval mode also `probabilities` (B, 2); with `train` and `frame_classes` also
+            `logits` (B, 2); in evaluation mode also `probabilities` (B, 2); with `train` and `frame_classes` also
             `frame_logits` (B, 48, frame_classes).
         """
         x = MobileNetV3Text(self.ops, scale=self.scale, name="backbone")(images, train=train)
@@ -54,17 +54,17 @@ class DirectionNet(nn.Module):
 
 
 class ImageClassifier(nn.Module):
-    """A backbone, global average pooling, perhaps a wide layer, and one dense layer.
+    """A backbone, global average pooling, an optional wide layer, and one dense layer.
 
-    Dropout is Paddle's "downscale in infer": training drops values and leaves the others as they are, reading
-    multiplies by what was kept. It needs a random key named "dropout"; without one nothing is dropped.
+    Dropout is Paddle's "downscale in infer": training drops values without scaling the others; inference multiplies by
+    the share that is kept. It needs a random key named "dropout"; without one, nothing is dropped.
 
     Attributes:
-        ops: the platform's operations.
-        backbone: from images to (B, H / 32, W / 32, C).
-        num_classes: of the images.
-        wide: what makes 1280 values of the pooled ones: "plain", a product and hard swish (PP-LCNet, MobileNetV3);
-            "norm", a product, BN and ReLU (GhostNet); "none". Dropout follows.
+        ops: The platform's operations.
+        backbone: From images to (B, H / 32, W / 32, C).
+        num_classes: Image classes.
+        wide: Layer from the pooled values to 1280: "plain", a product and hard swish (PP-LCNet, MobileNetV3); "norm", a
+            product, BN and ReLU (GhostNet); "none". Dropout follows a wide layer.
     """
 
     ops: Ops
@@ -78,10 +78,10 @@ class ImageClassifier(nn.Module):
 
         Args:
             images: (B, H, W, 3) float32, normalized; 224 x 224 in the papers.
-            train: use batch statistics.
+            train: Use batch statistics.
 
         Returns:
-            `logits` (B, num_classes), `features`, what the last layer takes; in eval mode `probabilities` as well.
+            `logits` (B, num_classes); `features`, the input of the last layer; in evaluation mode also `probabilities`.
         """
         x = self.backbone(images, train=train).mean((1, 2))
         if self.wide == "plain":
@@ -108,9 +108,9 @@ def pp_lcnet(*, ops: Ops, num_classes: int = 1000, scale: float = 1.0) -> ImageC
     """Build PP-LCNet (arXiv 2109.15099). At scale 1 its backbone is that of PP-OCRv2's and v3's recognizer at 0.5.
 
     Args:
-        ops: the platform's operations.
-        num_classes: of the images.
-        scale: width multiplier; published ones are 0.25, 0.35, 0.5, 0.75, 1, 1.5, 2 and 2.5.
+        ops: The platform's operations.
+        num_classes: Image classes.
+        scale: Width multiplier; the published ones are 0.25, 0.35, 0.5, 0.75, 1, 1.5, 2 and 2.5.
     """
     return ImageClassifier(ops, LCNetImage(ops, scale=scale), num_classes, "plain")
 
@@ -126,7 +126,7 @@ def mobilenet_v2(*, ops: Ops, num_classes: int = 1000, scale: float = 0.75) -> I
 
 
 def mobilenet_v3_small(*, ops: Ops, num_classes: int = 1000, scale: float = 1.0) -> ImageClassifier:
-    """Build MobileNetV3-small (arXiv 1905.02244), PaddleClas's; the direction classifier's backbone, square strides.
+    """Build PaddleClas's MobileNetV3-small (arXiv 1905.02244): the direction classifier's backbone with square strides.
 
     Arguments as for `pp_lcnet`.
     """
@@ -134,7 +134,7 @@ def mobilenet_v3_small(*, ops: Ops, num_classes: int = 1000, scale: float = 1.0)
 
 
 def mobilenet_v3_large(*, ops: Ops, num_classes: int = 1000, scale: float = 0.5) -> ImageClassifier:
-    """Build MobileNetV3-large (arXiv 1905.02244), PaddleClas's; the mobile detector's backbone with squeeze-and-excite.
+    """Build PaddleClas's MobileNetV3-large (arXiv 1905.02244): the mobile detector's backbone with squeeze-and-excite.
 
     Arguments as for `pp_lcnet`.
     """

@@ -13,11 +13,11 @@ from ppocr_jax.models.resnet_vd import RESNET34, ResNetVdText
 
 
 class CTCHead(nn.Module):
-    """FC to `mid_channels`, FC to the classes, no activation between; or a single FC.
+    """Dense layer to `mid_channels` and dense layer to the classes, without activation; or a single dense layer.
 
     Attributes:
         num_classes: K, blank included.
-        mid_channels: width of the first FC's output; None for a single FC.
+        mid_channels: Output width of the first layer; None for a single layer.
     """
 
     num_classes: int
@@ -25,7 +25,10 @@ class CTCHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(B, T, C) -> what the last FC takes (B, T, mid_channels or C), the center-loss feature; logits (B, T, K)."""
+        """Map (B, T, C) to the center-loss feature and the logits (B, T, K).
+
+        The feature is the input of the last layer, (B, T, mid_channels or C).
+        """
         if self.mid_channels is None:
             return x, Linear(self.num_classes, name="fc")(x)
         features = Linear(self.mid_channels, name="fc1")(x)
@@ -33,14 +36,14 @@ class CTCHead(nn.Module):
 
 
 class CRNN(nn.Module):
-    """A backbone that leaves one row, the LSTMs and the head.
+    """A backbone that reduces the height to one row, two bidirectional LSTM layers, and the head.
 
     Attributes:
         num_classes: K, blank included.
-        ops: the platform's operations.
+        ops: The platform's operations.
         backbone: (B, 32, W, 3) -> (B, 1, W/4, C).
         hidden: LSTM width per direction, H.
-        mid_channels: width of the head's first layer; None for a head of one layer.
+        mid_channels: Width of the head's first layer; None for a head of one layer.
     """
 
     num_classes: int
@@ -51,16 +54,16 @@ class CRNN(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """Read a batch of line images.
+        """Recognize a batch of line images.
 
         Args:
             images: (B, 32, W, 3) float32, normalized; W a multiple of 4.
-            train: use batch statistics.
+            train: Use batch statistics.
 
         Returns:
-            `logits` (B, W/4, K); `backbone` (B, W/4, C); `neck` (B, W/4, 2H), the LSTMs' output; `features`, what the
-            head's last layer takes: the first layer's output (B, W/4, mid_channels), or `neck` itself if the head has
-            one layer; and, in eval mode, `probabilities` (B, W/4, K).
+            `logits` (B, W/4, K); `backbone` (B, W/4, C); `neck` (B, W/4, 2H), the LSTMs' output; `features`, the input
+            of the head's last layer: the first layer's output (B, W/4, mid_channels), or `neck` if the head has one
+            layer; and, in evaluation mode, `probabilities` (B, W/4, K).
         """
         backbone = self.backbone(images, train=train).squeeze(1)
         x = BiLSTMLayer(self.hidden, self.ops, name="lstm_0")(backbone)
@@ -73,17 +76,17 @@ class CRNN(nn.Module):
 def crnn_lcnet(
     *, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 64, activation: str = "hard_swish"
 ) -> CRNN:
-    """PP-OCRv2's recognizer: PP-LCNet, a head of two layers.
+    """Build PP-OCRv2's recognizer: PP-LCNet and a head of two layers.
 
     Args:
         num_classes: K, blank included.
-        ops: the platform's operations.
-        scale: backbone width multiplier.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
         hidden: LSTM width per direction.
-        activation: "hard_swish", PP-LCNet's, or "relu", which costs nothing where convolutions compute with bytes.
+        activation: "hard_swish", PP-LCNet's, or "relu", which int8 convolutions apply at no cost.
 
     Raises:
-        ValueError: there is no such activation.
+        ValueError: If there is no such activation.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be {' or '.join(ACTIVATIONS)}, not {activation!r}")
@@ -92,23 +95,23 @@ def crnn_lcnet(
 
 
 def crnn_mobilenet_v3(*, num_classes: int, ops: Ops, scale: float = 0.5, hidden: int = 48) -> CRNN:
-    """PP-OCR's mobile recognizer, the first row of PP-OCRv2's table 3: MobileNetV3-small.
+    """Build PP-OCR's mobile recognizer, the first row of PP-OCRv2's table 3: MobileNetV3-small.
 
     Args:
         num_classes: K, blank included.
-        ops: the platform's operations.
-        scale: backbone width multiplier.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
         hidden: LSTM width per direction.
     """
     return CRNN(num_classes, ops, MobileNetV3Text(ops, scale=scale, first_strides=(1, 1)), hidden)
 
 
 def crnn_resnet34(*, num_classes: int, ops: Ops, hidden: int = 256) -> CRNN:
-    """PP-OCR's server recognizer: ResNet34-vd.
+    """Build PP-OCR's server recognizer: ResNet34-vd.
 
     Args:
         num_classes: K, blank included.
-        ops: the platform's operations.
+        ops: The platform's operations.
         hidden: LSTM width per direction.
     """
     return CRNN(num_classes, ops, ResNetVdText(ops, depths=RESNET34), hidden)

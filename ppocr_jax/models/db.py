@@ -1,4 +1,4 @@
-"""The detectors: backbone -> neck -> differentiable binarization head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
+"""Detectors: backbone, neck, differentiable binarization head (arXiv 1911.08947; PP-OCRv2, section 2.1)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NORM_BIAS = 1e-4
 
 
 class NeckConv(nn.Module):
-    """Convolution without bias, norm or activation, KaimingUniform; with `excite` plus its squeeze-and-excite.
+    """Convolution without bias, norm or activation; with `excite` plus its squeeze-and-excite.
 
-    The latter is PP-OCRv3's RSE layer, y + SE(y): a plain squeeze-and-excite would switch off some of the few channels
-    that a slim neck has.
+    The latter is PP-OCRv3's RSE layer, y + SE(y): a plain squeeze-and-excite would suppress some of the few channels of
+    a narrow neck.
     """
 
     features: int
@@ -45,11 +45,11 @@ class NeckConv(nn.Module):
 class DBFPN(nn.Module):
     """Feature pyramid: lateral 1x1 -> top-down sums -> 3x3 to a quarter of the channels -> one map at stride 4.
 
-    DB (arXiv 1911.08947), as slimmed by PP-OCR; with `excite` the RSE-FPN of PP-OCRv3 (arXiv 2206.03001).
+    DB (arXiv 1911.08947) as slimmed by PP-OCR; with `excite` the RSE-FPN of PP-OCRv3 (arXiv 2206.03001).
 
     Attributes:
-        channels: inner width F; the output has F channels too, coarse to fine.
-        excite: every convolution gets a residual squeeze-and-excite.
+        channels: Inner width F; the output also has F channels, coarse to fine.
+        excite: Every convolution gets a residual squeeze-and-excite.
     """
 
     ops: Ops
@@ -58,7 +58,7 @@ class DBFPN(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
-        """Maps at strides 4, 8, 16, 32 -> (B, H/4, W/4, F)."""
+        """Fuse maps at strides 4, 8, 16, 32 into (B, H/4, W/4, F)."""
         conv = partial(NeckConv, ops=self.ops, excite=self.excite)
         laterals = [conv(self.channels, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
         smooth = [
@@ -69,12 +69,12 @@ class DBFPN(nn.Module):
 
 
 class LargeKernelPAN(nn.Module):
-    """Path aggregation with 9x9 convolutions: the neck of PP-OCRv3's teacher, LK-PAN (arXiv 2206.03001).
+    """Path aggregation with 9x9 convolutions: LK-PAN, the neck of PP-OCRv3's teacher (arXiv 2206.03001).
 
-    As `DBFPN`, but after the top-down sums a second, bottom-up way, so that large text sees small detail as well.
+    Like `DBFPN`, but a bottom-up path follows the top-down sums, so that large text also sees small details.
 
     Attributes:
-        channels: inner width F; the output has F channels too, coarse to fine.
+        channels: Inner width F; the output also has F channels, coarse to fine.
     """
 
     ops: Ops
@@ -82,7 +82,7 @@ class LargeKernelPAN(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
-        """Maps at strides 4, 8, 16, 32 -> (B, H/4, W/4, F)."""
+        """Fuse maps at strides 4, 8, 16, 32 into (B, H/4, W/4, F)."""
         conv = partial(NeckConv, ops=self.ops)
         quarter = self.channels // 4
         laterals = [conv(self.channels, name=f"in{i}")(x) for i, x in enumerate(maps, start=2)]
@@ -98,7 +98,7 @@ class LargeKernelPAN(nn.Module):
 
 
 def _top_down(laterals: Sequence[jax.Array], ops: Ops) -> list[jax.Array]:
-    """Add to each map, fine to coarse, what is coarser; return them coarse to fine."""
+    """Add to each map the upsampled sum of the coarser ones. Input is fine to coarse, output coarse to fine."""
     sums = [laterals[-1]]
     for lateral in reversed(laterals[:-1]):
         sums.append(lateral + ops.upsample(sums[-1], 2))
@@ -122,7 +122,7 @@ class TransposedConv2x2(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         batch, height, width, channels = x.shape
-        # Paddle takes the fan of a [Cin, Cout, 2, 2] weight from its second axis.
+        # Paddle computes the fan of a [Cin, Cout, 2, 2] weight from its second axis.
         kernel = self.param("kernel", kaiming_uniform(self.features * 4), (channels, 2, 2, self.features))
         bias = self.param("bias", uniform(1 / math.sqrt(channels)), (self.features,))
         cells = (x @ kernel.reshape(channels, 4 * self.features)).reshape(batch, height, width, 2, 2, self.features)
@@ -130,10 +130,10 @@ class TransposedConv2x2(nn.Module):
 
 
 class DBBranch(nn.Module):
-    """A convolution, then two transposed ones to the input's resolution; logits of one map.
+    """A convolution and two transposed convolutions to the input's resolution; returns the logits of one map.
 
     Attributes:
-        kernel: side of the first convolution's kernel.
+        kernel: Side of the first convolution's kernel.
     """
 
     ops: Ops
@@ -141,7 +141,7 @@ class DBBranch(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H/4, W/4, F) -> (B, H, W)."""
+        """Map (B, H/4, W/4, F) to logits (B, H, W)."""
         quarter = x.shape[-1] // 4
         shape = (self.kernel, self.kernel, x.shape[-1], quarter)
         weight = self.param("kernel", kaiming_normal(self.kernel * self.kernel * x.shape[-1]), shape)
@@ -154,14 +154,14 @@ class DBBranch(nn.Module):
 
 
 class DBNet(nn.Module):
-    """A backbone, a neck and the head.
+    """DB detector: backbone, neck and head.
 
     Attributes:
-        ops: the platform's operations.
-        backbone: from images to feature maps at strides 4, 8, 16 and 32.
-        neck: from those to one map at stride 4.
-        head_kernel: side of the head's first convolutions.
-        threshold: has the branch that only training needs.
+        ops: The platform's operations.
+        backbone: From images to feature maps at strides 4, 8, 16 and 32.
+        neck: From these to one map at stride 4.
+        head_kernel: Side of the head's first convolutions.
+        threshold: Whether it has the threshold branch, which only training uses.
     """
 
     ops: Ops
@@ -172,11 +172,11 @@ class DBNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-        """Find text.
+        """Predict text pixels.
 
         Args:
             images: (B, H, W, 3) float32, normalized; H and W multiples of 32.
-            train: use batch statistics, and compute the threshold branch as well.
+            train: Use batch statistics, and compute the threshold branch.
 
         Returns:
             `probability` (B, H, W); with `train` and the threshold branch also `threshold` and `binary`, the
@@ -198,14 +198,14 @@ def db_mobilenet_v3(
     """Build PP-OCR's mobile detector, PP-OCRv2's student: MobileNetV3-large without squeeze-and-excite.
 
     Args:
-        ops: the platform's operations.
-        scale: backbone width multiplier.
-        channels: width of the neck.
-        widths: channels of a pruned backbone: `expansions`, `features` and `last` of `BackboneWidths`.
-        threshold: see `DBNet`.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
+        channels: Width of the neck.
+        widths: Channels of a pruned backbone: `expansions`, `features` and `last` of `BackboneWidths`.
+        threshold: See `DBNet`.
 
     Raises:
-        ValueError: `widths` are not those of such a backbone.
+        ValueError: If `widths` do not fit the backbone.
     """
     return DBNet(ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels), threshold=threshold)
 
@@ -213,17 +213,17 @@ def db_mobilenet_v3(
 def db_rse_fpn(
     *, ops: Ops, scale: float = 0.5, channels: int = 96, widths: Mapping[str, Any] | None = None, threshold: bool = True
 ) -> DBNet:
-    """Build PP-OCRv3's student: the mobile detector with RSE-FPN; its arrays but the new ones are named as there.
+    """Build PP-OCRv3's student: the mobile detector with RSE-FPN; arrays have the same names, RSE-FPN adds new ones.
 
     Args:
-        ops: the platform's operations.
-        scale: backbone width multiplier.
-        channels: width of the neck.
-        widths: channels of a pruned backbone, as in `db_mobilenet_v3`.
-        threshold: see `DBNet`.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
+        channels: Width of the neck.
+        widths: Channels of a pruned backbone: `expansions`, `features` and `last` of `BackboneWidths`.
+        threshold: See `DBNet`.
 
     Raises:
-        ValueError: `widths` are not those of such a backbone.
+        ValueError: If `widths` do not fit the backbone.
     """
     return DBNet(
         ops, _mobile_backbone(ops, scale, widths), DBFPN(ops, channels=channels, excite=True), threshold=threshold
@@ -238,9 +238,9 @@ def db_resnet18(*, ops: Ops, channels: int = 256, threshold: bool = True) -> DBN
     """Build PP-OCR's server detector, PP-OCRv2's teacher (section 2.1): ResNet18-vd.
 
     Args:
-        ops: the platform's operations.
-        channels: width of the neck.
-        threshold: see `DBNet`.
+        ops: The platform's operations.
+        channels: Width of the neck.
+        threshold: See `DBNet`.
     """
     return DBNet(ops, ResNetVdDet(ops, depths=RESNET18), DBFPN(ops, channels=channels), threshold=threshold)
 
@@ -249,10 +249,10 @@ def db_lk_pan(*, ops: Ops, channels: int = 256, depths: Sequence[int] = RESNET50
     """Build PP-OCRv3's teacher: ResNet50-vd, LK-PAN, and a head that starts with 7x7 convolutions.
 
     Args:
-        ops: the platform's operations.
-        channels: width of the neck.
-        depths: blocks in each of the backbone's four stages.
-        threshold: see `DBNet`.
+        ops: The platform's operations.
+        channels: Width of the neck.
+        depths: Blocks in each of the backbone's four stages.
+        threshold: See `DBNet`.
     """
     backbone = ResNetVdDet(ops, depths=tuple(depths), bottleneck=True)
     return DBNet(ops, backbone, LargeKernelPAN(ops, channels=channels), head_kernel=7, threshold=threshold)

@@ -1,9 +1,9 @@
 """Depthwise convolution in a form that XLA compiles well for CPUs.
 
-XLA's own grouped convolution is tens of times slower on a CPU than the arithmetic needs: it is a scalar loop nest,
-forward and backward. Here the convolution is a sum of shifted slices times kernel taps, which fuses into one vectorized
-loop; its two gradients are written the same way (`custom_vjp`), because differentiating the sum would read the input
-once per tap from main memory.
+XLA's grouped convolution on a CPU is a scalar loop nest, forward and backward, and takes tens of times longer than the
+arithmetic needs. Here the convolution is a sum of shifted slices times kernel taps, which fuses into one vectorized
+loop. Its two gradients are written the same way (`custom_vjp`), because differentiating the sum would read the input
+from main memory once per tap.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Below this many rows the loop over rows is unrolled: no padding of rows, no multiplications by zero.
+# Up to this many rows the loop over rows is unrolled, which avoids padding rows and multiplying by zero.
 _UNROLL_ROWS = 4
-# Up to this many rows the kernel gradient adds up rows by an unrolled sum; more would only lengthen compilation.
+# Up to this many rows the kernel gradient sums rows in an unrolled loop; more would only lengthen compilation.
 _UNROLL_SUM_ROWS = 16
-# Images whose kernel gradient is computed together: more would leave the cache, fewer cost more loop overhead.
+# Images per step of the kernel gradient: more do not fit into the cache, fewer cost more loop overhead.
 _GROUP = 4
 
 Tap = tuple[int, int, jax.Array]
@@ -27,7 +27,7 @@ Tap = tuple[int, int, jax.Array]
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv_shifted(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
-    """Depthwise convolution with symmetric padding `(k - 1) // 2`, as a sum of shifted slices.
+    """Convolve depthwise with symmetric padding `(k - 1) // 2`, as a sum of shifted slices.
 
     Args:
         x: (B, H, W, C).
@@ -58,7 +58,7 @@ depthwise_conv_shifted.defvjp(_forward, _backward)
 def _weighted_shifts(
     x: jax.Array, taps: list[Tap], out_size: tuple[int, int], strides: tuple[int, int] = (1, 1)
 ) -> jax.Array:
-    """y[h, w] = sum over taps (dh, dw, weight) of x[h * sh + dh, w * sw + dw] * weight, zero outside x."""
+    """Compute y[h, w] = sum over taps (dh, dw, weight) of x[h * sh + dh, w * sw + dw] * weight, zero outside x."""
     out_h, out_w = out_size
     sh, sw = strides
     height, width = x.shape[1:3]
@@ -90,10 +90,10 @@ def _weighted_shifts(
 
 
 def _input_gradient(grad: jax.Array, kernel: jax.Array, shape: tuple[int, ...], strides: tuple[int, int]) -> jax.Array:
-    """Gradient of the input: one weighted sum of shifts per stride phase, interleaved.
+    """Compute the gradient of the input: one weighted sum of shifts per stride phase, interleaved.
 
-    dx[h] = sum over i of g[(h + p - i) / s] k[i] where the division leaves no rest, so the pixels h = s q + phase
-    of one phase see every s-th tap only.
+    dx[h] = sum of g[(h + p - i) / s] k[i] over all i for which s divides h + p - i. The pixels h = s q + phase of one
+    phase therefore use only every s-th tap.
     """
     kh, kw, channels = kernel.shape
     sh, sw = strides
@@ -118,10 +118,10 @@ def _input_gradient(grad: jax.Array, kernel: jax.Array, shape: tuple[int, ...], 
 def _kernel_gradient(
     x: jax.Array, grad: jax.Array, kernel_shape: tuple[int, ...], strides: tuple[int, int]
 ) -> jax.Array:
-    """Gradient of the kernel: per tap, the sum over pixels of shifted input times output gradient.
+    """Compute the gradient of the kernel: per tap, the sum over pixels of shifted input times output gradient.
 
-    A few images at a time, so that the pair of arrays stays in cache while all taps read it; the rows are added up
-    by an unrolled, fused sum, which leaves the slow reduction only one row to do.
+    It runs over a few images at a time, so that both arrays stay in cache while all taps read them. The rows are summed
+    by an unrolled, fused sum, which leaves only one row for the slow reduction.
     """
     kh, kw, channels = kernel_shape
     sh, sw = strides

@@ -1,4 +1,4 @@
-"""Final weights as safetensors files: flat names, arrays only, safe to read from anywhere."""
+"""Weights as safetensors files: flat names and arrays only, safe to read from any source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEPARATOR = "/"
 
 
 class WeightsError(UserError):
-    """A weights file is missing, broken, or of another network."""
+    """A weights file is missing, broken, or belongs to another network."""
 
 
 def save_safetensors(
@@ -25,31 +25,31 @@ def save_safetensors(
 ) -> None:
     """Write `variables` ("params", "batch_stats") as float arrays named like "params/backbone/conv1/kernel".
 
-    Kernels that lose nothing by it, such as those of `round_kernels`, are stored as float16. Equal contents
+    Kernels that float16 holds without loss, such as those of `round_kernels`, are stored as float16. Equal contents
     give equal files.
     """
     from safetensors.numpy import save
 
     flat = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep=_SEPARATOR)
     arrays = {name: _smallest(np.asarray(value)) for name, value in flat.items()}
-    Path(path).write_bytes(_in_order(save(arrays, metadata=dict(metadata or {}))))
+    Path(path).write_bytes(_with_sorted_metadata(save(arrays, metadata=dict(metadata or {}))))
 
 
-def _in_order(file: bytes) -> bytes:
-    """Return a safetensors file with its metadata sorted by name; the library writes them in an order of chance."""
+def _with_sorted_metadata(file: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted by name; the library's order varies from run to run."""
     start = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:start])
     header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text = text.ljust(-(-len(text) // 8) * 8)  # the arrays stay aligned to 8 bytes
+    text = text.ljust(-(-len(text) // 8) * 8)  # keeps the arrays aligned to 8 bytes
     return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def load_safetensors(path: str | Path) -> dict[str, Any]:
-    """Read what `save_safetensors` wrote, as nested dictionaries of float32 NumPy arrays.
+    """Read a file of `save_safetensors` as nested dictionaries of float32 NumPy arrays.
 
     Raises:
-        WeightsError: no such file, or not a safetensors file.
+        WeightsError: If there is no such file, or it is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -65,10 +65,10 @@ def load_safetensors(path: str | Path) -> dict[str, Any]:
 
 
 def round_kernels(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return variables whose kernels, all arrays of two axes or more, are float32 numbers that float16 holds.
+    """Return variables with all kernels (arrays of two or more axes) rounded to float16 precision, as float32.
 
-    Files are then half as large. Vectors (biases, BatchNorm) are few and stay as they are, some variances being too
-    large for float16.
+    The files are then half as large. Vectors (biases, BatchNorm) are small and stay unchanged, because some variances
+    are too large for float16.
     """
 
     def rounded(array: Any) -> np.ndarray:
@@ -80,7 +80,7 @@ def round_kernels(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _smallest(array: np.ndarray) -> np.ndarray:
-    """Return a float32 kernel as float16 where that holds all its numbers."""
+    """Return a float32 kernel as float16 if this loses nothing."""
     if array.dtype == np.float32 and array.ndim > 1:
         with np.errstate(over="ignore"):
             half = array.astype(np.float16)
@@ -90,10 +90,10 @@ def _smallest(array: np.ndarray) -> np.ndarray:
 
 
 def check_same_structure(variables: Mapping[str, Any], like: Mapping[str, Any], source: str | Path) -> None:
-    """Make sure that weights fit a network.
+    """Check that weights fit a network.
 
     Raises:
-        WeightsError: names are missing or left over, or a shape differs; the message names the first few.
+        WeightsError: If names are missing or unexpected, or a shape differs; the message lists the first few.
     """
     have, want = _shapes(variables), _shapes(like)
     problems = [f"{name} is missing" for name in want.keys() - have.keys()]

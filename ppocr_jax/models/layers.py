@@ -1,4 +1,4 @@
-"""Building blocks shared by the networks: convolution + batch norm + activation, squeeze-and-excite, linear layers."""
+"""Building blocks of the networks: convolution + batch norm + activation, squeeze-and-excite, dense and LSTM layers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ BN_EPSILON = 1e-5
 
 
 def round_channels(value: float, divisor: int = 8) -> int:
-    """Return the nearest multiple of `divisor`, not below it, never below 90 % of `value` (MobileNetV2's rule)."""
+    """Round `value` to the nearest multiple of `divisor`, but at least `divisor` and at least 90 % of `value`.
+
+    This is MobileNetV2's rule.
+    """
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 def hard_swish(x: jax.Array) -> jax.Array:
-    """x * clip(x + 3, 0, 6) / 6."""
+    """Compute x * clip(x + 3, 0, 6) / 6."""
     return x * jnp.clip(x + 3, 0, 6) / 6
 
 
 def hard_sigmoid(x: jax.Array, *, slope: float) -> jax.Array:
-    """clip(slope * x + 0.5, 0, 1): slope 0.2 in the MobileNetV3 family, 1/6 in the LCNet family."""
+    """Compute clip(slope * x + 0.5, 0, 1); slope 0.2 in the MobileNetV3 family, 1/6 in the LCNet family."""
     return jnp.clip(slope * x + 0.5, 0, 1)
 
 
@@ -38,12 +41,12 @@ ACTIVATIONS: dict[str, Activation] = {"hard_swish": hard_swish, "relu": nn.relu}
 
 
 def identity(x: jax.Array) -> jax.Array:
-    """No activation."""
+    """Return x: no activation."""
     return x
 
 
 def uniform(bound: float) -> Initializer:
-    """Uniform(-bound, bound)."""
+    """Return an initializer that draws from Uniform(-bound, bound)."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -52,17 +55,20 @@ def uniform(bound: float) -> Initializer:
 
 
 def kaiming_uniform(fan_in: int) -> Initializer:
-    """Uniform(+-sqrt(6 / fan_in))."""
+    """Return an initializer that draws from Uniform(+-sqrt(6 / fan_in))."""
     return uniform(math.sqrt(6 / fan_in))
 
 
 def kaiming_normal(fan_in: int) -> Initializer:
-    """Normal with standard deviation sqrt(2 / fan_in)."""
+    """Return an initializer that draws from a normal distribution of standard deviation sqrt(2 / fan_in)."""
     return nn.initializers.normal(math.sqrt(2 / fan_in))
 
 
 def batch_norm(name: str, *, train: bool, bias_init: Initializer = nn.initializers.zeros) -> nn.BatchNorm:
-    """Batch norm over all axes but the last; the running variance takes the biased batch variance, as Paddle's does."""
+    """Return a batch norm over all axes but the last.
+
+    The running variance is updated with the biased batch variance, as in Paddle.
+    """
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=BN_MOMENTUM,
@@ -77,15 +83,15 @@ class ConvBN(nn.Module):
     """Convolution without bias, batch norm, activation.
 
     Attributes:
-        features: output channels.
-        ops: the platform's operations.
-        kernel: side of the square kernel.
+        features: Output channels.
+        ops: The platform's operations.
+        kernel: Side of the square kernel.
         strides: (vertical, horizontal).
-        depthwise: one filter per channel; `features` must equal the input channels.
-        activation: applied last.
-        init: from the kernel's fan to its initializer.
-        grouped_fan: initialize a depthwise kernel by its own fan (k * k), not by the total input channels. Paddle's
-            default initializer ignores groups; the LCNet networks name theirs, which does not.
+        depthwise: One filter per channel; `features` must equal the input channels.
+        activation: Applied last.
+        init: Function from the kernel's fan to its initializer.
+        grouped_fan: Compute a depthwise kernel's fan from its own size (k * k), not from all input channels. Paddle's
+            default initializer ignores groups; the initializer of the LCNet networks respects them.
     """
 
     features: int
@@ -112,7 +118,7 @@ class ConvBN(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Global pooling, 1x1 to C // 4, ReLU, 1x1 to C, hard sigmoid, multiply."""
+    """Squeeze-and-excite: global pooling, 1x1 to C // reduction, ReLU, 1x1 to C, hard sigmoid, multiply."""
 
     ops: Ops
     slope: float
@@ -143,12 +149,12 @@ class Conv1x1Bias(nn.Module):
 
 
 class Linear(nn.Module):
-    """Fully connected layer.
+    """Dense layer.
 
     Attributes:
-        features: output channels.
-        init: of the weights, biases then start at zero; by default both are Uniform(+-1 / sqrt(fan_in)), as PP-OCR's
-            heads.
+        features: Output channels.
+        init: Initializer of the weights; biases then start at zero. By default, both are Uniform(+-1 / sqrt(fan_in)),
+            as in PP-OCR's heads.
     """
 
     features: int
@@ -163,7 +169,7 @@ class Linear(nn.Module):
 
 
 class BiLSTMLayer(nn.Module):
-    """One bidirectional LSTM layer; parameters Uniform(+-1 / sqrt(hidden))."""
+    """One bidirectional LSTM layer; parameters start as Uniform(+-1 / sqrt(hidden))."""
 
     hidden: int
     ops: Ops

@@ -1,4 +1,4 @@
-"""MobileNetV3 (arXiv 1905.02244): backbone of the mobile detectors, the classifiers and the first recognizer."""
+"""MobileNetV3 (arXiv 1905.02244): backbone of the mobile detectors, the classifiers and PP-OCR's mobile recognizer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MOBILENET_SLOPE = 0.2
 
 
 class Unit(NamedTuple):
-    """One inverted-residual row of the table, at width 1: kernel side, expansion, output, SE, activation, strides.
+    """One inverted residual of the table, at width 1.
 
-    Without `shortcut` a unit has none even where shapes agree.
+    If `shortcut` is false, the unit has no shortcut even if the shapes agree.
     """
 
     kernel: int
@@ -49,8 +49,8 @@ LARGE = (
 )
 LARGE_LAST = 960
 
-# Text is wide and low, so strides halve the height only. PaddleOCR compares the first unit's pair of strides with the
-# number 1, so that unit has no shortcut even with strides (1, 1).
+# Text is wide and low, so strides halve only the height. PaddleOCR compares the first unit's pair of strides with the
+# number 1, so this unit has no shortcut even with strides (1, 1).
 SMALL_TEXT = (
     Unit(3, 16, 16, True, "relu", (2, 1), shortcut=False),
     Unit(3, 72, 24, False, "relu", (2, 1)),
@@ -76,7 +76,7 @@ def scaled(unit: Unit, scale: float) -> Unit:
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation); a shortcut where shapes agree."""
+    """1x1 expand -> k x k depthwise -> optional SE -> 1x1 project (no activation); a shortcut if the shapes agree."""
 
     unit: Unit
     ops: Ops
@@ -107,9 +107,9 @@ class BackboneWidths(NamedTuple):
     """Channels of the detector's backbone.
 
     Attributes:
-        expansions: inside each of the 15 units.
-        features: between the units, of each stage (see `large_stages`); the first convolution belongs to the first.
-        last: of the last convolution.
+        expansions: Inner channels of each of the 15 units.
+        features: Output channels of each stage (see `large_stages`); the first convolution belongs to the first stage.
+        last: Channels of the last convolution.
     """
 
     expansions: tuple[int, ...]
@@ -118,7 +118,7 @@ class BackboneWidths(NamedTuple):
 
 
 def large_stages(scale: float) -> tuple[int, ...]:
-    """Return the stage of each unit's output: units joined by shortcuts share their channels, and are one stage."""
+    """Return each unit's stage; units joined by shortcuts have the same output channels and form one stage."""
     stages, before = [], scaled(LARGE[0], scale).features
     for unit in (scaled(unit, scale) for unit in LARGE):
         joined = unit.strides == (1, 1) and unit.features == before
@@ -128,7 +128,7 @@ def large_stages(scale: float) -> tuple[int, ...]:
 
 
 def large_widths(scale: float) -> BackboneWidths:
-    """Return those of MobileNetV3-large at a width multiplier."""
+    """Return the widths of MobileNetV3-large at a width multiplier."""
     units = [scaled(unit, scale) for unit in LARGE]
     features = dict(zip(large_stages(scale), (unit.features for unit in units), strict=True))
     return BackboneWidths(
@@ -137,10 +137,10 @@ def large_widths(scale: float) -> BackboneWidths:
 
 
 def backbone_widths(values: Mapping[str, Any], scale: float) -> BackboneWidths:
-    """Return the widths from plain values, such as JSON holds.
+    """Return the widths from plain values, for example from JSON.
 
     Raises:
-        ValueError: they are not as many as this backbone has, or not positive.
+        ValueError: If their number does not fit this backbone, or they are not positive.
     """
     usual = large_widths(scale)
     if values.keys() != set(usual._fields):
@@ -157,12 +157,12 @@ def backbone_widths(values: Mapping[str, Any], scale: float) -> BackboneWidths:
 
 
 class MobileNetV3Det(nn.Module):
-    """The student detector's backbone: MobileNetV3-large without squeeze-and-excite (PP-OCR, section 2.1).
+    """Backbone of the student detector: MobileNetV3-large without squeeze-and-excite (PP-OCR, section 2.1).
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier.
-        widths: of a pruned network, instead of the table's.
+        ops: The platform's operations.
+        scale: Width multiplier.
+        widths: Widths of a pruned network, instead of the table's.
     """
 
     ops: Ops
@@ -171,17 +171,17 @@ class MobileNetV3Det(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32."""
+        """Map (B, H, W, 3) to feature maps at strides 4, 8, 16 and 32."""
         widths = self.widths or large_widths(self.scale)
         conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
         x = conv(widths.features[0], kernel=3, strides=(2, 2), name="conv")(images, train=train)
         maps: list[jax.Array] = []
         stages = large_stages(self.scale)
         for i, row in enumerate(LARGE):
-            # A map is taken before each later reduction: unit 1 is the step to stride 4 itself.
+            # The maps are the inputs of the strided units; unit 1 is skipped because it makes stride 4.
             if row.strides == (2, 2) and i > 1:
                 maps.append(x)
-            # Pruned stages may happen to be as wide as the one before, where the table has no shortcut.
+            # A pruned stage may have the width of the stage before it, where the table has no shortcut.
             shortcut = i == 0 or stages[i] == stages[i - 1]
             unit = row._replace(expand=widths.expansions[i], features=widths.features[stages[i]], shortcut=shortcut)
             x = InvertedResidual(unit, self.ops, squeeze_excite=False, name=f"unit_{i}")(x, train=train)
@@ -190,12 +190,12 @@ class MobileNetV3Det(nn.Module):
 
 
 class MobileNetV3Text(nn.Module):
-    """MobileNetV3-small with text strides: backbone of the direction classifier and of PP-OCR's mobile recognizer.
+    """MobileNetV3-small with strides for text: backbone of the direction classifier and of PP-OCR's mobile recognizer.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier.
-        first_strides: of the first unit: (2, 1) for the classifier, (1, 1) for the recognizer, whose lines are lower.
+        ops: The platform's operations.
+        scale: Width multiplier.
+        first_strides: Strides of the first unit: (2, 1) for the classifier, (1, 1) for the recognizer's lower lines.
     """
 
     ops: Ops
@@ -204,7 +204,7 @@ class MobileNetV3Text(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 48, 192, 3) -> (B, 1, 48, 200) at scale 0.35; (B, 32, W, 3) -> (B, 1, W // 4, 288) at 0.5, (1, 1)."""
+        """Map (B, 48, 192, 3) to (B, 1, 48, 200) at scale 0.35; (B, 32, W, 3) to (B, 1, W // 4, 288) at 0.5, (1, 1)."""
         conv = partial(ConvBN, ops=self.ops, activation=hard_swish)
         x = conv(round_channels(STEM_WIDTH * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
         units = (SMALL_TEXT[0]._replace(strides=self.first_strides), *SMALL_TEXT[1:])
@@ -216,12 +216,12 @@ class MobileNetV3Text(nn.Module):
 
 
 class MobileNetV3Image(nn.Module):
-    """The backbone for images; arrays are named as in `MobileNetV3Det` (large) and `MobileNetV3Text` (small).
+    """Backbone for images; the arrays are named as in `MobileNetV3Det` (large) and `MobileNetV3Text` (small).
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier.
-        large: the large network, not the small one.
+        ops: The platform's operations.
+        scale: Width multiplier.
+        large: Use the large network instead of the small one.
     """
 
     ops: Ops
@@ -230,7 +230,7 @@ class MobileNetV3Image(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, 3) -> (B, H / 32, W / 32, 960 or 576 scale)."""
+        """Map (B, H, W, 3) to (B, H / 32, W / 32, C), C = 960 scale (large) or 576 scale (small)."""
         units, last, names = (
             (LARGE, LARGE_LAST, ("conv", "last")) if self.large else (SMALL_TEXT, SMALL_LAST, ("conv1", "conv2"))
         )

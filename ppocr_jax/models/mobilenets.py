@@ -1,6 +1,6 @@
-"""MobileNetV1, MobileNetV2 and GhostNet as backbones for images: what PP-LCNet is compared with (PP-OCRv2, table 4).
+"""MobileNetV1, MobileNetV2 and GhostNet as backbones for images, for comparison with PP-LCNet (PP-OCRv2, table 4).
 
-arXiv 1704.04861, 1801.04381 and 1911.11907, as PaddleClas has them.
+arXiv 1704.04861, 1801.04381 and 1911.11907, as implemented in PaddleClas.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from flax import linen as nn
 from ppocr_jax.models.layers import ConvBN, SqueezeExcite, round_channels
 from ppocr_jax.models.ops import Ops, Strides
 
-# Output width and stride of the depthwise-separable blocks.
+# Output width and stride of each depthwise-separable block.
 V1_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 V1_STEM = 32
-# Expansion, output width, units, stride of the first.
+# Expansion, output width, number of units, stride of the first unit.
 V2_GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 V2_STEM, V2_LAST = 32, 1280
 
@@ -30,11 +30,11 @@ def relu6(x: jax.Array) -> jax.Array:
 
 
 class MobileNetV1(nn.Module):
-    """Depthwise 3x3 and pointwise 1x1 convolutions in turn, each with BN and ReLU.
+    """Alternating depthwise 3x3 and pointwise 1x1 convolutions, each with BN and ReLU.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier; widths are truncated.
+        ops: The platform's operations.
+        scale: Width multiplier; widths are truncated.
     """
 
     ops: Ops
@@ -42,7 +42,7 @@ class MobileNetV1(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, 3) -> (B, H / 32, W / 32, 1024 scale)."""
+        """Map (B, H, W, 3) to (B, H / 32, W / 32, 1024 scale)."""
         conv = partial(ConvBN, ops=self.ops, activation=nn.relu)
         x = conv(int(V1_STEM * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
         for i, (width, stride) in enumerate(V1_BLOCKS):
@@ -56,8 +56,8 @@ class MobileNetV2(nn.Module):
     """Inverted residuals with linear bottlenecks and ReLU6.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier; widths are truncated, and the last is not made narrower.
+        ops: The platform's operations.
+        scale: Width multiplier; widths are truncated, and the last layer is never narrower than 1280.
     """
 
     ops: Ops
@@ -65,7 +65,7 @@ class MobileNetV2(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, 3) -> (B, H / 32, W / 32, 1280)."""
+        """Map (B, H, W, 3) to (B, H / 32, W / 32, C), C = 1280 max(1, scale)."""
         conv = partial(ConvBN, ops=self.ops)
         act = partial(conv, activation=relu6)
         x = act(int(V2_STEM * self.scale), kernel=3, strides=(2, 2), name="conv1")(images, train=train)
@@ -111,11 +111,11 @@ GHOST_UNITS = (
 )
 GHOST_STEM, GHOST_LAST = 16, 960
 _GHOST_DIVISOR = 4
-_GHOST_SLOPE = 1 / 6  # hard sigmoid of the authors' code
+_GHOST_SLOPE = 1 / 6  # of the hard sigmoid in the authors' code
 
 
 class GhostConv(nn.Module):
-    """1x1 convolution to half of the channels; a cheap depthwise 3x3 makes the other half out of them."""
+    """1x1 convolution to half of the channels, from which a cheap depthwise 3x3 computes the other half."""
 
     features: int
     ops: Ops
@@ -157,8 +157,8 @@ class GhostNet(nn.Module):
     """Bottlenecks of ghost convolutions.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier; widths are rounded to multiples of 4.
+        ops: The platform's operations.
+        scale: Width multiplier; widths are rounded to multiples of 4.
     """
 
     ops: Ops
@@ -166,7 +166,7 @@ class GhostNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, 3) -> (B, H / 32, W / 32, 960 scale)."""
+        """Map (B, H, W, 3) to (B, H / 32, W / 32, 960 scale)."""
 
         def wide(width: int) -> int:
             return round_channels(width * self.scale, _GHOST_DIVISOR)

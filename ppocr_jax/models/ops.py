@@ -1,7 +1,7 @@
-"""The few operations whose best form depends on where the network runs.
+"""Operations whose fastest implementation depends on the platform.
 
-Networks take an `Ops` and stay the same everywhere: `cpu_ops` are the forms that XLA:CPU trains fast, `native_ops` the
-plain ones for GPUs and TPUs; the ONNX exporter passes its own, and `bfloat16_ops` wraps any of them.
+The networks take an `Ops` and are otherwise the same everywhere: `cpu_ops` trains fast with XLA:CPU, `native_ops` is
+for GPUs and TPUs, the ONNX exporter has its own, and `bfloat16_ops` wraps any of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ppocr_jax.models.depthwise import depthwise_conv_shifted
 
 Strides = tuple[int, int]
 Convolution: TypeAlias = Callable[[jax.Array, jax.Array, Strides], jax.Array]
-# Wider kernels than this as one product would hold more than 25 values for each input value: XLA's own is better.
+# A wider kernel as one product would need more than 25 values per input value; XLA's convolution is then better.
 _PRODUCT_SIDE = 5
 
 
@@ -29,12 +29,12 @@ class Ops(NamedTuple):
         conv: (x (B H W C), kernel (kh kw C D), strides) -> (B H' W' D), padding (k - 1) // 2.
         depthwise_conv: (x (B H W C), kernel (kh kw C), strides) -> (B H' W' C), padding (k - 1) // 2.
         upsample: (x (B H W C), factor) -> (B factor*H factor*W C), nearest.
-        max_pool: see `max_pool_2x2`.
-        max_pool_3x3: see `max_pool_3x3`.
-        average_pool: see `average_pool`.
+        max_pool: See `max_pool_2x2`.
+        max_pool_3x3: See `max_pool_3x3`.
+        average_pool: See `average_pool`.
         bilstm: (x (B T C), layer weights) -> (B T 2H), see `LSTMWeights`.
         mean: (x (B H W C)) -> (B 1 1 C), over all cells.
-        softmax: (scores (... T)) -> weights of the T frames, which add up to 1.
+        softmax: (scores (... T)) -> weights of the T frames, which sum to 1.
     """
 
     conv: Convolution
@@ -49,14 +49,14 @@ class Ops(NamedTuple):
 
 
 def conv_native(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
-    """Convolve as XLA does."""
+    """Convolve with XLA's convolution."""
     return lax.conv_general_dilated(
         x, kernel, strides, _symmetric_padding(kernel), dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def depthwise_conv_native(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
-    """Convolve as XLA does with one channel per group."""
+    """Convolve with XLA's grouped convolution, one channel per group."""
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None, :],
@@ -73,10 +73,11 @@ def _symmetric_padding(kernel: jax.Array) -> list[tuple[int, int]]:
 
 @jax.custom_vjp
 def matrix_product(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """Multiply (..., C) by (C, D), with a gradient that XLA:CPU does not spoil.
+    """Multiply (..., C) by (C, D), with a gradient that is fast on XLA:CPU.
 
-    The weight's gradient multiplies with the transposed activations. Left alone, XLA fuses whatever made them (batch
-    norm, activation) into that transposition and computes it column by column, many times slower than the product.
+    The gradient of the weight multiplies by the transposed activations. By default, XLA fuses the layers that computed
+    them (batch norm, activation) into that transposition and evaluates it column by column, many times slower than the
+    product. An optimization barrier prevents this.
     """
     return x @ weight
 
@@ -96,11 +97,11 @@ matrix_product.defvjp(_product_forward, _product_backward)
 
 
 def conv_as_product(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
-    """Convolve by one matrix product: on a CPU several times faster than XLA's own, above all backward.
+    """Convolve by one matrix product; on a CPU several times faster than XLA's convolution, above all backward.
 
-    A 1x1 kernel is a product as it stands. A kernel that widens few channels (a stem) multiplies the pixels' gathered
-    neighborhoods; one that narrows many (FPN smoothing) multiplies first, for all taps at once, and then adds up the
-    shifted results, which moves less memory.
+    A 1x1 kernel is a product already. With strides, or at most as many input as output channels (a stem), the gathered
+    neighborhoods of the pixels are multiplied. Otherwise (FPN smoothing) the input is multiplied first, for all taps at
+    once, and the shifted results are added, which moves less memory.
     """
     kh, kw, cin, cout = kernel.shape
     if (kh, kw) == (1, 1):
@@ -134,11 +135,11 @@ def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
     return spread.reshape(batch, height * factor, width * factor, channels)
 
 
-# Pooling as sums and maxima of slices: on a CPU the gradient then needs no select-and-scatter.
+# Pooling as sums and maxima of slices: its gradient needs no select-and-scatter, which is slow on a CPU.
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Pool 2x2 windows, stride 2, by their maximum: (B, H, W, C) -> (B, H // 2, W // 2, C)."""
+    """Max-pool 2x2 windows with stride 2: (B, H, W, C) -> (B, H // 2, W // 2, C)."""
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     x = x[:, :height, :width]
     rows = jnp.maximum(x[:, ::2], x[:, 1::2])
@@ -146,10 +147,10 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
 
 
 def max_pool_3x3(x: jax.Array) -> jax.Array:
-    """Pool 3x3 windows at every second cell, with a border of one, by their maximum.
+    """Max-pool 3x3 windows with stride 2 and a border of one cell.
 
     Args:
-        x: (B, H, W, C), not negative, as after ReLU: the border is of zeros.
+        x: (B, H, W, C), not negative, as after ReLU, because the border is zeros.
 
     Returns:
         (B, ceil(H / 2), ceil(W / 2), C).
@@ -163,9 +164,9 @@ def max_pool_3x3(x: jax.Array) -> jax.Array:
 
 
 def average_pool(x: jax.Array, window: Strides) -> jax.Array:
-    """Pool windows of one or two cells a side, side by side, by their mean.
+    """Average adjacent, non-overlapping windows of one or two cells a side.
 
-    A window that reaches over the lower or right edge averages the cells inside alone.
+    A window that extends past the lower or right edge averages only the cells inside.
 
     Returns:
         (B, ceil(H / wh), ceil(W / ww), C).
@@ -186,12 +187,12 @@ def _every_second(x: jax.Array, axis: int, start: int, count: int) -> jax.Array:
 class LSTMWeights(NamedTuple):
     """Weights of one bidirectional layer; the leading axis is the direction (forward, backward).
 
-    Gates have Paddle's and PyTorch's order: input, forget, cell, output.
+    The gates are in the order of Paddle and PyTorch: input, forget, cell, output.
 
     Attributes:
         input: (2, C, 4H) input kernel.
         recurrent: (2, H, 4H) recurrent kernel.
-        bias: (2, 4H), the sum of the input's and the recurrent bias.
+        bias: (2, 4H), the sum of the input bias and the recurrent bias.
     """
 
     input: jax.Array
@@ -209,15 +210,15 @@ def bilstm_scan(x: jax.Array, weights: LSTMWeights, *, frames: jax.Array | None 
 
     Args:
         x: (B, T, C).
-        weights: the layer's.
-        frames: how many of the T count; from the last of them the backward direction starts. None: all.
+        weights: The layer's weights.
+        frames: Number of valid frames; the backward direction starts at the last of them. None for all T.
 
     Returns:
-        (B, T, 2H): forward and backward outputs concatenated; beyond `frames` they mean nothing.
+        (B, T, 2H): forward and backward outputs concatenated; beyond `frames` they are meaningless.
     """
     batch, steps, _ = x.shape
     hidden = weights.recurrent.shape[1]
-    # Its own inverse: the frames that count from last to first, then the others from last to first.
+    # A permutation that is its own inverse: the valid frames reversed, then the others reversed.
     backwards = slice(None, None, -1) if frames is None else (frames - 1 - jnp.arange(steps)) % steps
     both = jnp.stack([x, x[:, backwards]])
     gates = jnp.einsum("dbtc,dcg->tdbg", both, weights.input) + weights.bias[None, :, None]
@@ -248,12 +249,12 @@ native_ops = Ops(
 )
 cpu_ops = native_ops._replace(
     conv=conv_as_product,
-    depthwise_conv=cast(Convolution, depthwise_conv_shifted),  # custom_vjp's type says nothing of what it calls
+    depthwise_conv=cast(Convolution, depthwise_conv_shifted),  # custom_vjp loses the function's type
 )
 
 
 def default_ops() -> Ops:
-    """Return the forms that suit the default JAX backend."""
+    """Return the implementations for the default JAX backend."""
     return cpu_ops if jax.default_backend() == "cpu" else native_ops
 
 
@@ -265,9 +266,9 @@ def training_ops(compute: str) -> Ops:
 def bfloat16_ops(ops: Ops) -> Ops:
     """Return `ops` with convolutions that read and write bfloat16.
 
-    The BatchNorm after each convolution computes its statistics and its output in float32, parameters stay float32
-    and are rounded on use; LSTM, dense layers and losses never see bfloat16. The forms for CPUs add a depthwise
-    convolution up tap by tap, which bfloat16 would round at every step: that one stays as it is.
+    The BatchNorm after each convolution computes its statistics and its output in float32. Parameters stay float32 and
+    are rounded on use. LSTM, dense layers and losses never see bfloat16. The CPU's depthwise convolution adds tap by
+    tap and bfloat16 would round at every step, so it is left unchanged.
     """
     depthwise = ops.depthwise_conv
     if depthwise is depthwise_conv_native:

@@ -1,4 +1,4 @@
-"""Networks on input that is larger than the image in it, as if it were not: few sizes to compile, equal results."""
+"""Networks on padded input with the results of the unpadded image, so that few sizes need to be compiled."""
 
 from __future__ import annotations
 
@@ -16,80 +16,82 @@ from ppocr_jax.models.ops import LSTMWeights, Ops, Strides
 if TYPE_CHECKING:
     from ppocr_jax.models import Network
 
-_NEVER = -1e30  # of a score before softmax: it becomes 0, and unlike minus infinity makes no NaN
+_MASKED_SCORE = -1e30  # before softmax: the weight becomes 0; minus infinity could give NaN
 
 
 class Extent:
-    """How far the image reaches into the padded input, and with `ops` into everything made from it.
+    """Size of the image inside the padded input, and with `ops` inside every feature map made from it.
 
-    XLA compiles anew for every size of an array, not for every value of a number: the padded size is fixed while a
-    network is traced, the true one may be a traced number. A network of evaluation mode gives in the image's part,
-    up to rounding, what it would give without the padding, because whatever looks beyond a cell finds what it would
-    find at the border: convolutions and pooling zeros, means and attention nothing, the backward LSTM its start.
+    XLA compiles once per array size but not per value of a number, so the padded size is fixed while a network is
+    traced and the true size may be traced. In evaluation mode a network returns, in the image's part, what it would
+    return without the padding, up to rounding. For this, the padding looks like the border of the image to every
+    operation that reaches beyond a cell: zeros to convolutions and pooling, nothing to means and attention, and the
+    backward LSTM starts at the last column of the image.
 
-    Trace one network with one instance: sizes are noted as the layers come.
+    Trace one network with one instance: the sizes are recorded layer by layer.
     """
 
     def __init__(
         self, padded: tuple[int, int], *, height: int | jax.Array | None = None, width: int | jax.Array | None = None
     ) -> None:
-        """
+        """Start with the size of the input.
+
         Args:
             padded: (height, width) of the input.
-            height, width: of the image in its upper left corner; None: as the input.
+            height, width: Size of the image in the input's upper left corner; None if it is that of the input.
         """
         self._rows = {} if height is None else {padded[0]: jnp.asarray(height)}
         self._columns = {} if width is None else {padded[1]: jnp.asarray(width)}
 
     def columns(self, padded: int) -> jax.Array:
-        """Return how many of so many columns, of any layer's output, belong to the image."""
+        """Return how many of a layer's `padded` output columns belong to the image."""
         return self._columns.get(padded, jnp.asarray(padded))
 
     def ops(self, ops: Ops) -> Ops:
-        """Return `ops` in forms that do not see the padding.
+        """Return `ops` in forms that ignore the padding.
 
-        A layer that halves an odd size rounds as without the padding. Average pooling drops a last odd row or column,
-        which no network has here: detectors see multiples of 32.
+        A layer that halves an odd size rounds as it does without padding. Average pooling drops a last odd row or
+        column of the image, which does not occur in our networks because detectors get multiples of 32.
         """
 
         def conv(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
-            seen = x if kernel.shape[:2] == (1, 1) else self._cut(x)
-            return self._noted(x, ops.conv(seen, kernel, strides), strides, up=True)
+            seen = x if kernel.shape[:2] == (1, 1) else self._zero_padding(x)
+            return self._record_size(x, ops.conv(seen, kernel, strides), strides, up=True)
 
         def depthwise_conv(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
-            return self._noted(x, ops.depthwise_conv(self._cut(x), kernel, strides), strides, up=True)
+            return self._record_size(x, ops.depthwise_conv(self._zero_padding(x), kernel, strides), strides, up=True)
 
         def average_pool(x: jax.Array, window: Strides) -> jax.Array:
-            return self._noted(x, ops.average_pool(x, window), window, up=False)
+            return self._record_size(x, ops.average_pool(x, window), window, up=False)
 
         def bilstm(x: jax.Array, weights: LSTMWeights) -> jax.Array:
             frames = self._columns.get(x.shape[1])
             return ops.bilstm(x, weights) if frames is None else ops.bilstm(x, weights, frames=frames)
 
         def mean(x: jax.Array) -> jax.Array:
-            share = 1.0  # of the cells that are the image's
+            share = 1.0  # of the cells that belong to the image
             for true, axis in ((self._rows, 1), (self._columns, 2)):
                 if x.shape[axis] in true:
                     share = share * true[x.shape[axis]] / x.shape[axis]
-            return ops.mean(self._cut(x)) / share
+            return ops.mean(self._zero_padding(x)) / share
 
         def softmax(scores: jax.Array) -> jax.Array:
             frames = scores.shape[-1]
-            return ops.softmax(jnp.where(jnp.arange(frames) < self.columns(frames), scores, _NEVER))
+            return ops.softmax(jnp.where(jnp.arange(frames) < self.columns(frames), scores, _MASKED_SCORE))
 
         return ops._replace(
             conv=conv,
             depthwise_conv=depthwise_conv,
-            max_pool=lambda x: self._noted(x, ops.max_pool(x), (2, 2), up=False),
-            max_pool_3x3=lambda x: self._noted(x, ops.max_pool_3x3(self._cut(x)), (2, 2), up=True),
+            max_pool=lambda x: self._record_size(x, ops.max_pool(x), (2, 2), up=False),
+            max_pool_3x3=lambda x: self._record_size(x, ops.max_pool_3x3(self._zero_padding(x)), (2, 2), up=True),
             average_pool=average_pool,
             bilstm=bilstm,
             mean=mean,
             softmax=softmax,
         )
 
-    def _cut(self, x: jax.Array) -> jax.Array:
-        """Return (B, H, W, C) with zeros in place of the padding."""
+    def _zero_padding(self, x: jax.Array) -> jax.Array:
+        """Return (B, H, W, C) with zeros in the padding."""
         for true, axis in ((self._rows, 1), (self._columns, 2)):
             size = x.shape[axis]
             if size in true:
@@ -97,8 +99,8 @@ class Extent:
                 x = jnp.where(inside, x, 0)
         return x
 
-    def _noted(self, x: jax.Array, y: jax.Array, strides: Strides, *, up: bool) -> jax.Array:
-        """Return `y`, made from `x` by a layer with `strides` that rounds sizes up or down, its true size noted."""
+    def _record_size(self, x: jax.Array, y: jax.Array, strides: Strides, *, up: bool) -> jax.Array:
+        """Return `y`, a layer's output for `x`, and record its true size; the layer rounds sizes up or down (`up`)."""
         for true, axis, stride in ((self._rows, 1, strides[0]), (self._columns, 2, strides[1])):
             if stride > 1 and x.shape[axis] in true:
                 size = true[x.shape[axis]]
@@ -107,9 +109,9 @@ class Extent:
 
 
 def with_ops(model: Network, change: Callable[[Ops], Ops]) -> Network:
-    """Return a network with other operations in all its parts; `change` is told what each part has.
+    """Return a network with other operations in all its parts; `change` gets the operations of each part.
 
-    What stands for a network without being a linen module has a method of this name.
+    An object that is not a linen module must have a method of this name (`training.pact.QuantizedNetwork`).
     """
     if not isinstance(model, nn.Module):
         return cast("Any", model).with_ops(change)

@@ -1,6 +1,7 @@
-"""PP-LCNet (arXiv 2109.15099): for images, and as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR).
+"""PP-LCNet (arXiv 2109.15099) for images and as the recognizers' backbone ("MobileNetV1Enhance" in PaddleOCR).
 
-Both have the same blocks; the recognizers' (PP-OCRv2, section 2.2) are named by twice the width, and reduce the height.
+Both have the same blocks. The recognizers' backbone (PP-OCRv2, section 2.2) states twice the width and reduces mainly
+the height.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ BLOCKS = (
 )
 
 
-# Strides of the blocks for images, in both directions.
+# Strides of the blocks for images, for both directions.
 IMAGE_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
@@ -70,13 +71,13 @@ class DepthwiseSeparable(nn.Module):
 
 
 class LCNetRec(nn.Module):
-    """The recognizers' backbone: after the stem the height is reduced, and the width by the last pooling alone.
+    """Backbone of the recognizers: after the stem, the blocks reduce the height and only the last pooling the width.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier; widths are truncated to `int(base * scale)`.
-        tall: for lines 48 pixels high (PP-OCRv3): the last block halves the width, and the last pooling averages.
-        activation: after each convolution; PP-LCNet's is hard swish.
+        ops: The platform's operations.
+        scale: Width multiplier; widths are truncated to `int(base * scale)`.
+        tall: For lines 48 pixels high (PP-OCRv3): the last block halves the width, and the last pooling is an average.
+        activation: Follows each convolution; PP-LCNet's is hard swish.
     """
 
     ops: Ops
@@ -86,7 +87,7 @@ class LCNetRec(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 32, W, 3) -> (B, 1, W // 4, 512) at scale 0.5; with `tall` (B, 48, W, 3) -> (B, 1, W // 8, 512)."""
+        """Map (B, 32, W, 3) to (B, 1, W // 4, 512) at scale 0.5; with `tall` (B, 48, W, 3) to (B, 1, W // 8, 512)."""
         act, stem = self.activation, int(STEM_WIDTH * self.scale)
         x = ConvBN(stem, self.ops, kernel=3, strides=(2, 2), activation=act, name="conv1")(images, train=train)
         last = BLOCKS[-1]._replace(strides=(1, 2)) if self.tall else BLOCKS[-1]
@@ -95,16 +96,16 @@ class LCNetRec(nn.Module):
             x = DepthwiseSeparable(block, width, self.ops, act, name=f"block_{i}")(x, train=train)
         if not self.tall:
             return self.ops.max_pool(x)
-        height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2  # of three rows the last is not looked at
+        height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2  # of three rows the last is ignored
         return self.ops.average_pool(x[:, :height, :width], (2, 2))
 
 
 class LCNetImage(nn.Module):
-    """The backbone for images.
+    """Backbone for images.
 
     Attributes:
-        ops: the platform's operations.
-        scale: width multiplier; widths are rounded to multiples of 8.
+        ops: The platform's operations.
+        scale: Width multiplier; widths are rounded to multiples of 8.
     """
 
     ops: Ops
@@ -112,7 +113,7 @@ class LCNetImage(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, 3) -> (B, H / 32, W / 32, 512 scale)."""
+        """Map (B, H, W, 3) to (B, H / 32, W / 32, 512 scale)."""
 
         def wide(width: int) -> int:
             return round_channels(width / 2 * self.scale)

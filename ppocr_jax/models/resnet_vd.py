@@ -1,7 +1,7 @@
 """ResNet-vd: the backbones of PP-OCR's server models and of the teachers of PP-OCRv2 and v3 (arXiv 1812.01187).
 
-Two things set the "vd" form apart: a stem of three 3x3 convolutions instead of one 7x7, and shortcuts that reduce by
-averaging, where a strided 1x1 convolution would skip three cells of four.
+"vd" differs from the original ResNet in two ways: its stem is three 3x3 convolutions instead of one 7x7, and its
+shortcuts reduce by averaging, because a strided 1x1 convolution would ignore three cells of four.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ WIDTHS = (64, 128, 256, 512)
 RESNET18 = (2, 2, 2, 2)
 RESNET34 = (3, 4, 6, 3)
 RESNET50 = (3, 4, 6, 3)  # bottlenecks
-_WIDENING = 4  # from a bottleneck's inner width to its output
+_WIDENING = 4  # ratio of a bottleneck's output width to its inner width
 
 
 class BasicBlock(nn.Module):
     """3x3 convolution, ReLU, 3x3 convolution, plus the shortcut, ReLU; each convolution has BN.
 
     Attributes:
-        features: output channels.
-        ops: the platform's operations.
-        strides: of the first convolution; the shortcut averages windows of this size.
-        project: the shortcut has a 1x1 convolution, as in the first block of every stage; else it is the input itself.
+        features: Output channels.
+        ops: The platform's operations.
+        strides: Strides of the first convolution; the shortcut averages windows of this size.
+        project: Use a 1x1 convolution in the shortcut, as in the first block of every stage; otherwise it is the input.
     """
 
     features: int
@@ -39,7 +39,7 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, C) -> (B, ceil(H / sh), ceil(W / sw), features)."""
+        """Map (B, H, W, C) to (B, ceil(H / sh), ceil(W / sw), features)."""
         conv = partial(ConvBN, self.features, self.ops)
         y = conv(kernel=3, strides=self.strides, activation=nn.relu, name="conv0")(x, train=train)
         y = conv(kernel=3, name="conv1")(y, train=train)
@@ -52,10 +52,10 @@ class Bottleneck(nn.Module):
     """1x1 convolution, ReLU, 3x3, ReLU, 1x1 to four times the width, plus the shortcut, ReLU; each has BN.
 
     Attributes:
-        features: inner width.
-        ops: the platform's operations.
-        strides: of the 3x3 convolution; the shortcut averages windows of this size.
-        project: the shortcut has a 1x1 convolution, as in the first block of every stage; else it is the input itself.
+        features: Inner width.
+        ops: The platform's operations.
+        strides: Strides of the 3x3 convolution; the shortcut averages windows of this size.
+        project: Use a 1x1 convolution in the shortcut, as in the first block of every stage; otherwise it is the input.
     """
 
     features: int
@@ -65,7 +65,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, H, W, C) -> (B, ceil(H / sh), ceil(W / sw), 4 features)."""
+        """Map (B, H, W, C) to (B, ceil(H / sh), ceil(W / sw), 4 features)."""
         conv = partial(ConvBN, ops=self.ops)
         y = conv(self.features, activation=nn.relu, name="conv0")(x, train=train)
         y = conv(self.features, kernel=3, strides=self.strides, activation=nn.relu, name="conv1")(y, train=train)
@@ -77,12 +77,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNetVdDet(nn.Module):
-    """The detector's backbone.
+    """Backbone of the detector.
 
     Attributes:
-        ops: the platform's operations.
-        depths: blocks in each of the four stages.
-        bottleneck: of 1x1, 3x3 and 1x1 convolutions, four times as wide.
+        ops: The platform's operations.
+        depths: Blocks in each of the four stages.
+        bottleneck: Use bottleneck blocks (1x1, 3x3 and 1x1), whose output is four times as wide.
     """
 
     ops: Ops
@@ -91,18 +91,21 @@ class ResNetVdDet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """(B, H, W, 3) -> feature maps at strides 4, 8, 16 and 32, of 64 to 512 channels, or four times so."""
+        """Map (B, H, W, 3) to maps at strides 4, 8, 16 and 32 of 64, 128, 256 and 512 channels.
+
+        With `bottleneck` there are four times as many channels.
+        """
         x = _stem(images, self.ops, strides=(2, 2), train=train)
         block = Bottleneck if self.bottleneck else BasicBlock
         return _stages(x, self.ops, depths=self.depths, strides=(2, 2), block=block, train=train)
 
 
 class ResNetVdText(nn.Module):
-    """The recognizer's backbone: the stages halve the height only, as text is wide and low.
+    """Backbone of the recognizer; the stages halve only the height because text is wide and low.
 
     Attributes:
-        ops: the platform's operations.
-        depths: blocks in each of the four stages.
+        ops: The platform's operations.
+        depths: Blocks in each of the four stages.
     """
 
     ops: Ops
@@ -110,13 +113,16 @@ class ResNetVdText(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """(B, 32, W, 3) -> (B, 1, W // 4, 512)."""
+        """Map (B, 32, W, 3) to (B, 1, W // 4, 512)."""
         x = _stem(images, self.ops, strides=(1, 1), train=train)
         return self.ops.max_pool(_stages(x, self.ops, depths=self.depths, strides=(2, 1), train=train)[-1])
 
 
 def _stem(images: jax.Array, ops: Ops, *, strides: Strides, train: bool) -> jax.Array:
-    """Apply three convolutions, the first with `strides`, and 3x3 max pooling of stride 2; called inside a backbone."""
+    """Apply three convolutions, the first with `strides`, and 3x3 max pooling with stride 2.
+
+    Call it inside a backbone's `__call__`, which owns the parameters.
+    """
     x = images
     for i, width in enumerate(STEM_WIDTHS, start=1):
         reduce = strides if i == 1 else (1, 1)
@@ -133,7 +139,10 @@ def _stages(
     train: bool,
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock,
 ) -> tuple[jax.Array, ...]:
-    """Return every stage's output; all stages but the first reduce by `strides`. Called inside a backbone."""
+    """Return every stage's output; all stages but the first reduce by `strides`.
+
+    Call it inside a backbone's `__call__`, which owns the parameters.
+    """
     maps = []
     for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
         for i in range(depth):

@@ -1,8 +1,8 @@
 """PP-OCRv3's recognizer, SVTR-LCNet, and the attention head that guides its training (arXiv 2206.03001, section 3).
 
-The lines are 48 pixels high and a frame stands for 8 columns. Backbone -> a few global self-attention blocks -> CTC
-head. In guided training of CTC (GTC) the backbone learns from the attention head alone, whose gradients are better
-behaved; the CTC branch learns from what the backbone gives it. At inference the attention head is not there.
+Lines are 48 pixels high and a frame covers 8 columns. Backbone -> global self-attention blocks -> CTC head. In guided
+training of CTC (GTC) the backbone gets gradients only from the attention head, whose gradients are better behaved; the
+CTC branch learns from the backbone's output. Inference does not use the attention head.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ppocr_jax.models.layers import ConvBN, Linear, kaiming_uniform, uniform
 from ppocr_jax.models.ops import Ops
 from ppocr_jax.models.pp_lcnet import LCNetRec
 
-_DROPOUT = 0.1  # of attention weights, projections, MLPs and the guide's predictions: PaddleOCR release/2.6
-_UNSEEN = -1e4  # of a score before softmax: it becomes 0, in half precision too
+_DROPOUT = 0.1  # attention weights, projections, MLPs and the guide's predictions; PaddleOCR release/2.6
+_MASKED_SCORE = -1e4  # before softmax: the weight becomes 0; in range for half precision
 _small_normal = nn.initializers.truncated_normal(0.02)
 
 
 class Dropout(nn.Module):
-    """Zero a share of the values in training, where `apply` is given a random key named "dropout"; else do nothing."""
+    """Dropout in training if `apply` gets a random key named "dropout"; otherwise the identity."""
 
     rate: float = _DROPOUT
 
@@ -39,8 +39,8 @@ class GlobalMixing(nn.Module):
     """Multi-head self-attention over all frames.
 
     Attributes:
-        ops: the platform's operations.
-        heads: of equal width.
+        ops: The platform's operations.
+        heads: Number of heads, of equal width.
     """
 
     ops: Ops
@@ -48,7 +48,7 @@ class GlobalMixing(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
-        """(B, T, C) -> (B, T, C); `real` (B, T): frames that are looked at, None: all."""
+        """Map (B, T, C) to (B, T, C), attending only to the frames `real` (B, T); None for all."""
         batch, frames, channels = x.shape
         width = channels // self.heads
         qkv = Linear(3 * channels, init=_small_normal, name="qkv")(x)
@@ -56,7 +56,7 @@ class GlobalMixing(nn.Module):
         query, key, value = qkv.reshape(batch, frames, 3, self.heads, width).transpose(2, 0, 3, 1, 4)
         scores = query / math.sqrt(width) @ key.swapaxes(2, 3)
         if real is not None:
-            scores = jnp.where(real[:, None, None], scores, _UNSEEN)
+            scores = jnp.where(real[:, None, None], scores, _MASKED_SCORE)
         weights = self.ops.softmax(scores)
         mixed = Dropout()(weights, train=train) @ value
         joined = mixed.transpose(0, 2, 1, 3).reshape(batch, frames, channels)
@@ -64,14 +64,14 @@ class GlobalMixing(nn.Module):
 
 
 class MixingBlock(nn.Module):
-    """Transformer block: x + attention(norm(x)), then x + MLP(norm(x)), the MLP twice as wide inside."""
+    """Transformer block: x + attention(norm(x)), then x + MLP(norm(x)) with an MLP of twice the width."""
 
     ops: Ops
     heads: int
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
-        """(B, T, C) -> (B, T, C); `real`: see `GlobalMixing`."""
+        """Map (B, T, C) to (B, T, C); for `real` see `GlobalMixing`."""
         norm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)
         x = x + GlobalMixing(self.ops, self.heads, name="mixer")(norm(name="norm1")(x), train=train, real=real)
         y = nn.swish(Linear(2 * x.shape[-1], init=_small_normal, name="fc1")(norm(name="norm2")(x)))
@@ -80,14 +80,14 @@ class MixingBlock(nn.Module):
 
 
 class SVTREncoder(nn.Module):
-    """Convolutions to a few channels, mixing blocks, back, and the input beside the result: PP-OCRv3's light SVTR.
+    """PP-OCRv3's light SVTR: reduce the channels, mix, expand, concatenate with the input and reduce again.
 
     Attributes:
-        ops: the platform's operations.
-        hidden: channels inside the blocks.
-        depth: blocks.
-        heads: of each block's attention.
-        features: output channels.
+        ops: The platform's operations.
+        hidden: Channels inside the blocks.
+        depth: Number of blocks.
+        heads: Attention heads of each block.
+        features: Output channels.
     """
 
     ops: Ops
@@ -98,7 +98,7 @@ class SVTREncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, real: jax.Array | None = None) -> jax.Array:
-        """(B, 1, T, C) -> (B, T, features); `real`: see `GlobalMixing`."""
+        """Map (B, 1, T, C) to (B, T, features); for `real` see `GlobalMixing`."""
         channels = x.shape[-1]
         conv = partial(ConvBN, ops=self.ops, activation=nn.swish, init=kaiming_uniform)
         y = conv(channels // 8, kernel=3, name="conv1")(x, train=train)
@@ -115,8 +115,8 @@ class ForwardLSTM(nn.Module):
     """Two LSTM layers from left to right, from zero states; gates and initialization as in `BiLSTMLayer`.
 
     Attributes:
-        hidden: width.
-        dropout: between the layers.
+        hidden: Width.
+        dropout: Rate between the layers.
     """
 
     hidden: int
@@ -124,7 +124,7 @@ class ForwardLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """(B, T, C) -> (B, T, hidden)."""
+        """Map (B, T, C) to (B, T, hidden)."""
         init = uniform(1 / math.sqrt(self.hidden))
         for i in range(2):
             kernel = self.param(f"input_kernel_{i}", init, (x.shape[-1], 4 * self.hidden))
@@ -138,7 +138,7 @@ class ForwardLSTM(nn.Module):
 
 
 def _lstm(gates: jax.Array, recurrent: jax.Array) -> jax.Array:
-    """Run one layer over what the inputs give its gates: (B, T, 4H) -> (B, T, H)."""
+    """Run one layer on the inputs' share of its gates: (B, T, 4H) -> (B, T, H)."""
 
     def step(carry: tuple[jax.Array, jax.Array], gate: jax.Array):
         h, c = carry
@@ -153,17 +153,17 @@ def _lstm(gates: jax.Array, recurrent: jax.Array) -> jax.Array:
 
 
 class AttentionGuide(nn.Module):
-    """The attention head of SAR (arXiv 1811.00751), with the true text as the decoder's input: for training alone.
+    """Attention head of SAR (arXiv 1811.00751), with the true text as the decoder's input; for training only.
 
-    An LSTM reads the frames from left to right and gives one vector for the whole line; a decoder LSTM starts from it
-    and, before each character, looks at the frames by additive attention.
+    An LSTM reads the frames from left to right and returns one vector for the whole line. A decoder LSTM starts from it
+    and attends to the frames by additive attention before each character.
 
-    Classes are the K of CTC without the blank (so one less than CTC's numbers), then unknown, begin-or-end, padding.
+    Classes are the K of CTC without the blank (CTC's number minus one), then unknown, begin-or-end, padding.
 
     Attributes:
         num_classes: K, blank included.
-        ops: the platform's operations.
-        width: of the LSTMs, the embedding and the attention.
+        ops: The platform's operations.
+        width: Width of the LSTMs, the embedding and the attention.
     """
 
     num_classes: int
@@ -172,12 +172,12 @@ class AttentionGuide(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array, *, train: bool) -> jax.Array:
-        """Say at each place of a label which character comes next.
+        """Predict the next character at each position of a label.
 
         Args:
             x: (B, 1, T, C), the backbone's output.
-            labels: (B, L) of CTC classes, padded with 0.
-            train: drop some of what the predictions are made of.
+            labels: (B, L) CTC classes, padded with 0.
+            train: Apply dropout.
 
         Returns:
             Logits (B, L + 1, K + 1); the last class ends the text.
@@ -205,13 +205,14 @@ class AttentionGuide(nn.Module):
 
 
 def real_frames(images: jax.Array, ops: Ops) -> jax.Array:
-    """Return which frames show part of a line, (B, T) bool; the others show padding alone.
+    """Return which frames show part of the line, (B, T) bool; the others show only padding.
 
-    Padding is 0 in all channels of a column, which no pixel is: normalized ones are (2 v - 255) / 255. The marks go the
-    image's way, two steps that halve the width rounded up and one rounded down, so that any width gives T of them.
+    Padding is 0 in all channels of a column. No pixel is 0, because normalized ones are (2 v - 255) / 255. The marks
+    pass the same reductions as the image, two that halve the width rounding up and one rounding down, which gives T of
+    them for any width.
     """
     marks = jnp.max(jnp.abs(images), axis=(1, 3), keepdims=True)
-    marks = jnp.concatenate([marks] * 8, axis=1)  # rows enough to be halved three times
+    marks = jnp.concatenate([marks] * 8, axis=1)  # enough rows to be halved three times
     pick = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
     for _ in range(2):
         marks = ops.conv(marks, pick, (2, 2))
@@ -224,12 +225,12 @@ class SVTRLCNet(nn.Module):
 
     Attributes:
         num_classes: K, blank included.
-        ops: the platform's operations.
-        scale: backbone width multiplier.
-        hidden: channels of the encoder's blocks.
-        guided: train the backbone by an attention head, and let none of CTC's gradient into it.
-        guide_width: of that head's LSTMs, embedding and attention.
-        mask_padding: the blocks do not look at frames that show nothing but padding; PP-OCRv3's own do.
+        ops: The platform's operations.
+        scale: Backbone width multiplier.
+        hidden: Channels of the encoder's blocks.
+        guided: Train the backbone by an attention head and stop CTC's gradient before it.
+        guide_width: Width of that head's LSTMs, embedding and attention.
+        mask_padding: Attend only to frames that are not pure padding; PP-OCRv3 attends to all.
     """
 
     num_classes: int
@@ -242,20 +243,20 @@ class SVTRLCNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool, labels: jax.Array | None = None) -> dict[str, jax.Array]:
-        """Read a batch of line images.
+        """Recognize a batch of line images.
 
         Args:
             images: (B, 48, W, 3) float32, normalized; W a multiple of 8.
-            train: use batch statistics, and dropout where there is a random key named "dropout".
-            labels: (B, L) CTC classes, padded with 0: what a guided network is told in training.
+            train: Use batch statistics, and dropout if there is a random key named "dropout".
+            labels: (B, L) CTC classes, padded with 0; required to train a guided network.
 
         Returns:
-            `logits` (B, W/8, K); `backbone` (B, W/8, C); `neck` and `features`, both what the head's layer takes
-            (B, W/8, 64); in eval mode `probabilities` (B, W/8, K); in guided training `guide_logits`, see
+            `logits` (B, W/8, K); `backbone` (B, W/8, C); `neck` and `features`, both the input of the head's layer
+            (B, W/8, 64); in evaluation mode `probabilities` (B, W/8, K); in guided training `guide_logits`, see
             `AttentionGuide`.
 
         Raises:
-            ValueError: a guided network is trained without labels.
+            ValueError: If a guided network is trained without labels.
         """
         maps = LCNetRec(self.ops, scale=self.scale, tall=True, name="backbone")(images, train=train)
         outputs = {"backbone": maps.squeeze(1)}

@@ -1,4 +1,4 @@
-"""PP-OCR's systems by name, and how large a network is: its values, and the multiplications that an image costs."""
+"""PP-OCR's systems by name, and the size of a network: its parameters and the multiplications per image."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Part(NamedTuple):
     """One network of a system.
 
     Attributes:
-        network: an entry of `MODELS`, with its default options.
-        config: the experiment that trains it.
+        network: An entry of `MODELS`, with its default options.
+        config: The configuration file that trains it.
     """
 
     network: str
@@ -30,7 +30,7 @@ class System(NamedTuple):
     """A detector, a direction classifier and a recognizer.
 
     Attributes:
-        about: what it is for, and where it is described.
+        about: Purpose and source.
     """
 
     about: str
@@ -72,15 +72,15 @@ def build_system(name: str, *, num_classes: int, ops: Ops | None = None) -> dict
     """Build the networks of a system.
 
     Args:
-        name: an entry of `SYSTEMS`.
-        num_classes: of the recognizer, blank included.
-        ops: forms of the basic operations; those of the default JAX backend if left out.
+        name: An entry of `SYSTEMS`.
+        num_classes: Classes of the recognizer, blank included.
+        ops: Implementations of the basic operations; by default those for the default JAX backend.
 
     Returns:
         Task ("det", "cls", "rec") -> network.
 
     Raises:
-        ValueError: there is no such system.
+        ValueError: If there is no such system.
     """
     if name not in SYSTEMS:
         raise ValueError(f"no system {name!r}; choose from {', '.join(SYSTEMS)}")
@@ -93,17 +93,17 @@ def build_system(name: str, *, num_classes: int, ops: Ops | None = None) -> dict
 
 
 TRAINING_ONLY = ("threshold", "frame_head", "guide")
-"""Top-level parts of networks that reading does without."""
+"""Top-level parts of networks that inference does not use."""
 
 
 class NetworkSize(NamedTuple):
-    """What a network holds and does when it reads.
+    """Size and cost of a network at inference.
 
     Attributes:
-        parameters: trained values, without the parts that training alone needs.
-        statistics: running means and variances of its BatchNorms.
-        training_only: trained values of the parts that training alone needs.
-        macs: multiplications with addition, of convolutions, products and LSTMs, for one image.
+        parameters: Trained values, without the parts that only training uses.
+        statistics: Running means and variances of BatchNorm.
+        training_only: Trained values of the parts that only training uses.
+        macs: Multiply-accumulate operations of convolutions, matrix products and LSTMs for one image.
     """
 
     parameters: int
@@ -116,7 +116,7 @@ def network_size(model: nn.Module, size: tuple[int, int]) -> NetworkSize:
     """Measure a network without running it.
 
     Args:
-        model: built with the native operations (`ops.native_ops`), whose convolutions are counted as such.
+        model: Built with `ops.native_ops`, whose convolutions are counted as convolutions.
         size: (height, width) of the image.
     """
     image = jax.ShapeDtypeStruct((1, *size, 3), "float32")
@@ -150,7 +150,7 @@ def _macs(jaxpr: core.Jaxpr) -> int:
 
 
 def _inner(params: Any) -> Iterator[core.Jaxpr]:
-    """Yield the programs that an equation calls."""
+    """Yield the inner programs of an equation."""
     for value in params:
         if isinstance(value, core.ClosedJaxpr):
             yield value.jaxpr
