@@ -1,8 +1,8 @@
-"""Mutual learners: S networks of one kind in one pytree, every array of which has a leading student axis.
+"""Mutual learners: S networks of one architecture in one pytree whose arrays have a leading student axis.
 
-Each student computes its share of the total loss from its own outputs and from those that its peers hand round. On one
-group of devices the students run one after the other; on a mesh with a "student" axis each group of devices holds its
-own students, and `all_gather` hands the outputs round. The shares add up to the same total either way.
+Each student computes its share of the total loss from its own outputs and those of its peers. On one group of devices
+the students run one after the other. On a mesh with a "student" axis each group of devices holds its own students and
+`all_gather` exchanges the outputs. The shares add up to the same total either way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STUDENT_AXIS = "student"
 Outputs = Mapping[str, jax.Array]
 # forward(params, batch_stats, batch, rng) -> (outputs, new_batch_stats), in training mode; `rng` for dropout
 Forward = Callable[[Any, Any, Batch, jax.Array], tuple[Outputs, Any]]
-# What all students get alike: (frozen, batch) -> arrays such as a teacher's maps
+# (frozen, batch) -> arrays that all students share, such as a teacher's maps
 Context = Callable[[Any, Batch], Mapping[str, jax.Array]]
 
 
@@ -36,14 +36,14 @@ class Share(Protocol):
     def __call__(
         self, own: Outputs, peers: Sequence[Outputs], batch: Batch, context: Mapping[str, jax.Array], step: jax.Array
     ) -> tuple[jax.Array, Terms]:
-        """`peers`: what the other students handed round."""
+        """Return the share and its terms; `peers` are the exchanged outputs of the other students."""
         ...
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Stack several pytrees of the same structure into one: arrays gain a leading axis.
+    """Stack pytrees of the same structure into one with a leading axis.
 
-    NumPy arrays stay such: outside of `jit` JAX would compile each shape on its own, for seconds in all.
+    NumPy arrays stay NumPy arrays: outside `jit`, JAX would compile a program for each shape, which takes seconds.
     """
 
     def stacked(*arrays: Any) -> Any:
@@ -53,7 +53,7 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def pick(tree: Any, index: Any) -> Any:
-    """Return one student of a stacked pytree; `index` may be traced. NumPy arrays stay such, as in `stack`."""
+    """Return one student of a stacked pytree; `index` may be traced. NumPy arrays stay NumPy arrays, as in `stack`."""
 
     def of_student(x: Any) -> Any:
         if isinstance(index, int):
@@ -72,21 +72,21 @@ def mutual_objective(
     mesh: Mesh | None = None,
     context: Context = lambda frozen, batch: {},
 ) -> Objective:
-    """Return the sum of all students' shares.
+    """Return an objective that sums the shares of all students.
 
     Args:
-        forward: of one student.
-        share: of one student; gradients flow to its peers as well.
-        exchanged: names of the outputs that are handed round.
+        forward: Forward pass of one student.
+        share: Share of one student; gradients flow to its peers as well.
+        exchanged: Names of the outputs that peers receive.
         students: S.
-        mesh: with a "student" axis of more than one group, each group of devices computes its own students alone.
-        context: evaluated once for all students.
+        mesh: If its "student" axis has more than one group, each group of devices computes only its own students.
+        context: Evaluated once for all students.
 
     Returns:
         An objective over params and batch_stats with a leading axis of S; a term "ctc" of student 0 becomes "ctc_0".
 
     Raises:
-        ValueError: the mesh's student axis does not divide S.
+        ValueError: If the mesh's student axis does not divide S.
     """
     groups = 1 if mesh is None else mesh.shape[STUDENT_AXIS]
     if students % groups:
@@ -99,12 +99,12 @@ def mutual_objective(
             forward(pick(params, i), pick(batch_stats, i), batch, jax.random.fold_in(rng, first + i))
             for i in range(count)
         ]
-        handed_round = stack([{name: outputs[name] for name in exchanged} for outputs, _ in runs])
+        exchanged_outputs = stack([{name: outputs[name] for name in exchanged} for outputs, _ in runs])
         if groups > 1:
-            handed_round = lax.all_gather(handed_round, STUDENT_AXIS, tiled=True)
+            exchanged_outputs = lax.all_gather(exchanged_outputs, STUDENT_AXIS, tiled=True)
         shares = []
         for i, (outputs, _) in enumerate(runs):
-            peers = [pick(handed_round, (first + i + k) % students) for k in range(1, students)]
+            peers = [pick(exchanged_outputs, (first + i + k) % students) for k in range(1, students)]
             shares.append(share(outputs, peers, batch, context, step))
         return stack(shares), stack([statistics for _, statistics in runs])
 
@@ -129,24 +129,24 @@ def mutual_objective(
 
 
 def training_forward(model: nn.Module | QuantizedNetwork, *, frozen_statistics: bool = False) -> Forward:
-    """Return `model` in training mode, as a function of its two collections, the batch and a key for dropout.
+    """Return `model` in training mode as a function of its two collections, the batch and a key for dropout.
 
-    A guided recognizer is told the batch's labels.
+    A guided recognizer also gets the batch's labels.
 
     Args:
-        model: one network.
-        frozen_statistics: every BatchNorm normalizes by its running statistics, which stay as they are; of a
-            `QuantizedNetwork` it does so anyway.
+        model: One network.
+        frozen_statistics: Every BatchNorm normalizes by its running statistics and does not update them; a
+            `QuantizedNetwork` always does so.
     """
     frozen_statistics = frozen_statistics and not isinstance(model, QuantizedNetwork)
-    told = ("labels",) if getattr(model, "guided", False) else ()
+    inputs = ("labels",) if getattr(model, "guided", False) else ()
 
     def forward(params: Any, batch_stats: Any, batch: Batch, rng: jax.Array):
         variables = {"params": params, "batch_stats": batch_stats}
-        told_labels = {name: batch[name] for name in told}
+        labels = {name: batch[name] for name in inputs}
         with nn.intercept_methods(_by_running_statistics) if frozen_statistics else nullcontext():
             outputs, changed = model.apply(
-                variables, batch["images"], train=True, **told_labels, rngs={"dropout": rng}, mutable=["batch_stats"]
+                variables, batch["images"], train=True, **labels, rngs={"dropout": rng}, mutable=["batch_stats"]
             )
         if frozen_statistics:
             return outputs, batch_stats
@@ -156,7 +156,7 @@ def training_forward(model: nn.Module | QuantizedNetwork, *, frozen_statistics: 
 
 
 def _by_running_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-    """Stand for `nn.BatchNorm.__call__`: scale * (x - mean) / sqrt(var + epsilon) + bias, whatever `train` says."""
+    """Replace `nn.BatchNorm.__call__` by scale * (x - mean) / sqrt(var + epsilon) + bias, whatever `train` is."""
     norm = context.module
     if not isinstance(norm, nn.BatchNorm) or context.method_name != "__call__":
         return call(*args, **kwargs)
@@ -166,7 +166,7 @@ def _by_running_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> A
 
 
 def objective_alone(forward: Forward, share: Share, context: Context = lambda frozen, batch: {}) -> Objective:
-    """Return a network without peers: the same share that a mutual learner has, of arrays without a student axis."""
+    """Return the objective of a single network: the share of a mutual learner without peers or a student axis."""
 
     def objective(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
         outputs, batch_stats = forward(params, batch_stats, batch, rng)

@@ -1,4 +1,4 @@
-"""The training loop: one for every task, because it knows nothing of text."""
+"""The training loop, shared by all tasks."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from ppocr_jax.training.step import Terms, TrainState, TrainStep
 
 _logger = logging.getLogger("ppocr_jax")
 
-# Steps dispatched but not finished: enough to hide the host's work, few enough not to pile up batches in memory.
+# Dispatched but unfinished steps: enough to hide the host's work, few enough to keep little memory in batches.
 _MAX_IN_FLIGHT = 2
-# How long a signal waits for an answer at most, while a step is compiled.
-_LOOK_SECONDS = 0.2
+# Longest delay of the reaction to a signal while a step is compiled.
+_POLL_SECONDS = 0.2
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was told to stop by a signal, and its state was saved.
+    """A signal stopped the run, and its state was saved.
 
     Attributes:
-        exit_code: what a program that ends by this signal exits with, 130 or 143.
-        step: the step that was saved.
-        compiling: a thread still compiles a step, for nothing; only the end of the process stops it.
+        exit_code: Exit code of a program that this signal ends, 130 or 143.
+        step: The saved step.
+        compiling: A thread is still compiling a step that is no longer needed; only the end of the process stops it.
     """
 
     def __init__(self, number: int, step: int, *, compiling: bool = False) -> None:
@@ -48,7 +48,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class NonFiniteError(UserError, RuntimeError):
-    """A term of the loss, or the gradient's norm, became infinite or not a number."""
+    """A term of the loss, or the gradient norm, became infinite or NaN."""
 
 
 def train(
@@ -63,26 +63,26 @@ def train(
     checkpointer: Checkpointer,
     loggers: Loggers,
 ) -> TrainState:
-    """Train from `state.step` to `config.steps`; log, evaluate and save on the way and at the end.
+    """Train from `state.step` to `config.steps`, with logging, evaluation and checkpoints on the way and at the end.
 
-    On SIGTERM or Ctrl-C the step under way is finished, unless it is still compiling, and the state saved. A resumed
-    run goes on bit for bit as if it had never stopped. A shape of batches that was not seen before is compiled first,
-    which counts as no step's time.
+    On SIGTERM or Ctrl-C the current step is finished, unless it is still compiling, and the state saved. A resumed run
+    continues bit for bit as if it had never stopped. The time to compile a step for a new batch shape is not counted as
+    training time.
 
     Args:
-        state: where to start; donated, not to be used afterwards.
-        train_step: see `step.make_train_step`.
-        batches: batch of a step, see `prefetch.prefetched`.
-        place: puts a batch on the devices.
-        images: of a state, for the loggers, made with each evaluation.
-        evaluate: metrics of a state; must hold `config.key_metric`.
-        config: lengths, intervals, seed.
-        checkpointer: takes the states.
-        loggers: take the numbers.
+        state: Initial state; it is donated and must not be used afterwards.
+        train_step: See `step.make_train_step`.
+        batches: Function from a step to its batch, see `prefetch.prefetched`.
+        place: Puts a batch on the devices.
+        images: Function from a state to images for the loggers; called with each evaluation.
+        evaluate: Function from a state to metrics, which must contain `config.key_metric`.
+        config: Lengths, intervals, seed.
+        checkpointer: Saves the states.
+        loggers: Log the numbers.
 
     Raises:
-        NonFiniteError: a term is not finite; nothing is saved after that step.
-        Interrupted: a signal told the run to stop.
+        NonFiniteError: If a term is not finite; nothing is saved after that step.
+        Interrupted: If a signal stopped the run.
     """
     step = int(state.step)
     if step >= config.steps:
@@ -101,7 +101,7 @@ def train(
             if is_new:
                 shapes.add(shape)
                 _logger.info("compiling the step for batches of %s", "x".join(map(str, shape)) or "this shape")
-                state, terms = _first_of_its_shape(train_step, state, batch, seed_key, stopping)
+                state, terms = _compile_and_run(train_step, state, batch, seed_key, stopping)
                 if terms is None:
                     compiling = True
                     break
@@ -133,18 +133,18 @@ def train(
     return state
 
 
-def _first_of_its_shape(
+def _compile_and_run(
     train_step: TrainStep, state: TrainState, batch: Batch, seed_key: jax.Array, stopping: _Stopping
 ) -> tuple[TrainState, Terms | None]:
-    """Compile and run a step, in a thread beside this one: Python answers no signal while XLA compiles, for minutes.
+    """Compile and run a step in a second thread: Python handles no signal while XLA compiles, which takes minutes.
 
     Returns:
-        as `train_step` does; where the run was told to stop meanwhile, the state before the step and None. The thread
-        then goes on compiling.
+        The result of `train_step`; or, if the run is stopped meanwhile, the state before the step and None. The thread
+        then continues compiling.
     """
-    if jax.process_count() > 1:  # they stop together, between steps
+    if jax.process_count() > 1:  # several processes stop together, between steps
         return jax.block_until_ready(train_step(state, batch, seed_key))
-    kept = jax.device_put(state, may_alias=False)  # the step takes `state` away once it is compiled
+    kept = jax.device_put(state, may_alias=False)  # the step donates `state` once it is compiled
     result: Future[tuple[TrainState, Terms]] = Future()
 
     def work() -> None:
@@ -156,7 +156,7 @@ def _first_of_its_shape(
     threading.Thread(target=work, name="ppocr_jax-compile", daemon=True).start()
     while not stopping.is_set():
         with suppress(TimeoutError):
-            return result.result(timeout=_LOOK_SECONDS)
+            return result.result(timeout=_POLL_SECONDS)
     return result.result() if result.done() else (kept, None)
 
 
@@ -187,20 +187,20 @@ class _Meter:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Begin to measure speed anew; the time before is no training time."""
+        """Start measuring speed again; the time before is not training time."""
         self._since = time.perf_counter()
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count this time, in which a step was compiled."""
+        """Do not count `seconds`, during which a step was compiled."""
         self._since += seconds
 
     def add(self, step: int, terms: Terms, *, batch_size: int) -> None:
-        """Take the terms of `step`, and wait until no more than a few steps are unfinished.
+        """Take the terms of `step`, and wait until only a few steps are unfinished.
 
         Args:
-            step: its number.
-            terms: what it gave.
-            batch_size: examples; 0 for a step whose time was left out.
+            step: Its number.
+            terms: Its terms.
+            batch_size: Number of examples; 0 for a step whose time was left out.
         """
         self._pending.append((step, terms))
         self._examples += batch_size
@@ -209,10 +209,10 @@ class _Meter:
             jax.block_until_ready(self._pending[-1 - _MAX_IN_FLIGHT][1])
 
     def flush(self) -> None:
-        """Check every term taken since the last time and log the means.
+        """Check every term taken since the last flush and log the means.
 
         Raises:
-            NonFiniteError: names the term and the step.
+            NonFiniteError: Names the term and the step.
         """
         if not self._pending:
             return
@@ -233,29 +233,29 @@ class _Meter:
 
 
 def check_finite(step: int, terms: Mapping[str, float]) -> None:
-    """Stop a run that has gone astray.
+    """Check that all terms of a step are finite.
 
     Raises:
-        NonFiniteError: names the step and every term that is not finite.
+        NonFiniteError: Names the step and every term that is not finite.
     """
-    astray = [f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(value)]
-    if astray:
+    bad = [f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(value)]
+    if bad:
         raise NonFiniteError(
-            f"step {step}: {', '.join(sorted(astray))}; lower the learning rate, lengthen the warmup, or set "
+            f"step {step}: {', '.join(sorted(bad))}; lower the learning rate, lengthen the warmup, or set "
             f"optimizer.clip_norm, and resume from the last checkpoint"
         )
 
 
 class _Stopping(threading.Event):
-    """Set by a signal, whose number it keeps."""
+    """Event set by a signal; stores the signal's number."""
 
     number = 0
 
     def after(self, step: int) -> bool:
-        """Return whether to stop after `step`. Processes that train together all do, and after the same one.
+        """Return whether to stop after `step`; all processes of a run stop after the same step.
 
-        Each of them waits for the others in every step, so none may stop by itself: JAX hands the signal that one of
-        them got to all, and agrees with them on a step.
+        The processes wait for each other in every step, so none may stop by itself. JAX passes a signal that one
+        process received to all others and agrees with them on a step.
         """
         if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
             self.number = signal.SIGTERM
@@ -265,10 +265,10 @@ class _Stopping(threading.Event):
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stopping]:
-    """Yield an event that the first SIGTERM or Ctrl-C sets instead of ending the process, which the second one does.
+    """Yield an event that the first SIGTERM or Ctrl-C sets instead of ending the process; the second one ends it.
 
-    Only the main thread can catch signals; elsewhere the event is never set. Of processes that train together JAX
-    catches SIGTERM itself, see `_Stopping.after`, and Ctrl-C ends the one that gets it.
+    Only the main thread can catch signals; in other threads the event is never set. In a run of several processes JAX
+    catches SIGTERM itself (see `_Stopping.after`), and Ctrl-C ends the process that receives it.
     """
     stopping = _Stopping()
     before: dict[signal.Signals, Any] = {}
@@ -278,7 +278,7 @@ def _stop_signals() -> Iterator[_Stopping]:
             signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set():  # checkpoints are written aside and renamed: the last one stays whole
+        if stopping.is_set():  # safe: checkpoints are written under another name, then renamed
             os._exit(128 + number)
         stopping.number = number
         stopping.set()

@@ -1,4 +1,4 @@
-"""Adam with coupled L2 and the learning-rate schedules of PP-OCR, from Optax's parts; frozen parameters."""
+"""Adam with coupled L2 and PP-OCR's learning-rate schedules, built from Optax; frozen parameters."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ppocr_jax.training.step import Objective, path_of
 def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
     """Return the learning rate per step that `config` describes (PaddleOCR release/2.6).
 
-    The rate rises linearly from exactly 0 over the warm-up; then comes the schedule's own step 0:
+    The rate rises linearly from exactly 0 during the warm-up. Then the schedule starts at its own step 0:
 
         cosine      lr(k) = base / 2 * (1 + cos(pi * (k - warmup_steps) / total_steps))
-        piecewise   `values` in turn, the next from each of `boundaries` on, counted after the warm-up
+        piecewise   each of `values` in turn; the next one starts at each of `boundaries`, counted after the warm-up
         constant    base
 
-    `total_steps` of the cosine counts the warm-up, so the run ends slightly above 0.
+    `total_steps` of the cosine includes the warm-up, so the run ends slightly above 0.
     """
     base, warmup, boundaries = config.learning_rate, config.warmup_steps, [0]
     if config.schedule == "piecewise":
@@ -53,16 +53,17 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Return optional clipping, coupled L2, Adam, and the schedule.
 
-    Coupled L2 is the regularization of the loss, added to the gradient before Adam, not AdamW's decoupled decay.
+    Coupled L2 is a regularization term of the loss: it is added to the gradient before Adam, unlike AdamW's decoupled
+    decay.
 
     Args:
-        config: the options.
-        total_steps: length of the run, for the cosine.
-        l2_exempt: whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
-            recognizer, but not that of MobileNetV3.
-        is_head: whether it belongs to the CTC head's dense layers, whose factor is `config.head_l2`.
-        students: mutual learners are clipped one by one.
-        clip_l2: L2 factor of PACT's clip values, which get none of the others; None where there are none.
+        config: The options.
+        total_steps: Length of the run, for the cosine.
+        l2_exempt: Whether the parameter of a path ("backbone/bn/scale") gets no L2: BatchNorm of the PP-LCNet
+            recognizer, but not of MobileNetV3.
+        is_head: Whether it belongs to the CTC head's dense layers, whose L2 factor is `config.head_l2`.
+        students: With more than one, the gradients of each mutual learner are clipped separately.
+        clip_l2: L2 factor of PACT's clip values, which get none of the other factors; None if there are none.
     """
     head_l2 = config.l2 if config.head_l2 is None else config.head_l2
     body = mask_of(lambda path: not l2_exempt(path) and not is_head(path) and not is_clip(path))
@@ -73,7 +74,7 @@ def make_optimizer(
     clip = optax.identity()
     if config.clip_norm is not None:
         clip = (optax.clip_by_global_norm if students == 1 else clip_each_student)(config.clip_norm)
-    # A checkpoint holds the optimizer's state by position: Adam's is the third, the schedule's the fourth.
+    # Checkpoints store the optimizer's state by position: Adam's must stay the third, the schedule's the fourth.
     return optax.chain(
         clip,
         optax.chain(*decay),
@@ -83,19 +84,19 @@ def make_optimizer(
 
 
 def mask_of(chosen: Callable[[str], bool]) -> Callable[[Any], Any]:
-    """Return a function from parameters to whether each one's path is chosen, as Optax takes masks."""
+    """Return an Optax mask: a function from parameters to whether `chosen` accepts each one's path."""
     return lambda params: jax.tree_util.tree_map_with_path(lambda path, _: chosen(path_of(path)), params)
 
 
 class DescentState(NamedTuple):
-    """Steps done, and the learning rate of the last one (for the log)."""
+    """Number of steps done, and the learning rate of the last one (for the log)."""
 
     count: jax.Array
     learning_rate: jax.Array
 
 
 def descend(schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Multiply updates by `-schedule(step)`, as `optax.scale_by_learning_rate` does, and remember the rate."""
+    """Multiply updates by `-schedule(step)`, like `optax.scale_by_learning_rate`, and store the rate."""
 
     def init(params: Any) -> DescentState:
         return DescentState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32))
@@ -108,7 +109,7 @@ def descend(schedule: optax.Schedule) -> optax.GradientTransformation:
 
 
 def clip_each_student(max_norm: float) -> optax.GradientTransformation:
-    """Scale each student's gradients down to a norm of `max_norm`; arrays have a leading student axis."""
+    """Scale each student's gradients down to a norm of at most `max_norm`; arrays have a leading student axis."""
 
     def clip(gradients: Any, params: Any) -> Any:
         squares = sum(jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim))) for g in jax.tree.leaves(gradients))
@@ -119,10 +120,10 @@ def clip_each_student(max_norm: float) -> optax.GradientTransformation:
 
 
 def matcher(patterns: Sequence[str], params: Any) -> Callable[[str], bool]:
-    """Return whether a path matches one of shell-style `patterns`; "*" spans slashes.
+    """Return a function that tells whether a path matches one of the shell-style `patterns`; "*" also matches slashes.
 
     Raises:
-        UserError: a pattern matches no parameter.
+        UserError: If a pattern matches no parameter.
     """
     paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in patterns:
@@ -133,10 +134,10 @@ def matcher(patterns: Sequence[str], params: Any) -> Callable[[str], bool]:
 
 
 def freeze_objective(objective: Objective, is_frozen: Callable[[str], bool]) -> Objective:
-    """Return the same objective, with gradients of 0 for frozen parameters, and frozen layers' statistics kept.
+    """Return the objective with zero gradients for frozen parameters and unchanged statistics of frozen layers.
 
-    No backward pass is computed for what is frozen alone, and it has no part in clipping and in "grad_norm". A layer's
-    running BatchNorm statistics are frozen where a pattern such as "backbone/*" covers them.
+    No backward pass is computed for parts that are entirely frozen, and they do not count in clipping and in
+    "grad_norm". A layer's running BatchNorm statistics are frozen if a pattern such as "backbone/*" matches them.
     """
 
     def keeping(params: Any, frozen: Any, batch_stats: Any, batch: Any, rng: jax.Array, step: jax.Array):

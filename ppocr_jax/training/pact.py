@@ -1,20 +1,20 @@
-"""PACT: training a network to compute with bytes (Choi et al., arXiv 1805.06085, with PaddleSlim's changes).
+"""PACT: quantization-aware training for int8 (Choi et al., arXiv 1805.06085, with PaddleSlim's changes).
 
-A network is applied with its feature maps and weights rounded as `onnx_graph.int8` will write them, so that what is
-trained, evaluated and exported is the same network. Rounding has no gradient; it is passed straight through.
+Feature maps and weights are rounded in the forward pass as `onnx_graph.int8` will write them, so the network that is
+trained, evaluated and exported is the same. Gradients pass straight through the rounding.
 
     y = x - relu(x - alpha) + relu(-alpha - x)          clipped to -alpha..alpha; dL/dalpha is +1 above, -1 below
-    q = round(y / s) + z within 0..255, (q - z) * s     s, z from the moving averages of y's least and greatest values
+    q = round(y / s) + z within 0..255, (q - z) * s     s, z from moving averages of the minimum and maximum of y
 
-One `alpha` for each feature map is trained with the weights, the paper's form made symmetric for hard swish. Other
-than PaddleSlim, whose bytes are signed, maps are rounded to unsigned bytes with a zero point: x86 has fast instructions
-for these alone, and after ReLU or hard swish the signed ones lose half of their steps. Weights are symmetric int8 with
-a scale for each output channel, of the weight's largest value. The stem's convolutions stay in float32, and so do
-LSTM, dense layers and squeeze-and-excitation, whose large weights are rounded as they will be stored. BatchNorm uses
-its running statistics, which are folded into the weights when a network is exported.
+One `alpha` per feature map is trained with the weights. It is the paper's clipping made symmetric for hard swish.
+Unlike PaddleSlim, which uses signed bytes, feature maps are rounded to unsigned bytes with a zero point: only these
+have fast instructions on x86, and after ReLU or hard swish signed bytes lose half of their steps. Weights are symmetric
+int8 with a scale per output channel, from the channel's largest absolute value. The stem's convolutions stay in
+float32. LSTM, dense layers and squeeze-and-excitation also compute in float32, but their large weights are rounded as
+they will be stored. BatchNorm uses its running statistics, which are folded into the weights at export.
 
-The clip values are a tree of their own among the parameters (`params["clips"]`), the moving averages among the
-statistics (`batch_stats["ranges"]`).
+The clip values are a separate tree in the parameters (`params["clips"]`), the moving averages in the statistics
+(`batch_stats["ranges"]`).
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ from ppocr_jax.models.ops import LSTMWeights, Ops, Strides, default_ops
 from ppocr_jax.onnx_graph.int8 import LEAST_RANGE, LEAST_STORED, LEVELS, STEM, WEIGHT_LEVELS
 
 CLIPS, RANGES = "clips", "ranges"
-RANGE_RATE = 0.9  # of the moving averages; PaddleSlim's
-_LEAST_WEIGHT = 1e-6  # what has seen no batch yet gives nothing, not a division by zero
-_IMAGE = 64  # pixels a side, where a network takes any: the names of its maps do not depend on it
+RANGE_RATE = 0.9  # decay of the moving averages, as in PaddleSlim
+_LEAST_WEIGHT = 1e-6  # avoids dividing by zero before the first batch
+_ANY_SIDE = 64  # pixels, for networks that take any size; the names of their maps do not depend on it
 
 Flat = dict[str, Any]
 
 
 def clip(x: jax.Array, alpha: jax.Array) -> jax.Array:
-    """Return x between -alpha and alpha, with a gradient for alpha."""
+    """Return x clipped to -alpha..alpha, with a gradient for alpha."""
     return x - nn.relu(x - alpha) + nn.relu(-alpha - x)
 
 
 def round_map(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    """Return a feature map as unsigned bytes hold it; the gradient is that of the identity.
+    """Round a feature map to unsigned bytes; the gradient is that of the identity.
 
     Args:
-        x: of any shape.
-        low, high: what the least and the greatest byte stand for, low <= 0 <= high.
+        x: Array of any shape.
+        low, high: Values of the bytes 0 and 255, low <= 0 <= high.
     """
     scale = jnp.maximum(high - low, LEAST_RANGE) / LEVELS
     zero = jnp.round(-low / scale)
@@ -65,11 +65,11 @@ def round_map(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
 
 
 def round_weights(weights: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """Return weights as int8 with a scale for each output holds them; the gradient is that of the identity.
+    """Round weights to int8 with a scale per output; the gradient is that of the identity.
 
     Args:
-        weights: of any shape.
-        axes: over which one output adds up.
+        weights: Array of any shape.
+        axes: Axes over which an output is summed.
     """
     largest = jnp.abs(weights).max(axis=axes, keepdims=True)
     scale = jnp.where(largest > 0, largest / WEIGHT_LEVELS, 1)
@@ -80,19 +80,19 @@ def _straight_through(x: jax.Array, rounded: jax.Array) -> jax.Array:
     return x + lax.stop_gradient(rounded - x)
 
 
-def _gate_of_bytes(x: jax.Array) -> jax.Array:
-    """Return the hard sigmoid of hard swish in 255ths, rounded as `onnx_graph.int8` does it: 1/2 is 128/255."""
+def _rounded_gate(x: jax.Array) -> jax.Array:
+    """Return hard swish's hard sigmoid rounded to 255ths as in `onnx_graph.int8`: 1/2 becomes 128/255."""
     steps = jnp.clip(jnp.round(x * (LEVELS / 6)) + round(LEVELS / 2), 0, LEVELS)
     return _straight_through(hard_sigmoid(x, slope=1 / 6), steps / LEVELS)
 
 
 def is_quantized(variables: Mapping[str, Any]) -> bool:
-    """Return whether variables are those of a `QuantizedNetwork`."""
+    """Return whether the variables belong to a `QuantizedNetwork`."""
     return CLIPS in variables["params"]
 
 
 def without_clips(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the network's own variables."""
+    """Return the network's own variables, without clip values and ranges."""
     return {
         kind: {name: tree for name, tree in variables[kind].items() if name not in (CLIPS, RANGES)}
         for kind in variables
@@ -100,46 +100,46 @@ def without_clips(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_clip(path: str) -> bool:
-    """Return whether the parameter of a path is a clip value."""
+    """Return whether the parameter at `path` is a clip value."""
     return path.startswith(f"{CLIPS}/")
 
 
 class QuantizedNetwork:
-    """A network that computes as its int8 file will; takes the place of the linen module wherever one is applied.
+    """A network that computes like its int8 file; a replacement for its linen module.
 
     Attributes:
-        guided: of the network, see `svtr`.
+        guided: As in the network, see `svtr`.
     """
 
     def __init__(self, build: Callable[..., nn.Module], *, ops: Ops | None = None, cut: bool = False) -> None:
         """Build the network.
 
         Args:
-            build: from `ops` to a linen module.
-            ops: forms of the basic operations; those of the default JAX backend if left out.
-            cut: do not round, but cut feature maps to their ranges, for the exporter: `onnx_graph.int8` makes bytes of
-                them.
+            build: Function from `ops` to a linen module.
+            ops: Implementations of the basic operations; by default those for the default JAX backend.
+            cut: Clip feature maps to their ranges instead of rounding, for the exporter: `onnx_graph.int8` then
+                quantizes them.
         """
         self._build, self._ops, self._cut = build, ops or default_ops(), cut
         self._network = build(ops=_quantized_ops(self._ops))
         self.guided = getattr(self._network, "guided", False)
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
-        """Return random variables of the network itself."""
+        """Return random variables of the network itself, without clip values and ranges."""
         return self._network.init(*args, **kwargs)
 
     def with_ops(self, change: Callable[[Ops], Ops]) -> QuantizedNetwork:
-        """Return the network with other operations, which see what is rounded already; see `padding.with_ops`."""
+        """Return the network with other operations, which get the rounded values; see `padding.with_ops`."""
         return QuantizedNetwork(self._build, ops=change(self._ops), cut=self._cut)
 
     def apply(self, variables: Mapping[str, Any], *args: Any, train: bool, mutable: Any = False, **kwargs: Any) -> Any:
-        """Apply the network as `nn.Module.apply` does; `train` moves the averages of the ranges.
+        """Apply the network like `nn.Module.apply`; with `train` the moving averages of the ranges are updated.
 
         Args:
-            variables: with clip values and ranges, see `with_clips`.
-            args, kwargs: of the network.
-            train: whether the network is in training mode.
-            mutable: collections to return beside the outputs: "batch_stats" or none.
+            variables: Variables with clip values and ranges, see `with_clips`.
+            args, kwargs: Arguments of the network.
+            train: Whether the network is in training mode.
+            mutable: Collections to return with the outputs: "batch_stats" or none.
         """
         clips = _flat(variables["params"][CLIPS])
         run = _Pass(clips, _flat(variables["batch_stats"][RANGES]), train=train, cut=self._cut)
@@ -154,15 +154,15 @@ class QuantizedNetwork:
     def with_clips(
         self, variables: Mapping[str, Any], spec: NetworkSpec, alpha: float, *, students: int = 1
     ) -> dict[str, Any]:
-        """Return a network's variables with clip values and empty ranges for all of its maps.
+        """Return a network's variables with clip values and empty ranges for all of its feature maps.
 
         Args:
-            variables: of the network itself.
-            spec: its description, for the size of its input.
-            alpha: where all clip values start.
-            students: with more than one, arrays have a leading student axis.
+            variables: Variables of the network itself.
+            spec: Its description, for the size of its input.
+            alpha: Initial clip value.
+            students: With more than one, arrays have a leading student axis.
         """
-        height, width = (getattr(spec, side, None) or _IMAGE for side in ("height", "width"))
+        height, width = (getattr(spec, side, None) or _ANY_SIDE for side in ("height", "width"))
         with _Pass({}, {}, train=False, cut=False, naming=True) as run:
             image = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
             one = variables if students == 1 else jax.tree.map(lambda array: array[0], dict(variables))
@@ -189,7 +189,10 @@ _running: ContextVar[_Pass | None] = ContextVar("running", default=None)
 
 
 class _Pass:
-    """One application of a network: which of its values are on a grid of bytes, and where the others are put on one."""
+    """One application of a network: tracks which values are already rounded to a byte grid, and rounds the others.
+
+    In the names here, a value is "on the grid" if bytes represent it exactly.
+    """
 
     def __init__(self, clips: Flat, ranges: Flat, *, train: bool, cut: bool, naming: bool = False) -> None:
         self.ranges = dict(ranges)
@@ -197,7 +200,7 @@ class _Pass:
         self._modules: list[nn.Module] = []
         self._counts: dict[str, int] = {}
         self._convolutions = 0
-        # By identity: value -> the value, which must live as long as its number, and the same on the grid.
+        # id(value) -> (value, rounded value); keeping the value alive keeps its id unique.
         self._on_grid: dict[int, tuple[Any, Any]] = {}
 
     def __enter__(self) -> _Pass:
@@ -215,7 +218,7 @@ class _Pass:
         return self._convolutions > STEM
 
     def on_grid(self, x: Any) -> Any:
-        """Return a value as bytes hold it; all who ask for the same value get the same."""
+        """Return the rounded value; the same value is always rounded only once."""
         if id(x) in self._on_grid:
             return self._on_grid[id(x)][1]
         module = "/".join(self._modules[-1].path)
@@ -226,19 +229,19 @@ class _Pass:
         return self.keep(rounded, rounded)
 
     def keep(self, x: Any, rounded: Any) -> Any:
-        """Remember that a value is on the grid, or what it is there."""
+        """Remember the rounded form of a value; it may be the value itself."""
         self._on_grid[id(x)] = (x, rounded)
         return rounded
 
     def is_on_grid(self, x: Any) -> bool:
-        """Return whether bytes hold a value as it is."""
+        """Return whether bytes represent the value exactly."""
         return id(x) in self._on_grid and self._on_grid[id(x)][1] is x
 
     def _rounded(self, name: str, x: Any) -> Any:
         if self._naming:
             self.ranges[name] = None
             return x
-        if name not in self._clips:  # of layers that only training has
+        if name not in self._clips:  # a layer that only training has
             return x
         if self._cut:
             weight, low, high = (float(number) for number in self.ranges[name])
@@ -257,7 +260,7 @@ class _Pass:
         return round_map(clipped, jnp.minimum(low / weight, 0), jnp.maximum(high / weight, 0))
 
     def convolve(self, form: Callable[..., Any], x: Any, kernel: Any, strides: Strides, axes: tuple[int, ...]) -> Any:
-        """Convolve; past the stem between bytes."""
+        """Convolve; after the stem with rounded input and weights."""
         module = self._modules[-1]
         if isinstance(module, Conv1x1Bias | SqueezeExcite):
             return form(x, self.stored(kernel, axes), strides)
@@ -268,29 +271,29 @@ class _Pass:
         return self.on_grid(y) if isinstance(module, NeckConv) else y
 
     def stored(self, weights: Any, axes: tuple[int, ...]) -> Any:
-        """Return weights of a layer in float32 as its file will hold them."""
+        """Return the weights of a float32 layer as its file will store them."""
         return weights if self._cut or weights.size < LEAST_STORED else round_weights(weights, axes)
 
     def _intercept(self, call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-        """Stand for a module's `__call__`."""
+        """Replace a module's `__call__` by its quantized form, if it has one."""
         module = context.module
         if context.method_name != "__call__":
             return call(*args, **kwargs)
         self._modules.append(module)
         try:
-            form = _FORMS.get(type(module))
+            form = _QUANTIZED_CALLS.get(type(module))
             return call(*args, **kwargs) if form is None else form(self, module, call, *args, **kwargs)
         finally:
             self._modules.pop()
 
     def batch_norm(self, module: nn.BatchNorm, call: Any, x: Any, **kwargs: Any) -> Any:
-        """Normalize by the running statistics, whatever the mode."""
+        """Normalize by the running statistics in every mode."""
         params, statistics = module.variables.get("params", {}), module.variables["batch_stats"]
         factor, offset = _affine(params, statistics, module.epsilon)
         return x * factor + offset
 
     def conv_bn(self, module: ConvBN, call: Any, x: Any, *, train: bool) -> Any:
-        """Convolution, BatchNorm folded into it, and activation; hard swish between bytes is done step by step."""
+        """Convolve with BatchNorm folded into the kernel, then activate; hard swish is rounded step by step."""
         params, statistics = module.variables["params"], module.variables["batch_stats"]
         factor, offset = _affine(params["bn"], statistics["bn"])
         conv = module.ops.depthwise_conv if module.depthwise else module.ops.conv
@@ -300,10 +303,10 @@ class _Pass:
         if module.activation is not hard_swish:
             return self.on_grid(module.activation(y))
         y = self.on_grid(y)
-        return self.on_grid(hard_swish(y) if self._cut else y * _gate_of_bytes(y))
+        return self.on_grid(hard_swish(y) if self._cut else y * _rounded_gate(y))
 
     def branch(self, module: DBBranch, call: Any, x: Any, *, train: bool) -> Any:
-        """DB's head: the convolution between bytes, upsampling in float32; BatchNorm folded into both."""
+        """DB's head: rounded convolution, upsampling in float32; BatchNorm folded into both."""
         params, statistics = module.variables["params"], module.variables["batch_stats"]
         factor, offset = _affine(params["bn1"], statistics["bn1"])
         y = self.on_grid(nn.relu(module.ops.conv(x, params["kernel"] * factor, (1, 1)) + offset))
@@ -313,7 +316,7 @@ class _Pass:
         return cast("jax.Array", TransposedConv2x2(1).apply({"params": params["up2"]}, y)).squeeze(-1)
 
     def squeeze_excite(self, module: SqueezeExcite, call: Any, x: Any) -> Any:
-        """Pooling and the two layers in float32, the product with the map between bytes."""
+        """Pool and apply the two layers in float32; round the gate and its product with the map."""
         params = module.variables["params"]
 
         def layer(name: str, x: Any) -> Any:
@@ -327,23 +330,23 @@ class _Pass:
         return self.on_grid(x * rounded)
 
     def residual(self, module: nn.Module, call: Any, x: Any, *, train: bool) -> Any:
-        """Return a unit, with its sum between bytes."""
+        """Apply a unit and round its sum."""
         y = call(x, train=train)
         return self.on_grid(y) if self._is_past_stem else y
 
     def linear(self, module: Linear, call: Any, x: Any) -> Any:
-        """Return a dense layer in float32."""
+        """Apply a dense layer in float32."""
         params = module.variables["params"]
         return x @ self.stored(params["kernel"], (0,)) + params["bias"]
 
 
 def _affine(params: Any, statistics: Any, epsilon: float = BN_EPSILON) -> tuple[Any, Any]:
-    """Return factor and offset of BatchNorm by its running statistics; of NumPy arrays as such, for the exporter."""
+    """Return BatchNorm's factor and offset from its running statistics; NumPy arrays for NumPy input (exporter)."""
     factor = (statistics["var"] + epsilon) ** -0.5 * params.get("scale", 1.0)
     return factor, params.get("bias", 0.0) - statistics["mean"] * factor
 
 
-_FORMS: dict[type[nn.Module], Callable[..., Any]] = {
+_QUANTIZED_CALLS: dict[type[nn.Module], Callable[..., Any]] = {
     nn.BatchNorm: _Pass.batch_norm,
     ConvBN: _Pass.conv_bn,
     DBBranch: _Pass.branch,
@@ -354,7 +357,7 @@ _FORMS: dict[type[nn.Module], Callable[..., Any]] = {
 
 
 def _quantized_ops(ops: Ops) -> Ops:
-    """Return `ops` that round while a `QuantizedNetwork` is applied, and are as they were otherwise."""
+    """Return `ops` that round while a `QuantizedNetwork` is applied, and are unchanged otherwise."""
 
     def convolution(form: Callable[..., Any], axes: tuple[int, ...]) -> Callable[..., Any]:
         def convolve(x: Any, kernel: Any, strides: Strides) -> Any:

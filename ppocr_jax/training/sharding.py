@@ -1,4 +1,4 @@
-"""Where a run's arrays live: on one device, or spread over a mesh of devices and processes."""
+"""Placement of a run's arrays: on one device, or on a mesh of devices and processes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DATA_AXIS = "data"
 
 
 class MeshError(UserError):
-    """The devices asked for are not there, or do not divide what is spread over them."""
+    """The requested devices are not available, or do not divide the batch or the students."""
 
 
 def connect(config: MeshConfig) -> None:
-    """Join the other processes of the run, before the first use of a device; nothing to do for a single process.
+    """Join the other processes of the run; call it before a device is used. A single process does nothing.
 
     Raises:
-        MeshError: the others do not answer.
+        MeshError: If the other processes do not respond.
     """
     if config.coordinator is None:
         return
@@ -38,33 +38,33 @@ def connect(config: MeshConfig) -> None:
         else:
             jax.distributed.initialize(config.coordinator, config.processes, config.process)
     except (RuntimeError, ValueError) as error:
-        if config.coordinator == "auto" and isinstance(error, ValueError):  # JAX lacks what it would be told
+        if config.coordinator == "auto" and isinstance(error, ValueError):  # JAX found no coordinator
             raise MeshError(
-                "train.mesh.coordinator is auto, but neither Slurm nor a TPU pod says here who the others are: name "
-                "HOST:PORT of process 0, train.mesh.processes and train.mesh.process"
+                "train.mesh.coordinator is auto, but neither Slurm nor a TPU pod describes the other processes: set it "
+                "to HOST:PORT of process 0, and set train.mesh.processes and train.mesh.process"
             ) from error
         raise MeshError(f"cannot join the run at {config.coordinator}: {error}") from error
 
 
 def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
-    """Return a mesh over the axes "data" and "student"; None where a single device does all the work.
+    """Return a mesh with the axes "data" and "student"; None if a single device does all the work.
 
-    Each process gives as many devices as the others.
+    Every process contributes the same number of devices.
 
     Args:
-        config: how many devices; where it leaves that open, all that `batch_size` can be split over evenly.
-        batch_size: examples that the network sees at once, `train.batch_size` / `train.accumulate`; 0 where that does
-            not matter.
+        config: The number of devices; if not set, the largest number that divides `batch_size` evenly.
+        batch_size: Examples that the network sees at once, `train.batch_size` / `train.accumulate`; 0 if that does not
+            matter.
 
     Raises:
-        MeshError: there are fewer devices than asked for, or they do not divide the batch, or the processes them.
+        MeshError: If there are fewer devices than requested, or they do not divide the batch, or the processes do not
+            divide them.
     """
     count, processes, student = jax.device_count(), jax.process_count(), config.student
 
     def is_even(data: int) -> bool:
-        own, rest = divmod(
-            data * student, processes
-        )  # devices of each process: whole rows of the mesh, or a part of one
+        # Each process has whole rows of the mesh, or a part of one row.
+        own, rest = divmod(data * student, processes)
         return rest == 0 and (own % student == 0 or student % own == 0) and batch_size % data == 0
 
     data = config.data or next((d for d in range(max(1, count // student), 0, -1) if is_even(d)), 0)
@@ -90,9 +90,9 @@ def make_mesh(config: MeshConfig, batch_size: int = 0) -> Mesh | None:
 
 
 def process_share(mesh: Mesh | None) -> ProcessShare:
-    """Return which rows of a batch this process makes: those of its devices' places along "data".
+    """Return which rows of a batch this process makes: those of its devices' positions along "data".
 
-    Processes that hold other students of the same rows make the same ones.
+    Processes that hold other students of the same rows make the same rows.
     """
     if mesh is None or jax.process_count() == 1:
         return ProcessShare()
@@ -102,17 +102,17 @@ def process_share(mesh: Mesh | None) -> ProcessShare:
 
 @dataclass(frozen=True)
 class Placement:
-    """Puts states, batches and frozen arrays where a mesh wants them.
+    """Places states, batches and frozen arrays on a mesh.
 
-    Batches are split along their first axis over "data"; mutual learners along theirs over "student"; everything else
-    is on every device.
+    The first axis of batches is split over "data", the student axis of mutual learners over "student"; everything else
+    is replicated.
 
     Attributes:
         mesh: None for a single device.
-        students: S; 1 for a network that learns alone, whose arrays have no student axis.
+        students: S; 1 for a single network, whose arrays have no student axis.
 
     Raises:
-        MeshError: the mesh's student axis does not divide S.
+        MeshError: If the mesh's student axis does not divide S.
     """
 
     mesh: Mesh | None = None
@@ -126,27 +126,27 @@ class Placement:
             )
 
     def state(self, state: TrainState) -> TrainState:
-        """Place a state that every process holds alike."""
+        """Place a state that is the same in every process."""
         if self.mesh is None:
             return state
         return jax.tree.map(lambda x: self._put(x, self._spec_of(x)), state)
 
     def constrain(self, state: TrainState) -> TrainState:
-        """Keep a state in its place, under `jit`."""
+        """Keep a state in its place under `jit`."""
         if self.mesh is None:
             return state
         mesh = self.mesh
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, NamedSharding(mesh, self._spec_of(x))), state)
 
     def everywhere(self, tree: Any) -> Any:
-        """Place arrays that every device needs whole."""
+        """Replicate arrays on every device."""
         return tree if self.mesh is None else jax.tree.map(lambda x: self._put(x, PartitionSpec()), tree)
 
     def batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """Place a batch; in a run of several processes each brings its own rows.
+        """Place a batch; in a run of several processes each provides its own rows.
 
         Raises:
-            MeshError: the rows cannot be split evenly.
+            MeshError: If the rows cannot be split evenly.
         """
         if self.mesh is None:
             return batch
@@ -157,14 +157,14 @@ class Placement:
         return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
 
     def host(self, tree: Any) -> Any:
-        """NumPy arrays of what may be spread over devices and processes."""
+        """Return NumPy arrays of a tree that may be spread over devices and processes."""
         if self.mesh is None or jax.process_count() == 1:
             return jax.device_get(tree)
         whole = NamedSharding(self.mesh, PartitionSpec())
         return jax.device_get(jax.jit(lambda x: x, out_shardings=whole)(tree))
 
     def _spec_of(self, x: Any) -> PartitionSpec:
-        """Mutual learners' arrays carry the student axis first; counters, the learning rate and the like have none."""
+        """Return the student axis for arrays of mutual learners; counters, the learning rate etc. are replicated."""
         is_of_students = self.students > 1 and np.shape(x)[:1] == (self.students,)
         return PartitionSpec(STUDENT_AXIS) if is_of_students else PartitionSpec()
 

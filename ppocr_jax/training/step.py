@@ -1,4 +1,4 @@
-"""What a run carries from step to step, and one step, compiled."""
+"""The training state and the compiled training step."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Objective = Callable[[Any, Any, Any, Batch, jax.Array, jax.Array], tuple[jax.Arr
 
 @flax.struct.dataclass
 class TrainState:
-    """A pytree; nothing in it depends on the task. Mutual learners add a leading student axis to every array.
+    """State of a run; a task-independent pytree. Mutual learners add a leading student axis to every array.
 
     Attributes:
         step: int32 scalar, optimizer steps done.
-        params: trainable arrays.
-        batch_stats: running BatchNorm statistics.
+        params: Trainable arrays.
+        batch_stats: Running BatchNorm statistics.
         opt_state: Optax state of `params`.
-        average: exponential moving average of `params`; None where the run keeps none.
+        average: Exponential moving average of `params`; None if the run keeps none.
     """
 
     step: jax.Array
@@ -36,7 +36,7 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `model.apply` takes: the averaged parameters where there are such."""
+        """The variables for `model.apply`, with the averaged parameters if there are any."""
         params = self.params if self.average is None else self.average
         return {"params": params, "batch_stats": self.batch_stats}
 
@@ -46,10 +46,10 @@ def create_state(
 ) -> TrainState:
     """Return the state at step 0.
 
-    The step donates its state, so the arrays are copied: the caller's `variables` stay valid.
+    The training step donates its state, so the arrays are copied and the caller's `variables` stay valid.
     """
 
-    @jax.jit  # else every shape would be copied and zeroed by a program of its own, which compile for seconds
+    @jax.jit  # one program; otherwise JAX compiles a copy and a zeros program per shape, which takes seconds
     def state_of(params: Any, batch_stats: Any) -> TrainState:
         params, batch_stats, average = (
             jax.tree.map(jnp.array, tree) for tree in (params, batch_stats, params if averaged else None)
@@ -65,7 +65,7 @@ _Gradients = Callable[..., tuple[jax.Array, Any, Terms, Any]]
 
 
 def path_of(path: Any) -> str:
-    """Return "backbone/conv1/kernel" of a pytree path."""
+    """Return a pytree path as text, for example "backbone/conv1/kernel"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
@@ -79,21 +79,21 @@ def make_train_step(
 ) -> TrainStep:
     """Compile `(state, batch, seed_key, frozen=None) -> (state, terms)`.
 
-    The state passed in is donated and must not be used again. `frozen` are arrays that the objective reads and nothing
-    changes, such as a teacher's weights.
+    The state passed in is donated and must not be used again. `frozen` holds constant arrays that the objective reads,
+    for example a teacher's weights.
 
-    The randomness of a step is `fold_in(seed_key, state.step)`, so a resumed run draws the same numbers as one that
-    was never interrupted. `terms` are the objective's, plus "loss", "grad_norm" (L2 norm of all gradients together,
-    before clipping and L2) and, where the optimizer's state tells it, "learning_rate" (of several
-    "learning_rate_0" and so on).
+    The random key of a step is `fold_in(seed_key, state.step)`, so a resumed run draws the same numbers as an
+    uninterrupted one. `terms` are the objective's terms plus "loss", "grad_norm" (L2 norm of all gradients together,
+    before clipping and L2) and, if the optimizer's state contains it, "learning_rate" ("learning_rate_0" and so on if
+    there are several).
 
     Args:
-        objective: what is minimized over its first argument; the others get no gradient.
-        tx: the optimizer; where it takes the loss, as `optax.contrib.reduce_on_plateau` does, it gets it as `value`.
-        accumulate: parts each batch is split into; their gradients and terms are averaged, which is the whole batch's
-            gradient only where the loss is a mean over examples, and without BatchNorm.
-        ema_decay: of `state.average`.
-        constrain: applied to the new state under `jit`: its placement on the devices.
+        objective: Minimized over its first argument; its other arguments get no gradient.
+        tx: The optimizer; it gets the loss as `value` if it takes one, like `optax.contrib.reduce_on_plateau`.
+        accumulate: Number of parts each batch is split into. Their gradients and terms are averaged, which equals the
+            gradient of the whole batch only if the loss is a mean over examples and there is no BatchNorm.
+        ema_decay: Decay of `state.average`.
+        constrain: Applied to the new state under `jit` to fix its placement on the devices.
     """
     gradients_of = _accumulated(_gradients(objective), accumulate)
     update = optax.with_extra_args_support(tx).update
@@ -131,12 +131,12 @@ def _gradients(objective: Objective) -> _Gradients:
 
 
 def _accumulated(gradients_of: _Gradients, parts: int) -> _Gradients:
-    """Return the means over `parts` of the batch; the running statistics pass from part to part."""
+    """Return a function that averages over `parts` of the batch and passes the running statistics from part to part."""
     if parts == 1:
         return gradients_of
 
     def part_of(x: jax.Array) -> jax.Array:
-        # Part i takes rows i, i + parts, ...: on a mesh every device then has its share of each part.
+        # Part i takes rows i, i + parts, ..., so on a mesh every device holds an equal share of each part.
         return jnp.asarray(x).reshape(len(x) // parts, parts, *x.shape[1:]).swapaxes(0, 1)
 
     def mean_over_parts(params: Any, frozen: Any, batch_stats: Any, batch: Batch, rng: jax.Array, step: jax.Array):
