@@ -1,4 +1,4 @@
-"""Training: one loop for every network, handed an objective, batches and an evaluation."""
+"""Training: one loop for every network, given an objective, batches and an evaluation."""
 
 from __future__ import annotations
 

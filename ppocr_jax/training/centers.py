@@ -1,4 +1,4 @@
-"""Centers for Enhanced CTC: the mean feature of every class, over the lines that a trained recognizer reads right."""
+"""Centers for Enhanced CTC: the mean feature of each class over the lines a trained recognizer gets right."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Centers:
     """Result of `extract_centers`.
 
     Attributes:
-        values: (K, D) float32; classes that were never read have a random row.
-        counts: (K,) frames that were averaged.
-        lines, correct: lines seen, and how many of them were read right.
+        values: (K, D) float32; classes that were never predicted have a random row.
+        counts: (K,) number of averaged frames.
+        lines, correct: Number of lines, and of lines recognized correctly.
     """
 
     values: np.ndarray
@@ -43,15 +43,15 @@ class Centers:
 
 
 def extract_centers(network: TrainedNetwork, samples: Iterable[LabeledLine], *, seed: int = 0) -> Centers:
-    """Average the features of every class over the frames of lines read exactly as labeled.
+    """Average the features of each class over the frames of lines recognized exactly as labeled.
 
     Args:
-        network: a trained recognizer.
-        samples: line images (h, w, 3) uint8 RGB and their texts.
-        seed: of the random centers that classes without a frame keep.
+        network: A trained recognizer.
+        samples: Line images (h, w, 3) uint8 RGB and their texts.
+        seed: Seed of the random centers of classes without a frame.
 
     Raises:
-        UserError: no line was read right.
+        UserError: If no line was recognized correctly.
 
     Source: PP-OCRv2, section 2.2 (Enhanced CTCLoss); PaddleOCR release/2.6 extracts them in the same way.
     """
@@ -63,18 +63,18 @@ def extract_centers(network: TrainedNetwork, samples: Iterable[LabeledLine], *, 
     lines = correct = 0
     for images, texts in _batches(samples, spec):
         outputs = predict(network.variables, images)
-        right = _read_right(outputs["probabilities"], texts, charset)
+        right = _is_correct(outputs["probabilities"], texts, charset)
         lines, correct = lines + len(texts), correct + int(right.sum())
         totals = totals or empty_centers(charset.num_classes, outputs["features"].shape[-1])
         totals = accumulate_centers(totals, outputs["features"], outputs["logits"], jnp.asarray(right))
     if totals is None or not correct:
-        raise UserError(f"none of {lines} lines was read as labeled: train the recognizer further first")
+        raise UserError(f"none of {lines} lines was recognized as labeled: train the recognizer further first")
     fallback = random_centers(jax.random.key(seed), *totals.sums.shape)
     return Centers(np.asarray(finish_centers(totals, fallback)), np.asarray(totals.counts), lines, correct)
 
 
 def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
-    """Write what `load_centers` reads: the centers and the characters they belong to."""
+    """Write the centers and their characters for `load_centers`."""
     from safetensors.numpy import save_file
 
     save_file(
@@ -85,10 +85,10 @@ def save_centers(path: str | Path, centers: Centers, charset: Charset) -> None:
 
 
 def load_centers(path: str, charset: Charset) -> jax.Array:
-    """(K, D) centers of the center loss.
+    """Load the (K, D) centers of the center loss.
 
     Raises:
-        WeightsError: there are none at `path`, or they are of other characters.
+        WeightsError: If `path` has no centers, or they belong to other characters.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -117,6 +117,6 @@ def _batches(samples: Iterable[LabeledLine], spec: RecognizerSpec) -> Iterator[t
             yield np.stack(images), [chunk[i][1] for i in indices]
 
 
-def _read_right(probabilities: np.ndarray, texts: Sequence[str], charset: Charset) -> np.ndarray:
-    """(B,) bool."""
+def _is_correct(probabilities: np.ndarray, texts: Sequence[str], charset: Charset) -> np.ndarray:
+    """Return whether each line's recognized text equals its label, (B,) bool."""
     return np.array([d.text == t for d, t in zip(ctc_greedy_decode(probabilities, charset), texts, strict=True)])

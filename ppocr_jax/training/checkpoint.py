@@ -25,7 +25,7 @@ from ppocr_jax.training.step import TrainState, path_of
 
 _logger = logging.getLogger("ppocr_jax")
 BEST_STUDENT = "best_student"
-"""The metric that names the best of mutual learners, by its number."""
+"""Name of the metric that holds the index of the best mutual learner."""
 
 
 class CheckpointError(UserError):
@@ -34,13 +34,13 @@ class CheckpointError(UserError):
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """What a checkpoint holds, but for the optimizer's state.
+    """A checkpoint without the optimizer's state.
 
     Attributes:
-        step: optimizer steps done.
-        variables: "params" (averaged ones where the run kept such) and "batch_stats", as NumPy arrays.
-        metrics: of the evaluation; empty where there was none.
-        description: configuration, charset, versions.
+        step: Optimizer steps done.
+        variables: "params" (the averaged ones if the run kept them) and "batch_stats", as NumPy arrays.
+        metrics: Results of the evaluation; empty if there was none.
+        description: Configuration, charset, versions.
     """
 
     step: int
@@ -50,17 +50,17 @@ class SavedNetwork:
 
     @property
     def network(self) -> dict[str, Any]:
-        """Variables of one network: of mutual learners those of the best student, the first where none was scored."""
+        """Variables of one network; of mutual learners the best student's, or the first's if none was scored."""
         if self.description["config"].get("mutual", {}).get("students", 1) == 1:
             return self.variables
         return jax.device_get(pick(self.variables, int(self.metrics.get(BEST_STUDENT, 0))))
 
 
 class Checkpointer:
-    """Checkpoints in one folder. Use as a context manager: leaving it waits for the save under way.
+    """Checkpoints in one folder. Use it as a context manager: leaving it waits for the save in progress.
 
-    Beside the state each checkpoint holds a description: the resolved configuration, the charset and the versions of
-    the libraries, so that it can be used without anything else.
+    Each checkpoint also holds a description (the resolved configuration, the charset and the library versions), so it
+    can be used without anything else.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Checkpointer:
         """Open or create `folder`.
 
         Args:
-            folder: where the checkpoints are.
-            key_metric: the metric whose highest value makes a checkpoint the best.
-            config: the resolved configuration as plain types, kept in every checkpoint.
-            charset: the recognizer's characters, in the order of their classes.
+            folder: Folder of the checkpoints.
+            key_metric: The metric whose highest value makes a checkpoint the best.
+            config: The resolved configuration as plain types, stored in every checkpoint.
+            charset: The recognizer's characters, in the order of their classes.
         """
         self._key_metric = key_metric
         self._description = {
@@ -85,7 +85,7 @@ class Checkpointer:
             "charset": None if charset is None else list(charset),
             "versions": _versions(),
         }
-        # `max_to_keep` together with `best_fn` can delete the newest checkpoint; this policy states both wishes.
+        # `max_to_keep` together with `best_fn` can delete the newest checkpoint; this policy keeps both.
         best = BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy([LatestN(1), best]), best_fn=self._score
@@ -103,30 +103,30 @@ class Checkpointer:
         try:
             self._manager.close()
         except Exception:
-            if error is None:  # else it is the same failure once more
+            if error is None:  # otherwise it is the same failure again
                 raise
 
     @property
     def latest_step(self) -> int | None:
-        """Step of the newest checkpoint; None where there is none."""
+        """Step of the newest checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     @property
     def best_step(self) -> int | None:
-        """Step of the checkpoint with the highest key metric; None where none was evaluated."""
+        """Step of the checkpoint with the highest key metric; None if none was evaluated."""
         step = self._manager.best_step()
         return step if step is not None and self._manager.metrics(step) else None
 
     def save(self, state: TrainState, metrics: Mapping[str, float] | None = None) -> None:
-        """Save under `state.step`, in the background; nothing happens if that step is there already.
+        """Save under `state.step` in the background; do nothing if that step exists already.
 
         Args:
-            state: what to save; it may be donated right after.
-            metrics: result of the evaluation of this very state.
+            state: The state to save; it may be donated right after.
+            metrics: Results of evaluating this state.
 
         Raises:
-            KeyError: `metrics` does not hold the key metric.
-            CheckpointError: this or the save before could not be written.
+            KeyError: If `metrics` lacks the key metric.
+            CheckpointError: If this checkpoint or the previous one could not be written.
         """
         step = int(state.step)
         if metrics is not None and self._key_metric not in metrics:
@@ -139,18 +139,18 @@ class Checkpointer:
             self._manager.save(step, args=items, metrics=values, force=True)
 
     def restore_latest(self, like: TrainState) -> TrainState | None:
-        """Return the newest state, in the structure and on the devices of `like`; None where there is no checkpoint.
+        """Return the newest state, in the structure and on the devices of `like`; None if there is no checkpoint.
 
         Raises:
-            CheckpointError: the checkpoint is of another network or optimizer.
+            CheckpointError: If the checkpoint belongs to another network or optimizer.
         """
         return None if self.latest_step is None else self._restore(self.latest_step, like)
 
     def load_best(self) -> SavedNetwork:
-        """Return the network with the highest key metric, from whatever devices; the newest where none was evaluated.
+        """Return the network with the highest key metric, or the newest if none was evaluated, saved from any devices.
 
         Raises:
-            CheckpointError: there is no checkpoint.
+            CheckpointError: If there is no checkpoint.
         """
         self.wait()
         step = self.best_step if self.best_step is not None else self.latest_step
@@ -162,28 +162,28 @@ class Checkpointer:
         return SavedNetwork(step, variables, dict(self._manager.metrics(step) or {}), self.describe(step))
 
     def describe(self, step: int) -> dict[str, Any]:
-        """Return configuration, charset and versions saved with the checkpoint of `step`."""
+        """Return the configuration, charset and versions saved with the checkpoint of `step`."""
         items = ocp.args.Composite(description=ocp.args.JsonRestore())
         return self._manager.restore(step, args=items)["description"]
 
     def wait(self) -> None:
-        """Return once everything handed to `save` is on disk.
+        """Wait until everything passed to `save` is on disk.
 
         Raises:
-            CheckpointError: it could not be written.
+            CheckpointError: If it could not be written.
         """
         with self._writing():
             self._manager.wait_until_finished()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Say in one line what Orbax and TensorStore say of a full disk or a folder that cannot be written."""
+        """Reduce the errors of Orbax and TensorStore (full disk, folder not writable) to one line."""
         try:
             yield
         except (OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(
-                f"cannot write a checkpoint to {self._manager.directory}: {reason}; the last finished one is whole"
+                f"cannot write a checkpoint to {self._manager.directory}: {reason}; the last finished one is intact"
             ) from error
 
     def _restore(self, step: int, like: TrainState) -> TrainState:
@@ -203,7 +203,7 @@ class Checkpointer:
         return state
 
     def _restore_by_name(self, step: int, like: TrainState) -> TrainState | None:
-        """Return the state of a version whose optimizer was put together from other parts, with the same arrays."""
+        """Return the state of a version whose optimizer was composed differently but has the same arrays."""
         saved = _load_arrays(Path(self._manager.directory) / str(step) / "state")
         have = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
         paths, tree = jax.tree_util.tree_flatten_with_path(like)
@@ -215,7 +215,7 @@ class Checkpointer:
     def _warn_of_changes(self, step: int) -> None:
         before, now = (_flatten(config) for config in (self.describe(step)["config"], self._description["config"]))
         if "task" in now:
-            before.setdefault("task", now["task"])  # versions before 0.2 did not say it
+            before.setdefault("task", now["task"])  # versions before 0.2 did not store it
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 _logger.warning("%s was %s in the checkpoint, is %s now", name, before.get(name), now.get(name))
@@ -226,7 +226,7 @@ class Checkpointer:
 
 
 def _load_arrays(folder: Path) -> Any:
-    """Every array of a checkpoint as nested dictionaries, on the host."""
+    """Return every array of a checkpoint as nested dictionaries, on the host."""
     with ocp.StandardCheckpointer() as reader:
         saved = reader.metadata(folder).item_metadata.tree
         here = SingleDeviceSharding(jax.local_devices()[0])
@@ -240,7 +240,7 @@ def _versions() -> dict[str, str]:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested mappings as a dotted name -> JSON-like text."""
+    """Return nested mappings as dotted names -> text."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

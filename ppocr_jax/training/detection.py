@@ -1,7 +1,8 @@
-"""Training a text detector, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
+"""Training of a text detector: network, batches, objective, evaluation and sample images.
 
 The objective is DB alone, DML between students, or Collaborative Mutual Learning with a teacher (PP-OCRv2 section 2.1).
-Teachers in ONNX files teach through the batches, labels or not: their maps are made where the crops are.
+Teachers in ONNX files teach through the batches, with or without labels: their maps are computed where the crops are
+made.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _TITLES = {"threshold_map": "threshold target", "teacher_map": "teacher"}
 
 
 def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str, Any]:
-    """Return the options of the network's builder that are not left to the builder."""
+    """Return the builder options that the configuration sets; the others keep the builder's defaults."""
     model, widths = config.model, None
     if model.expansions:
         widths = {"expansions": list(model.expansions), "features": list(model.features), "last": model.last}
@@ -56,7 +57,7 @@ def model_options(config: DetConfig, charset: Charset | None = None) -> dict[str
 
 
 def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes that a network's options name, as `config.model` has them."""
+    """Return the sizes among a network's options, named as in `config.model`."""
     found = {"scale": options.get("scale"), "neck_channels": options.get("channels")}
     for name, channels in (options.get("widths") or {}).items():
         found[name] = tuple(channels) if isinstance(channels, list) else channels
@@ -64,7 +65,7 @@ def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_spec(config: DetConfig, charset: Charset | None = None) -> DetectorSpec:
-    """Return what `model.json` will say of the network."""
+    """Return the network's description for `model.json`."""
     return DetectorSpec(
         network=config.model.name, options=model_options(config), postprocess=DBOptions(**asdict(config.reading))
     )
@@ -74,9 +75,9 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
     """Return the batches: images with the four target maps.
 
     Args:
-        config: `data` and `train` are read.
-        charset: a detector needs none; its drawn pages have `data.synthetic_charset`.
-        process: which rows to make.
+        config: `data` and `train` are used.
+        charset: Not used; synthetic pages have `data.synthetic_charset`.
+        process: Which rows to make.
     """
     data, pages = config.data, None
     if data.synthetic_share > 0:
@@ -104,10 +105,10 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
 
 
 def network_teacher(config: DetConfig) -> str | None:
-    """Return where the teacher is that the training step runs, None where there is none, or ONNX Runtime runs it.
+    """Return the teacher that runs in the training step; None if there is none or ONNX Runtime runs it.
 
     Raises:
-        UserError: there are several teachers, one of which is no ONNX detector.
+        UserError: If there are several teachers and one of them is not an ONNX detector.
     """
     names = config.mutual.teacher
     networks = [name for name in names if not _is_onnx(name)]
@@ -125,31 +126,31 @@ def _is_onnx(name: str) -> bool:
 
 @dataclass(frozen=True)
 class OnnxTeachers:
-    """Detectors in ONNX files as one teacher, in any process: picklable, one thread each, sessions made on first use.
+    """ONNX detectors as one teacher; picklable. Each process opens its sessions on first use, with one thread each.
 
     Attributes:
-        backends: the networks, each with the normalization of its input.
-        disagreement: largest difference between their maps at a pixel that teaches.
+        backends: The networks, each with the normalization of its input.
+        disagreement: Largest difference between their maps at a pixel that teaches.
     """
 
     backends: tuple[tuple[OnnxBackend, Normalization], ...]
     disagreement: float = 1.0
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what they say of images (B, S, S, 3) uint8 RGB.
+        """Predict the probability maps of images (B, S, S, 3) uint8 RGB.
 
         Returns:
             "teacher_map" (B, S, S) float32, the mean of their probability maps; "teacher_mask" (B, S, S) uint8, 0 where
             two differ by more than `disagreement`.
 
         Raises:
-            ModelError: a file holds no detector.
+            ModelError: If a file is not a detector.
         """
         maps = []
         for backend, normalization in self.backends:
             output = backend(np.stack([normalization(image) for image in images]))
             if output.shape != images.shape[:3]:
-                raise ModelError(f"{backend.path} is not a detector: of {images.shape} pixels it makes {output.shape}")
+                raise ModelError(f"{backend.path} is not a detector: it maps {images.shape} to {output.shape}")
             maps.append(output)
         differences = np.max(maps, axis=0) - np.min(maps, axis=0)
         return {
@@ -159,10 +160,10 @@ class OnnxTeachers:
 
 
 def onnx_teachers(config: DetConfig) -> OnnxTeachers | None:
-    """Return the teachers of `mutual.teacher` that ONNX Runtime runs, tried on an image; None without such.
+    """Return the teachers of `mutual.teacher` that ONNX Runtime runs, after a test run; None if there are none.
 
     Raises:
-        UserError: one is missing, is no detector, or takes images of another size than `data.crop_size`.
+        UserError: If one is missing, is not a detector, or takes images of another size than `data.crop_size`.
     """
     if not config.mutual.teacher or network_teacher(config) is not None:
         return None
@@ -190,14 +191,16 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return the losses on a batch of `images` and the four target maps; see `losses.shares`.
+    """Return the objective on a batch of `images` and the four target maps; see `losses.shares`.
 
     Args:
-        model: one student.
-        config: `loss`, of each student against the labels; `mutual`, what the students learn from each other.
-        charset: a detector needs none.
-        teacher: its variables are `frozen["teacher"]`; maps of others are in the batch, as "teacher_map".
-        mesh: see `learners.mutual_objective`.
+        model: One student.
+        config: `loss`, of each student against the labels; `mutual`, of the students against each other and the
+            teacher.
+        charset: Not used.
+        teacher: A network whose variables are `frozen["teacher"]`; ONNX teachers' maps are in the batch as
+            "teacher_map".
+        mesh: See `learners.mutual_objective`.
     """
     loss, mutual = config.loss, config.mutual
 
@@ -225,8 +228,7 @@ def objective(
         variables = frozen[TEACHER]
         if mutual.teacher_mode == "eval":
             return {TEACHER: outputs_of(teacher, variables, batch["images"])["probability"]}
-        # BatchNorm by the batch's statistics; that PaddleOCR's running statistics then move as well changes nothing
-        # that a student sees.
+        # BatchNorm uses the batch's statistics. PaddleOCR also updates the running statistics, which no student sees.
         outputs, _ = teacher.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
         return {TEACHER: outputs["probability"]}
 
@@ -239,10 +241,10 @@ def objective(
 
 
 def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = None) -> Evaluate:
-    """Return a function that gives precision, recall and Hmean on `data.val_labels`, pooled, of a network's variables.
+    """Return a function from a network's variables to precision, recall and Hmean, pooled over `data.val_labels`.
 
     Raises:
-        LabelError: a label file is broken, or labels lines instead of images with regions.
+        LabelError: If a label file is broken, or labels lines instead of images with regions.
     """
     records = [
         record
@@ -264,8 +266,11 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
 def images(
     model: nn.Module, config: DetConfig, charset: Charset | None, batches: BatchFunction, *, count: int = 4
 ) -> Images:
-    """Return a function that draws rows of image with boxes found, target, probability map, and threshold target, or
-    the map of the teacher that is in the batch."""
+    """Return a function that draws sample images, each next to its target, its probability map and one more map.
+
+    Detected boxes are drawn on the image. The last map is the teacher's if the batch has one, otherwise the threshold
+    target.
+    """
     options = DBOptions(**asdict(config.reading))
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
 
@@ -291,5 +296,5 @@ def _with_boxes(image_rgb: np.ndarray, probability: np.ndarray, options: DBOptio
 
 
 def _gray(values: np.ndarray) -> np.ndarray:
-    """Return a map of 0..1 as an image."""
+    """Return a map of 0..1 as an RGB image."""
     return np.repeat((np.clip(values, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)

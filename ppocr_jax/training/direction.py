@@ -1,4 +1,4 @@
-"""Training the direction classifier, the whole story: the network, its batches, what it minimizes, how it is scored."""
+"""Training of the direction classifier: network, batches, objective and evaluation."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from ppocr_jax.training.material import Evaluate, crop_bank, line_generator, mak
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.step import Batch, Objective, Terms
 
-_LONGEST_LINE = 200  # characters; the text matters to the auxiliary loss alone
+_LONGEST_LINE = 200  # characters; only the auxiliary loss uses the text
 _LINES_AT_ONCE = 32
 
 
 def model_options(config: ClsConfig, charset: Charset) -> dict[str, Any]:
-    """Return the options of the network's builder that are not left to the builder."""
+    """Return the builder options that the configuration sets; the others keep the builder's defaults."""
     options: dict[str, Any] = {"scale": config.model.scale}
     if config.loss.frame_weight > 0:
-        options["frame_classes"] = 2 * charset.num_classes - 1  # each character upright and turned, and one blank
+        options["frame_classes"] = 2 * charset.num_classes - 1  # each character upright and upside down, and one blank
     return options
 
 
 def network_spec(config: ClsConfig, charset: Charset) -> ClassifierSpec:
-    """Return what `model.json` will say of the network."""
+    """Return the network's description for `model.json`."""
     data = config.data
     return ClassifierSpec(
         network=config.model.name,
@@ -54,7 +54,7 @@ def network_spec(config: ClsConfig, charset: Charset) -> ClassifierSpec:
 
 
 def batches(config: ClsConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> DirectionBatches:
-    """Return the batches: lines, half of them turned; `process`: which rows to make."""
+    """Return the batches: lines, half of them rotated by 180 degrees; `process`: which rows to make."""
     data = config.data
     return DirectionBatches(
         generator=line_generator(data.synthetic, charset, warn=data.synthetic_share > 0),
@@ -85,9 +85,9 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return the cross-entropy on `images` and `labels` (0 upright, 1 turned), with the auxiliary column loss.
+    """Return the cross-entropy on `images` and `labels` (0 upright, 1 upside down) plus the auxiliary column loss.
 
-    A classifier learns alone: `teacher` and `mesh` change nothing.
+    A classifier learns alone, so `teacher` and `mesh` are not used.
     """
     weight = config.loss.frame_weight
 
@@ -103,12 +103,12 @@ def objective(
 
 
 def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluate:
-    """Return a function that gives the accuracy on lines, every second one turned.
+    """Return a function from a network's variables to the accuracy on lines, every second one rotated by 180 degrees.
 
-    On `data.val_labels`, pooled; on drawn lines, in fonts held out from training, where there are none.
+    The lines are those of `data.val_labels`, pooled; without labels, synthetic lines in fonts held out from training.
 
     Raises:
-        LabelError: a label file is broken, or has no line with a direction.
+        LabelError: If a label file is broken, or has no line with a direction.
     """
     data = config.data
     if data.val_labels:
@@ -127,7 +127,7 @@ def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluat
 
 
 def _upright_lines(source: LabelSource) -> list[np.ndarray]:
-    """Return the labeled lines that have a direction, cut as they are labeled: only the recognizer's crops grow."""
+    """Return the labeled lines that have a direction. Crops do not grow; only the recognizer's do."""
     records = with_images(read_labels(source.path, source.format).records, source.path)
     samples = line_samples(records, growth=CropGrowth(0, 0, 0, 0))
     lines = [image_rgb for image_rgb, text in samples if has_direction(text)]

@@ -1,6 +1,7 @@
-"""Training an image classifier, the whole story: a backbone learns from folders of images before it reads text.
+"""Training of an image classifier: network, batches, objective and evaluation.
 
-A text network starts from such a run with `--train.init`: the backbone is taken over, the rest is new.
+It pretrains a backbone on folders of images. A text network starts from such a run with `--train.init`: it takes the
+backbone; the rest is new.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _IMAGES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class ImageSpec(NetworkSpec):
-    """An image classifier: the size of its images in pixels, and their normalization. No model folder holds one."""
+    """An image classifier: image size in pixels and normalization. It is never part of a model folder."""
 
     task: ClassVar[str] = "image"
     output: ClassVar[str] = "probabilities"
@@ -42,22 +43,22 @@ class ImageSpec(NetworkSpec):
 
 
 def model_options(config: ImageConfig, charset: None = None) -> dict[str, Any]:
-    """Return the options of the network's builder that are not left to the builder."""
+    """Return the builder options that the configuration sets; the others keep the builder's defaults."""
     options = {"num_classes": config.model.num_classes, "scale": config.model.scale}
     return {name: value for name, value in options.items() if value is not None}
 
 
 def network_spec(config: ImageConfig, charset: None = None) -> ImageSpec:
-    """Return the description of the network."""
+    """Return the network's description."""
     size = config.data.size
     return ImageSpec(network=config.model.name, options=model_options(config), height=size, width=size)
 
 
 def batches(config: ImageConfig, charset: None = None, process: ProcessShare = WHOLE_BATCH) -> ImageBatches:
-    """Return the batches: random parts of images with their classes; `process`: which rows to make.
+    """Return the batches: random crops of images with their classes; `process`: which rows to make.
 
     Raises:
-        UserError: there are no images, or not as many folders as classes.
+        UserError: If there are no images, or the number of folders differs from the number of classes.
     """
     data = config.data
     folders = find_images(data.train_folder)
@@ -86,7 +87,10 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return the cross-entropy with smoothed labels. A classifier learns alone: `teacher` and `mesh` change nothing."""
+    """Return the cross-entropy with label smoothing.
+
+    A classifier learns alone, so `teacher` and `mesh` are not used.
+    """
     smoothing = config.loss.smoothing
 
     def share(own: Any, peers: Any, batch: Batch, context: Any, step: jax.Array):
@@ -99,10 +103,10 @@ def objective(
 
 
 def evaluation(model: nn.Module, config: ImageConfig, charset: None = None) -> Evaluate:
-    """Return a function that gives the share of `data.val_folder`'s images whose class comes first, and among five.
+    """Return a function from a network's variables to the top-1 ("accuracy") and top-5 accuracy on `data.val_folder`.
 
     Raises:
-        UserError: its classes are not those of the training folder.
+        UserError: If its classes are not those of the training folder.
     """
     folders, trained = find_images(config.data.val_folder), find_images(config.data.train_folder)
     if folders.classes != trained.classes:

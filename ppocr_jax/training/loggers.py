@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: a JSON-lines file, TensorBoard, and the terminal."""
+"""Loggers of a run: a JSON-lines file, TensorBoard, and the terminal."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ _logger = logging.getLogger("ppocr_jax")
 
 
 class Logger(Protocol):
-    """Something that takes the numbers of a run as they come."""
+    """Interface of a logger."""
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """Take `values` at `step`; `kind` is "train" or "eval"."""
+        """Log `values` at `step`; `kind` is "train" or "eval"."""
 
     def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Take images (H, W, 3) uint8 RGB at `step`."""
+        """Log images (H, W, 3) uint8 RGB at `step`."""
 
     def close(self) -> None:
-        """Write out what is held back."""
+        """Write pending records."""
 
 
 class JsonLines:
-    """One JSON object a line; a resumed run appends. `time` is the clock, `cpu_seconds` what this process has used."""
+    """One JSON object per line; a resumed run appends.
+
+    `time` is the wall clock in seconds, `cpu_seconds` the CPU time of this process.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -43,14 +46,14 @@ class JsonLines:
             file.write(json.dumps(record) + "\n")
 
     def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Images are no numbers."""
+        """Do nothing; images are not stored here."""
 
     def close(self) -> None:
-        """Every record is on disk already."""
+        """Do nothing; every record is already on disk."""
 
 
 class TensorBoard:
-    """Event files, one scalar per name, as "train/loss"."""
+    """TensorBoard event files with one scalar per name, such as "train/loss"."""
 
     def __init__(self, folder: str | Path) -> None:
         from tensorboardX import SummaryWriter
@@ -70,7 +73,7 @@ class TensorBoard:
 
 
 class PlainProgress:
-    """A log line per record, for files and pipes."""
+    """One log line per record, for files and pipes."""
 
     def __init__(self, total_steps: int) -> None:
         self._total_steps = total_steps
@@ -79,14 +82,14 @@ class PlainProgress:
         _logger.info("%s %d/%d  %s", kind, step, self._total_steps, format_values(values))
 
     def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """A log shows no images."""
+        """Do nothing; a log cannot show images."""
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing; nothing is pending."""
 
 
 class RichProgress:
-    """A progress bar on a terminal; evaluations stay above it."""
+    """A progress bar on a terminal, with evaluations printed above it."""
 
     def __init__(self, total_steps: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -104,14 +107,14 @@ class RichProgress:
             self._progress.console.print(f"{kind} {step}  {text}", markup=False, highlight=False)
 
     def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Nor does a terminal."""
+        """Do nothing; a terminal cannot show images."""
 
     def close(self) -> None:
         self._progress.stop()
 
 
 class Loggers:
-    """Several loggers as one. Use as a context manager: leaving it closes them all."""
+    """Several loggers as one. Use it as a context manager: leaving it closes them all."""
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self._loggers = tuple(loggers)
@@ -137,7 +140,7 @@ class Loggers:
 
 
 def make_loggers(work_dir: str | Path, total_steps: int) -> Loggers:
-    """JSON lines in `work_dir/log.jsonl`, TensorBoard in `work_dir/tensorboard`, and progress for whoever watches.
+    """Return loggers to `work_dir/log.jsonl`, to TensorBoard files in `work_dir/tensorboard`, and to terminal or log.
 
     In a run of several processes only the first one logs.
     """
@@ -150,7 +153,7 @@ def make_loggers(work_dir: str | Path, total_steps: int) -> Loggers:
 
 
 def format_values(values: Mapping[str, float]) -> str:
-    """`values` on one line; "seconds_left" as a duration."""
+    """Format `values` on one line, "seconds_left" as a duration."""
     parts = []
     for name, value in values.items():
         if name == "seconds_left":

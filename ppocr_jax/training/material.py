@@ -1,4 +1,4 @@
-"""What batches are made of, from a configuration: drawn text, and the lines of labeled images."""
+"""Parts of the batches, made from a configuration: synthetic text, and the lines of labeled images."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ppocr_jax.synth.line import LineGenerator
 
 Item = TypeVar("Item")
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
-"""From a network's variables to its scores."""
+"""Function from a network's variables to its scores."""
 Images = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
-"""From a network's variables to (H, W, 3) uint8 RGB images of how it does, for TensorBoard."""
+"""Function from a network's variables to (H, W, 3) uint8 RGB images of sample results, for TensorBoard."""
 SAMPLE_STEP = 2**31
-"""Number of the batch that `Images` show: no training step reaches it."""
+"""Number of the batch that `Images` show; no training step has it."""
 
 
 def line_generator(config: SyntheticConfig, charset: Charset, *, warn: bool) -> LineGenerator:
-    """Return the generator of text lines that `config` describes; fonts held out for evaluation are not used.
+    """Return the generator of text lines that `config` describes; it does not use the fonts held out for evaluation.
 
     Args:
-        config: texts, fonts and backgrounds.
-        charset: characters of the lines.
-        warn: log how much of the charset no font has; for trainings that do draw lines.
+        config: Texts, fonts and backgrounds.
+        charset: Characters of the lines.
+        warn: Log how much of the charset no font covers; for trainings that use synthetic lines.
     """
     return LineGenerator(
         charset=charset,
@@ -43,7 +43,7 @@ def line_generator(config: SyntheticConfig, charset: Charset, *, warn: bool) -> 
 
 
 def make_fonts(config: SyntheticConfig, charset: Charset, *, warn: bool) -> list[FontFace]:
-    """Return the fonts to draw with, none of those held out; `warn`: log how much of the charset none of them has."""
+    """Return the fonts except those held out; with `warn`, log how much of the charset none of them covers."""
     fonts = find_fonts(config.fonts or None, exclude=HELD_OUT_FONTS)
     if warn:
         warn_of_missing(fonts, charset)
@@ -51,18 +51,18 @@ def make_fonts(config: SyntheticConfig, charset: Charset, *, warn: bool) -> list
 
 
 def make_corpus(config: SyntheticConfig, charset: Charset) -> Corpus:
-    """Return the texts: the configured files, or invented ones in the languages of the charset where there are none."""
+    """Return the texts: the configured files, or if there are none, generated text in the charset's languages."""
     return Corpus.from_files([Path(p) for p in config.corpus]) if config.corpus else Corpus.invented(charset)
 
 
 def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:
-    """Return the real lines of `labels`; None where there are none."""
+    """Return the real lines of `labels`; None if there are none."""
     used = tuple(CropSource(s.path, s.format, s.case == "blind", s.weight) for s in labels if s.weight > 0)
     return CropBank(used, charset, max_length) if used else None
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """Return `limit` items evenly spread over the sequence; all of them where there is no limit."""
+    """Return `limit` items evenly spread over the sequence, or all if `limit` is None."""
     if limit is None or limit >= len(items):
         return list(items)
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]

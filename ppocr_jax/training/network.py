@@ -1,4 +1,4 @@
-"""A network and what is needed to run it: trained, as the exporters take it, or in training."""
+"""A network with everything needed to run it: trained, as the exporters take it, or in training."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ppocr_jax.models.io import save_safetensors
 from ppocr_jax.models.ops import Ops, native_ops
 from ppocr_jax.training.pact import QuantizedNetwork, is_quantized
 
-_ANY_SIDE = 64  # pixels, where the network takes any
+_ANY_SIDE = 64  # pixels, for networks that take any size
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """Weights, and all that is needed to use them.
+    """Weights with everything needed to use them.
 
     Attributes:
-        spec: builder and options, input size, normalization, thresholds.
+        spec: Builder and options, input size, normalization, thresholds.
         variables: "params" and "batch_stats" as NumPy arrays.
-        charset: of a recognizer.
-        origin: where the weights come from, for `model.json`.
+        charset: Characters of a recognizer.
+        origin: Where the weights come from, for `model.json`.
     """
 
     spec: NetworkSpec
@@ -49,7 +49,7 @@ class TrainedNetwork:
         return self.spec.task
 
     def for_reading(self) -> TrainedNetwork:
-        """Return it without the head that guides a recognizer's training, which is many times the rest's size."""
+        """Return the network without the head that guides a recognizer's training, which is many times larger."""
         if not self.spec.options.get("guided"):
             return self
         params = {name: tree for name, tree in self.variables["params"].items() if name != "guide"}
@@ -58,13 +58,13 @@ class TrainedNetwork:
         return replace(self, spec=spec, variables={**self.variables, "params": params})
 
     def save(self, path: str | Path) -> None:
-        """Write the weights as a safetensors file: enough to export or train them further without their folder.
+        """Write the weights as a safetensors file that can be exported or trained further without its folder.
 
-        Its metadata are `task`; `spec`: builder, its options, input size, normalization and thresholds, as `model.json`
-        has them; `charset` of a recognizer; `ppocr_jax_version`.
+        The file's metadata: `task`; `spec`: builder, its options, input size, normalization and thresholds, as in
+        `model.json`; `charset` of a recognizer; `ppocr_jax_version`.
 
         Raises:
-            UserError: the file cannot be written.
+            UserError: If the file cannot be written.
         """
         from safetensors import SafetensorError
 
@@ -82,18 +82,18 @@ class TrainedNetwork:
             raise UserError(f"cannot write {path}: {error}") from error
 
     def function(self, ops: Ops | None = None, *, cut: bool = False) -> Callable[[jax.Array], jax.Array]:
-        """From images (B H W 3) to what `inference.backends.Backend` gives.
+        """Return the function from images (B H W 3) to the output of an `inference.backends.Backend`.
 
         Args:
-            ops: see `models.build_model`.
-            cut: see `pact.QuantizedNetwork`; of other networks it changes nothing.
+            ops: See `models.build_model`.
+            cut: See `pact.QuantizedNetwork`; it has no effect on other networks.
         """
         apply = self._apply(ops, cut)
         return lambda images: apply(self.variables, images)
 
     def compiled(self, ops: Ops | None = None) -> Callable[[np.ndarray], np.ndarray]:
-        """`function`, by default in the form that the network is trained in, compiled in a hurry: for a few runs."""
-        # Weights are arguments, not constants: the program is smaller, and the same for all weights of a network.
+        """Return `function`, compiled quickly for a few runs; by default with the operations used in training."""
+        # Weights are arguments, not constants, so the program is smaller and the same for all weights of a network.
         apply = jax.jit(self._apply(ops, cut=False), compiler_options=quick_compile())
         return lambda images: np.asarray(apply(self.variables, images))
 
@@ -104,7 +104,7 @@ class TrainedNetwork:
 
 
 class NetworkInTraining:
-    """A network whose weights change, to be read with; compiled once for all weights."""
+    """Inference with a network whose weights change; compiled once for all weights."""
 
     def __init__(self, model: Network, task: str) -> None:
         self._output = SPECS[task].output
@@ -116,24 +116,27 @@ class NetworkInTraining:
 
 
 def input_size(spec: NetworkSpec) -> tuple[int | None, int | None]:
-    """Return height and width of a network's input in pixels; None where they may vary."""
+    """Return height and width of a network's input in pixels; None if they may vary."""
     return getattr(spec, "height", None), getattr(spec, "width", None)
 
 
 def initialize(model: Network, spec: NetworkSpec, key: jax.Array) -> Any:
-    """Return random variables of a network, from an image of any size that `spec` allows: they do not depend on it."""
+    """Return random variables of a network; they do not depend on the size of the image they are traced with."""
     height, width = (size or _ANY_SIDE for size in input_size(spec))
     return model.init(key, jnp.zeros((1, height, width, 3)), train=False)
 
 
 def variable_shapes(spec: NetworkSpec) -> Any:
-    """Return shapes and types of a network's variables: the same for all `ops`; those that trace fastest serve."""
+    """Return shapes and types of a network's variables, traced with `native_ops`: they are the same for all `ops`."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     return jax.eval_shape(lambda key: initialize(model, spec, key), jax.random.key(0))
 
 
 def quick_compile() -> dict[str, Any]:
-    """Return `compiler_options` of `jax.jit` for what runs a few times: on a CPU it compiles in a third of the time."""
+    """Return `compiler_options` of `jax.jit` for functions that run only a few times.
+
+    On a CPU they compile in a third of the time.
+    """
     if jax.default_backend() != "cpu":
         return {}
     return {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}

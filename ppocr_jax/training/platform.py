@@ -1,4 +1,4 @@
-"""Settings of the process that make XLA train faster on a CPU."""
+"""Process settings that make XLA train faster on a CPU."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGEST = 2**31 - 1
 _COMMANDS = {"train_det.py", "train_rec.py", "ppocr-jax", "ppocr_jax/__main__.py"}
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""For GLIBC_TUNABLES."""
+"""Setting in GLIBC_TUNABLES."""
 
 
 def prepare_cpu() -> None:
-    """Suit the process to training on a CPU; call it before JAX is first used.
+    """Configure the process for training on a CPU; call it before JAX is first used.
 
-    Flags that the user has set in XLA_FLAGS stay as they are.
+    Flags that the user has set in XLA_FLAGS are not changed.
     """
     _keep_freed_memory()
     _set_xla_flags(cpu_flags(_cpu_features()))
 
 
 def cpu_flags(features: frozenset[str]) -> dict[str, str]:
-    """XLA's flags for a CPU: full vectors where it has 512 bits of them, for XLA keeps to 256 by itself.
+    """Return XLA's flags for a CPU: 512-bit vectors if the CPU has them, because XLA uses only 256 bits by default.
 
     Args:
-        features: of the CPU, as Linux names them.
+        features: Features of the CPU, as Linux names them.
     """
     return {"xla_cpu_prefer_vector_width": "512"} if "avx512f" in features else {}
 
 
 def restart_with_huge_pages() -> None:
-    """Start a training command anew with huge pages for the C library's memory, where it has none yet.
+    """Restart a training command with huge pages for the C library's memory, if it does not use them yet.
 
-    A training step goes through gigabytes; with pages of 2 MiB instead of 4 KiB it takes 0.7 to 0.8 times as long. The
-    C library reads its setting when a program starts; the kernel must allow it ("madvise", as most do, or "always").
-    Returns where there is nothing to gain, and in any other program than the training commands.
+    A training step touches gigabytes of memory; with pages of 2 MiB instead of 4 KiB it takes 0.7 to 0.8 times as long.
+    The C library reads this setting only at program start, and the kernel must allow it ("madvise", the usual setting,
+    or "always"). Returns without effect if there is nothing to gain, or the program is not a training command.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if not _is_command(Path(sys.argv[0])) or "hugetlb" in tunables or not _may_have_huge_pages():
@@ -77,11 +77,11 @@ def _cpu_features() -> frozenset[str]:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep freed memory instead of handing it back to the kernel.
+    """Let the C library keep freed memory instead of returning it to the kernel.
 
-    XLA:CPU allocates its buffers anew for every step. By default glibc maps and unmaps such large blocks each time,
-    and the page faults of touching fresh memory can cost more than the arithmetic: copying a 42 MB array took 10 ms
-    before and 2 ms after. Does nothing where the C library is not glibc.
+    XLA:CPU allocates its buffers anew for every step. By default glibc maps and unmaps such large blocks each time, and
+    the page faults can cost more than the arithmetic: copying a 42 MB array took 10 ms before and 2 ms after. Does
+    nothing if the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):
         return

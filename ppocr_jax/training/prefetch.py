@@ -15,9 +15,9 @@ import numpy as np
 
 Batch = Mapping[str, np.ndarray]
 BatchFunction = Callable[[int], Batch]
-_AHEAD = 2  # batches that each worker, or the thread, holds ready
+_AHEAD = 2  # batches that each worker, or the thread, prepares ahead
 
-# One thread per worker: several workers with a pool of threads each would fight over the cores of the training step.
+# One thread per worker: thread pools of several workers would compete for the cores of the training step.
 # JAX_PLATFORMS: Grain imports jax in its workers, which must never claim the accelerator.
 _WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -29,42 +29,42 @@ _WORKER_ENVIRONMENT = {
 
 @contextmanager
 def prefetched(batches: BatchFunction, start: int, stop: int, *, workers: int = 0) -> Iterator[Iterator[Batch]]:
-    """Iterate over `batches(start), ..., batches(stop - 1)`, prepared ahead and given in order.
+    """Iterate over `batches(start), ..., batches(stop - 1)` in order, prepared ahead.
 
-    A batch depends on nothing but its number, so a run resumed at step k sees the batches that an uninterrupted run
-    sees from step k on, whatever the number of workers.
+    A batch depends only on its number, so a run resumed at step k gets the same batches as an uninterrupted run,
+    whatever the number of workers.
 
     Args:
-        batches: a pure function of the step; with `workers` it must pickle, and the program's main module must be
+        batches: A pure function of the step. With `workers` it must be picklable, and the program's main module must be
             importable without side effects (`if __name__ == "__main__"`), because workers are spawned.
-        start, stop: first step, and the one after the last.
-        workers: processes; 0 for one thread of this process.
+        start, stop: First step, and the one after the last.
+        workers: Number of processes; 0 for one thread of this process.
 
     Yields:
         An iterator; its workers end with the `with` block.
     """
     dataset = grain.MapDataset.range(start, stop).map(batches)
-    # One thread: concurrent calls of `batches` in one process would only take turns at the interpreter lock.
+    # One thread, because concurrent calls of `batches` in one process would only wait for the interpreter lock.
     dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=_AHEAD))
     if workers:
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=_AHEAD)
         dataset = dataset.mp_prefetch(options, worker_init_fn=_start_worker)
         _mark_flags_parsed()
     iterator = iter(dataset)
-    # Grain starts its workers late and from a thread, so the environment stays set for as long as they may start.
+    # Grain starts its workers later and from a thread, so the environment must stay set while they may start.
     with _environment(_WORKER_ENVIRONMENT if workers else {}):
         try:
             iterator.start_prefetch()
             yield iterator
         finally:
             iterator.close()
-            # Grain's exhausted iterators hold their last batch in a reference cycle; freed only when the program ends,
-            # its shared memory would be reported as leaked.
+            # Grain's exhausted iterators hold their last batch in a reference cycle. If it were freed only when the
+            # program ends, its shared memory would be reported as leaked.
             gc.collect()
 
 
 def _mark_flags_parsed() -> None:
-    """Grain's workers read absl flags, which only absl's own `app.run` parses."""
+    """Mark absl's flags as parsed: Grain's workers read them, but only absl's `app.run` parses them."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
@@ -72,7 +72,7 @@ def _mark_flags_parsed() -> None:
 
 
 def _start_worker(index: int, count: int) -> None:
-    """Keep to one core, and leave it to the parent to react when the whole process group is told to stop."""
+    """Use one core, and ignore signals sent to the process group: the parent handles them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
@@ -82,7 +82,7 @@ def _start_worker(index: int, count: int) -> None:
 
 
 def _exit_with_parent() -> None:
-    """End this worker when its parent is gone: a parent that was killed cannot close its workers."""
+    """End this worker when its parent is gone, because a killed parent cannot close its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,7 +1,7 @@
-"""Training a text recognizer, the whole story: the network, its batches, what it minimizes, how it is scored and shown.
+"""Training of a text recognizer: network, batches, objective, evaluation and sample images.
 
-The objective is CTC alone, Unified Deep Mutual Learning, Enhanced CTC (PP-OCRv2 section 2.2), the warm start, and the
-guide of PP-OCRv3.
+The objective combines CTC, Unified Deep Mutual Learning and Enhanced CTC (PP-OCRv2 section 2.2), the warm start, and
+the guide of PP-OCRv3.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from ppocr_jax.training.step import Batch, Objective, Terms
 _logger = logging.getLogger("ppocr_jax")
 CENTERS = "centers"
 _DRAWN_VAL_LINES = 200
-_PADDED_WIDTH = 320  # PaddleOCR's input: narrower lines are padded to it, unless training saw narrower ones
+_PADDED_WIDTH = 320  # PaddleOCR's input width; narrower lines are padded to it, unless training has smaller widths
 _LINES_AT_ONCE = 32  # shapes are padded to few sizes, so large batches cost little padding
 _CAPTION_HEIGHT = 14
 
 
 def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
-    """Return the options of the network's builder that are not left to the builder."""
+    """Return the builder options that the configuration sets; the others keep the builder's defaults."""
     options = {
         "num_classes": charset.num_classes,
         "scale": config.model.scale,
@@ -65,17 +65,17 @@ def model_options(config: RecConfig, charset: Charset) -> dict[str, Any]:
 
 
 def sizes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes, and the activation, that a network's options name, as `config.model` has them."""
+    """Return the sizes and the activation among a network's options, named as in `config.model`."""
     return {name: options.get(name) for name in ("scale", "hidden", "activation")}
 
 
 def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
-    """Return what `model.json` will say of the network."""
+    """Return the network's description for `model.json`."""
     return RecognizerSpec(
         network=config.model.name,
         options=model_options(config, charset),
         height=config.data.height,
-        # Lines narrower than any in training would be padded to a width the network never saw.
+        # Otherwise lines could be padded to a width that never occurs in training.
         min_width=min(_PADDED_WIDTH, config.data.widths[0]),
     )
 
@@ -108,32 +108,32 @@ def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_B
 
 
 def frame_width(config: RecConfig, charset: Charset) -> int:
-    """Return how many pixels of a line one frame of the network's output stands for: 4, or 8 in PP-OCRv3's."""
+    """Return the width in pixels of one frame of the network's output: 4, or 8 in PP-OCRv3."""
     options = {name: value for name, value in model_options(config, charset).items() if name != "guided"}
     return _frame_width(config.model.name, tuple(options.items()), config.data.height)
 
 
 @lru_cache(maxsize=8)
 def _frame_width(name: str, options: tuple[tuple[str, Any], ...], height: int) -> int:
-    model = build_model(name, ops=native_ops, **dict(options))  # the quickest to trace
+    model = build_model(name, ops=native_ops, **dict(options))  # the fastest to trace
     line = jax.ShapeDtypeStruct((1, height, _PADDED_WIDTH, 3), jnp.float32)
     outputs, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), line)
     return round(_PADDED_WIDTH / outputs["logits"].shape[1])
 
 
 def _batch_unit(config: TrainConfig) -> int:
-    """Batches of this many lines, or a multiple, can be split over devices and accumulated parts."""
+    """Return a number whose multiples, as batch sizes, can be split over devices and accumulated parts."""
     mesh = make_mesh(config.mesh, config.batch_size // config.accumulate)
     return math.lcm(8, config.accumulate * (1 if mesh is None else mesh.shape[DATA_AXIS]))
 
 
 def constants(config: RecConfig, charset: Charset) -> dict[str, jax.Array]:
-    """Return the arrays beside the weights that the objective reads: the centers of Enhanced CTC."""
+    """Return the constant arrays that the objective reads: the centers of Enhanced CTC."""
     return {CENTERS: load_centers(config.loss.centers, charset)} if config.loss.centers else {}
 
 
 def is_exempt_from_l2(config: RecConfig, path: str) -> bool:
-    """BatchNorm of the PP-LCNet recognizer gets no L2, that of MobileNetV3 does (PaddleOCR release/2.6)."""
+    """Return whether a parameter gets no L2: BatchNorm of the PP-LCNet recognizers (PaddleOCR release/2.6)."""
     return config.model.name in ("crnn_lcnet", "svtr_lcnet") and path.endswith(("bn/scale", "bn/bias"))
 
 
@@ -145,15 +145,17 @@ def objective(
     teacher: nn.Module | None = None,
     mesh: Mesh | None = None,
 ) -> Objective:
-    """Return CTC and what `loss` and `mutual` add; lines marked `case_blind` count without case. See `losses.shares`.
+    """Return CTC and the losses that `loss` and `mutual` add; for lines marked `case_blind`, CTC ignores case.
+
+    See `losses.shares`.
 
     Args:
-        model: one student.
-        config: `loss`, of each student against the labels (the center loss reads `frozen["centers"]`); `mutual`, what
-            the students learn from each other.
-        charset: of the labels.
-        teacher: a recognizer has none.
-        mesh: see `learners.mutual_objective`.
+        model: One student.
+        config: `loss`, of each student against the labels (the center loss reads `frozen["centers"]`); `mutual`, of the
+            students against each other.
+        charset: Characters of the labels.
+        teacher: Not used; a recognizer has no teacher.
+        mesh: See `learners.mutual_objective`.
     """
     loss, mutual = config.loss, config.mutual
     partner, is_lower = case_partners(charset)
@@ -199,7 +201,7 @@ def objective(
 
 
 def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
-    """Return the weights at `step`: during the warm start CTC joins late and with a weight of its own."""
+    """Return the weights at `step`; during the warm start CTC begins later and has its own weight."""
     aligning = step < config.align_steps
     while_aligning = jnp.where(step < config.ctc_from_step, 0.0, config.ctc_weight)
     ctc = jnp.where(aligning, while_aligning, 1.0)
@@ -208,7 +210,7 @@ def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
 
 
 def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
-    """For each class the id of the same letter in the other case (or its own id), and whether it is the small one.
+    """Return, for each class, the id of the same letter in the other case (or its own id) and whether it is lowercase.
 
     Returns:
         (K,) int32 and (K,) bool.
@@ -224,9 +226,9 @@ def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
 
 
 def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluate:
-    """Return a function that gives line accuracy and edit distance of a network's variables.
+    """Return a function from a network's variables to line accuracy and edit distance.
 
-    On `data.val_labels`, pooled; on drawn lines, in fonts held out from training, where there are none.
+    The lines are those of `data.val_labels`, pooled; without labels, synthetic lines in fonts held out from training.
     """
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
     if not samples:
@@ -256,7 +258,7 @@ def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
 
 
 def images(model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4) -> Images:
-    """Return a function that draws line images, below each its label and what is read."""
+    """Return a function that shows line images, each with its label and the recognized text below."""
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probabilities"])
 
     def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:

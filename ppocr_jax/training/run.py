@@ -1,4 +1,4 @@
-"""A whole run: from a configuration to the best weights."""
+"""A complete training run: from a configuration to the best weights."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ from ppocr_jax.training.trained import IMAGE, initial_variables, load_start, loa
 
 _logger = logging.getLogger("ppocr_jax")
 _CHECKPOINTS = 3  # on disk at a time: the best, the newest, and the one being written
-_LEAST_USED = 0.05  # of a label source: where less can be used, charset, format or paths are not those of the labels
+_LEAST_USED = 0.05  # share of a label source; if less is usable, its charset, format or paths are probably wrong
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a run learns; built by `prepare` from a configuration; any part may be replaced.
+    """The parts of a run; built by `prepare` from a configuration. Any part may be replaced.
 
     Attributes:
-        variables: initial "params" and "batch_stats", with a leading student axis for mutual learners.
-        objective, batches: see `step` and `prefetch`.
-        evaluate: metrics of one network's variables.
-        images: of one network's variables, for TensorBoard; see `material`.
-        frozen: see `step.make_train_step`.
-        placement: of all arrays.
-        charset: the recognizer's characters, recorded in the checkpoints.
-        l2_exempt, is_head: see `optimizer.make_optimizer`.
-        optimizer: of one's own, with its schedule, in place of the one that `config.optimizer` describes; of mutual
-            learners every array has a leading student axis.
+        variables: Initial "params" and "batch_stats", with a leading student axis for mutual learners.
+        objective, batches: See `step` and `prefetch`.
+        evaluate: Function from one network's variables to its metrics.
+        images: Function from one network's variables to images for TensorBoard; see `material`.
+        frozen: See `step.make_train_step`.
+        placement: Placement of all arrays.
+        charset: The recognizer's characters, stored in the checkpoints.
+        l2_exempt, is_head: See `optimizer.make_optimizer`.
+        optimizer: Replaces the optimizer and schedule of `config.optimizer`; for mutual learners every array has a
+            leading student axis.
     """
 
     variables: Mapping[str, Any]
@@ -75,10 +75,10 @@ class Task:
 
 
 def run(config: TaskConfig) -> Path:
-    """Train as `config` says; return the safetensors file with the best weights.
+    """Train as `config` describes; return the safetensors file with the best weights.
 
     Raises:
-        UserError: something the configuration names is missing or wrong.
+        UserError: If something the configuration names is missing or wrong.
     """
     prepare_cpu()
     connect(config.train.mesh)
@@ -97,10 +97,10 @@ def run(config: TaskConfig) -> Path:
 
 
 def keep_compiled(folder: Path) -> None:
-    """Keep compiled steps in `folder`, or where JAX was told to, so that a run that goes on compiles nothing anew.
+    """Cache compiled steps in `folder`, or in the folder set in JAX, so that a resumed run does not compile again.
 
-    Steps for several CPU devices of one process are compiled anew each time: XLA (jaxlib 0.10) loses the order of a
-    program's collectives when it stores it, and devices that meet them in another order wait for each other for ever.
+    Steps for several CPU devices of one process are not cached: XLA (jaxlib 0.10) loses the order of a program's
+    collectives when it stores it, and devices that run them in different orders wait for each other forever.
     """
     if jax.default_backend() == "cpu" and jax.local_device_count() > 1:
         jax.config.update("jax_enable_compilation_cache", False)
@@ -109,10 +109,10 @@ def keep_compiled(folder: Path) -> None:
 
 
 def check(config: TaskConfig) -> None:
-    """Make sure of what a configuration says and names, before anything is read or compiled.
+    """Check the values and names in a configuration before anything is read or compiled.
 
     Raises:
-        UserError: there is no such network, option or metric, or the work folder cannot be written.
+        UserError: If there is no such network, option or metric, or the work folder cannot be written.
     """
     kind, options, work_dir = kind_of(config), config.train, Path(config.train.work_dir)
     if config.model.name not in MODELS:
@@ -132,12 +132,12 @@ def check(config: TaskConfig) -> None:
 
 
 def sized_as_start(config: TaskConfig) -> TaskConfig:
-    """Return the configuration with the sizes that it leaves out as those of the network named by `train.init`.
+    """Return the configuration with the sizes that are not set taken from the network named by `train.init`.
 
-    A pruned network goes on as it is; otherwise the layers of other sizes would start with random weights.
+    A pruned network then continues with its own sizes; otherwise its resized layers would start from random weights.
 
     Raises:
-        UserError: there is no such network.
+        UserError: If there is no such network.
     """
     if config.train.init is None:
         return config
@@ -157,10 +157,10 @@ def sized_as_start(config: TaskConfig) -> TaskConfig:
 
 
 def prepare(config: TaskConfig) -> Task:
-    """Return all that a run needs, as `config` says: first what can be wrong, then what takes long.
+    """Return everything a run needs, as described by `config`. Quick steps that may fail come first, slow ones last.
 
     Raises:
-        UserError: something the configuration names is missing or wrong.
+        UserError: If something the configuration names is missing or wrong.
     """
     kind, options = kind_of(config), config.train
     mesh = make_mesh(options.mesh, options.batch_size // options.accumulate)
@@ -179,7 +179,7 @@ def prepare(config: TaskConfig) -> Task:
         frozen = dict(kind.constants(config, charset))
     except UserError:
         raise
-    except (OSError, ValueError, NoFontsError) as error:  # all name what is missing or wrong
+    except (OSError, ValueError, NoFontsError) as error:  # their messages name what is missing or wrong
         raise UserError(str(error)) from error
     teacher, teacher_path = None, kind.teacher(config)
     if teacher_path is not None:
@@ -205,10 +205,10 @@ def prepare(config: TaskConfig) -> Task:
 
 
 def report_use(batches: BatchFunction) -> None:
-    """Log what is used of each label source and why not the rest.
+    """Log how much of each label source is used and why the rest is not.
 
     Raises:
-        UserError: nearly nothing of a source can be used.
+        UserError: If almost nothing of a source can be used.
     """
     for use in batches.uses() if hasattr(batches, "uses") else ():
         _logger.info("%s", use)
@@ -217,18 +217,18 @@ def report_use(batches: BatchFunction) -> None:
 
 
 def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
-    """Train as `config` says, or go on with the run in its `work_dir`, and return the best variables.
+    """Train as `config` describes, or continue the run in its `work_dir`, and return the best variables.
 
     The folder then holds `config.json` (resolved), `checkpoints/`, `log.jsonl` and `tensorboard/`. Of mutual learners
     the one with the best key metric is returned.
 
     Args:
-        config: of any task; only `optimizer` and `train` are read here, all of it is recorded.
-        task: what is learned.
+        config: Configuration of any task; only `optimizer`, `slim` and `train` are used here, all of it is recorded.
+        task: The parts of the run.
 
     Raises:
-        UserError: the folder holds a run already and `config.train.resume` is false, or the disk is too full.
-        NonFiniteError, Interrupted: see `loop.train`.
+        UserError: If the folder holds a run already and `config.train.resume` is false, or the disk is too full.
+        NonFiniteError, Interrupted: See `loop.train`.
     """
     options, placement = config.train, task.placement
     work_dir = Path(options.work_dir)
@@ -242,7 +242,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
         students=placement.students,
         clip_l2=config.slim.clip_l2 if config.slim.pact else None,
     )
-    # Weight decay moves what has no gradient.
+    # Frozen parameters have no gradient, but weight decay would still change them.
     hold = optax.transforms.freeze(mask_of(is_frozen)(task.variables["params"])) if options.frozen else optax.identity()
     tx = optax.chain(optimizer, hold)
     state = placement.state(create_state(task.variables, tx, averaged=options.ema_decay is not None))
@@ -279,11 +279,11 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
         )
         best = checkpointer.load_best()
         if jax.process_index() == 0:
-            _logger.info("%s", _what_is_best(best, options))
+            _logger.info("%s", _describe_best(best, options))
         return best.network
 
 
-def _what_is_best(best: SavedNetwork, options: TrainConfig) -> str:
+def _describe_best(best: SavedNetwork, options: TrainConfig) -> str:
     if not best.metrics:
         return f"nothing was scored: the weights of step {best.step} are taken"
     student = f", student {best.metrics[BEST_STUDENT]:.0f}" if BEST_STUDENT in best.metrics else ""
@@ -302,11 +302,11 @@ def _start(state: TrainState, checkpointer: Checkpointer, resume: bool, work_dir
 def evaluate_students(
     evaluate: Evaluate, placement: Placement, key_metric: str
 ) -> Callable[[TrainState], dict[str, float]]:
-    """From metrics of a network to metrics of a state.
+    """Return a function from a state to metrics, given one from a network's variables to metrics.
 
     Returns:
-        A function whose result for mutual learners holds the best student's metrics under their own names, each
-        student's as "accuracy_0", "accuracy_1", ..., and the best one's number as "best_student".
+        The function. For mutual learners its result holds the best student's metrics under their own names, each
+        student's as "accuracy_0", "accuracy_1", ..., and the best student's index as "best_student".
     """
 
     def of_state(state: TrainState) -> dict[str, float]:

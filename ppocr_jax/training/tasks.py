@@ -1,4 +1,4 @@
-"""The tasks, as a table: all that differs between detectors, recognizers, direction and image classifiers."""
+"""Table of the tasks: all differences between detectors, recognizers, direction and image classifiers."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from ppocr_jax.training.step import Objective
 
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
-    """What training, export and evaluation ask of a task.
+    """The functions of a task that training, export and evaluation call.
 
-    `config` stands for a configuration of the task, `charset` for the one it names (None for a detector), `model` for
-    one network.
+    `config` is a configuration of the task, `charset` the one it names (None for a detector), `model` one network.
 
     Attributes:
-        config: class of its configurations.
-        spec: class of its networks' descriptions in `model.json`; knows input size and output.
+        config: Class of its configurations.
+        spec: Class of its networks' descriptions in `model.json`; it knows input size and output.
         model_options: (config, charset) -> keyword arguments of `models.build_model`.
-        network_spec: (config, charset) -> what `model.json` will say.
-        sizes: (a network's options) -> sizes in the words of `config.model`; a configuration that leaves them out takes
-            those of the network that it starts from.
+        network_spec: (config, charset) -> description for `model.json`.
+        sizes: (a network's options) -> sizes, named as in `config.model`; a configuration without them takes those of
+            the network it starts from.
         batches: (config, charset, process) -> function of the step.
-        objective: (model, config, charset, teacher=, mesh=) -> what is minimized; see `step`.
-        teacher: (config) -> where a frozen network is that teaches, None without one.
-        evaluation: (model, config, charset) -> scores of the network's variables.
-        images: (model, config, charset, batches) -> images for TensorBoard.
-        metrics: names of what `evaluation` gives, one of which is `train.key_metric`.
-        constants: (config, charset) -> arrays that the objective reads beside the weights.
-        writes_text: whether the classes of its network are the charset's characters.
+        objective: (model, config, charset, teacher=, mesh=) -> objective; see `step`.
+        teacher: (config) -> path of a frozen teacher network, or None.
+        evaluation: (model, config, charset) -> function from the network's variables to scores.
+        images: (model, config, charset, batches) -> function from the network's variables to images for TensorBoard.
+        metrics: Names of the scores of `evaluation`; `train.key_metric` is one of them.
+        constants: (config, charset) -> constant arrays that the objective reads.
+        writes_text: Whether the network's classes are the charset's characters.
         is_exempt_from_l2, is_head: (config, path) -> see `optimizer.make_optimizer`.
-        initial_clip: where PACT's clip values start; by default where PaddleSlim's do.
+        initial_clip: Initial value of PACT's clip values; by default PaddleSlim's.
     """
 
     config: type[Any]
@@ -71,7 +70,7 @@ TASKS: dict[str, TaskKind] = {
         metrics=("hmean", "precision", "recall", "area_hmean", "area_precision", "area_recall"),
         images=detection.images,
         teacher=detection.network_teacher,
-        initial_clip=500.0,  # its neck has maps of 1,000, of which 20 would leave nothing
+        initial_clip=500.0,  # feature maps of its neck reach 1,000; clipping at 20 would destroy them
     ),
     "rec": TaskKind(
         config=RecConfig,
@@ -113,5 +112,5 @@ TASKS: dict[str, TaskKind] = {
 
 
 def kind_of(config: TaskConfig) -> TaskKind:
-    """Return the task that `config` configures."""
+    """Return the task of `config`."""
     return TASKS[config.task]

@@ -1,4 +1,4 @@
-"""Networks from files: what a training run or a file of weights holds, and how a new run starts from it."""
+"""Networks from files: load a training run or weights file, and start a new run from it."""
 
 from __future__ import annotations
 
@@ -38,25 +38,26 @@ _logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
 IMAGE = "image"
 _LISTED = 8
-_FOREIGN = (".pdparams", ".pdmodel", ".pdiparams", ".onnx")  # what `ppocr-jax convert` reads
-_PEERS = 2**31  # of the seed's key, from which each step folds its own number: no step reaches this one
+_FOREIGN = (".pdparams", ".pdmodel", ".pdiparams", ".onnx")  # formats that `ppocr-jax convert` reads
+_PEERS = 2**31  # folded into the seed's key; steps fold in their own number, which never gets this large
 
 Flat = dict[str, np.ndarray]
 
 
 def load_trained(path: str | Path, *, task: str | None = None, charset: str | Path | None = None) -> TrainedNetwork:
-    """Return a network from a training run's folder, a .safetensors file, or a model (a folder or a built-in one).
+    """Load a network from a training run's folder, a .safetensors file, or a model (a folder or a built-in one).
 
-    A training run gives its best checkpoint, or the weights it holds where there are no checkpoints. A file is
-    described by the `model.json` or the run's `config.json` beside it, else by its own metadata, else by `task`.
+    From a training run it loads the best checkpoint, or the weights file if there are no checkpoints. A file is
+    described by the `model.json` or the run's `config.json` in its folder, else by its own metadata, else by `task`.
 
     Args:
-        path: the folder or file, or the name of a built-in model.
-        task: "det", "cls" or "rec": which network of a model; what a file without description is, in the default size.
-        charset: of a recognizer, where it is not described: a built-in name or a file.
+        path: The folder or file, or the name of a built-in model.
+        task: "det", "cls" or "rec": which network of a model to load, or the task (in its default size) of a file
+            without description.
+        charset: Characters of a recognizer without description: a built-in name or a file.
 
     Raises:
-        UserError: there is no network, or it is not clear which, or its weights do not fit it.
+        UserError: If there is no network, it is ambiguous which one is meant, or its weights do not fit it.
     """
     name, path = str(path), Path(path)
     if not path.exists() and name in builtin_models():
@@ -71,7 +72,7 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
         raise UserError(f"no training run or weights file {path}")
     if task is not None and task != network.task:
         raise UserError(f"{path} contains a {network.task!r} network, not {task!r}")
-    if network.task == "det" and "threshold" not in network.variables["params"]:  # complete for reading
+    if network.task == "det" and "threshold" not in network.variables["params"]:  # complete for inference
         options = {**network.spec.options, "threshold": False}
         network = replace(network, spec=replace(network.spec, options=options))
     if network.spec.network not in MODELS:
@@ -168,7 +169,7 @@ def _network(
 
 
 def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
-    """Return the characters of the recognizer's classes, or of the lines that the classifier was trained on."""
+    """Return the characters of the recognizer's classes, or of the classifier's training lines."""
     if config.charset_name is None:
         return None
     try:
@@ -178,7 +179,7 @@ def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
 
 
 def _read_config(path: Path) -> TaskConfig:
-    """Return a run's configuration, of whichever task it is."""
+    """Return a run's configuration, whatever its task."""
     try:
         values = read_values(path)
     except ConfigError as error:
@@ -186,12 +187,12 @@ def _read_config(path: Path) -> TaskConfig:
         raise UserError(f"{path.parent} is not a training run: {problem}") from error
     task = values.get("task", _task_of(values))
     if task not in TASKS:
-        raise UserError(f'{path} does not say of which task the run is: add "task": "det", "rec" or "cls"')
+        raise UserError(f'{path} does not state the task of the run: add "task": "det", "rec" or "cls"')
     return from_dict(TASKS[task].config, values, source=str(path))
 
 
 def _task_of(values: Mapping[str, Any]) -> str | None:
-    """Return the task whose options these are, for runs that did not write it down; None if that is not clear."""
+    """Guess the task from the option names, for runs that did not store it; None if that is ambiguous."""
     unknown = {task: unknown_keys(kind.config, values) for task, kind in TASKS.items()}
     nearest = min(unknown, key=lambda task: unknown[task])
     return nearest if list(unknown.values()).count(unknown[nearest]) == 1 else None
@@ -207,23 +208,23 @@ def _description(path: Path) -> dict[str, str]:
 def initial_variables(
     model: Network, spec: NetworkSpec, config: TrainConfig, *, students: int = 1, charset: Charset | None = None
 ) -> Mapping[str, Any]:
-    """Return random weights, with those of `config.init` put over them.
+    """Return random weights, replaced by those of `config.init` where they fit.
 
-    Of mutual learners the first takes all of `config.init`, its peers the backbone alone: students that start equal
-    would stay equal, and learn nothing from each other.
+    Of mutual learners the first takes all of `config.init` and its peers only the backbone, because students that start
+    equal would stay equal and learn nothing from each other.
 
     Args:
-        model: one network.
-        spec: its description.
-        config: `seed` and `init` are read.
-        students: with more than one, arrays get a leading student axis.
-        charset: of a recognizer.
+        model: One network.
+        spec: Its description.
+        config: `seed` and `init` are used.
+        students: With more than one, arrays get a leading student axis.
+        charset: Characters of a recognizer.
 
     Raises:
-        UserError: `config.init` is missing, or nothing in it fits.
+        UserError: If `config.init` is missing, or nothing in it fits.
     """
     source = None if config.init is None else load_start(config.init, spec.task)
-    # It runs once: compiled in a hurry, which takes a quarter of the time or less.
+    # It runs only once, so it is compiled quickly, in a quarter of the time or less.
     random = jax.jit(partial(initialize, model, spec), compiler_options=quick_compile())
     key = jax.random.key(config.seed)
     peers = jax.random.fold_in(key, _PEERS)
@@ -238,7 +239,7 @@ def initial_variables(
 
 
 def load_start(path: str, task: str) -> TrainedNetwork:
-    """Return a network that one of `task` starts from: of the same task, or a backbone alone.
+    """Return the network that a run of `task` starts from: one of the same task, or only a backbone.
 
     A text network takes the backbone of an image classifier, and an image classifier that of a text network's file.
     """
@@ -266,19 +267,19 @@ def transfer(
     *,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """`like` with every array replaced that `source` has in the same shape; a recognizer's classes go by character.
+    """Return `like` with every array replaced for which `source` has one of the same shape; classes match by character.
 
-    What is kept, new, dropped or not loaded is logged.
+    Logs which arrays are new or not used and, if the charsets differ, which characters are kept, new or dropped.
 
     Args:
-        source, like: variables of networks.
-        origin: where `source` comes from, for messages.
-        source_charset, charset: of recognizers; where they differ, a character keeps its class's weights, a new one
-            stays random.
-        quiet: do not log.
+        source, like: Variables of networks.
+        origin: Name of `source` for messages.
+        source_charset, charset: Charsets of recognizers. If they differ, a character keeps the weights of its class,
+            and a new character stays random.
+        quiet: Do not log.
 
     Raises:
-        WeightsError: nothing fits.
+        WeightsError: If nothing fits.
     """
     have: Flat = cast("Flat", traverse_util.flatten_dict(dict(source), sep="/"))
     wanted: dict[str, Any] = traverse_util.flatten_dict(dict(like), sep="/")
@@ -297,7 +298,7 @@ def transfer(
 
 
 def _map_classes(have: Flat, want: Flat, old: Charset, new: Charset) -> Flat:
-    """`have` with the head's last layer rearranged to the new classes, over the random values of `want`."""
+    """Return `have` with the head's last layer rearranged to the new classes, over the random values of `want`."""
     pairs = [(0, 0)] + [(old.ids[c], i) for c, i in new.ids.items() if c in old.ids]
     old_ids, new_ids = (np.array(ids) for ids in zip(*pairs, strict=True))
     mapped = dict(have)
@@ -322,7 +323,7 @@ def _some(characters: list[str]) -> str:
 
 
 def _log_names(what: str, names: Set[str], of: Set[str]) -> None:
-    """Log which arrays `of` a network are meant: by the part, such as "threshold (13 arrays)", where it is whole."""
+    """Log arrays of a network; if all arrays `of` a part are listed, only the part: "threshold (13 arrays)"."""
     whole, here = Counter(map(_part, of)), Counter(map(_part, names))
     parts = {part for part, count in here.items() if count > 1 and count == whole[part]}
     listed = [f"{part} ({here[part]} arrays)" for part in sorted(parts)]
@@ -334,5 +335,5 @@ def _log_names(what: str, names: Set[str], of: Set[str]) -> None:
 
 
 def _part(name: str) -> str:
-    """Return the part of a network, such as "backbone", that an array of a path as "params/backbone/..." is of."""
+    """Return the part of the network, such as "backbone", of an array named like "params/backbone/..."."""
     return name.split("/")[1] if "/" in name else name

@@ -63,5 +63,5 @@ def test_a_class_never_read_keeps_a_random_center_of_the_seed(network):
 
 
 def test_a_recognizer_that_reads_nothing_right_gives_no_centers(network):
-    with pytest.raises(UserError, match="none of 1 lines was read as labeled"):
+    with pytest.raises(UserError, match="none of 1 lines was recognized as labeled"):
         extract_centers(network, [(_line("ab"), "ba")])
