@@ -1,7 +1,7 @@
-"""Score functions that find or read text on labeled sets.
+"""Evaluation of callables that detect or recognize text on labeled sets.
 
-Each module has a part that runs (callable and labels in, what it found out), a part that scores, and `evaluate_*`,
-which is both. The callables may be an `OCR` object's methods or a network in training: nothing here knows which.
+Each module has functions that run a callable on labeled data, functions that score the results, and `evaluate_*`, which
+do both. The callables may be methods of an `OCR` object or a network in training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lines of known text or direction: scores of a recognizer, and of a direction classifier."""
+"""Evaluation on single lines: of a recognizer by text, and of a direction classifier by angle."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ logger = logging.getLogger("ppocr_jax")
 LabeledLine = tuple[np.ndarray, str]
 """An image of one line, `image_rgb` (H, W, 3) uint8, and its text."""
 DirectionSample = tuple[np.ndarray, int]
-"""An image of one line, `image_rgb` (H, W, 3) uint8, and the angle it is turned by, 0 or 180 degrees."""
+"""An image of one line, `image_rgb` (H, W, 3) uint8, and its rotation, 0 or 180 degrees."""
 
-LINES_AT_ONCE = 512  # enough for a recognizer to sort lines by width, few enough to stay small in memory
+LINES_AT_ONCE = 512  # enough for a recognizer to sort lines by width; few enough to save memory
 ANGLES = (0, 180)
 
 HELD_OUT_FONTS = ("B612", "Cabin", "Courier Prime", "Karla", "Vollkorn")
-"""Families for evaluation alone, to be given to `find_fonts(exclude=...)` when training."""
-HELD_OUT_SEED = 900_001  # a series of lines that no training run's seed starts by chance
+"""Font families only for evaluation; training excludes them with `find_fonts(exclude=...)`."""
+HELD_OUT_SEED = 900_001  # unlikely to be the seed of a training run
 
 
 class TextLike(Protocol):
-    """What a recognizer must return for each line."""
+    """Result of a recognizer for one line."""
 
     @property
     def text(self) -> str:
-        """What it read."""
+        """The recognized text."""
         ...
 
 
 Recognize = Callable[[Sequence[np.ndarray]], Sequence[TextLike]]
-"""Images of lines, `image_rgb` (H, W, 3) uint8 each -> texts, in the same order."""
+"""Line images, `image_rgb` (H, W, 3) uint8 each -> texts, in the same order."""
 
 
 def chunks(samples: Iterable[Item]) -> Iterator[list[Item]]:
-    """Yield `LINES_AT_ONCE` samples at a time, and what is left."""
+    """Yield lists of `LINES_AT_ONCE` samples; the last one may be shorter."""
     samples = iter(samples)
     while chunk := list(islice(samples, LINES_AT_ONCE)):
         yield chunk
 
 
-def _in_chunks(
+def _run_in_chunks(
     read: Callable[[Sequence[np.ndarray]], Sequence[Read]], samples: Iterable[tuple[np.ndarray, Item]]
 ) -> tuple[list[Read], list[Item]]:
-    """Return what is read in each image, and what belongs to it."""
+    """Return the result for each image, and its target."""
     found: list[Read] = []
     targets: list[Item] = []
     for chunk in chunks(samples):
@@ -73,30 +73,30 @@ def _in_chunks(
 def evaluate_recognition(
     recognize: Recognize, samples: Iterable[LabeledLine], *, ignore_case: bool = False, ignore_space: bool = False
 ) -> dict[str, float]:
-    """Run a recognizer over labeled lines and score its texts; see `metrics.recognition.recognition_score`."""
+    """Run a recognizer on labeled lines and score its texts; see `metrics.recognition.recognition_score`."""
     texts, targets = recognize_lines(recognize, samples)
     return recognition_score(texts, targets, ignore_case=ignore_case, ignore_space=ignore_space)
 
 
 def recognize_lines(recognize: Recognize, samples: Iterable[LabeledLine]) -> tuple[list[str], list[str]]:
-    """Return what was read in each line, and what should have been."""
-    lines, targets = _in_chunks(recognize, samples)
+    """Return the recognized text and the true text of each line."""
+    lines, targets = _run_in_chunks(recognize, samples)
     return [line.text for line in lines], targets
 
 
 def line_samples(
     records: Iterable[DetectionRecord | RecognitionRecord], *, growth: CropGrowth = CROP_GROWTH
 ) -> Iterator[LabeledLine]:
-    """Yield lines of known text: those of recognition labels as they are, those of detection labels cut out.
+    """Yield labeled lines: those of recognition labels unchanged, those of detection labels cropped.
 
-    Ignored regions and regions without a text are left out, and so, with a warning, are regions too thin to cut.
+    Ignored regions and regions without text are skipped, and so are, with a warning, regions too thin to crop.
 
     Args:
-        records: what is labeled.
-        growth: of regions before they are cut, as reading grows the boxes it finds.
+        records: Labeled images.
+        growth: Growth of regions before cropping; inference grows detected boxes in the same way.
 
     Raises:
-        ImageError: an image that cannot be read.
+        ImageError: If an image cannot be read.
     """
     for record in records:
         image_rgb = load_record_image(record.image_path)
@@ -115,36 +115,36 @@ def line_samples(
 
 
 def cut_line(image_rgb: np.ndarray, region: Region, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
-    """Return the rectified image of a grown region; more than four corners are cut along their smallest rectangle.
+    """Return the rectified crop of a grown region; a region of more than four corners gives its smallest rectangle.
 
     Raises:
-        ValueError: the region is thinner than one pixel.
+        ValueError: If the region is thinner than one pixel.
     """
     quad = region.points if len(region.points) == 4 else min_area_quad(region.points)[0]
     return perspective_crop(image_rgb, grow_quad(quad, growth))
 
 
 class DirectionLike(Protocol):
-    """What a classifier must return for each line."""
+    """Result of a direction classifier for one line."""
 
     @property
     def angle(self) -> int:
-        """0 or 180, degrees."""
+        """0 or 180 degrees."""
         ...
 
 
 Classify = Callable[[Sequence[np.ndarray]], Sequence[DirectionLike]]
-"""Images of lines, `image_rgb` (H, W, 3) uint8 each -> directions, in the same order."""
+"""Line images, `image_rgb` (H, W, 3) uint8 each -> directions, in the same order."""
 
 
 def evaluate_direction(classify: Classify, samples: Iterable[DirectionSample]) -> dict[str, float]:
-    """Run a classifier over lines and score its directions; see `score_directions`."""
+    """Run a classifier on lines and score its directions; see `score_directions`."""
     return score_directions(*classify_lines(classify, samples))
 
 
 def classify_lines(classify: Classify, samples: Iterable[DirectionSample]) -> tuple[list[int], list[int]]:
-    """Return the angle found for each line, and the true one, in degrees."""
-    directions, targets = _in_chunks(classify, samples)
+    """Return the predicted and the true angle of each line, in degrees."""
+    directions, targets = _run_in_chunks(classify, samples)
     return [direction.angle for direction in directions], targets
 
 
@@ -152,7 +152,8 @@ def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, 
     """Return the scores of angles in degrees, before any threshold on the classifier's probability.
 
     Returns:
-        `accuracy`; `accuracy_0` and `accuracy_180`, over the lines that stand so; 0 where there are none; `lines`.
+        `accuracy`; `accuracy_0` and `accuracy_180`, over the lines of that angle, 0 if there are none; `lines`, their
+        number.
     """
     right = [a == b for a, b in zip(found, targets, strict=True)]
     score = {"accuracy": _mean(right)}
@@ -162,7 +163,7 @@ def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, 
 
 
 def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]:
-    """Yield upright lines as samples: the first, third, ... as they are, the others turned by 180 degrees."""
+    """Yield upright lines as samples: the first, third, ... unchanged, the others rotated by 180 degrees."""
     for index, image_rgb in enumerate(images):
         turned = index % 2 == 1
         yield (np.ascontiguousarray(np.rot90(image_rgb, 2)), 180) if turned else (image_rgb, 0)
@@ -176,17 +177,17 @@ def held_out_lines(
     fonts: Sequence[str | Path] | None = None,
     directed: bool = True,
 ) -> Iterator[LineSample]:
-    """Yield drawn upright lines, the same at each call, from a seed and in fonts that training does not use.
+    """Yield synthetic upright lines, the same at each call, with a seed and fonts that training does not use.
 
     Args:
-        count: number of lines.
-        charset: the characters that may occur.
-        corpus: the texts.
-        fonts: font files' folders, all of which are used; default: the `HELD_OUT_FONTS` among the system's.
-        directed: pass over lines without a direction ("0.00", "HIS", "96", see `has_direction`).
+        count: Number of lines.
+        charset: Characters that may occur.
+        corpus: The texts.
+        fonts: Folders, all of whose fonts are used; by default the installed `HELD_OUT_FONTS`.
+        directed: Skip lines without a direction ("0.00", "HIS", "96", see `has_direction`).
 
     Raises:
-        NoFontsError: no such font.
+        NoFontsError: If there is no such font.
     """
     faces = find_fonts(fonts)
     if fonts is None:

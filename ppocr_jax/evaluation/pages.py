@@ -1,4 +1,4 @@
-"""Labeled images: a detector's precision, recall and Hmean; what a whole chain reads right (PP-OCRv2 Table 5)."""
+"""Evaluation on whole images: of a detector, and of a complete OCR pipeline (PP-OCRv2 Table 5)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ppocr_jax.metrics.detection import DetectionCounts, area_counts, detection_
 from ppocr_jax.metrics.end_to_end import EndToEndCounts, end_to_end_counts, end_to_end_score
 from ppocr_jax.metrics.page_text import PageTextCounts, page_text_counts, page_text_score
 
-MIN_CONFIDENCE = 0.5  # lines below do not count, as in PP-OCR's evaluation
+MIN_CONFIDENCE = 0.5  # lines below are ignored, as in PP-OCR's evaluation
 
 
 class BoxLike(Protocol):
-    """What a detector must return for each text line."""
+    """Result of a detector for one text line."""
 
     @property
     def points(self) -> np.ndarray:
-        """Corners, (N, 2) pixels of the image given."""
+        """Corners, (N, 2) in pixels of the given image."""
         ...
 
 
@@ -34,19 +34,19 @@ ReadImage = Callable[[np.ndarray], Page]
 
 
 def evaluate_detection(detect: Detect, records: Sequence[DetectionRecord]) -> dict[str, float]:
-    """Run a detector over labeled images and score its boxes; see `score_boxes`.
+    """Run a detector on labeled images and score its boxes; see `score_boxes`.
 
     Raises:
-        ImageError: an image that cannot be read.
+        ImageError: If an image cannot be read.
     """
     return score_boxes(records, detect_boxes(detect, records))
 
 
 def detect_boxes(detect: Detect, records: Iterable[DetectionRecord]) -> list[Sequence[BoxLike]]:
-    """Return the boxes found in each image.
+    """Return the boxes detected in each image.
 
     Raises:
-        ImageError: an image that cannot be read.
+        ImageError: If an image cannot be read.
     """
     return [detect(load_record_image(record.image_path)) for record in records]
 
@@ -55,13 +55,13 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
     """Return the scores of boxes over all images together.
 
     Args:
-        records: labeled images; regions marked `ignore` are neither targets nor false alarms.
-        boxes: those found in each image.
+        records: Labeled images; regions marked `ignore` are neither targets nor false positives.
+        boxes: The boxes detected in each image.
 
     Returns:
-        `precision`, `recall`, `hmean` of one-to-one matches at IoU > 0.5 (PP-OCRv2 Table 2), and the same with the
-        prefix `area_`, by covered area: the figures to look at where the labels box words and the detector boxes lines.
-        Also `images`, their number.
+        `precision`, `recall`, `hmean` of one-to-one matches at IoU > 0.5 (PP-OCRv2 Table 2), and the same by covered
+        area with the prefix `area_`; use the latter if the labels are word boxes and the detector returns lines. Also
+        `images`, their number.
     """
     one_to_one, by_area = DetectionCounts(), DetectionCounts()
     for record, found in zip(records, boxes, strict=True):
@@ -73,10 +73,10 @@ def score_boxes(records: Sequence[DetectionRecord], boxes: Sequence[Sequence[Box
 
 
 def read_pages(ocr: ReadImage, records: Iterable[DetectionRecord]) -> list[Page]:
-    """Return what is read in each image.
+    """Return the recognized page of each image.
 
     Raises:
-        ImageError: an image that cannot be read.
+        ImageError: If an image cannot be read.
     """
     return [ocr(load_record_image(record.image_path)) for record in records]
 
@@ -89,18 +89,19 @@ def score_pages(
     ignore_space: bool = False,
     min_confidence: float = MIN_CONFIDENCE,
 ) -> dict[str, float]:
-    """Return the scores of what was read over all images together.
+    """Return the scores of recognized pages over all images together.
 
     Args:
-        records: labeled images; regions without a text are ignored, like those marked `ignore`.
-        pages: what was read in each.
-        ignore_case: compare in lower case.
-        ignore_space: compare without spaces; `cer_without_spaces` always is.
-        min_confidence: lines read with less are left out.
+        records: Labeled images; regions without text are ignored, like those marked `ignore`.
+        pages: The recognized page of each image.
+        ignore_case: Compare in lower case.
+        ignore_space: Compare without spaces; `cer_without_spaces` always does.
+        min_confidence: Lines of lower confidence are left out.
 
     Returns:
-        Those of `metrics.end_to_end.end_to_end_score`, and `cer_without_spaces` of `metrics.page_text.page_text_score`,
-        which does not depend on whether words or lines were labeled; and `images`, their number.
+        The scores of `metrics.end_to_end.end_to_end_score`; `cer_without_spaces` of
+        `metrics.page_text.page_text_score`, which does not depend on whether words or lines are labeled; and `images`,
+        their number.
     """
     lines_total, text_total = EndToEndCounts(), PageTextCounts()
     for record, page in zip(records, pages, strict=True):

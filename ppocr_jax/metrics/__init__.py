@@ -1,8 +1,8 @@
-"""How well text was found and read: counts per image that add up, and scores of their sums.
+"""Metrics of text detection and recognition: counts per image that can be added, and scores of their sums.
 
-`detection`: boxes one to one by IoU, and by area, which forgives splitting and merging; `recognition`: lines already
-cut out; `end_to_end`: boxes and texts together; `page_text`: characters of a page, whatever the boxes' granularity.
-NumPy and Shapely only.
+`detection`: boxes matched one to one by IoU, and by area, which tolerates splitting and merging; `recognition`: cropped
+lines; `end_to_end`: boxes and texts together; `page_text`: characters of a page, independent of the boxes' granularity.
+Needs only NumPy and Shapely.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Precision, recall and Hmean of detected text boxes.
 
-Two ways to count. `detection_counts` pairs boxes one to one by IoU, the ICDAR 2015 protocol of PaddleOCR's evaluation
-and of PP-OCRv2 Table 2. `area_counts` asks how much of each box is covered, so a line found word by word, or words
-found as one line, cost nothing: use it where labels and detector differ in granularity.
+There are two ways to count. `detection_counts` matches boxes one to one by IoU, the ICDAR 2015 protocol of PaddleOCR's
+evaluation and of PP-OCRv2 Table 2. `area_counts` measures how much of each box is covered, so a line detected word by
+word, or words detected as one line, are not penalized: use it if labels and detector differ in granularity.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 import shapely
 
 Outline: TypeAlias = np.ndarray | Sequence[Sequence[float]]
-"""Corners of a polygon: (N, 2), N >= 3, as (x, y) pixels, in either winding."""
+"""Corners of a polygon: (N, 2), N >= 3, (x, y) in pixels, in either winding."""
 
 Polygons: TypeAlias = np.ndarray
 """1-D object array of Shapely geometries."""
 
 IOU_THRESHOLD = 0.5
-IGNORED_SHARE = 0.5  # a detection with more than this share of its area in an ignored region does not count
-TIE_SHARE = 0.5  # boxes belong together when they share this much of the smaller one
-RECALLED_SHARE = 0.8  # Wolf and Jolion 2006: covered share that makes a ground-truth box recalled ...
-PRECISE_SHARE = 0.4  # ... and filled share that makes a detection precise
+IGNORED_SHARE = 0.5  # a detection with a larger share of its area in an ignored region is ignored
+TIE_SHARE = 0.5  # boxes are tied if their intersection is at least this share of the smaller one
+RECALLED_SHARE = 0.8  # Wolf and Jolion 2006: a ground-truth box is recalled if at least this share is covered,
+PRECISE_SHARE = 0.4  # and a detection is precise if at least this share is filled
 
 
 @runtime_checkable
 class RegionLike(Protocol):
-    """What a labeled region must offer."""
+    """A labeled region."""
 
     @property
     def points(self) -> Outline:
@@ -38,19 +38,19 @@ class RegionLike(Protocol):
 
     @property
     def ignore(self) -> bool:
-        """Neither a target nor a place where a detection is wrong."""
+        """Whether the region is neither a target nor makes a detection there a false positive."""
         ...
 
 
 @dataclass(frozen=True)
 class DetectionCounts:
-    """Counts of one image, or with `+` of several.
+    """Counts of one image; `+` adds those of several.
 
     Attributes:
-        recalled: ground-truth boxes that were found.
-        targets: ground-truth boxes that are not ignored.
-        precise: detections that are right.
-        detections: detections outside ignored regions.
+        recalled: Ground-truth boxes that were detected.
+        targets: Ground-truth boxes that are not ignored.
+        precise: Correct detections.
+        detections: Detections outside ignored regions.
     """
 
     recalled: int = 0
@@ -70,13 +70,12 @@ class DetectionCounts:
 def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
     """Count one-to-one matches of one image (PaddleOCR release/2.6, `DetectionIoUEvaluator`).
 
-    Outlines that cross themselves are left out. A detection is ignored when more than half of its area lies in one
-    ignored region. Going through the ground truth in order, each box takes the first free detection with
-    IoU > 0.5.
+    Self-intersecting outlines are left out. A detection is ignored if more than half of its area lies in one ignored
+    region. Each ground-truth box in turn takes the first free detection with IoU > 0.5.
 
     Args:
-        ground_truth: labeled regions.
-        detections: outlines, (N, 2) pixels each.
+        ground_truth: Labeled regions.
+        detections: Outlines, (N, 2) pixels each.
 
     Returns:
         Counts with `recalled == precise`, the number of matches.
@@ -89,21 +88,22 @@ def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Ou
     found = found[shapely.is_valid(found)]
     found = found[(_shares_inside(found, ignored_regions) <= IGNORED_SHARE).all(axis=1)]
 
-    matched = _count_in_order(iou_matrix(targets, found) > IOU_THRESHOLD)
+    matched = _count_greedy_matches(iou_matrix(targets, found) > IOU_THRESHOLD)
     return DetectionCounts(matched, len(targets), matched, len(found))
 
 
 def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline]) -> DetectionCounts:
     """Count matches of one image by covered area (after Wolf and Jolion, "Object count/area graphs", IJDAR 2006).
 
-    A ground-truth box and a detection are tied when they share at least half of the smaller one. A box is recalled
-    when the detections tied to it cover at least 0.8 of its area; a detection is precise when the boxes tied to it fill
-    at least 0.4 of its area. Unlike the original, splitting and merging are not penalised. A detection is ignored when
-    more than half of its area lies inside ignored regions; outlines that cross themselves count as their convex hulls.
+    A ground-truth box and a detection are tied if their intersection is at least half of the smaller one. A box is
+    recalled if the detections tied to it cover at least 0.8 of its area; a detection is precise if the boxes tied to it
+    fill at least 0.4 of its area. Unlike in the original, splitting and merging are not penalized. A detection is
+    ignored if more than half of its area lies inside ignored regions. A self-intersecting outline counts as its convex
+    hull.
 
     Args:
-        ground_truth: labeled regions.
-        detections: outlines, (N, 2) pixels each.
+        ground_truth: Labeled regions.
+        detections: Outlines, (N, 2) pixels each.
     """
     truth = to_sound_polygons([region.points for region in ground_truth])
     ignored = np.array([region.ignore for region in ground_truth], bool)
@@ -120,7 +120,7 @@ def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline
 
 
 def detection_score(counts: DetectionCounts) -> dict[str, float]:
-    """Return `precision`, `recall` and their harmonic mean `hmean`, 0..1; 0 where there is nothing to divide by."""
+    """Return `precision`, `recall` and their harmonic mean `hmean`, 0..1; a score without a divisor is 0."""
     precision = counts.precise / counts.detections if counts.detections else 0.0
     recall = counts.recalled / counts.targets if counts.targets else 0.0
     both = precision + recall
@@ -131,8 +131,8 @@ def tied(first: Polygons, second: Polygons, shared: np.ndarray) -> np.ndarray:
     """Return which pairs share at least half of the smaller one's area: bool (len(first), len(second)).
 
     Args:
-        first, second: polygons.
-        shared: their intersection areas.
+        first, second: Polygons.
+        shared: Their intersection areas.
     """
     smaller = np.minimum(shapely.area(first)[:, None], shapely.area(second)[None])
     return (shared > 0) & (shared >= TIE_SHARE * smaller)
@@ -144,8 +144,8 @@ def _shares_inside(inner: Polygons, outer: Polygons) -> np.ndarray:
     return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
 
 
-def _count_in_order(allowed: np.ndarray) -> int:
-    """Count matches when each row in turn takes its first free column."""
+def _count_greedy_matches(allowed: np.ndarray) -> int:
+    """Count the matches if each row in turn takes its first free column."""
     free = np.ones(allowed.shape[1], bool)
     for row in allowed:
         candidates = np.flatnonzero(row & free)
@@ -160,34 +160,34 @@ def to_polygons(outlines: Sequence[Outline]) -> Polygons:
     """Return Shapely polygons of `outlines`, valid or not.
 
     Raises:
-        ValueError: an outline does not have at least three (x, y) corners.
+        ValueError: If an outline does not have at least three (x, y) corners.
     """
     return _as_array([shapely.Polygon(_corners(outline)) for outline in outlines])
 
 
 def to_convex_hulls(outlines: Sequence[Outline]) -> Polygons:
-    """Return convex hulls of the outlines' corners; a line or a point where the corners span no area.
+    """Return convex hulls of the outlines' corners; corners that span no area give a line or a point.
 
     Raises:
-        ValueError: an outline does not have at least three (x, y) corners.
+        ValueError: If an outline does not have at least three (x, y) corners.
     """
     return shapely.convex_hull(_as_array([shapely.MultiPoint(_corners(outline)) for outline in outlines]))
 
 
 def to_sound_polygons(outlines: Sequence[Outline]) -> Polygons:
-    """Return what `to_polygons` does, with the convex hull in place of an outline that crosses itself.
+    """Return polygons as `to_polygons`, but the convex hull of a self-intersecting outline.
 
     Raises:
-        ValueError: an outline does not have at least three (x, y) corners.
+        ValueError: If an outline does not have at least three (x, y) corners.
     """
     polygons = to_polygons(outlines)
     return np.where(shapely.is_valid(polygons), polygons, shapely.convex_hull(polygons))
 
 
 def intersection_areas(first: Polygons, second: Polygons) -> np.ndarray:
-    """Return the area that `first[i]` and `second[j]` share: float64 (len(first), len(second)), square pixels.
+    """Return the intersection area of `first[i]` and `second[j]`: float64 (len(first), len(second)), square pixels.
 
-    Only pairs whose bounding boxes meet are intersected: on a page of text, a few per box.
+    Only pairs whose bounding boxes overlap are intersected: on a page of text, a few per box.
     """
     areas = np.zeros((len(first), len(second)))
     a, b = shapely.bounds(first)[:, None], shapely.bounds(second)[None]
@@ -198,7 +198,7 @@ def intersection_areas(first: Polygons, second: Polygons) -> np.ndarray:
 
 
 def iou_matrix(first: Polygons, second: Polygons) -> np.ndarray:
-    """Return intersection over union of every pair: float64 (len(first), len(second)); 0 where both areas are 0."""
+    """Return the intersection over union of every pair: float64 (len(first), len(second)); 0 if both areas are 0."""
     shared = intersection_areas(first, second)
     union = shapely.area(first)[:, None] + shapely.area(second)[None] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

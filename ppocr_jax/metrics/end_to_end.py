@@ -1,4 +1,4 @@
-"""End-to-end Hmean: a line counts when it is found and its text is right (the metric of PP-OCRv2 Table 5)."""
+"""End-to-end Hmean: a line is correct if it is detected and its text is right (the metric of PP-OCRv2 Table 5)."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from ppocr_jax.metrics.detection import Outline, RegionLike, iou_matrix, to_conv
 from ppocr_jax.metrics.recognition import edit_distance
 
 IOU_THRESHOLD = 0.5
-_EPSILON = 1e-9  # in PaddleOCR's denominators: nothing to divide by scores 0
+_EPSILON = 1e-9  # added to denominators as in PaddleOCR; without targets or detections the score is 0
 _TO_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 
 
 @runtime_checkable
 class TextRegionLike(RegionLike, Protocol):
-    """What a labeled region must offer."""
+    """A labeled region with a text."""
 
     @property
     def text(self) -> str:
-        """Its transcription; unused where `ignore` is set."""
+        """Its transcription; not used if `ignore` is set."""
         ...
 
 
 @dataclass(frozen=True)
 class EndToEndCounts:
-    """Counts of one image, or with `+` of several.
+    """Counts of one image; `+` adds those of several.
 
     Attributes:
-        hits: pairs whose texts are equal.
-        detections: predictions that are not paired with an ignored region.
-        targets: regions that are not ignored.
-        edits: edit distance over all pairs, unpaired texts against "".
-        characters: characters of the targets' texts.
-        images: how many images these counts are of.
+        hits: Pairs whose texts are equal.
+        detections: Predictions that are not paired with an ignored region.
+        targets: Regions that are not ignored.
+        edits: Edit distance over all pairs; unpaired texts are compared with "".
+        characters: Characters of the targets' texts.
+        images: Number of images.
     """
 
     hits: int = 0
@@ -57,17 +57,17 @@ def end_to_end_counts(
     ignore_case: bool = False,
     ignore_space: bool = False,
 ) -> EndToEndCounts:
-    """Count lines of one image that are found and read right (PaddleOCR release/2.6, `end2end/eval_end2end.py`).
+    """Count lines of one image that are detected and recognized correctly (PaddleOCR, `end2end/eval_end2end.py`).
 
-    Pairs are made one to one by falling IoU, from 0.5 on, over all regions; a pair with an ignored region counts for
-    nothing. Full-width characters of pairs equal their half-width forms. Case and spaces are ignored within pairs only:
-    as in PaddleOCR's script, an unpaired text's edits are its full length.
+    Pairs are formed one to one over all regions in descending order of IoU, down to 0.5; a pair with an ignored region
+    is not counted. In pairs, full-width characters equal their half-width forms. Case and spaces are ignored only
+    within pairs: as in the script of PaddleOCR release/2.6, an unpaired text's edits are its full length.
 
     Args:
-        ground_truth: labeled regions.
-        predictions: (outline, text); PP-OCR leaves out lines whose confidence is below 0.5 beforehand.
-        ignore_case: compare in lower case.
-        ignore_space: compare without spaces.
+        ground_truth: Labeled regions.
+        predictions: (outline, text); PP-OCR removes lines of a confidence below 0.5 beforehand.
+        ignore_case: Compare in lower case.
+        ignore_space: Compare without spaces.
     """
 
     def comparable(text: str) -> str:
@@ -94,8 +94,8 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
     """Return scores of `counts`.
 
     Returns:
-        `precision`, `recall`, `hmean` 0..1; `character_accuracy` = 1 - edits / characters (negative where edits
-        outnumber characters); `edits_per_line` and `edits_per_image`.
+        `precision`, `recall`, `hmean` 0..1; `character_accuracy` = 1 - edits / characters (negative if there are more
+        edits than characters); `edits_per_line` and `edits_per_image`.
     """
     precision = counts.hits / (counts.detections + _EPSILON)
     recall = counts.hits / (counts.targets + _EPSILON)
@@ -110,7 +110,7 @@ def end_to_end_score(counts: EndToEndCounts) -> dict[str, float]:
 
 
 def pairs_by_iou(targets: Sequence[Outline], predictions: Sequence[Outline]) -> dict[int, int]:
-    """Pair targets with predictions (index -> index) from an IoU of 0.5 on, the best first, then the lower indices."""
+    """Pair targets with predictions (index -> index) of IoU >= 0.5, highest IoU first, ties by lower indices."""
     ious = iou_matrix(to_convex_hulls(targets), to_convex_hulls(predictions))
     pairs: dict[int, int] = {}
     taken: set[int] = set()

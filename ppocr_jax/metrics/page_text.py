@@ -1,7 +1,7 @@
-"""Character error rate of whole pages, whatever the order of the lines and whether boxes are words or lines.
+"""Character error rate of whole pages, independent of line order and of whether boxes are words or lines.
 
-Targets and predictions that cover each other are joined into groups; inside a group both sides are read in rows, and
-the two strings are compared. What is tied to nothing counts as deleted or inserted.
+Targets and predictions that cover each other are joined into groups. In each group the texts of both sides are joined
+row by row and the two strings are compared. Boxes without a counterpart count as deleted or inserted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ppocr_jax.metrics.recognition import edit_distance
 
 @dataclass(frozen=True)
 class PageTextCounts:
-    """Counts of one image, or with `+` of several: edits, and characters of the targets, spaces left out."""
+    """Counts of one image, without spaces: edits, and characters of the targets; `+` adds those of several."""
 
     edits: int = 0
     characters: int = 0
@@ -35,15 +35,15 @@ def page_text_counts(
     *,
     ignore_case: bool = False,
 ) -> PageTextCounts:
-    """Count edits between what an image says and what was read, spaces left out.
+    """Count the edits between the true and the recognized text of an image, without spaces.
 
     Texts are compared after Unicode's NFKC (full width to half width). A prediction with more than half of its area
     inside ignored regions is left out.
 
     Args:
-        ground_truth: labeled regions.
+        ground_truth: Labeled regions.
         predictions: (outline, text).
-        ignore_case: compare in lower case.
+        ignore_case: Compare in lower case.
     """
     truth = to_sound_polygons([region.points for region in ground_truth])
     ignored = np.array([region.ignore for region in ground_truth], bool)
@@ -57,12 +57,12 @@ def page_text_counts(
     ties = tied(targets, found, intersection_areas(targets, found))
     edits = 0
     for rows, columns in _groups(ties):
-        edits += edit_distance(_read(targets, target_texts, rows), _read(found, found_texts, columns))
+        edits += edit_distance(_joined_text(targets, target_texts, rows), _joined_text(found, found_texts, columns))
     return PageTextCounts(edits, sum(map(len, target_texts)))
 
 
 def page_text_score(counts: PageTextCounts) -> dict[str, float]:
-    """Return `cer_without_spaces`: edits over target characters; 0 where the targets hold no characters."""
+    """Return `cer_without_spaces`: edits / target characters; 0 if the targets have no characters."""
     return {"cer_without_spaces": counts.edits / counts.characters if counts.characters else 0.0}
 
 
@@ -72,7 +72,7 @@ def _comparable(text: str, ignore_case: bool) -> str:
 
 
 def _groups(ties: np.ndarray) -> list[tuple[list[int], list[int]]]:
-    """Return connected components of a bipartite graph: (row indices, column indices) each; single nodes too."""
+    """Return the connected components of a bipartite graph, (row indices, column indices) each; also single nodes."""
     groups: list[tuple[list[int], list[int]]] = []
     rows_left, columns_left = set(range(ties.shape[0])), set(range(ties.shape[1]))
     while rows_left:
@@ -90,7 +90,7 @@ def _groups(ties: np.ndarray) -> list[tuple[list[int], list[int]]]:
     return [*groups, *(([], [column]) for column in columns_left)]
 
 
-def _read(polygons: Polygons, texts: Sequence[str], chosen: Sequence[int]) -> str:
+def _joined_text(polygons: Polygons, texts: Sequence[str], chosen: Sequence[int]) -> str:
     """Return the chosen boxes' texts, rows from top to bottom, each row from left to right."""
     left, top, _, bottom = shapely.bounds(polygons).T
     middle, height = (top + bottom) / 2, bottom - top

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_EPSILON = 1e-5  # in PaddleOCR's denominators: no lines score 0, and n perfect lines score n / (n + 1e-5)
+_EPSILON = 1e-5  # added to denominators as in PaddleOCR: n perfect lines score n / (n + 1e-5), no lines 0
 
 
 def recognition_score(
@@ -24,17 +24,17 @@ def recognition_score(
     PP-OCR's published figures ignore spaces and respect case.
 
     Args:
-        predictions: recognized texts.
-        targets: what they should be, in the same order.
-        ignore_case: compare in lower case.
-        ignore_space: compare without spaces.
-        alphanumeric_only: compare letters a-z and digits only, in lower case (the protocol of English benchmarks).
+        predictions: Recognized texts.
+        targets: True texts, in the same order.
+        ignore_case: Compare in lower case.
+        ignore_space: Compare without spaces.
+        alphanumeric_only: Compare only letters a-z and digits, in lower case (the protocol of English benchmarks).
 
     Returns:
         `accuracy`, `one_minus_ned`, `cer`, `cer_without_spaces` (0 is perfect, above 1 is possible) and `lines` (n).
 
     Raises:
-        ValueError: the two sequences differ in length.
+        ValueError: If the two sequences differ in length.
     """
     if len(predictions) != len(targets):
         raise ValueError(f"{len(predictions)} predictions for {len(targets)} targets")
@@ -58,15 +58,15 @@ def recognition_score(
 
 
 def character_error_rate(pairs: Sequence[tuple[str, str]]) -> float:
-    """Return edits over target characters of (prediction, target) pairs; 0 where the targets hold no characters."""
+    """Return edits / target characters of (prediction, target) pairs; 0 if the targets have no characters."""
     characters = sum(len(target) for _, target in pairs)
     return sum(edit_distance(prediction, target) for prediction, target in pairs) / characters if characters else 0.0
 
 
 def edit_distance(first: str, second: str) -> int:
-    """Return the Levenshtein distance of two texts: the fewest insertions, deletions and substitutions between them.
+    """Return the Levenshtein distance of two texts: the minimum number of insertions, deletions and substitutions.
 
-    Myers' bit-vector recurrence (Hyyrö 2003): bit i of `rises` (`falls`) says that the distance grows (shrinks) by one
+    Myers' bit-vector recurrence (Hyyrö 2003): bit i of `rises` (`falls`) means that the distance grows (shrinks) by one
     from row i to row i + 1 of the current column, so a column costs a few operations on one Python integer.
     """
     if not first or not second:
@@ -87,7 +87,7 @@ def edit_distance(first: str, second: str) -> int:
             distance += 1
         elif falls_across & last_row:
             distance -= 1
-        rises_across = rises_across << 1 | 1  # row 0 is the empty prefix: it rises with every column
+        rises_across = rises_across << 1 | 1  # row 0 is the empty prefix, whose distance grows by one per column
         falls_across <<= 1
         rises = all_rows & (falls_across | ~(diagonal | rises_across))
         falls = all_rows & rises_across & diagonal
@@ -95,6 +95,6 @@ def edit_distance(first: str, second: str) -> int:
 
 
 def normalized_edit_distance(first: str, second: str) -> float:
-    """Return the edit distance over the longer text's length, 0..1; 0 for two empty texts."""
+    """Return the edit distance divided by the longer text's length, 0..1; 0 for two empty texts."""
     longer = max(len(first), len(second))
     return edit_distance(first, second) / longer if longer else 0.0

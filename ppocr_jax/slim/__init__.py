@@ -1,1 +1,1 @@
-"""Smaller and faster networks from trained ones."""
+"""Smaller and faster versions of trained networks: int8 quantization and pruning."""

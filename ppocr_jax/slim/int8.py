@@ -1,7 +1,7 @@
-"""Networks that compute with bytes: what they are calibrated with, how they are made, and what that costs.
+"""int8 quantization after training: calibration inputs, quantization, and comparison with the float network.
 
-`record_inputs` notes what the networks of a model really see while it reads images, `quantize_to_folder` makes the
-int8 files, `compare` runs both forms on the same inputs.
+`record_inputs` records the inputs of a model's networks while it reads images, `quantize_to_folder` writes the int8
+files, `compare` runs both versions on the same inputs.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from ppocr_jax.onnx_graph.int8 import STEM, UNCHANGED, Range, compute_with_bytes
 from ppocr_jax.onnx_graph.simplify import SIMPLER, apply, fold, spell_out_hard_swish
 
 MOST_INPUTS = {"det": 32, "cls": 256, "rec": 256}
-"""Inputs that are kept of each network; one of the detector takes 9 MB."""
+"""Largest number of recorded inputs per network; one of the detector takes 9 MB."""
 _SEED = 0
 
-# What lies between convolutions has to be quantized with them, or every one is followed by a way to float32 and back.
+# Operators between convolutions must be quantized, too; otherwise each costs a conversion to float32 and back.
 # Measured against convolutions alone: 8 % less time for the detector, 13 % for the recognizer.
 _OPERATORS = ("Conv", "Relu", "Add", "Mul", "MaxPool", "Concat", "Resize")
 _HEAD = 2
 _WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU")
 _POOLING = ("GlobalAveragePool", "ReduceMean")
 _OF_EACH_CHANNEL = ("Conv", "Relu", "HardSigmoid", "Sigmoid", "HardSwish", "Clip", "Add", "BatchNormalization")
-_LEAST_OPSET = 13  # the first whose QuantizeLinear has a scale for each channel
+_LEAST_OPSET = 13  # the first version whose QuantizeLinear has a scale per channel
 
 _TURNS = 5
-_TIMED = {"det": 4, "cls": 32, "rec": 32}  # inputs: about as much time for each network
+_TIMED = {"det": 4, "cls": 32, "rec": 32}  # timed inputs; about equal total time for each network
 
 
 class Recorder:
-    """A backend that keeps some of its inputs, each call as likely as any other."""
+    """A backend that keeps a random sample of its inputs, in which each call is equally likely."""
 
     def __init__(self, backend: Backend, most: int) -> None:
         self._backend = backend
@@ -72,26 +72,26 @@ class Recorder:
 
     @property
     def inputs(self) -> list[np.ndarray]:
-        """Those kept, (N, H, W, 3) float32, in the order of the calls."""
+        """The kept inputs, (N, H, W, 3) float32, in the order of the calls."""
         return list(self._kept.values())
 
 
 def record_inputs(
     model: ModelFolder, images: Iterable[np.ndarray], tasks: Sequence[str]
 ) -> dict[str, list[np.ndarray]]:
-    """Read images, and note what the networks are given: normalized tiles of pages, batches of line crops.
+    """Read images and record the inputs of the networks: normalized tiles of pages, batches of line crops.
 
     Args:
-        model: the model. Lines are those that its detector finds.
+        model: The model. Lines are those that its detector finds.
         images: (H, W, 3) uint8 RGB.
-        tasks: of the networks whose inputs are wanted.
+        tasks: Tasks of the networks whose inputs are recorded.
 
     Returns:
-        for each task up to `MOST_INPUTS`, spread over the images.
+        For each task up to `MOST_INPUTS` inputs, spread over the images.
 
     Raises:
-        ModelError: the model lacks one of the networks, or those before it.
-        UserError: a network was given nothing: there are no images, or no text in them.
+        ModelError: If the model lacks one of the networks, or one that precedes it.
+        UserError: If a network got no input because there are no images or no text in them.
     """
     needed = {"det", *tasks} | ({"rec"} if "cls" in tasks else set())
     present = [task for task in TASKS if task in needed or getattr(model, task) is not None]
@@ -112,7 +112,7 @@ def record_inputs(
 
 
 def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[np.ndarray], object]:
-    """Return what looks at an image with all the networks that are there."""
+    """Return a function that processes an image with all available networks."""
     detector = TextDetector(recorders["det"], model.spec("det"))
     if "rec" not in recorders:
         return OCR.from_stages(detector).detect
@@ -122,10 +122,10 @@ def _reader(model: ModelFolder, recorders: Mapping[str, Recorder]) -> Callable[[
 
 
 def check_folder(model: ModelFolder, folder: Path) -> None:
-    """Refuse what cannot become the folder of a quantized model, before the long work.
+    """Check the output folder before the slow part.
 
     Raises:
-        UserError: it is the model's own, or no folder.
+        UserError: If it is the model's own folder, or not a folder.
     """
     if folder.resolve() == model.path.resolve():
         raise UserError(f"{folder} is the folder of the model itself: name another one for the quantized networks")
@@ -136,23 +136,23 @@ def check_folder(model: ModelFolder, folder: Path) -> None:
 def quantize_to_folder(
     model: ModelFolder, inputs: Mapping[str, Sequence[np.ndarray]], folder: Path, *, seven_bits: bool = False
 ) -> ModelFolder:
-    """Write a model folder with some networks quantized and the others copied.
+    """Write a model folder in which some networks are quantized and the others copied.
 
-    Weights for the JAX backend and for fine-tuning are left out: they would belong to other networks.
+    It has no weights for the JAX backend and for fine-tuning, because those would belong to other networks.
 
     Args:
-        model: the model.
-        inputs: task -> what its network is calibrated with, see `quantize_network`.
-        folder: the new model folder; made where it does not exist.
-        seven_bits: see `quantize_network`.
+        model: The model.
+        inputs: Task -> calibration inputs of its network, see `quantize_network`.
+        folder: The new model folder; created if it does not exist.
+        seven_bits: See `quantize_network`.
 
     Returns:
-        the new model.
+        The new model.
 
     Raises:
-        ModelError: the model lacks one of the networks, or its ONNX file.
-        UserError: see `check_folder`.
-        OSError: the folder cannot be written.
+        ModelError: If the model lacks one of the networks, or its ONNX file.
+        UserError: See `check_folder`.
+        OSError: If the folder cannot be written.
     """
     check_folder(model, folder)
     sources = {task: model.file(task, "onnx") for task in TASKS if task in inputs or getattr(model, task) is not None}
@@ -166,7 +166,7 @@ def quantize_to_folder(
             else:
                 shutil.copyfile(path, target)
         for file in Path(workspace).iterdir():
-            shutil.copyfile(file, folder / file.name)  # not moved: what is there keeps its permissions
+            shutil.copyfile(file, folder / file.name)  # copied, not moved: existing files keep their permissions
     provenance = {
         **model.provenance,
         **{task: _origin(model, task, len(inputs[task]), seven_bits) for task in inputs},
@@ -184,18 +184,18 @@ def _origin(model: ModelFolder, task: str, calibrated_with: int, seven_bits: boo
 
 
 def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: bool = False) -> bytes:
-    """Return a network whose convolutions, and what lies between them, compute with bytes (`onnx_graph.int8`).
+    """Quantize the convolutions of a network and the operators between them to int8 (`onnx_graph.int8`).
 
-    The range of a feature map is the mean, over the inputs, of its least and greatest values: one odd input then costs
-    no resolution. What `float_nodes` names is left in float32, and what is neither a convolution nor lies between some.
+    The range of a feature map is the mean, over the inputs, of its minimum and maximum, so one unusual input does not
+    reduce the resolution. Nodes that are in `float_nodes`, or not between convolutions, stay in float32.
 
     Args:
-        model: an ONNX file with one input (N, 3, H, W).
-        inputs: what it is calibrated with, at least one (N, H, W, 3) float32, normalized.
-        seven_bits: of weights, for x86 CPUs without VNNI: their sums of two products of 8 bits overflow.
+        model: An ONNX file with one input (N, 3, H, W).
+        inputs: Calibration inputs, at least one (N, H, W, 3) float32, normalized.
+        seven_bits: Use 7-bit weights, for x86 CPUs without VNNI: their sums of two 8-bit products overflow.
 
     Returns:
-        an ONNX file with the same input, output and metadata.
+        An ONNX file with the same input, output and metadata.
     """
     graph = Graph(model)
     if graph.opset < _LEAST_OPSET:
@@ -209,7 +209,7 @@ def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: 
     set_ranges(graph, measured_ranges(plain, between_convolutions(graph), inputs))
     compute_with_bytes(graph, seven_bits=seven_bits)
     quantized = onnx.load_from_string(graph.to_bytes())
-    for name in ("metadata_props", "opset_import"):  # ONNX Runtime adds its own
+    for name in ("metadata_props", "opset_import"):  # drop those that ONNX Runtime added
         del getattr(quantized, name)[:]
         getattr(quantized, name).extend(getattr(given, name))
     quantized.producer_name, quantized.producer_version = given.producer_name, given.producer_version
@@ -218,7 +218,7 @@ def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: 
 
 
 def between_convolutions(graph: Graph) -> list[str]:
-    """Return the feature maps that shall be bytes: what layers that are not `float_nodes` take and make."""
+    """Return the feature maps to quantize: inputs and outputs of quantizable nodes that are not `float_nodes`."""
     apart = float_nodes(graph)
     values: dict[str, None] = {}
     for node in graph.nodes:
@@ -230,17 +230,17 @@ def between_convolutions(graph: Graph) -> list[str]:
             if maker is None or value in graph.outputs:
                 continue
             if user is not None and user.op_type == "Relu" and user.output[0] not in apart:
-                continue  # the Relu is done by quantizing its result
+                continue  # quantizing its result also applies the Relu
             if maker.op_type in UNCHANGED and maker.output[0] not in apart:
-                continue  # has the range of what it was made of
+                continue  # has the range of its input
             if maker.op_type == "HardSigmoid" and maker.output[0] not in apart:
-                continue  # between bytes it has a range of its own
+                continue  # its quantized form has a fixed range
             values[value] = None
     return list(values)
 
 
 def measured_ranges(network: bytes, values: Sequence[str], inputs: Sequence[np.ndarray]) -> dict[str, Range]:
-    """Run a network on inputs; return the mean of the least, and that of the greatest, number of each value."""
+    """Run a network on inputs; return the mean minimum and the mean maximum of each value."""
     model = onnx.load_from_string(network)
     del model.graph.output[:]
     for value in values:
@@ -257,13 +257,13 @@ def measured_ranges(network: bytes, values: Sequence[str], inputs: Sequence[np.n
 
 
 def float_nodes(graph: Graph) -> set[str]:
-    """Return what nodes that stay in float32 make: stem, squeeze-and-excitation branches, and head."""
+    """Return the outputs of nodes that stay in float32: stem, squeeze-and-excitation branches, and head."""
     branches = _branches(graph)
     return branches | _stem(graph, branches) | _head(graph)
 
 
 def _branches(graph: Graph) -> set[str]:
-    """Return what is computed with one number for each channel, from pooling up to where that scales a feature map."""
+    """Return the values computed with one number per channel, from pooling to before they scale a feature map."""
     values: set[str] = set()
     for node in graph.nodes:
         fed = {value for value in node.input if not graph.is_constant(value)}
@@ -273,7 +273,7 @@ def _branches(graph: Graph) -> set[str]:
 
 
 def _stem(graph: Graph, branches: set[str]) -> set[str]:
-    """Return what is made before the convolution that follows the first `STEM`."""
+    """Return the values computed before the convolution that follows the first `STEM` convolutions."""
     values: set[str] = set()
     count = 0
     for node in graph.nodes:
@@ -285,9 +285,9 @@ def _stem(graph: Graph, branches: set[str]) -> set[str]:
 
 
 def _head(graph: Graph) -> set[str]:
-    """Return what the last two layers with weights make, and what comes after them.
+    """Return the outputs of the last two layers with weights and of everything after them.
 
-    DB's upsampling, the classes of a recognizer or a classifier: an error here is not averaged out any more.
+    These are DB's upsampling and the classes of a recognizer or classifier, where errors no longer average out.
     """
     values: set[str] = set()
     ahead = [(output, 0) for output in graph.outputs]
@@ -304,16 +304,16 @@ def _head(graph: Graph) -> set[str]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One network before and after.
+    """One network before and after quantization.
 
     Attributes:
-        task: of the network.
-        megabytes: size of the file, before and after.
-        milliseconds: median time of an input on one thread, mean over inputs, before and after.
-        mean_difference, max_difference: of the probabilities.
-        agreement: share of equal results: texts of lines, directions of lines; of a detector the area that both call
-            text of what either does.
-        inputs: compared.
+        task: Task of the network.
+        megabytes: File size, before and after.
+        milliseconds: Median time of an input on one thread, mean over inputs, before and after.
+        mean_difference, max_difference: Differences of the probabilities.
+        agreement: Share of equal results: texts of lines, directions of lines; for a detector, the area that both call
+            text divided by the area that either does.
+        inputs: Number of inputs compared.
     """
 
     task: str
@@ -326,15 +326,15 @@ class Comparison:
 
 
 def compare(before: ModelFolder, after: ModelFolder, task: str, inputs: Sequence[np.ndarray]) -> Comparison:
-    """Run a network of two models on the same inputs.
+    """Run the networks of two models on the same inputs.
 
     Args:
-        before, after: the models.
+        before, after: The models.
         task: "det", "cls" or "rec".
-        inputs: at least one, (N, H, W, 3) float32, normalized.
+        inputs: At least one, (N, H, W, 3) float32, normalized.
 
     Raises:
-        ModelError: a model lacks the network, or its file cannot be loaded.
+        ModelError: If a model lacks the network, or its file cannot be loaded.
     """
     paths = [model.file(task, "onnx") for model in (before, after)]
     old, new = (OnnxBackend(path, threads=1, device="cpu") for path in paths)
@@ -359,7 +359,7 @@ def compare(before: ModelFolder, after: ModelFolder, task: str, inputs: Sequence
 
 
 def _milliseconds(backends: tuple[OnnxBackend, OnnxBackend], inputs: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Both in turn, so that a machine that is busy for a while is so for both."""
+    """Time both backends alternately, so that other load on the machine affects both."""
     medians: list[list[float]] = [[], []]
     for images in inputs:
         taken: list[list[float]] = [[], []]
@@ -367,7 +367,7 @@ def _milliseconds(backends: tuple[OnnxBackend, OnnxBackend], inputs: Sequence[np
             for k, backend in enumerate(backends):
                 start = time.perf_counter()
                 backend(images)
-                if turn:  # the first run of a size asks for memory
+                if turn:  # the first run of a size allocates memory
                     taken[k].append(1000 * (time.perf_counter() - start))
         for k in (0, 1):
             medians[k].append(median(taken[k]))
@@ -375,7 +375,7 @@ def _milliseconds(backends: tuple[OnnxBackend, OnnxBackend], inputs: Sequence[np
 
 
 Agreement = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
-"""(probabilities before, after) -> what is the same, of how much."""
+"""(probabilities before, after) -> number of equal results, total number."""
 
 
 def _same_area(model: ModelFolder) -> Agreement:

@@ -1,8 +1,8 @@
-"""Pruning a trained detector: whole channels leave it, in every layer that makes, passes on or takes them.
+"""Channel pruning of a trained detector: removes whole channels from all layers that produce, transform or use them.
 
-Which go is FPGM's choice (He et al., arXiv 1811.00250): a filter near the geometric median of all filters of its layer
-says little that the others do not, however large its weights are. How many go of each layer its sensitivity can tell
-(PaddleSlim): how much worse the detector reads when that layer alone is pruned.
+FPGM (He et al., arXiv 1811.00250) chooses the channels: a filter near the geometric median of its layer's filters is
+redundant, however large its weights are. The number of channels to remove per layer can follow from its sensitivity
+(PaddleSlim): how much the detector's score drops if only that layer is pruned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKBONE = "backbone"
 _NORM = ("scale", "bias", "mean", "var")
 
 Kept = Mapping[str, np.ndarray]
-"""Group -> indices of the channels that stay."""
+"""Group -> indices of the kept channels."""
 Losses = dict[float, float]
 """Pruned share -> relative loss of the score."""
 
@@ -36,10 +36,10 @@ class ChannelGroup:
     """Channels that are pruned together.
 
     Attributes:
-        name: "expansions/3", "features/1" or "last": their place among `BackboneWidths`.
-        made: blocks (convolution and batch norm) whose filters they are; more than one where shortcuts join them.
-        followed: depthwise blocks that work on each of them alone.
-        taken: blocks that take them as input.
+        name: "expansions/3", "features/1" or "last": their place in `BackboneWidths`.
+        made: Blocks (convolution and batch norm) that produce the channels; more than one if shortcuts join them.
+        followed: Depthwise blocks that process each channel separately.
+        taken: Blocks that use the channels as input.
     """
 
     name: str
@@ -49,10 +49,10 @@ class ChannelGroup:
 
 
 def detector_groups(options: Mapping[str, Any]) -> list[ChannelGroup]:
-    """Return the groups of `db_mobilenet_v3`'s backbone; `narrow_neck` prunes neck and heads, whose widths are one.
+    """Return the channel groups of `db_mobilenet_v3`'s backbone; for neck and heads see `narrow_neck`.
 
     Args:
-        options: of its builder.
+        options: Options of its builder.
     """
     stages = large_stages(options.get("scale", 0.5))
     features = {stage: ChannelGroup(f"features/{stage}") for stage in stages}
@@ -72,21 +72,21 @@ def detector_groups(options: Mapping[str, Any]) -> list[ChannelGroup]:
 
 
 def _lateral_stages(stages: Sequence[int]) -> list[int]:
-    """Return the stages whose maps the neck takes: those before a reduction, but for the step to stride 4."""
+    """Return the stages whose maps the neck uses: those before a reduction, except the one to stride 4."""
     return [stages[i - 1] for i, unit in enumerate(LARGE) if unit.strides == (2, 2) and i > 1]
 
 
 def filter_importance(kernel: np.ndarray) -> np.ndarray:
-    """Return the importance of each filter: sum over j of ||w_i - w_j||, as a share of the layer's mean.
+    """Return the importance of each filter: sum over j of ||w_i - w_j||, divided by the layer's mean.
 
     Args:
-        kernel: weights (..., C) of C filters.
+        kernel: Weights (..., C) of C filters.
 
     Returns:
-        (C,) float64; 1 on average, so that layers can be compared; all 1 where the filters are equal.
+        (C,) float64; the mean is 1, so that layers can be compared; all 1 if the filters are equal.
     """
     filters = kernel.reshape(-1, kernel.shape[-1]).T.astype(np.float64)
-    filters = filters - filters.mean(axis=0)  # distances stay, and rounding does less harm
+    filters = filters - filters.mean(axis=0)  # does not change distances, but reduces rounding errors
     squares = (filters**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * filters @ filters.T, 0))
     np.fill_diagonal(distances, 0)
@@ -95,18 +95,18 @@ def filter_importance(kernel: np.ndarray) -> np.ndarray:
 
 
 def kept_channels(importances: Sequence[np.ndarray], ratio: float, *, multiple: int = 1) -> np.ndarray:
-    """Return which channels stay when a share of them is pruned.
+    """Return the channels to keep if a share of them is pruned.
 
     Args:
-        importances: (C,) of each convolution that makes these channels; their mean decides.
-        ratio: share of the channels to be pruned, 0 <= ratio < 1.
-        multiple: what the number that stays is rounded to, as long as there are so many; at least one multiple stays.
+        importances: (C,) of each convolution that produces these channels; their mean decides.
+        ratio: Share of the channels to prune, 0 <= ratio < 1.
+        multiple: The number of kept channels is rounded to a multiple of this, at least one multiple, at most C.
 
     Returns:
-        sorted indices of the most important channels.
+        Sorted indices of the most important channels.
 
     Raises:
-        ValueError: a ratio or multiple out of range.
+        ValueError: If the ratio or the multiple is out of range.
     """
     if not 0 <= ratio < 1:
         raise ValueError(f"the pruned share must be at least 0 and below 1, not {ratio}")
@@ -123,10 +123,10 @@ def _most_important(importance: np.ndarray, count: int) -> np.ndarray:
 
 
 def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
-    """Return the groups of channels that can be pruned.
+    """Return the channel groups that can be pruned.
 
     Raises:
-        UserError: the network is of another kind.
+        UserError: If the network's architecture cannot be pruned.
     """
     if network.spec.network != PRUNABLE:
         raise UserError(f"only {PRUNABLE} can be pruned, not {network.spec.network}")
@@ -136,13 +136,13 @@ def groups_of(network: TrainedNetwork) -> list[ChannelGroup]:
 def choose_channels(
     variables: Mapping[str, Any], groups: Sequence[ChannelGroup], ratios: Mapping[str, float], *, multiple: int
 ) -> dict[str, np.ndarray]:
-    """Return the channels that stay, by FPGM.
+    """Return the channels to keep, chosen by FPGM.
 
     Args:
-        variables: of the network.
-        groups: of its channels.
-        ratios: group -> share of its channels to be pruned; a group that is not there stays whole.
-        multiple: what numbers of channels are rounded to, see `fpgm.kept_channels`.
+        variables: Variables of the network.
+        groups: Its channel groups.
+        ratios: Group -> share of its channels to prune; other groups are kept whole.
+        multiple: Numbers of channels are rounded to multiples of this, see `kept_channels`.
     """
     params = _flat(variables["params"])
     return {
@@ -156,10 +156,10 @@ def choose_channels(
 
 
 def masked(variables: Mapping[str, Any], group: ChannelGroup, kept: np.ndarray) -> dict[str, Any]:
-    """Return the variables of the same shapes, in which the group's other channels are zero wherever they are seen.
+    """Return variables of unchanged shapes in which the group's other channels are always zero.
 
-    Batch norm makes them so, and every activation of the backbone leaves zero as it is: the network's outputs are those
-    of the pruned one.
+    Batch norm zeroes them and every activation of the backbone maps zero to zero, so the network's outputs equal those
+    of the pruned network.
     """
     params = _flat(variables["params"])
     for block in (*group.made, *group.followed):
@@ -171,10 +171,10 @@ def masked(variables: Mapping[str, Any], group: ChannelGroup, kept: np.ndarray) 
 
 
 def prune(network: TrainedNetwork, kept: Kept) -> TrainedNetwork:
-    """Return the network without the channels that do not stay; it knows its widths and can be exported and trained.
+    """Return the network without the other channels; its options contain its widths, so it can be exported and trained.
 
     Raises:
-        UserError: the network is of a kind that cannot be pruned.
+        UserError: If the network's architecture cannot be pruned.
     """
     groups = groups_of(network)
     trees = {name: _flat(tree) for name, tree in network.variables.items()}
@@ -202,17 +202,17 @@ def _replaced(
 
 
 def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
-    """Return the network with a neck of so many channels and heads of a quarter of them, chosen by FPGM.
+    """Return the network with a neck of `channels` channels and heads of a quarter of them, chosen by FPGM.
 
-    Neck and heads take half of the detector's time. Unlike groups of the backbone their widths depend on each other:
-    laterals are added up, and the four smoothed maps, a quarter of the channels each, are concatenated.
+    Neck and heads take half of the detector's time. Unlike in the backbone, their widths depend on each other: laterals
+    are added, and the four smoothed maps, with a quarter of the channels each, are concatenated.
 
     Args:
-        network: a detector; one with a pruned backbone will do.
-        channels: width of the neck, a multiple of 4, at most what it is.
+        network: A detector; its backbone may be pruned.
+        channels: New width of the neck, a multiple of 4, at most the current one.
 
     Raises:
-        UserError: the network is of a kind that cannot be pruned, or has no more channels than that.
+        UserError: If the network's architecture cannot be pruned, or `channels` is out of range.
     """
     groups_of(network)
     params = _flat(network.variables["params"])
@@ -223,7 +223,7 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
     levels = (2, 3, 4, 5)
 
     def chosen(names: Sequence[str], count: int) -> np.ndarray:
-        """Return the channels that stay of those which these kernels make together."""
+        """Return the kept channels among those that these kernels produce together."""
         importances = [filter_importance(params[f"{name}/kernel"]) for name in names]
         return _most_important(np.mean(importances, axis=0), count)
 
@@ -231,28 +231,28 @@ def narrow_neck(network: TrainedNetwork, channels: int) -> TrainedNetwork:
     smooth = {level: chosen([f"neck/p{level}"], quarter) for level in levels}
     # Concatenated coarse to fine, see `DBFPN`.
     fused = np.concatenate([smooth[level] + i * (before // 4) for i, level in enumerate((5, 4, 3, 2))])
-    # (array, axis) -> what stays of it
-    stays = {(f"neck/in{level}/kernel", -1): lateral for level in levels}
-    stays |= {(f"neck/p{level}/kernel", -2): lateral for level in levels}
-    stays |= {(f"neck/p{level}/kernel", -1): smooth[level] for level in levels}
+    # (array, axis) -> kept indices
+    kept = {(f"neck/in{level}/kernel", -1): lateral for level in levels}
+    kept |= {(f"neck/p{level}/kernel", -2): lateral for level in levels}
+    kept |= {(f"neck/p{level}/kernel", -1): smooth[level] for level in levels}
     for branch in {"probability", "threshold"} & {name.split("/")[0] for name in params}:
         first = chosen([branch], quarter)
         second = chosen([f"{branch}/up1"], quarter)
-        stays |= {(f"{branch}/kernel", -2): fused, (f"{branch}/kernel", -1): first}
-        stays |= {(f"{branch}/bn1/{name}", -1): first for name in _NORM}
-        stays |= {(f"{branch}/up1/kernel", 0): first, (f"{branch}/up1/kernel", -1): second}
-        stays |= {(f"{branch}/{name}", -1): second for name in ("up1/bias", *(f"bn2/{n}" for n in _NORM))}
-        stays[f"{branch}/up2/kernel", 0] = second
+        kept |= {(f"{branch}/kernel", -2): fused, (f"{branch}/kernel", -1): first}
+        kept |= {(f"{branch}/bn1/{name}", -1): first for name in _NORM}
+        kept |= {(f"{branch}/up1/kernel", 0): first, (f"{branch}/up1/kernel", -1): second}
+        kept |= {(f"{branch}/{name}", -1): second for name in ("up1/bias", *(f"bn2/{n}" for n in _NORM))}
+        kept[f"{branch}/up2/kernel", 0] = second
     trees = {name: _flat(tree) for name, tree in network.variables.items()}
     for arrays in trees.values():
-        for (name, axis), indices in stays.items():
+        for (name, axis), indices in kept.items():
             if name in arrays:
                 arrays[name] = np.take(arrays[name], indices, axis=axis)
     return _replaced(network, trees, {"channels": channels})
 
 
 def widths(groups: Sequence[ChannelGroup], kept: Kept) -> dict[str, Any]:
-    """Return the builder's option `widths` of the pruned network, in plain types."""
+    """Return the pruned network's builder option `widths`, in plain types."""
     counts = {group.name: len(kept[group.name]) for group in groups}
     listed = {
         kind: [n for name, n in counts.items() if name.startswith(f"{kind}/")] for kind in ("expansions", "features")
@@ -261,13 +261,13 @@ def widths(groups: Sequence[ChannelGroup], kept: Kept) -> dict[str, Any]:
 
 
 def channel_counts(network: TrainedNetwork) -> dict[str, int]:
-    """Group -> its channels."""
+    """Return the number of channels of each group."""
     params = _flat(network.variables["params"])
     return {group.name: params[f"{group.made[0]}/kernel"].shape[-1] for group in groups_of(network)}
 
 
 def parameter_count(network: TrainedNetwork) -> int:
-    """Return the number of parameters that reading needs: all but those of the threshold branch."""
+    """Return the number of parameters used at inference: all but those of the threshold branch."""
     params = _flat(network.variables["params"])
     return sum(int(np.size(value)) for name, value in params.items() if not name.startswith("threshold/"))
 
@@ -282,16 +282,17 @@ def sensitivity(
     max_loss: float = MAX_LOSS,
     multiple: int = 1,
 ) -> Losses:
-    """Return the losses of the score when this group alone is pruned, without training afterwards.
+    """Return the score's relative losses if only this group is pruned, without training afterwards.
 
     Args:
-        score: of variables of the network's shapes, higher is better.
-        variables: of the network.
-        group: of its channels.
-        base: the score of `variables`, above 0.
-        ratios: shares to try, from the smallest; the first that loses too much is the last.
-        max_loss: what is too much.
-        multiple: what numbers of channels are rounded to; the shares in the answer are those that were pruned.
+        score: Function from variables of the network's shapes to a score; higher is better.
+        variables: Variables of the network.
+        group: One of its channel groups.
+        base: Score of `variables`, above 0.
+        ratios: Shares to try in ascending order; it stops after the first loss above `max_loss`.
+        max_loss: Largest acceptable loss.
+        multiple: Numbers of channels are rounded to multiples of this; the result has the shares that were really
+            pruned.
     """
     losses: Losses = {}
     for ratio in sorted(ratios):
@@ -305,7 +306,7 @@ def sensitivity(
 
 
 def largest_ratio(losses: Losses, max_loss: float = MAX_LOSS) -> float:
-    """Return the largest share to prune that loses no more than `max_loss`, by straight lines between those tried."""
+    """Return the largest share to prune whose loss is at most `max_loss`, by linear interpolation."""
     points = [(0.0, 0.0), *sorted(losses.items())]
     for (low, before), (high, after) in pairwise(points):
         if after > max_loss:
