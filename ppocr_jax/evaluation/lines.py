@@ -165,8 +165,8 @@ def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, 
 def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]:
     """Yield upright lines as samples: the first, third, ... unchanged, the others rotated by 180 degrees."""
     for index, image_rgb in enumerate(images):
-        turned = index % 2 == 1
-        yield (np.ascontiguousarray(np.rot90(image_rgb, 2)), 180) if turned else (image_rgb, 0)
+        rotated = index % 2 == 1
+        yield (np.ascontiguousarray(np.rot90(image_rgb, 2)), 180) if rotated else (image_rgb, 0)
 
 
 def held_out_lines(

@@ -263,9 +263,9 @@ class SVTRLCNet(nn.Module):
         if self.guided and (train or self.is_initializing()):
             if labels is None and not self.is_initializing():
                 raise ValueError("guided training needs the labels: model.apply(..., labels=labels)")
-            told = jnp.zeros((maps.shape[0], 1), jnp.int32) if labels is None else labels
+            known_labels = jnp.zeros((maps.shape[0], 1), jnp.int32) if labels is None else labels
             guide = AttentionGuide(self.num_classes, self.ops, self.guide_width, name="guide")
-            outputs["guide_logits"] = guide(maps, told, train=train)
+            outputs["guide_logits"] = guide(maps, known_labels, train=train)
             maps = lax.stop_gradient(maps)
         real = real_frames(images, self.ops) if self.mask_padding else None
         neck = SVTREncoder(self.ops, hidden=self.hidden, name="neck")(maps, train=train, real=real)

@@ -81,11 +81,11 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
     """
     data, pages = config.data, None
     if data.synthetic_share > 0:
-        drawn = load_charset(data.synthetic_charset)
+        page_charset = load_charset(data.synthetic_charset)
         pages = PageGenerator(
-            charset=drawn,
-            fonts=make_fonts(data.synthetic, drawn, warn=True),
-            corpus=make_corpus(data.synthetic, drawn),
+            charset=page_charset,
+            fonts=make_fonts(data.synthetic, page_charset, warn=True),
+            corpus=make_corpus(data.synthetic, page_charset),
             backgrounds=(data.synthetic.backgrounds,) if data.synthetic.backgrounds else (),
         )
     return DetectionBatches(

@@ -3,7 +3,7 @@
 Feature maps and weights are rounded in the forward pass as `onnx_graph.int8` will write them, so the network that is
 trained, evaluated and exported is the same. Gradients pass straight through the rounding.
 
-    y = x - relu(x - alpha) + relu(-alpha - x)          clipped to -alpha..alpha; dL/dalpha is +1 above, -1 below
+    y = x - relu(x - alpha) + relu(-alpha - x)          clipped to -alpha..alpha; dy/dalpha is +1 above, -1 below
     q = round(y / s) + z within 0..255, (q - z) * s     s, z from moving averages of the minimum and maximum of y
 
 One `alpha` per feature map is trained with the weights. It is the paper's clipping made symmetric for hard swish.

@@ -45,7 +45,7 @@ from ppocr_jax.training.step import Batch, Objective, Terms
 
 _logger = logging.getLogger("ppocr_jax")
 CENTERS = "centers"
-_DRAWN_VAL_LINES = 200
+_SYNTHETIC_VAL_LINES = 200
 _PADDED_WIDTH = 320  # PaddleOCR's input width; narrower lines are padded to it, unless training has smaller widths
 _LINES_AT_ONCE = 32  # shapes are padded to few sizes, so large batches cost little padding
 _CAPTION_HEIGHT = 14
@@ -232,11 +232,11 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
     """
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
     if not samples:
-        count = config.data.val_limit or _DRAWN_VAL_LINES
+        count = config.data.val_limit or _SYNTHETIC_VAL_LINES
         _logger.warning("no data.val_labels: scored on %d synthetic lines in fonts that training does not see", count)
         corpus = make_corpus(config.data.synthetic, charset)
-        drawn = held_out_lines(count, charset=charset, corpus=corpus, directed=False)
-        samples = [(line.image_rgb, line.text) for line in drawn]
+        lines = held_out_lines(count, charset=charset, corpus=corpus, directed=False)
+        samples = [(line.image_rgb, line.text) for line in lines]
     network = NetworkInTraining(model, "rec")
     spec = RecognizerSpec(height=config.data.height, min_width=config.data.widths[0])
 
