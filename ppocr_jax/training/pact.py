@@ -9,9 +9,9 @@ trained, evaluated and exported is the same. Gradients pass straight through the
 One `alpha` per feature map is trained with the weights. It is the paper's clipping made symmetric for hard swish.
 Unlike PaddleSlim, which uses signed bytes, feature maps are rounded to unsigned bytes with a zero point: only these
 have fast instructions on x86, and after ReLU or hard swish signed bytes lose half of their steps. Weights are symmetric
-int8 with a scale per output channel, from the channel's largest absolute value. The stem's convolutions stay in
-float32. LSTM, dense layers and squeeze-and-excitation also compute in float32, but their large weights are rounded as
-they will be stored. BatchNorm uses its running statistics, which are folded into the weights at export.
+int8 with a scale per output channel, from the channel's largest absolute value. The stem's convolutions,
+LSTM, dense layers and squeeze-and-excitation compute in float32, but their large weights are rounded as they will be
+stored. BatchNorm uses its running statistics, which are folded into the weights at export.
 
 The clip values are a separate tree in the parameters (`params["clips"]`), the moving averages in the statistics
 (`batch_stats["ranges"]`).
@@ -260,13 +260,13 @@ class _Pass:
         return round_map(clipped, jnp.minimum(low / weight, 0), jnp.maximum(high / weight, 0))
 
     def convolve(self, form: Callable[..., Any], x: Any, kernel: Any, strides: Strides, axes: tuple[int, ...]) -> Any:
-        """Convolve; after the stem with rounded input and weights."""
+        """Convolve; after the stem with rounded input and weights, otherwise in float32."""
         module = self._modules[-1]
         if isinstance(module, Conv1x1Bias | SqueezeExcite):
             return form(x, self.stored(kernel, axes), strides)
         self._convolutions += 1
         if not self._is_past_stem:
-            return form(x, kernel, strides)
+            return form(x, self.stored(kernel, axes), strides)
         y = form(self.on_grid(x), kernel if self._cut else round_weights(kernel, axes), strides)
         return self.on_grid(y) if isinstance(module, NeckConv) else y
 

@@ -22,7 +22,8 @@ from ppocr_jax.models import MODELS
 from ppocr_jax.models.db import DBBranch, NeckConv
 from ppocr_jax.models.layers import ConvBN, hard_swish
 from ppocr_jax.models.mobilenet_v3 import InvertedResidual, Unit
-from ppocr_jax.models.ops import Ops
+from ppocr_jax.models.ops import Ops, default_ops
+from ppocr_jax.onnx_graph.int8 import LEAST_STORED
 from ppocr_jax.training.network import NetworkInTraining, TrainedNetwork
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.pact import QuantizedNetwork, clip, round_map, round_weights, without_clips
@@ -98,6 +99,39 @@ class Backbone(nn.Module):
             x = conv(x, train=train)
         unit = Unit(3, 32, 16, True, "hard_swish", (1, 1))
         return InvertedResidual(unit, self.ops, squeeze_excite=True, name="unit")(x, train=train)
+
+
+class Stem(nn.Module):
+    """The four convolutions that compute in float32; the last two have enough weights to be stored as int8."""
+
+    ops: Ops
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = images
+        for i, features in enumerate((16, 16, 32, 32)):
+            x = ConvBN(features, self.ops, kernel=3, strides=(2, 2), activation=nn.relu, name=f"stem_{i}")(
+                x, train=train
+            )
+        return {"probability": x}
+
+
+def test_large_weights_of_the_stem_are_rounded_as_the_file_stores_them(monkeypatch):
+    monkeypatch.setitem(MODELS, "stem", Stem)
+    network, spec = QuantizedNetwork(Stem), DetectorSpec(network="stem")
+    images = RNG.normal(0, 1, (1, 32, 32, 3)).astype(np.float32)
+    plain = jax.device_get(network.init(jax.random.key(0), images, train=False))
+    sizes = [plain["params"][f"stem_{i}"]["kernel"].size for i in range(4)]
+    assert [size >= LEAST_STORED for size in sizes] == [False, False, True, True]
+    got = network.apply(network.with_clips(plain, spec, 20.0), images, train=False)["probability"]
+    rounded = dict(plain["params"])
+    for i in (2, 3):
+        kernel = round_weights(plain["params"][f"stem_{i}"]["kernel"], (0, 1, 2))
+        rounded[f"stem_{i}"] = {**plain["params"][f"stem_{i}"], "kernel": kernel}
+    expected = Stem(default_ops()).apply({**plain, "params": rounded}, images, train=False)["probability"]
+    unrounded = Stem(default_ops()).apply(plain, images, train=False)["probability"]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert np.abs(expected - unrounded).max() > 1e-3
 
 
 class Detector(nn.Module):
