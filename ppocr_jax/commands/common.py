@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -198,15 +199,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_folder_of(path: Path) -> None:
-    """Make the folder that a file will be written into: before the work whose result would be lost without it.
+    """Create the folder of an output file and check that the file can be written, before long work.
 
     Raises:
-        UserError: it cannot be made, or there is a folder in place of the file.
+        UserError: The folder cannot be created, the file cannot be written, or `path` is a folder.
     """
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            path.open("ab").close()
+        elif not path.exists():  # devices and pipes are not opened
+            tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import PageCounter, positive, require, say, share
+from ppocr_jax.commands.common import PageCounter, make_folder_of, positive, require, say, share
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _run_prune(args: argparse.Namespace) -> int:
         UserError: there is no such detector, labels cannot be read, or the result cannot be written.
     """
     require("slim prune", ("jax", "flax", "safetensors"), "train")
+    make_folder_of(args.output)
     from ppocr_jax.slim.prune import choose_channels, groups_of, narrow_neck, prune
     from ppocr_jax.training.trained import load_trained
 
@@ -107,10 +108,6 @@ def _run_prune(args: argparse.Namespace) -> int:
     smaller = prune(network, kept)
     if args.neck is not None:
         smaller = narrow_neck(smaller, args.neck)
-    try:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {args.output}: {error}") from error
     smaller.save(args.output)
     print(_report(network, smaller, kept, args.output))
     return 0

@@ -67,10 +67,22 @@ def test_errors_are_one_line(tmp_path, capsys, arguments, message):
     assert message in line
 
 
-def test_an_output_that_cannot_be_written(tmp_path, capsys):
+@pytest.mark.parametrize("output", ["file/p.safetensors", "folder", "/proc/p.safetensors"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys, monkeypatch, output):
     (tmp_path / "file").write_text("")
-    assert main(["slim", "prune", str(WEIGHTS), "--output", str(tmp_path / "file" / "p.safetensors")]) == 1
-    assert "cannot write" in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("ppocr_jax.training.trained.load_trained", None)  # not called
+    assert main(["slim", "prune", str(WEIGHTS), "--output", str(tmp_path / output)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot write" in line
+
+
+def test_an_existing_output_is_kept_if_the_network_cannot_be_read(tmp_path, capsys):
+    output = tmp_path / "p.safetensors"
+    output.write_bytes(b"old")
+    assert main(["slim", "prune", "nowhere", "--output", str(output)]) == 1
+    assert "no training run" in capsys.readouterr().err
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("p.safetensors", b"old")]
 
 
 def test_all_of_a_layer_cannot_go(tmp_path, capsys):
