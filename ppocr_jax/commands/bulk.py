@@ -1,4 +1,4 @@
-"""`ppocr-jax bulk`: very many documents, on this machine or a Ray cluster, into Parquet or JSON Lines."""
+"""`ppocr-jax bulk`: read large collections of documents, on one machine or a Ray cluster, to Parquet or JSON Lines."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read what is not in the output yet; gives 1 if something could not be read.
+    """Read the documents that are not in the output yet; return 1 if a page or document could not be read.
 
     Raises:
-        UserError: an input or the output cannot be had, or a package is missing.
+        UserError: An input cannot be found, the output cannot be written, or a package is missing.
     """
     try:
         from ppocr_jax.bulk.run import BulkSettings, run_bulk
@@ -115,7 +115,7 @@ def _listed(path: Path) -> Iterator[str]:
 
 
 class _Progress:
-    """Says now and then how far it is."""
+    """Progress messages on standard error, at most one every `_PROGRESS_SECONDS`."""
 
     def __init__(self, begun: float) -> None:
         self._begun, self._said = begun, begun

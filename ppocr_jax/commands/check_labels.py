@@ -1,7 +1,7 @@
-"""`ppocr-jax check-labels`: look for what is wrong with labels, and draw a sheet of them.
+"""`ppocr-jax check-labels`: find problems in labels and draw a sheet of samples.
 
-Exit code 0: no errors; 1: errors (with --strict also warnings), a recognizer could train on less than half of the
-lines, or the labels could not be read at all.
+Exit code 0: no errors. Exit code 1: errors (with --strict also warnings), a recognizer could train on less than half
+of the lines, or the labels could not be read.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check labels and print what was found; return 1 where there are errors or most lines cannot be used.
+    """Check labels and print a report; return 1 if there are errors or most lines cannot be used.
 
     Raises:
-        UserError: the labels, the format or the charset cannot be read, or the sheet not be written.
+        UserError: The labels, the configuration or the charset cannot be read, the format is unknown, or the sheet
+            cannot be written.
     """
     from ppocr_jax.config import RecConfig
     from ppocr_jax.config_io import find_config, load_config
@@ -70,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _longest_of_widest(config: RecConfig, charset: Charset) -> int:
-    """Return how long a label may be in training where the configuration leaves that to the network.
+    """Return the maximum label length in training if the configuration leaves it to the network.
 
     Raises:
-        UserError: there is no JAX, which tells how many frames the network makes of a line.
+        UserError: JAX, which is needed to compute the number of frames per line, is not installed.
     """
     try:
         from ppocr_jax.training.recognition import frame_width
@@ -90,7 +91,7 @@ def _mostly_unusable(report: LabelReport) -> bool:
 
 
 def report_lines(labels: LabelSet, report: LabelReport, *, charset_name: str, examples: int) -> Iterator[str]:
-    """Yield the report as it is printed: counts, characters, and each kind of problem with some examples."""
+    """Yield the lines of the report: counts, characters, and each kind of problem with some examples."""
     from ppocr_jax.data.label_check import PROBLEMS
     from ppocr_jax.data.labels import FORMATS
 
@@ -129,7 +130,7 @@ def _character_lines(report: LabelReport, charset_name: str) -> Iterator[str]:
 
 
 def _described(character: str) -> str:
-    """Return a character, or the name of one that would not be seen."""
+    """Return a character with its code point, or the code point and name of an invisible character."""
     visible = unicodedata.category(character)[0] not in "CZM"
     return (
         f"{character} U+{ord(character):04X}"
@@ -153,7 +154,7 @@ def _read(args: argparse.Namespace) -> LabelSet:
     if args.format != "auto" and args.format not in FORMATS:
         raise UserError(f"no label format {args.format!r}; there are {', '.join(FORMATS)}")
     try:
-        # Found out here, for `read_labels` would log what the report says.
+        # Detected here because `read_labels` would log a message that repeats the report.
         format = detect_format(args.labels) if args.format == "auto" and args.labels.exists() else args.format
         labels = read_labels(args.labels, format, image_root=args.images, strict=False)
     except OSError as error:

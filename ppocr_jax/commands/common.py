@@ -1,4 +1,4 @@
-"""What several commands share: checked option values, and files written or a one-line reason why not."""
+"""Functions shared by several commands: option types, OCR options, output files and progress."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ _READ_OPTIONS = (
 
 
 def require(what: str, modules: Sequence[str], extra: str) -> None:
-    """Check that the packages of an extra are there, before anything of them is imported.
+    """Check that the packages of an extra are installed, without importing them.
 
     Args:
-        what: what needs them, for the message.
-        modules: names of their modules.
-        extra: the extra that brings them.
+        what: The feature that needs them, for the message.
+        modules: Names of the modules.
+        extra: The extra of ppocr-jax that installs them.
 
     Raises:
-        UserError: one is missing.
+        UserError: A module is missing.
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
@@ -63,10 +63,10 @@ def require(what: str, modules: Sequence[str], extra: str) -> None:
 
 
 def positive(text: str) -> int:
-    """Return an option's value of at least 1.
+    """Return an option's value, an integer of at least 1.
 
     Raises:
-        argparse.ArgumentTypeError: it is less.
+        argparse.ArgumentTypeError: The value is less than 1.
     """
     value = int(text)
     if value < 1:
@@ -75,10 +75,10 @@ def positive(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """Return an option's value between 0 and 1.
+    """Return an option's value, a number from 0 to 1.
 
     Raises:
-        argparse.ArgumentTypeError: it is not.
+        argparse.ArgumentTypeError: The value is outside this range.
     """
     value = float(text)
     if not 0 <= value <= 1:
@@ -87,11 +87,12 @@ def share(text: str) -> float:
 
 
 def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[str] = _BACKENDS) -> None:
-    """Declare what reads, in a parser or a group of one; `network_options` gives all of it but --model.
+    """Declare --model and the network options, which `network_options` returns.
 
     Args:
-        models: the default where several models may be named.
-        backends: what may run the networks.
+        group: Parser or argument group.
+        models: Default models if --model accepts several; () if it accepts one.
+        backends: Choices of --backend.
     """
     group.add_argument(
         "--model",
@@ -140,7 +141,7 @@ def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[s
 
 
 def add_read_options(group: Any) -> None:
-    """Declare how pages are read, in a parser or a group of one; `read_options` gives it."""
+    """Declare the reading options in a parser or argument group; `read_options` returns them."""
     group.add_argument(
         "--single-line",
         action="store_true",
@@ -173,12 +174,12 @@ def add_read_options(group: Any) -> None:
 
 
 def network_options(args: argparse.Namespace) -> NetworkOptions:
-    """Return what was given of `add_networks`, but the model, as arguments of `OCR`."""
+    """Return the network options that were given, without the model, as arguments of `OCR`."""
     return cast("NetworkOptions", _given(args, _NETWORKS))
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
-    """Return what was given of `add_read_options`."""
+    """Return the reading options that were given, as arguments of `OCR`."""
     return cast("ReadOptions", _given(args, _READ_OPTIONS))
 
 
@@ -190,7 +191,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: The file cannot be written.
     """
     try:
         path.write_text(text, encoding="utf-8")
@@ -217,25 +218,25 @@ def make_folder_of(path: Path) -> None:
 
 
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
-    """Write an image (H, W, 3) uint8 in the format that its suffix names.
+    """Write an image, (H, W, 3) uint8, in the format given by the suffix of `path`.
 
     Raises:
-        UserError: it cannot be written, or there is no such format.
+        UserError: The file cannot be written, or the suffix is unknown.
     """
     from PIL import Image
 
     try:
         Image.fromarray(image_rgb).save(path)
-    except (OSError, ValueError) as error:  # ValueError: Pillow knows no format by that suffix
+    except (OSError, ValueError) as error:  # ValueError: unknown suffix
         raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-_SECONDS = 0.2  # between two updates
-_WIDTH = 78
+_SECONDS = 0.2  # between two updates of the counter
+_WIDTH = 78  # characters; fits a terminal of 80 columns
 
 
 def say(text: str) -> None:
-    """Write a line on standard error; where that is closed or full nobody is listening, and reading goes on."""
+    """Write a line to standard error. If it is closed or full, the message is lost and the work goes on."""
     _write(f"{text}\n")
 
 
@@ -243,17 +244,17 @@ def _write(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # full, closed, or None because it was closed at the start
+    except (OSError, ValueError, AttributeError):  # full, closed, or None (closed when Python started)
         pass
 
 
 class PageCounter:
-    """A counter of pages on standard error."""
+    """Page counter on standard error."""
 
     def __init__(self, shown: bool | None) -> None:
         """
         Args:
-            shown: whether there is a counter; None: on a terminal only.
+            shown: Whether to show the counter; None shows it on a terminal only.
         """
         self._shown = shown if shown is not None else sys.stderr is not None and sys.stderr.isatty()
         self._start = time.monotonic()
@@ -268,7 +269,7 @@ class PageCounter:
             _write(self._row("") + "\n")
 
     def count(self, name: str) -> None:
-        """Count one page more."""
+        """Count one page and update the display."""
         self._count += 1
         now = time.monotonic()
         if self._shown and self._count > 1 and now >= self._next:
@@ -277,7 +278,7 @@ class PageCounter:
             self._drawn = True
 
     def say(self, text: str) -> None:
-        """Write a line of its own on standard error, whether the counter is shown or not."""
+        """Write a separate line to standard error, even if the counter is not shown."""
         self._wipe()
         say(text)
 

@@ -1,4 +1,4 @@
-"""`ppocr-jax convert`: weights of PaddleOCR, from checkpoints or inference files, as weights of ppocr_jax."""
+"""`ppocr-jax convert`: convert PaddleOCR checkpoints and inference files to weights of ppocr_jax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ppocr_jax.convert.inference_file import Converted
     from ppocr_jax.training.network import TrainedNetwork
 
-# Files that describe the weights beside them, before the description inside these is looked at.
+# Files that describe the weights in the same folder; they take precedence over the metadata of a weights file.
 _DESCRIPTIONS = ("model.json", "config.json")
 
 
@@ -44,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and say what was found.
+    """Convert a file and print a summary.
 
     Raises:
-        UserError: the file cannot be read or holds no network of ours, its characters are missing or others, it does
-            not compute the same as the network it became, or the result cannot be written.
+        UserError: The file cannot be read or contains no known network, its characters are missing or do not match, the
+            outputs of the file and of the converted network differ, or the result cannot be written.
     """
     require("convert", ("jax", "flax", "safetensors"), "train")
     _check_output(args.output)
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None, list[str], list[str]]:
-    """Return the network in a checkpoint; that files hold no characters; notes and remarks."""
+    """Return the network in a checkpoint, its characters (None: checkpoints have none), notes and remarks."""
     from ppocr_jax.convert.identify import identify, select_learner
     from ppocr_jax.convert.paddle import learner_names
     from ppocr_jax.convert.pdparams import load_pdparams
@@ -77,10 +77,10 @@ def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None,
 
 
 def _inference_file(args: argparse.Namespace) -> bytes | None:
-    """Return an inference file as ONNX; None where `weights` is something else.
+    """Return an inference file as ONNX; None if `weights` is not an inference file.
 
     Raises:
-        UserError: it cannot be read, or is no such file.
+        UserError: The file cannot be read or converted to ONNX.
     """
     from ppocr_jax.convert.paddle_inference import paddle_to_onnx
     from ppocr_jax.convert.paddle_program import find_paddle_model
@@ -107,10 +107,10 @@ def _write(path: Path, data: bytes) -> None:
 def _inference_network(
     args: argparse.Namespace, data: bytes
 ) -> tuple[Converted, list[str] | None, list[str], list[str]]:
-    """Return the network in an inference file, the characters it carries, notes and remarks.
+    """Return the network in an inference file, its characters (None: it has none), notes and remarks.
 
     Raises:
-        UserError: it is no such file, or computes something else.
+        UserError: The file cannot be converted, or the outputs of the file and of the converted network differ.
     """
     from ppocr_jax.convert.inference_file import convert_inference_file, parity
     from ppocr_jax.onnx_graph.graph import Graph
@@ -132,7 +132,11 @@ def _inference_network(
 
 
 def _check_output(path: Path) -> None:
-    """Make its folder; refuse a place that cannot be written, or where the file would be taken for another network."""
+    """Create the output's folder and check that the file can be written and no description of other weights is there.
+
+    Raises:
+        UserError: It cannot be written, or the folder contains a description of other weights.
+    """
     make_folder_of(path)
     for name in _DESCRIPTIONS:
         if (path.parent / name).exists():
@@ -142,7 +146,11 @@ def _check_output(path: Path) -> None:
 def _with_characters(
     found: Identified | Converted, lines: Sequence[str] | None, args: argparse.Namespace
 ) -> tuple[TrainedNetwork, list[str]]:
-    """Return the network, a recognizer with its characters; and what else there is to say."""
+    """Return the network, with its charset if it is a recognizer, and notes.
+
+    Raises:
+        UserError: The characters are missing, cannot be read, or do not fit the number of classes.
+    """
     from dataclasses import replace
 
     from ppocr_jax.charset import BUILTIN_CHARSETS, fit_dictionary, read_dictionary
@@ -173,7 +181,7 @@ def _with_characters(
 
 
 def _summary(network: TrainedNetwork, notes: list[str], path: Path) -> str:
-    """Such as "db_mobilenet_v3 (scale 0.5, channels 96): 260 tensors, 583,234 parameters -> det.safetensors"."""
+    """Return e.g. "db_mobilenet_v3 (scale 0.5, channels 96): 260 tensors, 583,234 parameters -> det.safetensors"."""
     import jax
 
     options = ", ".join([f"{name} {value}" for name, value in network.spec.options.items()] + notes)

@@ -1,4 +1,4 @@
-"""`ppocr-jax doctor`: what is installed, what this machine can do, what model files are, whether an image is read."""
+"""`ppocr-jax doctor`: report on packages, processor, backends and model files, and read a test image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PACKAGES = {
     "training": ("jax", "flax", "optax", "orbax-checkpoint", "grain", "safetensors", "tyro"),
     "export": ("onnx", "jax2onnx", "tensorflow-cpu", "tf2onnx"),
 }
-# What an instruction set is good for -> its names among the flags of Linux's /proc/cpuinfo, x86 and ARM.
+# Processor feature -> its flags in Linux's /proc/cpuinfo, on x86 and ARM.
 _FEATURES = {
     "AVX2": {"avx2"},
     "AVX512": {"avx512f"},
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a report; gives 1 if the drawn line could not be read, or a file is no network that can be used.
+    """Print a report; return 1 if the test line was misread or a file cannot be used.
 
     Raises:
-        UserError: the model cannot be loaded.
+        UserError: The model cannot be loaded.
     """
     features = _features()
     report = {
@@ -81,7 +81,7 @@ def _version(name: str) -> tuple[str, str | None]:
 
 
 def _features() -> dict[str, bool] | None:
-    """Return which instruction sets this processor has; None where the system does not say, as outside Linux."""
+    """Return whether the processor has each feature; None if that is unknown, as outside Linux."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -93,7 +93,7 @@ def _features() -> dict[str, bool] | None:
 
 
 def _backends() -> dict[str, list[str]]:
-    """Return what each backend runs on; a backend that is not installed is left out."""
+    """Return the devices of each installed backend."""
     import onnxruntime
 
     found = {"onnx": list(onnxruntime.get_available_providers())}
@@ -109,13 +109,13 @@ def _backends() -> dict[str, list[str]]:
 
         try:
             found["jax"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
-        except RuntimeError as error:  # a device that is asked for and is not there
+        except RuntimeError as error:  # a device was requested (JAX_PLATFORMS) that is missing
             found["jax"] = [f"none: {str(error).splitlines()[0]}"]
     return found
 
 
 def _advice(features: dict[str, bool] | None, backends: dict[str, list[str]]) -> Iterator[str]:
-    """Yield what to choose here; docs/openvino.md and docs/slimming.md have the measurements."""
+    """Yield recommended options for this machine; docs/openvino.md and docs/slimming.md have the measurements."""
     if "CUDAExecutionProvider" in backends["onnx"]:
         yield "--backend onnx --device cuda: the networks run on the GPU"
         return
@@ -149,7 +149,7 @@ def _models() -> list[str]:
 
 
 def _describe(path: Path, charset: str | None) -> dict[str, Any]:
-    """Return what there is to say of an ONNX file, with an `error` where it cannot be used."""
+    """Return a description of an ONNX file, with an `error` if it cannot be used."""
     from ppocr_jax.inference.backends import OnnxBackend
     from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.inference.onnx_files import with_onnx_files
@@ -161,10 +161,10 @@ def _describe(path: Path, charset: str | None) -> dict[str, Any]:
         backend = OnnxBackend(path, threads=1, device="cpu")
         metadata = backend.header.metadata
         said["made_by"] = "ppocr_jax" if "ppocr_jax_version" in metadata else release_of(path)
-        # Of other makers' files the output tells: a map, two classes, or classes for each frame.
+        # Third-party files have no task; the output's rank tells it: map (4), directions (2), classes per frame (3).
         task = metadata.get("task", {2: "cls", 4: "det"}.get(len(backend.output_shape), "rec")).strip('"')
         if "task" not in metadata and len(backend.output_shape) == 3 and backend.num_classes is None:
-            task = "det"  # its last axis is a width
+            task = "det"  # (B, H, W): the last axis is not a number of classes
         said["network"] = _ROLES.get(task, task)
         said["input"], said["output"] = list(backend.header.inputs[0].shape or ()), list(backend.output_shape)
         said["mended"] = list(backend.repairs)
@@ -181,7 +181,7 @@ def _describe(path: Path, charset: str | None) -> dict[str, Any]:
 
 
 def _try_reading(name: str) -> dict[str, Any]:
-    """Draw a line of text and read it."""
+    """Render a line of text, read it, and return the result with the time it took."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
@@ -205,7 +205,7 @@ def _try_reading(name: str) -> dict[str, Any]:
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"ppocr_jax {report['version']}, Python {report['python']} on {report['platform']}, {report['cores']} cores"
     for purpose, packages in report["packages"].items():
-        # Of the two packages of ONNX Runtime one is enough.
+        # One of the two packages of ONNX Runtime is enough.
         shown = {name: version for name, version in packages.items() if version or name != "onnxruntime-gpu"}
         yield _row(purpose, ", ".join(f"{name} {version or 'not installed'}" for name, version in shown.items()))
     features = report["processor"]

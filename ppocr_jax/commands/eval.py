@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
 
 Outcome = tuple[list[Any], list[Any]]
-"""What was found and what is true, item by item; outcomes of several sets are joined by joining the lists."""
+"""Predictions and ground truth, item by item; outcomes of several sets are joined by concatenating the lists."""
 
 REPORTED_OPTIONS = (
     "task",
@@ -93,10 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, print a table, and write what was asked for.
+    """Evaluate a model, print a table, and write the requested files.
 
     Raises:
-        UserError: the options do not fit together; labels, images or the model cannot be read, or a result written.
+        UserError: The options contradict each other, the labels, images or model cannot be read, or a result cannot be
+            written.
     """
     _check(args)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
     model_folder = load_model_folder(args.model)
     if args.task == "cls" and args.cls is None:
-        model_folder.spec("cls")  # without one `OCR.classify` calls every line upright
+        model_folder.spec("cls")  # raises if there is no classifier; `OCR.classify` would call every line upright
     try:
         ocr = OCR(args.model, threads=args.threads, **network_options(args))
     except ValueError as error:
@@ -163,7 +164,7 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
     try:
         labels = read_labels(path, args.format)
         if args.task in ("det", "e2e") and labels.format == "ppocr-rec" and args.format == "auto":
-            labels = read_labels(path, "ppocr-det")  # says what is wrong with its first line
+            labels = read_labels(path, "ppocr-det")  # its error names the problem in the first line
     except LabelError as error:
         raise UserError(str(error)) from error
     except OSError as error:
@@ -192,7 +193,7 @@ def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
         return read_pages(ocr, records), list(records)
     if task == "rec":
         return recognize_lines(ocr.recognize, line_samples(records))
-    # The classifier sees lines as they are found; only the recognizer's crops grow.
+    # The classifier gets the boxes as detected; only the recognizer's crops are enlarged.
     upright = (image_rgb for image_rgb, _ in line_samples(records, growth=CropGrowth(0, 0, 0, 0)))
     return classify_lines(ocr.classify, turn_every_second(upright))
 
@@ -210,8 +211,8 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
 
     try:
         corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=HELD_OUT_SEED)
-        drawn = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
-        lines = held_out_lines(args.synthetic, **drawn)
+        options = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
+        lines = held_out_lines(args.synthetic, **options)
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; install ppocr-jax[train], or pass text files with --corpus") from error
     except (NoFontsError, FileNotFoundError) as error:
@@ -237,12 +238,12 @@ def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict
 
 
 def _names(labels: Path, records: Sequence[Any]) -> list[str]:
-    """Return the names of the images, as seen from the label file."""
+    """Return the paths of the images relative to the label file."""
     return [Path(os.path.relpath(record.image_path, labels.parent)).as_posix() for record in records]
 
 
 def _prediction_lines(names: Sequence[str], found: Sequence[Any]) -> str:
-    """JSON lines: `{"image": ..., "lines": [{"points": ..., "text": ..., "score": ...}, ...]}`."""
+    """Return JSON Lines: `{"image": ..., "lines": [{"points": ..., "text": ..., "score": ...}, ...]}`."""
     from ppocr_jax.document.page import Page
 
     rows = []

@@ -1,4 +1,4 @@
-"""`ppocr-jax export`: write trained networks as a model folder, or for TensorFlow's runtimes."""
+"""`ppocr-jax export`: write trained networks to a model folder, or as TensorFlow files."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print how far the files are from the networks.
+    """Export networks and print how much the outputs of the files differ from those of the networks.
 
     Raises:
-        UserError: a network cannot be found or written, or a file differs from its network.
+        UserError: A network cannot be loaded or written, or the outputs of a file differ too much from its network's.
     """
     modules, extra = _NEEDED[args.via]
     require(f"--via {args.via}", modules, extra)

@@ -1,4 +1,4 @@
-"""`ppocr-jax extract-centers`: the centers of Enhanced CTC from a trained recognizer."""
+"""`ppocr-jax extract-centers`: compute the class centers of Enhanced CTC with a trained recognizer."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Extract the centers and say how many characters have one.
+    """Compute the centers, save them, and print how many classes have one.
 
     Raises:
-        UserError: the network or the labels cannot be read, no line was read right, or the file cannot be written.
+        UserError: The network or the labels cannot be read, no line was read correctly, or the file cannot be written.
     """
     from ppocr_jax.data.labels import LabelError, read_labels
     from ppocr_jax.evaluation.lines import line_samples

@@ -89,18 +89,17 @@ def _add_outputs(group: Any) -> None:
 
 
 def add_reading(group: Any) -> None:
-    """Declare the options that `make_ocr` takes."""
+    """Declare the options that `make_ocr` uses."""
     add_networks(group)
     group.add_argument("--threads", type=positive, metavar="N", help="CPU cores to use (default: all)")
     add_read_options(group)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the images; gives 1 if one of them could not be read.
+    """Read the inputs and write the result; return 1 if a page could not be read.
 
     Raises:
-        UserError: the only image or the model cannot be read, an option makes no sense, or the result cannot be
-            written.
+        UserError: The only input or the model cannot be read, an option is invalid, or the result cannot be written.
     """
     from ppocr_jax.commands.infer_output import Output
     from ppocr_jax.images import find_inputs
@@ -119,14 +118,14 @@ def run(args: argparse.Namespace) -> int:
         explain=args.explain,
         workers=args.threads,
     )
-    return output.write(results if len(inputs) > 1 else _unless_none_is_read(results))
+    return output.write(results if len(inputs) > 1 else _raise_if_all_fail(results))
 
 
-def _unless_none_is_read(results: Iterator[PageWithImage]) -> Iterator[PageWithImage]:
-    """Yield the pages of a single input, also those that cannot be read, unless that is all of them.
+def _raise_if_all_fail(results: Iterator[PageWithImage]) -> Iterator[PageWithImage]:
+    """Yield the pages of a single input, including those that could not be read.
 
     Raises:
-        UserError: it is.
+        UserError: No page could be read.
     """
     from ppocr_jax.errors import UserError
 
@@ -142,10 +141,10 @@ def _unless_none_is_read(results: Iterator[PageWithImage]) -> Iterator[PageWithI
 
 
 def make_ocr(args: argparse.Namespace) -> OCR:
-    """Return the `OCR` that the options describe.
+    """Return an `OCR` with the given options.
 
     Raises:
-        UserError: the model cannot be loaded, or a value makes no sense.
+        UserError: The model cannot be loaded, or a value is invalid.
     """
     from ppocr_jax.errors import UserError
     from ppocr_jax.inference.ocr import OCR

@@ -1,4 +1,4 @@
-"""The writing side of `ppocr-jax infer`: pages to a file or standard output, drawings, progress."""
+"""Output of `ppocr-jax infer`: pages, tables, drawings and progress."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from ppocr_jax.images import Input, InputPage
 from ppocr_jax.inference.documents import PageNames
 
 PageWithImage: TypeAlias = tuple[Page, InputPage | None]
-"""A page with the image it was read from; without one where it could not be read (`page.error`)."""
+"""A page and its image; the image is None if the page could not be read (`page.error`)."""
 
 _STANDARD_OUTPUT = "-"
 
 
 class Output:
-    """What `infer` writes, and where.
+    """Writer of the files that `infer` was asked for.
 
     Attributes:
-        done: (source, page number) of the pages that a resumed output holds already.
+        done: (source, page number) of the pages that are already in a resumed output.
     """
 
     def __init__(self, args: argparse.Namespace, inputs: Sequence[Input]) -> None:
         """
         Raises:
-            UserError: options that do not go together, an output that is one of the inputs, or a file to resume that is
-                not what `infer` wrote.
+            UserError: Options contradict each other, an output is one of the inputs, or the file to resume was not
+                written by `infer`.
         """
         self.args = args
         self.path = args.output or _STANDARD_OUTPUT
@@ -52,7 +52,7 @@ class Output:
             if args.words:
                 raise UserError("--words does not apply to PDF, which always contains words")
         else:
-            write_pages((), self.format, words=args.words)  # complains if this format has no words
+            write_pages((), self.format, words=args.words)  # raises if this format has no words
         for path in (self.path, args.draw):
             if path is not None:
                 refuse_to_overwrite(path, inputs)
@@ -68,26 +68,26 @@ class Output:
         self._names = PageNames()
 
     def write(self, results: Iterator[PageWithImage]) -> int:
-        """Write every page as it comes; return the exit code, 1 if one was in error.
+        """Write each page as soon as it is read; return the exit code, 1 if a page could not be read.
 
         Raises:
-            UserError: a file cannot be written.
+            UserError: A file cannot be written.
         """
         with ExitStack() as stack:
             progress = stack.enter_context(PageCounter(self.args.progress))
-            pages = self._watched(results, progress)
+            pages = self._processed(results, progress)
             if self.format == "pdf":
                 self._write_pdf(pages)
             else:
                 pieces = write_pages((page for page, _ in pages), self.format, words=self.args.words)
-                # Each row of a jsonl file is on the disk before the next page is waited for.
+                # Each row of a jsonl file is on the disk before the next page is read.
                 write_text(pieces, self.path, append=self.args.resume, direct=self.format == "jsonl")
         if self.args.tables is not None:
             write_text([TABLE_SUFFIXES[self.args.tables.suffix.lower()](self._tables)], self.args.tables)
         return int(self._failed)
 
-    def _watched(self, results: Iterator[PageWithImage], progress: PageCounter) -> Iterator[PageWithImage]:
-        """Yield the pages, after all that is done with each beside writing it."""
+    def _processed(self, results: Iterator[PageWithImage], progress: PageCounter) -> Iterator[PageWithImage]:
+        """Yield the pages to write: report errors, draw, drop unsure words, collect tables and join rows."""
         for number, (read, image) in enumerate(results, start=1):
             page = read
             progress.count(page.source)
@@ -125,21 +125,21 @@ class Output:
         with SearchablePdf(self.path) as pdf:
             for page, image in pages:
                 if image is not None:
-                    # A file alone, no page of a document; "-" is standard input, and gone.
+                    # The original is reused only if it is a one-page file; standard input ("-") cannot be read again.
                     file = image.source if image.page_count == 1 and image.source != "-" else None
                     pdf.add(page, image.image_rgb, dpi=image.dpi, user_unit=image.user_unit, original=file)
 
 
 def _refuse_the_same(outputs: dict[str, str | Path | None]) -> None:
-    """Check that no two options write one file: the later would replace what the earlier wrote.
+    """Check that no two options write to the same file, because the second would overwrite the first.
 
     Raises:
-        UserError: two do.
+        UserError: Two options name the same file.
     """
     seen: dict[Path, str] = {}
     for option, path in outputs.items():
         if path is None or str(path) == _STANDARD_OUTPUT or (Path(path).exists() and not Path(path).is_file()):
-            continue  # devices and pipes take both; a folder takes drawings
+            continue  # devices and pipes accept both; a folder receives drawings
         other = seen.setdefault(Path(path).resolve(), option)
         if other != option:
             raise UserError(f"{other} and {option} would both write {path}: choose different files")

@@ -1,7 +1,7 @@
-"""`ppocr-jax label`: write a PPOCRLabel file of images from what a strong reader reads in them.
+"""`ppocr-jax label`: label images with the text that a strong model recognizes, as a PPOCRLabel file.
 
-Texts that are sure enough are written; every other region is `###`, neither text nor background, so that nothing is
-learned from it. What the file holds already stays: a run that was broken off goes on, and corrections by hand are kept.
+Confident texts are written; all other regions are labeled `###`, which training ignores (neither text nor background).
+Existing entries of the file are kept, so that an interrupted run can be continued and manual corrections are not lost.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.ocr import OCR
 
 _SURE = 0.9
-# Options about the networks of --model, which those of --agree have their own values for.
-_OF_ONE_READER = ("det", "rec", "cls", "charset", "rec_height", "threshold", "box_threshold", "unclip_ratio")
+# Options that apply to the networks of --model only; the model of --agree uses its own values.
+_FIRST_MODEL_ONLY = ("det", "rec", "cls", "charset", "rec_height", "threshold", "box_threshold", "unclip_ratio")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Label the images; return 1 if one of them could not be read.
 
     Raises:
-        UserError: a path or a model cannot be read, or the output is no label file or cannot be written.
+        UserError: A path or model cannot be read, or the output is not a label file or cannot be written.
     """
     from ppocr_jax.document import refuse_to_overwrite, write_text
     from ppocr_jax.images import find_inputs
@@ -75,17 +75,17 @@ def run(args: argparse.Namespace) -> int:
     if least is None:
         least = 0.0 if args.agree else _SURE
     if args.drop_score is None:
-        args.drop_score = 0.0  # what is found and not read is no background either
+        args.drop_score = 0.0  # text that was detected but not recognized must not become background
     readers = [make_ocr(args)]
     if args.agree:
-        second = {**vars(args), **dict.fromkeys(_OF_ONE_READER), "model": args.agree}
+        second = {**vars(args), **dict.fromkeys(_FIRST_MODEL_ONLY), "model": args.agree}
         readers.append(make_ocr(argparse.Namespace(**second)))
     counts: Counter[str] = Counter()
     with PageCounter(args.progress) as progress:
         if len(left) < len(images):
             there = len(images) - len(left)
             progress.say(f"label: {there} of {len(images)} images are already in {args.output} and are kept")
-        # Each line is in the file before the next image is waited for.
+        # Each line is in the file before the next image is read.
         lines = _lines(readers, left, args.output.parent, least, counts, progress)
         write_text(lines, os.fspath(args.output), append=True)
         progress.say(
@@ -102,7 +102,7 @@ def _lines(
     counts: Counter[str],
     progress: PageCounter,
 ) -> Iterator[str]:
-    """Yield the lines of a label file in `folder` as the images are read, and count what is in them."""
+    """Yield the lines of a label file in `folder` as the images are read, and update `counts`."""
     from ppocr_jax.data.labels import DetectionRecord, LabelError
     from ppocr_jax.data.labels.ppocr import detection_line
 
@@ -125,13 +125,14 @@ def _lines(
 
 
 def regions_of(page: Page, other: Page | None = None, *, min_confidence: float) -> tuple[Region, ...]:
-    """Return what a label file should say of a page.
+    """Return the labeled regions of a page.
 
     Args:
-        page: as the reader whose texts are written has read it.
-        other: as a second reader has; a text is kept only if that has read the same, spaces included, in a box that
-            covers half of both together. What only the second has found is text that nobody knows.
-        min_confidence: of the texts that are kept.
+        page: Result of the first model, whose texts are written.
+        other: Result of a second model. A text is then kept only if the second model reads the same text, spaces
+            included, in a box with an IoU of at least 0.5. Boxes of the second model that overlap no box of the first
+            are added as ignored regions.
+        min_confidence: Minimum confidence of the texts to keep.
     """
     import numpy as np
 
@@ -141,12 +142,12 @@ def regions_of(page: Page, other: Page | None = None, *, min_confidence: float) 
 
     quads = [np.asarray(line.quad, np.float32) for line in page]
     same = {i: line.text for i, line in enumerate(page)}
-    alone: list[np.ndarray] = []
+    unmatched: list[np.ndarray] = []
     if other is not None:
         others = [np.asarray(line.quad, np.float32) for line in other]
         same = {i: other.lines[k].text for i, k in pairs_by_iou(quads, others).items()}
         overlaps = iou_matrix(to_convex_hulls(others), to_convex_hulls(quads))
-        alone = [quad for quad, row in zip(others, overlaps, strict=True) if not (row > 0).any()]
+        unmatched = [quad for quad, row in zip(others, overlaps, strict=True) if not (row > 0).any()]
     kept = [
         bool(line.text.strip()) and line.confidence >= min_confidence and same.get(i) == line.text
         for i, line in enumerate(page)
@@ -155,14 +156,14 @@ def regions_of(page: Page, other: Page | None = None, *, min_confidence: float) 
         text_region(quad, line.text) if keep else ignore_region(quad)
         for quad, line, keep in zip(quads, page, kept, strict=True)
     ]
-    return (*regions, *(ignore_region(quad) for quad in alone))
+    return (*regions, *(ignore_region(quad) for quad in unmatched))
 
 
 def _labeled(path: Path) -> set[Path]:
-    """Return the images that a label file holds already; a last line that was broken off is cut away.
+    """Return the images that a label file already contains, and remove an incomplete last line from it.
 
     Raises:
-        UserError: the file cannot be read, or its lines are none of a label file's.
+        UserError: The file cannot be read, or it is not a label file.
     """
     from ppocr_jax.data.labels import LabelError, read_detection_labels
 
@@ -172,7 +173,7 @@ def _labeled(path: Path) -> set[Path]:
         data = path.read_bytes()
         end = data.rfind(b"\n") + 1
         if data[end:] and data[end:].rstrip().endswith(b"]"):
-            path.write_bytes(data + b"\n")  # whole, as an editor leaves it
+            path.write_bytes(data + b"\n")  # complete, but saved by an editor without a final newline
         elif data[end:]:
             os.truncate(path, end)
         return {record.image_path.resolve() for record in read_detection_labels(path)}

@@ -1,4 +1,4 @@
-"""`ppocr-jax mcp`: a server of the Model Context Protocol over standard input and output."""
+"""`ppocr-jax mcp`: run a Model Context Protocol server over standard input and output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until standard input ends.
 
     Raises:
-        UserError: the folder or a package is missing.
+        UserError: The folder or a package is missing.
     """
     try:
         from ppocr_jax.integrations.mcp_server import McpSettings, make_server

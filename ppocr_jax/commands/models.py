@@ -1,4 +1,4 @@
-"""`ppocr-jax models`: the networks and systems there are, with their sizes, their cost, and what they are for."""
+"""`ppocr-jax models`: list the available networks and systems with parameters, cost and purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ppocr_jax.errors import UserError
 if TYPE_CHECKING:
     from ppocr_jax.models.systems import NetworkSize
 
-_CHINESE_CLASSES = 6625  # of PP-OCR's Chinese and English characters, as the papers count
+_CHINESE_CLASSES = 6625  # classes of PP-OCR's Chinese and English recognizer, as in the papers
 _IMAGES = {"db": (960, 960), "crnn": (32, 320), "svtr": (48, 320), "direction": (48, 192)}
 _IMAGE = (224, 224)
 
@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list, or what there is to say of one network or system.
+    """Print the list, or the details of one network or system.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: There is no network or system of that name.
     """
     from ppocr_jax.models import MODELS
     from ppocr_jax.models.systems import SYSTEMS
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measured(name: str) -> tuple[NetworkSize, tuple[int, int]]:
-    """Return the size of a network with its default options, and the image that was counted."""
+    """Return the size of a network with its default options, and the (height, width) for which MACs were counted."""
     from ppocr_jax.models import MODELS, build_model
     from ppocr_jax.models.ops import native_ops
     from ppocr_jax.models.systems import network_size
@@ -78,7 +78,7 @@ def _macs(size: NetworkSize) -> str:
 
 
 def _about(name: str) -> str:
-    """Return the first line of a builder's description."""
+    """Return the description of a network from the first line of its builder's docstring."""
     from ppocr_jax.models import MODELS
 
     first = (inspect.getdoc(MODELS[name]) or "").splitlines()[0]

@@ -1,4 +1,4 @@
-"""`ppocr-jax serve`: the HTTP server and its web page."""
+"""`ppocr-jax serve`: run the HTTP server with its web page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _SETTINGS, _TOKEN = "PPOCR_JAX_SERVER", "PPOCR_JAX_TOKEN"  # environment variables
-_MOST_CONNECTIONS = 1000  # of one process; more get 503 at once
-_IDLE_SECONDS = 15  # after which a connection without a request is closed
+_MOST_CONNECTIONS = 1000  # per process; further connections get 503 at once
+_IDLE_SECONDS = 15  # a connection without a request is closed after this time
 _DEFAULTS = ServerSettings()
 
 
@@ -74,10 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; requests that are being read are answered first.
+    """Serve until SIGTERM or SIGINT; running requests are answered first.
 
     Raises:
-        UserError: an option makes no sense, a model or package is missing, or the address cannot be had.
+        UserError: An option is invalid, a model or package is missing, or the address is not available.
     """
     try:
         import uvicorn
@@ -94,9 +94,9 @@ def run(args: argparse.Namespace) -> int:
     os.environ[_SETTINGS] = settings.to_json()
     with tempfile.TemporaryDirectory(prefix="ppocr_jax-metrics-") as folder:
         if args.workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the processes' counts meet
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # shared by the worker processes for their metrics
         port = args.port or _free_port(args.host)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again after its shutdown
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(f"http://{host}:{port} reads with {', '.join(settings.models)}", flush=True)
         uvicorn.run(
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             host=args.host,
             port=port,
             workers=args.workers,
-            access_log=False,  # `serve.observe` writes one
+            access_log=False,  # `serve.observe` logs requests
             log_level="warning",
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,
@@ -116,10 +116,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def settings_of(args: argparse.Namespace) -> ServerSettings:
-    """Return the settings that options, a token's file and the environment make.
+    """Return the settings from options, the token file and the environment.
 
     Raises:
-        UserError: a value makes no sense, or the file cannot be read.
+        UserError: A value is invalid, or the token file cannot be read.
     """
     token = os.environ.pop(_TOKEN, "")
     if args.token_file is not None:
@@ -135,7 +135,7 @@ def settings_of(args: argparse.Namespace) -> ServerSettings:
 
 
 def app_of_environment() -> FastAPI:
-    """Return the application, in the process that serves it; `run` says what it is by the environment."""
+    """Return the application in a worker process; `run` passes the settings in an environment variable."""
     from ppocr_jax.serve.app import create_app
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -144,7 +144,7 @@ def app_of_environment() -> FastAPI:
 
 
 def _check(settings: ServerSettings) -> None:
-    """Complain in one line now, rather than in each worker."""
+    """Check that letters and models can be loaded, so that an error is reported once and not by each worker."""
     from ppocr_jax.charset import load_letters
     from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.inference.onnx_files import with_onnx_files
@@ -156,10 +156,10 @@ def _check(settings: ServerSettings) -> None:
 
 
 def _free_port(host: str) -> int:
-    """Return a port that nobody listens at now.
+    """Return a port that is free now.
 
     Raises:
-        UserError: there is no such address here.
+        UserError: This machine has no such address.
     """
     try:
         with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:

@@ -1,4 +1,4 @@
-"""`ppocr-jax slim`: smaller and faster networks from trained ones: narrower, or computing with bytes."""
+"""`ppocr-jax slim`: make trained networks smaller and faster by pruning or int8 quantization."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 _MAX_LOSS = 0.02
 _TASKS = ("det", "rec", "cls")
 _USUAL_TASKS = ("det", "rec")  # the direction classifier is so narrow that it is slower in int8
-_LEAST_TO_HOLD_OUT = 8
-_HELD_OUT = 4  # one input of so many
+_LEAST_TO_HOLD_OUT = 8  # with fewer inputs, calibration and comparison share all of them
+_HELD_OUT = 4  # every fourth input is held out for comparison
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `slim`, one set for each of its ways."""
-    ways = parser.add_subparsers(dest="way", required=True, metavar="METHOD")
-    for name, (text, add_options, _) in _WAYS.items():
-        add_options(ways.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    """Declare the options of `slim`, a subparser for each method."""
+    methods = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
+    for name, (text, add_options, _) in _METHODS.items():
+        add_options(methods.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; gives the exit code.
+    """Run the chosen method; return the exit code.
 
     Raises:
-        UserError: the network or the options do not fit, or the result cannot be written.
+        UserError: The network or an option is unsuitable, or the result cannot be written.
     """
-    return _WAYS[args.way][2](args)
+    return _METHODS[args.method][2](args)
 
 
 def _add_prune_options(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +88,10 @@ def _part(text: str) -> float:
 
 
 def _run_prune(args: argparse.Namespace) -> int:
-    """Prune, and print what is left.
+    """Prune a detector and print the remaining channels and parameters.
 
     Raises:
-        UserError: there is no such detector, labels cannot be read, or the result cannot be written.
+        UserError: The detector or the labels cannot be read, or the result cannot be written.
     """
     require("slim prune", ("jax", "flax", "safetensors"), "train")
     make_folder_of(args.output)
@@ -116,7 +116,11 @@ def _run_prune(args: argparse.Namespace) -> int:
 def _ratios_by_loss(
     args: argparse.Namespace, network: TrainedNetwork, groups: Sequence[ChannelGroup]
 ) -> dict[str, float]:
-    """Return how much of each group can go; says what it found as it goes on, since this takes a while."""
+    """Return the share of channels to prune from each group, printing each result because this takes long.
+
+    Raises:
+        UserError: The detector finds nothing in the images.
+    """
     from ppocr_jax.slim.prune import largest_ratio, sensitivity
 
     score = _scorer(args, network)
@@ -155,7 +159,7 @@ def _report(
     kept: Mapping[str, np.ndarray],
     output: Path,
 ) -> str:
-    """Return what became of the channels, and how to go on."""
+    """Return a report of channels and parameters before and after, with the command to continue training."""
     from ppocr_jax.slim.prune import channel_counts, parameter_count
 
     before, after = parameter_count(network), parameter_count(smaller)
@@ -193,11 +197,11 @@ def _add_int8_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_int8(args: argparse.Namespace) -> int:
-    """Calibrate, quantize, write the folder, and print a row for each network.
+    """Calibrate and quantize networks, write the model folder, and print a comparison of each network.
 
     Raises:
-        UserError: a package is missing; the model, a network or an image cannot be read; the images hold no text;
-            or the folder cannot be written.
+        UserError: A package is missing, the model, a network or an image cannot be read, the images contain no text, or
+            the folder cannot be written.
     """
     require("slim int8", ("onnx",), "export")
     from ppocr_jax.images import find_inputs
@@ -223,10 +227,10 @@ def _run_int8(args: argparse.Namespace) -> int:
 
 
 def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
-    """Return the tasks asked for, each once; by default the usual ones that the model has.
+    """Return the requested tasks without duplicates; by default the usual tasks for which the model has a network.
 
     Raises:
-        UserError: there is no such task, or nothing to do.
+        UserError: A task is unknown, or the model has none of the usual networks.
     """
     unknown = [task for task in tasks or () if task not in _TASKS]
     if unknown:
@@ -238,7 +242,7 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
 
 
 def _images(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
-    """Yield pages of the files as (H, W, 3) uint8."""
+    """Yield the pages of at most `limit` files, evenly spread, as (H, W, 3) uint8."""
     from ppocr_jax.images import read_pages
 
     count = min(limit or len(found), len(found))
@@ -249,7 +253,7 @@ def _images(found: Sequence[Input], limit: int | None, counter: PageCounter) -> 
 
 
 def _split(seen: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the inputs to calibrate with, and others to compare with; the same where there are few."""
+    """Return the inputs for calibration and for comparison; both are all inputs if there are few."""
     if len(seen) < _LEAST_TO_HOLD_OUT:
         return list(seen), list(seen)
     held_out = set(range(_HELD_OUT - 1, len(seen), _HELD_OUT))
@@ -257,7 +261,7 @@ def _split(seen: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarra
 
 
 def format_comparisons(rows: Sequence[Comparison]) -> str:
-    """Return a table: sizes and times before and after, differences, and how often both give the same."""
+    """Return a table of sizes and times before and after, output differences, and agreement of the results."""
     cells = [("network", "MB", "int8", "ms", "int8", "faster", "mean diff", "max diff", "same result", "inputs")]
     for row in rows:
         (size, small), (slow, fast) = row.megabytes, row.milliseconds
@@ -280,8 +284,8 @@ def format_comparisons(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-_WAYS = {
+_METHODS = {
     "prune": ("remove the least important filters of a detector (FPGM)", _add_prune_options, _run_prune),
     "int8": ("quantize networks to int8", _add_int8_options, _run_int8),
 }
-"""Name -> what it does, what declares its options, what runs it."""
+"""Name -> help text, function that declares the options, function that runs the method."""

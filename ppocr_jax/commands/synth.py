@@ -1,4 +1,4 @@
-"""`ppocr-jax synth`: write drawn lines or pages with labels in PaddleOCR's formats, or a sheet of them to look at."""
+"""`ppocr-jax synth`: write synthetic lines or pages with labels in PaddleOCR's formats, or a sheet of samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ppocr_jax")
 
-# Smaller pages have no room for a line of the smallest letters.
+# Smaller pages have no room for a line of the smallest font size.
 _SMALLEST_PAGE = 64
 _LARGEST_PAGE = 8192
 _JPEG_QUALITY = 90
@@ -114,10 +114,10 @@ def _add_materials(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw samples.
+    """Write a dataset or a sheet of samples.
 
     Raises:
-        UserError: not exactly one of --output, --preview and --augmentations is given, options contradict each other
+        UserError: Not exactly one of --output, --preview and --augmentations is given, options contradict each other
             or are out of range, --output is not empty, or fonts, texts or backgrounds are missing.
     """
     _check(args)
@@ -160,14 +160,14 @@ def _check(args: argparse.Namespace) -> None:
 def _write(args: argparse.Namespace) -> None:
     from ppocr_jax.synth.dataset import check_empty, write_folder, write_lmdb
 
-    check_empty(args.output)  # before the fonts are searched, which takes seconds
+    check_empty(args.output)  # before the search for fonts, which takes seconds
     write = write_lmdb if args.format == "lmdb" else write_folder
     write(args.output, _drawing(args), args.count, workers=args.workers)
     logger.info("wrote %d samples to %s", args.count, args.output)
 
 
 def _augmentation_sheet(drawing: Drawing) -> np.ndarray:
-    """Return a (h, w, 3) uint8 sheet of one sample, once for each augmentation of the training."""
+    """Return a sheet of one sample after each training augmentation, (h, w, 3) uint8."""
     from ppocr_jax.data.sheets import augmentation_sheet, page_augmentation_sheet
     from ppocr_jax.synth.page import PageGenerator
 
@@ -217,7 +217,11 @@ def _drawing(args: argparse.Namespace) -> Drawing:
 
 
 def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
-    """Return faces, with a warning where some of the charset is in none of them and so will never be drawn."""
+    """Return the font faces; warn of characters of the charset that no face has, because they are never rendered.
+
+    Raises:
+        UserError: A folder does not exist.
+    """
     from ppocr_jax.synth.fonts import find_fonts, warn_of_missing
 
     for folder in folders or ():
@@ -238,7 +242,11 @@ def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
-    """Return the texts of files and of the .txt files in folders; invented ones where no path is given."""
+    """Return the texts of files and of the .txt files in folders; generated texts if no path is given.
+
+    Raises:
+        UserError: A folder contains no .txt file, or faker is not installed.
+    """
     from ppocr_jax.synth.corpus import Corpus
 
     if not paths:

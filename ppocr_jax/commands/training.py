@@ -1,4 +1,4 @@
-"""`ppocr-jax train-det`, `train-rec`, `train-cls`, `train-image`: train as a configuration and flags say."""
+"""`ppocr-jax train-det`, `train-rec`, `train-cls`, `train-image`: train a network from a configuration and flags."""
 
 from __future__ import annotations
 
@@ -36,22 +36,27 @@ _NEEDED = (
 
 
 def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Train what the command `name` trains, as `--config FILE` and the flags say.
+    """Run the training command `name` with `--config FILE` and flags; return the exit code.
+
+    Args:
+        name: One of `train-det`, `train-rec`, `train-cls` and `train-image`.
+        arguments: Command-line arguments; default: those of the process.
+        prog: Program name in help and errors; default: `ppocr-jax NAME`.
 
     Raises:
-        UserError: the user's input is at fault, or libraries are missing.
+        UserError: No configuration is given, its values or data are invalid, or packages are missing.
     """
     require("training", _NEEDED, "train")
-    # XLA writes lines of its own about slow compilations; read when it is loaded.
+    # Hides XLA's messages about slow compilations. XLA reads the variable when it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # When a signal ends the process at once, multiprocessing's tracker frees what was shared; it need not report that.
+    # If a signal ends the process at once, multiprocessing's resource tracker frees shared memory and would warn of it.
     filters = [os.environ.get("PYTHONWARNINGS", ""), "ignore:resource_tracker:UserWarning"]
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, filters))
     restart_with_huge_pages()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # odd time stamps in fonts are no matter here
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns at each checkpoint that was not evaluated
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of invalid time stamps in fonts
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of each checkpoint without metrics
     schema = _SCHEMAS[name]
     description = f"Train {_WHAT[name]}."
     config = parse_command_line(schema, description, arguments, prog=prog or f"ppocr-jax {name}")
@@ -68,5 +73,5 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
             raise
         logging.shutdown()
         sys.stdout.flush()
-        os._exit(interrupt.exit_code)  # Python would wait for, or crash with, what XLA is compiling
+        os._exit(interrupt.exit_code)  # a normal exit would wait for XLA's compilation, or crash
     return 0
