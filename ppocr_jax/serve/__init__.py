@@ -1,6 +1,6 @@
-"""The HTTP server: images and documents in, text out, nothing kept.
+"""HTTP server that returns the text of images and documents and keeps none of them.
 
-`settings` says what a server accepts; `upload` takes a request's image; `engine` reads it beside those of other
-requests; `answers` writes what was read in the format that the client accepts; `observe` counts; `app` is the FastAPI
-application of these.
+`settings` holds models and limits, `upload` receives a request's image, `engine` reads it in a thread pool shared by
+all requests, `answers` writes the result in the format that the client accepts, `schema` describes requests and
+responses, `observe` records metrics, and `app` is the FastAPI application.
 """

@@ -1,4 +1,4 @@
-"""Read pages -> the body of an answer in the format that a client accepts."""
+"""Response bodies: recognized pages in the format that a client accepts."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ MEDIA_TYPES = {
     "alto": ("application/alto+xml", "application/xml", "text/xml"),
     "pdf": ("application/pdf",),
 }
-"""Format -> media types that ask for it; the first is what the answer is called. In the order of preference: `layout`
-comes by the query alone."""
+"""Format -> media types that select it; the first is the Content-Type of the response. Formats are in order of
+preference; `layout` can only be selected by the query, because `text` has the same media type."""
 
 _PREVIEW_QUALITY = 80
 
 
 def chosen_format(asked: str | None, accept: str) -> str:
-    """Return the format of an answer.
+    """Return the format of a response.
 
     Args:
-        asked: by the query's `format`; it is stronger than Accept.
-        accept: that header; "" for none.
+        asked: The query's `format`, which takes precedence over the header; None if it is not given.
+        accept: The Accept header; "" if there is none.
 
     Raises:
-        Problem: 406, none of the accepted types can be had.
+        Problem: 406, none of the accepted types is available.
     """
     if asked is not None:
         return asked
     accepted = _parse_accept(accept or "*/*")
 
     def quality(media_type: str) -> float:
-        """That of the most specific range that the type is in (RFC 9110, section 12.5.1)."""
+        """Return the quality of the most specific range that matches the type (RFC 9110, section 12.5.1)."""
         for wanted in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
             if wanted in accepted:
                 return accepted[wanted]
@@ -61,7 +61,7 @@ def chosen_format(asked: str | None, accept: str) -> str:
 
 
 def _parse_accept(accept: str) -> dict[str, float]:
-    """Return the quality, 0..1, of each media range. Parameters other than q are not told apart."""
+    """Return the quality, 0 to 1, of each media range. Parameters other than q are ignored."""
     ranges: dict[str, float] = {}
     for part in accept.split(","):
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -83,24 +83,24 @@ def content_type(name: str) -> str:
 
 
 def check_words(name: str, words: bool) -> None:
-    """Refuse words in a format that cannot hold them.
+    """Check that a format can contain words, if they are requested.
 
     Raises:
-        Problem: 422.
+        Problem: 422, the format cannot contain words.
     """
     if words and name not in WITH_WORDS:
         raise Problem(422, f"words are available only for {', '.join(WITH_WORDS)}, not for {name}")
 
 
 def body(pages: Sequence[ReadPage], name: str, *, model: str, words: bool, preview: int, original: bytes) -> bytes:
-    """Return the whole answer.
+    """Return the body of a response.
 
     Args:
-        pages: at least one.
-        name: of the format.
-        model: that they were read with.
-        words, preview: see `schema.ReadQuery`.
-        original: the upload; a JPEG file becomes part of a PDF answer as it is.
+        pages: One or more pages.
+        name: Name of the format.
+        model: Name of the model that read the pages.
+        words, preview: See `schema.ReadQuery`.
+        original: The uploaded file; a JPEG file is embedded in a PDF response without re-encoding.
     """
     if name == "json":
         rows = [row(page, words=words, preview=preview) for page in pages]
@@ -118,7 +118,7 @@ def jsonl_row(page: ReadPage, *, words: bool, preview: int) -> bytes:
 
 
 def row(page: ReadPage, *, words: bool, preview: int) -> dict[str, Any]:
-    """Return a page's `to_dict`, with a `preview` where that is asked for."""
+    """Return a page's `to_dict`, with a `preview` if that is requested."""
     values = page.page.to_dict(words=words)
     if preview and page.image is not None:
         values["preview"] = _preview(page.image.image_rgb, preview)

@@ -1,4 +1,4 @@
-"""The FastAPI application: POST /ocr, and what operators and browsers need beside it."""
+"""FastAPI application with POST /ocr, endpoints for monitoring, and a web page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ppocr_jax.serve.upload import HeldBytes, receive
 
 STATIC = Path(__file__).parent / "static"
 _CLIENT_GONE = 499
-_BEARER = HTTPBearer(auto_error=False, description="where the server was started with a token")
+_BEARER = HTTPBearer(auto_error=False, description="required if the server was started with a token")
 _T = TypeVar("_T")
 
 
@@ -42,8 +42,8 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
     """Return the server as an ASGI application.
 
     Args:
-        settings: models and limits.
-        load: see `Engine`.
+        settings: Models and limits.
+        load: See `Engine`.
     """
     engine, metrics = Engine(settings, load), Metrics()
 
@@ -60,7 +60,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from another host
         redoc_url=None,
-        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
+        generate_unique_id_function=lambda route: route.name,  # generated clients name their functions by it
     )
     app.add_middleware(Observed, metrics=metrics)
     _answer_problems(app)
@@ -78,7 +78,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[str], OCR] | None = 
 
 
 def _token_check(token: str) -> Callable[..., None]:
-    """Return a dependency that lets those through who bear the token."""
+    """Return a dependency that rejects requests without the token."""
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if not (given and secrets.compare_digest(given.credentials.encode(), token.encode())):
@@ -88,25 +88,25 @@ def _token_check(token: str) -> Callable[..., None]:
 
 
 def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence[Any]) -> None:
-    """Add what operators ask: is it up, does it take requests, how much has it read, what does it accept."""
+    """Add the endpoints for operators: /info, /health, /ready and /metrics."""
     settings = engine.settings
 
     @app.get("/info", dependencies=guard, responses=_problems(401))
     async def info() -> ServerInfo:
-        """Return what the server reads with and accepts."""
+        """Return the server's models and limits."""
         limits = {name: getattr(settings, name) for name in ("max_upload_mib", "max_pages", "max_pixels")}
         return ServerInfo(models=list(settings.models), **limits)
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> Status:
-        """Answer as long as the process lives."""
+        """Return the status "ok" as long as the process runs."""
         return Status(status="ok", version=__version__)
 
     @app.head("/ready", include_in_schema=False)
-    @app.get("/ready", responses={503: {"model": Status, "description": "not now"}})
+    @app.get("/ready", responses={503: {"model": Status, "description": "not ready"}})
     async def ready(response: Response) -> Status:
-        """Return whether requests to read are taken; 503 where not."""
+        """Return whether the server accepts requests to /ocr; the status code is 503 if not."""
         response.status_code = 200 if engine.ready else 503
         return Status(status="ok" if engine.ready else "not ready", version=__version__)
 
@@ -123,7 +123,7 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics, guard: Seque
 
 
 def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence[Any]) -> None:
-    """Add what the server is there for: reading what is sent."""
+    """Add POST /ocr."""
     settings = engine.settings
     held = HeldBytes(settings.max_held_mib * MIB)
 
@@ -146,7 +146,7 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
         answers.check_words(name, query.words)
         model = _known_model(query.model, settings)
         numbers = _page_numbers(query.pages)
-        admit()  # before an upload in vain
+        admit()  # before the upload, which may take long
         async with AsyncExitStack() as stack:
             upload = await receive(request, settings, stack.enter_context(held.share()))
             admit()
@@ -177,10 +177,10 @@ def _add_reading(app: FastAPI, engine: Engine, metrics: Metrics, guard: Sequence
 
 
 async def _within(seconds: float, pages: AsyncGenerator[ReadPage], metrics: Metrics) -> AsyncGenerator[ReadPage]:
-    """Return the pages, counted, as long as the time lasts.
+    """Yield the pages and record their metrics, within a time limit.
 
     Raises:
-        Problem: 504 when it is over; 413, 415, 422 for a document that cannot be read.
+        Problem: 504 when the time is over; 413, 415 or 422 if the document cannot be read.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     async with aclosing(pages):
@@ -203,7 +203,7 @@ async def _all(pages: AsyncIterator[ReadPage]) -> list[ReadPage]:
 
 
 async def _rows(first: ReadPage, pages: AsyncIterator[ReadPage], query: ReadQuery) -> AsyncIterator[bytes]:
-    """Yield the rows of JSON Lines as the pages come; what goes wrong after the first is a last row with an `error`."""
+    """Yield a row of JSON Lines per page; an error after the first page is reported in a last row with an `error`."""
     yield await asyncio.to_thread(answers.jsonl_row, first, words=query.words, preview=query.preview)
     try:
         async for page in pages:
@@ -214,23 +214,23 @@ async def _rows(first: ReadPage, pages: AsyncIterator[ReadPage], query: ReadQuer
 
 
 class _Streamed(StreamingResponse):
-    """An answer that holds what it is made from until it is sent, or the client has gone."""
+    """Streaming response that keeps its resources open until it is sent or the client disconnects."""
 
     def __init__(self, content: AsyncIterator[bytes], stack: AsyncExitStack, **arguments: Any) -> None:
         super().__init__(content, **arguments)
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Send the response as an ASGI application, then close the resources."""
         async with self._stack:
             await super().__call__(scope, receive, send)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
-    """Wait for `work`, and drop it when the client breaks the connection.
+    """Return the result of `work`, which is canceled if the client disconnects.
 
     Raises:
-        ClientDisconnect: it did.
+        ClientDisconnect: The client disconnected.
     """
 
     async def gone() -> None:
@@ -265,20 +265,20 @@ def _page_numbers(pages: str | None) -> PageNumbers:
 
 
 def _problem_of(error: UserError) -> Problem:
-    """Return what a client is told of a file that cannot be read."""
+    """Return the response for a file that cannot be read."""
     kinds = {
         TooLargeError: (413, "too_large"),
         UnknownFormatError: (415, "unknown_format"),
         PasswordError: (422, "password"),
         ImageError: (422, "damaged"),
-        UserError: (415, "not_installed"),  # a package for this kind of file
+        UserError: (415, "not_installed"),  # the package for this kind of file
     }
     status, code = next(value for kind, value in kinds.items() if isinstance(error, kind))
     return Problem(status, str(error), code=code)
 
 
 def _answer_problems(app: FastAPI) -> None:
-    """Make every answer that is no result one of `application/problem+json`."""
+    """Add exception handlers that return every error as `application/problem+json`."""
 
     @app.exception_handler(Problem)
     async def problem(_request: Request, error: Problem) -> Response:
@@ -299,7 +299,7 @@ def _answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_request: Request, _error: ClientDisconnect) -> Response:
-        return Response(status_code=_CLIENT_GONE)  # nobody receives it; it is counted
+        return Response(status_code=_CLIENT_GONE)  # nobody receives it, but the metrics count it
 
     @app.exception_handler(Exception)
     async def fault(_request: Request, _error: Exception) -> Response:
@@ -330,7 +330,7 @@ _REQUEST_BODY = {
                 "additionalProperties": False,
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
-                    "password": {"type": "string", "description": "of an encrypted PDF document"},
+                    "password": {"type": "string", "description": "password of an encrypted PDF document"},
                 },
             }
         },
@@ -341,7 +341,7 @@ _REQUEST_BODY = {
 }
 _RESULTS: dict[str, Any] = {
     "model": ReadResult,
-    "description": "what was read",
+    "description": "the recognized text",
     "content": {
         types[0]: _BYTES if name == "pdf" else _TEXT for name, types in answers.MEDIA_TYPES.items() if name != "json"
     },
@@ -356,13 +356,13 @@ _RESULTS: dict[str, Any] = {
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI descriptions of answers that are no result."""
+    """Return the OpenAPI descriptions of error responses."""
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": Problem(status, "").to_dict()["title"], "content": content} for status in statuses}
 
 
 def _openapi(app: FastAPI, settings: ServerSettings) -> dict[str, Any]:
-    """Return the OpenAPI document, with the schema that `_problems` names, and the models of this server."""
+    """Return the OpenAPI document, with the schema that `_problems` refers to and the models of this server."""
     if not app.openapi_schema:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, routes=app.routes, openapi_version="3.1.0"

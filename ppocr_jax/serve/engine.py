@@ -1,8 +1,8 @@
-"""Requests share one pool of reading threads; each request's pages come in order.
+"""Thread pool that reads the pages of all requests; each request gets its pages in order.
 
-A page is decoded and read by one thread, so that no more images are in memory than there are threads. A document has
-at most as many pages in the pool's queue as there are threads: an image that comes while a document of 100 pages is
-read waits for a few of them, not for all.
+A page is decoded and read by one thread, so that there are never more images in memory than threads. A document has at
+most as many pages in the pool's queue as there are threads: an image that arrives while a document of 100 pages is
+being read waits for a few of its pages, not for all.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ppocr_jax.inference.many import cores
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.serve.settings import ServerSettings
 
-_TOGETHER = 16  # pages that share the calls of a GPU's networks, as in `OCR.read_many`
+_TOGETHER = 16  # pages that share network calls on a GPU, as in `OCR.read_many`
 
 
 @dataclass(frozen=True)
 class ReadPage:
-    """A page with the image it was read from, which is None where `page.error` says why there is none.
+    """A recognized page and its image.
 
     Attributes:
-        page: what was read.
-        image: with the size of the document it is from.
-        seconds: that decoding and reading took.
+        page: The recognized page; `page.error` says why it could not be read.
+        image: The decoded image and the page count of its document; None if the page could not be read.
+        seconds: Time of decoding and reading.
     """
 
     page: Page
@@ -41,14 +41,14 @@ class ReadPage:
 
 @dataclass
 class Job:
-    """One request's document.
+    """The document of one request.
 
     Attributes:
-        data: the uploaded file.
-        model: name of one of the engine's models.
-        source: what the pages call their file.
-        options: of `OCR.__call__`, for this document alone.
-        input_options: of `images.read_pages`: pages, password, dpi, frames.
+        data: The uploaded file.
+        model: Name of one of the engine's models.
+        source: File name to store in the pages.
+        options: Arguments of `OCR.__call__` for this document.
+        input_options: Arguments of `images.read_pages`: pages, password, dpi, frames.
     """
 
     data: bytes
@@ -59,31 +59,31 @@ class Job:
 
 
 class Engine:
-    """Loaded models and the threads that read with them. Made and used in an asyncio event loop."""
+    """Loaded models and a pool of threads. `start`, `read` and `stop` run in an asyncio event loop."""
 
     def __init__(self, settings: ServerSettings, load: Callable[[str], OCR] | None = None) -> None:
         """
         Args:
-            settings: models, threads and limits.
-            load: makes the `OCR` of a model's name; by default as the settings say.
+            settings: Models, threads and limits.
+            load: Returns the `OCR` for a model name; by default one with the networks of the settings.
         """
         self.settings, self._load = settings, load or self._load_model
         self._models: dict[str, OCR] = {}
         self.ready = False
-        self.waiting = 0  # requests that wait or are read
+        self.waiting = 0  # requests that wait or are being read
         self.threads = settings.threads or (_TOGETHER if self._combine else cores())
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="ppocr_jax-serve")
 
     @property
     def full(self) -> bool:
-        """Whether one more request would be one too many."""
+        """Whether the number of requests has reached the limit of the queue."""
         return self.waiting >= self.settings.queue
 
     async def start(self) -> None:
         """Load the models and run each network once.
 
         Raises:
-            UserError: a model cannot be loaded.
+            UserError: A model cannot be loaded.
         """
         run = asyncio.get_running_loop().run_in_executor
         for name in self.settings.models:
@@ -91,20 +91,20 @@ class Engine:
         self.ready = True
 
     async def stop(self) -> None:
-        """Take no more; wait for the pages that are being read."""
+        """Stop reading: cancel queued pages and wait for those that are being read."""
         self.ready = False
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
 
     async def read(self, job: Job) -> AsyncGenerator[ReadPage]:
-        """Read a document's pages.
+        """Read the pages of a document.
 
-        Closing the iterator, as a time limit does, leaves the pages undone that no thread has begun.
+        Closing the iterator, for example after a time limit, cancels the pages that no thread has started.
 
         Yields:
-            the pages in order; one that cannot be read has an `error`, unless nothing can be read.
+            The pages in order; a page that cannot be read has an `error`.
 
         Raises:
-            UserError: the document cannot be opened, or holds nothing that can be read.
+            UserError: The document cannot be opened, or none of its pages can be read.
         """
         loop = asyncio.get_running_loop()
         several: asyncio.Future[None] = loop.create_future()
@@ -115,7 +115,7 @@ class Engine:
         given = 0
         try:
             while True:
-                # An image takes one turn in the pool's queue; that there are more pages is known once one is drawn.
+                # One task at first: whether there are more pages is only known once the first page is decoded.
                 turns = self.threads if several.done() else 1
                 while not pages.exhausted and len(pending) < turns:
                     pending.add(loop.run_in_executor(self._pool, pages.read_next))
@@ -134,7 +134,7 @@ class Engine:
             for future in pending:
                 future.cancel()
             several.cancel()
-            # Not in this thread: one of the pool's may hold the document for as long as it takes to draw a page.
+            # In another thread, because `close` waits for a pool thread that is decoding a page of the document.
             threading.Thread(target=pages.close).start()
 
     @property
@@ -147,17 +147,20 @@ class Engine:
 
     def _load_model(self, name: str) -> OCR:
         ocr = OCR(name, **self.settings.networks)
-        # As `OCR.read_many` does it: one page per core, or many that share the calls of a GPU.
+        # As in `OCR.read_many`: one page per core, or several pages that share network calls on a GPU.
         return (ocr.combined() if self._combine else ocr.single_threaded()).warm_up()
 
 
 class _Pages:
-    """A document that several threads take pages from, each page by one of them."""
+    """A document whose pages are read by several threads."""
 
     def __init__(self, job: Job, ocr: OCR, settings: ServerSettings, several: Callable[[], object]) -> None:
         """
         Args:
-            several: called, from any thread, once the document turns out to have more than one page.
+            job: The document and its options.
+            ocr: The model to read with.
+            settings: Limits of pages and pixels.
+            several: Called in a pool thread when the document is found to have more than one page.
         """
         self._job, self._ocr, self._several = job, ocr, several
         self._options = {**job.options, "max_pixels": settings.max_pixels}
@@ -175,16 +178,16 @@ class _Pages:
         self.results: dict[int, ReadPage] = {}
 
     def close(self) -> None:
-        """Give no more pages, and free the document."""
+        """Read no more pages and free the document."""
         self.exhausted = True
         with self._lock:
             self._images.close()
 
     def read_next(self) -> None:
-        """Read the next page into `results`; nothing where there is none.
+        """Read the next page, if there is one, into `results`.
 
         Raises:
-            UserError: the document cannot be opened, or holds nothing that can be read.
+            UserError: The document cannot be opened, or none of its pages can be read.
         """
         begun = time.perf_counter()
         with self._lock:

@@ -1,4 +1,4 @@
-"""Around every request: metrics, one log line, headers that keep browsers safe. Nothing of what was read is noted."""
+"""Middleware with metrics, a log line per request, and security headers. Recognized text is never recorded."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ppocr_jax.serve.schema import Problem
 
 _SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own variable
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
-_CLIENT_GONE = 499  # nginx's number for a client that did not wait
+_CLIENT_GONE = 499  # nginx's status for a client that closed the connection
 
-# The page loads its own files alone; the previews of pages are data and blob URLs.
+# The web page loads only files of the server; the previews of pages are data and blob URLs.
 _PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
 _PAGE_POLICY += "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# What was read is no page, whatever it holds: hOCR shown by a browser runs nothing.
+# Results must not run scripts in a browser: hOCR is HTML that contains recognized text.
 _RESULT_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 _logger = logging.getLogger("ppocr_jax.serve")
 
 
 class Metrics:
-    """Counts and times of one server, all its worker processes together."""
+    """Prometheus metrics of a server, summed over its worker processes."""
 
     def __init__(self) -> None:
         self.registry = registry = prometheus_client.CollectorRegistry()
@@ -54,13 +54,13 @@ class Metrics:
         )
 
     def observe_page(self, page: ReadPage) -> None:
-        """Count a page."""
+        """Count a page and record its time."""
         self.pages.labels("error" if page.page.error else "ok").inc()
         if page.image is not None:
             self.page_seconds.observe(page.seconds)
 
     def text(self) -> bytes:
-        """Return all values in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         folder = os.environ.get(_SHARED_FOLDER)
         if not folder:
             return prometheus_client.generate_latest(self.registry)
@@ -74,13 +74,13 @@ class Metrics:
 
 
 class Observed:
-    """ASGI middleware that notes each request to read and guards each answer."""
+    """ASGI middleware that records requests to /ocr and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Handle a request as an ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -108,8 +108,8 @@ class Observed:
         with self._metrics.in_flight.track_inprogress():
             try:
                 await self._app(scope, receive, guarded)
-            except asyncio.CancelledError:  # the server stops, and its time to finish requests is over
-                if not started:  # else the connection breaks off, which tells that there is more
+            except asyncio.CancelledError:  # the server stops, and the time to finish requests is over
+                if not started:  # otherwise the closed connection tells the client that the response is incomplete
                     problem = Problem(503, "the server stopped before it had read this; try again", retry_after=10)
                     await problem.response()(scope, receive, guarded)
             finally:

@@ -1,4 +1,4 @@
-"""What requests may say and what answers hold, as the OpenAPI document describes them, and problems."""
+"""Models of requests and responses for validation and the OpenAPI document, and the error `Problem`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 PROBLEM_JSON = "application/problem+json"  # the media type of RFC 9457
 _Share = Annotated[float, Field(ge=0, le=1)]
 
-# Options of `ReadQuery` that are handed to `OCR.__call__`, and to `images.read_pages`.
+# Options of `ReadQuery` that are passed to `OCR.__call__` and to `images.read_pages`.
 _READ_OPTIONS = ("limit_side", "limit_type", "threshold", "box_threshold", "unclip_ratio", "look_again", "single_line")
 _READ_OPTIONS += ("use_classifier", "page_direction", "cls_threshold", "drop_score", "reading_order")
 _READ_OPTIONS += ("put_spaces", "check_boxes")
@@ -20,18 +20,18 @@ _INPUT_OPTIONS = ("pages", "dpi", "frames")
 
 
 class ReadQuery(BaseModel):
-    """The query of POST /ocr; what is left out is as the model or the server has it."""
+    """Query parameters of POST /ocr; omitted ones have the defaults of the model or server."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="one of those that GET /info lists")
+    model: str | None = Field(None, description="a model that GET /info lists; default: the first")
     format: Literal["text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto", "pdf"] | None = Field(
-        None, description="of the answer, whatever Accept says"
+        None, description="format of the response; overrides the Accept header"
     )
-    words: bool = Field(False, description="words and characters too, in json, jsonl, csv, tsv, hocr and alto")
-    preview: int = Field(0, ge=0, le=4096, description="longest side of a JPEG of each page, in json and jsonl; 0: no")
+    words: bool = Field(False, description="include words and characters, in json, jsonl, csv, tsv, hocr and alto")
+    preview: int = Field(0, ge=0, le=4096, description="longest side of a JPEG per page, in json and jsonl; 0: none")
     pages: str | None = Field(
-        None, pattern=_PAGES, max_length=1000, description="of a document, like 1-3,5,8-; all if left out"
+        None, pattern=_PAGES, max_length=1000, description="pages to read, like 1-3,5,8-; default: all"
     )
     dpi: float | None = Field(
         None,
@@ -47,24 +47,22 @@ class ReadQuery(BaseModel):
     unclip_ratio: float | None = Field(
         None, ge=0.1, le=10, description="how far boxes are expanded beyond their text kernels"
     )
-    look_again: bool | None = Field(
-        None, description="look again closer, from farther away and rotated where that may show more"
-    )
+    look_again: bool | None = Field(None, description="read difficult text again at other resolutions and rotated")
     single_line: bool | None = Field(None, description="treat the image as a single line; no detector is used")
-    use_classifier: bool | None = Field(None, description="turn upside-down lines")
-    page_direction: bool | None = Field(None, description="turn whole pages")
-    cls_threshold: _Share | None = Field(None, description="how sure the classifier must be to turn a line")
+    use_classifier: bool | None = Field(None, description="rotate upside-down lines")
+    page_direction: bool | None = Field(None, description="rotate whole pages upright")
+    cls_threshold: _Share | None = Field(None, description="confidence above which the classifier rotates a line")
     drop_score: _Share | None = Field(None, description="drop lines read with less confidence; default: 0.5")
-    reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="columns and blocks, or by rows")
+    reading_order: Literal["layout", "paddleocr"] | None = Field(None, description="by columns and blocks, or by rows")
     put_spaces: bool | None = Field(None, description="restore spaces that the recognizer leaves out")
     check_boxes: bool | None = Field(None, description="write check boxes beside text as ☐ and ☑")
 
     def read_options(self) -> dict[str, Any]:
-        """Return those that were given of `ReadOptions`."""
+        """Return the given options of `OCR.__call__`."""
         return {name: value for name in _READ_OPTIONS if (value := getattr(self, name)) is not None}
 
     def input_options(self) -> dict[str, Any]:
-        """Return those that were given of `images.read_pages`."""
+        """Return the given options of `images.read_pages`."""
         return {name: value for name in _INPUT_OPTIONS if (value := getattr(self, name)) is not None}
 
 
@@ -114,19 +112,19 @@ class PageModel(BaseModel):
     model_config = ConfigDict(title="Page")
 
     schema_: int = Field(alias="schema")
-    image: str = Field(description="the file's name")
-    page: int = Field(description="its number in the document, from 1")
+    image: str = Field(description="file name")
+    page: int = Field(description="page number in the document, from 1")
     width: int
     height: int
     rotation: Literal[0, 90, 180, 270]
     lines: list[LineModel] = Field(description="in reading order")
     warnings: list[str] | None = None
     error: str | None = Field(None, description="why the page could not be read")
-    preview: str | None = Field(None, description="a data URL of the page as JPEG, where it was asked for")
+    preview: str | None = Field(None, description="data URL of the page as JPEG, if requested")
 
 
 class ReadResult(BaseModel):
-    """The answer of POST /ocr in JSON."""
+    """The JSON response of POST /ocr."""
 
     model: str
     version: str
@@ -134,7 +132,7 @@ class ReadResult(BaseModel):
 
 
 class ServerInfo(BaseModel):
-    """What the server reads with and accepts."""
+    """Models and limits of the server."""
 
     models: list[str] = Field(description="the first is the default")
     max_upload_mib: int
@@ -143,14 +141,14 @@ class ServerInfo(BaseModel):
 
 
 class Status(BaseModel):
-    """Of the server."""
+    """Status of the server."""
 
     status: Literal["ok", "not ready"]
     version: str
 
 
 class ProblemModel(BaseModel):
-    """What went wrong, as RFC 9457 says it."""
+    """Error response (RFC 9457)."""
 
     model_config = ConfigDict(title="Problem")
 
@@ -162,26 +160,26 @@ class ProblemModel(BaseModel):
 
 
 class Problem(Exception):
-    """An answer that is not a result (RFC 9457): its status and one line for whoever reads it."""
+    """Error with an HTTP status and a one-line message, sent as a problem response (RFC 9457)."""
 
     def __init__(self, status: int, detail: str, *, code: str = "", retry_after: int | None = None) -> None:
         """
         Args:
-            status: of HTTP, 4xx or 5xx.
-            detail: what is wrong and what to do.
-            code: a word for programs, where the status alone does not tell.
-            retry_after: seconds after which it may work.
+            status: HTTP status, 4xx or 5xx.
+            detail: Cause and remedy.
+            code: Machine-readable cause if the status alone is ambiguous; "" for none.
+            retry_after: Seconds after which a retry may succeed.
         """
         super().__init__(detail)
         self.status, self.detail, self.code, self.retry_after = status, detail, code, retry_after
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the body's members."""
+        """Return the members of the response body."""
         values = {"type": "about:blank", "title": _title(self.status), "status": self.status, "detail": self.detail}
         return values | ({"code": self.code} if self.code else {})
 
     def response(self) -> JSONResponse:
-        """Return the whole answer."""
+        """Return the response with its headers."""
         headers = {"Cache-Control": "no-store"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)

@@ -1,4 +1,4 @@
-"""What one server reads with, and what it refuses."""
+"""Models and limits of a server."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class ServerSettings:
     """Models and limits of a server; `ppocr-jax serve` has a flag for each.
 
     Attributes:
-        models: built-in models or model folders; the first is read with where a request names none.
-        networks: see `OCR`; files go with a single model.
-        threads: pages read at a time by one process; None: one per core, or 16 that share calls on a GPU.
-        combine: whether pages that are read at a time share the networks' calls (`OCR.combined`); None: on a GPU.
-        max_upload_mib: size of one request's body.
-        max_held_mib: bytes of all bodies that are being received, wait, or are read; beyond it requests get 429.
-        max_pixels: of one image or page, width x height. An A4 page at 600 dots per inch has 35 million.
-        max_pages: of one document.
-        queue: requests that may wait or be read; more get 429.
-        upload_seconds: time for a request's body to arrive.
-        read_seconds: time from then until the answer is ready.
-        grace_seconds: time that requests have to end when the server is told to stop.
-        token: that requests must bear; "" for none.
+        models: Built-in models or model folders; the first is used if a request names none.
+        networks: Network options of `OCR`; files require a single model.
+        threads: Pages that a process reads at a time; None: one per core, or 16 that share network calls on a GPU.
+        combine: Whether pages read at the same time share network calls (`OCR.combined`); None: on a GPU only.
+        max_upload_mib: Maximum size of a request body in MiB.
+        max_held_mib: Maximum size in MiB of all bodies being received, waiting or being read; further requests get 429.
+        max_pixels: Maximum pixels of an image or page, width x height. An A4 page at 600 dpi has 35 million.
+        max_pages: Maximum pages of a document.
+        queue: Maximum requests that wait or are being read; further requests get 429.
+        upload_seconds: Time limit for receiving a request body.
+        read_seconds: Time limit from then until the response is ready.
+        grace_seconds: Time for running requests to finish when the server stops.
+        token: Access token that requests must send; "" for none.
     """
 
     models: tuple[str, ...] = ("en",)
@@ -66,16 +66,16 @@ class ServerSettings:
 
     @property
     def files(self) -> dict[str, Any]:
-        """Those of `networks` that take the place of parts of the model."""
+        """The options in `networks` that replace files of the model."""
         names = ("det", "cls", "rec", "charset", "rec_height")
         return {name: value for name, value in self.networks.items() if name in names}
 
     def to_json(self) -> str:
-        """Return plain text, to hand the settings to worker processes."""
+        """Return the settings as JSON, to pass them to worker processes."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ServerSettings:
-        """Inverse of `to_json`."""
+        """Return the settings from the text that `to_json` returned."""
         values = json.loads(text)
         return cls(**{**values, "models": tuple(values["models"])})

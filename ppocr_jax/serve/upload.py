@@ -1,4 +1,4 @@
-"""A request's body -> the image's bytes, in memory alone and within limits."""
+"""Receive request bodies, in memory only and within limits."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ppocr_jax.images.sources import printable
 from ppocr_jax.serve.schema import Problem
 from ppocr_jax.serve.settings import MIB, ServerSettings
 
-_LONGEST_NAME = 200
+_LONGEST_NAME = 200  # characters
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What a request brought.
+    """The file in a request.
 
     Attributes:
-        data: the image's or document's file.
-        name: that the client gave it, without folders; "" for none.
-        password: of an encrypted document; None for none.
+        data: Bytes of the image or document.
+        name: File name given by the client, without folders; "" for none.
+        password: Password of an encrypted document; None for none.
     """
 
     data: bytes
@@ -36,14 +36,14 @@ class Upload:
 
 
 class HeldBytes:
-    """How much memory the bodies of all requests take."""
+    """Counter, with a limit, of the bytes of all request bodies in memory."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self.held = limit, 0
 
     @contextmanager
     def share(self) -> Iterator[HeldShare]:
-        """One request's part, given back at the end."""
+        """Yield the share of one request, which is released at the end."""
         share = HeldShare(self)
         try:
             yield share
@@ -52,16 +52,16 @@ class HeldBytes:
 
 
 class HeldShare:
-    """Bytes that one request holds."""
+    """Number of bytes that one request holds."""
 
     def __init__(self, total: HeldBytes) -> None:
         self._total, self.size = total, 0
 
     def add(self, size: int) -> None:
-        """Hold `size` bytes more.
+        """Add `size` bytes.
 
         Raises:
-            Problem: 429, all requests together hold too much.
+            Problem: 429, all requests together would exceed the limit.
         """
         if self._total.held + size > self._total._limit:
             raise Problem(429, "the server cannot accept more uploads at the moment; try again later", retry_after=2)
@@ -70,11 +70,12 @@ class HeldShare:
 
 
 async def receive(request: Request, settings: ServerSettings, share: HeldShare) -> Upload:
-    """Take the body of a request: a form with a field `file`, or the file's bytes themselves.
+    """Receive the body of a request: a form with a field `file`, or the bytes of the file.
 
     Raises:
-        Problem: 408 it came too slowly, 413 it is too large, 422 no file in it.
-        starlette.requests.ClientDisconnect: the client went away.
+        Problem: 408 if it arrives too slowly, 413 if it is too large, 422 if it contains no file or an invalid form,
+            429 if all requests together hold too many bytes.
+        starlette.requests.ClientDisconnect: The client disconnected.
     """
     limit = settings.max_upload_mib * MIB
     too_large = Problem(413, f"the upload is larger than {settings.max_upload_mib} MiB, the limit of this server")
@@ -97,7 +98,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
         async with asyncio.timeout(settings.upload_seconds):
             if kind == b"multipart/form-data":
                 return await _of_form(request, pieces(), password, limit)
-            # Whatever else the type says, the bytes tell what they are: curl --data-binary calls them a web form.
+            # Any other content type is ignored: curl --data-binary sends application/x-www-form-urlencoded.
             data = b"".join([piece async for piece in pieces()])
     except TimeoutError as error:
         raise Problem(408, f"the upload did not arrive within {settings.upload_seconds:g} seconds") from error
@@ -107,7 +108,7 @@ async def receive(request: Request, settings: ServerSettings, share: HeldShare) 
 
 
 def _header_text(value: str | None) -> str | None:
-    """Return a header's value, which Starlette reads as Latin-1, as the UTF-8 that clients write, where it is that."""
+    """Return a header's value, which Starlette decodes as Latin-1, decoded as UTF-8 if it is valid UTF-8."""
     try:
         return value and value.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
@@ -115,7 +116,7 @@ def _header_text(value: str | None) -> str | None:
 
 
 class _InMemory(MultiPartParser):
-    spool_max_size = 2**62  # nothing that was uploaded touches a disk
+    spool_max_size = 2**62  # uploads are never written to disk
 
 
 async def _of_form(request: Request, pieces: AsyncGenerator[bytes], password: str | None, limit: int) -> Upload:
@@ -140,5 +141,5 @@ async def _of_form(request: Request, pieces: AsyncGenerator[bytes], password: st
 
 
 def _base_name(name: str) -> str:
-    """Return a file's name without its folders and without what does not print."""
+    """Return the end of a file name, without folders and with unprintable characters escaped."""
     return printable(PureWindowsPath(PurePosixPath(name).name).name)[-_LONGEST_NAME:]
