@@ -1,5 +1,5 @@
-"""Millions of pages: documents in folders, lists, Parquet files and object stores -> rows of Parquet or JSON Lines.
+"""Read millions of pages in folders, lists, Parquet files and object stores to rows of Parquet or JSON Lines.
 
-`documents` finds what there is to read; `parts` are the files of the output; `run` reads chunks of documents into
-parts, on this machine or on a Ray cluster.
+`documents` finds the documents to read, `parts` writes the files of the output, and `run` reads chunks of documents
+into parts, on one machine or a Ray cluster.
 """

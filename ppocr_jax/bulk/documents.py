@@ -1,7 +1,7 @@
-"""What a user names -> the documents to read, wherever fsspec reaches: disks, S3, Google's and Azure's stores, HTTP.
+"""Find and open documents on any file system of fsspec: disks, S3, Google's and Azure's stores, HTTP.
 
-A document is named by where it is, and stamped with what its store says of its state (size, time or ETag), so that a
-later run need not fetch what has not changed.
+A document is identified by its path or URL. Its stamp is a digest of its size and of its ETag or modification time, so
+that a later run does not need to fetch unchanged documents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images import SUFFIXES
 from ppocr_jax.images.sources import first_line, printable
 
-# Files that `parts` writes: no documents where the output lies below what is read.
+# Files that `parts` writes; they are not read if the output folder is inside an input folder.
 _OUTPUT_NAME = re.compile(r"_bulk\.json|(part|failed)-[0-9a-f]{32}\.(parquet|jsonl)")
 
 _STATES = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -31,10 +31,10 @@ class Document(NamedTuple):
     """A file to read, or the bytes in a row of a Parquet file.
 
     Attributes:
-        source: its path or URL; of a row, the file's with #ROW.
-        stamp: changes when the file does.
-        row: in the Parquet file; -1 for a file of its own.
-        key: of the content that the output has of it; "" for none.
+        source: Path or URL of the file.
+        stamp: Digest that changes when the file changes.
+        row: Row in the Parquet file; -1 for any other file.
+        key: Digest of the content that is already in the output; "" for none.
     """
 
     source: str
@@ -44,21 +44,21 @@ class Document(NamedTuple):
 
 
 class Unreachable(Exception):
-    """A document's bytes cannot be had now; a later run may get them."""
+    """Error of a document that cannot be fetched now, but perhaps in a later run."""
 
 
 def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Iterator[Document]:
-    """Yield the documents that `inputs` stand for, each once, those of a folder sorted by name.
+    """Yield the documents in `inputs`, each once; documents of a folder are sorted by name.
 
-    Of several inputs, one that does not exist is a document, too, which cannot be fetched.
+    If there are several inputs, one that does not exist is yielded as a document that cannot be fetched.
 
     Args:
-        inputs: files, folders with all below them, patterns such as scans/**/*.tif, Parquet files; paths or URLs.
-        column: of Parquet files, with the documents' bytes; None: the one that is binary, or holds `bytes`, as images
-            in data sets of Hugging Face do.
+        inputs: Files, folders (with subfolders), patterns such as scans/**/*.tif, or Parquet files; paths or URLs.
+        column: Column of Parquet files with the bytes of the documents; None: the only column that is binary, or a
+            struct with binary `bytes` like the images in data sets of Hugging Face.
 
     Raises:
-        UserError: there is nothing, or it cannot be listed.
+        UserError: The only input does not exist, or an input is empty or cannot be listed.
     """
     seen: set[bytes] = set()
     names = iter(inputs)
@@ -71,7 +71,7 @@ def find_documents(inputs: Iterable[str], *, column: str | None = None) -> Itera
                 raise UserError(f"no such file or folder: {printable(name)}") from error
             found = [Document(_source(*url_to_fs(name)), "missing")]
         for document in found:
-            # Their digests, not their names: there may be millions.
+            # Digests take less memory than names; there may be millions.
             place = f"{document.source}#{document.row}".encode("utf-8", "surrogateescape")
             digest = hashlib.blake2b(place, digest_size=16).digest()
             if digest not in seen:
@@ -83,8 +83,8 @@ def _find(name: str, column: str | None) -> Iterable[Document]:
     """Return the documents of one input, in order.
 
     Raises:
-        FileNotFoundError: it does not exist.
-        UserError: it holds nothing, or cannot be listed.
+        FileNotFoundError: The input does not exist.
+        UserError: The input contains no documents or cannot be listed.
     """
     try:
         fs, path = url_to_fs(name)
@@ -99,7 +99,7 @@ def _find(name: str, column: str | None) -> Iterable[Document]:
             files = {path: fs.info(path)}
     except FileNotFoundError:
         raise
-    except ImportError as error:  # the store's package
+    except ImportError as error:  # the package for this store is missing
         raise UserError(f"cannot read {printable(name)}: {first_line(error)}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot list {printable(name)}: {first_line(error)}") from error
@@ -123,7 +123,7 @@ def _source(fs: Any, path: str) -> str:
 
 
 def _is_wanted(file: str, folder: str) -> bool:
-    """Return whether a file in a folder is read: by its suffix, and if neither it nor a folder between is hidden."""
+    """Return whether a file in a folder is read: it has a known suffix and no hidden part in its path."""
     below = file[len(folder) :].strip("/").split("/")
     suffix = "." + below[-1].rpartition(".")[2].lower()
     known = (suffix in SUFFIXES or suffix == ".parquet") and not _is_output(file)
@@ -140,11 +140,11 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def open_bytes(document: Document, column: str | None) -> bytes:
-    """Return a document's bytes.
+    """Return the bytes of a document.
 
     Raises:
-        Unreachable: its store does not give them.
-        UserError: there is no such file, or it is a Parquet file without such a column.
+        Unreachable: The store returns an error.
+        UserError: The file does not exist, or it is a Parquet file without the column.
     """
     try:
         if document.row >= 0:
@@ -155,7 +155,7 @@ def open_bytes(document: Document, column: str | None) -> bytes:
         raise
     except FileNotFoundError as error:
         raise UserError(f"no such file: {printable(document.source)}") from error
-    except Exception as error:  # each store has its own
+    except Exception as error:  # each store raises its own exceptions
         raise Unreachable(f"cannot read {printable(document.source)}: {first_line(error)}") from error
 
 
@@ -183,7 +183,7 @@ def _group_sizes(source: str, stamp: str) -> list[int]:
         return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
-@lru_cache(maxsize=1)  # a chunk's rows are neighbors
+@lru_cache(maxsize=1)  # the rows of a chunk are usually in one row group
 def _row_group(source: str, stamp: str, group: int, column: str | None) -> Any:
     with fsspec.open(source, "rb") as file:
         parquet = _parquet(file, source)

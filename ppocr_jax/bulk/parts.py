@@ -1,7 +1,7 @@
-"""The files of a bulk run's output. A part holds the pages of a few documents, and is there whole or not at all.
+"""Output files of a bulk run. A part contains the pages of a few documents and is written atomically.
 
-A part's name follows from the documents in it, so that a chunk that is read twice, because the worker that had it died,
-gives one file. Rows are those of `Page.to_dict` (`Page.from_dict` takes them back) and say of which content they are.
+The name of a part is a digest of its documents. A chunk that is read twice because a worker died therefore gives one
+file. Rows are those of `Page.to_dict` (`Page.from_dict` accepts them), with a digest of the document's content.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from ppocr_jax.errors import UserError
 from ppocr_jax.images.sources import first_line, printable
 
 FORMATS = ("parquet", "jsonl")
-_SETTINGS = "_bulk.json"  # what begins so is no part of the data to Arrow, Spark and others that open a folder
-_DONE, _FAILED = "part-", "failed-"  # what could not be fetched is tried again by the next run
+_SETTINGS = "_bulk.json"  # Arrow, Spark and others ignore files that start with _ when they open a folder
+_DONE, _FAILED = "part-", "failed-"  # documents that could not be fetched are tried again by the next run
 
 
 class BulkOutput:
-    """A folder of parts, on a disk or in an object store. It can be sent to other processes."""
+    """Folder of parts, on a disk or in an object store; can be pickled."""
 
     def __init__(self, url: str, file_format: str, *, words: bool) -> None:
         """
         Args:
-            url: path or URL of the folder.
-            file_format: one of `FORMATS`.
-            words: whether lines have their words.
+            url: Path or URL of the folder.
+            file_format: One of `FORMATS`.
+            words: Whether lines contain their words.
         """
         self.url, self.file_format, self.words = url.rstrip("/"), file_format, words
 
     def prepare(self, settings: dict[str, Any]) -> None:
-        """Make the folder, note with what it is made, and take away what a last run failed to fetch.
+        """Create the folder, save the settings in it, and remove the `failed` files of the last run.
 
         Raises:
-            UserError: it was made with other settings, or cannot be written.
+            UserError: The folder was made with other settings or cannot be written.
         """
         fs, folder = self._fs()
-        path, old = f"{folder}/{_SETTINGS}", f"{folder}/bulk.json"  # its name until it got in the way
+        path, old = f"{folder}/{_SETTINGS}", f"{folder}/bulk.json"  # the old name, which Arrow read as data
         try:
             fs.makedirs(folder, exist_ok=True)
             if not fs.exists(path) and fs.exists(old):
@@ -69,7 +69,7 @@ class BulkOutput:
             raise UserError(f"cannot write {printable(self.url)}: {first_line(error)}") from error
 
     def done(self) -> dict[str, tuple[str, str]]:
-        """Of each document in the output its stamp and its content's key, by source (and row)."""
+        """Return the stamp and content key of each document in the output, by its name (see `name_of`)."""
         done = {}
         for name in self._names(_DONE):
             for row in self._rows(name, ["image", "stamp", "key"]):
@@ -77,18 +77,18 @@ class BulkOutput:
         return done
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield all rows, also those of documents that could not be fetched."""
+        """Yield all rows, including those of documents that could not be fetched."""
         for kind in (_DONE, _FAILED):
             for name in self._names(kind):
                 yield from self._rows(name, None)
 
     def has(self, chunk: Sequence[Document]) -> bool:
-        """Return whether the part of these documents is there."""
+        """Return whether the part of these documents exists."""
         fs, folder = self._fs()
         return fs.exists(f"{folder}/{self._name(_DONE, chunk)}")
 
     def write(self, chunk: Sequence[Document], rows: Sequence[dict[str, Any]], *, failed: bool = False) -> None:
-        """Write the rows of documents as a part, or as what could not be fetched."""
+        """Write the rows of documents as a part, or as a `failed` file if they could not be fetched."""
         fs, folder = self._fs()
         if self.file_format == "parquet":
             data = _parquet(rows, self.words)
@@ -100,7 +100,7 @@ class BulkOutput:
     def _fs(self) -> tuple[Any, str]:
         try:
             fs, folder = url_to_fs(self.url)
-        except (ImportError, ValueError) as error:  # the store's package is missing, or there is no such store
+        except (ImportError, ValueError) as error:  # the package for the store is missing, or the protocol is unknown
             raise UserError(f"cannot write {printable(self.url)}: {first_line(error)}") from error
         return fs, folder.rstrip("/")
 
@@ -126,12 +126,14 @@ class BulkOutput:
 
 
 def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, words: bool = False) -> dict[str, Any]:
-    """Return a page's row.
+    """Return the row of a page.
 
     Args:
-        key: of the document's content; "" where it could not be fetched.
-        page_count: of the document.
-        words: with the lines' words.
+        page: The recognized page.
+        document: Its document.
+        key: Digest of the document's content; "" if it could not be fetched.
+        page_count: Number of pages of the document.
+        words: Whether to include the words of the lines.
     """
     values = page.to_dict(words=words)
     return {
@@ -147,7 +149,7 @@ def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, wor
 
 
 def name_of(document: Document) -> str:
-    """Return what the rows of a document call it: a name that is not UTF-8 has its odd bytes escaped."""
+    """Return the name of a document in its rows: the source, with invalid UTF-8 escaped, and #ROW of a Parquet row."""
     name = document.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return name if document.row < 0 else f"{name}#{document.row}"
 
@@ -179,11 +181,11 @@ def _parquet(rows: Sequence[dict[str, Any]], words: bool) -> bytes:
 
 
 def _write_whole(fs: Any, path: str, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically."""
     if not isinstance(fs, LocalFileSystem):
-        fs.pipe_file(path, data)  # object stores show a file once it is whole
+        fs.pipe_file(path, data)  # object stores show a file only when it is complete
         return
-    scratch = Path(path).with_name(f".{uuid.uuid4().hex}")  # two attempts at one part do not share it
+    scratch = Path(path).with_name(f".{uuid.uuid4().hex}")  # unique, because two workers may write the same part
     try:
         scratch.write_bytes(data)
         os.replace(scratch, path)

@@ -1,7 +1,7 @@
-"""Documents in chunks -> parts: by threads of this process, or by actors of a Ray cluster.
+"""Read chunks of documents into parts, with threads of this process or actors of a Ray cluster.
 
-A chunk is the unit of work. It is read by one worker, on one core, and its part is written when all of it is read. A
-worker that dies costs the chunk it was at, which another one reads again; a run that dies costs the chunks it was at.
+A chunk is the unit of work. One worker reads it on one core and writes its part when the whole chunk is read. If a
+worker dies, another one reads its chunk again. If a run dies, the next run repeats only its unfinished chunks.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from ppocr_jax.inference.model_folder import load_model_folder
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import NetworkOptions, ReadOptions
 
-_CHUNK = 64  # documents of a part at most: a part of that many pages has about a megabyte
-_CHUNKS_PER_WORKER = 8  # at least, where there are enough documents: or the last chunk is waited for
+_CHUNK = 64  # maximum documents per part: a part of 64 pages has about a megabyte
+_CHUNKS_PER_WORKER = 8  # minimum, if there are enough documents, so that workers finish at about the same time
 _MOST_BLOCKS = 10_000
-_TRIES, _PAUSE_SECONDS = 3, 1.0  # for stores that do not answer at once
+_TRIES, _PAUSE_SECONDS = 3, 1.0  # for stores that fail temporarily; the pause grows with each try
 
 _logger = logging.getLogger("ppocr_jax")
 
 
 @dataclass(frozen=True)
 class BulkSettings:
-    """How documents are read; an output folder holds pages read with one such only.
+    """Settings for reading documents. All pages in an output folder are read with the same settings.
 
     Attributes:
-        model: built-in model or model folder; with Ray it must be there on every node, as must the files of `networks`.
-        networks: see `OCR`.
-        options: how pages are read.
-        dpi, password: see `images.read_pages`.
-        words: write lines' words too.
-        column: see `find_documents`.
+        model: Built-in model or model folder; with Ray, it and the files of `networks` must exist on every node.
+        networks: Network options of `OCR`.
+        options: Reading options of `OCR`.
+        dpi, password: See `images.read_pages`.
+        words: Whether to write the words of the lines.
+        column: See `find_documents`.
     """
 
     model: str = "en"
@@ -58,10 +58,10 @@ class BulkSettings:
     column: str | None = None
 
     def noted(self) -> dict[str, Any]:
-        """Return plain types for the output's note: files of model, networks and letters by content, and no password.
+        """Return the settings to save in the output, as plain types, with digests of files and without the password.
 
         Raises:
-            UserError: a file is missing.
+            UserError: A file is missing.
         """
         folder, networks = load_model_folder(self.model).path, self.networks
         noted: dict[str, Any] = {
@@ -93,13 +93,13 @@ def _noted_files(name: str, files: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of some documents.
+    """Counts of a run or a chunk.
 
     Attributes:
-        documents, pages: that were read.
-        errors: pages, or whole documents, that could not be.
-        skipped: documents that were in the output already.
-        seconds: that workers were busy, all together.
+        documents, pages: Number of documents and pages that were read.
+        errors: Number of pages, or whole documents, that could not be read.
+        skipped: Number of documents that were already in the output.
+        seconds: Total working time of all workers.
     """
 
     documents: int = 0
@@ -123,20 +123,20 @@ def run_bulk(
     address: str | None = None,
     progress: Callable[[Tally], None] | None = None,
 ) -> Tally:
-    """Read all documents that are not in the output yet.
+    """Read all documents that are not in the output yet, and return the counts.
 
     Args:
-        inputs: see `find_documents`.
-        output: folder to write to, a path or URL.
-        settings: how to read.
+        inputs: See `find_documents`.
+        output: Folder to write to, a path or URL.
+        settings: Settings for reading.
         engine: "local" or "ray".
         file_format: "parquet" or "jsonl".
-        workers: chunks read at a time, one core each; None: as many as there are cores, in Ray's cluster or here.
-        address: of a Ray cluster; None: the one that RAY_ADDRESS names, or one made of this machine.
-        progress: called after each chunk with all that is done so far.
+        workers: Number of chunks read at a time, on one core each; None: all cores of this machine or the cluster.
+        address: Address of a Ray cluster; None: that in RAY_ADDRESS, otherwise a new cluster on this machine.
+        progress: Called after each chunk with the counts so far.
 
     Raises:
-        UserError: an input or the output cannot be had, or the output was made with other settings.
+        UserError: An input cannot be found, the output cannot be written, or it was made with other settings.
     """
     parts = BulkOutput(output, file_format, words=settings.words)
     parts.prepare(settings.noted())
@@ -159,19 +159,19 @@ def run_bulk(
 
 
 class ChunkReader:
-    """Reads chunks into parts. Sent to a worker, it loads the model there, at the first chunk."""
+    """Callable that reads a chunk into a part. It loads the model at the first chunk, in the worker's process."""
 
     def __init__(self, settings: BulkSettings, output: BulkOutput) -> None:
         """
         Args:
-            settings: how to read.
-            output: where to write.
+            settings: Settings for reading.
+            output: Folder to write to.
         """
         self.settings, self.output = settings, output
         self._ocr: OCR | None = None
 
     def __call__(self, chunk: Sequence[Document]) -> Tally:
-        """Read the documents of a chunk and write its part, unless it is there."""
+        """Read the documents of a chunk and write its part, unless the part exists; return the counts."""
         begun = time.perf_counter()
         if self.output.has(chunk):
             return Tally(skipped=len(chunk))
@@ -185,7 +185,7 @@ class ChunkReader:
                 missing.append(row_of(Page(0, 0, (), error=str(error)), document, key=""))
                 continue
             key = hashlib.blake2b(data, digest_size=16).hexdigest()
-            if document.key == key:  # it was touched, not changed
+            if document.key == key:  # the stamp changed, but not the content
                 skipped += 1
                 continue
             rows.extend(self._read(document, data, key))
@@ -198,7 +198,7 @@ class ChunkReader:
         return Tally(read, len(rows), errors, skipped, time.perf_counter() - begun)
 
     def _read(self, document: Document, data: bytes, key: str) -> Iterator[dict[str, Any]]:
-        """Yield rows of a document's pages. One that cannot be read has an `error`, as has a document without any."""
+        """Yield the rows of a document's pages. An unreadable page and a document without pages have an `error`."""
         settings, count = self.settings, 1
         if self._ocr is None:
             self._ocr = OCR(settings.model, threads=1, **settings.networks)
@@ -224,7 +224,7 @@ def _chunks(documents: Sequence[Document], workers: int) -> list[tuple[Document,
 
 
 def _run_local(read: ChunkReader, documents: Sequence[Document], workers: int | None) -> Iterator[Tally]:
-    """In threads of this process, which share the model: ONNX Runtime leaves Python to others while it computes."""
+    """Read in threads of this process, which share the model: ONNX Runtime releases the GIL while it computes."""
     workers = workers or cores()
     return ordered_map(read, _chunks(documents, workers), workers=workers)
 
@@ -232,8 +232,8 @@ def _run_local(read: ChunkReader, documents: Sequence[Document], workers: int | 
 def _run_ray(
     read: ChunkReader, documents: Sequence[Document], workers: int | None, *, address: str | None
 ) -> Iterator[Tally]:
-    """By a pool of Ray Data's actors, each on one core with a model of its own; Ray replaces those that die."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
+    """Read with a pool of Ray Data's actors, each on one core with its own model; Ray replaces actors that die."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     try:
         import ray
         import ray.data
@@ -250,9 +250,9 @@ def _run_ray(
     ray.data.DataContext.get_current().enable_progress_bars = False
     workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     rows = [{"chunk": json.dumps(chunk)} for chunk in _chunks(documents, workers)]
-    # A block is what Ray does again when a worker dies.
+    # Ray repeats a whole block when a worker dies, so that a block has one chunk if possible.
     results = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)).map(
-        cast("Any", _RayReader),  # Ray's types know functions only
+        cast("Any", _RayReader),  # Ray's type annotations accept only functions
         fn_constructor_args=(read.settings, read.output),
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
@@ -266,7 +266,7 @@ def _run_ray(
 
 
 class _RayReader:
-    """A `ChunkReader` as Ray Data wants it: from a row to a row."""
+    """`ChunkReader` with the interface of Ray Data, from a row to a row."""
 
     def __init__(self, settings: BulkSettings, output: BulkOutput) -> None:
         self._read = ChunkReader(settings, output)
