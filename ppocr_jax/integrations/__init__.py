@@ -1,1 +1,1 @@
-"""Where people already are: `mcp_server` for assistants, `langchain` for chains, `label_studio` for those who label."""
+"""Integrations: `mcp_server` for assistants, `langchain`, `docling`, and `label_studio` for annotation."""

@@ -1,6 +1,6 @@
-"""An OCR engine for docling: `PPOCROptions` chooses it once docling may load external plugins.
+"""OCR engine for docling, selected by `PPOCROptions` if docling is allowed to load external plugins.
 
-Docling finds this module by the entry point `docling` of the package.
+Docling finds this module by the package's entry point `docling`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from ppocr_jax.inference.ocr import OCR
 
 
 class PPOCROptions(OcrOptions):
-    """What docling's pipeline reads with.
+    """OCR options for docling's pipeline.
 
     Attributes:
-        model: a built-in model, a released one ("ppocr-v4") or a model folder, as `OCR` takes it; it decides which
-            characters can be read, so `lang` is not needed.
-        lang: nothing may stand here.
-        options: of `OCR`, such as {"letters": "latin", "drop_score": 0.7}.
+        lang: Must be empty, because the model determines which characters can be read.
+        model: Built-in model, released model ("ppocr-v4") or model folder, as for `OCR`.
+        options: Options of `OCR`, such as {"letters": "latin", "drop_score": 0.7}.
     """
 
     kind: ClassVar[Literal["ppocr-jax"]] = "ppocr-jax"
@@ -44,7 +43,7 @@ class PPOCROptions(OcrOptions):
 
 
 class PPOCRModel(BaseOcrModel):
-    """Reads the regions of pages that docling wants to be read."""
+    """OCR model that reads the page regions chosen by docling."""
 
     def __init__(
         self,
@@ -53,17 +52,17 @@ class PPOCRModel(BaseOcrModel):
         options: PPOCROptions,
         accelerator_options: AcceleratorOptions,
     ) -> None:
-        """Load the model, unless the engine is switched off.
+        """Load the model if the engine is enabled.
 
         Args:
-            enabled: whether anything is to be read.
-            artifacts_path: docling's folder of models; not used, `options.model` says where the model is.
-            options: the model and what it is opened with.
-            accelerator_options: `num_threads` is taken, and CUDA where it is asked for by name; both yield to
-                `options.options`.
+            enabled: Whether to read anything.
+            artifacts_path: Docling's folder of models; not used, because `options.model` names the model.
+            options: The model and its options.
+            accelerator_options: `num_threads`, and CUDA if it is the chosen device, are passed to `OCR`;
+                `options.options` takes precedence.
 
         Raises:
-            UserError: there is no such model, or no such option.
+            UserError: The model or an option does not exist.
         """
         super().__init__(
             enabled=enabled, artifacts_path=artifacts_path, options=options, accelerator_options=accelerator_options
@@ -76,7 +75,7 @@ class PPOCRModel(BaseOcrModel):
             self.reader = OCR(options.model, **given)
 
     def __call__(self, conv_res: ConversionResult, page_batch: Iterable[DoclingPage]) -> Iterable[DoclingPage]:
-        """Yield the pages with the text of their regions in docling's cells."""
+        """Yield the pages with the recognized text of their regions in docling's cells."""
         for page in page_batch:
             if self.enabled and page._backend is not None and page._backend.is_valid():
                 with TimeRecorder(conv_res, "ocr"):
@@ -90,7 +89,7 @@ class PPOCRModel(BaseOcrModel):
             yield page
 
     def _cells(self, page: DoclingPage, region: BoundingBox) -> Iterator[TextCell]:
-        assert page._backend is not None  # as asked above
+        assert page._backend is not None  # checked in `__call__`
         image = page._backend.get_page_image(scale=self.options.scale, cropbox=region)
         read = self.reader(np.asarray(image.convert("RGB")))
         for line in read:
@@ -104,12 +103,12 @@ class PPOCRModel(BaseOcrModel):
 
     @classmethod
     def get_options_type(cls) -> type[OcrOptions]:
-        """Return the class of the options by which docling finds this engine."""
+        """Return the options class by which docling finds this engine."""
         return PPOCROptions
 
 
 def _rectangle(line: Line, region: BoundingBox, scale: float) -> BoundingRectangle:
-    """Return the upright rectangle around a line, in points from the page's top left."""
+    """Return the axis-aligned rectangle around a line, in points from the page's top left."""
     x, y = np.asarray(line.quad, np.float64).T / scale
     bounds = (x.min() + region.l, y.min() + region.t, x.max() + region.l, y.max() + region.t)
     box = BoundingBox.from_tuple(tuple(float(value) for value in bounds), origin=CoordOrigin.TOPLEFT)
@@ -117,5 +116,5 @@ def _rectangle(line: Line, region: BoundingBox, scale: float) -> BoundingRectang
 
 
 def ocr_engines() -> dict[str, list[type[BaseOcrModel]]]:
-    """Return the engines of this plugin, as docling asks for them."""
+    """Return the engines of this plugin; docling calls this function."""
     return {"ocr_engines": [PPOCRModel]}

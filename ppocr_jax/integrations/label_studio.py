@@ -1,7 +1,7 @@
-"""Label Studio: pages that were read as predictions to correct, and what people corrected as pages.
+"""Label Studio: export recognized pages as predictions, and import corrected annotations as pages.
 
-For its template of optical character recognition: `Polygon` named "poly" and `TextArea` named "transcription", both on
-the `Image` named "image". Places are percents of the image there.
+The tasks are for its OCR template: `Polygon` named "poly" and `TextArea` named "transcription", both on the `Image`
+named "image". Coordinates are percentages of the image size.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ CONFIG = f"""<View>
   <TextArea name="transcription" toName="image" editable="true" perRegion="true" maxSubmissions="1" rows="1"/>
 </View>
 """
-"""The labeling interface to set up a project with."""
+"""Labeling configuration for a Label Studio project."""
 
 
 def to_tasks(pages: Iterable[Page], url_of: Callable[[Page], str], *, model: str = "") -> Iterator[dict[str, Any]]:
-    """Yield a task per page, to be imported as JSON; pages that could not be read are left out.
+    """Yield a task per page, for import as JSON; pages that could not be read are omitted.
 
     Args:
-        pages: what was read.
-        url_of: where Label Studio finds a page's image.
-        model: its name, for Label Studio's `model_version`.
+        pages: Recognized pages.
+        url_of: Returns the URL of a page's image for Label Studio.
+        model: Name of the model for Label Studio's `model_version`; default: ppocr_jax and its version.
     """
     for page in pages:
         if page.error:
@@ -43,7 +43,7 @@ def to_tasks(pages: Iterable[Page], url_of: Callable[[Page], str], *, model: str
 
 
 def _region(page: Page, line: Line) -> Iterator[dict[str, Any]]:
-    """Yield a line's outline, label and text, which Label Studio joins by their id."""
+    """Yield the outline, label and text of a line; Label Studio joins them by their id."""
     points = [[100 * x / page.width, 100 * y / page.height] for x, y in line.quad]
     identity = hashlib.blake2b(repr((page.source, page.number, line.quad)).encode(), digest_size=5).hexdigest()
     common = {
@@ -62,13 +62,13 @@ def _region(page: Page, line: Line) -> Iterator[dict[str, Any]]:
 
 
 def from_export(tasks: Iterable[Mapping[str, Any]]) -> Iterator[Page]:
-    """Yield the page of each task in an export in JSON: its last annotation that was not canceled, lines by outline.
+    """Yield the page of each annotated task in a JSON export, with a line per region.
 
-    Rectangles are taken, too; a polygon of another number of corners becomes the rectangle around it. A region without
-    text is a line of text "". A task that nobody annotated yields no page.
+    The last annotation of a task that was not canceled is used. Regions are polygons or rectangles; a polygon that does
+    not have four corners becomes the rectangle around it. A region without text becomes a line with the text "".
 
     Raises:
-        UserError: it is no such export.
+        UserError: A task is not in the format of a Label Studio export.
     """
     for number, task in enumerate(tasks, start=1):
         try:
@@ -105,7 +105,7 @@ def _quad(value: Mapping[str, Any], width: int, height: int) -> Quad:
         return (left, top), (right, top), (right, bottom), (left, bottom)
     import math
 
-    # A rectangle turns around its top-left corner, clockwise.
+    # Rotation is in degrees, clockwise around the top-left corner.
     left, top = value["x"] * width / 100, value["y"] * height / 100
     wide, high = value["width"] * width / 100, value["height"] * height / 100
     turn = math.radians(value.get("rotation", 0))

@@ -1,4 +1,4 @@
-"""A LangChain document loader: a `Document` for each page."""
+"""LangChain document loader that returns a `Document` for each page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ppocr_jax.inference.ocr import OCR
 
 
 class OCRLoader(BaseLoader):
-    """Loads the pages of images, PDF documents and folders as text.
+    """Loader of the text of images, PDF documents and folders.
 
     Example:
         documents = OCRLoader("scans/", options={"recursive": True}).load()
@@ -21,17 +21,20 @@ class OCRLoader(BaseLoader):
     def __init__(self, sources: Sources, *, ocr: OCR | None = None, options: DocumentOptions | None = None) -> None:
         """
         Args:
-            sources: see `OCR.read`.
-            ocr: to read with; default: `OCR("en")`.
-            options: of `OCR.read`.
+            sources: See `OCR.read`.
+            ocr: The `OCR` to use; default: `OCR("en")`.
+            options: Options of `OCR.read`.
         """
         self._sources, self._ocr, self._options = sources, ocr or OCR("en"), options or {}
 
     def lazy_load(self) -> Iterator[Document]:
-        """Yield a document per page: its lines, one per row; `source`, `page` and the least sure line's confidence.
+        """Yield a document per page, with a row of text per line.
+
+        The metadata are `source`, `page`, `width`, `height`, `least_confidence` (of all lines, if there are any), and
+        `error` if the page could not be read.
 
         Raises:
-            UserError: a source cannot be read (unless the option `on_error` is "page").
+            UserError: A source cannot be read (unless the option `on_error` is "page").
         """
         for page in self._ocr.read(self._sources, **self._options):
             metadata = {"source": page.source, "page": page.number, "width": page.width, "height": page.height}
