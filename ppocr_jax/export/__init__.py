@@ -1,4 +1,4 @@
-"""Trained networks as files for other programs: ONNX and, by way of TensorFlow, SavedModel and TFLite."""
+"""Export of trained networks to ONNX and, through TensorFlow, to SavedModel and TFLite."""
 
 from __future__ import annotations
 

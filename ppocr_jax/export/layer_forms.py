@@ -1,7 +1,7 @@
-"""Layers whose plain form converts badly, in forms that converters know.
+"""Equivalent forms of layers that converters translate better than the original ones.
 
-The networks stay as they are: Flax lets a caller stand in for a module's `__call__` (`nn.intercept_methods`). Inside it
-a module's variables are those given to `apply`; as NumPy arrays they become constants of the exported graph.
+The networks are not changed: Flax lets a caller replace a module's `__call__` (`nn.intercept_methods`). Inside the
+replacement, the module's variables are those passed to `apply`; NumPy arrays become constants of the exported graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ppocr_jax.models.db import TransposedConv2x2
 from ppocr_jax.models.layers import SqueezeExcite, hard_sigmoid
 
 Forms = Mapping[type[nn.Module], Callable[..., jax.Array]]
-"""Module class -> what to call, with the module and the input, instead of the module's `__call__`."""
+"""Module class -> function of the module and its input that is called instead of the module's `__call__`."""
 
 
 def with_forms(forms: Forms) -> AbstractContextManager[Any]:
@@ -36,15 +36,15 @@ def with_forms(forms: Forms) -> AbstractContextManager[Any]:
 
 
 def _transposed_conv(module: TransposedConv2x2, x: jax.Array) -> jax.Array:
-    """As a transposed convolution: the product with depth-to-space becomes seven nodes with shape arithmetic."""
+    """Compute the layer as a transposed convolution; its own form, a product and depth-to-space, gives seven nodes."""
     params = module.variables["params"]
-    # JAX correlates with the dilated input, so the taps come in reverse; (C, 2, 2, F) -> (2, 2, C, F).
+    # JAX correlates the kernel with the dilated input, so the kernel is flipped; (C, 2, 2, F) -> (2, 2, C, F).
     kernel = params["kernel"][:, ::-1, ::-1].transpose(1, 2, 0, 3)
     return lax.conv_transpose(x, kernel, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")) + params["bias"]
 
 
 def _squeeze_excite(module: SqueezeExcite, x: jax.Array, *, gate: Callable[..., jax.Array]) -> jax.Array:
-    """With `jnp.mean`, which jax2onnx knows; `x.mean` becomes a sum, a division and shape arithmetic."""
+    """Compute the layer with `jnp.mean`, which jax2onnx supports; `x.mean` gives a sum, a division and shape nodes."""
     params = module.variables["params"]
     pooled = jnp.mean(x, (1, 2), keepdims=True)
     hidden = nn.relu(_conv1x1(module, params["conv1"], pooled))
@@ -56,7 +56,7 @@ def _conv1x1(module: SqueezeExcite, params: Any, x: jax.Array) -> jax.Array:
 
 
 def _hard_sigmoid_by_six(x: jax.Array, *, slope: float) -> jax.Array:
-    """`hard_sigmoid`, clipped at 6: TensorFlow Lite has an operator for a clip at 1 that tf2onnx does not know."""
+    """Compute `hard_sigmoid` with a clip at 6: TFLite has an operator for a clip at 1 that tf2onnx does not support."""
     return jnp.clip(6 * slope * x + 3, 0, 6) / 6
 
 
@@ -65,5 +65,5 @@ ONNX_FORMS: Forms = {
     SqueezeExcite: partial(_squeeze_excite, gate=hard_sigmoid),
 }
 INT8_FORMS: Forms = {TransposedConv2x2: _transposed_conv}
-"""For networks trained for int8, which bring their own form of squeeze-and-excitation (`training.pact`)."""
+"""Forms for networks trained for int8, which have their own form of squeeze-and-excitation (`training.pact`)."""
 TENSORFLOW_FORMS: Forms = {SqueezeExcite: partial(_squeeze_excite, gate=_hard_sigmoid_by_six)}

@@ -1,4 +1,4 @@
-"""Putting exported networks into a model folder, which `OCR` reads text with."""
+"""Export of networks into a model folder for `OCR`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.training.pact import is_quantized
 
 LENDER = "en"
-"""The built-in model whose networks complete a folder that lacks a detector or a recognizer."""
-_CARD_MARK = "Trained for this model: "  # a card that holds it is ours to write anew
+"""The built-in model that provides the missing networks of a folder without a detector or recognizer."""
+_CARD_MARK = "Trained for this model: "  # a card with this text was written here and may be overwritten
 _logger = logging.getLogger("ppocr_jax")
 
 
@@ -43,29 +43,30 @@ def export_to_folder(
     share: str | Path | None = None,
     complete: bool = False,
 ) -> dict[str, list[ParityRow]]:
-    """Export networks into a model folder, beside those of other tasks that it may hold already.
+    """Export networks into a model folder; networks of other tasks in the folder are kept.
 
-    Nothing is written unless all files compute what their networks compute. Networks trained for int8 (`training.pact`)
-    become int8 files; their float weights, which belong to no file, stay in the run's folder.
+    Nothing is written unless the outputs of all files match their networks. Networks trained for int8 (`training.pact`)
+    become int8 files without a safetensors file, because their float weights would compute something else; these stay
+    in the work folder.
 
     Args:
-        networks: at most one of each task.
-        folder: the model folder; made where it does not exist.
-        name: of the model; default: the name it has, or the folder's.
-        full_precision: write weights as they were trained; else kernels are rounded to half precision, and both files
-            are half as large.
-        share: another model folder, such as a neighbor's; files that are the same there are not written twice, but
-            referred to by relative paths, so that the folder needs that one beside it.
-        complete: a folder without a detector or a recognizer gets all that it lacks from the built-in model "en"; the
-            log, the folder's `card.md` and its provenance say so.
+        networks: At most one network per task.
+        folder: The model folder; created if it does not exist.
+        name: Name of the model; default: its present name, or that of the folder.
+        full_precision: Whether to write weights as they were trained; otherwise kernels are rounded to half precision,
+            and both files are half as large.
+        share: Another model folder. Files that are identical there are not written but referred to by relative paths,
+            so that this folder depends on the other one.
+        complete: Whether to complete a folder without a detector or recognizer with the networks of the built-in model
+            "en"; the log, the folder's `card.md` and its provenance mention it.
 
     Returns:
-        How far each task's file is from its network.
+        The differences between each task's file and its network.
 
     Raises:
-        ParityError: a file differs from its network.
-        UserError: two networks have the same task, or `model.json` is broken.
-        OSError: the folder cannot be written.
+        ParityError: The output of a file differs from that of its network.
+        UserError: Two networks have the same task, a network is not for reading text, or `model.json` is invalid.
+        OSError: The folder cannot be written.
     """
     tasks = [network.task for network in networks]
     for task in tasks:
@@ -88,7 +89,7 @@ def export_to_folder(
             reports[network.task] = _write(network, Path(workspace))
             model = _with_network(model, network, reports[network.task])
         for file in Path(workspace).iterdir():
-            shutil.copyfile(file, folder / file.name)  # not moved: those of safetensors are for their owner only
+            shutil.copyfile(file, folder / file.name)  # not moved: safetensors files are readable only by their owner
     if complete:
         model = _completed(model, load_model_folder(LENDER))
     if share is not None:
@@ -98,7 +99,7 @@ def export_to_folder(
 
 
 def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
-    """Copy what a folder lacks for reading from another model, and say so in a card, unless somebody wrote one."""
+    """Copy missing networks from another model, and write a card that names them unless the user wrote a card."""
     lacking = [task for task in TASKS if getattr(model, task) is None and getattr(lender, task) is not None]
     for task in lacking if {"det", "rec"} & set(lacking) else ():
         names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
@@ -120,9 +121,10 @@ def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
 
 
 def _share_files(model: ModelFolder, other: ModelFolder) -> ModelFolder:
-    """Take away networks whose weights another folder has too, and refer to its files.
+    """Replace networks that another folder has, too, by references to its files.
 
-    The safetensors file decides: it holds the weights and all that belongs to them, and the ONNX file is made of it.
+    Only the safetensors files are compared: they contain the weights and their metadata, from which the ONNX files are
+    made.
     """
     changes: dict[str, Any] = {}
     for task in TASKS:
@@ -152,7 +154,7 @@ def _write(network: TrainedNetwork, folder: Path) -> list[ParityRow]:
     path = folder / f"{network.task}.onnx"
     export_onnx(network, path)
     rows = parity_report(path, network.compiled(), parity_shapes(network.spec))
-    if is_quantized(network.variables):  # the float weights would be another network
+    if is_quantized(network.variables):  # its float weights would compute something else
         check_parity(rows, path.name, tolerance=INT8_TOLERANCE)
         return rows
     check_parity(rows, path.name)
@@ -166,10 +168,10 @@ def _with_network(model: ModelFolder, network: TrainedNetwork, rows: Sequence[Pa
         "parity": max(row.max_abs_diff for row in rows),
         "ppocr_jax": __version__,
     }
-    in_bytes = is_quantized(network.variables)
-    if in_bytes:
+    int8 = is_quantized(network.variables)
+    if int8:
         facts["int8"] = "pact"
-    weights = None if in_bytes else f"{network.task}.safetensors"
+    weights = None if int8 else f"{network.task}.safetensors"
     spec = replace(network.spec, onnx=f"{network.task}.onnx", safetensors=weights)
     charset = network.charset or model.charset
     provenance = {**model.provenance, network.task: facts}

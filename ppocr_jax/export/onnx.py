@@ -1,9 +1,9 @@
-"""ONNX by jax2onnx: any batch and image size, BatchNorm folded, the LSTM as one node, nothing left to simplify.
+"""ONNX export with jax2onnx: any batch and image size, BatchNorm folded, each LSTM one node, graph fully simplified.
 
-Weights are stored in half precision, for networks that compute in float32 as before: kernels are rounded to float16
-once (`models.io.round_kernels`); each is a float16 constant and a Cast, and a product with a scale for each output
-where BatchNorm was folded into it; runtimes work that out when they open the file. Rounding the folded kernels instead
-would make the ONNX file another network than the safetensors file beside it.
+Weights are stored in half precision, but networks still compute in float32. Kernels are rounded to float16 once
+(`models.io.round_kernels`). Each is stored as a float16 constant with a Cast, and with a scale per output if BatchNorm
+was folded into it; runtimes evaluate this when they open the file. If the folded kernels were rounded instead, the ONNX
+file would differ from the safetensors file of the same network.
 
 Measured with the `ch` recognizer on one thread: 8.54 -> 4.35 MB, probabilities differ by 6e-7, opening takes the same
 0.04 s of CPU time and 3 MB more (35 instead of 32).
@@ -36,18 +36,18 @@ from ppocr_jax.onnx_graph.simplify import FINAL, FORM, NAMED, apply, fold, spell
 from ppocr_jax.training.network import TrainedNetwork, input_size
 from ppocr_jax.training.pact import is_quantized
 
-OPSET = 18  # of August 2022: LSTM, HardSwish and ReduceMean as used here, and every runtime has it
+OPSET = 18  # August 2022: LSTM, HardSwish and ReduceMean as used here; supported by every runtime
 INPUT_NAME = "images"
 OUTPUT_NAME = "probability"
 _PLUGINS = ("jax2onnx.plugins.jax", "jax2onnx.plugins.flax.linen")
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _STORED_ELSEWHERE = {field.name for field in fields(NetworkSpec)} | {"normalization"}
-_LEAST = 256  # numbers: smaller constants are not worth two nodes
-# Of a kernel's largest number: what float32 leaves when a scale is multiplied in and taken out again.
+_LEAST = 256  # elements: smaller constants are not worth two nodes
+# Relative to a kernel's largest element: rounding error of float32 when a scale is multiplied in and divided out again.
 _ROUNDING = 4e-6
 
-# The detector halves its input five times, the recognizer the width two or three times: with sizes that are only known
-# to be multiples, every shape inside is exact.
+# The detector halves its input five times, the recognizer its width two or three times. With symbolic sizes that are
+# multiples of these factors, every inner shape is exact.
 _TRACED_SIZE = {"det": ("32*h", "32*w"), "rec": (None, "8*w"), "cls": (None, None)}
 _DIMENSIONS = {
     "det": (("batch", 3, "height", "width"), ("batch", "height", "width")),
@@ -58,10 +58,10 @@ _DIMENSIONS = {
 
 @cache
 def _load_plugins() -> None:
-    """Import how jax2onnx writes JAX's and linen's operations, and keep it from importing the rest.
+    """Import jax2onnx's plugins for JAX and linen only.
 
-    What it finds by itself includes all of its examples, which build models of Equinox with random weights: 12 s of CPU
-    before the first export, a tenth of which is needed.
+    By default, jax2onnx imports all its plugins and examples, which build Equinox models with random weights: 12 s of
+    CPU time before the first export, of which a tenth is needed.
     """
     for name in _PLUGINS:
         package = import_module(name)
@@ -73,19 +73,20 @@ def _load_plugins() -> None:
 def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file.
 
-    Input "images": float32 (batch, 3, height, width), normalized as the file's metadata says. Output "probability":
-    (batch, height, width) for a detector, (batch, frames, classes) for a recognizer, (batch, 2) for a classifier.
+    Input "images": float32 (batch, 3, height, width), normalized as described in the file's metadata.
+    Output "probability": (batch, height, width) for a detector, (batch, frames, classes) for a recognizer, (batch, 2)
+    for a classifier.
 
     Args:
-        network: the network.
-        path: the file to write.
+        network: The network.
+        path: File to write.
     """
     height, width = input_size(network.spec)
     rows, columns = _TRACED_SIZE[network.task]
     shape: list[Any] = ["B", rows or height, columns or width, 3]
-    with_bytes = is_quantized(network.variables)
+    int8 = is_quantized(network.variables)
     _load_plugins()
-    with with_forms(INT8_FORMS if with_bytes else ONNX_FORMS):
+    with with_forms(INT8_FORMS if int8 else ONNX_FORMS):
         model = to_onnx(
             network.function(onnx_ops, cut=True),
             [shape],
@@ -95,7 +96,7 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
         )
-    model = tidy(model, network.variables, with_bytes=with_bytes)
+    model = tidy(model, network.variables, with_bytes=int8)
     _name_dimensions(model.graph, network.task)
     finish(model, network)
     onnx.save(model, path)
@@ -104,21 +105,22 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
 def tidy(
     model: onnx.ModelProto, variables: Mapping[str, Any] | None = None, *, with_bytes: bool = False
 ) -> onnx.ModelProto:
-    """Return the same function with BatchNorm folded into convolutions, layout changes canceled, activations named.
+    """Return an equivalent, simplified model.
 
-    What `fold` does, once here instead of at every load, give a graph in standard operators
-    that any runtime can read. Activations, which JAX spells out, become operators that fuse with the convolution before
-    them: hard swish as one node instead of four halves the time of a depthwise convolution.
+    `fold` folds BatchNorm into convolutions and removes layout changes, once instead of at every load, and keeps
+    standard operators that any runtime supports. Activations, which JAX writes as several operations, become single
+    operators that runtimes fuse with the preceding convolution: hard swish as one node instead of four halves the time
+    of a depthwise convolution.
 
     Args:
-        model: what a converter wrote.
-        variables: of the network, whose kernels are then stored in half precision where nothing is lost by it.
-        with_bytes: what has a range is computed in int8 instead.
+        model: The output of a converter.
+        variables: Variables of the network. If given, weights that lose nothing by it are stored in half precision.
+        with_bytes: Whether to compute in int8 between values that have a range, instead of storing half precision.
 
     Raises:
-        onnx.checker.ValidationError: the result is not valid ONNX.
+        onnx.checker.ValidationError: The result is not valid ONNX.
     """
-    del model.graph.value_info[:]  # jax2onnx's shapes of inner values can be wrong once it has moved transpositions
+    del model.graph.value_info[:]  # the shapes of inner values are wrong if jax2onnx has moved transpositions
     graph = Graph(fold(model.SerializeToString()))
     apply(NAMED, graph)
     graph.drop_unused()
@@ -136,10 +138,10 @@ def tidy(
 
 
 def finish(model: onnx.ModelProto, network: TrainedNetwork) -> None:
-    """Sign a model, put the metadata in, and check it.
+    """Set the producer and metadata of a model, and check it.
 
     Raises:
-        onnx.checker.ValidationError: the model is not valid.
+        onnx.checker.ValidationError: The model is not valid.
     """
     metadata = {**file_metadata(network), FORM: FINAL}
     model.producer_name, model.producer_version = "ppocr_jax", metadata["ppocr_jax_version"]
@@ -148,11 +150,11 @@ def finish(model: onnx.ModelProto, network: TrainedNetwork) -> None:
 
 
 def file_metadata(network: TrainedNetwork) -> dict[str, str]:
-    """Return key-value pairs for an ONNX file, so that it is usable without its model folder.
+    """Return the metadata of an ONNX file, which make it usable without its model folder.
 
-    Values other than the task and the version are JSON. `task`; `normalization` (mean, std, channel order); `options`:
-    resize rule or input size, and thresholds; `charset` of a recognizer: its characters in the order of classes 1, 2,
-    ...; `ppocr_jax_version`.
+    Values other than the task and the version are JSON. The keys are `task`, `normalization` (mean, std, channel
+    order), `options` (resize rule or input size, and thresholds), `charset` for a recognizer (its characters in the
+    order of classes 1, 2, ...), and `ppocr_jax_version`.
     """
     values = asdict(network.spec)
     options = {name: value for name, value in values.items() if name not in _STORED_ELSEWHERE}
@@ -168,7 +170,7 @@ def file_metadata(network: TrainedNetwork) -> dict[str, str]:
 
 
 def _name_dimensions(graph: onnx.GraphProto, task: str) -> None:
-    """Name what may vary; jax2onnx's own names ("32*h") are expressions that other tools do not read."""
+    """Name the variable dimensions; jax2onnx's names ("32*h") are expressions that other tools cannot parse."""
     for value, names in zip((graph.input[0], graph.output[0]), _DIMENSIONS[task], strict=True):
         for dimension, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
             if isinstance(name, str):
@@ -176,11 +178,13 @@ def _name_dimensions(graph: onnx.GraphProto, task: str) -> None:
 
 
 def store_half(graph: Graph, variables: Mapping[str, Any]) -> None:
-    """Store the weights of an exported graph as float16, wherever they can be widened to just what they are.
+    """Store the weights of an exported graph as float16 if they can be restored from it.
+
+    Weights are restored exactly, or, if a scale per output was folded into them, up to rounding.
 
     Args:
-        graph: of the network.
-        variables: of the network, with kernels from `models.io.round_kernels`.
+        graph: Graph of the network; changed in place.
+        variables: Variables of the network, with kernels from `models.io.round_kernels`.
     """
     kernels: dict[tuple[int, ...], list[np.ndarray]] = {}
     params: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(dict(variables["params"]))
@@ -188,7 +192,7 @@ def store_half(graph: Graph, variables: Mapping[str, Any]) -> None:
         if path[-1] == "kernel" and np.array_equal(np.asarray(array, np.float16), array):
             for kernel in _as_convolution(np.asarray(array)):
                 kernels.setdefault(kernel.shape, []).append(kernel)
-    for name in dict.fromkeys(name for node in graph.nodes for name in node.input):  # in order: the same file each time
+    for name in dict.fromkeys(name for node in graph.nodes for name in node.input):  # ordered, for equal files
         weights = graph.constant(name)
         if weights is None or weights.size < _LEAST:
             continue
@@ -204,17 +208,18 @@ def store_half(graph: Graph, variables: Mapping[str, Any]) -> None:
 
 
 def _as_convolution(kernel: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield a kernel of ours in the layouts that it may have as an ONNX convolution: outputs, inputs, rows, columns."""
+    """Yield a Flax kernel in its possible layouts as an ONNX convolution: outputs, inputs, rows, columns."""
     if kernel.ndim == 3:  # depthwise: rows, columns, channels
         yield kernel.transpose(2, 0, 1)[:, None]
     elif kernel.ndim == 4:
         yield kernel.transpose(3, 2, 0, 1)
-        # A transposed one (inputs, 2, 2, outputs), with the pixels of its patch as channels (`onnx_graph.simplify`).
+        # A transposed kernel (inputs, 2, 2, outputs), with the pixels of the patch in the channels, as
+        # `onnx_graph.simplify` writes it.
         yield kernel.transpose(1, 2, 3, 0).reshape(-1, kernel.shape[0], 1, 1)
 
 
 def _scale(weights: np.ndarray, kernel: np.ndarray) -> np.ndarray | None:
-    """Return the factor of each output, shaped to be multiplied, where weights are a kernel times that; else None."""
+    """Return the factor per output by which `weights` differ from `kernel`, shaped for multiplication; None if none."""
     rows, source = (array.reshape(len(array), -1).astype(np.float64) for array in (weights, kernel))
     squares = (source**2).sum(axis=1)
     factors = np.where(squares > 0, (rows * source).sum(axis=1) / np.where(squares > 0, squares, 1), 1)

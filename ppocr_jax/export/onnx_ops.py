@@ -1,8 +1,8 @@
-"""The networks' basic operations in the form that gives a small and fast ONNX graph.
+"""Basic operations of the networks in a form that gives a small and fast ONNX graph.
 
-Exported step by step, the LSTM's time loop becomes thousands of nodes or an ONNX loop, both an order of magnitude
-slower than ONNX Runtime's own LSTM. So the exporter traces each layer as one primitive, and tells jax2onnx how to write
-it.
+If the time loop of an LSTM were traced step by step, it would become thousands of nodes or an ONNX loop, both an order
+of magnitude slower than ONNX Runtime's LSTM operator. Each layer is therefore traced as one primitive, with a plugin
+that writes it as ONNX nodes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primiti
 
 from ppocr_jax.models.ops import LSTMWeights, Strides, native_ops
 
-_GATES = (0, 3, 1, 2)  # ours: input, forget, cell, output; ONNX's: input, output, forget, cell
+_GATES = (0, 3, 1, 2)  # order here: input, forget, cell, output; in ONNX: input, output, forget, cell
 
 _bilstm_p = Primitive("ppocr_jax.bilstm")
 _upsample_p = Primitive("ppocr_jax.upsample_nearest")
@@ -27,20 +27,20 @@ _pool_p = Primitive("ppocr_jax.pool")
 
 
 def upsample_as_resize(x: jax.Array, factor: int) -> jax.Array:
-    """`models.ops.upsample_nearest`, for jax2onnx to trace; it cannot be run."""
+    """Trace `models.ops.upsample_nearest` for jax2onnx; the result cannot be computed."""
     return _upsample_p.bind(x, factor=factor)
 
 
 def pool(x: jax.Array, *, node: str, window: Strides, strides: Strides, border: int = 0) -> jax.Array:
-    """Pooling by the ONNX node `node`, for jax2onnx to trace (its own pooling keeps variable sizes unreduced).
+    """Trace pooling by the ONNX operator `node` for jax2onnx, whose own pooling does not reduce symbolic sizes.
 
-    Windows lie side by side, or they are 3x3 with a border of 1.
+    Windows do not overlap, or they are 3x3 with a border of 1.
     """
     return _pool_p.bind(x, node=node, window=window, strides=strides, border=border)
 
 
 def average_pool(x: jax.Array, window: Strides) -> jax.Array:
-    """`models.ops.average_pool`; sizes must be multiples of the window's."""
+    """Trace `models.ops.average_pool`; sizes must be multiples of the window size."""
     return x if window == (1, 1) else pool(x, node="AveragePool", window=window, strides=window)
 
 
@@ -54,20 +54,20 @@ def _upsampled(x: Any, *, factor: int) -> ShapedArray:
 def _pooled(x: Any, *, node: str, window: Strides, strides: Strides, border: int) -> ShapedArray:
     batch, *sides, channels = x.shape
     del node, window
-    # (side + 2 * border - size) // step + 1, in the form that JAX can work out where a side is a symbol.
+    # Equals (side + 2 * border - size) // step + 1, in a form that JAX can simplify if a side is symbolic.
     height, width = (-(-side // step) if border else side // step for side, step in zip(sides, strides, strict=True))
     return ShapedArray((batch, height, width, channels), x.dtype)
 
 
 @register_primitive(jaxpr_primitive=_upsample_p.name)
 class UpsamplePlugin(PrimitiveLeafPlugin):
-    """How jax2onnx writes the primitive: as a Resize of an NCHW image."""
+    """jax2onnx plugin that writes the upsampling primitive as a Resize of an NCHW image."""
 
     _PRIM: ClassVar[Primitive] = _upsample_p
     _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True
 
     def lower(self, ctx: Any, eqn: Any) -> None:
-        """Emit the node, between transpositions."""
+        """Emit the node between transpositions."""
         x = ctx.get_value_for_var(eqn.invars[0])
         result = ctx.get_value_for_var(eqn.outvars[0])
         factor = eqn.params["factor"]
@@ -84,13 +84,13 @@ class UpsamplePlugin(PrimitiveLeafPlugin):
 
 @register_primitive(jaxpr_primitive=_pool_p.name)
 class PoolPlugin(PrimitiveLeafPlugin):
-    """How jax2onnx writes the primitive: as a pooling of an NCHW image."""
+    """jax2onnx plugin that writes the pooling primitive as a pooling operator on an NCHW image."""
 
     _PRIM: ClassVar[Primitive] = _pool_p
     _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True
 
     def lower(self, ctx: Any, eqn: Any) -> None:
-        """Emit the node, between transpositions."""
+        """Emit the node between transpositions."""
         result, border = ctx.get_value_for_var(eqn.outvars[0]), eqn.params["border"]
         emit = ctx.builder
         planes = emit.Transpose(ctx.get_value_for_var(eqn.invars[0]), perm=(0, 3, 1, 2))
@@ -102,14 +102,14 @@ class PoolPlugin(PrimitiveLeafPlugin):
 
 
 def bilstm_native(x: jax.Array, weights: LSTMWeights) -> jax.Array:
-    """`models.ops.bilstm_scan`, (B, T, C) -> (B, T, 2H), for jax2onnx to trace; it cannot be run."""
+    """Trace `models.ops.bilstm_scan`, (B, T, C) -> (B, T, 2H), for jax2onnx; the result cannot be computed."""
     kernel, recurrent, bias = (_with_onnx_gates(leaf) for leaf in weights)
-    biases = jnp.concatenate([bias, jnp.zeros_like(bias)], axis=-1)  # of the input and of the recurrence
+    biases = jnp.concatenate([bias, jnp.zeros_like(bias)], axis=-1)  # input bias and recurrent bias
     return _bilstm_p.bind(x, kernel.swapaxes(1, 2), recurrent.swapaxes(1, 2), biases)
 
 
 def _with_onnx_gates(leaf: jax.Array) -> jax.Array:
-    """(..., 4H) -> (..., 4H) in ONNX's gate order."""
+    """Return an array (..., 4H) with its gates in ONNX's order."""
     gates = jnp.split(leaf, 4, axis=-1)
     return jnp.concatenate([gates[i] for i in _GATES], axis=-1)
 
@@ -121,13 +121,13 @@ def _abstract_eval(x: Any, kernel: Any, recurrent: Any, biases: Any) -> ShapedAr
 
 @register_primitive(jaxpr_primitive=_bilstm_p.name)
 class BiLSTMPlugin(PrimitiveLeafPlugin):
-    """How jax2onnx writes the primitive."""
+    """jax2onnx plugin that writes the LSTM primitive as ONNX's LSTM operator."""
 
     _PRIM: ClassVar[Primitive] = _bilstm_p
     _ABSTRACT_EVAL_BOUND: ClassVar[bool] = True
 
     def lower(self, ctx: Any, eqn: Any) -> None:
-        """Emit the node, between transpositions: ONNX takes (T, B, C) and gives (T, 2, B, H)."""
+        """Emit the node between transpositions, because ONNX maps (T, B, C) to (T, 2, B, H)."""
         x, kernel, recurrent, biases = (ctx.get_value_for_var(var) for var in eqn.invars)
         result = ctx.get_value_for_var(eqn.outvars[0])
         hidden = eqn.invars[2].aval.shape[-1]
@@ -139,7 +139,7 @@ class BiLSTMPlugin(PrimitiveLeafPlugin):
         )
         batch_major = emit.Transpose(states, perm=(2, 0, 1, 3))
         shape = emit.add_initializer_from_array(ctx.fresh_name("lstm_shape"), np.array([0, 0, 2 * hidden]))
-        joined = emit.Reshape(batch_major, shape, _outputs=[ctx.fresh_name("lstm")])  # 0: as in the input
+        joined = emit.Reshape(batch_major, shape, _outputs=[ctx.fresh_name("lstm")])  # 0 keeps the size
         joined.type, joined.shape = result.type, result.shape
         ctx.bind_value_for_var(eqn.outvars[0], joined)
 

@@ -1,4 +1,4 @@
-"""Does an exported file compute what the network in JAX computes?"""
+"""Comparison of the outputs of an exported file with those of the network in JAX."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.model_folder import NetworkSpec
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability that is allowed."""
-# A network after its first steps, whose running statistics do not fit its weights yet, can be so steep that the last
-# bits of its input change it by more than TOLERANCE. Two programs round in every layer, not in the input alone.
+"""Largest allowed difference of a probability."""
+# After its first training steps, a network's running statistics do not fit its weights yet. It can be so steep that the
+# last bits of its input change its output by more than TOLERANCE. The factor allows for rounding in every layer.
 _ROUNDING, _LAYERS = 2.0**-23, 4.0
 INT8_TOLERANCE = 0.5
-"""The same of an int8 file. XLA and integer kernels add up in another order; a sum just between two steps is rounded to
-either, and one step in an early layer can move a pixel's probability far. Wrong scales give differences near 1."""
+"""Largest allowed difference of an int8 file. XLA and integer kernels sum in different orders, so that a sum between
+two steps can be rounded to either, and one step in an early layer can change a pixel's probability much. Wrong scales
+give differences near 1."""
 
 Shape = tuple[int, int, int, int]
 
@@ -31,24 +32,24 @@ PARITY_SHAPES: dict[str, tuple[Shape, ...]] = {
 
 
 def parity_shapes(spec: NetworkSpec) -> tuple[Shape, ...]:
-    """Return the shapes of `PARITY_SHAPES`, with the height or size that a network reads where it reads no other."""
+    """Return the shapes of `PARITY_SHAPES`, with the network's own height and width if these are fixed."""
     height, width = getattr(spec, "height", None), getattr(spec, "width", None)
     return tuple((batch, height or rows, width or columns, 3) for batch, rows, columns, _ in PARITY_SHAPES[spec.task])
 
 
 class ParityError(UserError):
-    """An exported file computes something else than the network."""
+    """Error of an exported file whose output differs from that of the network."""
 
 
 @dataclass(frozen=True)
 class ParityRow:
-    """What both make of one input.
+    """Comparison of a file and its network for one input.
 
     Attributes:
-        shape: of the input, (B, H, W, 3).
-        max_abs_diff: largest difference between the probabilities of both.
-        rounding: how much those of the network itself change with the last bits of the input; asked for where
-            `max_abs_diff` is above `TOLERANCE`.
+        shape: Shape of the input, (B, H, W, 3).
+        max_abs_diff: Largest absolute difference between the probabilities of both.
+        rounding: Largest change of the network's own probabilities if the last bits of the input change; only measured
+            if `max_abs_diff` is above `TOLERANCE`.
     """
 
     shape: Shape
@@ -59,17 +60,17 @@ class ParityRow:
 def parity_report(
     onnx_path: str | Path, jax_apply: Callable[[np.ndarray], np.ndarray], shapes: Sequence[Shape], *, seed: int = 0
 ) -> list[ParityRow]:
-    """Run a file with ONNX Runtime, and the network with JAX, on the same random images.
+    """Return a comparison of a file in ONNX Runtime and a network in JAX on the same random images, a row per shape.
 
     Args:
-        onnx_path: the file; it takes NCHW.
-        jax_apply: the network, from NHWC images to what the file gives.
-        shapes: of the inputs, (B, H, W, 3).
-        seed: of the images.
+        onnx_path: The file, with NCHW input.
+        jax_apply: The network, from NHWC images to the output of the file.
+        shapes: Shapes of the inputs, (B, H, W, 3).
+        seed: Random seed of the images.
 
     Raises:
-        ParityError: the outputs differ in shape.
-        ModelError: the file cannot be loaded.
+        ParityError: The outputs differ in shape.
+        ModelError: The file cannot be loaded.
     """
     backend = OnnxBackend(onnx_path, threads=1, device="cpu", as_is=True)
     rng = np.random.default_rng(seed)
@@ -88,10 +89,10 @@ def parity_report(
 
 
 def check_parity(rows: Sequence[ParityRow], onnx_path: str | Path, *, tolerance: float = TOLERANCE) -> None:
-    """Raise where a file differs from its network.
+    """Check that a file computes the same as its network.
 
     Raises:
-        ParityError: a difference above `tolerance` that rounding does not explain, or one that is not a number.
+        ParityError: A difference is above `tolerance` and not explained by rounding, or is not a number.
     """
     for row in rows:
         allowed = max(tolerance, _LAYERS * row.rounding)

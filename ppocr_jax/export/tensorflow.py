@@ -1,7 +1,7 @@
-"""SavedModel, TFLite and ONNX by way of TensorFlow, for input of one fixed size.
+"""Export to SavedModel, TFLite and ONNX through TensorFlow, for inputs of one fixed size.
 
-jax2tf once gave a TensorFlow graph of single operations, which tf2onnx could read. It now gives one operation that
-holds a whole XLA program; only the TFLite converter takes that apart. So ONNX comes from the .tflite file.
+jax2tf used to give a TensorFlow graph of single operations, which tf2onnx could read. It now gives one operation that
+contains a whole XLA program, which only the TFLite converter can split. ONNX is therefore made from the .tflite file.
 """
 
 from __future__ import annotations
@@ -32,31 +32,32 @@ Size = tuple[int, int, int]
 
 DEFAULT_SIZES: dict[str, Size] = {"det": (1, 640, 640), "cls": (1, 48, 192), "rec": (1, 32, 320)}
 SMALLER = ("float16", "int8")
-"""Types of weights that smaller .tflite files may hold; feature maps stay in float32."""
+"""Types of weights in smaller .tflite files; feature maps stay in float32."""
 _MULTIPLES = {"det": (32, 32), "cls": (1, 1), "rec": (1, 4)}
 
 
 def export_fixed_size(
     network: TrainedNetwork, folder: str | Path, size: Size | None = None, *, smaller: Sequence[str] = ()
 ) -> list[ParityRow]:
-    """Write det_1x640x640_saved_model/, det_1x640x640.tflite and det_1x640x640.onnx, or so by task and size.
+    """Write a network as SavedModel, TFLite and ONNX files for one input size.
 
-    The first two take NHWC images, the ONNX file NCHW as those of `export_onnx`. Nothing is written where the ONNX file
-    differs from the network.
+    The files are named by task and size: det_1x640x640_saved_model/, det_1x640x640.tflite and det_1x640x640.onnx. The
+    first two take NHWC images, the ONNX file NCHW images like that of `export_onnx`. Nothing is written if the output
+    of the ONNX file differs from that of the network.
 
     Args:
-        network: the network.
-        folder: where to write; made where it does not exist.
-        size: batch, height and width of the input; default: `DEFAULT_SIZES`.
-        smaller: of `SMALLER`; for each another det_1x640x640_float16.tflite or so, which computes nearly the same.
+        network: The network.
+        folder: Folder to write to; created if it does not exist.
+        size: Batch, height and width of the input; default: `DEFAULT_SIZES`.
+        smaller: Types from `SMALLER`; for each, an approximate file such as det_1x640x640_float16.tflite is written.
 
     Returns:
-        How far the ONNX file is from the network.
+        The difference between the ONNX file and the network.
 
     Raises:
-        UserError: the network does not take that size.
-        ParityError: the ONNX file differs from the network.
-        OSError: the folder cannot be written.
+        UserError: The network does not accept that size.
+        ParityError: The output of the ONNX file differs from that of the network.
+        OSError: The folder cannot be written.
     """
     size = size or DEFAULT_SIZES[network.task]
     _check_size(network, size)
@@ -84,7 +85,7 @@ def export_fixed_size(
 def _tflite(saved_model: Path, kind: str = "float32") -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     if kind in SMALLER:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]  # alone it means weights in int8
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]  # int8 weights unless a type is given
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
     return converter.convert()
@@ -128,7 +129,7 @@ def _from_tflite(path: Path) -> onnx.ModelProto:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """TensorFlow's names of the input and the output -> ours."""
+    """Rename the input and the output of a graph to `INPUT_NAME` and `OUTPUT_NAME`."""
     names = {graph.input[0].name: INPUT_NAME, graph.output[0].name: OUTPUT_NAME}
     graph.input[0].name, graph.output[0].name = INPUT_NAME, OUTPUT_NAME
     for node in graph.node:
@@ -137,13 +138,13 @@ def _rename(graph: onnx.GraphProto) -> None:
 
 
 def bilstm_unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
-    """`models.ops.bilstm_scan` step by step, (B, T, C) -> (B, T, 2H): a `lax.scan` becomes operations ONNX lacks."""
+    """Compute `models.ops.bilstm_scan`, (B, T, C) -> (B, T, 2H), unrolled: ONNX lacks the operations of `lax.scan`."""
     forward, backward = (LSTMWeights(*(leaf[direction] for leaf in weights)) for direction in (0, 1))
     return jnp.concatenate([_unrolled(x, forward), _unrolled(x[:, ::-1], backward)[:, ::-1]], axis=-1)
 
 
 def _unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
-    """One direction: (B, T, C) -> (B, T, H)."""
+    """Compute one direction, (B, T, C) -> (B, T, H)."""
     gates = x @ weights.input + weights.bias
     h = c = jnp.zeros((x.shape[0], weights.recurrent.shape[0]), x.dtype)
     outputs = []
@@ -156,7 +157,7 @@ def _unrolled(x: jax.Array, weights: LSTMWeights) -> jax.Array:
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """`models.ops.max_pool_2x2` as one pooling operation."""
+    """Compute `models.ops.max_pool_2x2` as one pooling operation."""
     return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
 
