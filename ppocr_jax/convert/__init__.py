@@ -1,4 +1,4 @@
-"""Weights from other frameworks."""
+"""Conversion of weights from other frameworks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Reading pickles that may hold nothing but arrays of numbers, text, numbers and plain containers.
+"""Safe reader of pickles that contain only numeric arrays, text, numbers and plain containers.
 
-A pickle is a program: loading it calls whatever functions it names. Here only the few names that an array is written
-with are known, and each stands for something of ours: nothing else is ever looked up or called, NumPy's own unpickling
-included.
+A pickle is a program: loading it calls the functions that it names. This reader knows only the few names with which
+arrays are written, and replaces each by a function or class defined here. Nothing else is looked up or called, not even
+NumPy's own unpickling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
-# What the pickle machine raises on bytes that are no pickle, or not all of one.
+# Exceptions that `pickle` raises for invalid or incomplete data.
 _BROKEN = (
     pickle.UnpicklingError,
     EOFError,
@@ -30,18 +30,18 @@ _BROKEN = (
 
 
 class RefusedError(Exception):
-    """A pickle asks for something that no array needs; the message goes on after the file's name."""
+    """Error of a pickle that refers to something that arrays do not need; the message follows the file's name."""
 
 
 class BrokenPickleError(Exception):
-    """Not a pickle, or not all of it."""
+    """Error of data that is not a pickle, or an incomplete one."""
 
 
 class PickledArray:
-    """Stands for an array while a pickle is read.
+    """Stand-in for an array in a pickle.
 
     Attributes:
-        value: the array, in native byte order, perhaps read-only; None where the pickle leaves it out.
+        value: The array, in native byte order, possibly read-only; None if the pickle has no data for it.
     """
 
     value: np.ndarray | None = None
@@ -52,11 +52,11 @@ class PickledArray:
 
 
 def load_plain(file: BinaryIO) -> Any:
-    """Return what a pickle of any protocol holds, with a `PickledArray` for each array.
+    """Return the contents of a pickle of any protocol, with a `PickledArray` for each array.
 
     Raises:
-        RefusedError: it names a function or class that arrays of numbers do not need, or holds other arrays.
-        BrokenPickleError: it is no pickle, or is cut short.
+        RefusedError: It names a function or class that numeric arrays do not need, or contains other arrays.
+        BrokenPickleError: It is not a pickle, or incomplete.
     """
     try:
         return _ArrayUnpickler(file).load()
@@ -65,7 +65,7 @@ def load_plain(file: BinaryIO) -> Any:
 
 
 class _DType:
-    """Stands for a NumPy type."""
+    """Stand-in for a NumPy dtype."""
 
     def __init__(self, code: str, *_: object) -> None:
         if code not in _NUMBERS:
@@ -77,16 +77,16 @@ class _DType:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Knows what arrays are written with, by the names of NumPy 1 and 2 and of Python 2 and 3."""
+    """Unpickler that knows only the names with which NumPy 1 and 2 under Python 2 and 3 write arrays."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
-        # Functions are made anew for each file: a pickle can set attributes of those it is handed.
+        # Functions are created anew for each file, because a pickle can set attributes of the objects that it gets.
         self._known: dict[tuple[str, str], Callable[..., Any]] = {
             ("numpy", "ndarray"): PickledArray,
             ("numpy", "dtype"): _DType,
             ("_codecs", "encode"): lambda *parts: _encode(*parts),  # noqa: PLW0108
-            ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 writes no bytes
+            ("__builtin__", "bytes"): lambda: b"",  # protocol 2 writes empty bytes so
             ("collections", "OrderedDict"): dict,
             # A tensor that is not directly in a state dict is written as a tuple of its name and its array.
             ("builtins", "tuple"): tuple,
@@ -101,7 +101,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         """Return the stand-in for a name.
 
         Raises:
-            RefusedError: it has none.
+            RefusedError: There is none.
         """
         if (module_name, global_name) not in self._known:
             name = f"{module_name}.{global_name}"[:80]
@@ -109,16 +109,16 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self._known[module_name, global_name]
 
     def persistent_load(self, pid: Any) -> Any:
-        """Nothing lies outside the file.
+        """Refuse references to objects outside the file.
 
         Raises:
-            RefusedError: always.
+            RefusedError: Always.
         """
         raise RefusedError("refers to something outside itself, which weights do not need")
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Return bytes, as protocol 2 writes them."""
+    """Return the bytes that protocol 2 writes as text."""
     if encoding != "latin1":
         raise RefusedError("holds bytes in an encoding that no array is written in")
     return text.encode("latin1")
@@ -133,7 +133,7 @@ def _from_buffer(data: bytes, dtype: _DType, shape: tuple[int, ...], order: str)
 def _numbers(data: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
     if not isinstance(dtype, _DType) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
         raise TypeError("not the parts of an array")
-    if min(shape, default=0) < 0:  # NumPy takes -1 for "as many as there are"
+    if min(shape, default=0) < 0:  # NumPy would infer a size of -1
         raise ValueError(f"a shape of {shape}")
     array = np.ndarray(shape, dtype.value, data, order="F" if order == "F" else "C")
     if array.nbytes != len(data):

@@ -1,4 +1,4 @@
-"""Which of our networks a PaddleOCR checkpoint holds: told by the names and shapes of its tensors."""
+"""Identify the network in a PaddleOCR checkpoint from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ppocr_jax.training.network import variable_shapes
 Tensors = Mapping[str, np.ndarray]
 
 DEFAULT_LEARNER = "Student"
-"""Of several learners the one that PaddleOCR exports."""
+"""The learner that PaddleOCR exports if a checkpoint has several."""
 
 
 class _Option(NamedTuple):
-    """Where a builder's option is seen.
+    """An option of a builder that is inferred from the shape of a tensor.
 
     Attributes:
-        tensor, axis: whose length it is.
-        full: that length at width multiplier 1, where the option is the multiplier.
-        least: smaller values are no network's.
+        tensor, axis: The option is the length of this tensor along this axis.
+        full: If the option is a width multiplier, the length at width multiplier 1.
+        least: Smallest valid value.
     """
 
     tensor: str
@@ -36,17 +36,17 @@ class _Option(NamedTuple):
     least: float = 1
 
     def value(self, tensors: Tensors) -> float | None:
-        """Return the option, or None where it cannot be told."""
+        """Return the option, or None if it cannot be inferred."""
         shape = np.shape(tensors[self.tensor]) if self.tensor in tensors else ()
         if self.axis >= len(shape):
             return None
-        # Widths are rounded, multipliers have two decimals.
+        # Widths are rounded to whole channels, so the quotient is rounded to a multiplier of two decimals.
         value = shape[self.axis] if self.full is None else round(shape[self.axis] / self.full, 2)
         return value if value >= self.least else None
 
 
 class _Builder(NamedTuple):
-    """A network's task and options; `defaults`: of options that it cannot do without."""
+    """Task and options of a network; `defaults` has values for required options that cannot be inferred."""
 
     task: str
     options: Mapping[str, _Option]
@@ -54,11 +54,11 @@ class _Builder(NamedTuple):
 
     def spec(self, network: str, tensors: Tensors) -> NetworkSpec:
         values = {name: option.value(tensors) for name, option in self.options.items()}
-        told = {name: value for name, value in values.items() if value is not None}
-        return SPECS[self.task](network=network, options={**self.defaults, **told})
+        known = {name: value for name, value in values.items() if value is not None}
+        return SPECS[self.task](network=network, options={**self.defaults, **known})
 
     def unknown(self, tensors: Tensors) -> int:
-        """Return how many options cannot be told: the fewer, the likelier it is this network."""
+        """Return the number of options that cannot be inferred; the fewer, the likelier it is this network."""
         return sum(option.value(tensors) is None for option in self.options.values())
 
 
@@ -89,10 +89,10 @@ _BUILDERS = {
 
 
 class Identified(NamedTuple):
-    """A network of ours with a checkpoint's weights.
+    """A network of ppocr_jax with the weights of a checkpoint.
 
     Attributes:
-        spec: its builder and options; input size, normalization and thresholds are PaddleOCR's.
+        spec: Builder and options, with PaddleOCR's input size, normalization and thresholds.
         variables: "params" and "batch_stats", as float32 NumPy arrays.
     """
 
@@ -101,17 +101,17 @@ class Identified(NamedTuple):
 
 
 def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | None, Tensors]:
-    """Return one network's tensors out of a checkpoint that may hold several.
+    """Return the tensors of one network in a checkpoint that may contain several.
 
     Args:
-        tensors: of a checkpoint.
-        learner: "Student", "Student2", "Teacher"; default: the student, where there is one.
+        tensors: Tensors of a checkpoint.
+        learner: "Student", "Student2" or "Teacher"; default: "Student", or the only learner.
 
     Returns:
-        The learner, None where the checkpoint holds a single network; its tensors.
+        The learner (None if the checkpoint contains a single network) and its tensors.
 
     Raises:
-        WeightsError: there is no such learner, or it must be named.
+        WeightsError: There is no such learner, or there are several and none is named.
     """
     names = learner_names(tensors)
     if not names:
@@ -126,14 +126,14 @@ def select_learner(tensors: Tensors, learner: str | None = None) -> tuple[str | 
 
 
 def identify(tensors: Tensors, network: str | None = None) -> Identified:
-    """Return the network whose names and shapes a checkpoint has.
+    """Return the network that matches the names and shapes of the tensors, with these as weights.
 
     Args:
-        tensors: of one network, by the names of a PaddleOCR checkpoint.
-        network: a builder of `ppocr_jax.models`, where it is known.
+        tensors: Tensors of one network, with the names of a PaddleOCR checkpoint.
+        network: Name of a builder in `ppocr_jax.models`; default: detected.
 
     Raises:
-        WeightsError: nothing fits (the message says what comes nearest), or there is no such builder.
+        WeightsError: No network matches (the message names the nearest), or there is no such builder.
     """
     if network is not None and network not in _BUILDERS:
         raise WeightsError(f"PaddleOCR has no network {network!r}; choose from {', '.join(_BUILDERS)}")
@@ -176,17 +176,17 @@ def _difference(missing: set[str], left: set[str]) -> str:
 def without_unused_classes(
     variables: Mapping[str, Any], classes: Sequence[str]
 ) -> tuple[dict[str, Any], Charset, tuple[int, ...]]:
-    """Return a recognizer without the classes that PaddleOCR's training never asks for, and its charset.
+    """Return a recognizer without duplicate classes, which PaddleOCR never trains, and its charset.
 
-    Of a character that a dictionary lists twice PaddleOCR trains the last class: all that the others have learned is to
-    stay improbable, so that leaving them out changes probabilities by next to nothing.
+    If a dictionary lists a character several times, PaddleOCR trains its last class. The other classes only learn to be
+    improbable, so that removing them hardly changes probabilities.
 
     Args:
-        variables: of a recognizer of K classes.
-        classes: what 1 to K - 1 stand for.
+        variables: Variables of a recognizer with K classes.
+        classes: Characters of classes 1 to K - 1.
 
     Returns:
-        The variables; the characters of the classes that are left; the classes left out.
+        The variables, the charset of the remaining classes, and the removed classes.
     """
     last = {character: i for i, character in enumerate(classes, start=1)}
     kept = [i for i, character in enumerate(classes, start=1) if last[character] == i]

@@ -1,7 +1,7 @@
-"""Weights of an inference file of others (ONNX) -> our variables, told by kinds, shapes and order of its layers.
+"""Convert third-party inference files (ONNX) to Flax variables by the kinds, shapes and order of their layers.
 
-Such a file has lost the names of a checkpoint, some exporters fold BatchNorm into convolutions, and what only training
-needs is not in it. But its layers come in the order in which the network calls them, and so do ours.
+Inference files do not contain the names of a checkpoint or the parts that only training needs, and some exporters fold
+BatchNorm into convolutions. But their layers are in the order in which the network calls them, as in ppocr_jax.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from ppocr_jax.onnx_graph.simplify import prepare
 from ppocr_jax.preprocess import line_batch
 from ppocr_jax.training.network import TrainedNetwork
 
-# Of the gates in ONNX's order (input, output, forget, cell) those of ours: input, forget, cell, output.
+# Positions of the input, forget, cell and output gates in ONNX's order (input, output, forget, cell).
 _GATES = (0, 2, 3, 1)
-_EPSILON = 1e-5  # of our BatchNorm and of Paddle's
+_EPSILON = 1e-5  # of BatchNorm, here and in Paddle
 _IMAGE = Path(__file__).parent / "receipt.jpg"
-_LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # its first two: top, bottom, left, right
-_HEIGHTS = {"svtr_lcnet": 48}  # of lines, pixels; others: 32
+_LINES = ((38, 84, 84, 444), (84, 122, 84, 444))  # the first two lines of the receipt: top, bottom, left, right
+_HEIGHTS = {"svtr_lcnet": 48}  # line height in pixels; other recognizers: 32
 
 
 class Converted(NamedTuple):
-    """A network of ours with a file's weights.
+    """A network of ppocr_jax with the weights of a file.
 
     Attributes:
-        spec: its builder and options; input size, normalization and thresholds are PP-OCR's.
+        spec: Builder and options, with PP-OCR's input size, normalization and thresholds.
         variables: "params" and "batch_stats", as float32 NumPy arrays.
-        fresh: parts that the file does not hold, which have random weights.
-        tensors: of the file that were taken over.
+        fresh: Descriptions of the parts that are not in the file and have random weights.
+        tensors: Number of tensors taken from the file.
     """
 
     spec: NetworkSpec
@@ -64,15 +64,15 @@ class Converted(NamedTuple):
 
 
 def convert_inference_file(data: bytes, network: str | None = None) -> Converted:
-    """Return the network of ours that a file holds, with its weights.
+    """Return the network in an ONNX file as a network of ppocr_jax.
 
     Args:
-        data: an ONNX file.
-        network: a builder of `ppocr_jax.models`, where it is known.
+        data: Contents of an ONNX file.
+        network: Name of a builder in `ppocr_jax.models`; default: detected.
 
     Raises:
-        OnnxFileError: it is no ONNX file, or not all of one.
-        WeightsError: it holds no network of ours.
+        OnnxFileError: It is not an ONNX file, or an incomplete one.
+        WeightsError: It contains no network of ppocr_jax.
     """
     graph = Graph(data)
     graph.fold_constants()
@@ -82,10 +82,10 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
     reasons = []
     for name in _NETWORKS if network is None else [network]:
         task, options = _NETWORKS[name]
-        told = options(found)
-        if told is None:
+        inferred = options(found)
+        if inferred is None:
             continue
-        spec = SPECS[task](network=name, options=told)
+        spec = SPECS[task](network=name, options=inferred)
         if isinstance(spec, RecognizerSpec):
             spec = replace(spec, height=_HEIGHTS.get(name, spec.height), **FOREIGN_RECOGNIZER)
         problem = difference_of(layers_of_network(spec)[0], found)
@@ -99,19 +99,19 @@ def convert_inference_file(data: bytes, network: str | None = None) -> Converted
 
 
 def parity(data: bytes, converted: Converted) -> float:
-    """Return the largest difference of probabilities between a file and the network it became, on a real image.
+    """Return the largest difference of probabilities between a file and the converted network on a real image.
 
     Raises:
-        ModelError: ONNX Runtime cannot run the file.
-        ParityError: the difference is above `TOLERANCE`, or shapes differ.
+        ModelError: ONNX Runtime cannot open the file.
+        ParityError: ONNX Runtime cannot run the file, the difference is above `TOLERANCE`, or the shapes differ.
     """
     images = _images(converted.spec)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{converted.spec.task}.onnx"
-        path.write_bytes(prepare(data, faster=False).model)  # without its faults: our networks have none
+        path.write_bytes(prepare(data, faster=False).model)  # repaired, like the converted network
         try:
             expected = OnnxBackend(path, threads=1, device="cpu", as_is=True)(images)
-        except RuntimeError as error:  # of ONNX Runtime
+        except RuntimeError as error:  # raised by ONNX Runtime
             raise ParityError(f"the file cannot be run: {str(error).splitlines()[0]}") from error
     got = TrainedNetwork(converted.spec, converted.variables).compiled()(images)
     if got.shape != expected.shape:
@@ -119,14 +119,14 @@ def parity(data: bytes, converted: Converted) -> float:
     difference = float(np.abs(got - expected).max())
     if not difference <= TOLERANCE:
         raise ParityError(
-            f"the file's network is none of ours: as {converted.spec.network} it differs by {difference:.1e} on a "
+            f"the file's network is none of ours: as {converted.spec.network} it differs by {difference:.1e} on an "
             f"image, more than {TOLERANCE:.0e}; nothing was written"
         )
     return difference
 
 
 def _images(spec: NetworkSpec) -> np.ndarray:
-    """Return a receipt, or two of its lines, as the network takes it."""
+    """Return a receipt, or two of its lines, as input of the network."""
     image = load_image(_IMAGE)
     if isinstance(spec, RecognizerSpec | ClassifierSpec):
         lines = [image[top:bottom, left:right] for top, bottom, left, right in _LINES]
@@ -137,13 +137,13 @@ def _images(spec: NetworkSpec) -> np.ndarray:
 
 
 def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
-    """Return our variables.
+    """Return the network with the weights of the file's layers.
 
-    A layer's own is the next one of its kind and shape after that of the layer before it, or else the first that is
-    left: both sides call layers one after another, but the levels of a pyramid in an order of their own.
+    A layer is paired with the next layer of the file of its kind and shape after the previous pair, or, if there is
+    none, with the first unpaired one: both call layers in the same order, except for the levels of a pyramid.
 
     Raises:
-        WeightsError: a file's layer has what ours has not.
+        WeightsError: The file has a BatchNorm that the network does not have, or lacks a part of the network.
     """
     ours, shapes = layers_of_network(spec)
     arrays: dict[str, Any] = traverse_util.flatten_dict(dict(shapes), sep="/")
@@ -192,16 +192,16 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
 
 
 def _identity(channels: int, bias: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a BatchNorm that adds a bias, for a convolution into which its own was folded."""
+    """Return a BatchNorm that only adds a bias, for a convolution into which its BatchNorm was folded."""
     ones = np.ones(channels, np.float32)
     return ones * np.float32(np.sqrt(1 + _EPSILON)), bias, np.zeros(channels, np.float32), ones
 
 
 def _lstm(layer: Layer) -> dict[str, np.ndarray]:
-    """Return our arrays of a bidirectional LSTM layer, the directions stacked."""
+    """Return the Flax arrays of a bidirectional LSTM layer, with the directions stacked."""
 
     def ours(array: np.ndarray) -> np.ndarray:
-        """(2, 4H, ...) -> (2, 4H, ...) in our gate order."""
+        """Return an array (2, 4H, ...) with its gates in the order of ppocr_jax."""
         gates = np.split(array, 4, axis=1)
         return np.concatenate([gates[k] for k in _GATES], axis=1)
 
@@ -216,11 +216,11 @@ def _lstm(layer: Layer) -> dict[str, np.ndarray]:
 
 
 def _random(spec: NetworkSpec, parts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the variables of some parts of a network as training starts with."""
+    """Return the initial variables of some parts of a network."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
 
-    def initial(key: jax.Array) -> dict[str, Any]:  # only these parts: the rest is not even compiled
+    def initial(key: jax.Array) -> dict[str, Any]:  # returns only these parts, so that the rest is not compiled
         variables = model.init(key, image, train=False)
         return {name: {part: tree[part] for part in parts if part in tree} for name, tree in variables.items()}
 
@@ -229,7 +229,7 @@ def _random(spec: NetworkSpec, parts: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _widest(found: Sequence[Layer]) -> int:
-    """Return the most outputs of a 1x1 convolution: of the backbone's last one."""
+    """Return the largest number of outputs of a 1x1 convolution, which is that of the backbone's last one."""
     return max((layer.shape[0] for layer in found if layer.kind == "conv" and layer.shape[2:] == (1, 1)), default=0)
 
 
@@ -238,11 +238,11 @@ def _of_kind(found: Sequence[Layer], kind: str) -> list[Layer]:
 
 
 def _detector(found: Sequence[Layer], full: int | None = None) -> dict[str, Any] | None:
-    """Return options of a detector; `full`: width of the backbone's last layer at width multiplier 1."""
+    """Return the options of a detector, or None; `full` is the width of the backbone's last layer at multiplier 1."""
     upsampling = _of_kind(found, "transposed")
     if len(upsampling) != 2 or _of_kind(found, "linear"):
         return None
-    # Levels have a quarter of the neck's channels, the head a quarter of their sum.
+    # Each pyramid level has a quarter of the neck's channels, and the head a quarter of their sum.
     return {
         "channels": 4 * upsampling[0].shape[0],
         **({} if full is None else {"scale": round(_widest(found) / full, 2)}),
@@ -250,7 +250,7 @@ def _detector(found: Sequence[Layer], full: int | None = None) -> dict[str, Any]
 
 
 def _recognizer(found: Sequence[Layer], full: int | None = None) -> dict[str, Any] | None:
-    """Return options of a recognizer."""
+    """Return the options of a recognizer, or None; `full` is the width of the backbone's last layer at multiplier 1."""
     lstm, linear = _of_kind(found, "lstm"), _of_kind(found, "linear")
     if not lstm or not linear:
         return None
@@ -259,7 +259,7 @@ def _recognizer(found: Sequence[Layer], full: int | None = None) -> dict[str, An
 
 
 def _attending_recognizer(found: Sequence[Layer]) -> dict[str, Any] | None:
-    """Return options of PP-OCRv3's recognizer, which has self-attention and no LSTM."""
+    """Return the options of PP-OCRv3's recognizer, which has self-attention and no LSTM, or None."""
     linear = _of_kind(found, "linear")
     if len(linear) < 2 or _of_kind(found, "lstm"):
         return None
@@ -268,14 +268,14 @@ def _attending_recognizer(found: Sequence[Layer]) -> dict[str, Any] | None:
 
 
 def _classifier(found: Sequence[Layer]) -> dict[str, Any] | None:
-    """Return options of a direction classifier."""
+    """Return the options of a direction classifier, or None."""
     linear = _of_kind(found, "linear")
     if len(linear) != 1 or linear[0].shape[1] != 2 or _of_kind(found, "lstm"):
         return None
     return {"scale": round(linear[0].shape[0] / SMALL_LAST, 2)}
 
 
-# Network -> its task, and how its options are told from a file's layers (None: it is no such network).
+# Network -> its task, and a function that infers its options from the layers of a file (None: another network).
 _NETWORKS: dict[str, tuple[str, Any]] = {
     "db_mobilenet_v3": ("det", lambda found: _detector(found, LARGE_LAST)),
     "db_rse_fpn": ("det", lambda found: _detector(found, LARGE_LAST)),

@@ -1,4 +1,4 @@
-"""Layers with weights, in order: of an ONNX file, and of a network of ours, told by kinds and shapes."""
+"""Layers with weights, in order, of an ONNX file and of a network, and their comparison by kind and shape."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ppocr_jax.models.ops import native_ops
 from ppocr_jax.onnx_graph.graph import Graph, Node, attributes
 
 FRESH = {"threshold": "the threshold branch, which only training needs"}
-"""Parts of a network that its inference file does not hold."""
+"""Parts of a network that are not in its inference file."""
 
 
 class Layer(NamedTuple):
-    """A layer with weights, of a file or of our network.
+    """A layer with weights, of a file or of a network.
 
     Attributes:
         kind: "conv", "transposed", "linear", "lstm" or "layer norm".
-        shape: of its weights as ONNX has them; of an LSTM its input's width and its own.
-        name: of the weights, for messages; the path of a module of ours.
-        weights: the arrays: one, or of an LSTM input's, recurrent and biases. None for a layer of ours.
-        bias: (outputs,), if any; True for a layer of ours.
-        norm: scale, offset, mean and variance of the BatchNorm behind it, if any; True for a layer of ours.
+        shape: Shape of the weights in ONNX's layout; for an LSTM, (input features, hidden features).
+        name: Name of the weights in a file; path of the module in a network.
+        weights: The arrays in a file: one, or an LSTM's input weights, recurrent weights and biases. () for a network.
+        bias: Array (outputs,) or None in a file; whether there is a bias in a network.
+        norm: The following BatchNorm, or None: (scale, offset, mean, variance) in a file, its path in a network.
     """
 
     kind: str
@@ -42,7 +42,11 @@ class Layer(NamedTuple):
 
 
 def layers_of_file(graph: Graph) -> list[Layer]:
-    """Return the layers with weights in the order of the file, each with its bias and BatchNorm."""
+    """Return the layers with weights in the order of the file, each with its bias and BatchNorm.
+
+    Raises:
+        WeightsError: An LSTM is not bidirectional, or weights of an LSTM or BatchNorm are not constant.
+    """
     layers = []
     for node in graph.nodes:
         if node.op_type == "LSTM":
@@ -77,7 +81,7 @@ def layers_of_file(graph: Graph) -> list[Layer]:
 
 
 def _layer_norm(graph: Graph, node: Node) -> Layer | None:
-    """Return a layer normalization, which most exporters spell out: it ends with a division, a scale and an offset."""
+    """Return a layer normalization; most exporters write it as several nodes ending with Div, Mul and Add."""
     if node.op_type == "LayerNormalization" and len(node.input) == 3:
         scale, offset = (graph.constant(name) for name in node.input[1:])
     else:
@@ -92,13 +96,13 @@ def _layer_norm(graph: Graph, node: Node) -> Layer | None:
 
 
 def _vectors(graph: Graph, node: Node) -> list[np.ndarray]:
-    """Return the operands of a node that are constants of one axis and more than one number."""
+    """Return the operands of a node that are one-dimensional constants of more than one element."""
     arrays = [graph.constant(name) for name in node.input]
     return [array for array in arrays if array is not None and array.ndim == 1 and array.size > 1]
 
 
 def _bias(graph: Graph, node: Node, channels: int) -> np.ndarray | None:
-    """Return the constant of an addition, where it is one number for each of the channels."""
+    """Return the constant operand of an addition if it has one element per channel; otherwise None."""
     for name in node.input:
         array = graph.constant(name)
         if array is not None and array.size == channels:
@@ -107,7 +111,7 @@ def _bias(graph: Graph, node: Node, channels: int) -> np.ndarray | None:
 
 
 def layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]]:
-    """Return the layers of a network of ours in the order of their calls, and all its variables' shapes."""
+    """Return the layers of a network in the order of their calls, and the shapes of all its variables."""
     model = build_model(spec.network, ops=native_ops, **spec.options)
     called: list[str] = []
 
@@ -116,7 +120,7 @@ def layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]
             called.append("/".join(context.module.path))
         return call(*args, **kwargs)
 
-    # Recognizers of 48 pixels' height take those of 32 too, but not the other way round.
+    # The height must be the network's own: recognizers for 48 pixels accept 32, but not the other way round.
     image = jnp.zeros((1, getattr(spec, "height", 64), getattr(spec, "width", None) or 64, 3))
     with nn.intercept_methods(note):
         shapes = jax.eval_shape(lambda key: model.init(key, image, train=False), jax.random.key(0))
@@ -145,7 +149,7 @@ def layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]
 
 
 def _onnx_layout(shape: Sequence[int], place: str) -> tuple[str, tuple[int, ...]]:
-    """Return kind and ONNX's shape of a kernel of ours."""
+    """Return the kind of layer and the ONNX shape of a Flax kernel."""
     if len(shape) == 2:
         return "linear", tuple(shape)
     if len(shape) == 3:  # depthwise: rows, columns, channels
@@ -156,7 +160,7 @@ def _onnx_layout(shape: Sequence[int], place: str) -> tuple[str, tuple[int, ...]
 
 
 def our_layout(layer: Layer, kernel: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Return a kernel of ONNX in our layout."""
+    """Return an ONNX kernel in the layout of Flax."""
     if layer.kind == "linear":
         return kernel
     if layer.kind == "transposed":
@@ -165,7 +169,7 @@ def our_layout(layer: Layer, kernel: np.ndarray, shape: Sequence[int]) -> np.nda
 
 
 def difference_of(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, str] | None:
-    """Return how many layers differ and which first; None where all have their place."""
+    """Return the number of layers that differ and a description of the first; None if all layers match."""
     left = list(found)
     missing = []
     for layer in ours:
@@ -184,7 +188,7 @@ def difference_of(ours: Sequence[Layer], found: Sequence[Layer]) -> tuple[int, s
 
 
 def fits(ours: Layer, other: Layer) -> bool:
-    """Return whether a layer of a file can be one of ours; a bias may be what is left of a BatchNorm."""
+    """Return whether a layer of a file matches one of a network; a bias may be the rest of a folded BatchNorm."""
     like = (ours.kind, ours.shape) == (other.kind, other.shape)
     return like and (
         ours.norm is not None or ours.kind not in ("conv", "linear") or ours.bias == (other.bias is not None)

@@ -1,7 +1,8 @@
-"""Weights named and laid out as in PaddleOCR -> our variables.
+"""Convert PaddleOCR's tensors to Flax variables.
 
-For every array of our network the Paddle tensor's name follows from its path; arrays are then brought to the layouts
-of `ppocr_jax.models` (convolutions OIHW -> HWIO, transposed convolutions IOHW -> IHWO, LSTM directions stacked).
+The name of the Paddle tensor is derived from the path of each array in the network. The tensors are then converted to
+the layouts of `ppocr_jax.models` (convolutions OIHW -> HWIO, transposed convolutions IOHW -> IHWO, LSTM directions
+stacked).
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from ppocr_jax.models.io import WeightsError
 Path = tuple[str, ...]
 
 _LEARNER = re.compile(r"(?!backbone\.|neck\.|head\.)(\w+)\.((?:backbone|neck|head)\..+)")
-# PaddleOCR's checkpoints hold the LSTM's tensors a second time, under the names of its cells.
+# PaddleOCR's checkpoints contain the LSTM's tensors a second time, under the names of its cells.
 _ALIAS = re.compile(r"neck\.encoder\.lstm\.\d\.cell_[fb]w\.")
 
 
 class _Naming(NamedTuple):
-    """How Paddle names a backbone.
+    """Paddle's names for a backbone.
 
     Attributes:
-        places: our blocks to Paddle's; what is not here has the same name.
-        parts: our parts of a block to Paddle's; what is not here has the same name.
-        conv: the convolution of a convolution with batch norm; norm: its batch norm.
+        places: Name of a block here -> in Paddle; blocks that are not listed have the same name.
+        parts: Name of a part of a block here -> in Paddle; parts that are not listed have the same name.
+        conv: Name of the convolution in a convolution with BatchNorm.
+        norm: Name of the BatchNorm in it.
     """
 
     places: Mapping[str, str]
@@ -37,7 +39,7 @@ class _Naming(NamedTuple):
     norm: str
 
 
-# MobileNetV3-large's units lie in four stages in Paddle; the last 1x1 convolution is stage 3's fourth member.
+# (stage, position) in Paddle of MobileNetV3-large's units; the last 1x1 convolution is the fourth member of stage 3.
 _STAGES = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), *((2, i) for i in range(6)), *((3, i) for i in range(3)))
 _MOBILENET_PARTS = {"expand": "expand_conv", "depthwise": "bottleneck_conv", "project": "linear_conv", "se": "mid_se"}
 _LCNET_PARTS = {"depthwise": "_depthwise_conv", "pointwise": "_pointwise_conv", "se": "_se"}
@@ -54,8 +56,13 @@ _BACKBONES = {
         {f"block_{stage}_{i}": f"bb_{stage}_{i}" for stage in range(4) for i in range(6)}, {}, "_conv", "_batch_norm"
     ),
 }
-# A block that one backbone alone has.
-_TELLING = {"block_0_0": "resnet_vd", "block_0": "lcnet", "last": "mobilenet_v3_det", "conv2": "mobilenet_v3_text"}
+# Block -> the only backbone that has it.
+_KEY_BLOCKS = {
+    "block_0_0": "resnet_vd",
+    "block_0": "lcnet",
+    "last": "mobilenet_v3_det",
+    "conv2": "mobilenet_v3_text",
+}
 _BRANCHES = {"probability": "head.binarize", "threshold": "head.thresh"}
 _BRANCH_PARTS = {"bn1": "conv_bn1", "up1": "conv2", "bn2": "conv_bn2", "up2": "conv3"}
 _NORM_LEAVES = {"scale": "weight", "bias": "bias", "mean": "_mean", "var": "_variance"}
@@ -68,18 +75,19 @@ _LSTM_LEAVES = {
 
 
 def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of one of our networks from Paddle's tensors.
+    """Return the variables of a network from Paddle's tensors.
 
     Args:
-        tensors: by the names of a PaddleOCR checkpoint ("backbone.conv.conv.weight", ...), without the prefix of a
-            student or teacher.
-        like: variables of the network, for names and shapes (from `model.init`, or `jax.eval_shape` of it).
+        tensors: Tensors with the names of a PaddleOCR checkpoint ("backbone.conv.conv.weight", ...), without the prefix
+            of a student or teacher.
+        like: Variables of the network, for names and shapes (from `model.init`, or `jax.eval_shape` of it).
 
     Returns:
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
 
     Raises:
-        WeightsError: a tensor is missing, has the wrong shape, or is not part of the network.
+        WeightsError: A tensor is missing, has the wrong shape, or is not part of the network.
+        ValueError: Paddle has no such network.
     """
     network = network_of(like)
     flat = {}
@@ -103,16 +111,16 @@ def variables_from_paddle(tensors: Mapping[str, np.ndarray], like: Mapping[str, 
 
 
 def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Return the networks of a checkpoint with several, as PaddleOCR's distillation (DML, CML, U-DML) writes them.
+    """Return the networks of a checkpoint of PaddleOCR's distillation (DML, CML, U-DML).
 
     Args:
-        tensors: by names such as "Student2.backbone.conv.conv.weight".
+        tensors: Tensors with names such as "Student2.backbone.conv.conv.weight".
 
     Returns:
-        Learner ("Teacher", "Student", "Student2") -> its tensors by the names that `variables_from_paddle` takes.
+        Learner ("Teacher", "Student", "Student2") -> its tensors, with the names for `variables_from_paddle`.
 
     Raises:
-        WeightsError: a tensor has no learner's name before the network's, as in the checkpoint of a single network.
+        WeightsError: A tensor's name does not start with a learner, as in the checkpoint of a single network.
     """
     learners: dict[str, dict[str, np.ndarray]] = {}
     for name, tensor in tensors.items():
@@ -124,16 +132,16 @@ def split_learners(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.
 
 
 def learner_names(tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """Return the names of the networks of a checkpoint that holds several, sorted; none where it holds one."""
+    """Return the sorted names of the learners in a checkpoint; an empty list if it contains a single network."""
     return sorted({match[1] for match in map(_LEARNER.fullmatch, tensors) if match})
 
 
 def differing_names(tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """Return how Paddle's tensors differ from those of one of our networks: names that are missing, names left over.
+    """Return the names of Paddle tensors that a network needs and that are missing, and those that it does not need.
 
     Args:
-        tensors: as `variables_from_paddle` takes them.
-        like: variables of the network, of any shapes.
+        tensors: See `variables_from_paddle`.
+        like: Variables of the network; shapes are ignored.
 
     Raises:
         ValueError: Paddle has no such network.
@@ -150,14 +158,14 @@ def _hint(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def paddle_names(path: Path, network: str) -> tuple[str, ...]:
-    """Return the names of the Paddle tensors of the array at `path` (no collection): one, or one a direction.
+    """Return the names of the Paddle tensors for an array: one, or one per direction of an LSTM.
 
     Args:
-        path: names from the network's top to the array.
-        network: the backbone, from `network_of`.
+        path: Path of the array in the network, without the collection.
+        network: The backbone, from `network_of`.
 
     Raises:
-        ValueError: no network of ours has such a path.
+        ValueError: No network has such a path.
     """
     head, *rest = path
     if head == "backbone":
@@ -176,13 +184,13 @@ def paddle_names(path: Path, network: str) -> tuple[str, ...]:
 
 
 def network_of(like: Mapping[str, Any]) -> str:
-    """Return which backbone a network has, told by the names of its blocks: what `paddle_names` needs besides a path.
+    """Return the backbone of a network, identified by the names of its blocks, for `paddle_names`.
 
     Raises:
-        ValueError: none that Paddle has too.
+        ValueError: Paddle has no such backbone.
     """
     blocks = like["params"].get("backbone", {})
-    for block, backbone in _TELLING.items():
+    for block, backbone in _KEY_BLOCKS.items():
         if block in blocks:
             return backbone
     raise ValueError(f"no Paddle names for a backbone of {', '.join(sorted(blocks)) or 'nothing'}")

@@ -1,4 +1,4 @@
-"""Inference models of Paddle as ONNX files: operators that PP-OCR's networks have are translated one by one."""
+"""Convert Paddle inference models to ONNX by translating each operator of PP-OCR's networks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ppocr_jax.onnx_graph.graph import Graph, Node, make_node, new_model
 
 
 def paddle_to_onnx(program: bytes, parameters: bytes) -> bytes:
-    """Return an ONNX file that computes what an inference model of Paddle computes.
+    """Return an ONNX file that is equivalent to a Paddle inference model.
 
     Args:
-        program: contents of the .pdmodel or .json file.
-        parameters: contents of the .pdiparams file.
+        program: Contents of the .pdmodel or .json file.
+        parameters: Contents of the .pdiparams file.
 
     Raises:
-        WeightsError: one is not such a file, or not all of one, or an operator is not known here.
+        WeightsError: A file is invalid or incomplete, or an operator is not supported.
     """
     operators, arrays = read_paddle_model(program, parameters)
     nodes: list[Node] = []
     inputs: list[str] = []
     outputs: list[str] = []
-    sizes: set[str] = set()  # values that are shapes of others, or parts of these: not needed, see `_reshape`
+    sizes: set[str] = set()  # shapes of other values, or parts of shapes; not needed, see `_reshape`
     for operator in operators:
         if operator.type == "shape" or (operator.type == "slice" and operator.inputs["Input"][0] in sizes):
             sizes.update(operator.outputs["Out"])
@@ -43,7 +43,7 @@ def paddle_to_onnx(program: bytes, parameters: bytes) -> bytes:
                 raise WeightsError(f"the operator {operator.type!r} is not as it should be: {error!r}") from error
     if len(inputs) != 1 or not outputs:
         raise WeightsError("not an inference model of a single network: it must have one input and one output")
-    return Graph(new_model(nodes, arrays, inputs, outputs, opset=13)).to_bytes()  # without what is not used
+    return Graph(new_model(nodes, arrays, inputs, outputs, opset=13)).to_bytes()  # drops unused arrays
 
 
 Arrays = dict[str, np.ndarray]
@@ -51,19 +51,19 @@ Translation = Callable[[Operator, Arrays], list[Node]]
 
 
 def _constant(arrays: Arrays, base: str, values: Any) -> str:
-    """Add a constant to the arrays; return its name."""
+    """Add a constant to the arrays and return its name."""
     name = f"{base}/{len(arrays)}"
     arrays[name] = np.asarray(values)
     return name
 
 
 def _unary(onnx_type: str, **fixed: Any) -> Translation:
-    """Return the translation of an operator from X to Out; `fixed`: attributes of the node."""
+    """Return the translation of an operator from X to Out into a node with the attributes `fixed`."""
     return lambda op, arrays: [make_node(onnx_type, op.inputs["X"][:1], op.outputs["Out"][0], **fixed)]
 
 
 def _conv(op: Operator, arrays: Arrays) -> list[Node]:
-    """conv2d, depthwise_conv2d, conv2d_transpose."""
+    """Translate conv2d, depthwise_conv2d and conv2d_transpose."""
     given = op.attributes
     pads = list(given["paddings"])
     pads = [*pads, *pads] if len(pads) == 2 else [pads[0], pads[2], pads[1], pads[3]]
@@ -92,7 +92,7 @@ def _batch_norm(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _binary(onnx_type: str) -> Translation:
-    """Return the translation of an operator whose second operand's axes begin at `axis` of the first's."""
+    """Return the translation of a binary operator whose operand Y is aligned with X from the attribute `axis` on."""
 
     def translate(op: Operator, arrays: Arrays) -> list[Node]:
         x, y = op.inputs["X"][0], op.inputs["Y"][0]
@@ -106,7 +106,7 @@ def _binary(onnx_type: str) -> Translation:
 
 
 def _hard_swish(op: Operator, arrays: Arrays) -> list[Node]:
-    """x * clip(x + 3, 0, 6) / 6."""
+    """Translate x * clip(x + 3, 0, 6) / 6."""
     x, out = op.inputs["X"][0], op.outputs["Out"][0]
     gate = make_node("HardSigmoid", [x], f"{out}/gate", alpha=1 / 6, beta=0.5)
     return [gate, make_node("Mul", [x, f"{out}/gate"], out)]
@@ -142,7 +142,7 @@ def _pool(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _nearest(op: Operator, arrays: Arrays) -> list[Node]:
-    """nearest_interp_v2 with a scale: each pixel is repeated."""
+    """Translate nearest_interp_v2 with a scale, which repeats each pixel."""
     scales = op.attributes.get("scale") or []
     if len(scales) not in (1, 2):
         raise ValueError("upsampling without a scale")
@@ -170,7 +170,7 @@ def _matmul(op: Operator, arrays: Arrays) -> list[Node]:
 
 def _reshape(op: Operator, arrays: Arrays) -> list[Node]:
     sizes = list(op.attributes["shape"])
-    if op.inputs.get("ShapeTensor"):  # made of other values' shapes: the first axis is the batch
+    if op.inputs.get("ShapeTensor"):  # computed from other shapes; the first axis is the batch, which 0 copies
         sizes[0] = 0
     shape = _constant(arrays, "shape", np.array(sizes, np.int64))
     return [make_node("Reshape", [op.inputs["X"][0], shape], op.outputs["Out"][0])]
@@ -204,7 +204,7 @@ def _squeeze(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _scale(op: Operator, arrays: Arrays) -> list[Node]:
-    """x * scale + bias, or (x + bias) * scale."""
+    """Translate x * scale + bias, or (x + bias) * scale."""
     given, out = op.attributes, op.outputs["Out"][0]
     scale, bias = float(given["scale"]), float(given["bias"])
     if not given.get("bias_after_scale", True):
@@ -215,9 +215,9 @@ def _scale(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _lstm(op: Operator, arrays: Arrays) -> list[Node]:
-    """rnn: layers of LSTM in both directions, from zero states, over (T, B, C).
+    """Translate rnn: bidirectional LSTM layers with zero initial states over (T, B, C).
 
-    WeightList holds of each layer and direction the input's and the recurrent weights, then so the biases.
+    WeightList contains the input and recurrent weights of each layer and direction, then the biases in the same order.
     """
     given, names = op.attributes, op.inputs["WeightList"]
     layers, hidden = given["num_layers"], given["hidden_size"]
@@ -225,7 +225,7 @@ def _lstm(op: Operator, arrays: Arrays) -> list[Node]:
         raise ValueError("another kind of recurrence")
 
     def stacked(first: int) -> np.ndarray:
-        """Both directions of an array, with ONNX's order of gates (input, output, forget, cell)."""
+        """Return both directions of an array, stacked, with gates in ONNX's order (input, output, forget, cell)."""
         pair = [np.split(arrays[names[k]], 4) for k in (first, first + 2)]
         return np.stack([np.concatenate([i, o, f, c]) for i, f, c, o in pair])
 
@@ -245,7 +245,7 @@ def _lstm(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _layer_norm(op: Operator, arrays: Arrays) -> list[Node]:
-    """Over the last axis; spelled out, as ONNX has it from version 17 on only."""
+    """Translate layer_norm over the last axis into basic operators, because ONNX has it only from version 17 on."""
     x, out = op.inputs["X"][0], op.outputs["Y"][0]
     two, epsilon = (_constant(arrays, out, np.array(v, np.float32)) for v in (2, op.attributes["epsilon"]))
     return [
@@ -268,7 +268,7 @@ def _dropout(op: Operator, arrays: Arrays) -> list[Node]:
 
 
 def _nothing(op: Operator, arrays: Arrays) -> list[Node]:
-    """Initial states, and parts of shapes, of which nothing translated here makes use."""
+    """Skip an operator that makes initial states or parts of shapes, which no translation uses."""
     return []
 
 

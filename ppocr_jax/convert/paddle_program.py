@@ -1,14 +1,14 @@
-"""Inference models of Paddle (.pdmodel or .json, and .pdiparams) as operators and arrays: parsed, never executed.
+"""Parse Paddle inference models (.pdmodel or .json, and .pdiparams) into operators and arrays, without executing them.
 
-`inference.pdmodel` is a protobuf message, the program: variables and operators by name. Paddle 3 writes the program as
-`inference.json`. `inference.pdiparams` holds the arrays of its persistable variables, sorted by name, each behind a
-header of its own (Paddle's framework.proto and lod_tensor.cc).
+`inference.pdmodel` is a protobuf message with the program: variables and operators by name. Paddle 3 writes the program
+as `inference.json`. `inference.pdiparams` contains the arrays of the persistable variables, sorted by name, each after
+its own header (Paddle's framework.proto and lod_tensor.cc).
 
-The JSON has short keys (Paddle's serialize_deserialize/schema.h): "#" what a thing is, "%" the number of a
-value, "I" and "O" an operation's inputs and outputs, "A" its attributes as name "N" and value "AT", "D" contents, "TT"
-a type. Dialects are numbers too: "0." builtin, "1." pd_op. A parameter is an operation "p", whose attributes end with
-its name. Inputs have places where programs of Paddle 2 have roles, and sizes, axes and factors may be inputs made by
-operations, so both are put back here.
+The JSON has short keys (Paddle's serialize_deserialize/schema.h): "#" kind of an object, "%" number of a value, "I" and
+"O" inputs and outputs of an operation, "A" its attributes with name "N" and value "AT", "D" contents, "TT" type.
+Dialects are numbers, too: "0." builtin, "1." pd_op. A parameter is an operation "p" whose last attribute is its name.
+Inputs are identified by position instead of by role as in Paddle 2, and sizes, axes and factors may be inputs computed
+by operations. Both are converted to the form of Paddle 2.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ import numpy as np
 
 from ppocr_jax.models.io import WeightsError
 
-# Data types of variables (VarType.Type) that hold numbers.
+# Numeric data types of variables (VarType.Type).
 _TYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64"}
-_MOST_NUMBERS = 1 << 31  # of a tensor: no network here has nearly as many
+_MOST_NUMBERS = 1 << 31  # elements of a tensor; far more than in any supported network
 _OPERATOR, _BUILTIN = "1.", "0."
 _MAGIC = "pir"
 
 
 class Operator(NamedTuple):
-    """An operator of a program: names of its inputs and outputs by their roles, and its attributes.
+    """An operator of a program: names of its inputs and outputs by role, and its attributes.
 
-    Among these "rank": axes of the input X.
+    The added attribute "rank" is the number of axes of the input X.
     """
 
     type: str
@@ -42,10 +42,13 @@ class Operator(NamedTuple):
 
 
 def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
-    """Return program and parameters of an inference model that a path names by its folder or one of its files.
+    """Return the program and parameter files of an inference model; None if `path` is something else.
+
+    Args:
+        path: Folder of the model, or one of its files.
 
     Raises:
-        WeightsError: one of them is not there.
+        WeightsError: One of the files is missing.
     """
     if not path.is_dir() and path.suffix not in (".pdmodel", ".pdiparams", ".json"):
         return None
@@ -61,14 +64,14 @@ def find_paddle_model(path: Path) -> tuple[Path, Path] | None:
 
 
 def read_paddle_model(program: bytes, parameters: bytes) -> tuple[list[Operator], dict[str, np.ndarray]]:
-    """Return the operators of an inference model as Paddle 2 has them, and the arrays by the names of their variables.
+    """Return the operators of an inference model in the form of Paddle 2, and the arrays by variable name.
 
     Args:
-        program: contents of the .pdmodel or .json file.
-        parameters: contents of the .pdiparams file.
+        program: Contents of the .pdmodel or .json file.
+        parameters: Contents of the .pdiparams file.
 
     Raises:
-        WeightsError: one is not such a file, or not all of one, or an operation is not known here.
+        WeightsError: A file is invalid or incomplete, or an operation is not supported.
     """
     try:
         operators, persistable = (_json_program if program[:1] == b"{" else _message_program)(program)
@@ -78,7 +81,7 @@ def read_paddle_model(program: bytes, parameters: bytes) -> tuple[list[Operator]
 
 
 def _message_program(data: bytes) -> tuple[list[Operator], list[str]]:
-    """Return the operators of the first block, and the names of the variables that are stored."""
+    """Return the operators of the first block, and the names of the stored variables."""
     block = _message(_message(data)[1][0])
     persistable, ranks = [], {}
     for raw in block.get(3, []):
@@ -88,7 +91,7 @@ def _message_program(data: bytes) -> tuple[list[Operator], list[str]]:
         if 3 in form:
             tensor = _message(_message(form[3][0])[1][0])
             ranks[variable[1][0].decode()] = sum(1 for _ in _numbers(tensor.get(2, [])))
-        if variable.get(3, [0])[0] and kind == 7:  # a tensor, not the lists of what is fed and fetched
+        if variable.get(3, [0])[0] and kind == 7:  # a tensor, not the list of inputs or outputs
             persistable.append(variable[1][0].decode())
     operators = [_operator(raw) for raw in block[4]]
     for operator in operators:
@@ -108,7 +111,7 @@ def _operator(data: bytes) -> Operator:
 
 
 def _attribute(fields: Mapping[int, list[Any]]) -> tuple[str, Any]:
-    """Return an attribute's name and value; of the kinds of values those that numbers and texts are written in."""
+    """Return an attribute's name and value; the value is None unless it is made of numbers or text."""
     name, kind = fields[1][0].decode(), fields[2][0]
     readers: dict[int, tuple[int, Callable[[list[Any]], Any]]] = {
         0: (3, lambda v: _signed(v[0])),
@@ -126,12 +129,12 @@ def _attribute(fields: Mapping[int, list[Any]]) -> tuple[str, Any]:
 
 
 def _signed(value: int) -> int:
-    """Return a number that is stored in two's complement."""
+    """Return the signed value of a 64-bit number in two's complement."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def _numbers(values: list[Any]) -> Iterator[int]:
-    """Yield the numbers of a repeated field, packed or not."""
+    """Yield the integers of a repeated field, packed or not."""
     for value in values:
         if isinstance(value, int):
             yield value
@@ -143,7 +146,7 @@ def _numbers(values: list[Any]) -> Iterator[int]:
 
 
 def _message(data: bytes) -> dict[int, list[Any]]:
-    """Return a protobuf message's fields by number: numbers as they are, everything else as bytes."""
+    """Return the fields of a protobuf message by number: varints as integers, everything else as bytes."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(data):
@@ -169,10 +172,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _parameters(data: bytes, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of a .pdiparams file, whose names it does not hold.
+    """Return the arrays of a .pdiparams file, which are stored without names.
 
-    Each: uint32 version, uint64 levels of detail, uint32 version, int32 size of a description, the description
-    (data type, sizes), the numbers.
+    Format of each array: uint32 version, uint64 levels of detail, uint32 version, int32 size of the description, the
+    description (data type, sizes), the elements.
     """
     arrays: dict[str, np.ndarray] = {}
     at = 0
@@ -199,13 +202,13 @@ def _parameters(data: bytes, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 class _Form(NamedTuple):
-    """How an operation is written in Paddle 2.
+    """Form of an operation in Paddle 2.
 
     Attributes:
-        type: there.
-        inputs: roles of the inputs, in order; "@name": a constant, which becomes the attribute `name`; "": left out.
-        output: role of the first output, the only one that is used.
-        renamed: attributes of another name.
+        type: Operator type.
+        inputs: Roles of the inputs, in order; "@name": a constant that becomes the attribute `name`; "": ignored.
+        output: Role of the first output, the only one that is used.
+        renamed: Name of an attribute in Paddle 3 -> in Paddle 2.
     """
 
     type: str
@@ -215,7 +218,7 @@ class _Form(NamedTuple):
 
 
 _CONV = ("Input", "Filter")
-_TURNED = {"transpose_x": "trans_x", "transpose_y": "trans_y"}
+_TRANSPOSED = {"transpose_x": "trans_x", "transpose_y": "trans_y"}
 _FORMS = {
     "add": _Form("elementwise_add", ("X", "Y")),
     "assign": _Form("assign"),
@@ -230,7 +233,7 @@ _FORMS = {
     "hardsigmoid": _Form("hard_sigmoid"),
     "hardswish": _Form("hard_swish"),
     "layer_norm": _Form("layer_norm", ("X", "Scale", "Bias"), "Y"),
-    "matmul": _Form("matmul_v2", ("X", "Y"), renamed=_TURNED),
+    "matmul": _Form("matmul_v2", ("X", "Y"), renamed=_TRANSPOSED),
     "multiply": _Form("elementwise_mul", ("X", "Y")),
     "nearest_interp": _Form("nearest_interp_v2", ("X", "", "", "")),
     "pool2d": _Form("pool2d", ("X", "@ksize")),
@@ -246,21 +249,21 @@ _FORMS = {
     "transpose": _Form("transpose2", renamed={"perm": "axis"}),
     "unsqueeze": _Form("unsqueeze2", ("X", "@axes")),
 }
-"""Operation, without the underscore at the end of those that work in place -> how Paddle 2 writes it."""
+"""Operation, without the final underscore of in-place operations -> its form in Paddle 2."""
 
-# Operations on sizes of other values, from which a `reshape` is told its shape.
+# Operations on the sizes of other values, from which the shape of a `reshape` is computed.
 _ON_SIZES = ("shape", "shape64", "slice", "stack", "combine", "cast", "full", "full_int_array", "assign_value")
 _ONE_NUMBER = ("axis", "dropout_prob", "scale")
-# Initial and final states of a recurrence, of which nothing is made use; a later operation that does is refused.
+# Operations for the initial and final states of an LSTM. They are skipped; a later operation on their results fails.
 _STATES = ("full_with_tensor", "full_batch_size_like", "split")
 
 
 def _json_program(data: bytes) -> tuple[list[Operator], list[str]]:
-    """Return the operators of a program as Paddle 2 has them, and the names of the variables that are stored.
+    """Return the operators of a program in the form of Paddle 2, and the names of the stored variables.
 
     Raises:
-        WeightsError: it has an operation that no network here has.
-        ValueError, KeyError, IndexError: it is no such program, or not all of one.
+        WeightsError: An operation is not supported.
+        ValueError, KeyError, IndexError: The program is invalid or incomplete.
     """
     reader = _Reader()
     try:
@@ -271,24 +274,25 @@ def _json_program(data: bytes) -> tuple[list[Operator], list[str]]:
         (block,) = region["blocks"]
         for operation in block["ops"]:
             reader.read(operation)
-    except (TypeError, AttributeError, RecursionError) as error:  # JSON of another build
+    except (TypeError, AttributeError, RecursionError) as error:  # JSON of another structure
         raise ValueError("another kind of JSON") from error
     return reader.operators, reader.parameters
 
 
 class _Reader:
-    """Reads one operation after another.
+    """Reader of the operations of a program, one after another.
 
     Attributes:
-        operators, parameters: read so far.
+        operators: Operators read so far.
+        parameters: Names of the parameters read so far.
     """
 
     def __init__(self) -> None:
         self.operators: list[Operator] = []
         self.parameters: list[str] = []
-        self._names: dict[int, list[str]] = {0: []}  # of a value; of a combined one several; 0: no value
+        self._names: dict[int, list[str]] = {0: []}  # name of a value, or names of a combined value; 0: no value
         self._ranks: dict[str, int] = {}
-        # Values that are sizes, axes or factors: their numbers, None where one is known only when the network runs.
+        # Values that are sizes, axes or factors -> their numbers; None for numbers known only at run time.
         self._constants: dict[int, list[Any]] = {}
 
     def read(self, operation: Mapping[str, Any]) -> None:
@@ -336,7 +340,7 @@ class _Reader:
         return Operator(form.type, inputs, outputs, given)
 
     def _name(self, value: Mapping[str, Any], name: str | None = None) -> str:
-        """Name an output, note how many axes it has, and return the name."""
+        """Name an output, record its number of axes, and return the name."""
         name = name or f"value_{value['%']}"
         self._names[value["%"]] = [name]
         contents = value.get("TT", {}).get("D", [])
@@ -345,7 +349,7 @@ class _Reader:
         return name
 
     def _note_sizes(self, kind: str, inputs: Sequence[int], attributes: Mapping[str, Any], result: int) -> bool:
-        """Note what an operation on sizes gives; return whether it is one."""
+        """Record the result of an operation if it computes sizes; return whether it does."""
         constants = self._constants
         if kind in ("full", "full_int_array", "assign_value"):
             numbers = attributes.get("value", attributes.get("values"))
@@ -363,15 +367,15 @@ class _Reader:
 
 
 def _shape(sizes: Sequence[Any]) -> list[int]:
-    """Return the sizes of a `reshape`: one that is not known is that of the input's first axis, or what is left."""
+    """Return the shape of a `reshape`; an unknown size is kept (0) for the first axis and inferred (-1) for others."""
     return [(0 if axis == 0 else -1) if size is None else int(size) for axis, size in enumerate(sizes)]
 
 
 def _value(attribute: Mapping[str, Any]) -> Any:
-    """Return an attribute's value: a number, a text, or a list of such."""
+    """Return the value of an attribute: a number, text, or a list."""
     kind, contents = attribute["#"].partition(".")[2], attribute.get("D")
     readers: dict[str, Callable[[Any], Any]] = {
         "a_array": lambda members: [_value(member) for member in members],
-        "a_scalar": lambda pair: pair[1],  # its type, its value
+        "a_scalar": lambda pair: pair[1],  # (type, value)
     }
     return readers.get(kind, lambda plain: plain)(contents)

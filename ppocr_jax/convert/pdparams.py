@@ -1,6 +1,6 @@
-"""Reading PaddleOCR's checkpoints: a `.pdparams` file is a pickle of a dict from names to arrays.
+"""Reader of PaddleOCR's checkpoints; a `.pdparams` file is a pickle of a dict from names to arrays.
 
-What `paddle.save` of release 2.0 to 3.0 writes; nothing that the file might ask for is run (`array_pickle`).
+Files by `paddle.save` of releases 2.0 to 3.0 are supported. No code in the file is run (`array_pickle`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ppocr_jax.models.io import WeightsError
 
 _SUFFIX = ".pdparams"
 _NAMES = "StructuredToParameterName@@"
-# Pickles of protocols 2 and 3 hold arrays of a GiB or more in pieces.
+# Pickles of protocols 2 and 3 contain arrays of a GiB or more in pieces.
 _PIECES = "UnpackBigParamInfor@@"
 _HINTS = {
     ".pdiparams": "an inference model, whose tensors have lost their names",
@@ -29,14 +29,13 @@ def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
     """Return the tensors of a PaddleOCR checkpoint, by name.
 
     Args:
-        path: the file; ".pdparams" may be left out, as in PaddleOCR's own options ("best_accuracy").
+        path: The file; ".pdparams" may be omitted, as in PaddleOCR's own options ("best_accuracy").
 
     Returns:
-        Arrays of numbers, perhaps read-only; bfloat16, which Paddle writes as the integers of its bits, as float32.
+        Numeric arrays, possibly read-only; bfloat16, which Paddle writes as the integers of its bits, as float32.
 
     Raises:
-        WeightsError: there is no such file, it is no such checkpoint or not all of one, or it holds anything but
-            arrays.
+        WeightsError: The file does not exist, is not a complete checkpoint, or contains anything but arrays.
     """
     path = find_pdparams(path)
     try:
@@ -52,10 +51,10 @@ def load_pdparams(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def find_pdparams(path: str | Path) -> Path:
-    """Return the checkpoint's file, whose suffix may be left out.
+    """Return the path of a checkpoint file, whose suffix may be omitted.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: There is no such file.
     """
     path, with_suffix = Path(path), Path(f"{path}{_SUFFIX}")
     if path.is_file():
@@ -80,7 +79,7 @@ def _tensors(content: Any, path: Path) -> dict[str, np.ndarray]:
 
 def _tensor(name: str, value: Any, path: Path) -> np.ndarray:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
-        value = value[1]  # written with the parameter's name
+        value = value[1]  # (name of the parameter, array)
     if not isinstance(value, PickledArray) or value.value is None:
         raise WeightsError(f"{path} holds {name[:80]!r}, which is not an array{_hint(path)}")
     array = value.value
@@ -88,12 +87,12 @@ def _tensor(name: str, value: Any, path: Path) -> np.ndarray:
 
 
 def _bfloat16(bits: np.ndarray) -> np.ndarray:
-    """float32 of the upper halves of its bits: Paddle has no other use for 16-bit integers without sign."""
+    """Return bfloat16 numbers, given as uint16, as float32; Paddle does not use uint16 for anything else."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _joined(tensors: Mapping[str, np.ndarray], pieces: Any, path: Path) -> dict[str, np.ndarray]:
-    """Return tensors with large ones put together: `pieces` says of what pieces, and in what shape."""
+    """Return the tensors with large ones joined; `pieces` has the names of their pieces and their shapes."""
     whole = dict(tensors)
     try:
         for name, how in pieces.items():
