@@ -1,4 +1,4 @@
-"""The graph in an ONNX file: who makes and takes each value, what is constant, and nodes put in place of others."""
+"""The graph in an ONNX file, with producers and consumers of values, constants, and replacement of nodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ppocr_jax.onnx_graph.messages import (
     parse_model,
 )
 
-Node = Any  # the message that onnx.proto calls NodeProto
+Node = Any  # the message NodeProto of onnx.proto
 
 _EXTERNAL = 1  # Tensor.data_location
 _GRAPH, _NODE, _INITIALIZER = (
@@ -33,26 +33,31 @@ _GRAPH, _NODE, _INITIALIZER = (
 )
 _RAW_DATA = field_number("Tensor", "raw_data")
 _NAMES = {number: name for name, number in TENSOR_TYPES.items()}
-# Operands of these may be swapped.
 _COMMUTATIVE = ("Mul", "Add", "Max")
 
 
 class Graph:
-    """Nodes in order, and what is constant. Names of values are unique, as ONNX demands.
+    """Nodes in order, and constants. Names of values are unique, as ONNX requires.
 
-    Float32 constants that a file spells out as half precision or int8 widened by Cast, or as such times a scale, are
-    constants here too (see `export.onnx` and `int8`).
+    A float32 constant that a file stores as float16 or int8 with a Cast, and perhaps a product with a scale, is also a
+    constant here (see `export.onnx` and `int8`).
+
+    Attributes:
+        nodes: The nodes, in topological order.
+        inputs: Names of the inputs, without constants.
+        outputs: Names of the outputs.
+        metadata: Key-value pairs of the file.
     """
 
     def __init__(self, data: bytes) -> None:
-        """Take an ONNX file apart.
+        """Parse an ONNX file.
 
         Raises:
-            OnnxFileError: it is no ONNX, has inner graphs, or its weights are in files of their own.
+            OnnxFileError: It is not an ONNX file, has subgraphs, or has weights in external files.
         """
         self._model, self._weights = parse_model(data)
         graph = self._model.graph
-        # Messages of the file, and new arrays.
+        # Messages from the file, or NumPy arrays for new constants.
         self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}
         self.nodes: list[Node] = []
         for node in graph.node:
@@ -76,7 +81,7 @@ class Graph:
             self._note(node)
 
     def _widened(self, node: Node) -> np.ndarray | None:
-        """Return float32 of a constant of half precision or of bytes, or of the product of two constants."""
+        """Return the float32 array of a Cast of a float16 or int8 constant, or of a product of two constants."""
         if node.op_type == "Cast" and attributes(node).get("to") == FLOAT:
             small = self.array(node.input[0])
             return small.astype(np.float32) if small is not None and small.dtype in (np.float16, np.int8) else None
@@ -86,16 +91,16 @@ class Graph:
         return None
 
     def to_bytes(self) -> bytes:
-        """Return the model as an ONNX file, without constants that are no longer used and shapes of inner values."""
+        """Return the model as an ONNX file, without unused constants and shapes of inner values."""
         used = {value for node in self.nodes for value in node.input} | set(self.outputs)
         graph = self._model.graph
         inputs = [value for value in graph.input if value.name not in self._tensors]
         tensors = [self._tensor_pieces(tensor, name) for name, tensor in self._tensors.items() if name in used]
         nodes = [[node.SerializeToString()] for node in self.nodes]
-        # What was in a repeated field lives on as long as something here refers to it.
+        # Messages that are deleted from a repeated field stay valid as long as they are referenced here.
         del graph.input[:], graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.input.extend(inputs)
-        # The second of two embedded messages adds to the first.
+        # If a message contains an embedded message twice, protobuf merges both.
         more = [*(field(_NODE, node) for node in nodes), *(field(_INITIALIZER, tensor) for tensor in tensors)]
         return b"".join([self._model.SerializeToString(), *field(_GRAPH, chain.from_iterable(more))])
 
@@ -103,7 +108,7 @@ class Graph:
         if _is_array(tensor):
             new = message("Tensor")(data_type=TENSOR_TYPES[tensor.dtype.name], dims=tensor.shape, name=name)
             return [new.SerializeToString(), *field(_RAW_DATA, [tensor.tobytes()])]
-        tensor.name = name  # a Constant node's has none
+        tensor.name = name  # the tensor of a Constant node has no name
         if not tensor.HasField("taken"):
             return [tensor.SerializeToString()]
         weights = self._weights[tensor.taken]
@@ -120,16 +125,16 @@ class Graph:
         return self._makers.get(node.output[0]) is node
 
     def maker(self, value: str, op_type: str | None = None) -> Node | None:
-        """Return the node that makes a value; None: an input or a constant, or a node of another type."""
+        """Return the node that produces a value; None if it is an input or constant, or if the type differs."""
         node = self._makers.get(value)
         return node if node is not None and op_type in (None, node.op_type) else None
 
     def users(self, value: str) -> list[Node]:
-        """Return the nodes that take a value."""
+        """Return the nodes that consume a value."""
         return self._users.get(value, [])
 
     def only_user(self, value: str) -> Node | None:
-        """Return the node that takes a value, where it is one and the value is no output of the graph."""
+        """Return the only node that consumes a value; None if there are several or the value is an output."""
         users = self.users(value)
         return users[0] if len(users) == 1 and value not in self.outputs else None
 
@@ -138,7 +143,7 @@ class Graph:
         return value in self._tensors
 
     def array(self, value: str) -> np.ndarray | None:
-        """Return a constant of numbers; None for any other value."""
+        """Return a numeric constant; None for any other value."""
         tensor = self._tensors.get(value)
         if tensor is None or _is_array(tensor):
             return tensor
@@ -149,7 +154,7 @@ class Graph:
         if raw:
             flat = np.frombuffer(raw, dtype)
         elif dtype == np.float16:
-            flat = np.array(tensor.int32_data, np.uint16).view(np.float16)  # their bits
+            flat = np.array(tensor.int32_data, np.uint16).view(np.float16)  # the bits are stored as integers
         else:
             places = {"float32": tensor.float_data, "int64": tensor.int64_data}
             flat = np.array(places.get(dtype.name, tensor.int32_data), dtype)
@@ -161,14 +166,14 @@ class Graph:
         return array if array is not None and array.dtype == np.float32 else None
 
     def scalar(self, value: str) -> float | None:
-        """Return the element of a float32 constant of shape () or (1), which no other value's shape depends on."""
+        """Return the element of a float32 constant of shape () or (1), so that broadcasting keeps other shapes."""
         array = self.constant(value)
         return float(array.reshape(())) if array is not None and array.shape in ((), (1,)) else None
 
     def with_scalar(self, node: Node | None, op_type: str) -> tuple[str, float] | None:
-        """Return the value and the number that an operation of two operands puts together.
+        """Return the value and the scalar constant that are the operands of a node of type `op_type`; otherwise None.
 
-        In either order where that is no matter, as for Mul and Add; else, as for Div, the number comes second.
+        The scalar must be the second operand unless the operator is commutative.
         """
         if node is None or node.op_type != op_type or len(node.input) != 2:
             return None
@@ -180,13 +185,13 @@ class Graph:
         return None
 
     def add_constant(self, base: str, array: np.ndarray) -> str:
-        """Add a constant of the array's type; return its name, which begins with `base`."""
+        """Add a constant and return its name, which starts with `base`."""
         name = self.new_name(base)
         self._tensors[name] = np.array(array, order="C")
         return name
 
     def spell_out(self, value: str, small: np.ndarray, scale: np.ndarray | None = None) -> None:
-        """Store a float32 constant as float16 or int8 that is widened, and multiplied by a scale where there is one."""
+        """Store a float32 constant as a float16 or int8 constant with a Cast, multiplied by `scale` if given."""
         del self._tensors[value]
         source = self.add_constant(f"{value}/{small.dtype.name}", small)
         wide = value if scale is None else self.new_name(f"{value}/wide")
@@ -198,13 +203,13 @@ class Graph:
             self._note(node)
 
     def new_name(self, base: str) -> str:
-        """Return a name that no value has had, nor was given before."""
+        """Return an unused name that starts with `base`, and reserve it."""
         name = next(name for number in count() if (name := f"{base}/{number}") not in self._names)
         self._names.add(name)
         return name
 
     def replace(self, old: Iterable[Node], new: Iterable[Node]) -> None:
-        """Put nodes in the place of the last of the old ones, which all go."""
+        """Remove the old nodes and insert the new ones at the position of the last old one."""
         old, new = list(old), list(new)
         gone = {id(node) for node in old}
         last = max(index for index, node in enumerate(self.nodes) if id(node) in gone)
@@ -219,21 +224,21 @@ class Graph:
                 del self._tensors[value]
 
     def forget_output_shapes(self) -> None:
-        """Leave it to ONNX Runtime to find out which shapes the outputs have."""
+        """Remove the shapes of the outputs, so that ONNX Runtime infers them."""
         for output in self._model.graph.output:
             output.type.tensor_type.ClearField("shape")
 
     def drop_unused(self) -> None:
-        """Leave out nodes whose results nobody takes."""
+        """Remove nodes whose results are not used."""
         uses = Counter(value for node in self.nodes for value in node.input) + Counter(self.outputs)
-        for node in reversed(self.nodes):  # users come after makers
+        for node in reversed(self.nodes):  # consumers come after producers
             if not any(uses[output] for output in node.output):
                 uses.subtract(node.input)
                 self._forget(node)
         self.nodes = [node for node in self.nodes if any(uses[output] for output in node.output)]
 
     def fold_constants(self) -> None:
-        """Work out what is made of constants by moving numbers about, as converters spell out the LSTM's weights."""
+        """Evaluate operators that only rearrange constants; some converters write the weights of an LSTM with them."""
         for node in list(self.nodes):
             operands = [self.array(name) for name in node.input if name]
             if node.op_type not in _FOLDED or not operands or any(operand is None for operand in operands):
@@ -255,7 +260,7 @@ class Graph:
 
 
 def _slice(operands: list[np.ndarray], given: dict[str, Any]) -> np.ndarray:
-    """Slice as of version 10, or before, with attributes."""
+    """Evaluate Slice, with inputs (from opset 10 on) or attributes (before)."""
     data, *rest = operands
     starts, ends = rest[:2] if rest else (given["starts"], given["ends"])
     axes = rest[2] if len(rest) > 2 else given.get("axes", range(len(starts)))
@@ -314,7 +319,7 @@ def new_model(
     *,
     opset: int,
 ) -> bytes:
-    """Return an ONNX file of a network of images: inputs (N, 3, H, W), outputs of any shape, all float32."""
+    """Return an ONNX file of a network with float32 inputs (N, 3, H, W) and float32 outputs of any shape."""
     model = message("Model")(ir_version=8)
     model.opset_import.add(version=opset)
     model.graph.name = "network"
@@ -352,7 +357,7 @@ def _attributes(node: Node) -> Iterator[tuple[str, Any]]:
 
 
 def convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return weights (outputs, inputs of a group, rows, columns) and bias (outputs) of a convolution of images."""
+    """Return weights (outputs, inputs per group, rows, columns) and bias (outputs) of a 2-D convolution, or None."""
     if node is None or node.op_type != "Conv":
         return None
     weights = graph.constant(node.input[1])
@@ -363,7 +368,7 @@ def convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray
 
 
 def pointwise(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return weights (outputs, inputs, 1, 1) and bias of a 1x1 convolution of one group that pads nothing."""
+    """Return weights (outputs, inputs, 1, 1) and bias of a 1x1 convolution without groups, padding and strides."""
     parts = convolution(graph, node)
     given = attributes(node) if node is not None else {}
     plain = (
@@ -385,7 +390,7 @@ def new_convolution(
     like: Node | None = None,
     groups: int = 1,
 ) -> Node:
-    """Return a convolution with new weights, with the attributes of another one or 1x1."""
+    """Return a convolution node with new weights, with the attributes of `like`, or a 1x1 one if it is None."""
     weights, bias = weights.astype(np.float32), bias.astype(np.float32)
     inputs = [x, graph.add_constant(f"{output}/weights", weights), graph.add_constant(f"{output}/bias", bias)]
     if like is None:

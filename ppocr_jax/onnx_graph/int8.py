@@ -1,11 +1,10 @@
-"""Networks that compute with bytes: a graph whose feature maps have ranges, as quantized operators for CPUs.
+"""Int8 quantization of graphs for CPUs.
 
-A feature map that is to be bytes is followed by a Clip between its least and its greatest value (a *range*).
-Calibration puts these in (`set_ranges`); a network that was trained for bytes has them from its exporter. Each becomes
-a pair QuantizeLinear, DequantizeLinear (QDQ form), from which ONNX Runtime makes integer kernels: feature maps are
-uint8 with a zero point, weights int8 with a scale per output channel, biases int32, as x86's VNNI instructions take
-them. Weights that stay out of this (LSTM, dense layers, squeeze-and-excitation) are stored as int8, and are float32
-again from the time the file is opened.
+A feature map to quantize is followed by a Clip between its minimum and maximum (its *range*). Calibration inserts these
+(`set_ranges`); networks trained for int8 are exported with them. Each Clip is replaced by QuantizeLinear and
+DequantizeLinear (QDQ form), from which ONNX Runtime makes integer kernels: feature maps are uint8 with a zero point,
+weights int8 with a scale per output channel, and biases int32, as x86's VNNI instructions require. Other weights (LSTM,
+dense layers, squeeze-and-excitation) are stored as int8 and converted to float32 when the file is opened.
 """
 
 from __future__ import annotations
@@ -18,28 +17,28 @@ from ppocr_jax.onnx_graph.graph import Graph, Node, attributes, make_node
 from ppocr_jax.onnx_graph.simplify import apply, limits
 
 STEM = 4
-"""Convolutions at the input that stay in float32. Alone in int8 they change a network's output up to five times as
-much as later ones: each of their few channels matters. In float32 they take no longer."""
-LEVELS = 255  # steps of a feature map's byte
-WEIGHT_LEVELS = 127  # steps of a weight's byte on either side of zero
+"""Number of convolutions at the input that stay in float32. Any of them in int8 changes a network's output up to five
+times as much as later ones, because each of their few channels matters. They are not slower in float32."""
+LEVELS = 255  # steps of a uint8 feature map
+WEIGHT_LEVELS = 127  # steps of an int8 weight on either side of zero
 _WEIGHT_LEVELS_OF_SEVEN_BITS = 64
 LEAST_RANGE = 1e-6  # a map that is zero everywhere still needs a scale
-# Numbers: what is smaller is not worth two nodes, and is what a network is most sensitive to: stem, upsampling head.
+# Elements: smaller weights are not worth two nodes, and networks are most sensitive to them (stem, upsampling head).
 LEAST_STORED = 4096
-# Operators that move bytes about or choose among them: what comes out has the scale of what went in.
+# Operators that only move or select values, so that their output has the scale of their input.
 UNCHANGED = ("MaxPool", "Resize")
-# Axes of a layer's weights over which one output adds up.
+# Axes of a layer's weights over which an output is summed.
 _SUMMED_AXES = {"Conv": (1, 2, 3), "MatMul": (0,), "LSTM": (2,)}
 
 Range = tuple[float, float]
 
 
 def set_ranges(graph: Graph, ranges: Mapping[str, Range]) -> None:
-    """Cut values to their ranges, for all who take them.
+    """Insert a Clip after each value that has a range.
 
     Args:
-        graph: to be changed.
-        ranges: value -> its least and its greatest number.
+        graph: Graph to change.
+        ranges: Value -> (minimum, maximum).
     """
     for value, (low, high) in ranges.items():
         maker = graph.maker(value)
@@ -53,11 +52,11 @@ def set_ranges(graph: Graph, ranges: Mapping[str, Range]) -> None:
 
 
 def compute_with_bytes(graph: Graph, *, seven_bits: bool = False) -> None:
-    """Replace ranges by pairs of QuantizeLinear and DequantizeLinear, and what is computed between them by int8.
+    """Replace ranges by QuantizeLinear and DequantizeLinear, and quantize the weights between them.
 
     Args:
-        graph: to be changed; every Clip between two numbers is a range.
-        seven_bits: of weights, for x86 CPUs without VNNI: their sums of two products of 8 bits overflow.
+        graph: Graph to change; every Clip between two constants is a range.
+        seven_bits: Whether to use 7-bit weights, for x86 CPUs without VNNI, whose sums of two 8-bit products overflow.
     """
     levels = _WEIGHT_LEVELS_OF_SEVEN_BITS if seven_bits else WEIGHT_LEVELS
 
@@ -70,14 +69,14 @@ def compute_with_bytes(graph: Graph, *, seven_bits: bool = False) -> None:
 
 
 def scale_and_zero(low: float, high: float) -> tuple[np.float32, np.uint8]:
-    """Return the scale of bytes that hold low..high and zero exactly, and the byte that is zero."""
+    """Return the scale and zero point of uint8 values that cover low..high and represent zero exactly."""
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32(max(high - low, LEAST_RANGE) / LEVELS)
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, LEVELS))
 
 
 def weight_scale(weights: np.ndarray, axes: tuple[int, ...], levels: int = WEIGHT_LEVELS) -> np.ndarray:
-    """Return the step of symmetric int8 weights: the largest of each output / levels; axes are kept."""
+    """Return the scale of symmetric int8 weights: the largest magnitude over `axes`, which are kept, / levels."""
     largest = np.abs(weights).max(axis=axes, keepdims=True)
     return np.where(largest > 0, largest / levels, 1).astype(np.float32)
 
@@ -95,7 +94,7 @@ def _numbers(graph: Graph, base: str, *numbers: np.ndarray | np.generic) -> list
 
 
 def _bytes_of(graph: Graph, value: str) -> Node | None:
-    """Return the node that makes a value of bytes, where it is so made."""
+    """Return the DequantizeLinear that produces a value; None if another node does."""
     return graph.maker(value, "DequantizeLinear")
 
 
@@ -105,7 +104,7 @@ def _goes_to_bytes(graph: Graph, value: str) -> bool:
 
 
 def _range_as_bytes(graph: Graph, node: Node) -> bool:
-    """Return a Clip between two numbers as a pair; it does a Relu before it, whose result nothing else takes."""
+    """Replace a Clip between two constants, and a preceding Relu that is not used elsewhere, by a pair."""
     low, high = limits(graph, node) or (None, None)
     if low is None or high is None:
         return False
@@ -119,7 +118,7 @@ def _range_as_bytes(graph: Graph, node: Node) -> bool:
 
 
 def _relu_of_bytes(graph: Graph, node: Node) -> bool:
-    """Relu of what cannot be negative: nothing."""
+    """Remove a Relu of quantized values that cannot be negative."""
     made = _bytes_of(graph, node.input[0]) if node.op_type == "Relu" else None
     zero = graph.array(made.input[2]) if made is not None else None
     if made is None or zero is None or zero != 0:
@@ -129,12 +128,12 @@ def _relu_of_bytes(graph: Graph, node: Node) -> bool:
 
 
 def _gate_of_bytes(graph: Graph, node: Node) -> bool:
-    """Hard sigmoid of bytes, for a product, by quantizing alone: what lies outside 0..1 is clipped by it.
+    """Replace a hard sigmoid of quantized values by a quantization that clips to 0..1.
 
-    QuantizeLinear has a scale such that the bytes 0..255 are the gate 0..1; from there on they are read so. The leaky
-    ReLU before it, of slope 1, changes nothing: ONNX Runtime makes one look-up of 256 bytes of such a node and its
-    neighbors (QLinearLeakyRelu), instead of two passes through float32: 17 % less time for the detector of `en`, 11 %
-    for its recognizer.
+    The scale and zero point of QuantizeLinear map the gate's range 0..1 to 0..255; DequantizeLinear then maps 0..255 to
+    0..1. The LeakyRelu with slope 1 before it changes nothing, but ONNX Runtime fuses it with its neighbors to one
+    lookup table of 256 bytes (QLinearLeakyRelu) instead of two passes through float32: 17 % less time for the detector
+    of `en`, 11 % for its recognizer.
     """
     if node.op_type != "HardSigmoid" or _bytes_of(graph, node.input[0]) is None:
         return False
@@ -159,7 +158,7 @@ def _gate_of_bytes(graph: Graph, node: Node) -> bool:
 
 
 def _same_scale(graph: Graph, node: Node) -> bool:
-    """Pooling and upsampling of bytes give bytes."""
+    """Quantize the output of pooling or upsampling of quantized values, with the same scale."""
     made = _bytes_of(graph, node.input[0]) if node.op_type in UNCHANGED else None
     if made is None or _goes_to_bytes(graph, node.output[0]) or node.output[0] in graph.outputs:
         return False
@@ -172,7 +171,7 @@ def _same_scale(graph: Graph, node: Node) -> bool:
 
 
 def _convolution(graph: Graph, node: Node, levels: int) -> bool:
-    """Return the weights and bias of a convolution between bytes."""
+    """Quantize the weights and bias of a convolution between quantized values."""
     weights = graph.constant(node.input[1]) if node.op_type == "Conv" else None
     made = _bytes_of(graph, node.input[0])
     if weights is None or made is None or not _goes_to_bytes(graph, node.output[0]):
@@ -182,7 +181,7 @@ def _convolution(graph: Graph, node: Node, levels: int) -> bool:
         return False
     bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
     scale = weight_scale(weights, _SUMMED_AXES["Conv"], levels).ravel()
-    if bias is not None:  # in int32, whose step is the product's: of weights that are nearly nothing it would overflow
+    if bias is not None:  # its int32 scale is weight scale x input scale; it must not overflow if weights are tiny
         scale = np.maximum(scale, np.abs(bias) / (x_scale * 2**30)).astype(np.float32)
     base, nodes = node.output[0], []
 
@@ -202,7 +201,7 @@ def _convolution(graph: Graph, node: Node, levels: int) -> bool:
 
 
 def _constant_operand(graph: Graph, node: Node) -> bool:
-    """Return a constant that is added to bytes, or multiplied with them, as bytes too."""
+    """Quantize a constant that is added to quantized values or multiplied with them."""
     if node.op_type not in ("Add", "Mul") or not _goes_to_bytes(graph, node.output[0]):
         return False
     for place, (value, other) in enumerate(zip(node.input, reversed(node.input), strict=True)):
@@ -221,7 +220,7 @@ def _constant_operand(graph: Graph, node: Node) -> bool:
 
 
 def _store_weights(graph: Graph) -> None:
-    """Store the large weights that are float32 still as int8 with a scale per output."""
+    """Store large weights that are still float32 as int8 with a scale per output."""
     for node in list(graph.nodes):
         axes = _SUMMED_AXES.get(node.op_type)
         if node.op_type == "Gemm":

@@ -1,8 +1,8 @@
-"""ONNX files: the few messages in them that are looked into here, their large weights, and their header.
+"""Protobuf messages, large weights and header of ONNX files.
 
-Field numbers are those of onnx.proto; every other field of a file goes through parsing and writing untouched. Weights
-are nearly all of a file and most are not looked at; protobuf would copy them with each step. So they are taken out
-before protobuf parses the rest, and put into what is written again.
+Only a few messages and fields of onnx.proto are declared; all other fields of a file are preserved. Weights are nearly
+all of a file, and most are not needed, but protobuf would copy them at each step. They are therefore removed before
+protobuf parses the rest, and inserted again when the file is written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from ppocr_jax.errors import UserError
 
 TAKEN = 1000
-"""Number of a field that no file has: in a tensor it stands for weights taken out, see `take_weights`."""
+"""Number of a field that no file has; in a tensor, it replaces removed weights, see `take_weights`."""
 _PACKAGE = "ppocr_jax.onnx_subset"
-# message -> field -> (number, kind); a kind in brackets repeats, one that names a message contains it
+# Message -> field -> (number, kind); a kind in brackets is repeated, and the name of a message is an embedded message.
 _MESSAGES = {
     "Model": {
         "ir_version": (1, "int64"),
@@ -75,20 +75,22 @@ _MESSAGES = {
 FLOAT, INT, STRING, INTS = 1, 2, 3, 7
 """Values of `Attribute.type`."""
 TENSOR_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10}
-"""NumPy's names of the numbers -> a tensor's `data_type`."""
+"""Name of the NumPy dtype -> a tensor's `data_type`."""
 
 Shape = tuple[int | str | None, ...]
 
 
 class OnnxFileError(UserError, ValueError):
-    """A file is missing or no ONNX model, or one whose graph cannot be changed here."""
+    """Error of a file that is missing, is not an ONNX model, or has a graph that is not supported."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output: of its shape a number where the file fixes it, else a name or None.
+    """An input or output of a model.
 
-    `shape` itself is None where the file leaves that to ONNX Runtime.
+    Attributes:
+        name: Name of the value.
+        shape: A number for each fixed dimension, otherwise its name or None; None if the file states no shape.
     """
 
     name: str
@@ -97,7 +99,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Header:
-    """Inputs that are no weights, outputs, and key-value pairs."""
+    """Inputs (without weights), outputs and metadata of a model."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
@@ -142,7 +144,7 @@ _TENSOR = {field_number("Tensor", "raw_data"): {}}
 _NODE = {field_number("Node", "attribute"): {field_number("Attribute", "t"): _TENSOR}}
 _GRAPH = {field_number("Graph", "initializer"): _TENSOR, field_number("Graph", "node"): _NODE}
 _MODEL = {field_number("Model", "graph"): _GRAPH}
-"""Fields that lead from a model to its weights, those of Constant nodes among them."""
+"""Fields that lead from a model to its weights, including those of Constant nodes."""
 _LEAST = 1024  # bytes
 _VARINT, _EIGHT, _EMBEDDED, _FOUR = 0, 1, 2, 5
 
@@ -150,19 +152,19 @@ Piece = bytes | memoryview
 
 
 def read_header(path: Path) -> Header:
-    """Return what an ONNX file says of its network, without making a session.
+    """Return the header of an ONNX file without creating a session.
 
     Raises:
-        OnnxFileError: there is no such file, or it is no ONNX model.
+        OnnxFileError: The file does not exist or is not an ONNX model.
     """
     try:
         with path.open("rb") as file:
             model, _ = parse_model(mmap(file.fileno(), 0, access=ACCESS_READ))
     except OSError as error:
         raise OnnxFileError(f"cannot load {path}: {error.strerror}") from error
-    except ValueError as error:  # an empty file has no map
+    except ValueError as error:  # an empty file cannot be mapped
         raise OnnxFileError(f"cannot load {path}: not an ONNX model") from error
-    weights = {tensor.name for tensor in model.graph.initializer}  # old files list them among the inputs
+    weights = {tensor.name for tensor in model.graph.initializer}  # old files list weights among the inputs
     return Header(
         tuple(_value(value) for value in model.graph.input if value.name not in weights),
         tuple(_value(value) for value in model.graph.output),
@@ -172,16 +174,16 @@ def read_header(path: Path) -> Header:
 
 def _value(value: Any) -> Value:
     tensor = value.type.tensor_type
-    # Converters write -1 or 0 for what is not fixed.
+    # Converters write -1 or 0 for variable dimensions.
     sizes = (dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim)
     return Value(value.name, tuple(sizes) if tensor.HasField("shape") else None)
 
 
 def parse_model(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
-    """Return the model without its large weights, and these.
+    """Return the model without its large weights, and the weights.
 
     Raises:
-        OnnxFileError: the bytes are no ONNX model.
+        OnnxFileError: The bytes are not an ONNX model.
     """
     from google.protobuf.message import DecodeError
 
@@ -195,10 +197,10 @@ def parse_model(data: bytes | mmap) -> tuple[Any, list[memoryview]]:
 
 
 def take_weights(model: bytes | mmap) -> tuple[bytes, list[memoryview]]:
-    """Return a model without its large weights, and these: views of `model`.
+    """Return the bytes of a model without its large weights, and the weights as views of `model`.
 
     Raises:
-        ValueError, IndexError: the bytes are not a protobuf message.
+        ValueError, IndexError: The bytes are not a protobuf message.
     """
     weights: list[memoryview] = []
     view = memoryview(model)
@@ -206,13 +208,13 @@ def take_weights(model: bytes | mmap) -> tuple[bytes, list[memoryview]]:
 
 
 def field(number: int, pieces: Iterable[Piece]) -> list[Piece]:
-    """Return an embedded message, text or bytes as a message's field; joined, also to other fields, it is valid."""
+    """Return the pieces of a field with an embedded message, text or bytes; a message is a sequence of fields."""
     pieces = list(pieces)
     return [_key(number, _EMBEDDED) + _varint(sum(map(len, pieces))), *pieces]
 
 
 def _without_weights(message: memoryview, paths: dict, weights: list[memoryview]) -> list[Piece] | None:
-    """Return the pieces of the message, or None where nothing was taken out."""
+    """Return the pieces of the message without its large weights, or None if it has none."""
     pieces: list[Piece] = []
     copied = 0
     for number, start, begin, end in _fields(message):
@@ -234,7 +236,7 @@ def _without_weights(message: memoryview, paths: dict, weights: list[memoryview]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, where the field starts, and where its value begins and ends; empty unless it is embedded."""
+    """Yield the number and start of each field, and the start and end of its value (equal unless it is embedded)."""
     at = 0
     while at < len(message):
         start = at

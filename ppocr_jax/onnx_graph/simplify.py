@@ -1,13 +1,13 @@
-"""The same network in fewer passes over its feature maps: what converters write as ONNX Runtime is fast at it.
+"""Rules that replace patterns of converters by equivalent operators that are faster in ONNX Runtime.
 
-On a CPU, ONNX Runtime computes convolutions on channels in blocks and is back to NCHW for every operation that has no
-such form. Converters of Paddle models spell hard swish out in four such operations, PP-LCNetV3 has a scalar scale and
-offset around each of them, and DB's head upsamples by transposed convolutions; of the detector of PP-OCRv4 these cost
-more than its convolutions. Each rule below puts something equal in their place, up to rounding. Measured on PP-OCR's
-files: v3 detector 1.15x, recognizer 1.44x; v2 1.08x and 1.43x; our own, once exported, 1.0x.
+On a CPU, ONNX Runtime computes convolutions on blocks of channels and returns to NCHW for every operation that has no
+blocked form. Converters of Paddle models write hard swish as four such operations, PP-LCNetV3 has a scalar scale and
+offset around each of them, and DB's head upsamples by transposed convolutions. In the detector of PP-OCRv4, these cost
+more than its convolutions. Each rule below replaces them by equal operators, up to rounding. Measured on PP-OCR's
+files: v3 detector 1.15x, recognizer 1.44x; v2 1.08x and 1.43x; exported files of ppocr_jax 1.0x.
 
-Files of others are gone through when they are opened (`prepare`), ours when they are exported (`export.onnx`), where
-their metadata then says that they are in their final form.
+Third-party files are simplified when they are opened (`prepare`), files of ppocr_jax when they are exported
+(`export.onnx`); their metadata then say that they are in their final form.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import numpy as np
 from ppocr_jax.onnx_graph.graph import Graph, Node, attributes, convolution, make_node, new_convolution, pointwise
 
 FORM, FINAL = "graph", "final"
-"""Entry of a file's metadata, and what it says where nothing is left to be done."""
+"""Key in a file's metadata, and its value if the graph is already simplified."""
 
 _ELEMENTWISE = ("HardSigmoid", "Sigmoid", "Relu", "LeakyRelu", "Clip", "BatchNormalization", "HardSwish")
 _OF_TWO = ("Mul", "Add")
 _ACTIVATIONS = ("Relu", "Sigmoid", "HardSigmoid")
-# Operators that the rules write or read as they have been since these versions of ONNX.
+# Versions of ONNX in which the operators in the rules have the form that is used here.
 _OPSETS = range(7, 100)
-_MOST_STEPS = 32
+_MOST_STEPS = 32  # limit of a search through preceding nodes
 
 Rule = Callable[[Graph, Node], bool]
-"""(graph, node where the pattern may end or begin) -> whether it was there and has been replaced."""
+"""(graph, node at which the pattern may end or start) -> whether the pattern was found and replaced."""
 
 
 class Prepared(NamedTuple):
-    """A network as a session takes it.
+    """A repaired and simplified network.
 
     Attributes:
-        model: the ONNX file given, or another one with the same inputs, outputs and metadata.
-        repairs: faults of the file that have been mended, a line each.
+        model: The given ONNX file, or a changed one with the same inputs, outputs and metadata.
+        repairs: Descriptions of the repaired faults, a line each.
     """
 
     model: bytes
@@ -48,9 +48,9 @@ class Prepared(NamedTuple):
 
 
 def fold(model: bytes) -> bytes:
-    """Return the same network after ONNX Runtime's "basic" optimizations, which stay with standard operators.
+    """Return a network after ONNX Runtime's "basic" optimizations, which use only standard operators.
 
-    Constants are worked out, BatchNorm is folded into convolutions, layout changes cancel each other.
+    Constants are evaluated, BatchNorm is folded into convolutions, and transpositions that cancel out are removed.
     """
     import onnxruntime
 
@@ -66,11 +66,11 @@ def fold(model: bytes) -> bytes:
 
 
 def prepare(model: bytes, *, faster: bool = True) -> Prepared:
-    """Repair a network, and make one that computes the same faster.
+    """Repair a network and make it faster.
 
     Args:
-        model: an ONNX file; one in its final form, damaged, or no such file at all comes back as it is.
-        faster: not only repair it.
+        model: Contents of an ONNX file; returned unchanged if it is in its final form, damaged, or another file.
+        faster: Whether to simplify it after the repair.
     """
     try:
         graph = Graph(model)
@@ -82,26 +82,26 @@ def prepare(model: bytes, *, faster: bool = True) -> Prepared:
             apply(SIMPLER, graph)
         same = len(before) == len(graph.nodes) and all(a is b for a, b in zip(before, graph.nodes, strict=True))
         return Prepared(model if same else graph.to_bytes(), repairs)
-    except (ValueError, TypeError, LookupError, ArithmeticError):  # damaged: ONNX Runtime says what is wrong with it
+    except (ValueError, TypeError, LookupError, ArithmeticError):  # damaged; ONNX Runtime will report the fault
         return Prepared(model, ())
 
 
 def apply(rules: Sequence[Rule], graph: Graph) -> None:
-    """Replace patterns, rule by rule, as long as there are any."""
+    """Apply each rule in turn until it finds no more patterns."""
     for rule in rules:
         found = True
         while found:
             found = False
-            for node in graph.nodes:  # `replace` makes a new list
+            for node in graph.nodes:  # safe, because `replace` creates a new list
                 found = (node in graph and rule(graph, node)) or found
 
 
 def _repair_upsampling(graph: Graph) -> tuple[str, ...]:
-    """Let upsampling repeat each pixel, as Paddle does, where a file leaves its rounding out.
+    """Make upsampling repeat each pixel, as in Paddle, if a file does not state the rounding; return descriptions.
 
-    PP-OCRv2's released detector has nearest neighbors at x / scale without `nearest_mode`. ONNX then rounds half down
-    instead of taking the floor, so that maps upsampled 4 and 8 times are shifted by up to 4 pixels; with the floor it
-    finds more (Hmean of MSRA-TD500, end to end, .655 -> .746).
+    PP-OCRv2's released detector has nearest-neighbor upsampling without `nearest_mode`. ONNX then rounds half down
+    instead of taking the floor, so that maps upsampled 4 and 8 times are shifted by up to 4 pixels. With the floor, it
+    finds more text (Hmean of MSRA-TD500, end to end, .655 -> .746).
     """
     repaired = 0
     for node in graph.nodes:
@@ -119,7 +119,7 @@ def _repair_upsampling(graph: Graph) -> tuple[str, ...]:
 
 
 def _hard_swish_operand(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:
-    """Return x of x * clip(x + 3, 0, 6) / 6, which ends at a node, and what is no longer needed without it."""
+    """Return x of x * clip(x + 3, 0, 6) / 6 ending at `node`, and the nodes that can be removed with it; or None."""
     divided = graph.with_scalar(node, "Div")
     product = graph.maker(divided[0], "Mul") if divided is not None and divided[1] == 6 else None
     if product is None or graph.only_user(product.output[0]) is not node:
@@ -134,7 +134,7 @@ def _hard_swish_operand(graph: Graph, node: Node) -> tuple[str, list[Node]] | No
 
 
 def _hard_swish(graph: Graph, node: Node) -> bool:
-    """Hard swish as x * HardSigmoid(x), which ONNX Runtime fuses with the convolution before it."""
+    """Replace hard swish by x * HardSigmoid(x), which ONNX Runtime fuses with the preceding convolution."""
     found = _hard_swish_operand(graph, node)
     if found is None:
         return False
@@ -149,17 +149,17 @@ def _spelled_out(graph: Graph, x: str, output: str) -> list[Node]:
 
 
 def limits(graph: Graph, node: Node) -> tuple[float | None, float | None] | None:
-    """Return those of a Clip; None for another node."""
+    """Return the minimum and maximum of a Clip, each None if it is not constant; None for another node."""
     if node.op_type != "Clip":
         return None
     if len(node.input) == 3:
         return graph.scalar(node.input[1]), graph.scalar(node.input[2])
-    given = attributes(node)  # before version 11
+    given = attributes(node)  # before opset 11
     return given.get("min"), given.get("max")
 
 
 def _fold_scalar(graph: Graph, node: Node) -> bool:
-    """Return a number times or added to a convolution's output, into its weights and bias."""
+    """Fold a scalar that multiplies or is added to the output of a convolution into its weights and bias."""
     for op_type in ("Mul", "Add"):
         found = graph.with_scalar(node, op_type)
         before = graph.maker(found[0]) if found is not None else None
@@ -177,9 +177,10 @@ def _fold_scalar(graph: Graph, node: Node) -> bool:
 
 
 def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
-    """Scale and offset elsewhere: into the convolutions behind, or, where those pad with zeros, as a 1x1 depthwise one.
+    """Fold a scalar scale and offset into the following 1x1 convolution, or replace them by a 1x1 depthwise one.
 
-    ONNX Runtime keeps its blocks of channels through a convolution, not through an operation with a number.
+    A convolution with zero padding cannot absorb an offset. ONNX Runtime keeps its blocks of channels in a convolution,
+    but not in an operation with a scalar.
     """
     scaled = graph.with_scalar(node, "Mul")
     channels = _channels(graph, scaled[0]) if scaled is not None else None
@@ -206,9 +207,9 @@ def _scalars_as_convolution(graph: Graph, node: Node) -> bool:
 
 
 def _channels(graph: Graph, value: str, steps: int = _MOST_STEPS) -> int | None:
-    """Return the channels of an image that came out of convolutions, through operations on single elements.
+    """Return the number of channels of a feature map made by convolutions and elementwise operations.
 
-    None where that is not certain: one image may have a single channel, another all, and a product of both all.
+    None if it is uncertain, because an operand may have a single channel that is broadcast.
     """
     node = graph.maker(value)
     if node is None or steps == 0:
@@ -224,7 +225,7 @@ def _channels(graph: Graph, value: str, steps: int = _MOST_STEPS) -> int | None:
 
 
 def _gated_sum(graph: Graph, node: Node) -> bool:
-    """x + x * gate as x * (1 + gate), for squeeze-and-excitation with a residue: one pass instead of two."""
+    """Replace x + x * gate of residual squeeze-and-excitation by x * (1 + gate): one pass instead of two."""
     if node.op_type != "Add" or len(node.input) != 2:
         return False
     for x, gated in (node.input, reversed(node.input)):
@@ -243,7 +244,7 @@ def _gated_sum(graph: Graph, node: Node) -> bool:
 
 
 def _is_pooled(graph: Graph, value: str) -> bool:
-    """Return whether a value is one number for each channel, from global average pooling through convolutions."""
+    """Return whether a value has one element per channel, from global average pooling through convolutions."""
     for _ in range(_MOST_STEPS):
         node = graph.maker(value)
         if node is None or node.op_type not in (*_ACTIVATIONS, "Conv", "GlobalAveragePool"):
@@ -255,9 +256,9 @@ def _is_pooled(graph: Graph, value: str) -> bool:
 
 
 def _unfold_transposed_convolution(graph: Graph, node: Node) -> bool:
-    """Make a transposed convolution whose patches do not overlap a 1x1 one with the patch in its channels.
+    """Replace a transposed convolution with disjoint patches by a 1x1 convolution and DepthToSpace.
 
-    What is added to its output, and a BatchNorm behind that, go into the weights.
+    Following additions, products and BatchNorm are folded into the weights.
     """
     found = _patches(graph, node)
     if found is None:
@@ -269,7 +270,7 @@ def _unfold_transposed_convolution(graph: Graph, node: Node) -> bool:
         last, scale, offset = follower
         kernel, bias = kernel * scale[:, None, None], bias * scale + offset
         replaced.append(last)
-    # Depth to space takes rows, then columns of the patch, then channels.
+    # DepthToSpace expects channels in the order (row of the patch, column of the patch, channel).
     weights = kernel.transpose(2, 3, 1, 0).reshape(-1, inputs, 1, 1)
     deep = graph.new_name(node.output[0])
     new = new_convolution(graph, node.input[0], weights, np.tile(bias, size * size), deep)
@@ -278,7 +279,7 @@ def _unfold_transposed_convolution(graph: Graph, node: Node) -> bool:
 
 
 def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return kernel (inputs, outputs, size, size) and bias (outputs) of a transposed convolution without overlaps."""
+    """Return kernel (inputs, outputs, size, size) and bias of a transposed convolution without overlaps, or None."""
     kernel = graph.constant(node.input[1]) if node.op_type == "ConvTranspose" else None
     if kernel is None or kernel.ndim != 4:
         return None
@@ -298,7 +299,7 @@ def _patches(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray, np.ndarray] | None:
-    """Return the only node behind another, where it is a scale and an offset for each channel; and these."""
+    """Return the only consumer of a node if it is an affine map per channel, with its scale and offset; or None."""
     after = graph.only_user(node.output[0])
     ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     if after is None:
@@ -319,7 +320,7 @@ def _follower(graph: Graph, node: Node, channels: int) -> tuple[Node, np.ndarray
 
 
 def _sink_depth_to_space(graph: Graph, node: Node) -> bool:
-    """Depth to space after, not before, an activation or a 1x1 convolution: they then work where there are channels."""
+    """Move DepthToSpace behind an activation or 1x1 convolution, which then computes on more channels, fewer pixels."""
     if node.op_type != "DepthToSpace" or attributes(node).get("mode", "DCR") != "DCR":
         return False
     after = graph.only_user(node.output[0])
@@ -341,7 +342,7 @@ def _sink_depth_to_space(graph: Graph, node: Node) -> bool:
 
 
 def _relu(graph: Graph, node: Node) -> bool:
-    """max(x, 0), as JAX writes it, as Relu."""
+    """Replace max(x, 0), as JAX writes it, by Relu."""
     found = graph.with_scalar(node, "Max")
     if found is None or found[1] != 0:
         return False
@@ -350,7 +351,7 @@ def _relu(graph: Graph, node: Node) -> bool:
 
 
 def _named_hard_swish(graph: Graph, node: Node) -> bool:
-    """Hard swish as one node, for runtimes that have it."""
+    """Replace hard swish by the node HardSwish."""
     found = _hard_swish_operand(graph, node)
     if found is None:
         return False
@@ -359,7 +360,7 @@ def _named_hard_swish(graph: Graph, node: Node) -> bool:
 
 
 def spell_out_hard_swish(graph: Graph, node: Node) -> bool:
-    """Return the other way: the node as x * HardSigmoid(x), both of which ONNX Runtime has in int8."""
+    """Replace the node HardSwish by x * HardSigmoid(x), for which ONNX Runtime has int8 kernels."""
     if node.op_type != "HardSwish":
         return False
     graph.replace([node], _spelled_out(graph, node.input[0], node.output[0]))
@@ -367,7 +368,7 @@ def spell_out_hard_swish(graph: Graph, node: Node) -> bool:
 
 
 def _hard_sigmoid(graph: Graph, node: Node) -> bool:
-    """clip(slope * x + offset, 0, 1) as HardSigmoid."""
+    """Replace clip(slope * x + offset, 0, 1) by HardSigmoid."""
     added = graph.with_scalar(graph.maker(node.input[0]), "Add") if limits(graph, node) == (0, 1) else None
     scaled = graph.with_scalar(graph.maker(added[0]), "Mul") if added is not None else None
     if added is None or scaled is None:
@@ -378,7 +379,7 @@ def _hard_sigmoid(graph: Graph, node: Node) -> bool:
 
 
 def _global_average_pool(graph: Graph, node: Node) -> bool:
-    """Return mean over height and width of an NCHW value as one operation that fuses."""
+    """Replace the mean over height and width of an NCHW value by GlobalAveragePool."""
     given = attributes(node)
     if node.op_type != "ReduceMean" or given.get("keepdims", 1) != 1:
         return False
@@ -390,7 +391,7 @@ def _global_average_pool(graph: Graph, node: Node) -> bool:
 
 
 def _matmul(graph: Graph, node: Node) -> bool:
-    """Return an Einsum that multiplies the last axis with a matrix, as `abc,cd->abd`."""
+    """Replace an Einsum that multiplies the last axis with a matrix, such as `abc,cd->abd`, by MatMul."""
     if node.op_type != "Einsum" or len(node.input) != 2:
         return False
     terms, result = attributes(node)["equation"].replace(" ", "").split("->")
@@ -403,6 +404,6 @@ def _matmul(graph: Graph, node: Node) -> bool:
 
 _UPSAMPLING: tuple[Rule, ...] = (_unfold_transposed_convolution, _sink_depth_to_space)
 SIMPLER: tuple[Rule, ...] = (_hard_swish, _fold_scalar, _scalars_as_convolution, _gated_sum, *_UPSAMPLING)
-"""For files of others."""
+"""Rules for third-party files."""
 NAMED: tuple[Rule, ...] = (_relu, _named_hard_swish, _hard_sigmoid, _global_average_pool, _matmul, *_UPSAMPLING)
-"""For what comes out of JAX, whose activations are spelled out."""
+"""Rules for the output of JAX's converters, in which activations are several operations."""
