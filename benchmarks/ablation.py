@@ -309,7 +309,7 @@ def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path
     labels = folder / {"det": "label.txt", "rec": "rec_label.txt"}[task]
     if not labels.is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        corpus = [word for path in options.corpus for word in ("--corpus", path)]
+        corpus = ["--corpus", *options.corpus] if options.corpus else []
         words = ["synth", task, "--count", count, "--seed", DRAWN_SEEDS[name], "--output", folder, *corpus]
         command(options, *words, log=options.work / "output.txt")
     return labels

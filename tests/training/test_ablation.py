@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import sys
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ppocr_jax import cli
+from ppocr_jax.commands import synth
 from ppocr_jax.config_io import to_dict
 from tests.training.experiments import log, shorten, stopped_after_one_step
 
@@ -112,6 +114,16 @@ def test_the_detectors_table_is_filled(toy, tmp_path):
     assert list(rows) == ["alone", "dml", "teacher", "cml", "copy_paste", "alone_longer"]
     assert len(rows["cml"]["0"]["students"]) == 2
     assert {"teacher_probability_0", "dml_1"} <= log(tmp_path / "runs/det_cml_0")[0].keys()
+
+
+def test_synthetic_validation_lines_are_made_from_all_text_files(ablation, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(ablation, "command", lambda options, *words, log: ran.append([str(word) for word in words]))
+    options = ablation.parse_arguments(["--corpus", "a.txt", "b.txt", "--work", str(tmp_path)])
+    ablation.drawn("rec", "val", 3, options)
+    parser = argparse.ArgumentParser()
+    synth.add_arguments(parser)
+    assert parser.parse_args(ran[0][1:]).corpus == [Path("a.txt"), Path("b.txt")]
 
 
 @pytest.mark.parametrize("task", ["det", "rec"])
