@@ -1,17 +1,17 @@
-"""What each step of PP-OCRv2 gains: the paper's Tables 2 and 3 in kind, from random weights, in a budget of minutes.
+"""Gain of each step of PP-OCRv2: rows of the paper's Tables 2 and 3, trained from random weights in minutes.
 
-    python benchmarks/ablation.py                                             # on drawn text alone
+    python benchmarks/ablation.py                                             # on synthetic text only
     python benchmarks/ablation.py --det-train a/label.txt --det-val b/label.txt --rec-train a/label.txt,case=blind \\
         --rec-val b/label.txt --seeds 0 1 2
-    python benchmarks/ablation.py --table --plot curves.svg                   # print what has been measured
+    python benchmarks/ablation.py --table --plot curves.svg                   # print the results so far
 
-Every row is an ordinary run of the product: a preset of `configs/` with the sizes of this budget put over it, trained,
-exported and scored as a user would. Rows of one table see the same batches (data and seed are the same) for the same
-number of steps; the last row of each gives the single network as much CPU time as the mutual one had. A label file may
-have options behind commas: `case=blind`, `granularity=word`, `weight=3`, see `ppocr_jax.config.LabelSource`.
+Each row is an ordinary run: a preset of `configs/` with the smaller sizes of this budget, trained, exported and scored
+with the usual commands. The rows of a table see the same batches (same data and seed) for the same number of steps; the
+last row of each table gives the single network as much CPU time as the mutual one had. A label file may be followed by
+options: `case=blind`, `granularity=word`, `weight=3`, see `ppocr_jax.config.LabelSource`.
 
-Started again, it goes on with the row that was under way and repeats none that is finished. Two processes may share an
---output, each with other rows (--only, --rows). Results go to `results/ablation.json`, runs to --work.
+When started again, it continues the interrupted row and skips finished rows. Two processes may share an --output if
+they run different rows (--only, --rows). Results are written to `results/ablation.json`, runs to --work.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from ppocr_jax.inference.model_folder import load_model_folder
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "ablation.json"
 SCHEMAS = {"det": DetConfig, "rec": RecConfig}
-DRAWN_VAL = {"det": 40, "rec": 400}  # pages and lines, where no labels are given
-DRAWN_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # of what no training draws
-CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines that centers are extracted from
-TIMED = {"det": 8, "rec": 200}  # images and lines of which the time of reading is compared
+DRAWN_VAL = {"det": 40, "rec": 400}  # synthetic pages and lines for validation if no labels are given
+DRAWN_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # not used by any training
+CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines from which centers are extracted
+TIMED = {"det": 8, "rec": 200}  # images and lines for comparing the time of reading
 
 
 def main() -> None:
-    """Run what is missing, then print the tables."""
+    """Run the missing rows, then print the tables."""
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if not options.table:
@@ -68,17 +68,18 @@ def main() -> None:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Return the command line."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--table", action="store_true", help="only print the table of the results in --output")
     add("--plot", type=Path, metavar="FILE.svg", help="plot the scores during training against CPU time")
     add("--only", choices=list(TABLES), help="run only this table")
     add("--rows", nargs="+", metavar="ROW", help="run only these rows; those that they depend on must be finished")
-    add("--seeds", nargs="+", type=int, default=[0])
+    add("--seeds", nargs="+", type=int, default=[0], help="random seeds; each row is run with each (default: 0)")
     for task in TABLES:
         for split in ("train", "val"):
-            add(f"--{task}-{split}", nargs="+", type=label_source, default=[], metavar="FILE", help="label files")
+            text = f"label files of the {task} {split} split (default: synthetic samples)"
+            add(f"--{task}-{split}", nargs="+", type=label_source, default=[], metavar="FILE", help=text)
     add(
         "--drawn-share",
         type=float,
@@ -99,8 +100,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="texts of synthetic lines and pages (default: generated)",
     )
     add("--backgrounds", metavar="DIR", help="images without text")
-    add("--det-steps", type=int, default=600)
-    add("--rec-steps", type=int, default=1000)
+    add("--det-steps", type=int, default=600, help="training steps of a detector (default: %(default)s)")
+    add("--rec-steps", type=int, default=1000, help="training steps of a recognizer (default: %(default)s)")
     add("--crop", type=int, default=320, help="side of the detector's crops (default: %(default)s)")
     add("--det-batch", type=int, default=8, help="crops per step (default: %(default)s)")
     add("--rec-batch", type=int, default=48, help="lines per step (default: %(default)s)")
@@ -109,19 +110,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         type=int,
         default=[64, 128, 256],
-        help="width buckets of lines; each is compiled separately",
+        help="width buckets of lines; each is compiled separately (default: 64 128 256)",
     )
-    add("--learning-rate", type=float, default=2e-3)
+    add("--learning-rate", type=float, default=2e-3, help="largest learning rate (default: %(default)s)")
     add(
         "--evaluations",
         type=int,
         default=5,
-        help="evaluations during each run, on --curve-limit images or 10 times as many lines",
+        help="evaluations during each run, on --curve-limit images or 10 times as many lines (default: %(default)s)",
     )
-    add("--curve-limit", type=int, default=12, help="images of each --det-val file in these evaluations")
+    add(
+        "--curve-limit",
+        type=int,
+        default=12,
+        help="images of each --det-val file in these evaluations (default: %(default)s)",
+    )
     add("--val-limit", type=int, help="images and lines of each val file to score rows on (default: all)")
-    add("--work", type=Path, default=Path("runs/ablation"))
-    add("--output", type=Path, default=RESULTS)
+    add("--work", type=Path, default=Path("runs/ablation"), help="folder for the runs (default: %(default)s)")
+    add("--output", type=Path, default=RESULTS, help="JSON file of the results (default: results/ablation.json)")
     options = parser.parse_args(arguments)
     known = {row.key for rows in TABLES.values() for row in rows}
     if unknown := set(options.rows or ()) - known:
@@ -130,7 +136,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def label_source(text: str) -> LabelSource:
-    """Return a label file from PATH[,NAME=VALUE...]."""
+    """Return a label source from PATH[,NAME=VALUE...]."""
     path, *pairs = text.split(",")
     types = {f.name: float if f.name == "weight" else str for f in dataclasses.fields(LabelSource)}
     values = dict(pair.split("=", 1) for pair in pairs)
@@ -140,20 +146,20 @@ def label_source(text: str) -> LabelSource:
 
 
 def tasks_of(options: argparse.Namespace) -> list[str]:
-    """Return the tables of which rows are wanted."""
+    """Return the tables from which rows are requested."""
     return [task for task in TABLES if options.only in (None, task) and rows_of(task, options)]
 
 
 def rows_of(task: str, options: argparse.Namespace) -> list[Row]:
-    """Return the wanted rows of a table."""
+    """Return the requested rows of a table."""
     return [row for row in TABLES[task] if options.rows is None or row.key in options.rows]
 
 
 def run_table(task: str, options: argparse.Namespace) -> None:
-    """Train, export and score every wanted row that is not finished; compare what reading costs.
+    """Train, export and score each requested row that is not finished, then compare the time of reading.
 
     Raises:
-        SystemExit: the results were made with other settings, or a row lacks what it needs.
+        SystemExit: The results were made with other settings, or a row needs another that is not finished.
     """
     settings = settings_of(task, options)
     with results_locked(options.output) as results:
@@ -178,7 +184,7 @@ def run_table(task: str, options: argparse.Namespace) -> None:
 
 
 def settings_of(task: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Return all that the rows of a table must have alike to be compared; of paths the last parts."""
+    """Return the settings that all rows of a table must share; of paths only the last parts."""
     names = {"det": ("det_steps", "crop", "det_batch", "drawn_pages"), "rec": ("rec_steps", "widths", "rec_batch")}[
         task
     ]
@@ -191,13 +197,13 @@ def settings_of(task: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_results(path: Path) -> dict[str, Any]:
-    """Return what has been measured so far."""
+    """Return the results so far."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 @contextmanager
 def results_locked(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the results, let them be changed, and write them, while no other process does."""
+    """Yield the results for changes and write them afterwards, under a lock against other processes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -209,7 +215,7 @@ def results_locked(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def measure(task: str, row: Row, seed: int, done: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Train one row, or go on with it, export it, and return its figures."""
+    """Train or continue one row, export it, and return its figures."""
     run = options.work / f"{task}_{row.key}_{seed}"
     config = configure(task, row, seed, done, options, run)
     run.mkdir(parents=True, exist_ok=True)
@@ -236,7 +242,7 @@ def measure(task: str, row: Row, seed: int, done: Mapping[str, Any], options: ar
 def configure(
     task: str, row: Row, seed: int, done: Mapping[str, Any], options: argparse.Namespace, run: Path
 ) -> TaskConfig:
-    """Return the row's preset with this budget put over it."""
+    """Return the preset of a row with the settings of this budget."""
     steps = getattr(options, f"{task}_steps")
     if row.as_long_as is not None:
         single, mutual = (done[name][str(seed)]["step_cpu_seconds"] for name in row.as_long_as)
@@ -251,7 +257,7 @@ def configure(
             "synthetic_share": share,
             "synthetic": {"corpus": options.corpus, "backgrounds": options.backgrounds},
         },
-        # The cosine of the paper's detector for all: a step down to a tenth needs more steps than these.
+        # All rows use the cosine schedule of the paper's detector; a drop to a tenth needs more steps than these.
         "optimizer": {
             "learning_rate": options.learning_rate,
             "schedule": "cosine",
@@ -267,12 +273,12 @@ def configure(
             "log_every": max(1, steps // 60),
             "eval_every": math.ceil(steps / options.evaluations),
             "save_every": max(1, steps // 10),
-            "workers": 0,  # so that a process's CPU time is all of it
+            "workers": 0,  # so that the process's CPU time includes the input pipeline
             "work_dir": str(run),
         },
     }
     if task == "det":
-        # As in det/en.toml, for a short run on small crops: text as large as in use, BCE, thresholds of an unsure map.
+        # As in det/en.toml, for a short run on small crops: text of realistic size, BCE, thresholds for unsure maps.
         values["data"] |= {"crop_size": options.crop, "crop": "page", "scale_range": [0.7, 1.4]}
         values["data"] |= {"val_limit": options.curve_limit}
         values["loss"] = {"main": "bce"}
@@ -280,7 +286,7 @@ def configure(
         if "teacher" in row.needs:
             values["mutual"] = {"teacher": [str(options.work / f"det_teacher_{seed}")]}
     else:
-        # As in rec/en.toml: CTC finds no alignment in so few steps, so that of drawn lines is taught first.
+        # As in rec/en.toml: CTC finds no alignment in so few steps, so that of synthetic lines is taught first.
         values["model"] = {"charset": "en"}
         values["data"] |= {"widths": options.widths, "max_label_length": 0}
         values["data"] |= {"augmentation": "mild", "synthetic_warm_steps": steps // 4}
@@ -293,18 +299,18 @@ def configure(
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested tables with other values put over them."""
+    """Return nested tables updated with the values of `over`."""
     tables = {name: merged(base[name], value) for name, value in over.items() if isinstance(value, Mapping)}
     return {**base, **over, **tables}
 
 
 def val_of(task: str, options: argparse.Namespace) -> list[LabelSource]:
-    """Return the given val labels; drawn ones, of a seed that no training has, where there are none."""
+    """Return the given validation labels; if there are none, synthetic ones with a seed that no training uses."""
     return getattr(options, f"{task}_val") or [LabelSource(str(drawn(task, "val", DRAWN_VAL[task], options)))]
 
 
 def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path:
-    """Draw pages or lines once; return their label file."""
+    """Generate synthetic pages or lines, unless they exist, and return their label file."""
     folder = options.work / f"{name}_{task}"
     labels = folder / {"det": "label.txt", "rec": "rec_label.txt"}[task]
     if not labels.is_file():
@@ -316,7 +322,7 @@ def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path
 
 
 def centers(seed: int, options: argparse.Namespace) -> Path:
-    """Extract the centers from the best student of the U-DML row, on drawn and labeled training lines."""
+    """Extract centers with the best student of the U-DML row from synthetic and labeled lines; return their file."""
     path = options.work / f"centers_{seed}.safetensors"
     if not path.is_file():
         files = [drawn("rec", "center_lines", CENTER_LINES["drawn"], options), *(s.path for s in options.rec_train)]
@@ -328,18 +334,18 @@ def centers(seed: int, options: argparse.Namespace) -> Path:
 
 
 def model_of(options: argparse.Namespace, task: str, row: Row, seed: int) -> Path:
-    """Return where a row's model folder is."""
+    """Return the path of a row's model folder."""
     return options.work / "models" / f"{task}_{row.key}_{seed}"
 
 
 def command(options: argparse.Namespace, *words: Any, log: Path) -> None:
-    """Run a command of `ppocr-jax`, which goes on with what it finds; stop it when this program is stopped.
+    """Run a `ppocr-jax` command, which continues existing runs; terminate it if this program is stopped.
 
     Raises:
-        SystemExit: it failed; the end of its output is shown.
+        SystemExit: The command failed; the message has the end of its output.
     """
     options.work.mkdir(parents=True, exist_ok=True)
-    compiled = str((options.work / "compiled").absolute())  # the seeds of a row compile once
+    compiled = str((options.work / "compiled").absolute())  # all seeds of a row share the compiled programs
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
@@ -360,7 +366,7 @@ def command(options: argparse.Namespace, *words: Any, log: Path) -> None:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return a run's records in order; of steps that were done twice, after an interruption, the later ones."""
+    """Return the records of a run in order; of steps repeated after an interruption, the later ones."""
     records: dict[tuple[str, int], dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
@@ -369,9 +375,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def step_cpu_seconds(records: list[dict[str, Any]]) -> float | None:
-    """Return the median CPU time of a step, over the stretches between two records of training.
+    """Return the median CPU time of a step over the intervals between two training records.
 
-    A stretch with an evaluation in it, or an interruption, does not count; those in which a shape was compiled are few.
+    Intervals with an evaluation or an interruption are left out. Few include a compilation, so that the median is not
+    affected.
     """
     seconds = [
         (b["cpu_seconds"] - a["cpu_seconds"]) / (b["step"] - a["step"])
@@ -382,7 +389,7 @@ def step_cpu_seconds(records: list[dict[str, Any]]) -> float | None:
 
 
 def parameters(path: Path, task: str) -> int:
-    """Return how many numbers reading needs; a detector's branch for the threshold map is for training alone."""
+    """Return the number of parameters for inference, without the threshold branch of a detector."""
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
@@ -392,7 +399,7 @@ def parameters(path: Path, task: str) -> int:
 
 
 def student_scores(task: str, records: list[dict[str, Any]], students: int) -> list[float] | None:
-    """Return what each of mutual learners scored in the best evaluation of the run; None of a single network."""
+    """Return the score of each student in the best evaluation of the run; None for a single network."""
     metric = METRICS[task]
     scored = [record for record in records if record["kind"] == "eval" and metric in record]
     if students == 1 or not scored:
@@ -402,7 +409,7 @@ def student_scores(task: str, records: list[dict[str, Any]], students: int) -> l
 
 
 def score(task: str, model: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Return the scores of an exported model on the val labels, all files together."""
+    """Return the scores of an exported model on all validation labels together."""
     ocr = OCR(str(model))
     if task == "det":
         return evaluate_detection(ocr.detect, val_pages(options))
@@ -410,7 +417,7 @@ def score(task: str, model: Path, options: argparse.Namespace) -> dict[str, floa
 
 
 def val_pages(options: argparse.Namespace, limit: int | None = None) -> list[DetectionRecord]:
-    """Return labeled pages; neighboring words are lines where a file labels words."""
+    """Return labeled pages; if a file labels words, they are merged into lines."""
     pages = []
     for source in val_of("det", options):
         records = spread(list(read_labels(source.path, source.format).records), limit or options.val_limit)
@@ -421,7 +428,7 @@ def val_pages(options: argparse.Namespace, limit: int | None = None) -> list[Det
 
 
 def val_lines(options: argparse.Namespace, limit: int | None = None) -> list[Any]:
-    """Return images of lines and their texts."""
+    """Return the images and texts of labeled lines."""
     lines = []
     for source in val_of("rec", options):
         records = read_labels(source.path, source.format).records
@@ -436,9 +443,9 @@ def spread(items: list[Any], limit: int | None) -> list[Any]:
 
 
 def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
-    """Return the median CPU time, ms, in which each finished row's model reads an image or a line, on one thread.
+    """Return the median CPU time, in ms, of each finished row's model for an image or line, on one thread.
 
-    They read in turns, in an order that changes, so that a busy machine disturbs all alike.
+    The models take turns in random order, so that other load affects them equally.
     """
     done = load_results(options.output)[task]["rows"]
     seed = options.seeds[0]
@@ -462,7 +469,7 @@ def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
 
 
 def say(text: str) -> None:
-    """Tell whoever watches."""
+    """Print a progress message to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What `ablation.py` measures and shows: the rows of the paper's Tables 2 and 3, as Markdown and as curves."""
+"""Rows of the paper's Tables 2 and 3 for `ablation.py`, and their results as Markdown and as curves."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ class Row:
     """One run of a table.
 
     Attributes:
-        key: its name in the results and of its folder.
-        title: its name in the table.
-        preset: the experiment of `configs/` that it is.
-        needs: rows that must be finished before; of a teacher and centers those whose networks they come from.
-        paper: the score in PP-OCRv2's Table 2 or 3; None for what is not there.
-        as_long_as: the row whose CPU time it gets, (single network, mutual one); equal steps if left out.
+        key: Name in the results and of the folder.
+        title: Title in the table.
+        preset: Name of the configuration in `configs/`.
+        needs: Rows that must be finished before, for example the row of the teacher.
+        paper: Score in PP-OCRv2's Table 2 or 3; None if it is not there.
+        as_long_as: (single network, mutual one): train as long as the second row did in CPU time, given the time per
+            step of the first; None: the same number of steps as the other rows.
     """
 
     key: str
@@ -75,12 +76,12 @@ TABLES: dict[str, tuple[Row, ...]] = {
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Return the tables of what has been measured, the paper's gains beside ours."""
+    """Return tables of the results, with the paper's gains."""
     return "\n\n".join(table_of(task, results[task]) for task in TABLES if task in results)
 
 
 def table_of(task: str, table: Mapping[str, Any]) -> str:
-    """Return one table. Gains are in points, over the first row of the same seed."""
+    """Return one table. Gains are in percentage points over the first row with the same seed."""
     metric, rows, reading = METRICS[task], table["rows"], table.get("reading_ms", {})
     title = {"det": "detector", "rec": "recognizer"}[task]
     columns = {"det": ["Hmean", "by area"], "rec": ["accuracy", "1 - NED"]}[task]
@@ -111,7 +112,7 @@ def table_of(task: str, table: Mapping[str, Any]) -> str:
 
 
 def spread_text(values: list[float], form: str = ".3f") -> str:
-    """Return a mean, with the lowest and highest behind it where there are several."""
+    """Return a mean, followed by the range if there are several values."""
     if not values:
         return ""
     text = format(statistics.mean(values), form)
@@ -119,9 +120,9 @@ def spread_text(values: list[float], form: str = ".3f") -> str:
 
 
 def curves(results: Mapping[str, Any]) -> str:
-    """Return an SVG image: the score of every run during training, over CPU minutes, a panel for each table."""
+    """Return an SVG image with a panel per table: the score of each run during training over CPU minutes."""
     panels = [task for task in TABLES if results.get(task, {}).get("rows")]
-    width, height, left, top = 460, 300, 46, 22  # of a panel, pixels, and its margins
+    width, height, left, top = 460, 300, 46, 22  # size and margins of a panel, pixels
     colors = ("#888888", "#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#e69f00")  # the first row is gray
     parts = []
     for panel, task in enumerate(panels):

@@ -1,18 +1,19 @@
-"""What is found and read on labeled images: ours, PP-OCR's generations read by us, RapidOCR and Tesseract.
+"""Accuracy on labeled images: built-in models, PP-OCR's released files in this package, RapidOCR and Tesseract.
 
     python benchmarks/accuracy.py --data DIR [--limit N] [--lines N] [--systems en ppocr-v4 ...] [--sets SROIE ...]
 
-DIR holds label files at the paths of `SETS`; sets that are not there are left out, and so, with a line, are systems.
-`ppocr-v2` to `ppocr-v6` are PP-OCR's released files read by this package (docs/models.md says what brings them).
-RapidOCR goes into environments of its own below the user's cache folder, with the files that it brings; every system is
-a process of its own. Prints Markdown tables, and writes `results/accuracy.json` after each set, so that a run that was
-broken off goes on, and `results/accuracy_worst.html`: the pages with the most wrong characters.
+DIR contains label files at the paths of `SETS`. Missing sets are skipped, and systems that cannot run are skipped with
+a message. `ppocr-v2` to `ppocr-v6` are PP-OCR's released files (docs/models.md says how to get them). RapidOCR is
+installed, with its own files, into separate environments below the user's cache folder; each system runs in its own
+process. Prints Markdown tables. Writes `results/accuracy.json` after each set, so that an interrupted run can be
+continued, and `results/accuracy_worst.html` with the pages with the highest character error rates.
 
-Of each set N images and N lines, evenly spread. Lines read with less than .5 do not count. Columns:
-det: Hmean of boxes one to one, IoU > .5; area: the same by covered area, which forgives other granularity; e2e: Hmean
-of lines found and read right, spaces ignored, `+ spaces` not; words: Hmean of the pages' bags of words (each ideograph
-a word); CER: edits over characters of the pages, whatever the order and granularity of boxes, spaces ignored; lines:
-share of labeled lines, cut out by their labels, that the recognizer alone reads right, spaces ignored.
+N images and N lines of each set are read, evenly spread. Lines with a confidence below .5 do not count. Columns:
+det: Hmean of boxes matched one to one, IoU > .5; area: the same by covered area, which allows other granularities; e2e:
+Hmean of lines detected and recognized correctly, ignoring spaces; `+ spaces`: the same with spaces; words: Hmean of the
+pages' bags of words (each ideograph is a word); CER: edits per character of the pages, independent of the order and
+granularity of boxes, ignoring spaces; lines: share of labeled lines, cropped by their labels, that the recognizer alone
+reads correctly, ignoring spaces.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ RESULTS, WORST = HERE / "results" / "accuracy.json", HERE / "results" / "accurac
 WORKER = HERE / "accuracy_worker.py"
 RAPIDOCR = {"rapidocr-v4": "rapidocr-onnxruntime==1.4.4", "rapidocr-v6": "rapidocr==3.10.0"}
 SYSTEMS = ("en", "ch", "ppocr-v2", "ppocr-v3", "ppocr-v4", "ppocr-v6", *RAPIDOCR, "tesseract")
-WORST_PAGES = 3  # of each set and system
+WORST_PAGES = 3  # per set and system
 IDEOGRAPHS = re.compile(r"([\u2e80-\u9fff\uf900-\ufaff])")
 
 
@@ -56,9 +57,9 @@ class Labels(NamedTuple):
     """A labeled set.
 
     Attributes:
-        path: of its label file below DIR.
-        ignore_case: its labels do not tell capitals from small letters, or its figures are usually given so.
-        languages: what Tesseract is told to read; the other systems read what their model knows.
+        path: Path of the label file below DIR.
+        ignore_case: Whether the labels do not distinguish case, or published scores ignore it.
+        languages: Languages for Tesseract; the other systems read all characters of their model.
     """
 
     path: str
@@ -88,7 +89,7 @@ COLUMNS = ("det", "area", "e2e", "+ spaces", "words", "CER", "lines")
 
 
 def start(name: str, languages: str) -> Worker:
-    """Start a system, which reads the images whose paths it is told."""
+    """Start the process of a system."""
     python = None
     if name in RAPIDOCR:
         package = RAPIDOCR[name]
@@ -97,7 +98,7 @@ def start(name: str, languages: str) -> Worker:
 
 
 def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
-    """Return `limit` items, evenly spread."""
+    """Return up to `limit` items, evenly spread."""
     if limit is None or limit >= len(items):
         return list(items)
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]
@@ -106,10 +107,10 @@ def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
 def measure(
     system: Worker, labels: Labels, data: Path, limit: int | None, lines: int, scratch: Path
 ) -> tuple[dict[str, float], list[tuple[float, Page]]]:
-    """Return a system's figures on a set, and its worst pages, each with its error rate.
+    """Return a system's figures on a set, and its worst pages with their error rates.
 
     Raises:
-        RuntimeError: the system's process is gone.
+        RuntimeError: The system's process has ended.
     """
     records = list(read_labels(data / labels.path).records)
     figures: dict[str, float] = {}
@@ -132,10 +133,10 @@ def measure(
 
 
 def read_page(system: Worker, path: Path) -> Page:
-    """Return what a system reads in an image.
+    """Return the page that a system reads in an image.
 
     Raises:
-        RuntimeError: its process is gone.
+        RuntimeError: The system's process has ended.
     """
     answer = system.ask(page=str(path))
     height, width = load_record_image(path).shape[:2]
@@ -155,7 +156,7 @@ class _Box(NamedTuple):
 def page_figures(
     records: Sequence[DetectionRecord], pages: Sequence[Page], *, ignore_case: bool
 ) -> tuple[dict[str, float], list[tuple[float, Page]]]:
-    """Return figures of pages against their labels, and the pages with the most wrong characters."""
+    """Return the figures of pages compared with their labels, and the worst pages with their error rates."""
     boxes = [[_Box(np.array(line.quad)) for line in page if line.confidence >= MIN_CONFIDENCE] for page in pages]
     det = score_boxes(records, boxes)
     without, with_spaces = (
@@ -178,7 +179,7 @@ def page_figures(
 
 
 def bag_of_words(records: Sequence[DetectionRecord], pages: Sequence[Page], *, ignore_case: bool) -> float:
-    """Return the Hmean of the words of pages as multisets: no boxes, no order."""
+    """Return the Hmean of the words of pages as multisets, independent of boxes and order."""
 
     def words(texts: Sequence[str]) -> Counter[str]:
         joined = unicodedata.normalize("NFKC", " ".join(texts))
@@ -193,7 +194,7 @@ def bag_of_words(records: Sequence[DetectionRecord], pages: Sequence[Page], *, i
 
 
 def markdown(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: Sequence[str]) -> str:
-    """Return a table for each set: a row for each system."""
+    """Return a table per set with a row per system."""
     parts = []
     for name in sets:
         rows = {system: results[f"{system}/{name}"] for system in systems if f"{system}/{name}" in results}
@@ -208,7 +209,7 @@ def markdown(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: S
 
 
 def write_worst(results: dict[str, dict[str, Any]], systems: Sequence[str], sets: Sequence[str]) -> None:
-    """Write a page of the worst pages, each with what was read beside it."""
+    """Write an HTML page of the worst pages, drawn with the recognized text."""
     parts = ["<!doctype html><meta charset=utf-8><title>Worst cases</title>"]
     for name, system in itertools.product(sets, systems):
         pages = results.get(f"{system}/{name}", {}).get("worst", [])
@@ -228,8 +229,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the label files")
     parser.add_argument("--limit", type=int, metavar="N", help="images of each set (default: all)")
     parser.add_argument("--lines", type=int, default=300, metavar="N", help="lines of each set (default: %(default)s)")
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=tuple(SETS))
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, help="systems to run (default: all)")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=tuple(SETS), help="sets to read (default: all)")
     options = parser.parse_args()
     sets = [name for name in options.sets if (options.data / SETS[name].path).is_file()]
     if not sets:

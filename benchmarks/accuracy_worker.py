@@ -1,9 +1,9 @@
-"""One system of accuracy.py: reads images whose paths arrive on standard input, a JSON line each way.
+"""Worker process of accuracy.py: one system that answers requests, one JSON line each, on standard input.
 
     python benchmarks/accuracy_worker.py SYSTEM LANGUAGES
 
-Requests are {"page": PATH}, answered by a list of {"points", "text", "score"}, and {"lines": [PATH ...]}, images of
-single lines, answered by a list of texts. LANGUAGES are Tesseract's, such as eng+chi_sim. One thread.
+{"page": PATH} is answered by a list of {"points", "text", "score"}; {"lines": [PATH ...]} with images of single lines
+is answered by a list of texts. LANGUAGES are Tesseract's, such as eng+chi_sim. All systems use one thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ReadLines = Callable[[list[str]], list[str]]
 
 
 def ours(name: str) -> tuple[ReadPage, ReadLines]:
-    """Return this package with a model of its own, or with PP-OCR's released files."""
+    """Return the readers of this package with a built-in model or PP-OCR's released files."""
     from ppocr_jax import OCR
 
     ocr = OCR(name, threads=1)
@@ -34,7 +34,7 @@ def ours(name: str) -> tuple[ReadPage, ReadLines]:
 
 
 def rapidocr_v4(name: str) -> tuple[ReadPage, ReadLines]:
-    """Return RapidOCR 1.4.4."""
+    """Return the readers of RapidOCR 1.4.4."""
     from rapidocr_onnxruntime import RapidOCR
 
     ocr = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
@@ -50,7 +50,7 @@ def rapidocr_v4(name: str) -> tuple[ReadPage, ReadLines]:
 
 
 def rapidocr_v6(name: str) -> tuple[ReadPage, ReadLines]:
-    """Return RapidOCR 3."""
+    """Return the readers of RapidOCR 3."""
     from rapidocr import RapidOCR
 
     settings = {"EngineConfig.onnxruntime.intra_op_num_threads": 1, "EngineConfig.onnxruntime.inter_op_num_threads": 1}
@@ -71,10 +71,10 @@ def rapidocr_v6(name: str) -> tuple[ReadPage, ReadLines]:
 
 
 def tesseract(name: str) -> tuple[ReadPage, ReadLines]:
-    """Return Tesseract as it is installed.
+    """Return the readers of the installed Tesseract.
 
     Raises:
-        SystemExit: one of the languages is not installed; Tesseract itself would go on with the others.
+        SystemExit: One of the languages is not installed; Tesseract itself would continue with the others.
     """
     os.environ["OMP_THREAD_LIMIT"] = "1"
     languages = sys.argv[2]
@@ -109,7 +109,7 @@ READERS = {"rapidocr-v4": rapidocr_v4, "rapidocr-v6": rapidocr_v6, "tesseract": 
 
 
 def main() -> None:
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps the output of libraries out of the answers
     page, lines = READERS.get(sys.argv[1], ours)(sys.argv[1])
     for request in map(json.loads, sys.stdin):
         answer = page(request["page"]) if "page" in request else lines(request["lines"])

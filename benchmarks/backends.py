@@ -1,13 +1,13 @@
-"""ONNX Runtime, OpenVINO and heads cut to some letters, side by side in one run.
+"""Speed and results of ONNX Runtime, OpenVINO, and recognizers restricted to some letters, in one run.
 
     taskset -c 0 python benchmarks/backends.py --labels FILE [--count 24] [--models en ppocr-v6] [--rounds 2]
 
-Each contender is a process that stays, on one thread. Images come in shuffled order, the contenders in shuffled turns
-for each. Figures are CPU seconds of the whole process (waiting for a busy machine does not count), relative to ONNX
-Runtime with all letters. start: importing, loading, and the first image; cold: the first time that each of the others
-is read, in which OpenVINO compiles for new sizes; warm: the times after that (medians). Memory: greatest resident size
-after the first image and after all. Hmean: end to end against the labels, case and spaces ignored; same: pages that
-read as with ONNX Runtime, letter for letter. Prints a Markdown table and writes `results/backends.json`.
+Each contender is a persistent process with one thread. Images are in random order, and the contenders take turns in
+random order for each. Times are CPU seconds of the whole process (so waiting on a busy machine does not count),
+relative to ONNX Runtime with all letters. start: import, loading and the first image; cold: the first time that each
+other image is read, when OpenVINO compiles for new sizes; warm: later times (medians). Memory: peak resident size after
+the first image and after all. Hmean: end to end, ignoring case and spaces; same: share of pages with exactly the text
+of ONNX Runtime. Prints a Markdown table and writes `results/backends.json`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PLAIN = next(iter(CONTENDERS))
 
 
 class Contender:
-    """A worker process: pages by its answers, and what they cost."""
+    """A worker process with the pages that it has read, their times, and its memory."""
 
     def __init__(self, name: str, model: str) -> None:
         self.name = name
@@ -53,10 +53,10 @@ class Contender:
         self.worker = Worker(name, Path(__file__).resolve(), "--worker", options)
 
     def read(self, path: str) -> None:
-        """Have an image read.
+        """Read an image and record the result.
 
         Raises:
-            RuntimeError: the worker is gone.
+            RuntimeError: The worker has ended.
         """
         answer = self.worker.ask(read=path)
         self.pages[path] = Page.from_dict(answer["page"])
@@ -65,10 +65,10 @@ class Contender:
 
 
 def work(options: dict[str, Any]) -> None:
-    """Read images whose paths arrive on standard input; what was spent before the first counts with it."""
+    """Read the images whose paths arrive on standard input; the time of the first includes import and loading."""
     from ppocr_jax import OCR
 
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps the output of libraries out of the answers
     ocr, before = OCR(**options), 0.0
     for line in sys.stdin:
         page = ocr(json.loads(line)["read"]).to_dict()
@@ -78,7 +78,7 @@ def work(options: dict[str, Any]) -> None:
 
 
 def measure(model: str, records: list[DetectionRecord], rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
-    """Figures of all contenders with one model."""
+    """Return the figures of all contenders with one model."""
     paths = [str(record.image_path) for record in records]
     contenders = [Contender(name, model) for name in names]
     for contender in contenders:
@@ -108,7 +108,7 @@ def measure(model: str, records: list[DetectionRecord], rounds: int, names: list
 
 
 def table(model: str, figures: dict[str, dict[str, float]]) -> str:
-    """Markdown, times as shares of ONNX Runtime's."""
+    """Return a Markdown table with times relative to ONNX Runtime."""
     plain = figures[PLAIN]
     lines = [
         f"| `{model}` | start, s | cold | warm | MiB, first | MiB, all | Hmean | same pages |",
@@ -132,7 +132,14 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=2, help="times to read each image after warming up (default: %(default)s)"
     )
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        choices=CONTENDERS,
+        default=list(CONTENDERS),
+        metavar="NAME",
+        help=f"contenders to run besides {PLAIN}: {'; '.join(CONTENDERS)} (default: all)",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:

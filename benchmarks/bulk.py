@@ -1,9 +1,9 @@
-"""`ppocr-jax bulk` beside the plain loop: images/s, and CPU seconds that a page costs, all processes together.
+"""Speed of `ppocr-jax bulk` compared with a plain loop: images/s, and CPU seconds per page over all processes.
 
     python benchmarks/bulk.py [--pages 40] [--rounds 2] [--image examples/sign.jpg] [--engines local ray]
 
-Each contender reads copies of one image in processes of its own, once a few and once all of them: what starting costs
-is the difference that is left. CPU seconds are what counts on a machine that does other things at the same time.
+Each contender reads copies of one image in its own processes, once a few and once all. The time to start is computed
+from both. On a machine with other load, CPU seconds are the reliable figure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ for path in sys.argv[1:]:
 
 
 def measured(command: Sequence[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a command and of all processes that it starts, daemons too."""
+    """Run a command; return the wall and CPU seconds of all its processes, including daemons."""
     begun, spent = time.perf_counter(), {}
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
@@ -59,14 +59,24 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure all contenders and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=int, default=40)
+    parser.add_argument("--pages", type=int, default=40, help="copies of the image to read (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=2, help="rounds; contenders take turns, so that all are disturbed equally"
+        "--rounds",
+        type=int,
+        default=2,
+        help="rounds, in which contenders take turns so that other load affects all equally (default: %(default)s)",
     )
-    parser.add_argument("--image", type=Path, default=ROOT / "examples" / "sign.jpg")
-    parser.add_argument("--engines", nargs="+", default=["local", "ray"])
+    parser.add_argument(
+        "--image",
+        type=Path,
+        default=ROOT / "examples" / "sign.jpg",
+        help="JPEG file to read (default: examples/sign.jpg)",
+    )
+    parser.add_argument(
+        "--engines", nargs="+", default=["local", "ray"], help="engines of bulk to run (default: local ray)"
+    )
     args = parser.parse_args()
     load = psutil.getloadavg()[0]
     print(f"{args.pages} copies of {args.image.name}, {psutil.cpu_count()} cores, load {load:.1f} from others\n")

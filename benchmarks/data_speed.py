@@ -1,10 +1,10 @@
-"""How fast the generator draws: text lines and pages a second on one core, beside Pillow's bare cost of the same text.
+"""Speed of the synthetic data generator: lines and pages per second on one core, compared with Pillow.
 
     python benchmarks/data_speed.py [--seconds 10] [--corpus FILE ...] [--backgrounds DIR]
 
-Needs ppocr_jax's [train] extra. "Pillow" draws each line's text once, in black on white at the line's height, with the
-fonts that the generator draws from: no colors, no background, no degradation. Prints a Markdown table and writes
-`results/data_speed.json`.
+Needs ppocr_jax's [train] extra. "Pillow" renders the text of each line once, in black on white at the height of the
+line, with the fonts of the generator, but without colors, background and degradation. Prints a Markdown table and
+writes `results/data_speed.json`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PAGE_SIDE = 640
 
 
 def rate(draw: Callable[[int], Any], seconds: float, warm: int = 20) -> float:
-    """Calls a second."""
+    """Return the number of calls per second, after some calls to warm up."""
     for index in range(warm):
         draw(index)
     start, count = time.perf_counter(), 0
@@ -41,7 +41,7 @@ def rate(draw: Callable[[int], Any], seconds: float, warm: int = 20) -> float:
 
 
 def pillow_line(text: str, face: FontFace, height: int) -> Image.Image:
-    """The text alone."""
+    """Return the text rendered in black on white."""
     chosen = face.at(max(6, round(0.75 * height)))
     image = Image.new("RGB", (max(1, round(chosen.getlength(text)) + 4), height), "white")
     ImageDraw.Draw(image).text((2, 0), text, "black", chosen)
@@ -49,7 +49,7 @@ def pillow_line(text: str, face: FontFace, height: int) -> Image.Image:
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Lines and pages a second of the generator and of Pillow."""
+    """Return the lines and pages per second of the generator and of Pillow."""
     charset, faces = load_charset("en"), find_fonts(None)
     corpus = Corpus.from_files(options.corpus) if options.corpus else Corpus.from_faker()
     shared = {"charset": charset, "fonts": faces, "corpus": corpus, "backgrounds": options.backgrounds}
@@ -71,18 +71,22 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def page_texts(pages: PageGenerator, index: int, faces: Sequence[FontFace]) -> list[tuple[str, FontFace, int]]:
-    """Text, some font and height of every line of a page."""
+    """Return the text, a font and the height of each line of a synthetic page."""
     page = pages(1, index, size=(PAGE_SIDE, PAGE_SIDE))
     heights = [max(6, round(float(line.quad[3][1] - line.quad[0][1]))) for line in page.lines]
     return [(line.text, faces[i % len(faces)], h) for i, (line, h) in enumerate(zip(page.lines, heights, strict=True))]
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--corpus", type=Path, nargs="+", default=[])
-    parser.add_argument("--backgrounds", type=Path, nargs="+", default=[])
+    parser.add_argument("--seconds", type=float, default=10, help="time per measurement (default: %(default)s)")
+    parser.add_argument(
+        "--corpus", type=Path, nargs="+", default=[], metavar="FILE", help="texts to render (default: generated)"
+    )
+    parser.add_argument(
+        "--backgrounds", type=Path, nargs="+", default=[], metavar="DIR", help="images without text (default: none)"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     found = measure(options)

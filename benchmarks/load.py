@@ -1,11 +1,10 @@
-"""The server under load and under fault, beside the bare library in the same run.
+"""The server under load and faults, compared with the library in the same run.
 
     python benchmarks/load.py [--seconds 60] [--clients 1 8 64] [--requests 5000] [--image examples/receipt.jpg]
 
-Load: clients that send one image after the other on connections that stay open; throughput is compared with
-`OCR.read_many` on the same images, as many at a time, by turns. Faults: slow clients, uploads that
-are broken off, bad inputs, a worker that is killed; after each the server must still answer, and rightly. Memory:
-resident megabytes while many small images are read.
+Load: clients send one image after the other on persistent connections; throughput is compared with `OCR.read_many` on
+the same image, in turns. Faults: slow clients, interrupted uploads, bad inputs, a killed worker; after each, the server
+must still give the right answer. Memory: resident MiB while many small images are read.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ from ppocr_jax import OCR
 
 ROOT = Path(__file__).resolve().parents[1]
 SLICES = 6
-SLOW_BYTES, SLOW_PAUSE = 256, 0.05  # what a slow client sends at a time, and how long it rests then
+SLOW_BYTES, SLOW_PAUSE = 256, 0.05  # bytes that a slow client sends at a time, and seconds between them
 
 
 @contextmanager
 def server(*arguments: str) -> Iterator[tuple[str, int, psutil.Process]]:
-    """`ppocr-jax serve` in processes of its own: host, port and the process."""
+    """Run `ppocr-jax serve`; yield its host, port and process."""
     command = [
         sys.executable,
         "-m",
@@ -75,7 +74,7 @@ def server(*arguments: str) -> Iterator[tuple[str, int, psutil.Process]]:
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> tuple[int, bytes]:
-    """One POST /ocr on an open connection: status and body."""
+    """Send POST /ocr on an open connection; return the status and body."""
     head = f"POST /ocr HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\nContent-Length: {len(data)}\r\n\r\n"
     writer.write(head.encode() + data)
     await writer.drain()
@@ -87,7 +86,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: 
 async def load(
     host: str, port: int, data: bytes, clients: int, seconds: float, expected: bytes
 ) -> tuple[list[float], int, float]:
-    """Clients that ask as fast as they are answered: seconds of each request, errors, and how long it took."""
+    """Run clients without pauses; return the seconds of each request, the number of errors, and the total time."""
     times: list[float] = []
     errors = 0
     begun = time.perf_counter()
@@ -107,7 +106,7 @@ async def load(
 
 
 def bare(ocr: OCR, data: bytes, seconds: float, threads: int) -> tuple[int, float]:
-    """The library's own batch loop: pages, and how long they took."""
+    """Read with `OCR.read_many`; return the number of pages and the time."""
     begun, count = time.perf_counter(), 0
     for _ in ocr.read_many(itertools.repeat(data), workers=threads):
         count += 1
@@ -125,7 +124,7 @@ def compare(
     seconds: float,
     expected: bytes,
 ) -> str:
-    """A row: the server and the library by turns, `SLICES` of each, so that other work disturbs both alike."""
+    """Return a table row: server and library in `SLICES` turns, so that other load affects both equally."""
     threads = len(os.sched_getaffinity(0))
     served, lasted, errors, pages, library_lasted, cpu, library_cpu = [], 0.0, 0, 0, 0.0, 0.0, 0.0
     for _ in range(SLICES):
@@ -146,7 +145,7 @@ def compare(
 
 
 async def slow_clients(host: str, port: int, data: bytes, count: int, seconds: float) -> None:
-    """Clients that dribble; at the end they go away in the middle of their uploads."""
+    """Run clients that upload slowly and disconnect before the end."""
 
     async def dribble() -> None:
         _, writer = await asyncio.open_connection(host, port)
@@ -164,7 +163,7 @@ async def slow_clients(host: str, port: int, data: bytes, count: int, seconds: f
 
 
 async def faults(host: str, port: int, data: bytes, expected: bytes, bad: int) -> None:
-    """What goes wrong on the client's side; prints what came of it."""
+    """Test the faults of clients and print the results."""
 
     async def good() -> bool:
         reader, writer = await asyncio.open_connection(host, port)
@@ -206,7 +205,7 @@ async def faults(host: str, port: int, data: bytes, expected: bytes, bad: int) -
 
 
 async def killed_worker(host: str, port: int, process: psutil.Process, data: bytes, expected: bytes) -> None:
-    """One of two workers is killed while eight clients ask; prints what they got."""
+    """Kill one of two workers during requests of eight clients, and print the outcomes of the requests."""
     outcomes: Counter[str] = Counter()
     end = time.perf_counter() + 20
 
@@ -233,7 +232,7 @@ async def killed_worker(host: str, port: int, process: psutil.Process, data: byt
 
 
 async def memory(host: str, port: int, process: psutil.Process, requests: int) -> None:
-    """Resident megabytes while many small images, of many sizes, are read."""
+    """Print the resident MiB while many small images of different sizes are read."""
     generator = random.Random(0)
     with Image.open(ROOT / "examples" / "sign.jpg") as image:
         images = []
@@ -264,13 +263,19 @@ async def memory(host: str, port: int, process: psutil.Process, requests: int) -
 
 
 def main() -> None:
-    """Print tables."""
+    """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--requests", type=int, default=5000)
-    parser.add_argument("--bad", type=int, default=1000)
-    parser.add_argument("--image", type=Path, default=ROOT / "examples" / "receipt.jpg")
+    add = parser.add_argument
+    add("--seconds", type=float, default=60, help="time per number of clients (default: %(default)s)")
+    add("--clients", type=int, nargs="+", default=[1, 8, 64], help="numbers of clients (default: 1 8 64)")
+    add("--requests", type=int, default=5000, help="requests for measuring memory (default: %(default)s)")
+    add("--bad", type=int, default=1000, help="number of bad inputs (default: %(default)s)")
+    add(
+        "--image",
+        type=Path,
+        default=ROOT / "examples" / "receipt.jpg",
+        help="image to read (default: examples/receipt.jpg)",
+    )
     args = parser.parse_args()
     data, threads = args.image.read_bytes(), len(os.sched_getaffinity(0))
     ocr = OCR("en").warm_up()

@@ -1,10 +1,10 @@
-"""Speed of the networks in ONNX Runtime, beside the paper: PP-OCRv2 tables 4 (backbones), 3 (recognizers), 5 (systems).
+"""Speed of the networks in ONNX Runtime, compared with PP-OCRv2's Tables 3 (recognizers), 4 (backbones), 5 (systems).
 
     python benchmarks/networks.py --output benchmarks/results/networks.md
 
-Weights are random: they do not change the time. Every network runs once in each round, so that what else the machine
-does meets all of them alike; the table shows the fastest and the median round. The paper's machine is another, so its
-ratios are compared, not its milliseconds. The large networks run in every eighth round only.
+Weights are random, which does not change the time. Each network runs once per round, so that other load affects all
+equally; the tables show the fastest and the median round. The paper's machine is different, so that only ratios can be
+compared. The large networks run only in every eighth round.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import onnxruntime
 from ppocr_jax.charset import Charset
 from ppocr_jax.inference.model_folder import ClassifierSpec, DetectorSpec, NetworkSpec, RecognizerSpec
 
-CLASSES = 6625  # PP-OCR's Chinese and English characters
-LINES = 20  # on the page of table 5
+CLASSES = 6625  # of PP-OCR's Chinese and English recognizer
+LINES = 20  # on the page of Table 5
 PAGE = (960, 704)
 IMAGE = (224, 224)
 LINE, TALL_LINE, CLS_LINE = (32, 320), (48, 320), (48, 192)
 
 
 class Network(NamedTuple):
-    """A network to time: its builder and options, and the image it gets."""
+    """A network to time: builder, options, and (height, width) of its input."""
 
     builder: str
     options: Mapping[str, object]
@@ -55,10 +55,10 @@ NETWORKS = {
     "det RSE-FPN": Network("db_rse_fpn", {}, PAGE),
     "cls": Network("direction_mobilenet_v3", {}, CLS_LINE),
 }
-# They take most of the time, and their own is long enough to be told from noise.
+# These take most of the time, and are slow enough to be measured with few runs.
 HEAVY = ("det mobile", "det server", "det RSE-FPN", "rec ResNet34")
 HEAVY_EVERY = 8  # rounds
-# The paper's milliseconds: table 4 on four threads of a Xeon 6148, tables 3 and 5 on its own CPU setting.
+# The paper's milliseconds: Table 4 on four threads of a Xeon 6148, Tables 3 and 5 on another CPU setting.
 TABLE_4 = {
     "PP-LCNet x1.0": 3.16,
     "MobileNetV1 x0.75": 3.88,
@@ -68,7 +68,7 @@ TABLE_4 = {
     "GhostNet x0.5": 6.63,
 }
 TABLE_3 = {"rec PP-LCNet": 6.2, "rec MobileNetV3": 7.7}
-# System -> detector, recognizer, the paper's milliseconds and MB (none for PP-OCRv3, which came later).
+# System -> detector, recognizer, the paper's milliseconds and MB (None for PP-OCRv3, which came later).
 TABLE_5 = {
     "PP-OCR mobile": ("det mobile", "rec MobileNetV3", 356.0, 8.1),
     "PP-OCR server": ("det server", "rec ResNet34", 1056.0, 155.1),
@@ -78,7 +78,7 @@ TABLE_5 = {
 
 
 def describe(network: Network) -> NetworkSpec:
-    """Return the description that the exporter takes."""
+    """Return the specification of a network for the exporter."""
     height, width = network.size
     if network.builder.startswith("db_"):
         return DetectorSpec(network=network.builder, options=network.options)
@@ -108,10 +108,10 @@ def export(network: Network, path: Path) -> None:
 
 
 def timed(paths: Mapping[str, Path], *, threads: int, rounds: int) -> dict[str, np.ndarray]:
-    """Return the milliseconds of each network in each round, one after the other."""
+    """Return the milliseconds of each network in each round."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning would disturb the next
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning would slow the next network
     sessions = {
         name: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for name, path in paths.items()
@@ -131,7 +131,7 @@ def timed(paths: Mapping[str, Path], *, threads: int, rounds: int) -> dict[str, 
 
 
 def backbone_table(times: Mapping[int, Mapping[str, np.ndarray]]) -> list[str]:
-    """Return the rows of table 4."""
+    """Return the rows of Table 4."""
     base = "PP-LCNet x1.0"
     heads = "".join(f" {n} thread{'s' * (n > 1)}: least / median ms | ratio |" for n in times)
     rows = [f"| backbone, 224 x 224 |{heads} paper's ratio |", "|---|" + "---|---|" * len(times) + "---|"]
@@ -145,7 +145,7 @@ def backbone_table(times: Mapping[int, Mapping[str, np.ndarray]]) -> list[str]:
 
 
 def recognizer_table(times: Mapping[int, Mapping[str, np.ndarray]]) -> list[str]:
-    """Return the rows of table 3, with the other recognizers below."""
+    """Return the rows of Table 3 and of the other recognizers."""
     heads = "".join(f" {n} thread{'s' * (n > 1)}: least / median ms |" for n in times)
     rows = [f"| recognizer, one line 320 wide |{heads} paper ms |", "|---|" + "---|" * len(times) + "---|"]
     for name in (name for name in NETWORKS if name.startswith("rec ")):
@@ -155,7 +155,7 @@ def recognizer_table(times: Mapping[int, Mapping[str, np.ndarray]]) -> list[str]
 
 
 def system_table(times: Mapping[int, Mapping[str, np.ndarray]], sizes: Mapping[str, float]) -> list[str]:
-    """Return the rows of table 5: the networks alone, for a page with a given number of lines."""
+    """Return the rows of Table 5: time of the networks only, for a page with `LINES` lines."""
     heads = "".join(f" {n} thread{'s' * (n > 1)}: ms | ratio |" for n in times)
     rows = [
         f"| system, a page of {PAGE[0]} x {PAGE[1]} with {LINES} lines |{heads} MB | paper ms | ratio | MB |",
@@ -179,7 +179,7 @@ def system_table(times: Mapping[int, Mapping[str, np.ndarray]], sizes: Mapping[s
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Export, time and print."""
+    """Export and time the networks, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="runs of every network (default: 40)")
     parser.add_argument(

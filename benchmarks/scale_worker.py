@@ -1,4 +1,4 @@
-"""One measurement of training_scale.py, in a process of its own: a training step, or the input pipeline."""
+"""Worker process of training_scale.py: one measurement of a training step or the input pipeline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def configuration(job: dict[str, Any]) -> Any:
-    """The configuration of a run on drawn samples alone."""
+    """Return the configuration of a run on synthetic samples only."""
     from ppocr_jax.config import (
         DetConfig,
         DetDataConfig,
@@ -33,7 +33,7 @@ def configuration(job: dict[str, Any]) -> Any:
 
 
 def measure_step(job: dict[str, Any]) -> dict[str, float]:
-    """Seconds of a step, the median of a few; the batch is on the devices already."""
+    """Return the median seconds of a step with a batch that is already on the devices."""
     from ppocr_jax.training.platform import prepare_cpu
 
     prepare_cpu()
@@ -63,7 +63,7 @@ def measure_step(job: dict[str, Any]) -> dict[str, float]:
 
 
 def with_random_teacher(config: Any, mesh: Any) -> tuple[Any, Any]:
-    """CML with an untrained teacher: the time is the same."""
+    """Return the CML objective and its frozen variables, with an untrained teacher, which takes the same time."""
     import jax
     import jax.numpy as jnp
 
@@ -78,14 +78,14 @@ def with_random_teacher(config: Any, mesh: Any) -> tuple[Any, Any]:
 
 
 def measure_input(job: dict[str, Any], batches: int = 8) -> dict[str, float]:
-    """Samples a second that the input pipeline draws with its workers, once they run."""
+    """Return the samples per second of the input pipeline, after its workers have started."""
     from ppocr_jax.charset import load_charset
     from ppocr_jax.training.prefetch import prefetched
     from ppocr_jax.training.tasks import kind_of
 
     config = configuration(job)
     make = kind_of(config).batches(config, load_charset("en"))
-    warm = 2 * job["workers"] * 3  # what was prepared while the first one was waited for
+    warm = 2 * job["workers"] * 3  # batches that were prepared while the first one was awaited
     with prefetched(make, 0, warm + batches, workers=job["workers"]) as prepared:
         for _ in range(warm):
             next(prepared)

@@ -1,16 +1,17 @@
-"""What smaller networks cost and gain: bytes, time and scores of several models on the same images, in one run.
+"""Size, speed and accuracy of slimmed models on the same images in one run.
 
     python benchmarks/slim.py --labels datasets/sroie/val/label.txt [--calibrate scans/] [--openvino] \\
         [--model NAME=DIR ...]
 
-The first rows are the reference (`--reference en`) with its weights in float32, in half precision as they are shipped
-and, with `--calibrate`, quantized after training as `ppocr-jax slim int8` does. Others, such as runs of PACT or pruned
-detectors exported by `ppocr-jax export`, are named with `--model`; a network that a folder lacks is the reference's.
-`--openvino` reads with the reference by OpenVINO, each page once before it is measured, as it compiles for every shape.
+The first rows are the reference model (`--reference en`) with weights in float32, in half precision as shipped, and,
+with `--calibrate`, quantized after training as by `ppocr-jax slim int8`. Other models, such as PACT runs or pruned
+detectors exported by `ppocr-jax export`, are added with `--model`; networks that a folder lacks are taken from the
+reference. `--openvino` adds the reference with OpenVINO, which reads each page once before it is measured, because it
+compiles for each shape.
 
-Every model reads the same images on one thread, in turns, image by image, in an order that changes; of the times,
-which are CPU time, medians per image are compared, so that a busy machine disturbs all alike. Line and box scores are
-those of `ppocr-jax eval` with --ignore-case --ignore-space. Prints a Markdown table.
+The models read the same images on one thread and take turns in random order for each image, so that other load affects
+all equally. Medians of CPU time per image are compared. Line and box scores are those of `ppocr-jax eval` with
+--ignore-case --ignore-space. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -36,24 +37,31 @@ from ppocr_jax.inference.model_folder import TASKS, ModelFolder, load_model_fold
 from ppocr_jax.onnx_graph.graph import Graph
 from ppocr_jax.slim.int8 import quantize_to_folder, record_inputs
 
-QUANTIZED = ("det", "rec")  # what `slim int8` quantizes by default
+QUANTIZED = ("det", "rec")  # the default of `slim int8`
 
 
 def main() -> None:
-    """Make the models, run them in turns, print the table."""
+    """Prepare the models, run them in turns, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", required=True, help="label file of pages")
-    parser.add_argument("--limit", type=int, default=40, help="number of pages, evenly spread")
+    parser.add_argument("--limit", type=int, default=40, help="number of pages, evenly spread (default: %(default)s)")
     parser.add_argument(
-        "--lines", type=int, default=800, help="number of lines for the recognizer alone, from the same pages"
+        "--lines",
+        type=int,
+        default=800,
+        help="number of lines for the recognizer alone, from the same pages (default: %(default)s)",
     )
     parser.add_argument(
         "--reference", default="en", help="built-in model or model folder to compare with (default: en)"
     )
     parser.add_argument("--calibrate", help="folder of training images for post-training quantization")
-    parser.add_argument("--calibrate-limit", type=int, default=12)
+    parser.add_argument(
+        "--calibrate-limit", type=int, default=12, help="number of these images, evenly spread (default: %(default)s)"
+    )
     parser.add_argument("--openvino", action="store_true", help="also run the reference with OpenVINO")
-    parser.add_argument("--model", action="append", default=[], metavar="NAME=DIR")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME=DIR", help="another model folder; may be repeated"
+    )
     args = parser.parse_args()
     reference = load_model_folder(args.reference)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,18 +83,18 @@ def main() -> None:
 
 
 def spread(records: Any, limit: int) -> list[DetectionRecord]:
-    """Return `limit` of the records, evenly spread."""
+    """Return up to `limit` records, evenly spread."""
     count = min(limit, len(records))
     return [records[k * len(records) // count] for k in range(count)]
 
 
 def calibration_images(folder: str, limit: int) -> list[Any]:
-    """Return pages of a folder as (H, W, 3) uint8."""
+    """Return the pages of up to `limit` files of a folder, (H, W, 3) uint8."""
     return [page.image_rgb for source in spread(find_inputs([folder]), limit) for page in read_pages(source)]
 
 
 def widened(model: ModelFolder, folder: Path) -> ModelFolder:
-    """Write a model with all of its constants in float32."""
+    """Write a model with all constants in float32, and return it."""
     folder.mkdir()
     for task in TASKS:
         (folder / f"{task}.onnx").write_bytes(Graph(model.file(task, "onnx").read_bytes()).to_bytes())
@@ -97,7 +105,7 @@ def widened(model: ModelFolder, folder: Path) -> ModelFolder:
 
 
 def completed(model: ModelFolder, reference: ModelFolder, folder: Path) -> ModelFolder:
-    """Return a model whose missing networks are the reference's."""
+    """Write a model whose missing networks are taken from the reference, and return it."""
     folder.mkdir()
     networks = {}
     for task in TASKS:
@@ -111,7 +119,7 @@ def completed(model: ModelFolder, reference: ModelFolder, folder: Path) -> Model
 
 
 def table(models: dict[str, ModelFolder], readers: dict[str, OCR], records: list[DetectionRecord], lines: int) -> str:
-    """Read with all of them and return the table."""
+    """Read with all models and return the table."""
     pages: dict[str, list[Any]] = {name: [] for name in models}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     order = list(models)

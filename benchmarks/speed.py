@@ -1,16 +1,16 @@
-"""Reading speed beside RapidOCR, with the same networks, images and threads.
+"""Reading speed compared with RapidOCR, with the same networks, images and threads.
 
     python benchmarks/speed.py [--images DIR] [--count N] [--threads 1 2] [--rounds 2]
 
-RapidOCR goes into an environment of its own under the user's cache folder; the ONNX files are those it brings. Every
-contender is a process that stays; images come in shuffled order, the contenders in shuffled turns for each. Without
---images, pages drawn by `ppocr-jax synth det` are read. Prints Markdown tables and writes `results/speed.json`. The
-machine should do nothing else meanwhile.
+RapidOCR is installed into a separate environment below the user's cache folder; both use its ONNX files. Each contender
+is a persistent process; images are in random order, and the contenders take turns in random order for each. Without
+--images, synthetic pages of `ppocr-jax synth det` are read. Prints Markdown tables and writes `results/speed.json`. The
+machine should have no other load.
 
-Figures: images/s = images / sum of their times (each the median of its rounds); folder: all images in one call
-where there is one; start: from starting the process to the first image's text; memory: greatest resident size after
-the first image and after all. Texts are compared by the mean similarity (1 - edit distance / longer length) of whole
-pages. A second table says where our time goes.
+Figures: images/s: images / sum of their times (each the median of its rounds); folder: all images in one call, if the
+library has one; start: from starting the process to the text of the first image; memory: peak resident size after the
+first image and after all. Texts are compared by the mean similarity (1 - edit distance / longer length) of whole pages.
+A second table lists the times of the stages of ppocr_jax.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ FILES = {
 
 
 def start(name: str, python: Path | None, threads: int, models: dict[str, str]) -> Worker:
-    """Start a contender."""
+    """Start the process of a contender."""
     return Worker(name, WORKER, json.dumps({"contender": name, "threads": threads, "models": models}), python=python)
 
 
 def bundled_files(python: Path) -> dict[str, str]:
-    """RapidOCR's ONNX files."""
+    """Return the paths of RapidOCR's ONNX files."""
     code = "import importlib.util as u; print(u.find_spec('rapidocr_onnxruntime').submodule_search_locations[0])"
     folder = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     return {task: str(Path(folder) / "models" / name) for task, name in FILES.items()}
 
 
 def images(options: argparse.Namespace, scratch: Path) -> list[str]:
-    """Paths of the images to read."""
+    """Return the paths of the images to read."""
     folder = options.images
     if folder is None:
         folder = scratch / "pages"
@@ -79,7 +79,7 @@ def _readable(path: Path) -> bool:
 
 
 def measure(paths: list[str], threads: int, python: Path, models: dict[str, str], rounds: int) -> dict[str, Any]:
-    """Single calls, a folder, the start and memory of both contenders with as many threads."""
+    """Return the speed of single calls and of a folder, the start time and the memory of both contenders."""
     pythons = {"ppocr_jax": None, "rapidocr": python}
     figures: dict[str, dict[str, Any]] = {}
     contenders = []
@@ -111,7 +111,7 @@ def measure(paths: list[str], threads: int, python: Path, models: dict[str, str]
 def _single_calls(
     contenders: list[Worker], paths: list[str], rounds: int
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[str]]]:
-    """Seconds of every round for each image, and its text, by contender."""
+    """Return the seconds of each round and the text of each image, by contender."""
     seconds: dict[str, list[list[float]]] = {c.name: [[] for _ in paths] for c in contenders}
     texts = {c.name: [""] * len(paths) for c in contenders}
     rng = random.Random(0)
@@ -130,7 +130,7 @@ def _similarity(texts: dict[str, list[str]]) -> float:
 
 
 def markdown(reports: list[dict[str, Any]]) -> str:
-    """The table for the README."""
+    """Return the table for the README."""
     rows = {
         "single_per_second": "images/s, one call each",
         "folder_per_second": "images/s, a folder",
@@ -152,7 +152,7 @@ def markdown(reports: list[dict[str, Any]]) -> str:
 
 
 def stage_table(stages: dict[str, float], images: int) -> str:
-    """Where our time goes, on one thread."""
+    """Return a table of the times of the stages of ppocr_jax on one thread."""
     total = sum(stages.values())
     rows = [f"| {name} | {value / images * 1e3:.1f} | {value / total:.0%} |" for name, value in stages.items()]
     return "\n".join(["| stage | ms an image | share |", "|---|---:|---:|", *rows])

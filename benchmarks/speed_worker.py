@@ -1,11 +1,10 @@
-"""One contender of speed.py: reads images whose paths arrive on standard input, a JSON line each way.
+"""Worker process of speed.py: one contender that answers requests, one JSON line each, on standard input.
 
     python benchmarks/speed_worker.py JOB
 
-JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). Requests are
-{"read": PATH}, {"folder": [PATH ...]}, {"stages": [PATH ...]} and {"memory": true}. An answer holds `seconds` and
-`texts` (a list of lines for each image); of our stages the `seconds` of each; for memory the process's greatest
-resident size so far in MiB.
+JOB is JSON: `contender` ("ppocr_jax" or "rapidocr"), `threads`, `models` (det, cls, rec: ONNX files). {"read": PATH}
+and {"folder": [PATH ...]} are answered by `seconds` and `texts` (a list of lines per image), {"stages": [PATH ...]} by
+the `seconds` of each stage of ppocr_jax, and {"memory": true} by `peak_mib`, the peak resident size in MiB.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any
 Read = Callable[[list[str]], list[list[str]]]
 Stages = Callable[[list[str]], dict[str, float]]
 
-# RapidOCR 1.4.4's defaults, for both.
+# RapidOCR 1.4.4's defaults, used for both.
 LIMIT = {"limit_side": 736, "limit_type": "min"}
 THRESHOLDS = {"threshold": 0.3, "box_threshold": 0.5, "unclip_ratio": 1.6}
 
@@ -52,7 +51,7 @@ def rapidocr(job: dict[str, Any]) -> tuple[Read, Read, Stages]:
     def read(paths: list[str]) -> list[list[str]]:
         return [[text for _, text, _ in ocr(path)[0] or []] for path in paths]
 
-    return read, read, lambda paths: {}  # it has no call for several images
+    return read, read, lambda paths: {}  # RapidOCR has no call for several images
 
 
 def answer(request: dict[str, Any], single: Read, folder: Read, stages: Stages) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def answer(request: dict[str, Any], single: Read, folder: Read, stages: Stages) 
 
 def main() -> None:
     job = json.loads(sys.argv[1])
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps the output of libraries out of the answers
     readers = {"ppocr_jax": ours, "rapidocr": rapidocr}[job["contender"]](job)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line), *readers)), file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""Where the time of reading an image goes, by wrapping the functions of each stage."""
+"""Measure the time of each stage of reading by wrapping its functions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ STAGES = ("open", "det prepare", "det", "boxes", "crop", "cls prepare", "cls", "
 
 
 def stage_times(ocr: OCR, paths: list[str]) -> dict[str, float]:
-    """Seconds spent in each of `STAGES`, and in the "rest", for reading the images one after the other.
+    """Read images one after the other; return the seconds spent in each of `STAGES` and in the "rest".
 
-    The `OCR` must use one thread: stages that run at the same time would be counted twice.
+    The `OCR` must use one thread, because the times of concurrent stages would overlap.
     """
     spent: Counter[str] = Counter()
-    inside = [""]  # the network whose lines are being prepared
+    inside = [""]  # the network for which lines are being prepared
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""The two networks that train_speed.py measures, with their losses, in plain PyTorch: the peer of ppocr_jax.
+"""The two networks of train_speed.py and their losses in plain PyTorch, for comparison with ppocr_jax.
 
-Written for a fair race, not for use: modules as PyTorch's users write them, in channels_last, with its fused kernels
-(hard swish, LSTM, CTC, Adam). Widths are those of the published tables at scale 0.5.
+They are written for a fair comparison, not for use: ordinary PyTorch modules in channels_last with PyTorch's fused
+kernels (hard swish, LSTM, CTC, Adam). Widths are those of the published tables at scale 0.5.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Detector(nn.Module):
 
 
 def ctc_loss(logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over the batch of the negative log-likelihood, blank 0."""
+    """Return the mean negative log-likelihood over the batch, with blank 0."""
     log_probabilities = logits.log_softmax(-1).transpose(0, 1)
     frames = torch.full_like(lengths, logits.shape[1])
     return F.ctc_loss(log_probabilities, labels, frames, lengths, reduction="sum", zero_infinity=True) / len(labels)
@@ -151,7 +151,7 @@ def _dice(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def db_loss(outputs: tuple[Tensor, Tensor, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """5 dice(P, g) + 10 L1(T, t) + dice(B, g), PP-OCR's form of the DB loss on a batch with text."""
+    """Return 5 dice(P, g) + 10 L1(T, t) + dice(B, g), PP-OCR's form of the DB loss for a batch with text."""
     probability, threshold, binary = outputs
     shrink, mask = targets["shrink_map"], targets["shrink_mask"]
     difference = ((threshold - targets["threshold_map"]).abs() * targets["threshold_mask"]).sum()

@@ -1,14 +1,14 @@
-"""Training speed on a CPU: ppocr_jax with XLA's convolutions, with its own CPU forms, and the same networks in PyTorch.
+"""Training speed on a CPU: ppocr_jax with XLA's convolutions and with its own CPU forms, and the networks in PyTorch.
 
     python benchmarks/train_speed.py [--quick] [--large] [--only rec|det] [--threads N] [--torch-version 2.13.0]
 
-Needs ppocr_jax's [train] extra; PyTorch goes into an environment of its own under the user's cache folder. Every
-measurement is a process of its own (train_speed_worker.py) on the same cores; the contenders take turns in shuffled
-order. Prints a Markdown table and writes `results/train_speed.json`. The machine should do nothing else meanwhile.
+Needs ppocr_jax's [train] extra; PyTorch is installed into a separate environment below the user's cache folder. Each
+measurement runs in its own process (train_speed_worker.py) on the same cores; the contenders take turns in random
+order. Prints a Markdown table and writes `results/train_speed.json`. The machine should have no other load.
 
-Figures: images/s = batch / median step. GFLOP/s = 2 x 3 x (multiply-accumulates of the forward pass's convolutions and
-matrix products, counted in the plain network) / step: a backward pass costs two forward passes. The same count serves
-all contenders. XLA's own convolutions are so slow that they get a small batch and one timed step.
+Figures: images/s: batch / median step. GFLOP/s: 2 x 3 x (multiply-accumulates of the forward pass's convolutions and
+matrix products, counted in the plain network) / step, because a backward pass costs two forward passes. The same count
+is used for all contenders. XLA's own convolutions are so slow that they get a small batch and one timed step.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ VARIANTS = {
     "torch": "PyTorch",
     "torch_tuned": "PyTorch, our allocator settings",
 }
-# What the training commands set before they start; see ppocr_jax.training.platform.restart_with_huge_pages.
+# The setting of the training commands; see ppocr_jax.training.platform.restart_with_huge_pages.
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-# What ppocr_jax.training.platform.prepare_cpu tells the C library, for a process that cannot call it.
+# The settings of ppocr_jax.training.platform.prepare_cpu, for a process that cannot call it.
 KEEP_MEMORY = (
     "glibc.malloc.mmap_threshold=2147483647:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=268435456"
 )
@@ -48,7 +48,7 @@ WORKER_TIMEOUT_SECONDS = 1200
 
 
 class Case(NamedTuple):
-    """One network at one batch shape."""
+    """A network with a batch shape."""
 
     task: str
     batch: int
@@ -69,7 +69,7 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
     """Run one worker and return its figures.
 
     Raises:
-        SystemExit: the worker failed; its last words are printed.
+        SystemExit: The worker failed; the message has the end of its output.
     """
     native = variant == "native"
     job = {
@@ -98,7 +98,7 @@ def measure(case: Case, variant: str, python: Path, options: argparse.Namespace,
 
 
 def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, dict[str, list[dict[str, Any]]]]:
-    """All measurements, in shuffled turns; of the slow native form only the first turn."""
+    """Run all measurements in random order; the slow native form is measured only in the first turn."""
     torch = environment_with(f"torch-{options.torch_version}", [f"torch=={options.torch_version}", "numpy"])
     pythons = {name: torch if name.startswith("torch") else Path(sys.executable) for name in VARIANTS}
     runs: dict[Case, dict[str, list[dict[str, Any]]]] = {case: {name: [] for name in VARIANTS} for case in cases}
@@ -115,10 +115,10 @@ def measure_all(cases: list[Case], options: argparse.Namespace) -> dict[Case, di
 
 
 def summarize(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians over all timed steps of a case, and the ratios between its contenders.
+    """Return the medians over all timed steps of a case, and the ratios between the contenders.
 
     Raises:
-        SystemExit: the contenders do not train the same number of parameters.
+        SystemExit: The contenders do not have the same number of parameters.
     """
     parameters = {variant: figures[0]["parameters"] for variant, figures in runs.items()}
     if len(set(parameters.values())) > 1:
@@ -148,7 +148,7 @@ def summarize(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, An
 
 
 def markdown(summaries: list[dict[str, Any]]) -> str:
-    """The table for the README."""
+    """Return the table for the README."""
     lines = [
         "| training step | contender | images/s | GFLOP/s | CPU/wall | compile, s | ours is |",
         "|---|---|---:|---:|---:|---:|---:|",
@@ -165,7 +165,7 @@ def markdown(summaries: list[dict[str, Any]]) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Return the parsed command line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""One measurement of train_speed.py, in a process of its own: build a training step, time it, print one JSON line.
+"""Worker process of train_speed.py: build a training step, time it, and print one JSON line.
 
-Started by train_speed.py with a job as JSON in its only argument. It runs in two environments, that of ppocr_jax and
-the one with PyTorch, so each framework is imported on use.
+train_speed.py starts it with a job as JSON in its only argument, in the environment of ppocr_jax or in that of PyTorch.
+Each framework is therefore imported on use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEARNING_RATE = 1e-4
 
 
 class Step(NamedTuple):
-    """A step ready to run: `run()` does one and returns its loss; the other figures are None where not known."""
+    """A training step: `run()` performs it and returns its loss; the other figures are None if unknown."""
 
     run: Callable[[], float]
     parameters: int
@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
 
 def make_batch(job: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Random images, and labels or target maps with a fifth of the area text; NHWC."""
+    """Return random NHWC images with random labels, or with target maps in which a fifth of the area is text."""
     rng = np.random.default_rng(0)
     batch, height, width = job["batch"], job["height"], job["width"]
     images = rng.normal(size=(batch, height, width, 3)).astype(np.float32)
@@ -53,12 +53,12 @@ def make_batch(job: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def jax_step(job: dict[str, Any]) -> Step:
-    """The step as the training commands run it; `variant` "native" takes XLA's own convolutions instead of ours."""
+    """Return the step of the training commands; the variant "native" uses XLA's own convolutions."""
     from ppocr_jax.training.platform import prepare_cpu
 
     user_flags = os.environ.get("XLA_FLAGS")
     prepare_cpu()
-    if job["variant"] == "native":  # one device, as JAX starts by itself
+    if job["variant"] == "native":  # one device, JAX's default
         os.environ["XLA_FLAGS"] = user_flags or ""
 
     import jax
@@ -107,12 +107,12 @@ def jax_step(job: dict[str, Any]) -> Step:
 
 
 def count_macs(jaxpr: Any) -> int:
-    """Multiply-accumulates of all convolutions and matrix products, those in loops and nested functions included."""
+    """Return the multiply-accumulates of all convolutions and matrix products, including loops and nested functions."""
     total = 0
     for equation in jaxpr.eqns:
         name, out = equation.primitive.name, equation.outvars[0].aval
         if name == "conv_general_dilated":
-            # An HWIO kernel: every output element sees all of it but the output axis.
+            # HWIO kernel: each output element takes one MAC per kernel element of its output channel.
             total += out.size * equation.invars[1].aval.size // out.shape[-1]
         elif name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
@@ -126,7 +126,7 @@ def count_macs(jaxpr: Any) -> int:
 
 
 def torch_step(job: dict[str, Any]) -> Step:
-    """The same step in PyTorch, eager, channels_last."""
+    """Return the same step in PyTorch, in eager mode and channels_last."""
     import torch
     import torch_nets
 
@@ -155,7 +155,7 @@ def torch_step(job: dict[str, Any]) -> Step:
 
 
 def measure(step: Step, count: int) -> dict[str, Any]:
-    """One step to warm up, then `count` timed ones."""
+    """Run one step to warm up, then return the times of `count` steps."""
     losses, seconds = [step.run()], []
     start, cpu_start = time.perf_counter(), time.process_time()
     for _ in range(count):

@@ -1,12 +1,12 @@
-"""Training at scale, on simulated devices: plain, CML and U-DML steps; 1, 2, 4 and 8 devices; input beside step.
+"""Speed of training steps (plain, DML, CML, U-DML), on 1 to 8 devices, and of the input pipeline.
 
     python benchmarks/training_scale.py [--quick] [--devices 1 2 4 8]
 
-Needs ppocr_jax's [train] extra. Every measurement is a process of its own (scale_worker.py), one after the other, in
-shuffled order. Prints Markdown tables and writes `results/training_scale.json`. The machine should do nothing else.
+Needs ppocr_jax's [train] extra. Each measurement runs in its own process (scale_worker.py), one after the other, in
+random order. Prints Markdown tables and writes `results/training_scale.json`. The machine should have no other load.
 
-A batch is split over the devices, which on a CPU are simulated and share its cores. On an accelerator
-(`--platform gpu`) the devices are real ones, and a step is measured in float32 and in bfloat16.
+A batch is split over the devices. On a CPU, these are simulated and share its cores. On accelerators
+(`--platform gpu`), the real devices are used, and steps are measured in float32 and bfloat16.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def measure(job: dict[str, Any], platform: str) -> dict[str, Any]:
     """Run one worker and return its figures.
 
     Raises:
-        SystemExit: the worker failed; its last words are printed.
+        SystemExit: The worker failed; the message has the end of its output.
     """
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "JAX_PLATFORMS": platform}
-    environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as the training commands do
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"  # as in the training commands
     if platform == "cpu":
         devices = f"--xla_force_host_platform_device_count={job['devices']}"
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {devices}"
@@ -52,7 +52,7 @@ def measure(job: dict[str, Any], platform: str) -> dict[str, Any]:
 
 
 def jobs_of(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All measurements."""
+    """Return all measurements, in random order."""
     computes = ("float32",) if options.platform == "cpu" else ("float32", "bfloat16")
     jobs = []
     for case, objectives in ((dict(c), o) for c, o in OBJECTIVES.values()):
@@ -68,13 +68,13 @@ def jobs_of(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Markdown."""
+    """Return a Markdown table."""
     lines = [header, tuple("---" if i == 0 else "---:" for i in range(len(header))), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def report(results: list[dict[str, Any]]) -> str:
-    """The tables of the README."""
+    """Return the tables of objectives and devices."""
     steps = [r for r in results if r["kind"] == "step"]
     inputs = {r["task"]: r["images_per_second"] for r in results if r["kind"] == "input"}
     plain = {r["task"]: r for r in steps if r["objective"] == "plain" and r["devices"] == 1}
@@ -102,12 +102,13 @@ def report(results: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="use small batches, for a trial run")
-    parser.add_argument("--devices", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--platform", default="cpu", choices=["cpu", "gpu", "cuda"])
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="use small batches, for a trial run")
+    add("--devices", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of CPU devices (default: 1 2 4 8)")
+    add("--platform", default="cpu", choices=["cpu", "gpu", "cuda"], help="JAX platform (default: %(default)s)")
+    add("--output", type=Path, default=RESULTS, help="JSON file to write (default: results/training_scale.json)")
     options = parser.parse_args()
     results = []
     for job in jobs_of(options):

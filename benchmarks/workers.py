@@ -1,4 +1,4 @@
-"""Processes that the benchmarks compare: each with an interpreter of its own, asked and answering in lines of JSON."""
+"""Worker processes of the benchmarks, each with its own interpreter, that exchange lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Worker:
-    """A process that stays and answers one request after another."""
+    """A persistent process that answers one request after another."""
 
     def __init__(
         self, name: str, script: Path, *arguments: str, python: Path | None = None, quiet: bool = True
     ) -> None:
         """
         Args:
-            name: for messages.
-            script: what the process runs; it reads a request a line from standard input, and writes an answer a line.
-            arguments: of the script.
-            python: an interpreter of another environment; default: this one, with the package of this checkout.
-            quiet: what it writes to standard error is not shown.
+            name: Name for messages.
+            script: Script to run; it reads one request per line from standard input and writes one answer per line.
+            arguments: Arguments of the script.
+            python: Interpreter of another environment; default: this one, with the package of this checkout.
+            quiet: Whether to hide the standard error of the process.
         """
         self.name = name
-        # All start as installed programs do: with their bytecode compiled.
+        # Without PYTHONDONTWRITEBYTECODE, so that all start from compiled bytecode like installed programs.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         if python is None:
             environment["PYTHONPATH"] = str(ROOT)
@@ -46,7 +46,7 @@ class Worker:
         """Return the answer to a request.
 
         Raises:
-            RuntimeError: the process is gone.
+            RuntimeError: The process has ended.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -62,17 +62,17 @@ class Worker:
         return json.loads(answer)
 
     def stop(self) -> None:
-        """Let the process end, and wait for it."""
+        """Close the process's standard input and wait until it ends."""
         self._process.communicate()
 
 
 def environment_with(name: str, packages: Sequence[str], *, headless: bool = False) -> Path:
-    """Return the interpreter of an environment with some packages, made on the first call and kept in the cache.
+    """Return the interpreter of an environment with some packages, created at the first call and kept in the cache.
 
     Args:
-        name: of the environment.
-        packages: as pip takes them.
-        headless: put OpenCV's headless form in the place of the one that they ask for: it needs no system libraries.
+        name: Name of the environment.
+        packages: Requirements for pip.
+        headless: Whether to replace OpenCV by its headless package, which needs no system libraries.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = cache / "ppocr_jax" / f"bench-{name}"

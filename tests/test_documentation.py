@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -53,6 +54,13 @@ def test_commands_have_the_options_they_are_given(page):
         text = help_of(*program)
         for option in (word.partition("=")[0] for word in words if re.match(r"--[a-z]|-[a-z]$", word)):
             assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), f"{' '.join(words)}: no {option}"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda script: script.name)
+def test_options_of_benchmarks_have_a_help(script):
+    for call in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("add", "parser.add_argument"):
+            assert "help" in [keyword.arg for keyword in call.keywords], ast.unparse(call)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
