@@ -10,7 +10,7 @@ import numpy as np
 
 from ppocr_jax.inference.backends import Backend, as_probabilities, load_ahead
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.look import elongations, evidence
+from ppocr_jax.inference.detect_lines import elongations, evidence
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import ClassifierSpec
 from ppocr_jax.inference.options import BATCH_SIZE
@@ -25,7 +25,7 @@ _FEW_LINES, _SURE = 2, 0.9
 # A line with this probability keeps its own direction, such as an upside-down stamp on an upright page.
 _CERTAIN = 0.995
 # On a page rotated by 90 degrees, a detector trained on horizontal text finds a few fragments, hardly longer than high.
-# Measured there: median aspect ratios of 1.3 to 2.9, and an evidence (see `look.evidence`) of 1 to 33. On upright
+# Measured there: median aspect ratios of 1.3 to 2.9, and an evidence (`detect_lines.evidence`) of 1 to 33. On upright
 # receipts, forms and documents: median aspect ratios of 3.4 to 24, and an evidence of 28 to 600.
 _LONG, _PLENTY = 3.0, 60.0
 # Evidence that a rotated page needs: relative to the page as it is, and in total.

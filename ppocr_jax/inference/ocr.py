@@ -310,7 +310,7 @@ class OCR:
         settings = self._settings.changed(**options)
         image, before = prepared(self.stages, image_rgb, settings)
         last = np.array(image_rgb.shape[1::-1], np.float32) - 1
-        found = self.stages.look(image, settings).boxes
+        found = self.stages.detect_lines(image, settings).boxes
         boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
         return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
 

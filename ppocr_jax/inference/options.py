@@ -75,7 +75,7 @@ class ReadSettings:
         box_threshold: Boxes with a mean probability below this value are dropped. None: the model's threshold; boxes
             slightly below it are kept if the recognizer is confident of their text.
         unclip_ratio: How far a box grows beyond its shrunk text kernel.
-        look_again: Detect again at other scales and rotated, if the image requires it (`look.look`).
+        look_again: Detect again at other scales and rotated, if the image requires it (`detect_lines.detect_lines`).
         single_line: The image is a single line, which is recognized without a detector.
         use_classifier: Rotate upside-down crops. No effect for a model without a direction classifier.
         page_direction: Determine the rotation of the page from all its lines (`classify.page_rotation`). On an upright

@@ -10,7 +10,7 @@ from ppocr_jax.geometry import grow_quad, perspective_crop, rotate_quad_180
 from ppocr_jax.inference.classify import Direction, crop_angles, page_rotation
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded
-from ppocr_jax.inference.look import Look
+from ppocr_jax.inference.detect_lines import DetectedLines
 from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, cut_lines, line_quads
 
@@ -28,7 +28,7 @@ _TEXT_SHARE, _LEAST_TEXT = 0.5, 3  # least share of the page's text to find in t
 _MORE_TEXT = 1.5  # how many times the text of its vertical lines a page must show when rotated by 90 degrees
 
 
-def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
+def is_readable(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
     """Return whether boxes hardly longer than high are text, such as a column of short numbers, and not fragments.
 
     Measured mean confidences: 0.2 to 0.6 on receipts rotated by 90 degrees, 0.99 on columns of numbers.
@@ -39,13 +39,13 @@ def is_read_well(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, 
     return float(np.mean([text.confidence for text in stages.recognize(crops, settings)])) > CONVINCING
 
 
-def ask_directions(
+def classify_directions(
     stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
 ) -> tuple[list[Direction | None], int | None]:
     """Return the direction of each line of a page, and the rotation of the page in degrees.
 
     If the longest lines show that the page is upright, other horizontal lines are not classified: nearly all follow
-    the page. `turned_late` finds the exceptions by their recognized text.
+    the page. `rotate_unclassified_lines` finds the exceptions by their recognized text.
 
     Args:
         stages: Networks of the model. Without a classifier, no line is classified.
@@ -78,7 +78,7 @@ def ask_directions(
     return [found.get(i) for i in range(len(quads))], rotation
 
 
-def turned_late(
+def rotate_unclassified_lines(
     stages: Stages,
     settings: ReadSettings,
     image_rgb: np.ndarray,
@@ -110,7 +110,7 @@ def turned_late(
     return attempts
 
 
-def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
+def rotate_lines_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Rotate lines by recognized text, on a page of unknown direction.
 
     The recognizer knows words better than the classifier. Rotated text that looks the same upside down, such as 9.99,
@@ -134,9 +134,13 @@ def turned_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[At
     return attempts
 
 
-def turned_by_reading(
-    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, attempts: Sequence[Attempt], seen: Look | None
-) -> tuple[int, Look | None]:
+def page_rotation_by_text(
+    stages: Stages,
+    settings: ReadSettings,
+    image_rgb: np.ndarray,
+    attempts: Sequence[Attempt],
+    detected: DetectedLines | None,
+) -> tuple[int, DetectedLines | None]:
     """Return by how many quarter turns, counter-clockwise, to rotate a page again so that it is recognized better.
 
     If the horizontal lines are recognized with low confidence, the longest are recognized upside down, and the longest
@@ -150,7 +154,7 @@ def turned_by_reading(
         settings: Options of the call.
         image_rgb: Image as recognized, (H, W, 3) uint8.
         attempts: The lines that the detector is sure of.
-        seen: Boxes of the page rotated by 90 degrees counter-clockwise, if known.
+        detected: Boxes of the page rotated by 90 degrees counter-clockwise, if known.
 
     Returns:
         The number of quarter turns, 0 to 3, and the boxes of the page rotated by them, if known.
@@ -165,8 +169,8 @@ def turned_by_reading(
     vertical_characters = _characters([text for text in vertical if text.confidence >= CONVINCING])
     flipped = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
     sideways = np.ascontiguousarray(np.rot90(image_rgb))
-    seen = seen or stages.look(sideways, settings)
-    quads = [quad for quad in line_quads(seen.boxes) if _is_horizontal(quad)]
+    detected = detected or stages.detect_lines(sideways, settings)
+    quads = [quad for quad in line_quads(detected.boxes) if _is_horizontal(quad)]
     sideways_crops = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
     sideways_crops = [sideways_crops[i] for i in _longest(sideways_crops)]
     best, turns = confidence + _CLEARLY_BETTER if len(horizontal) > _FEW_LINES else CONVINCING, 0
@@ -176,7 +180,7 @@ def turned_by_reading(
         estimate = _characters(texts) * lines / max(len(texts), 1)
         if estimate >= max(_LEAST_TEXT, _TEXT_SHARE * shown, least) and _mean_confidence(texts) > best:
             best, turns = _mean_confidence(texts), quarters
-    return turns, seen if turns == 1 else None
+    return turns, detected if turns == 1 else None
 
 
 def _is_horizontal(quad: np.ndarray) -> bool:

@@ -34,10 +34,16 @@ from ppocr_jax.inference.check_boxes import (
 from ppocr_jax.inference.classify import Direction, crop_angles, may_lie_sideways, shows_more_text
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, with_sign
+from ppocr_jax.inference.detect_lines import DetectedLines, share_covered
 from ppocr_jax.inference.layout import READING_ORDERS
-from ppocr_jax.inference.look import Look, share_covered
 from ppocr_jax.inference.options import ReadSettings
-from ppocr_jax.inference.orientation import ask_directions, is_read_well, turned_by_reading, turned_by_text, turned_late
+from ppocr_jax.inference.orientation import (
+    classify_directions,
+    is_readable,
+    page_rotation_by_text,
+    rotate_lines_by_text,
+    rotate_unclassified_lines,
+)
 from ppocr_jax.inference.recognize import line_words
 from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, as_quads, line_quads
 from ppocr_jax.preprocess import more_contrast, with_margin
@@ -101,33 +107,35 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     stages.load_ahead()
     size = image_rgb.shape[:2]
     image_rgb, before = prepared(stages, image_rgb, settings)
-    sheet = _PageImage(image_rgb, stages.look(image_rgb, settings), 0)
+    sheet = _PageImage(image_rgb, stages.detect_lines(image_rgb, settings), 0)
     classifier = stages.classifier if settings.use_classifier else None
     # The page direction is undefined for a single line.
     pages = classifier is not None and settings.page_direction and not settings.single_line
 
     # On a page rotated by 90 degrees the detector finds fragments. If boxes may be fragments, detect on the rotated
     # image, too, and keep the image that shows more text.
-    sideways = sheet.turned(1, stages, settings) if pages and may_lie_sideways(sheet.seen.boxes) else None
-    fuller = sideways is not None and shows_more_text(sideways.seen.boxes, sheet.seen.boxes)
-    if sideways and fuller and not is_read_well(stages, settings, sheet.image_rgb, sheet.seen.boxes):
+    sideways = sheet.rotated(1, stages, settings) if pages and may_lie_sideways(sheet.detected.boxes) else None
+    fuller = sideways is not None and shows_more_text(sideways.detected.boxes, sheet.detected.boxes)
+    if sideways and fuller and not is_readable(stages, settings, sheet.image_rgb, sheet.detected.boxes):
         sheet, sideways = sideways, None
-    directions, rotation = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
+    directions, rotation = classify_directions(
+        stages, settings, sheet.image_rgb, sheet.quads, len(sheet.detected.boxes)
+    )
     # Rotate the page upright and detect again, because the networks find upright lines best. The directions are
     # predicted again, because some lines may differ from the page.
     if rotation:
-        sheet, sideways = sheet.turned(rotation // 90, stages, settings), None
-        directions, _ = ask_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.seen.boxes))
+        sheet, sideways = sheet.rotated(rotation // 90, stages, settings), None
+        directions, _ = classify_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.detected.boxes))
     attempts = _read_lines(stages, settings, sheet, directions, page_known=rotation is not None)
     if pages:
-        sure, seen = attempts[: len(sheet.seen.boxes)], sideways.seen if sideways else None
-        quarters, seen = turned_by_reading(stages, settings, sheet.image_rgb, sure, seen)
+        sure, detected = attempts[: len(sheet.detected.boxes)], sideways.detected if sideways else None
+        quarters, detected = page_rotation_by_text(stages, settings, sheet.image_rgb, sure, detected)
         if quarters:
-            sheet = sheet.turned(quarters, stages, settings, seen)
+            sheet = sheet.rotated(quarters, stages, settings, detected)
             attempts = _read_lines(stages, settings, sheet, [None] * len(sheet.boxes), page_known=True)
 
     boxes = sheet.boxes
-    kept = _choose(boxes, [attempt.text for attempt in attempts], len(sheet.seen.boxes), settings.drop_score)
+    kept = _choose(boxes, [attempt.text for attempt in attempts], len(sheet.detected.boxes), settings.drop_score)
     degrees = 90 * sheet.quarter_turns % 360
     starts = as_quads([attempt.quad for attempt in attempts])
     placed = turn_points(starts, -degrees, sheet.image_rgb.shape) - before
@@ -139,7 +147,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
         LineReading(_line(placed[i], attempts[i], boxes[i].score, growth), attempts[i].crop, kept[i])
         for i in ordered.tolist()
     )
-    return PageReading(found, degrees, (sheet.seen.warning,) if sheet.seen.warning else ())
+    return PageReading(found, degrees, (sheet.detected.warning,) if sheet.detected.warning else ())
 
 
 @dataclass(frozen=True)
@@ -147,23 +155,27 @@ class _PageImage:
     """An image, the detected boxes, and the number of quarter turns, counter-clockwise, applied to the image."""
 
     image_rgb: np.ndarray
-    seen: Look
+    detected: DetectedLines
     quarter_turns: int
 
     @property
     def boxes(self) -> list[TextBox]:
         """All boxes, the confident ones first."""
-        return [*self.seen.boxes, *self.seen.unsure]
+        return [*self.detected.boxes, *self.detected.unsure]
 
     @cached_property
     def quads(self) -> np.ndarray:
         """Quads (n, 4, 2) of the boxes, each starting at the corner where upright text begins."""
         return line_quads(self.boxes)
 
-    def turned(self, quarters: int, stages: Stages, settings: ReadSettings, seen: Look | None = None) -> _PageImage:
-        """Return the image rotated by more quarter turns. Detect its boxes unless they are given as `seen`."""
+    def rotated(
+        self, quarters: int, stages: Stages, settings: ReadSettings, detected: DetectedLines | None = None
+    ) -> _PageImage:
+        """Return the image rotated by more quarter turns. Detect its boxes unless they are given as `detected`."""
         image_rgb = np.ascontiguousarray(np.rot90(self.image_rgb, quarters))
-        return _PageImage(image_rgb, seen or stages.look(image_rgb, settings), self.quarter_turns + quarters)
+        return _PageImage(
+            image_rgb, detected or stages.detect_lines(image_rgb, settings), self.quarter_turns + quarters
+        )
 
 
 def _read_lines(
@@ -183,7 +195,7 @@ def _read_lines(
         directions: Direction of each box. None: the line follows the page, or stays as it is.
         page_known: Whether the page is known to be upright.
     """
-    image_rgb, quads, growth, sure = sheet.image_rgb, sheet.quads, stages.growth, len(sheet.seen.boxes)
+    image_rgb, quads, growth, sure = sheet.image_rgb, sheet.quads, stages.growth, len(sheet.detected.boxes)
     angles = crop_angles(quads, directions, page_known=page_known, threshold=stages.cls_threshold(settings))
     # Boxes end at the ink, where a recognizer is least confident. Crops therefore show a little more.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
@@ -196,9 +208,9 @@ def _read_lines(
     attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
     if stages.classifier is not None and settings.use_classifier:
         if not page_known:
-            attempts = turned_by_text(stages, settings, attempts)
+            attempts = rotate_lines_by_text(stages, settings, attempts)
         if None in directions:
-            attempts = turned_late(stages, settings, image_rgb, quads, directions, attempts)
+            attempts = rotate_unclassified_lines(stages, settings, image_rgb, quads, directions, attempts)
     attempts = _read_single_characters(stages, settings, image_rgb, sheet.boxes, attempts)
     for i, those in check_boxes.items():
         attempts[i] = _with_check_boxes(attempts[i], those, growth)

@@ -15,7 +15,7 @@ from ppocr_jax.inference.classify import Direction, TextClassifier
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, put_spaces
 from ppocr_jax.inference.detect import TextDetector
-from ppocr_jax.inference.look import Look, look, whole_line
+from ppocr_jax.inference.detect_lines import DetectedLines, detect_lines, whole_line
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
 from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
@@ -25,7 +25,7 @@ AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
 AnyClassifier: TypeAlias = TextClassifier | CombinedStage[Direction]
 
 CONVINCING = 0.9
-"""Confidence from which recognized text confirms an unsure box (`look.Look`), and from which it needs no second try."""
+"""Confidence from which text confirms an unsure box (`DetectedLines.unsure`), and needs no second try."""
 _SQUARE = "口"  # the character that looks like an empty box
 
 
@@ -55,15 +55,15 @@ class Stages:
             if isinstance(stage, TextClassifier | TextRecognizer):
                 stage.load_ahead()
 
-    def look(self, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
-        """Return the boxes of an image; see `look.look`.
+    def detect_lines(self, image_rgb: np.ndarray, settings: ReadSettings) -> DetectedLines:
+        """Return the boxes of an image; see `detect_lines.detect_lines`.
 
         Raises:
             ModelError: If the model has no detector and `single_line` is not set.
         """
         if settings.single_line:
-            return Look([whole_line(image_rgb)])
-        return look(self.present_detector(), image_rgb, settings)
+            return DetectedLines([whole_line(image_rgb)])
+        return detect_lines(self.present_detector(), image_rgb, settings)
 
     def present_detector(self) -> TextDetector:
         """Return the detector.

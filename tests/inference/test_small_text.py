@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
-from ppocr_jax.inference.look import nearer_side, reduction_warning, rows_share
+from ppocr_jax.inference.detect_lines import nearer_side, reduction_warning, rows_share
 from ppocr_jax.inference.ocr import OCR
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

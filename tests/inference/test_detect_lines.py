@@ -14,7 +14,7 @@ from ppocr_jax.images import load_image
 from ppocr_jax.inference.classify import Direction
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect import TextDetector
-from ppocr_jax.inference.look import look, share_covered, slant
+from ppocr_jax.inference.detect_lines import detect_lines, share_covered, slant
 from ppocr_jax.inference.model_folder import DetectorSpec
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.options import ReadSettings
@@ -122,9 +122,9 @@ class Map:
 @pytest.mark.parametrize(("probability", "sure", "unsure"), [(0.7, 1, 0), (0.5, 0, 1), (0.25, 0, 0)])
 def test_boxes_below_the_threshold_are_kept_apart(probability, sure, unsure):
     detector = TextDetector(Map(probability), DetectorSpec())
-    found = look(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings())
+    found = detect_lines(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings())
     assert (len(found.boxes), len(found.unsure)) == (sure, unsure)
-    strict = look(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings(box_threshold=0.6))
+    strict = detect_lines(detector, written((128, 128), ((30, 30), "word", 20)), ReadSettings(box_threshold=0.6))
     assert (len(strict.boxes), strict.unsure) == (sure, [])
 
 

@@ -6,7 +6,7 @@ A detector finds upright letters about 10 to 100 pixels high. A single pass over
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,7 @@ _DIAGONAL, _MANY, _SQUARE, _CLEARLY_MORE = 45.0, 20, 2.0, 1.5
 
 
 @dataclass(frozen=True)
-class Look:
+class DetectedLines:
     """Detection result of an image.
 
     Attributes:
@@ -64,66 +64,104 @@ class Look:
     warning: str = ""
 
 
-def look(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> Look:
+def detect_lines(detector: TextDetector, image_rgb: np.ndarray, settings: ReadSettings) -> DetectedLines:
     """Detect the lines of an image (H, W, 3) uint8.
 
     A page is processed again at a larger scale, if it was reduced until its text is too small; rotated, if its lines
     are slanted; and at a smaller scale, if it has content outside the boxes. Uncertain boxes are returned separately.
     """
-    arguments = {**settings.detector_arguments(), "polygons": False}  # lines are cropped as rectangles
-    threshold = detector.spec.postprocess.box_threshold
-    if settings.box_threshold is None:
-        arguments["box_threshold"] = _UNSURE * threshold
-    else:
-        threshold = settings.box_threshold
-    reducing = (settings.limit_type or detector.spec.limit_type) == "max" and detector.spec.size is None
-    again = settings.look_again and detector.spec.size is None
-    side = settings.limit_side or detector.spec.limit_side
-    if again and reducing:
-        side = arguments["limit_side"] = _side_of_strip(image_rgb.shape, side)
-    found = detector(image_rgb, **arguments)
-    if again and reducing and (nearer := _side_for_rows(_at_least(threshold, found), image_rgb, side)):
-        near = detector(image_rgb, **{**arguments, "limit_side": nearer})
-        if evidence(_at_least(threshold, near)) > _CLEARLY_MORE * evidence(_at_least(threshold, found)):
-            side, found = nearer, near
-            arguments["limit_side"] = side
+    passes = _Passes.of(detector, settings)
+    again, side = settings.look_again and detector.spec.size is None, passes.side
+    if again and passes.reducing:
+        side = _side_of_strip(image_rgb.shape, side)
+    found = passes.run(image_rgb, side)
+    if again and passes.reducing:
+        found, side = _enlarged(passes, image_rgb, found, side)
+    scale = min(1.0, side / max(image_rgb.shape[:2])) if passes.reducing else 1.0
+    if again:
+        found = _leveled(passes, image_rgb, found, scale)
 
-    for _ in range(2 if again and reducing else 0):
-        nearer = nearer_side(_at_least(threshold, found), image_rgb.shape, side)
+    sure = passes.sure(found)
+    # Boxes below the threshold that overlap boxes above it are parts of their lines.
+    unsure = [box for box in found if box.score < passes.threshold and share_covered(box, sure) < _SHARED]
+    if again and passes.reducing:
+        unsure += _large_letters(passes, image_rgb, sure, scale)
+    return DetectedLines(sure, unsure, reduction_warning(sure, image_rgb.shape, side) if passes.reducing else "")
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """A detector and the options common to all passes over an image.
+
+    Attributes:
+        detector: The detector.
+        arguments: Its options. The box threshold is that of unsure boxes.
+        threshold: Least score of sure boxes.
+        reducing: Whether images are reduced to a maximum side, so that it makes sense to change it.
+        side: Limit of the side, in pixels, of the first pass.
+    """
+
+    detector: TextDetector
+    arguments: Mapping[str, Any]
+    threshold: float
+    reducing: bool
+    side: int
+
+    @classmethod
+    def of(cls, detector: TextDetector, settings: ReadSettings) -> _Passes:
+        spec = detector.spec
+        arguments = {**settings.detector_arguments(), "polygons": False}  # lines are cropped as rectangles
+        threshold = settings.box_threshold
+        if threshold is None:
+            threshold = spec.postprocess.box_threshold
+            arguments["box_threshold"] = _UNSURE * threshold
+        reducing = (settings.limit_type or spec.limit_type) == "max" and spec.size is None
+        return cls(detector, arguments, threshold, reducing, settings.limit_side or spec.limit_side)
+
+    def run(self, image_rgb: np.ndarray, side: int, **options: Any) -> list[TextBox]:
+        """Return the boxes found with a limit of the side in pixels."""
+        return self.detector(image_rgb, **{**self.arguments, "limit_side": side, **options})
+
+    def sure(self, boxes: Sequence[TextBox]) -> list[TextBox]:
+        """Return the boxes with a score of at least the threshold."""
+        return [box for box in boxes if box.score >= self.threshold]
+
+    def evidence(self, boxes: Sequence[TextBox]) -> float:
+        """Return the amount of text that the sure boxes show."""
+        return evidence(self.sure(boxes))
+
+
+def _enlarged(passes: _Passes, image_rgb: np.ndarray, found: list[TextBox], side: int) -> tuple[list[TextBox], int]:
+    """Return the boxes at a scale at which the text is large enough, and the longer side at that scale."""
+    if nearer := _side_for_rows(passes.sure(found), image_rgb, side):
+        near = passes.run(image_rgb, nearer)
+        if passes.evidence(near) > _CLEARLY_MORE * passes.evidence(found):
+            found, side = near, nearer
+    for _ in range(2):
+        nearer = nearer_side(passes.sure(found), image_rgb.shape, side)
         if nearer is None:
             break
-        side = arguments["limit_side"] = nearer
-        found = detector(image_rgb, **arguments)
+        found, side = passes.run(image_rgb, nearer), nearer
+    return found, side
 
-    scale = min(1.0, side / max(image_rgb.shape[:2])) if reducing else 1.0
-    angle = slant(found) if again else 0.0
+
+def _leveled(passes: _Passes, image_rgb: np.ndarray, found: list[TextBox], scale: float) -> list[TextBox]:
+    """Return the boxes of the image rotated until its lines are level, if it then shows more text."""
+    angle = slant(found)
     angles, times = ([angle], 1.0) if angle else ([], 1.0)
-    if again and not angle and _are_fragments(found):
+    if not angle and _are_fragments(found):
         angles, times = [_DIAGONAL, -_DIAGONAL], _CLEARLY_MORE
-    most = times * evidence(_at_least(threshold, found))
+    most = times * passes.evidence(found)
     for angle in angles:
         rotated, inverse = _rotated_by(image_rgb, angle)
-        if reducing:
-            arguments["limit_side"] = math.ceil(max(rotated.shape[:2]) * scale)
+        side = math.ceil(max(rotated.shape[:2]) * scale) if passes.reducing else passes.side
         mapped = [
             TextBox((box.points @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32), box.score)
-            for box in detector(rotated, **arguments)
+            for box in passes.run(rotated, side)
         ]
-        shown = evidence(_at_least(threshold, mapped))
-        if shown > most:
-            found, most = mapped, shown
-
-    sure = _at_least(threshold, found)
-    # Boxes below the threshold that overlap boxes above it are parts of their lines.
-    unsure = [box for box in found if box.score < threshold and share_covered(box, sure) < _SHARED]
-    if again and reducing:
-        unsure += _large_letters(detector, image_rgb, sure, scale, {**arguments, "box_threshold": threshold})
-    warning = reduction_warning(sure, image_rgb.shape, side) if reducing else ""
-    return Look(sure, unsure, warning)
-
-
-def _at_least(threshold: float, boxes: Sequence[TextBox]) -> list[TextBox]:
-    return [box for box in boxes if box.score >= threshold]
+        if passes.evidence(mapped) > most:
+            found, most = mapped, passes.evidence(mapped)
+    return found
 
 
 def _side_of_strip(size: Sequence[int], side: int) -> int:
@@ -244,9 +282,7 @@ def _rotated_by(image_rgb: np.ndarray, angle: float) -> tuple[np.ndarray, np.nda
     return rotated, cv2.invertAffineTransform(matrix)
 
 
-def _large_letters(
-    detector: TextDetector, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float, arguments: dict[str, Any]
-) -> list[TextBox]:
+def _large_letters(passes: _Passes, image_rgb: np.ndarray, sure: Sequence[TextBox], scale: float) -> list[TextBox]:
     """Return lines of large letters found at smaller scales, if there may be any besides the boxes found at `scale`."""
     heights = _heights(sure)
     large = bool((heights * scale > _LETTERS_KNOWN).any())
@@ -255,7 +291,7 @@ def _large_letters(
         side = math.ceil(max(image_rgb.shape[:2]) * scale / reduction)
         if side < _LEAST_SIDE or not (large or _has_other_edges(image_rgb, sure, side)):
             break
-        far = detector(image_rgb, **{**arguments, "limit_side": side})
+        far = passes.run(image_rgb, side, box_threshold=passes.threshold)
         tall = zip(far, _heights(far), strict=True)
         more += [
             box for box, height in tall if height * scale > _LETTERS_SEEN and not _is_found(box, height, sure, heights)
