@@ -48,9 +48,9 @@ from ppocr_jax.inference.model_folder import load_model_folder
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "ablation.json"
 SCHEMAS = {"det": DetConfig, "rec": RecConfig}
-DRAWN_VAL = {"det": 40, "rec": 400}  # synthetic pages and lines for validation if no labels are given
-DRAWN_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # not used by any training
-CENTER_LINES = {"drawn": 1500, "all": 4000}  # lines from which centers are extracted
+SYNTHETIC_VAL = {"det": 40, "rec": 400}  # synthetic pages and lines for validation if no labels are given
+SYNTHETIC_SEEDS = {"val": 900_000_001, "center_lines": 900_000_002}  # not used by any training
+CENTER_LINES = {"synthetic": 1500, "all": 4000}  # lines from which centers are extracted
 TIMED = {"det": 8, "rec": 200}  # images and lines for comparing the time of reading
 
 
@@ -81,13 +81,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             text = f"label files of the {task} {split} split (default: synthetic samples)"
             add(f"--{task}-{split}", nargs="+", type=label_source, default=[], metavar="FILE", help=text)
     add(
-        "--drawn-share",
+        "--synthetic-share",
         type=float,
         default=0.5,
         help="share of synthetic lines in recognizer batches, next to labels (default: %(default)s)",
     )
     add(
-        "--drawn-pages",
+        "--synthetic-pages",
         type=float,
         default=0.0,
         help="share of synthetic pages in detector batches (default: %(default)s)",
@@ -185,10 +185,10 @@ def run_table(task: str, options: argparse.Namespace) -> None:
 
 def settings_of(task: str, options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that all rows of a table must share; of paths only the last parts."""
-    names = {"det": ("det_steps", "crop", "det_batch", "drawn_pages"), "rec": ("rec_steps", "widths", "rec_batch")}[
+    names = {"det": ("det_steps", "crop", "det_batch", "synthetic_pages"), "rec": ("rec_steps", "widths", "rec_batch")}[
         task
     ]
-    shared = ("learning_rate", "drawn_share", "val_limit", "evaluations", "curve_limit")
+    shared = ("learning_rate", "synthetic_share", "val_limit", "evaluations", "curve_limit")
     settings = {name: getattr(options, name) for name in (*names, *shared)}
     for split in ("train", "val"):
         sources = getattr(options, f"{task}_{split}")
@@ -248,7 +248,7 @@ def configure(
         single, mutual = (done[name][str(seed)]["step_cpu_seconds"] for name in row.as_long_as)
         steps = round(steps * mutual / single) if single and mutual else 2 * steps
     train_sources, val_sources = getattr(options, f"{task}_train"), val_of(task, options)
-    share = {"det": options.drawn_pages, "rec": options.drawn_share}[task] if train_sources else 1.0
+    share = {"det": options.synthetic_pages, "rec": options.synthetic_share}[task] if train_sources else 1.0
     values: dict[str, Any] = {
         "name": row.key,
         "data": {
@@ -306,17 +306,19 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def val_of(task: str, options: argparse.Namespace) -> list[LabelSource]:
     """Return the given validation labels; if there are none, synthetic ones with a seed that no training uses."""
-    return getattr(options, f"{task}_val") or [LabelSource(str(drawn(task, "val", DRAWN_VAL[task], options)))]
+    return getattr(options, f"{task}_val") or [
+        LabelSource(str(synthetic_labels(task, "val", SYNTHETIC_VAL[task], options)))
+    ]
 
 
-def drawn(task: str, name: str, count: int, options: argparse.Namespace) -> Path:
+def synthetic_labels(task: str, name: str, count: int, options: argparse.Namespace) -> Path:
     """Generate synthetic pages or lines, unless they exist, and return their label file."""
     folder = options.work / f"{name}_{task}"
     labels = folder / {"det": "label.txt", "rec": "rec_label.txt"}[task]
     if not labels.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         corpus = ["--corpus", *options.corpus] if options.corpus else []
-        words = ["synth", task, "--count", count, "--seed", DRAWN_SEEDS[name], "--output", folder, *corpus]
+        words = ["synth", task, "--count", count, "--seed", SYNTHETIC_SEEDS[name], "--output", folder, *corpus]
         command(options, *words, log=options.work / "output.txt")
     return labels
 
@@ -325,7 +327,10 @@ def centers(seed: int, options: argparse.Namespace) -> Path:
     """Extract centers with the best student of the U-DML row from synthetic and labeled lines; return their file."""
     path = options.work / f"centers_{seed}.safetensors"
     if not path.is_file():
-        files = [drawn("rec", "center_lines", CENTER_LINES["drawn"], options), *(s.path for s in options.rec_train)]
+        files = [
+            synthetic_labels("rec", "center_lines", CENTER_LINES["synthetic"], options),
+            *(s.path for s in options.rec_train),
+        ]
         labels = [word for file in files for word in ("--labels", file)]
         run = options.work / f"rec_udml_{seed}"
         words = ["extract-centers", run, *labels, "--limit", CENTER_LINES["all"], "--output", path]

@@ -167,7 +167,7 @@ def _describe(path: Path, charset: str | None) -> dict[str, Any]:
             task = "det"  # (B, H, W): the last axis is not a number of classes
         said["network"] = _ROLES.get(task, task)
         said["input"], said["output"] = list(backend.header.inputs[0].shape or ()), list(backend.output_shape)
-        said["mended"] = list(backend.repairs)
+        said["repaired"] = list(backend.repairs)
         given = {task: path, **({"charset": charset} if task == "rec" and charset is not None else {})}
         model, opened = with_onnx_files(load_model_folder("en"), device="cpu", **given)
         if task == "rec":
@@ -194,11 +194,11 @@ def _try_reading(name: str) -> dict[str, Any]:
     text = ocr(np.asarray(image)).text
     return {
         "model": name,
-        "drawn": _WORD,
-        "read": text,
+        "synthetic": _WORD,
+        "recognized": text,
         "right": text.replace(" ", "") == _WORD.replace(" ", ""),
         "seconds": round(time.perf_counter() - start, 3),
-        "mended": ocr.stages.repairs(),
+        "repaired": ocr.stages.repairs(),
     }
 
 
@@ -227,12 +227,12 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
             f"{key} {file[key]}" for key in ("input", "output", "height", "classes", "characters") if key in file
         ]
         yield from (_row("", detail) for detail in details)
-        yield from (_row("", f"mended: {repair}") for repair in file.get("mended", ()))
+        yield from (_row("", f"repaired: {repair}") for repair in file.get("repaired", ()))
         yield from (_row("", f"cannot be used: {file[key]}") for key in ("error",) if key in file)
     reading = report["reading"]
-    yield from (_row("mended", repair) for repair in reading["mended"])
+    yield from (_row("repaired", repair) for repair in reading["repaired"])
     seconds = f"{reading['seconds']:.2f} s from loading {reading['model']}"
-    yield f"read {reading['read']!r} where {reading['drawn']!r} was drawn, in {seconds}"
+    yield f"recognized {reading['recognized']!r} in an image of {reading['synthetic']!r}, in {seconds}"
 
 
 def _row(name: str, text: str) -> str:

@@ -47,7 +47,7 @@ class ClsDataConfig:
         long_lines: treatment of lines wider than `width`: "squeeze" them (PaddleOCR), or show up to three "windows" of
             them together; training sees one of these.
         augmentation: augmentation of real lines, as for the recognizer.
-        drawn_augmentation: augmentation of synthetic lines.
+        synthetic_augmentation: augmentation of synthetic lines.
         rand_augment: then apply two random operations to half of the lines (PP-OCR, section 2.2).
         augment_probability: probability of each augmentation.
         val_synthetic: number of synthetic lines for validation, in fonts that training does not see.
@@ -63,7 +63,7 @@ class ClsDataConfig:
     width: int = 192
     long_lines: Literal["squeeze", "windows"] = "squeeze"
     augmentation: Recipe = "mild"
-    drawn_augmentation: Recipe = "none"
+    synthetic_augmentation: Recipe = "none"
     rand_augment: bool = False
     augment_probability: float = 0.4
     val_synthetic: int = 1000

@@ -65,7 +65,7 @@ class RecDataConfig:
         join_probability: probability of appending up to two more lines to a real line (TextConAug; 0.5 in PP-OCRv3).
         augmentation: augmentation of real lines: "paper" is the base data augmentation of PP-OCR with TIA, "paper-2.4"
             that of PaddleOCR 2.4, "bda" the same without TIA; "mild" and "strong" are our own. See `data.augment_rec`.
-        drawn_augmentation: augmentation of synthetic lines, which the generator has already degraded.
+        synthetic_augmentation: augmentation of synthetic lines, which the generator has already degraded.
         augment_probability: probability of each augmentation.
         val_limit: lines of each validation file to score during training, evenly spread; all if not set.
         val_ignore_case: ignore case in scores.
@@ -82,7 +82,7 @@ class RecDataConfig:
     reference_width: int | None = None
     max_label_length: int = 25
     augmentation: Recipe = "mild"
-    drawn_augmentation: Recipe = "none"
+    synthetic_augmentation: Recipe = "none"
     augment_probability: float = 0.4
     join_probability: float = 0.0
     val_limit: int | None = None

@@ -47,7 +47,7 @@ class DirectionBatches:
         batch_size: Lines per batch.
         synthetic_share: Fraction of synthetic lines.
         augmentation: Applied to real lines.
-        drawn_augmentation: Applied to synthetic lines, which their generator has already degraded.
+        synthetic_augmentation: Applied to synthetic lines, which their generator has already degraded.
         seed: Seed of all randomness.
         height, width: Size of the network's input.
         long_lines: "squeeze" or "windows", see `ClassifierSpec`.
@@ -64,7 +64,7 @@ class DirectionBatches:
     height: int = 48
     width: int = 192
     long_lines: str = "squeeze"
-    drawn_augmentation: BaseLineAugmentation = NO_AUGMENTATION
+    synthetic_augmentation: BaseLineAugmentation = NO_AUGMENTATION
     charset: Charset | None = None
     process: ProcessShare = WHOLE_BATCH
 
@@ -96,7 +96,7 @@ class DirectionBatches:
     def _synthetic_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
         sample = self._synthetic_line(index)
         rng = np.random.default_rng((self.seed, index, 1))
-        image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
+        image_rgb, centers = self.synthetic_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
         return self._row(rng, image_rgb, sample.text, centers, turned=turned)
 
     def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:

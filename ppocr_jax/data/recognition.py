@@ -42,7 +42,7 @@ class RecognitionBatches:
         synthetic_warm_steps: Number of first steps with synthetic lines only.
         max_label_length: Longer labels are not used.
         augmentation: Applied to real lines.
-        drawn_augmentation: Applied to synthetic lines, which their generator has already degraded.
+        synthetic_augmentation: Applied to synthetic lines, which their generator has already degraded.
         seed: Seed of all randomness.
         height: Height of a line image.
         frame_width: Pixels of a line per frame of the network's output, which limits the length of labels.
@@ -61,7 +61,7 @@ class RecognitionBatches:
     max_label_length: int
     augmentation: LineAugmentation
     seed: int
-    drawn_augmentation: LineAugmentation = NO_AUGMENTATION
+    synthetic_augmentation: LineAugmentation = NO_AUGMENTATION
     height: int = 32
     reference_width: int | None = 160
     frame_width: int = 4
@@ -118,7 +118,7 @@ class RecognitionBatches:
         else:
             return self._blank_row(width)
         rng = np.random.default_rng((self.seed, index, 1))
-        image_rgb, centers = self.drawn_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
+        image_rgb, centers = self.synthetic_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
         ids = self.charset.encode(sample.text)
         sizes = {"size": image_rgb.shape[:2], "height": self.height, "width": width, "frame_width": self.frame_width}
         frames = frame_labels(ids, centers, **sizes)

@@ -115,7 +115,7 @@ def _repair_upsampling(graph: Graph) -> tuple[str, ...]:
             new = make_node("Resize", node.input, node.output[0], **given, nearest_mode="floor")
             graph.replace([node], [new])
             repaired += 1
-    return (f"upsampling rounded where Paddle takes the floor: {repaired} nodes mended",) if repaired else ()
+    return (f"upsampling rounded where Paddle takes the floor: {repaired} nodes repaired",) if repaired else ()
 
 
 def _hard_swish_operand(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:

@@ -96,7 +96,7 @@ def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_B
         synthetic_warm_steps=data.synthetic_warm_steps,
         max_label_length=longest,
         augmentation=LineAugmentation(data.augment_probability, recipe=data.augmentation),
-        drawn_augmentation=LineAugmentation(data.augment_probability, recipe=data.drawn_augmentation),
+        synthetic_augmentation=LineAugmentation(data.augment_probability, recipe=data.synthetic_augmentation),
         seed=config.train.seed,
         height=data.height,
         reference_width=data.reference_width,

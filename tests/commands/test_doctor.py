@@ -55,6 +55,7 @@ def test_packages_backends_and_a_line_read(capsys):
     assert any(device.startswith("cpu") for device in said["backends"].get("jax", ["cpu"]))
     assert {"en", "ch"} <= set(said["models"])
     assert said["reading"]["right"]
+    assert said["reading"]["recognized"].replace(" ", "") == said["reading"]["synthetic"].replace(" ", "")
 
 
 def test_a_machine_that_does_not_say_what_it_has(tmp_path, monkeypatch, capsys):
@@ -70,15 +71,15 @@ def test_our_own_files(capsys):
     det, cls, rec = report(capsys, *files)["files"]
     assert [file["network"] for file in (det, cls, rec)] == ["detector", "direction classifier", "recognizer"]
     assert (rec["height"], rec["classes"], rec["characters"], rec["made_by"]) == (32, 101, 100, "ppocr_jax")
-    assert rec["mended"] == []
+    assert rec["repaired"] == []
 
 
 def test_released_files(capsys, tmp_path):
     files = release_or_skip("ppocr-v2")
     det, rec = report(capsys, files["det"], files["rec"], "--charset", files["dictionary"])["files"]
     assert (det["network"], det["made_by"]) == ("detector", "ppocr-v2")
-    assert len(det["mended"]) == 1
-    assert "upsampling" in det["mended"][0]
+    assert len(det["repaired"]) == 1
+    assert "upsampling" in det["repaired"][0]
     assert (rec["network"], rec["height"], rec["classes"], rec["characters"]) == ("recognizer", 32, 6625, 6624)
     (tmp_path / "other.txt").write_text("a\nb\n", encoding="utf-8")
     (rec,) = report(capsys, files["rec"], "--charset", tmp_path / "other.txt", code=1)["files"]

@@ -80,16 +80,16 @@ def test_a_released_detector_under_another_name_keeps_its_thresholds(tmp_path):
     assert (thresholds.threshold, thresholds.box_threshold, thresholds.unclip_ratio) == (0.2, 0.45, 1.4)
 
 
-def test_the_upsampling_of_v2_is_mended_and_this_is_said(caplog, tmp_path):
+def test_the_upsampling_of_v2_is_repaired_and_logged(caplog, tmp_path):
     path = release_or_skip("ppocr-v2")["det"]
     with caplog.at_level(logging.INFO, logger="ppocr_jax"):
         ocr = OCR("ppocr-v2", threads=1)
         list(ocr.read(RECEIPT, explain=tmp_path))
-    assert "upsampling rounded where Paddle takes the floor: 6 nodes mended" in caplog.text
-    assert "6 nodes mended" in next(tmp_path.rglob("repairs.txt")).read_text()
+    assert "upsampling rounded where Paddle takes the floor: 6 nodes repaired" in caplog.text
+    assert "6 nodes repaired" in next(tmp_path.rglob("repairs.txt")).read_text()
     images = (load_image(RECEIPT)[None, 40:360, 100:676].astype(np.float32) / 255 - 0.45) / 0.225
-    faulty, mended = (OnnxBackend(path, threads=1, as_is=as_is)(images) for as_is in (True, False))
-    assert np.abs(faulty - mended).max() > 1e-3
+    faulty, repaired = (OnnxBackend(path, threads=1, as_is=as_is)(images) for as_is in (True, False))
+    assert np.abs(faulty - repaired).max() > 1e-3
 
 
 def test_a_dictionary_without_its_last_line_is_repaired_and_this_is_said(caplog):

@@ -43,7 +43,7 @@ def toy(ablation, tmp_path, monkeypatch):
             sys.exit(code)
 
     monkeypatch.setattr(ablation, "command", command)
-    monkeypatch.setattr(ablation, "DRAWN_VAL", {"det": 1, "rec": 4})
+    monkeypatch.setattr(ablation, "SYNTHETIC_VAL", {"det": 1, "rec": 4})
     monkeypatch.setattr(ablation, "TIMED", {"det": 1, "rec": 2})
     sizes = ["--det-steps", "2", "--rec-steps", "2", "--evaluations", "1", "--curve-limit", "1", "--crop", "64"]
     sizes += ["--det-batch", "2", "--rec-batch", "8", "--widths", "64"]
@@ -120,7 +120,7 @@ def test_synthetic_validation_lines_are_made_from_all_text_files(ablation, tmp_p
     ran = []
     monkeypatch.setattr(ablation, "command", lambda options, *words, log: ran.append([str(word) for word in words]))
     options = ablation.parse_arguments(["--corpus", "a.txt", "b.txt", "--work", str(tmp_path)])
-    ablation.drawn("rec", "val", 3, options)
+    ablation.synthetic_labels("rec", "val", 3, options)
     parser = argparse.ArgumentParser()
     synth.add_arguments(parser)
     assert parser.parse_args(ran[0][1:]).corpus == [Path("a.txt"), Path("b.txt")]
@@ -129,7 +129,7 @@ def test_synthetic_validation_lines_are_made_from_all_text_files(ablation, tmp_p
 @pytest.mark.parametrize("task", ["det", "rec"])
 def test_rows_differ_in_nothing_but_what_the_paper_changes(ablation, task, monkeypatch):
     monkeypatch.setattr(ablation, "centers", lambda seed, options: Path(f"centers_{seed}"))
-    monkeypatch.setattr(ablation, "drawn", lambda task, name, count, options: Path("drawn.txt"))
+    monkeypatch.setattr(ablation, "synthetic_labels", lambda task, name, count, options: Path("synthetic.txt"))
     options = ablation.parse_arguments([f"--{task}-train", "a.txt,case=blind,weight=3", "--rec-steps", "300"])
     done = {"alone": 2.0, "dml": 5.0, "pp_lcnet": 1.0, "udml": 2.0}
     done = {name: {"7": {"step_cpu_seconds": seconds}} for name, seconds in done.items()}
