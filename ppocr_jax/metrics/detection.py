@@ -97,9 +97,9 @@ def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline
 
     A ground-truth box and a detection are tied if their intersection is at least half of the smaller one. A box is
     recalled if the detections tied to it cover at least 0.8 of its area; a detection is precise if the boxes tied to it
-    fill at least 0.4 of its area. Unlike in the original, splitting and merging are not penalized. A detection is
-    ignored if more than half of its area lies inside ignored regions. A self-intersecting outline counts as its convex
-    hull.
+    fill at least 0.4 of its area. As in the original, areas of intersections are added, so that what two detections
+    share counts twice; unlike in the original, splitting and merging are not penalized. A detection is ignored if more
+    than half of its area lies inside ignored regions. A self-intersecting outline counts as its convex hull.
 
     Args:
         ground_truth: Labeled regions.
