@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
-from ppocr_jax.document.page import Line, Page, Quad, line_words, quad_direction, turn_back
+from ppocr_jax.document.page import Line, Page, Quad, line_words, quad_direction, rotate_back
 from ppocr_jax.document.text import encodable
 
 _ROW_OVERLAP = 0.5  # share of the smaller height that two segments of a row have in common
@@ -77,7 +77,7 @@ def page_skew(page: Page) -> float:
 
     It is the median over the nearly horizontal lines, weighted by text length, or 0 if these are not the majority.
     """
-    angles = [quad_direction(turn_back(line.quad, page.rotation)) for line in page for _ in line.text]
+    angles = [quad_direction(rotate_back(line.quad, page.rotation)) for line in page for _ in line.text]
     lying = [angle for angle in angles if abs(angle) < _MOST_SKEW]
     return median(lying) if len(lying) > len(angles) / 2 else 0.0
 
@@ -93,7 +93,7 @@ def page_segments(page: Page, *, cut: bool = True) -> list[Segment]:
     cosine, sine = math.cos(skew), math.sin(skew)
 
     def box(quads: Sequence[Quad]) -> tuple[float, float, float, float]:
-        points = [point for quad in quads for point in turn_back(quad, page.rotation)]
+        points = [point for quad in quads for point in rotate_back(quad, page.rotation)]
         xs = [x * cosine - y * sine for x, y in points]
         ys = [x * sine + y * cosine for x, y in points]
         return min(xs), min(ys), max(xs), max(ys)

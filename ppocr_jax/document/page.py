@@ -45,7 +45,7 @@ def quad_length(quad: Quad) -> float:
     return (math.dist(quad[0], quad[1]) + math.dist(quad[3], quad[2])) / 2
 
 
-def turn_back(quad: Quad, rotation: int) -> Quad:
+def rotate_back(quad: Quad, rotation: int) -> Quad:
     """Rotate a quad counter-clockwise by `rotation`, the clockwise rotation of its page, up to a translation."""
     for _ in range(rotation // 90 % 4):
         (a, b), (c, d), (e, f), (g, h) = quad
@@ -259,8 +259,12 @@ class Page:
         """
         if by not in ("word", "line"):
             raise ValueError(f'by must be "word" or "line", not {by!r}')
-        lines = [_confident_line(line, minimum) if by == "word" else line for line in self.lines]
-        return replace(self, lines=tuple(line for line in lines if line.text and line.confidence >= minimum))
+        if by == "word":
+            lines = [_confident_words(line, minimum) if line.words else line for line in self.lines]
+            kept = [line for line in lines if line.text and (line.words or line.confidence >= minimum)]
+        else:
+            kept = [line for line in self.lines if line.text and line.confidence >= minimum]
+        return replace(self, lines=tuple(kept))
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self.lines)
@@ -340,14 +344,25 @@ class Page:
         return draw_page(image_of(self, image), self)
 
 
-def _confident_line(line: Line, minimum: float) -> Line:
-    """Return a line without the words with a confidence below `minimum`."""
+def _confident_words(line: Line, minimum: float) -> Line:
+    """Return a line without the words with a confidence below `minimum`.
+
+    Its confidence is the mean of the kept characters, including spaces. The confidence of a single space is unknown:
+    each space counts with the mean of all spaces of the line, computed from the line's confidence.
+    """
     words = tuple(word for word in line.words if word.confidence >= minimum)
     if len(words) == len(line.words):
         return line
-    chars = [char for word in words for char in word.chars]
-    confidence = sum(char.confidence for char in chars) / len(chars) if chars else 0.0
-    return replace(line, text=" ".join(word.text for word in words), confidence=confidence, words=words)
+    if not words:
+        return replace(line, text="", confidence=0.0, words=())
+    before = [char.confidence for word in line.words for char in word.chars]
+    chars = [char.confidence for word in words for char in word.chars]
+    spaces = len(line.text) - len(before)
+    of_spaces = (line.confidence * len(line.text) - sum(before)) / spaces if spaces > 0 else 1.0
+    left = len(words) - 1
+    total = sum(chars) + left * min(max(of_spaces, 0.0), 1.0)
+    text = " ".join(word.text for word in words)
+    return replace(line, text=text, confidence=total / (len(chars) + left), words=words)
 
 
 def _plain_quad(quad: Quad) -> list[list[float]]:

@@ -91,7 +91,7 @@ class SearchablePdf:
             user_unit: User unit of the page in 1/72 inch. It is increased for a page that viewers would reject
                 otherwise (more than 14,400 units).
             original: File that the image was read from, or its path. A JPEG file is included unchanged if possible; see
-                `own_jpeg`.
+                `unchanged_jpeg`.
 
         Raises:
             ValueError: If the page could not be read, or the image has another size.
@@ -153,7 +153,7 @@ class SearchablePdf:
         high, wide = image_rgb.shape[:2]
         if (page.width, page.height) != (wide, high):
             raise ValueError(f"the page is of a {page.width}x{page.height} image, not {wide}x{high}")
-        image = (own_jpeg(original, wide, high) if original else None) or encode_image(image_rgb, self.quality)
+        image = (unchanged_jpeg(original, wide, high) if original else None) or encode_image(image_rgb, self.quality)
         names = self._pikepdf.Name
         stream = self._pdf.make_stream(
             image.data,
@@ -346,7 +346,7 @@ def encode_image(image_rgb: np.ndarray, quality: int | None) -> PdfImage:
     return PdfImage(out.getvalue(), is_jpeg=True, colors=colors)
 
 
-def own_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfImage | None:
+def unchanged_jpeg(original: str | os.PathLike[str] | bytes, width: int, height: int) -> PdfImage | None:
     """Return the JPEG file that an image was read from, if a PDF can contain it unchanged, otherwise None.
 
     It must be a complete JPEG file of this size, upright, and gray or YCbCr, which every PDF reader decodes the same.

@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from ppocr_jax.document.layout import Segment, page_segments, page_skew, segment_rows
-from ppocr_jax.document.page import Box, Page, quad_box, turn_back
+from ppocr_jax.document.page import Box, Page, quad_box, rotate_back
 from ppocr_jax.document.text import csv_row, markdown_text
 
 # Ruling lines. Lengths are fractions of the image's longer side.
@@ -97,7 +97,7 @@ def find_tables(page: Page, image_rgb: np.ndarray | None = None) -> list[Table]:
 
     def place(table: Table) -> tuple[int, int]:
         left, top, right, bottom = table.box
-        upright = turn_back(((left, top), (right, top), (right, bottom), (left, bottom)), page.rotation)
+        upright = rotate_back(((left, top), (right, top), (right, bottom), (left, bottom)), page.rotation)
         x, y, *_ = quad_box(upright)
         return y, x
 
@@ -138,7 +138,7 @@ def _straightened(image_rgb: np.ndarray, page: Page) -> tuple[np.ndarray, tuple[
     import cv2
 
     skew = math.radians(page_skew(page))
-    # `turn_back` rotates by multiples of 90 degrees about the origin. The skew is removed after that.
+    # `rotate_back` rotates by multiples of 90 degrees about the origin. The skew is removed after that.
     angle = skew + math.radians(page.rotation)
     matrix = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     high, wide = image_rgb.shape[:2]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ppocr_jax.document.output import OutputFile
-from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_direction, quad_height, turn_back
+from ppocr_jax.document.page import Page, Quad, line_words, quad_box, quad_direction, quad_height, rotate_back
 from ppocr_jax.errors import UserError
 
 _PARAGRAPH_GAP = 0.8  # as a share of the smaller line's height
@@ -61,7 +61,7 @@ def _paragraphs(page: Page) -> list[list[str]]:
         text = markdown_text(line.text)
         if not text:
             continue
-        quad = turn_back(line.quad, page.rotation)
+        quad = rotate_back(line.quad, page.rotation)
         if above is None or _far_below(above, quad):
             parts.append([])
         parts[-1].append(text)

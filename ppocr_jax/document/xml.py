@@ -154,9 +154,9 @@ def _alto_source(path: str) -> str:
 
 def _alto_page(page: Page, number: int, glyphs: bool) -> str:
     size = f'WIDTH="{page.width}" HEIGHT="{page.height}"'
-    turned = f' ROTATION="{360 - page.rotation}"' if page.rotation else ""
+    rotated = f' ROTATION="{360 - page.rotation}"' if page.rotation else ""
     rows = [
-        f'<Page ID="page_{number}" PHYSICAL_IMG_NR="{number}" {size}{turned}>',
+        f'<Page ID="page_{number}" PHYSICAL_IMG_NR="{number}" {size}{rotated}>',
         f'<PrintSpace ID="space_{number}" HPOS="0" VPOS="0" {size}>',
     ]
     if page.lines:

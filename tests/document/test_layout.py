@@ -158,18 +158,24 @@ def test_a_joined_line_is_as_sure_as_its_characters():
 def test_unsure_words_are_left_out():
     words = list(line("one two three", 0, 0).words)
     words[1] = replace(words[1], chars=tuple(c._replace(confidence=0.2) for c in words[1].chars))
-    mixed = replace(line("one two three", 0, 0), words=tuple(words), confidence=0.7)
+    mixed = replace(line("one two three", 0, 0), words=tuple(words), confidence=(8 * 0.9 + 3 * 0.2 + 2 * 0.6) / 13)
     doubtful = replace(line("x y", 0, 40), words=(words[1],), text="two", confidence=0.2)
     bare = Line(line("bare", 0, 80).quad, "bare", 0.4)
     page = Page(300, 120, (mixed, doubtful, bare, line("sure", 0, 100)))
     by_word = page.confident(0.5)
     assert [one.text for one in by_word] == ["one three", "sure"]
-    assert by_word.lines[0].confidence == pytest.approx(0.9)
+    assert by_word.lines[0].confidence == pytest.approx((8 * 0.9 + 0.6) / 9), "with the space, as a line's confidence"
     assert [word.text for word in by_word.words] == ["one", "three", "sure"]
     assert [one.text for one in page.confident(0.5, by="line")] == ["one two three", "sure"]
     assert page.confident(0) == page
     with pytest.raises(ValueError, match='by must be "word" or "line"'):
         page.confident(0.5, by="char")  # type: ignore[arg-type]
+
+
+def test_a_line_of_confident_words_is_kept_whatever_its_spaces():
+    page = Page(300, 40, (replace(line("one two", 0, 0), confidence=0.78),))
+    assert page.confident(0.8) == page
+    assert len(page.confident(0.8, by="line")) == 0
 
 
 def test_the_example_receipt(tmp_path: Path):
