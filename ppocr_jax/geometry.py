@@ -86,7 +86,7 @@ def rotate_quad_180(quad: np.ndarray) -> np.ndarray:
     return np.roll(quad, 2, axis=-2)
 
 
-def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.ndarray:
+def rotate_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.ndarray:
     """Return points (..., 2) after rotating their image counter-clockwise.
 
     Args:
@@ -96,8 +96,8 @@ def turn_points(points: np.ndarray, degrees: int, size: Sequence[int]) -> np.nda
     """
     last_x, last_y = size[1] - 1, size[0] - 1
     x, y = points[..., 0], points[..., 1]
-    turned = {0: (x, y), 90: (y, last_x - x), 180: (last_x - x, last_y - y), 270: (last_y - y, x)}[degrees % 360]
-    return np.stack(turned, axis=-1)
+    rotated = {0: (x, y), 90: (y, last_x - x), 180: (last_x - x, last_y - y), 270: (last_y - y, x)}[degrees % 360]
+    return np.stack(rotated, axis=-1)
 
 
 def signed_area(points: np.ndarray) -> float:
@@ -191,11 +191,11 @@ def grow_quad(quad: np.ndarray, growth: CropGrowth = CROP_GROWTH) -> np.ndarray:
     ).astype(np.float32)
 
 
-def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool = True) -> np.ndarray:
+def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, rotate_tall: bool = True) -> np.ndarray:
     """Rectify the part of an image inside a quad (4, 2), clockwise from top-left.
 
     The crop is as wide and high as the longer of the quad's opposite sides, truncated. Interpolation is cubic, and
-    pixels outside the image repeat its border. With `turn_tall`, a crop at least 1.5 times as high as wide is rotated
+    pixels outside the image repeat its border. With `rotate_tall`, a crop at least 1.5 times as high as wide is rotated
     by 90 degrees counter-clockwise.
 
     Raises:
@@ -217,7 +217,7 @@ def perspective_crop(image_rgb: np.ndarray, quad: np.ndarray, *, turn_tall: bool
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.ascontiguousarray(np.rot90(crop)) if turn_tall and height / width >= TALL_RATIO else crop
+    return np.ascontiguousarray(np.rot90(crop)) if rotate_tall and height / width >= TALL_RATIO else crop
 
 
 def quad_as_cropped(quad: np.ndarray) -> np.ndarray:

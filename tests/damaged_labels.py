@@ -47,7 +47,7 @@ EXPECTED_COUNTS = {
     "unknown-characters": 3,
     "too-long": 1,
     "decomposed": 1,
-    "turned": 1,
+    "rotated": 1,
 }
 
 

@@ -127,7 +127,7 @@ def _inference_network(
     remarks = [
         f"all {converted.tensors} tensors of the file are used; outputs differ by {difference:.1e} on a test image"
     ]
-    remarks += [f"not in the file, so random until trained: {part}" for part in converted.fresh]
+    remarks += [f"not in the file, so random until trained: {part}" for part in converted.initialized]
     return converted, characters.removesuffix("\n").split("\n") if characters else None, [], remarks
 
 

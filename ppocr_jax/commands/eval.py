@@ -183,7 +183,7 @@ def _read_labels(path: Path, args: argparse.Namespace) -> list[Any]:
 
 
 def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
-    from ppocr_jax.evaluation.lines import classify_lines, line_samples, recognize_lines, turn_every_second
+    from ppocr_jax.evaluation.lines import classify_lines, line_samples, recognize_lines, rotate_every_second
     from ppocr_jax.evaluation.pages import detect_boxes, read_pages
     from ppocr_jax.geometry import CropGrowth
 
@@ -195,7 +195,7 @@ def _find(task: str, ocr: OCR, records: Sequence[Any]) -> Outcome:
         return recognize_lines(ocr.recognize, line_samples(records))
     # The classifier gets the boxes as detected; only the recognizer's crops are enlarged.
     upright = (image_rgb for image_rgb, _ in line_samples(records, growth=CropGrowth(0, 0, 0, 0)))
-    return classify_lines(ocr.classify, turn_every_second(upright))
+    return classify_lines(ocr.classify, rotate_every_second(upright))
 
 
 def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Outcome:
@@ -204,13 +204,13 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
         classify_lines,
         held_out_lines,
         recognize_lines,
-        turn_every_second,
+        rotate_every_second,
     )
     from ppocr_jax.synth.corpus import Corpus
     from ppocr_jax.synth.fonts import NoFontsError
 
     try:
-        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.invented(charset, seed=HELD_OUT_SEED)
+        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.generated(charset, seed=HELD_OUT_SEED)
         options = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
         lines = held_out_lines(args.synthetic, **options)
     except ModuleNotFoundError as error:
@@ -219,7 +219,7 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
         raise UserError(str(error)) from error
     if args.task == "rec":
         return recognize_lines(ocr.recognize, ((line.image_rgb, line.text) for line in lines))
-    return classify_lines(ocr.classify, turn_every_second(line.image_rgb for line in lines))
+    return classify_lines(ocr.classify, rotate_every_second(line.image_rgb for line in lines))
 
 
 def _score(args: argparse.Namespace, found: list[Any], truth: list[Any]) -> dict[str, float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ppocr_jax.charset import Charset
     from ppocr_jax.synth.corpus import Corpus
-    from ppocr_jax.synth.dataset import Drawing
+    from ppocr_jax.synth.dataset import SampleSeries
     from ppocr_jax.synth.fonts import FontFace
 
 logger = logging.getLogger("ppocr_jax")
@@ -126,11 +126,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         from ppocr_jax.synth.dataset import sample_sheet
 
-        drawing = _drawing(args)
+        series = _series(args)
         if args.preview is not None:
-            write_image(args.preview, sample_sheet(drawing, args.count))
+            write_image(args.preview, sample_sheet(series, args.count))
         else:
-            write_image(args.augmentations, _augmentation_sheet(drawing))
+            write_image(args.augmentations, _augmentation_sheet(series))
     return 0
 
 
@@ -162,27 +162,27 @@ def _write(args: argparse.Namespace) -> None:
 
     check_empty(args.output)  # before the search for fonts, which takes seconds
     write = write_lmdb if args.format == "lmdb" else write_folder
-    write(args.output, _drawing(args), args.count, workers=args.workers)
+    write(args.output, _series(args), args.count, workers=args.workers)
     logger.info("wrote %d samples to %s", args.count, args.output)
 
 
-def _augmentation_sheet(drawing: Drawing) -> np.ndarray:
+def _augmentation_sheet(series: SampleSeries) -> np.ndarray:
     """Return a sheet of one sample after each training augmentation, (h, w, 3) uint8."""
     from ppocr_jax.data.sheets import augmentation_sheet, page_augmentation_sheet
     from ppocr_jax.synth.page import PageGenerator
 
-    if isinstance(drawing.generator, PageGenerator):
-        image_rgb, label = drawing.sample(0)
+    if isinstance(series.generator, PageGenerator):
+        image_rgb, label = series.sample(0)
         return page_augmentation_sheet(
-            image_rgb, [region for region in label if not isinstance(region, str)], drawing.seed
+            image_rgb, [region for region in label if not isinstance(region, str)], series.seed
         )
-    line = drawing.generator(drawing.seed, 0, aspect=(4.0, 8.0))
-    return augmentation_sheet(line.image_rgb, drawing.seed)
+    line = series.generator(series.seed, 0, aspect=(4.0, 8.0))
+    return augmentation_sheet(line.image_rgb, series.seed)
 
 
-def _drawing(args: argparse.Namespace) -> Drawing:
+def _series(args: argparse.Namespace) -> SampleSeries:
     from ppocr_jax.charset import load_charset
-    from ppocr_jax.synth.dataset import Drawing
+    from ppocr_jax.synth.dataset import SampleSeries
     from ppocr_jax.synth.fonts import NoFontsError
     from ppocr_jax.synth.line import LineGenerator
     from ppocr_jax.synth.page import PAGE_KINDS, PageGenerator
@@ -204,7 +204,7 @@ def _drawing(args: argparse.Namespace) -> Drawing:
             generator = LineGenerator(**materials, vertical=args.vertical)
     except (NoFontsError, OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    return Drawing(
+    return SampleSeries(
         args.kind,
         generator,
         seed=args.seed,
@@ -251,7 +251,7 @@ def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
 
     if not paths:
         try:
-            return Corpus.invented(charset, seed=seed)
+            return Corpus.generated(charset, seed=seed)
         except ModuleNotFoundError as error:
             raise UserError("pass text files with --corpus, or run pip install faker for generated texts") from error
     files: list[Path] = []

@@ -17,7 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from ppocr_jax.convert.layers import FRESH, Layer, difference_of, fits, layers_of_file, layers_of_network, our_layout
+from ppocr_jax.convert.layers import (
+    TRAINING_PARTS,
+    Layer,
+    difference_of,
+    fits,
+    layers_of_file,
+    layers_of_network,
+    our_layout,
+)
 from ppocr_jax.export.parity import TOLERANCE, ParityError
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.backends import OnnxBackend
@@ -53,13 +61,13 @@ class Converted(NamedTuple):
     Attributes:
         spec: Builder and options, with PP-OCR's input size, normalization and thresholds.
         variables: "params" and "batch_stats", as float32 NumPy arrays.
-        fresh: Descriptions of the parts that are not in the file and have random weights.
+        initialized: Descriptions of the parts that are not in the file and have random weights.
         tensors: Number of tensors taken from the file.
     """
 
     spec: NetworkSpec
     variables: dict[str, Any]
-    fresh: tuple[str, ...]
+    initialized: tuple[str, ...]
     tensors: int
 
 
@@ -179,16 +187,16 @@ def _filled(spec: NetworkSpec, found: Sequence[Layer]) -> Converted:
             raise WeightsError(f"the file has a BatchNorm behind {other.name!r}, {spec.network} none at {layer.name}")
         if layer.bias:
             values[f"{place}/bias"] = bias if layer.norm is None or other.norm is not None else np.zeros_like(bias)
-    fresh = sorted({path.split("/")[1] for path in flat.keys() - values.keys()})
-    unknown = [part for part in fresh if part not in FRESH]
+    initialized = sorted({path.split("/")[1] for path in flat.keys() - values.keys()})
+    unknown = [part for part in initialized if part not in TRAINING_PARTS]
     if unknown:
         raise WeightsError(f"the file lacks {', '.join(unknown)} of {spec.network}")
-    if fresh:
-        values |= _random(spec, fresh)
+    if initialized:
+        values |= _random(spec, initialized)
     variables = traverse_util.unflatten_dict(
         {tuple(path.split("/")): np.ascontiguousarray(array, np.float32) for path, array in values.items()}
     )
-    return Converted(spec, variables, tuple(FRESH[part] for part in fresh), tensors)
+    return Converted(spec, variables, tuple(TRAINING_PARTS[part] for part in initialized), tensors)
 
 
 def _identity(channels: int, bias: np.ndarray) -> tuple[np.ndarray, ...]:

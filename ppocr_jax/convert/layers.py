@@ -17,7 +17,7 @@ from ppocr_jax.models.io import WeightsError
 from ppocr_jax.models.ops import native_ops
 from ppocr_jax.onnx_graph.graph import Graph, Node, attributes
 
-FRESH = {"threshold": "the threshold branch, which only training needs"}
+TRAINING_PARTS = {"threshold": "the threshold branch, which only training needs"}
 """Parts of a network that are not in its inference file."""
 
 
@@ -133,7 +133,7 @@ def layers_of_network(spec: NetworkSpec) -> tuple[list[Layer], Mapping[str, Any]
     layers: list[Layer] = []
     for place in called:
         leaves = own.get(place, {})
-        if place.split("/")[0] in FRESH:
+        if place.split("/")[0] in TRAINING_PARTS:
             continue
         if "scale" in leaves and f"{place}/mean" in statistics:
             layers[-1] = layers[-1]._replace(norm=place)

@@ -95,9 +95,9 @@ def rotate_expanded(image_rgb: np.ndarray, degrees: float) -> tuple[np.ndarray, 
     # OpenCV puts the center of the first pixel at 0.
     shift = turn @ (0.5, 0.5) - low - 0.5
     matrix, size = np.column_stack([turn, shift]), (int(canvas_width), int(canvas_height))
-    turned = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rotated = cv2.warpAffine(image_rgb, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     opacity = cv2.warpAffine(np.ones((height, width), np.float32), matrix, size, flags=cv2.INTER_LINEAR)
-    return turned, opacity, corners - low
+    return rotated, opacity, corners - low
 
 
 def _free_place(

@@ -31,9 +31,9 @@ def has_direction(text: str) -> bool:
     return not set(text) <= SYMMETRIC_CHARACTERS | _ROTATED_PAIRS | _SYMMETRIC_ON_DISPLAYS
 
 
-def direction_ids(text: str, charset: Charset, *, turned: bool) -> list[int]:
+def direction_ids(text: str, charset: Charset, *, rotated: bool) -> list[int]:
     """Return the class id of each character; `charset.num_classes - 1` is added if it is visibly upside down."""
-    shift = charset.num_classes - 1 if turned else 0
+    shift = charset.num_classes - 1 if rotated else 0
     return [i + (0 if c in SYMMETRIC_CHARACTERS else shift) for c, i in zip(text, charset.encode(text), strict=True)]
 
 
@@ -81,9 +81,9 @@ class DirectionBatches:
         labels = rng.integers(0, 2, self.batch_size).astype(np.int32)
         own = self.process.rows(self.batch_size)
         rows = [
-            self._synthetic_row(step * _INDEX_STRIDE + i, turned=bool(labels[i]))
+            self._synthetic_row(step * _INDEX_STRIDE + i, rotated=bool(labels[i]))
             if i < synthetic
-            else self._real_row(np.random.default_rng((self.seed, step, i)), turned=bool(labels[i]))
+            else self._real_row(np.random.default_rng((self.seed, step, i)), rotated=bool(labels[i]))
             for i in own
         ]
         stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -93,14 +93,14 @@ class DirectionBatches:
         """Return the use of each label source; see `CropBank.uses`."""
         return () if self.bank is None else self.bank.uses()
 
-    def _synthetic_row(self, index: int, *, turned: bool) -> dict[str, np.ndarray]:
+    def _synthetic_row(self, index: int, *, rotated: bool) -> dict[str, np.ndarray]:
         sample = self._synthetic_line(index)
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.synthetic_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
-        return self._row(rng, image_rgb, sample.text, centers, turned=turned)
+        return self._row(rng, image_rgb, sample.text, centers, rotated=rotated)
 
-    def _real_row(self, rng: np.random.Generator, *, turned: bool) -> dict[str, np.ndarray]:
-        return self._row(rng, self._real_line(rng), None, None, turned=turned)
+    def _real_row(self, rng: np.random.Generator, *, rotated: bool) -> dict[str, np.ndarray]:
+        return self._row(rng, self._real_line(rng), None, None, rotated=rotated)
 
     def _row(
         self,
@@ -109,9 +109,9 @@ class DirectionBatches:
         text: str | None,
         centers: np.ndarray | None,
         *,
-        turned: bool,
+        rotated: bool,
     ) -> dict[str, np.ndarray]:
-        line = np.ascontiguousarray(upright[::-1, ::-1]) if turned else upright
+        line = np.ascontiguousarray(upright[::-1, ::-1]) if rotated else upright
         start, end = self._visible_range(rng, line)
         image = line[:, start:end]
         row = {"images": resize_pad_line(image, height=self.height, width=self.width)}
@@ -119,9 +119,9 @@ class DirectionBatches:
             return row
         if text is None or centers is None:
             return row | {"frames": unknown_frames(self.width)}
-        places = (upright.shape[1] - 1 - centers if turned else centers) - start
+        places = (upright.shape[1] - 1 - centers if rotated else centers) - start
         visible = (places >= 0) & (places < image.shape[1])  # False for NaN, a character moved out of the image
-        ids = np.array(direction_ids(text, self.charset, turned=turned))[visible].tolist()
+        ids = np.array(direction_ids(text, self.charset, rotated=rotated))[visible].tolist()
         size = image.shape[:2]
         return row | {"frames": frame_labels(ids, places[visible], size=size, height=self.height, width=self.width)}
 

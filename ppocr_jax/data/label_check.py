@@ -47,7 +47,7 @@ def _shape_problem(points: np.ndarray) -> str | None:
         return "self-intersecting"
     if signed_area(points) < 0:
         return "counter-clockwise"
-    return "turned" if len(points) == 4 and _is_turned(points) else None
+    return "rotated" if len(points) == 4 and _is_rotated(points) else None
 
 
 def _is_thin(points: np.ndarray) -> bool:
@@ -56,7 +56,7 @@ def _is_thin(points: np.ndarray) -> bool:
     return len(points) == 4 and min(max(sides[0], sides[2]), max(sides[1], sides[3])) < _MIN_SIDE
 
 
-def _is_turned(quad: np.ndarray) -> bool:
+def _is_rotated(quad: np.ndarray) -> bool:
     """Return whether a quad's text, by the order of its corners, runs more than 45 degrees off the horizontal."""
     x, y = (quad[1] - quad[0]) + (quad[2] - quad[3])
     return bool(x < abs(y))
@@ -88,7 +88,7 @@ PROBLEMS: Mapping[str, tuple[Severity, str]] = {
     "unknown-characters": ("warning", "texts with characters outside the charset, which training skips"),
     "too-long": ("warning", "texts that are too long to train on"),
     "decomposed": ("warning", "texts with accents as characters of their own (not Unicode NFC)"),
-    "turned": ("note", "quads that do not start at their top-left corner: turned text, or corners in another order"),
+    "rotated": ("note", "quads that do not start at their top-left corner: rotated text, or corners in another order"),
 }
 """Kind of problem -> severity and description. Errors spoil training or make it skip data; warnings cost some of the
 data; a note is correct for rotated text and wrong for upright text."""

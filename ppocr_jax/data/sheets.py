@@ -103,7 +103,7 @@ def _page_cell(record: DetectionRecord, image_rgb: np.ndarray | None) -> Image.I
 
     image, scale = _scaled(image_rgb, _IMAGE_WIDTH, _IMAGE_HEIGHT, _LARGEST_SCALE)
     size = None if image_rgb is None else (image_rgb.shape[0], image_rgb.shape[1])
-    broken = [[k for k in outline_problems(region.points, size) if k != "turned"] for region in record.regions]
+    broken = [[k for k in outline_problems(region.points, size) if k != "rotated"] for region in record.regions]
     colors = [_color(region, kinds) for region, kinds in zip(record.regions, broken, strict=True)]
     pen = ImageDraw.Draw(image)
     for number, (region, color) in enumerate(zip(record.regions, colors, strict=True), start=1):

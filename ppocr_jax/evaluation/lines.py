@@ -162,7 +162,7 @@ def score_directions(found: Sequence[int], targets: Sequence[int]) -> dict[str, 
     return {**score, "lines": float(len(right))}
 
 
-def turn_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]:
+def rotate_every_second(images: Iterable[np.ndarray]) -> Iterator[DirectionSample]:
     """Yield upright lines as samples: the first, third, ... unchanged, the others rotated by 180 degrees."""
     for index, image_rgb in enumerate(images):
         rotated = index % 2 == 1

@@ -28,7 +28,7 @@ from ppocr_jax.models.io import round_kernels
 from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.training.pact import is_quantized
 
-LENDER = "en"
+FALLBACK_MODEL = "en"
 """The built-in model that provides the missing networks of a folder without a detector or recognizer."""
 _CARD_MARK = "Trained for this model: "  # a card with this text was written here and may be overwritten
 _logger = logging.getLogger("ppocr_jax")
@@ -91,32 +91,32 @@ def export_to_folder(
         for file in Path(workspace).iterdir():
             shutil.copyfile(file, folder / file.name)  # not moved: safetensors files are readable only by their owner
     if complete:
-        model = _completed(model, load_model_folder(LENDER))
+        model = _completed(model, load_model_folder(FALLBACK_MODEL))
     if share is not None:
         model = _share_files(model, load_model_folder(share))
     write_model_json(model)
     return reports
 
 
-def _completed(model: ModelFolder, lender: ModelFolder) -> ModelFolder:
+def _completed(model: ModelFolder, fallback: ModelFolder) -> ModelFolder:
     """Copy missing networks from another model, and write a card that names them unless the user wrote a card."""
-    lacking = [task for task in TASKS if getattr(model, task) is None and getattr(lender, task) is not None]
+    lacking = [task for task in TASKS if getattr(model, task) is None and getattr(fallback, task) is not None]
     for task in lacking if {"det", "rec"} & set(lacking) else ():
         names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
         for kind, name in names.items():
-            shutil.copyfile(lender.file(task, kind), model.path / name)
-        facts = {**lender.provenance.get(task, {}), "model": lender.name}
-        spec = replace(lender.spec(task), **names)
+            shutil.copyfile(fallback.file(task, kind), model.path / name)
+        facts = {**fallback.provenance.get(task, {}), "model": fallback.name}
+        spec = replace(fallback.spec(task), **names)
         model = replace(model, provenance={**model.provenance, task: facts}, **{task: spec})
         if task == "rec":
-            model = replace(model, charset=lender.charset)
-    lent = [task for task in TASKS if model.provenance.get(task, {}).get("model") == lender.name]
+            model = replace(model, charset=fallback.charset)
+    taken = [task for task in TASKS if model.provenance.get(task, {}).get("model") == fallback.name]
     card = model.path / "card.md"
-    if lent and (not card.exists() or _CARD_MARK in card.read_text(encoding="utf-8")):
-        own = [task for task in TASKS if getattr(model, task) is not None and task not in lent]
-        text = f"{_CARD_MARK}{', '.join(own)}. Taken from the model `{lender.name}`: {', '.join(lent)}."
+    if taken and (not card.exists() or _CARD_MARK in card.read_text(encoding="utf-8")):
+        own = [task for task in TASKS if getattr(model, task) is not None and task not in taken]
+        text = f"{_CARD_MARK}{', '.join(own)}. Taken from the model `{fallback.name}`: {', '.join(taken)}."
         card.write_text(f"# {model.name}\n\n{text}\n", encoding="utf-8")
-        _logger.info("%s: adding %s of %r (--alone adds none)", model.name, ", ".join(lent), lender.name)
+        _logger.info("%s: adding %s of %r (--alone adds none)", model.name, ", ".join(taken), fallback.name)
     return model
 
 

@@ -31,7 +31,7 @@ from ppocr_jax.export.layer_forms import INT8_FORMS, ONNX_FORMS, with_forms
 from ppocr_jax.export.onnx_ops import onnx_ops
 from ppocr_jax.inference.model_folder import NetworkSpec
 from ppocr_jax.onnx_graph.graph import Graph
-from ppocr_jax.onnx_graph.int8 import compute_with_bytes
+from ppocr_jax.onnx_graph.int8 import quantize_graph
 from ppocr_jax.onnx_graph.simplify import FINAL, FORM, NAMED, apply, fold, spell_out_hard_swish
 from ppocr_jax.training.network import TrainedNetwork, input_size
 from ppocr_jax.training.pact import is_quantized
@@ -96,15 +96,13 @@ def export_onnx(network: TrainedNetwork, path: str | Path) -> None:
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
         )
-    model = tidy(model, network.variables, with_bytes=int8)
+    model = tidy(model, network.variables, int8=int8)
     _name_dimensions(model.graph, network.task)
     finish(model, network)
     onnx.save(model, path)
 
 
-def tidy(
-    model: onnx.ModelProto, variables: Mapping[str, Any] | None = None, *, with_bytes: bool = False
-) -> onnx.ModelProto:
+def tidy(model: onnx.ModelProto, variables: Mapping[str, Any] | None = None, *, int8: bool = False) -> onnx.ModelProto:
     """Return an equivalent, simplified model.
 
     `fold` folds BatchNorm into convolutions and removes layout changes, once instead of at every load, and keeps
@@ -115,7 +113,7 @@ def tidy(
     Args:
         model: The output of a converter.
         variables: Variables of the network. If given, weights that lose nothing by it are stored in half precision.
-        with_bytes: Whether to compute in int8 between values that have a range, instead of storing half precision.
+        int8: Whether to compute in int8 between values that have a range, instead of storing half precision.
 
     Raises:
         onnx.checker.ValidationError: The result is not valid ONNX.
@@ -124,9 +122,9 @@ def tidy(
     graph = Graph(fold(model.SerializeToString()))
     apply(NAMED, graph)
     graph.drop_unused()
-    if with_bytes:
+    if int8:
         apply((spell_out_hard_swish,), graph)
-        compute_with_bytes(graph)
+        quantize_graph(graph)
     elif variables is not None:
         store_half(graph, variables)
     tidied = onnx.load_from_string(graph.to_bytes())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ppocr_jax.errors import UserError
-from ppocr_jax.images.pixels import PixelError, gray_to_rgb, put_on_ground, to_rgb
+from ppocr_jax.images.pixels import PixelError, compose_on_background, gray_to_rgb, to_rgb
 from ppocr_jax.images.sources import ImageError, ImageSource, TooLargeError, UnknownFormatError, first_line, read_bytes
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     check_size(width, height, "the array", max_pixels)
     if array.ndim == 2 or array.shape[2] == 1:
         return gray_to_rgb(np.ascontiguousarray(array.reshape(height, width)))
-    return put_on_ground(np.ascontiguousarray(array)) if array.shape[2] == 4 else array
+    return compose_on_background(np.ascontiguousarray(array)) if array.shape[2] == 4 else array
 
 
 @contextmanager

@@ -300,7 +300,7 @@ class ImageDocument:
             image.seek(frame)
         stored = _stored_size(image)
         image_rgb = decode(image, self._data, name, max_pixels=self._max_pixels, partial=self._partial)
-        return image_rgb, _dpi_of(image, turned=stored != image_rgb.shape[1::-1]), 1.0
+        return image_rgb, _dpi_of(image, rotated=stored != image_rgb.shape[1::-1]), 1.0
 
     def close(self) -> None:
         """Close the decoder."""
@@ -327,11 +327,11 @@ def _tiff_pages(image: Image.Image, count: int) -> list[int]:
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) before the image was rotated upright. Pillow itself rotates TIFF files."""
-    turned = image.format == "TIFF" and image.tag_v2.get(_TIFF_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
-    return (image.height, image.width) if turned else image.size
+    rotated = image.format == "TIFF" and image.tag_v2.get(_TIFF_ORIENTATION, 1) in (5, 6, 7, 8)  # pyright: ignore
+    return (image.height, image.width) if rotated else image.size
 
 
-def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
+def _dpi_of(image: Image.Image, *, rotated: bool) -> Dpi:
     """Return (horizontal, vertical) dots per inch of the upright image, or None if unknown or implausible."""
     try:
         horizontal, vertical = (float(value) for value in image.info.get("dpi", ()))
@@ -340,4 +340,4 @@ def _dpi_of(image: Image.Image, *, turned: bool) -> Dpi:
     low, high = _PLAUSIBLE_DPI
     if not (low <= horizontal <= high and low <= vertical <= high):
         return None
-    return (vertical, horizontal) if turned else (horizontal, vertical)
+    return (vertical, horizontal) if rotated else (horizontal, vertical)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _VISIBLE, _LIGHT, _DARK = 64, 170, 85
 _FEW = 0.01  # share of the visible pixels that may vanish on a background of similar brightness
 _OUTLINE = 8  # pixels: dark pixels this close to light ones are their outline or shadow, not text
-_GROUNDS = {"white": 255, "black": 0, "gray": 128}
+_BACKGROUNDS = {"white": 255, "black": 0, "gray": 128}
 
 
 class PixelError(ValueError):
@@ -27,7 +27,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
       of 8, 10, 12, 14, 16 ... bits that holds the largest value of the image, because files of 12-bit scanners contain
       16-bit numbers up to 4095. Colors of 16 bits are divided by 257.
     - Floating-point gray within 0..1 is scaled by 255; within 0..255 it is used as it is.
-    - Transparent images are composed on the background that `ground_level` chooses.
+    - Transparent images are composed on the background that `background_level` chooses.
     - CMYK is converted by Pillow without its profile, and CIE L*a*b* by OpenCV.
 
     Args:
@@ -50,7 +50,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return gray_to_rgb(np.asarray(image if image.mode == "L" else image.convert("L")))
     if image.has_transparency_data:
-        return put_on_ground(np.asarray(image.convert("RGBA")))
+        return compose_on_background(np.asarray(image.convert("RGBA")))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -61,18 +61,18 @@ def gray_to_rgb(gray: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
 
 
-def put_on_ground(image_rgba: np.ndarray) -> np.ndarray:
-    """Compose RGBA (H, W, 4) uint8 (straight alpha) on the background of `ground_level`, (H, W, 3) uint8."""
+def compose_on_background(image_rgba: np.ndarray) -> np.ndarray:
+    """Compose RGBA (H, W, 4) uint8 (straight alpha) on the background of `background_level`, (H, W, 3) uint8."""
     from PIL import Image
 
     if image_rgba[..., 3].min() == 255:
         return np.ascontiguousarray(image_rgba[..., :3])
-    level = ground_level(image_rgba)
-    ground = Image.new("RGBA", image_rgba.shape[1::-1], (level, level, level, 255))
-    return np.array(Image.alpha_composite(ground, Image.fromarray(image_rgba)).convert("RGB"))
+    level = background_level(image_rgba)
+    background = Image.new("RGBA", image_rgba.shape[1::-1], (level, level, level, 255))
+    return np.array(Image.alpha_composite(background, Image.fromarray(image_rgba)).convert("RGB"))
 
 
-def ground_level(image_rgba: np.ndarray) -> int:
+def background_level(image_rgba: np.ndarray) -> int:
     """Return the gray level of a background on which all parts of a transparent image are visible.
 
     It is white, unless more than 1 % of the visible pixels are light. Then it is black, unless more than 1 % are dark
@@ -91,11 +91,11 @@ def ground_level(image_rgba: np.ndarray) -> int:
     few = _FEW * np.count_nonzero(visible)
     light = visible & (luminance >= _LIGHT)
     if np.count_nonzero(light) <= few:
-        return _GROUNDS["white"]
+        return _BACKGROUNDS["white"]
     reach = np.ones((2 * _OUTLINE + 1,) * 2, np.uint8)
     near_light = cv2.dilate(light.view(np.uint8), reach).view(bool)
     dark = visible & (luminance <= _DARK) & ~near_light
-    return _GROUNDS["black" if np.count_nonzero(dark) <= few else "gray"]
+    return _BACKGROUNDS["black" if np.count_nonzero(dark) <= few else "gray"]
 
 
 def _scale_integers(levels: np.ndarray) -> np.ndarray:

@@ -167,7 +167,7 @@ def boxes_of_lines(boxes: Sequence[CheckBox], quads: np.ndarray, sure: int) -> d
     return found
 
 
-def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
+def extend_quad(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
     """Return the quad (4, 2) of a level line, extended to contain its check boxes, if any."""
     if not boxes:
         return quad
@@ -178,7 +178,7 @@ def around(quad: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
     return quad + np.stack([-before * slope, after * slope, after * slope, -before * slope]).astype(np.float32)
 
 
-def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
+def erase_boxes(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
     """Return a copy of an image (H, W, 3) with check boxes, and ticks that extend beyond them, replaced by paper."""
     import cv2
 
@@ -199,7 +199,7 @@ def erased(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> np.ndarray:
     return image_rgb
 
 
-def insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray]:
+def crop_insides(image_rgb: np.ndarray, boxes: Sequence[CheckBox]) -> list[np.ndarray]:
     """Return the images (h, w, 3) of the insides of check boxes."""
     images = []
     for box in boxes:

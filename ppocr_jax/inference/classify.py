@@ -102,10 +102,10 @@ def page_rotation(quads: np.ndarray, directions: Sequence[Direction]) -> int | N
     along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
     lengths = np.linalg.norm(along, axis=1)
     nearest = np.round(np.degrees(np.arctan2(along[:, 1], along[:, 0])) / 90).astype(int) % 4
-    turned = np.array([d.probability if d.angle == 180 else 1 - d.probability for d in directions])
+    rotated = np.array([d.probability if d.angle == 180 else 1 - d.probability for d in directions])
     votes = np.zeros(4)
-    np.add.at(votes, nearest, lengths * (1 - turned))
-    np.add.at(votes, (nearest + 2) % 4, lengths * turned)
+    np.add.at(votes, nearest, lengths * (1 - rotated))
+    np.add.at(votes, (nearest + 2) % 4, lengths * rotated)
     best = int(votes.argmax())
     return RIGHT_ANGLES[best] if votes[best] >= _MAJORITY * votes.sum() else None
 
@@ -142,6 +142,6 @@ def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
     return shown < _LEAST_EVIDENCE or (shown < _PLENTY and float(np.median(elongations(boxes))) < _LONG)
 
 
-def shows_more_text(turned: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
+def shows_more_text(rotated: Sequence[TextBox], upright: Sequence[TextBox]) -> bool:
     """Return whether the boxes found on the rotated page show much more text than those on the page as it is."""
-    return evidence(turned) > max(_MUCH_MORE * evidence(upright), _LEAST_EVIDENCE)
+    return evidence(rotated) > max(_MUCH_MORE * evidence(upright), _LEAST_EVIDENCE)

@@ -170,7 +170,7 @@ def strip_spaces(decoded: Decoded) -> Decoded:
     return _from_characters(decoded, kept) if kept else Decoded("", 0.0, (), (), extent=decoded.extent)
 
 
-def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
+def texts_beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
     """Return the text beside the longest leader of a line, if the leader is long enough to disturb it.
 
     Squeeze-and-excitation averages over the whole line, which is mostly dots then, so that the few letters suffer. Of
@@ -194,7 +194,7 @@ def beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
 
 
 def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]], alone: Sequence[Decoded]) -> Decoded:
-    """Return the line with its `sides` (see `beside_leader`) replaced by the texts recognized without the leader."""
+    """Return the line with its `sides` (see `texts_beside_leader`) replaced by the texts recognized alone."""
     characters = _characters(decoded)
     for (first, last, begin, _), side in reversed(list(zip(sides, alone, strict=True))):
         inner = -1 if first == 0 else 0

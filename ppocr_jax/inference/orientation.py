@@ -97,11 +97,11 @@ def rotate_unclassified_lines(
     for lines in (doubtful, [i for i in unclassified if i not in doubtful]):
         found = stages.classify(cut_lines(image_rgb, quads[lines]), settings)
         angles = crop_angles(quads[lines], found, page_known=True, threshold=stages.cls_threshold(settings))
-        turned = [i for i, angle in zip(lines, angles, strict=True) if angle != attempts[i].angle]
-        other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in turned]
-        texts = dict(zip(turned, stages.recognize(other, settings), strict=True))
-        surer = [i for i in turned if texts[i].confidence > attempts[i].text.confidence]
-        for i, crop in zip(turned, other, strict=True):
+        rotated = [i for i, angle in zip(lines, angles, strict=True) if angle != attempts[i].angle]
+        other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in rotated]
+        texts = dict(zip(rotated, stages.recognize(other, settings), strict=True))
+        surer = [i for i in rotated if texts[i].confidence > attempts[i].text.confidence]
+        for i, crop in zip(rotated, other, strict=True):
             if i in surer:
                 angle, quad, *_ = attempts[i]
                 attempts[i] = Attempt(180 - angle, rotate_quad_180(quad), crop, texts[i])

@@ -16,19 +16,19 @@ from ppocr_jax.geometry import (
     CropGrowth,
     grow_quad,
     perspective_crop,
+    rotate_points,
     rotate_quad_180,
-    turn_points,
 )
 from ppocr_jax.inference.check_boxes import (
     EMPTY,
     TICKED,
     CheckBox,
-    around,
     boxes_of_lines,
-    erased,
+    crop_insides,
+    erase_boxes,
+    extend_quad,
     find_check_boxes,
     frames_of,
-    insides,
     is_letter,
 )
 from ppocr_jax.inference.classify import Direction, crop_angles, may_lie_sideways, shows_more_text
@@ -138,7 +138,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     kept = _choose(boxes, [attempt.text for attempt in attempts], len(sheet.detected.boxes), settings.drop_score)
     degrees = 90 * sheet.quarter_turns % 360
     starts = as_quads([attempt.quad for attempt in attempts])
-    placed = turn_points(starts, -degrees, sheet.image_rgb.shape) - before
+    placed = rotate_points(starts, -degrees, sheet.image_rgb.shape) - before
     placed = placed.clip(0, [size[1] - 1, size[0] - 1])
     # PaddleOCR orders the boxes as detected, before it knows which lines are upside down.
     ordered = READING_ORDERS[settings.reading_order](starts if settings.reading_order == "layout" else sheet.quads)
@@ -201,8 +201,8 @@ def _read_lines(
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
     check_boxes = _check_boxes(stages, settings, image_rgb, starts, sure)
     if check_boxes:
-        image_rgb = erased(image_rgb, [box for those in check_boxes.values() for box in those])
-        starts = as_quads([around(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
+        image_rgb = erase_boxes(image_rgb, [box for those in check_boxes.values() for box in those])
+        starts = as_quads([extend_quad(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
     crops = [perspective_crop(image_rgb, grow_quad(quad, growth)) for quad in starts]
     texts = stages.recognize(crops, settings)
     attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
@@ -225,7 +225,7 @@ def _check_boxes(
         return {}
     found = find_check_boxes(image_rgb, np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1))
     ticked = [box for box in found if box.ticked]
-    texts = stages.recognize(insides(image_rgb, ticked), settings) if ticked else []
+    texts = stages.recognize(crop_insides(image_rgb, ticked), settings) if ticked else []
     letters = [box for box, text in zip(ticked, texts, strict=True) if is_letter(text.text, text.confidence)]
     return boxes_of_lines([box for box in found if box not in letters], quads, sure)
 
@@ -248,7 +248,7 @@ def _read_single_characters(
 ) -> list[Attempt]:
     """Recognize boxes a little taller than wide also as a single upright character, besides as a rotated column."""
     tall = [i for i, box in enumerate(boxes) if TALL_RATIO <= _steepness(box.points) < _COLUMN]
-    standing = [perspective_crop(image_rgb, _padded(boxes[i].points), turn_tall=False) for i in tall]
+    standing = [perspective_crop(image_rgb, _padded(boxes[i].points), rotate_tall=False) for i in tall]
     attempts = list(attempts)
     for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
         lying = attempts[i].text

@@ -16,11 +16,11 @@ from ppocr_jax.geometry import split_quad
 from ppocr_jax.inference.backends import Backend, as_probabilities, line_height, load_ahead
 from ppocr_jax.inference.decode import (
     Decoded,
-    beside_leader,
     ctc_greedy_decode,
     settle_digits,
     space_operators,
     strip_spaces,
+    texts_beside_leader,
     without_leader,
 )
 from ppocr_jax.inference.many import parallel_map
@@ -76,7 +76,7 @@ class TextRecognizer:
         for indices, decoded in zip(batches, found, strict=True):
             texts.update(zip(indices, decoded, strict=True))
         for i in short:
-            sides = beside_leader(texts[i])
+            sides = texts_beside_leader(texts[i])
             if sides:
                 crop, extent = crops[i], texts[i].extent
                 cuts = [(round(a / extent * crop.shape[1]), round(b / extent * crop.shape[1])) for _, _, a, b in sides]

@@ -133,7 +133,7 @@ class Attempt(NamedTuple):
 
 def cut_lines(image_rgb: np.ndarray, quads: np.ndarray) -> list[np.ndarray]:
     """Crop lines from an image. Each of the quads (n, 4, 2) starts at the corner that becomes the crop's top-left."""
-    return [perspective_crop(image_rgb, quad, turn_tall=False) for quad in quads]
+    return [perspective_crop(image_rgb, quad, rotate_tall=False) for quad in quads]
 
 
 def line_quads(boxes: Sequence[TextBox]) -> np.ndarray:

@@ -51,7 +51,7 @@ def set_ranges(graph: Graph, ranges: Mapping[str, Range]) -> None:
         graph.replace([maker], [renamed, make_node("Clip", [whole, *ends], value)])
 
 
-def compute_with_bytes(graph: Graph, *, seven_bits: bool = False) -> None:
+def quantize_graph(graph: Graph, *, seven_bits: bool = False) -> None:
     """Replace ranges by QuantizeLinear and DequantizeLinear, and quantize the weights between them.
 
     Args:
@@ -60,11 +60,11 @@ def compute_with_bytes(graph: Graph, *, seven_bits: bool = False) -> None:
     """
     levels = _WEIGHT_LEVELS_OF_SEVEN_BITS if seven_bits else WEIGHT_LEVELS
 
-    def weights_as_bytes(graph: Graph, node: Node) -> bool:
+    def quantize_convolution(graph: Graph, node: Node) -> bool:
         return _convolution(graph, node, levels)
 
-    apply((_range_as_bytes, _relu_of_bytes, _gate_of_bytes, _same_scale), graph)
-    apply((weights_as_bytes, _constant_operand), graph)
+    apply((_quantize_range, _quantize_relu, _quantize_gate, _same_scale), graph)
+    apply((quantize_convolution, _constant_operand), graph)
     _store_weights(graph)
 
 
@@ -103,7 +103,7 @@ def _goes_to_bytes(graph: Graph, value: str) -> bool:
     return user is not None and user.op_type == "QuantizeLinear"
 
 
-def _range_as_bytes(graph: Graph, node: Node) -> bool:
+def _quantize_range(graph: Graph, node: Node) -> bool:
     """Replace a Clip between two constants, and a preceding Relu that is not used elsewhere, by a pair."""
     low, high = limits(graph, node) or (None, None)
     if low is None or high is None:
@@ -117,7 +117,7 @@ def _range_as_bytes(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _relu_of_bytes(graph: Graph, node: Node) -> bool:
+def _quantize_relu(graph: Graph, node: Node) -> bool:
     """Remove a Relu of quantized values that cannot be negative."""
     made = _bytes_of(graph, node.input[0]) if node.op_type == "Relu" else None
     zero = graph.array(made.input[2]) if made is not None else None
@@ -127,7 +127,7 @@ def _relu_of_bytes(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _gate_of_bytes(graph: Graph, node: Node) -> bool:
+def _quantize_gate(graph: Graph, node: Node) -> bool:
     """Replace a hard sigmoid of quantized values by a quantization that clips to 0..1.
 
     The scale and zero point of QuantizeLinear map the gate's range 0..1 to 0..255; DequantizeLinear then maps 0..255 to

@@ -30,7 +30,7 @@ from ppocr_jax.inference.model_folder import TASKS, ModelFolder, write_model_jso
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.onnx_graph.graph import Graph
-from ppocr_jax.onnx_graph.int8 import STEM, UNCHANGED, Range, compute_with_bytes, set_ranges
+from ppocr_jax.onnx_graph.int8 import STEM, UNCHANGED, Range, quantize_graph, set_ranges
 from ppocr_jax.onnx_graph.simplify import SIMPLER, apply, fold, spell_out_hard_swish
 
 MOST_INPUTS = {"det": 32, "cls": 256, "rec": 256}
@@ -207,7 +207,7 @@ def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: 
     plain = graph.to_bytes()
     graph = Graph(plain)
     set_ranges(graph, measured_ranges(plain, between_convolutions(graph), inputs))
-    compute_with_bytes(graph, seven_bits=seven_bits)
+    quantize_graph(graph, seven_bits=seven_bits)
     quantized = onnx.load_from_string(graph.to_bytes())
     for name in ("metadata_props", "opset_import"):  # drop those that ONNX Runtime added
         del getattr(quantized, name)[:]

@@ -72,7 +72,7 @@ class Corpus:
         return cls(entries=_from_faker(tuple(locales), seed, count))
 
     @classmethod
-    def invented(
+    def generated(
         cls, charset: Charset, *, seed: int = 0, word_lists: str | Path = "/usr/share/dict", per_source: int = 600
     ) -> Corpus:
         """Return invented texts for a charset: in European languages if it has their letters, else in English.

@@ -35,7 +35,7 @@ LABEL_FILES = {"rec": "rec_label.txt", "cls": "rec_label.txt", "det": "label.txt
 # Tasks submitted in advance per process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 8
 # Set in a worker process to the samples that it draws.
-_own_drawing: list[Drawing] = []
+_worker_series: list[SampleSeries] = []
 # Pixels of a contact sheet.
 _SHEET_WIDTH = 1274
 _SHEET_ROW_HEIGHT = {"rec": 36, "cls": 36, "det": 314}
@@ -43,7 +43,7 @@ _SHEET_GAP = 6
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SampleSeries:
     """Definition of a series of samples; a sample is a pure function of it and its index. Immutable and picklable.
 
     Attributes:
@@ -100,7 +100,7 @@ class Drawing:
         return file.getvalue(), label
 
 
-def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
+def write_folder(output: Path, series: SampleSeries, count: int, *, workers: int = 1) -> None:
     """Write `count` images into `output`/images and their label file, in PaddleOCR's format, next to that folder.
 
     The label file is written last, so that a folder without one is known to be incomplete.
@@ -112,20 +112,20 @@ def write_folder(output: Path, drawing: Drawing, count: int, *, workers: int = 1
     regions, lines = [], []
     with _reported(output):
         (output / "images").mkdir(parents=True)
-        for index, (image, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
-            path = output / "images" / f"{index:07d}.{drawing.suffix}"
+        for index, (image, label) in enumerate(encoded_samples(series, count, workers=workers)):
+            path = output / "images" / f"{index:07d}.{series.suffix}"
             path.write_bytes(image)
             if isinstance(label, str):
                 lines.append(RecognitionRecord(path, label))
             else:
                 regions.append(DetectionRecord(path, label))
-        if drawing.kind == "det":
+        if series.kind == "det":
             write_detection_labels(output / LABEL_FILES["det"], regions)
         else:
-            write_recognition_labels(output / LABEL_FILES[drawing.kind], lines)
+            write_recognition_labels(output / LABEL_FILES[series.kind], lines)
 
 
-def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) -> None:
+def write_lmdb(output: Path, series: SampleSeries, count: int, *, workers: int = 1) -> None:
     """Write `count` lines into a new database in the folder `output`.
 
     Raises:
@@ -135,8 +135,8 @@ def write_lmdb(output: Path, drawing: Drawing, count: int, *, workers: int = 1) 
 
     def records(folder: Path) -> Iterator[RecognitionRecord]:
         # An image file exists only until the next record is requested.
-        for index, (image, label) in enumerate(encoded_samples(drawing, count, workers=workers)):
-            path = folder / f"{index:07d}.{drawing.suffix}"
+        for index, (image, label) in enumerate(encoded_samples(series, count, workers=workers)):
+            path = folder / f"{index:07d}.{series.suffix}"
             path.write_bytes(image)
             yield RecognitionRecord(path, str(label))
             path.unlink()
@@ -161,18 +161,18 @@ def _reported(output: Path) -> Iterator[None]:
         raise UserError(f"cannot write samples: {error.filename or output}: {error.strerror or error}") from error
 
 
-def sample_sheet(drawing: Drawing, count: int) -> np.ndarray:
+def sample_sheet(series: SampleSeries, count: int) -> np.ndarray:
     """Return a (h, w, 3) uint8 sheet of the first `count` samples in rows; pages with the outlines of their regions."""
     import cv2
 
-    height = _SHEET_ROW_HEIGHT[drawing.kind]
+    height = _SHEET_ROW_HEIGHT[series.kind]
 
     def empty_row() -> np.ndarray:
         return np.full((height + _SHEET_GAP, _SHEET_WIDTH, 3), 128, np.uint8)
 
     rows, x = [empty_row()], 0
     for index in range(count):
-        image_rgb, label = drawing.sample(index)
+        image_rgb, label = series.sample(index)
         if not isinstance(label, str):
             image_rgb = image_rgb.copy()
             quads = [np.round(region.points).astype(np.int32) for region in label]
@@ -186,11 +186,11 @@ def sample_sheet(drawing: Drawing, count: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
+def encoded_samples(series: SampleSeries, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
     """Yield the first `count` samples in order; they do not depend on the number of processes.
 
     Args:
-        drawing: Definition of the samples.
+        series: Definition of the samples.
         count: Number of samples.
         workers: Processes; 1 draws in this one. They are spawned, so the program's main module must be importable.
 
@@ -198,9 +198,9 @@ def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterat
         UserError: A process ended unexpectedly, for example because memory ran out.
     """
     if workers == 1:
-        yield from map(drawing.encoded, range(count))
+        yield from map(series.encoded, range(count))
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (drawing,))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (series,))
     waiting: deque[Future[tuple[bytes, Label]]] = deque()
     try:
         for index in range(count):
@@ -215,14 +215,14 @@ def encoded_samples(drawing: Drawing, count: int, *, workers: int = 1) -> Iterat
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(drawing: Drawing) -> None:
+def _start_worker(series: SampleSeries) -> None:
     """Use one core, leave Ctrl-C to the parent process, and end when the parent ends."""
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _own_drawing[:] = [drawing]
+    _worker_series[:] = [series]
 
 
 def _exit_with_parent() -> None:
@@ -234,4 +234,4 @@ def _exit_with_parent() -> None:
 
 
 def _encoded_by_worker(index: int) -> tuple[bytes, Label]:
-    return _own_drawing[0].encoded(index)
+    return _worker_series[0].encoded(index)

@@ -165,7 +165,7 @@ def _load(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def _faces(path: str) -> tuple[FontFace, ...]:
-    found = remembered(path, digest_of(__file__), lambda path: [_json_values(face) for face in _read_faces(path)])
+    found = cached_lookup(path, digest_of(__file__), lambda path: [_json_values(face) for face in _read_faces(path)])
     names = [f.name for f in fields(FontFace)][1:-1]
     return tuple(
         FontFace(path, **dict(zip(names, values, strict=True)), characters=frozenset(characters))
@@ -244,7 +244,7 @@ def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
     return np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])  # type: ignore[arg-type]
 
 
-def remembered(path: str, rules: str, look: Callable[[str], Any]) -> Any:
+def cached_lookup(path: str, rules: str, look: Callable[[str], Any]) -> Any:
     """Return `look(path)`, or its cached result for the same file.
 
     Results are kept in the user's cache folder, one small file each; if that cannot be written, nothing is kept.

@@ -155,12 +155,12 @@ CHINESE = Language(
 )
 
 
-def _european(name: str, *, day_first: str, street_first: bool = True) -> Language:
+def _european(name: str, *, date_format: str, street_first: bool = True) -> Language:
     """Return a European language from `resources/<name>.txt`.
 
     Args:
         name: Name of the file.
-        day_first: Format of a date in words, with {day}, {month} and {year}.
+        date_format: Format of a date in words, with {day}, {month} and {year}.
         street_first: Whether the street's name precedes the house number.
     """
     words = word_lists(name)
@@ -183,7 +183,7 @@ def _european(name: str, *, day_first: str, street_first: bool = True) -> Langua
     def date(rng: np.random.Generator) -> str:
         day, month, year = int(rng.integers(1, 29)), int(rng.integers(12)), int(rng.integers(1970, 2031))
         return (
-            day_first.format(day=day, month=words["months"][month], year=year),
+            date_format.format(day=day, month=words["months"][month], year=year),
             f"{day:02}.{month + 1:02}.{year}",
             f"{day}.{month + 1}.{year}",
             f"{day:02}/{month + 1:02}/{year}",
@@ -207,22 +207,22 @@ def _european(name: str, *, day_first: str, street_first: bool = True) -> Langua
 
 
 EUROPEAN = (
-    _european("german", day_first="{day}. {month} {year}"),
-    _european("french", day_first="{day} {month} {year}", street_first=False),
-    _european("spanish", day_first="{day} de {month} de {year}"),
-    _european("italian", day_first="{day} {month} {year}"),
-    _european("portuguese", day_first="{day} de {month} de {year}"),
-    _european("dutch", day_first="{day} {month} {year}"),
-    _european("swedish", day_first="{day} {month} {year}"),
-    _european("danish", day_first="{day}. {month} {year}"),
-    _european("finnish", day_first="{day}. {month}ta {year}"),
-    _european("polish", day_first="{day} {month} {year}"),
-    _european("czech", day_first="{day}. {month} {year}"),
-    _european("hungarian", day_first="{year}. {month} {day}."),
-    _european("romanian", day_first="{day} {month} {year}"),
-    _european("turkish", day_first="{day} {month} {year}"),
-    _european("baltic", day_first="{year} m. {month} {day} d."),
-    _european("balkan", day_first="{day}. {month} {year}."),
+    _european("german", date_format="{day}. {month} {year}"),
+    _european("french", date_format="{day} {month} {year}", street_first=False),
+    _european("spanish", date_format="{day} de {month} de {year}"),
+    _european("italian", date_format="{day} {month} {year}"),
+    _european("portuguese", date_format="{day} de {month} de {year}"),
+    _european("dutch", date_format="{day} {month} {year}"),
+    _european("swedish", date_format="{day} {month} {year}"),
+    _european("danish", date_format="{day}. {month} {year}"),
+    _european("finnish", date_format="{day}. {month}ta {year}"),
+    _european("polish", date_format="{day} {month} {year}"),
+    _european("czech", date_format="{day}. {month} {year}"),
+    _european("hungarian", date_format="{year}. {month} {day}."),
+    _european("romanian", date_format="{day} {month} {year}"),
+    _european("turkish", date_format="{day} {month} {year}"),
+    _european("baltic", date_format="{year} m. {month} {day} d."),
+    _european("balkan", date_format="{day}. {month} {year}."),
 )
 """Languages in Latin letters; "baltic" and "balkan" combine several countries, Norwegian is part of Danish."""
 

@@ -221,9 +221,9 @@ class LineGenerator:
             aspect: Wanted (minimum, maximum) width / height of the image, approximated as well as the text allows; None
                 for the distribution of receipts and forms: the median is near 4, one in ten is below 1.4.
         """
-        return self.drawn(seed, index, aspect=aspect)[0]
+        return self.with_ink(seed, index, aspect=aspect)[0]
 
-    def drawn(
+    def with_ink(
         self, seed: int, index: int, *, aspect: tuple[float, float] | None = None
     ) -> tuple[LineSample, np.ndarray]:
         """Return the line that a call returns, and its ink: (h, w) uint8, the opacity of the lettering."""

@@ -19,7 +19,7 @@ from ppocr_jax.data.direction import DirectionBatches, has_direction
 from ppocr_jax.data.images import with_images
 from ppocr_jax.data.labels import LabelError, read_labels
 from ppocr_jax.data.rand_augment import Chain, RandAugment
-from ppocr_jax.evaluation.lines import evaluate_direction, held_out_lines, line_samples, turn_every_second
+from ppocr_jax.evaluation.lines import evaluate_direction, held_out_lines, line_samples, rotate_every_second
 from ppocr_jax.geometry import CropGrowth
 from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.model_folder import ClassifierSpec
@@ -116,7 +116,7 @@ def evaluation(model: nn.Module, config: ClsConfig, charset: Charset) -> Evaluat
     else:
         corpus = make_corpus(data.synthetic, charset)
         upright = [line.image_rgb for line in held_out_lines(data.val_synthetic, charset=charset, corpus=corpus)]
-    samples = list(turn_every_second(upright))
+    samples = list(rotate_every_second(upright))
     network, spec = NetworkInTraining(model, "cls"), network_spec(config, charset)
 
     def evaluate(variables: Mapping[str, Any]) -> Mapping[str, float]:

@@ -21,7 +21,7 @@ from tests.models.reference import NETWORKS, description, model_and_shapes
 from tests.released import release_or_skip
 
 onnx = pytest.importorskip("onnx", reason="needs ppocr-jax[export]")
-FRESH = "threshold"
+TRAINING_PART = "threshold"
 
 
 def inference_file(tensors) -> bytes:
@@ -80,9 +80,9 @@ def test_every_tensor_of_papers_networks_finds_its_place(name):
     got = flat(converted.variables)
     assert got.keys() == expected.keys()
     for path, array in expected.items():
-        if FRESH not in path:
+        if TRAINING_PART not in path:
             np.testing.assert_array_equal(got[path], array, err_msg="/".join(path))
-    assert bool(converted.fresh) == name.startswith("det")
+    assert bool(converted.initialized) == name.startswith("det")
 
 
 def flat(variables):

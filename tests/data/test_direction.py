@@ -42,7 +42,7 @@ def test_columns_are_labeled_with_the_bars_that_stand_there() -> None:
     batch = make(0)
     assert batch["images"].shape == (32, 48, 192, 3)
     assert set(batch["labels"].tolist()) == {0, 1}
-    expected = {turned: direction_ids("ABCDEFGHIJ", charset, turned=turned) for turned in (False, True)}
+    expected = {rotated: direction_ids("ABCDEFGHIJ", charset, rotated=rotated) for rotated in (False, True)}
     seen = set()
     for image, frames, label in zip(batch["images"], batch["frames"], batch["labels"], strict=True):
         columns = np.flatnonzero(frames > 0)

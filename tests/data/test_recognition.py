@@ -207,11 +207,11 @@ def test_lines_that_are_text_upside_down_have_no_direction(text, expected):
 
 def test_turned_characters_are_classes_of_their_own_unless_they_look_the_same():
     charset = load_charset("en")
-    upright = direction_ids("A0b", charset, turned=False)
-    turned = direction_ids("A0b", charset, turned=True)
+    upright = direction_ids("A0b", charset, rotated=False)
+    rotated = direction_ids("A0b", charset, rotated=True)
     assert upright == charset.encode("A0b")
-    assert turned[1] == upright[1]
-    assert [turned[0] - upright[0], turned[2] - upright[2]] == [charset.num_classes - 1] * 2
+    assert rotated[1] == upright[1]
+    assert [rotated[0] - upright[0], rotated[2] - upright[2]] == [charset.num_classes - 1] * 2
 
 
 def test_direction_frames_lie_where_the_characters_stand():
@@ -230,7 +230,7 @@ def test_direction_frames_lie_where_the_characters_stand():
         at = np.flatnonzero(frames > 0)
         assert all(image[:, 4 * i : 4 * i + 4].min() < -0.9 for i in at)  # each under its bar
         text = "pu" if label else "up"
-        assert frames[at].tolist() == [direction_ids(c, charset, turned=bool(label))[0] for c in text]
+        assert frames[at].tolist() == [direction_ids(c, charset, rotated=bool(label))[0] for c in text]
 
 
 def test_processes_make_the_rows_of_one_batch_between_them(bank):

@@ -53,7 +53,7 @@ def page(path: Path, *regions: Region) -> LabelSet:
         (Region(BOX[[0, 2, 1, 3]], "###", ignore=True), RED),
         (Region(np.roll(BOX, 1, axis=0), "text"), GREEN),
     ],
-    ids=["text", "not known", "ignored", "counter-clockwise", "crossing", "turned"],
+    ids=["text", "not known", "ignored", "counter-clockwise", "crossing", "rotated"],
 )
 def test_regions_are_drawn_in_the_color_of_their_state(
     tmp_path: Path, region: Region, color: tuple[int, int, int]

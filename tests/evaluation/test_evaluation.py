@@ -17,7 +17,7 @@ from ppocr_jax.evaluation.lines import (
     evaluate_recognition,
     held_out_lines,
     line_samples,
-    turn_every_second,
+    rotate_every_second,
 )
 from ppocr_jax.evaluation.pages import evaluate_detection, read_pages, score_pages
 from ppocr_jax.images import ImageError
@@ -125,7 +125,7 @@ def test_direction_sees_every_second_line_turned():
     def classify(crops):
         return [Found(angle=0 if crop[0, 0, 0] == 255 else 180) for crop in crops]
 
-    samples = list(turn_every_second([upright] * 5))
+    samples = list(rotate_every_second([upright] * 5))
     assert evaluate_direction(classify, samples) == {"accuracy": 1, "accuracy_0": 1, "accuracy_180": 1, "lines": 5}
     lazy = evaluate_direction(lambda crops: [Found()] * len(crops), samples)
     assert (lazy["accuracy"], lazy["accuracy_0"], lazy["accuracy_180"]) == (0.6, 1, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ppocr_jax.inference.check_boxes import CheckBox, erased, find_check_boxes
+from ppocr_jax.inference.check_boxes import CheckBox, erase_boxes, find_check_boxes
 from ppocr_jax.inference.ocr import OCR
 
 SENTENCES = ["Newsletter by mail", "Debit card", "Credit card", "Bank transfer", "Other reasons"]
@@ -115,7 +115,7 @@ def test_frames_are_found_where_they_are():
 def test_erasing_takes_the_box_and_its_marks_alone():
     image = form(["Other reasons"], [OUTREACHING])
     image[42:45, 58:61] = 0  # touches nothing
-    after = erased(image, find_check_boxes(image, np.array([28.0])))
+    after = erase_boxes(image, find_check_boxes(image, np.array([28.0])))
     assert (after[:, :80] == 255).all()
     np.testing.assert_array_equal(after[:, 80:], image[:, 80:])
 

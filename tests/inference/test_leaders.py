@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ppocr_jax import OCR
-from ppocr_jax.inference.decode import Decoded, beside_leader, without_leader
+from ppocr_jax.inference.decode import Decoded, texts_beside_leader, without_leader
 
 
 def decoded(text: str, *, confidence: float = 0.9, start: int = 0) -> Decoded:
@@ -60,16 +60,16 @@ def test_words_stay_where_they_are(ocr: OCR):
 
 
 def test_short_runs_and_short_shares_are_left_alone():
-    assert beside_leader(decoded("and so on...")) == []
-    assert beside_leader(decoded("2024-11-29 ------")) == []
-    assert beside_leader(decoded("x" * 40 + "." * 10)) == []
-    assert beside_leader(decoded("." * 30)) == []
-    assert beside_leader(decoded("")) == []
+    assert texts_beside_leader(decoded("and so on...")) == []
+    assert texts_beside_leader(decoded("2024-11-29 ------")) == []
+    assert texts_beside_leader(decoded("x" * 40 + "." * 10)) == []
+    assert texts_beside_leader(decoded("." * 30)) == []
+    assert texts_beside_leader(decoded("")) == []
 
 
 def test_sides_hold_three_characters_of_the_leader():
     line = decoded("Index " + "." * 20 + " 12")
-    (first, left, begin, left_end), (right, last, right_begin, end) = beside_leader(line)
+    (first, left, begin, left_end), (right, last, right_begin, end) = texts_beside_leader(line)
     assert (line.text[first:left], line.text[right:last]) == ("Index ", " 12")
     assert begin == 0
     assert end == line.extent
@@ -79,7 +79,7 @@ def test_sides_hold_three_characters_of_the_leader():
 
 def test_both_sides_are_put_in_where_they_stand():
     line = decoded("lndex" + " ." * 12 + " I2", confidence=0.5)
-    sides = beside_leader(line)
+    sides = texts_beside_leader(line)
     alone = [decoded("Index . . ."), decoded(". . . 12")]
     whole = without_leader(line, sides, alone)
     assert whole.text == "Index" + " ." * 12 + " 12"
@@ -91,4 +91,4 @@ def test_both_sides_are_put_in_where_they_stand():
 
 def test_a_side_that_is_not_read_alone_stays():
     line = decoded("Index" + "." * 20)
-    assert without_leader(line, beside_leader(line), [decoded("...")]) == line
+    assert without_leader(line, texts_beside_leader(line), [decoded("...")]) == line

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ppocr_jax.geometry import turn_points
+from ppocr_jax.geometry import rotate_points
 from ppocr_jax.images import load_image
 from ppocr_jax.inference.classify import (
     Direction,
@@ -45,13 +45,13 @@ def test_points_turn_with_the_image(turns: int):
         image = np.zeros(size, bool)
         image[y, x] = True
         row, column = np.argwhere(np.rot90(image, turns))[0]
-        assert turn_points(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
-        assert turn_points(np.array([column, row]), -90 * turns, np.rot90(image, turns).shape).tolist() == [x, y]
+        assert rotate_points(np.array([x, y]), 90 * turns, size).tolist() == [column, row]
+        assert rotate_points(np.array([column, row]), -90 * turns, np.rot90(image, turns).shape).tolist() == [x, y]
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_lines_vote_for_the_way_the_page_lies(degrees: int):
-    quads = turn_points(rows(6), -degrees, (200, 200))
+    quads = rotate_points(rows(6), -degrees, (200, 200))
     assert page_rotation(quads, [UP] * 6) == degrees
     assert page_rotation(quads, [DOWN] * 6) == (degrees + 180) % 360
     assert page_rotation(quads, [UP] * 5 + [DOWN]) == degrees
@@ -77,7 +77,7 @@ def test_a_doubtful_line_follows_the_page_and_a_certain_one_does_not():
 
 
 def test_a_line_across_the_page_decides_alone():
-    standing = turn_points(rows(2), 90, (200, 200))
+    standing = rotate_points(rows(2), 90, (200, 200))
     directions = [Direction(180, 0.95), Direction(180, 0.6)]
     assert crop_angles(standing, directions, page_known=True, threshold=0.9) == [180, 0]
 
@@ -109,7 +109,7 @@ def test_a_turned_receipt_reads_like_the_upright_one(ocr: OCR, turns: int):
     assert (page.width, page.height) == np.rot90(upright, -turns).shape[1::-1]
     assert page.text == expected.text
     for line, other in zip(page, expected, strict=True):
-        back = turn_points(np.array(line.quad), 90 * turns, (page.height, page.width))
+        back = rotate_points(np.array(line.quad), 90 * turns, (page.height, page.width))
         assert iou(back, np.array(other.quad)) > 0.9
         np.testing.assert_allclose(back[0], other.quad[0], atol=2)
 

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from ppocr_jax.onnx_graph.graph import Graph, make_node, new_model
-from ppocr_jax.onnx_graph.int8 import compute_with_bytes, scale_and_zero, set_ranges
+from ppocr_jax.onnx_graph.int8 import quantize_graph, scale_and_zero, set_ranges
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +19,7 @@ def computed(nodes, constants, ranges, *, optimized=None, **options):
     """
     graph = Graph(new_model(nodes, constants, ["x"], ["y"], opset=17))
     set_ranges(graph, ranges)
-    compute_with_bytes(graph, **options)
+    quantize_graph(graph, **options)
     model = onnx.load_from_string(graph.to_bytes())
     settings = onnxruntime.SessionOptions()
     settings.optimized_model_filepath = "" if optimized is None else str(optimized)
@@ -73,7 +73,7 @@ def test_weights_of_seven_bits():
         )
     )
     set_ranges(graph, {"a": (0.0, 1.0), "c": (-1.0, 1.0)})
-    compute_with_bytes(graph, seven_bits=True)
+    quantize_graph(graph, seven_bits=True)
     (stored,) = (
         a
         for n in graph.nodes

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.synth import fonts
-from ppocr_jax.synth.fonts import LETTERS_AND_DIGITS, NoFontsError, find_fonts, remembered, split_fonts
+from ppocr_jax.synth.fonts import LETTERS_AND_DIGITS, NoFontsError, cached_lookup, find_fonts, split_fonts
 
 
 def test_no_font_gives_a_hint_what_to_install(tmp_path):
@@ -167,35 +167,35 @@ class Looks:
 
 def test_looks_once(cache, file):
     look = Looks()
-    assert remembered(str(file), "a", look) == remembered(str(file), "a", look) == [1, "\u4e2d\U0001f600"]
+    assert cached_lookup(str(file), "a", look) == cached_lookup(str(file), "a", look) == [1, "\u4e2d\U0001f600"]
     assert look.count == 1
 
 
 def test_looks_again_when_the_file_or_the_rules_change(cache, file):
     look = Looks()
-    remembered(str(file), "a", look)
-    assert remembered(str(file), "b", look)[0] == 2
+    cached_lookup(str(file), "a", look)
+    assert cached_lookup(str(file), "b", look)[0] == 2
     file.write_text("longer")
-    assert remembered(str(file), "a", look)[0] == 3
+    assert cached_lookup(str(file), "a", look)[0] == 3
     os.utime(file, ns=(1, 1))
-    assert remembered(str(file), "a", look)[0] == 4
+    assert cached_lookup(str(file), "a", look)[0] == 4
 
 
 def test_a_broken_memory_is_made_anew(cache, file):
     look = Looks()
-    remembered(str(file), "a", look)
+    cached_lookup(str(file), "a", look)
     (kept,) = (cache / "ppocr_jax" / "fonts").iterdir()
     kept.write_text("{")
-    assert remembered(str(file), "a", look)[0] == 2
-    assert remembered(str(file), "a", look)[0] == 2
+    assert cached_lookup(str(file), "a", look)[0] == 2
+    assert cached_lookup(str(file), "a", look)[0] == 2
 
 
 def test_without_a_folder_to_write_nothing_is_remembered(file, tmp_path, monkeypatch):
     (tmp_path / "blocked").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "blocked"))
     look = Looks()
-    assert [remembered(str(file), "a", look)[0] for _ in range(2)] == [1, 2]
-    assert remembered(str(tmp_path / "missing"), "a", look)[0] == 3
+    assert [cached_lookup(str(file), "a", look)[0] for _ in range(2)] == [1, 2]
+    assert cached_lookup(str(tmp_path / "missing"), "a", look)[0] == 3
 
 
 def test_fonts_are_the_same_from_memory(cache, monkeypatch):

@@ -242,7 +242,7 @@ def test_columns_occur_as_often_as_asked_for_and_are_long(wide_faces):
     plain, columns = lines(wide_faces, 0.0), lines(wide_faces, 1.0)
     count = 0
     for index in range(60):
-        a, b = plain.drawn(4, index)[0], columns.drawn(4, index)[0]
+        a, b = plain.with_ink(4, index)[0], columns.with_ink(4, index)[0]
         assert a.text == b.text
         height, width = b.image_rgb.shape[:2]
         assert (np.diff(b.char_centers) > -0.5).all()

@@ -73,16 +73,16 @@ def test_pages_are_of_the_languages_of_their_charset():
 
 
 def test_invented_texts_are_of_the_languages_of_their_charset():
-    latin = Corpus.invented(LATIN, per_source=300)
+    latin = Corpus.generated(LATIN, per_source=300)
     letters = {c for entry in latin.entries for c in entry}
     assert set("äßéñçłřőșğåøčž") <= letters
-    assert Corpus.invented(load_charset("en")).entries == Corpus.from_faker().entries
+    assert Corpus.generated(load_charset("en")).entries == Corpus.from_faker().entries
 
 
 def test_word_lists_of_the_system_are_used(tmp_path):
     (tmp_path / "ngerman").write_text("Dampfschifffahrt\n" * 5, encoding="utf-8")
     (tmp_path / "unknown").write_text("nowhere\n", encoding="utf-8")
-    entries = Corpus.invented(LATIN, word_lists=tmp_path, per_source=20).entries
+    entries = Corpus.generated(LATIN, word_lists=tmp_path, per_source=20).entries
     assert entries.count("Dampfschifffahrt") == 20
     assert "nowhere" not in entries
 

@@ -65,7 +65,7 @@ def test_all_characters_of_the_charset_occur(generator, samples, charset):
 
 def test_letters_stand_out_from_what_is_around_them(generator):
     """Mean luminance of the inked pixels against that of a narrow band around them, after all degradation."""
-    contrasts = [contrast(*generator.drawn(1, i)) for i in range(500)]
+    contrasts = [contrast(*generator.with_ink(1, i)) for i in range(500)]
     assert np.mean(np.array(contrasts) > 12) >= 0.98
     assert np.median(contrasts) > 50
 
@@ -83,7 +83,7 @@ def contrast(sample, ink):
 
 def test_the_ink_has_the_shape_of_its_image_and_lies_between_the_outer_characters(generator):
     for i in range(60):
-        sample, ink = generator.drawn(1, i)
+        sample, ink = generator.with_ink(1, i)
         assert ink.shape == sample.image_rgb.shape[:2]
         assert ink.dtype == np.uint8
         np.testing.assert_array_equal(sample.image_rgb, generator(1, i).image_rgb)
