@@ -80,6 +80,11 @@ def with_onnx_files(
 
 def _open(path: str | Path, device: str) -> OnnxBackend:
     backend = OnnxBackend(Path(path).resolve(), threads=1, device=device)
+    if backend.path.is_dir():
+        raise ModelError(
+            f"{path} is a folder, not an ONNX file; a Paddle inference model becomes one by "
+            f"`ppocr-jax convert {path} --output NAME.onnx`, and a model folder is opened by its name (`--model`)"
+        )
     if not backend.path.is_file():
         raise ModelError(f"no such file: {path}")
     inputs, outputs = backend.header.inputs, backend.header.outputs

@@ -100,6 +100,8 @@ def test_networks_of_a_fixed_size(tmp_path):
 def test_wrong_files_are_named(tmp_path):
     with pytest.raises(ModelError, match=r"no such file: .*nowhere\.onnx"):
         OCR(det=tmp_path / "nowhere.onnx")
+    with pytest.raises(ModelError, match="is a folder, not an ONNX file"):
+        OCR(det=tmp_path)
     with pytest.raises(ModelError, match="is a 'rec' network, not a 'det' one"):
         OCR(det=EN / "rec.onnx")
     with pytest.raises(ModelError, match="is not a detector: its output is"):
