@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _add_prune_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `slim prune`."""
     add = parser.add_argument
-    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="run folder or .safetensors file of a detector")
+    add("trained", type=Path, metavar="RUN_OR_WEIGHTS", help="run folder, .safetensors file or model of a detector")
     add("--output", type=Path, required=True, metavar="OUT.safetensors", help="file to write the pruned network to")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
