@@ -133,7 +133,8 @@ def _ratios_by_loss(
         losses = sensitivity(score, network.variables, group, base, max_loss=args.max_loss, multiple=args.multiple)
         ratios[group.name] = largest_ratio(losses, args.max_loss)
         tried = ", ".join(f"{pruned:.0%}: {loss:+.1%}" for pruned, loss in losses.items())
-        print(f"{group.name:<14} prune {ratios[group.name]:.0%} (loss at {tried or 'nothing tried'})", flush=True)
+        why = f"loss at {tried}" if tried else "too few channels to prune any"
+        print(f"{group.name:<14} prune {ratios[group.name]:.0%} ({why})", flush=True)
     return ratios
 
 
@@ -170,7 +171,8 @@ def _report(
             "channels",
             *lines,
             f"parameters: {before:,} -> {after:,} ({after / before - 1:+.0%})",
-            f"continue training: python train_det.py --config CONFIG.toml --train.init {output}",
+            f"continue training: python train_det.py --config CONFIG.toml --train.init {output} "
+            "--train.work-dir NEW_FOLDER",
         ]
     )
 

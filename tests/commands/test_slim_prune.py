@@ -51,6 +51,7 @@ def test_a_detector_pruned_by_its_losses(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert re.search(r"Hmean [01]\.\d{4}", printed)
     assert re.search(r"^expansions/14 +prune \d+% \(loss at ", printed, re.MULTILINE)
+    assert re.search(r"^expansions/0 +prune 0% \(too few channels to prune any\)$", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
