@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import positive, write_image
+from ppocr_jax.commands.common import check_image_output, positive, write_image
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from ppocr_jax.config_io import find_config, load_config
     from ppocr_jax.data.label_check import check_labels
 
+    if args.sheet is not None:
+        check_image_output(args.sheet)
     config = RecConfig() if args.config is None else load_config(RecConfig, find_config(args.config))
     name = config.model.charset if args.charset is None else args.charset
     charset = _charset(name, space=args.space or config.charset_space)

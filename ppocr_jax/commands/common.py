@@ -217,6 +217,19 @@ def make_folder_of(path: Path) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_image_output(path: Path) -> None:
+    """Check that an image file can be written, before long work; create its folder.
+
+    Raises:
+        UserError: As in `make_folder_of`, or the suffix of `path` is not that of an image format.
+    """
+    from PIL import Image
+
+    make_folder_of(path)
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise UserError(f"cannot write {path}: unknown file extension: {path.suffix}")
+
+
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
     """Write an image, (H, W, 3) uint8, in the format given by the suffix of `path`.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_networks, network_options, positive, write_text
+from ppocr_jax.commands.common import add_networks, make_folder_of, network_options, positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             written.
     """
     _check(args)
+    for output in filter(None, (args.json, args.predictions)):
+        make_folder_of(output)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
     from ppocr_jax.inference.model_folder import load_model_folder
     from ppocr_jax.inference.ocr import OCR

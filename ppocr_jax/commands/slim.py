@@ -207,12 +207,13 @@ def _run_int8(args: argparse.Namespace) -> int:
     """
     require("slim int8", ("onnx",), "export")
     from ppocr_jax.images import find_inputs
-    from ppocr_jax.inference.model_folder import load_model_folder
+    from ppocr_jax.inference.model_folder import METADATA_FILE, load_model_folder
     from ppocr_jax.slim.int8 import check_folder, compare, quantize_to_folder, record_inputs
 
     model = load_model_folder(args.model)
     tasks = _chosen(args.tasks, [task for task in _TASKS if getattr(model, task) is not None])
     check_folder(model, args.output)
+    make_folder_of(args.output / METADATA_FILE if args.output.is_dir() else args.output)
     found = find_inputs(args.images)
     with PageCounter(None) as counter:
         inputs = record_inputs(model, _images(found, args.limit, counter), tasks)

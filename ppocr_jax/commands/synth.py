@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import positive, write_image
+from ppocr_jax.commands.common import check_image_output, positive, write_image
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         UserError: Not exactly one of --output, --preview and --augmentations is given, options contradict each other
-            or are out of range, --output is not empty, or fonts, texts or backgrounds are missing.
+            or are out of range, --output is not empty, the output cannot be written, or fonts, texts or backgrounds are
+            missing.
     """
     _check(args)
     if args.output is not None:
@@ -126,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from ppocr_jax.synth.dataset import sample_sheet
 
+        check_image_output(args.augmentations if args.preview is None else args.preview)
         series = _series(args)
         if args.preview is not None:
             write_image(args.preview, sample_sheet(series, args.count))

@@ -164,7 +164,6 @@ def test_other_formats_and_places(tmp_path: Path, capsys: pytest.CaptureFixture[
         (b"1.png\ta\n", ["--charset", "klingon"], "no charset 'klingon'"),
         (b"1.png\ta\n", ["--format", "doctr-rec"], "not JSON"),
         ("1.png\ta\n".encode("utf-16"), ["--format", "ppocr-rec"], "UTF-16"),
-        (b"1.png\ta\n", ["--sheet", "no/such/folder/sheet.png"], "cannot write no/such/folder/sheet.png"),
     ],
 )
 def test_wrong_use_is_one_line(
