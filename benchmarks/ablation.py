@@ -41,6 +41,7 @@ from ppocr_jax import OCR
 from ppocr_jax.config import DetConfig, LabelSource, RecConfig, TaskConfig
 from ppocr_jax.config_io import find_config, from_dict, load_config, save_config, to_dict
 from ppocr_jax.data.detection import merge_words_into_lines
+from ppocr_jax.data.images import evenly_spread, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.evaluation import evaluate_detection, evaluate_recognition, line_samples
 from ppocr_jax.inference.model_folder import load_model_folder
@@ -425,7 +426,7 @@ def val_pages(options: argparse.Namespace, limit: int | None = None) -> list[Det
     """Return labeled pages; if a file labels words, they are merged into lines."""
     pages = []
     for source in val_of("det", options):
-        records = spread(list(read_labels(source.path, source.format).records), limit or options.val_limit)
+        records = evenly_spread(list(read_labels(source.path, source.format).records), limit or options.val_limit)
         if source.granularity == "word":
             records = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in records]
         pages += records
@@ -437,14 +438,8 @@ def val_lines(options: argparse.Namespace, limit: int | None = None) -> list[Any
     lines = []
     for source in val_of("rec", options):
         records = read_labels(source.path, source.format).records
-        lines += spread(list(line_samples(records)), limit or options.val_limit)
+        lines += evenly_spread(list(line_samples(records)), limit or options.val_limit)
     return lines
-
-
-def spread(items: list[Any], limit: int | None) -> list[Any]:
-    """Return up to `limit` of the items, evenly spread."""
-    count = min(limit or len(items), len(items))
-    return [items[k * len(items) // count] for k in range(count)]
 
 
 def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
@@ -457,11 +452,9 @@ def compare_reading(task: str, options: argparse.Namespace) -> dict[str, float]:
     paths = {row.key: model_of(options, task, row, seed) for row in TABLES[task] if row.key in done}
     readers = {key: OCR(str(path), threads=1) for key, path in paths.items() if path.is_dir()}
     if task == "det":
-        from ppocr_jax.data.images import load_record_image
-
-        items = [load_record_image(r.image_path) for r in spread(val_pages(options), TIMED[task])]
+        items = [load_record_image(r.image_path) for r in evenly_spread(val_pages(options), TIMED[task])]
     else:
-        items = [image for image, _ in spread(val_lines(options), TIMED[task])]
+        items = [image for image, _ in evenly_spread(val_lines(options), TIMED[task])]
     spent: dict[str, list[float]] = {key: [] for key in readers}
     order, shuffle = list(readers), random.Random(0).shuffle
     for item in items:

@@ -35,7 +35,7 @@ import cv2
 import numpy as np
 from workers import Worker, environment_with
 
-from ppocr_jax.data.images import load_record_image
+from ppocr_jax.data.images import evenly_spread, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.document.draw import draw_page
 from ppocr_jax.document.page import Line, Page
@@ -97,13 +97,6 @@ def start(name: str, languages: str) -> Worker:
     return Worker(name, WORKER, name, languages, python=python, quiet=False)
 
 
-def spread(items: Sequence[Any], limit: int | None) -> list[Any]:
-    """Return up to `limit` items, evenly spread."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]
-
-
 def measure(
     system: Worker, labels: Labels, data: Path, limit: int | None, lines: int, scratch: Path
 ) -> tuple[dict[str, float], list[tuple[float, Page]]]:
@@ -116,11 +109,11 @@ def measure(
     figures: dict[str, float] = {}
     worst: list[tuple[float, Page]] = []
     if isinstance(records[0], DetectionRecord):
-        chosen = spread(records, limit)
+        chosen = evenly_spread(records, limit)
         pages = [read_page(system, record.image_path) for record in chosen]
         figures, worst = page_figures(chosen, pages, ignore_case=labels.ignore_case)
         records = chosen
-    samples = spread([s for s in line_samples(spread(records, 20 * lines)) if s[1]], lines)
+    samples = evenly_spread([s for s in line_samples(evenly_spread(records, 20 * lines)) if s[1]], lines)
     paths = []
     for i, (image_rgb, _) in enumerate(samples):
         paths.append(str(scratch / f"{i}.png"))

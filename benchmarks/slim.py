@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ppocr_jax import OCR
-from ppocr_jax.data.images import load_record_image
+from ppocr_jax.data.images import evenly_spread, load_record_image
 from ppocr_jax.data.labels import DetectionRecord, read_labels
 from ppocr_jax.evaluation import evaluate_detection, evaluate_recognition, line_samples, score_pages
 from ppocr_jax.images import find_inputs, read_pages
@@ -72,7 +72,7 @@ def main() -> None:
         for named in args.model:
             name, _, path = named.partition("=")
             models[name] = completed(load_model_folder(path), reference, Path(folder) / f"completed{len(models)}")
-        records = spread(read_labels(args.labels).records, args.limit)
+        records = evenly_spread(read_labels(args.labels).records, args.limit)
         readers = {name: OCR(str(model.path), threads=1) for name, model in models.items()}
         if args.openvino:
             models["OpenVINO"] = reference
@@ -82,15 +82,9 @@ def main() -> None:
         print(table(models, readers, records, args.lines))
 
 
-def spread(records: Any, limit: int) -> list[DetectionRecord]:
-    """Return up to `limit` records, evenly spread."""
-    count = min(limit, len(records))
-    return [records[k * len(records) // count] for k in range(count)]
-
-
 def calibration_images(folder: str, limit: int) -> list[Any]:
     """Return the pages of up to `limit` files of a folder, (H, W, 3) uint8."""
-    return [page.image_rgb for source in spread(find_inputs([folder]), limit) for page in read_pages(source)]
+    return [page.image_rgb for source in evenly_spread(find_inputs([folder]), limit) for page in read_pages(source)]
 
 
 def widened(model: ModelFolder, folder: Path) -> ModelFolder:
@@ -122,10 +116,10 @@ def table(models: dict[str, ModelFolder], readers: dict[str, OCR], records: list
     """Read with all models and return the table."""
     pages: dict[str, list[Any]] = {name: [] for name in models}
     seconds: dict[str, list[float]] = {name: [] for name in models}
-    order = list(models)
+    order, shuffle = list(models), random.Random(0).shuffle
     for record in records:
         image = load_record_image(record.image_path)
-        random.shuffle(order)
+        shuffle(order)
         for name in order:
             start = time.process_time()
             pages[name].append(readers[name](image))

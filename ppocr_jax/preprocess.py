@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+LIMIT_TYPES = ("max", "min", "resize_long")
+"""Rules of `detector_size`."""
 _STRIDE = 32  # the detector halves the image five times
 # In gray levels: range of noise, range up to which an image is faint, and the range that it is stretched to. Then the
 # largest gain.
@@ -234,8 +236,8 @@ def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type:
     Raises:
         ValueError: If `limit_type` is unknown, or a side is less than one pixel.
     """
-    if limit_type not in ("max", "min", "resize_long"):
-        raise ValueError(f'limit_type must be "max", "min" or "resize_long", not {limit_type!r}')
+    if limit_type not in LIMIT_TYPES:
+        raise ValueError(f"limit_type must be one of {', '.join(LIMIT_TYPES)}, not {limit_type!r}")
     if min(height, width, limit_side) < 1:
         raise ValueError(f"sides must be at least one pixel, got {height} x {width}, limit_side {limit_side}")
     side = min(height, width) if limit_type == "min" else max(height, width)

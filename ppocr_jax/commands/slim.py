@@ -246,11 +246,11 @@ def _chosen(tasks: Sequence[str] | None, present: Sequence[str]) -> list[str]:
 
 def _images(found: Sequence[Input], limit: int | None, counter: PageCounter) -> Iterator[np.ndarray]:
     """Yield the pages of at most `limit` files, evenly spread, as (H, W, 3) uint8."""
+    from ppocr_jax.data.images import evenly_spread
     from ppocr_jax.images import read_pages
 
-    count = min(limit or len(found), len(found))
-    for k in range(count):
-        for page in read_pages(found[k * len(found) // count]):
+    for source in evenly_spread(found, limit):
+        for page in read_pages(source):
             counter.count(page.name)
             yield page.image_rgb
 

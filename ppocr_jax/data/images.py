@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from ppocr_jax.data.labels.records import Record
 from ppocr_jax.images import ImageError, load_image
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+Item = TypeVar("Item")
 
 logger = logging.getLogger("ppocr_jax")
 
@@ -60,6 +61,13 @@ def with_images(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRec
         missing = next(record.image_path for record in records if not has_image(record.image_path))
         logger.warning("%s: %d of %d images missing, such as %s", source, lost, len(records), missing)
     return there
+
+
+def evenly_spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """Return `limit` items evenly spread over the sequence, or all if `limit` is None or larger than their number."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]
 
 
 class ImageCache:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 BACKENDS = ("onnx", "openvino", "jax")
 DEVICES = ("auto", "cpu", "cuda")
-_PROBE_WIDTH = 320
+PROBE_WIDTH = 320
+"""Width in pixels of a blank line for a trial run of a recognizer whose file does not fix the width."""
 _SLACK = 0.05  # tolerance for a sum of probabilities: networks in half precision or int8 have rounding errors
 
 
@@ -212,7 +213,7 @@ def line_height(backend: Backend, width: int | None = None) -> int:
     Raises:
         ModelError: If it runs with neither height, or has another number of steps.
     """
-    width = width or _PROBE_WIDTH
+    width = width or PROBE_WIDTH
     for height in (48, 32):
         try:
             steps = backend(np.zeros((1, height, width, 3), np.float32)).shape[1]

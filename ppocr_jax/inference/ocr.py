@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.decode import Decoded
 
 _logger = logging.getLogger(__name__)
-# Images that share network calls, and lines per batch in that case.
-_PER_CALL, _COMBINED_BATCH = 16, 32
+IMAGES_PER_CALL = 16
+"""Images that share network calls on a GPU."""
+_COMBINED_BATCH = 32  # lines per batch in that case
 _WARM_UP_SIZE = (64, 256, 3)
 
 
@@ -274,9 +275,9 @@ class OCR:
     def combined(self) -> OCR:
         """Return the same models with simultaneous calls combined into batches, for many parallel calls on a GPU."""
         stages, batch_size = self.stages, self._settings.batch_size or _COMBINED_BATCH
-        detector, lines = stages.detector, _PER_CALL * batch_size
+        detector, lines = stages.detector, IMAGES_PER_CALL * batch_size
         together = Stages(
-            detector and replace(detector, backend=CombinedBackend(detector.backend, _PER_CALL)),
+            detector and replace(detector, backend=CombinedBackend(detector.backend, IMAGES_PER_CALL)),
             stages.recognizer and CombinedStage(stages.recognizer, lines),
             stages.classifier and CombinedStage(stages.classifier, lines),
         )
@@ -363,7 +364,9 @@ class OCR:
         backends = [stage.backend for stage in stages if stage is not None]
         if combine is None:
             combine = any(isinstance(backend, OnnxBackend) and on_gpu(backend.device) for backend in backends)
-        return (self.combined(), workers or _PER_CALL) if combine else (self.single_threaded(), workers or cores())
+        if combine:
+            return self.combined(), workers or IMAGES_PER_CALL
+        return self.single_threaded(), workers or cores()
 
     def _read_documents(
         self, sources: Sources, options: DocumentOptions, *, images: bool

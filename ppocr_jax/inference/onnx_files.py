@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ppocr_jax.charset import BUILTIN_CHARSETS, Charset, fit_dictionary, load_charset, read_dictionary
-from ppocr_jax.inference.backends import OnnxBackend, line_height
+from ppocr_jax.inference.backends import PROBE_WIDTH, OnnxBackend, line_height
 from ppocr_jax.inference.db_postprocess import DBOptions
 from ppocr_jax.inference.model_folder import (
     FOREIGN_RECOGNIZER,
@@ -30,7 +30,6 @@ _Spec = TypeVar("_Spec", bound=NetworkSpec)
 _OWN = "ppocr_jax_version"
 # Line heights of v3 and later, and of v1 and v2; `backends.line_height` determines which.
 _HEIGHTS = (48, 32)
-_PROBE_WIDTH = 320
 
 
 def with_onnx_files(
@@ -185,4 +184,4 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
 def _counted_classes(backend: OnnxBackend, spec: RecognizerSpec) -> int:
     """Return the number of classes, found by a run because the file does not contain it."""
     height = line_height(backend, spec.width) if spec.heights else spec.height
-    return backend(np.zeros((1, height, spec.width or _PROBE_WIDTH, 3), np.float32)).shape[-1]
+    return backend(np.zeros((1, height, spec.width or PROBE_WIDTH, 3), np.float32)).shape[-1]

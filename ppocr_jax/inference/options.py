@@ -8,9 +8,9 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from ppocr_jax.errors import OptionError, check_number
 from ppocr_jax.images import MAX_PIXELS
+from ppocr_jax.inference.layout import READING_ORDERS
+from ppocr_jax.preprocess import LIMIT_TYPES
 
-_READING_ORDERS = ("layout", "paddleocr")
-_LIMIT_TYPES = ("max", "min", "resize_long")
 # Numeric options: name, least, most, whole. Options outside `_NEEDED` may be None: the value of the model.
 _NUMBERS: tuple[tuple[str, float, float, bool], ...] = (
     ("limit_side", 1, math.inf, True),
@@ -121,10 +121,10 @@ class ReadSettings:
             value = getattr(self, name)
             if value not in (True, False) and (value is not None or name in _NEEDED):
                 raise OptionError(f"{name} must be True or False, not {value!r}")
-        if self.limit_type is not None and self.limit_type not in _LIMIT_TYPES:
-            raise OptionError(f"limit_type must be one of {', '.join(_LIMIT_TYPES)}, not {self.limit_type!r}")
-        if self.reading_order not in _READING_ORDERS:
-            raise OptionError(f"reading_order must be one of {', '.join(_READING_ORDERS)}, not {self.reading_order!r}")
+        if self.limit_type is not None and self.limit_type not in LIMIT_TYPES:
+            raise OptionError(f"limit_type must be one of {', '.join(LIMIT_TYPES)}, not {self.limit_type!r}")
+        if self.reading_order not in READING_ORDERS:
+            raise OptionError(f"reading_order must be one of {', '.join(READING_ORDERS)}, not {self.reading_order!r}")
 
     def changed(self, **options: Unpack[ReadOptions]) -> ReadSettings:
         """Return a copy with some options changed.

@@ -18,10 +18,8 @@ from typing import Any
 from ppocr_jax.document.page import Page
 from ppocr_jax.images import ImageError, InputPage, read_pages
 from ppocr_jax.inference.many import cores
-from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.ocr import IMAGES_PER_CALL, OCR
 from ppocr_jax.serve.settings import ServerSettings
-
-_TOGETHER = 16  # pages that share network calls on a GPU, as in `OCR.read_many`
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Engine:
         self._models: dict[str, OCR] = {}
         self.ready = False
         self.waiting = 0  # requests that wait or are being read
-        self.threads = settings.threads or (_TOGETHER if self._combine else cores())
+        self.threads = settings.threads or (IMAGES_PER_CALL if self._combine else cores())
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="ppocr_jax-serve")
 
     @property

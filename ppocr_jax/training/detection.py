@@ -22,6 +22,7 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
+from ppocr_jax.data.images import evenly_spread
 from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.pages import evaluate_detection
 from ppocr_jax.inference.backends import OnnxBackend
@@ -35,7 +36,7 @@ from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 from ppocr_jax.synth.page import PageGenerator
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, make_corpus, make_fonts, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, make_corpus, make_fonts
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective
@@ -249,7 +250,7 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     records = [
         record
         for source in config.data.val_labels
-        for record in spread(detection_records(source), config.data.val_limit)
+        for record in evenly_spread(detection_records(source), config.data.val_limit)
     ]
     network, spec = NetworkInTraining(model, "det"), network_spec(config)
     if not records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import FontFace, find_fonts, warn_of_missing
 from ppocr_jax.synth.line import LineGenerator
 
-Item = TypeVar("Item")
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """Function from a network's variables to its scores."""
 Images = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
@@ -59,10 +58,3 @@ def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) 
     """Return the real lines of `labels`; None if there are none."""
     used = tuple(CropSource(s.path, s.format, s.case == "blind", s.weight) for s in labels if s.weight > 0)
     return CropBank(used, charset, max_length) if used else None
-
-
-def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """Return `limit` items evenly spread over the sequence, or all if `limit` is None."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[int(i)] for i in np.linspace(0, len(items) - 1, limit)]

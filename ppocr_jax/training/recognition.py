@@ -22,7 +22,7 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.config import LabelSource, RecConfig, RecLossConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
-from ppocr_jax.data.images import with_images
+from ppocr_jax.data.images import evenly_spread, with_images
 from ppocr_jax.data.labels import read_labels
 from ppocr_jax.data.recognition import RecognitionBatches
 from ppocr_jax.evaluation.lines import LabeledLine, evaluate_recognition, held_out_lines, line_samples
@@ -37,7 +37,7 @@ from ppocr_jax.models.ops import native_ops
 from ppocr_jax.preprocess import LINE_NORMALIZATION
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, crop_bank, line_generator, make_corpus, spread
+from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, crop_bank, line_generator, make_corpus
 from ppocr_jax.training.network import NetworkInTraining
 from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import DATA_AXIS, make_mesh
@@ -254,7 +254,7 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
 
 def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
     records = with_images(read_labels(source.path, source.format).records, source.path)
-    return spread(list(line_samples(records)), limit)
+    return evenly_spread(list(line_samples(records)), limit)
 
 
 def images(model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4) -> Images:
