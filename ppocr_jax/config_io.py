@@ -63,16 +63,16 @@ def load_config(schema: type[T], path: str | Path) -> T:
     """
     values = read_values(path)
     if Path(path).suffix != ".json":
-        values = _found_beside(Path(path).parent, values)
+        values = _with_found_paths(Path(path).parent, values)
     return from_dict(schema, values, source=str(path))
 
 
-def _found_beside(folder: Path, value: Any, key: str = "") -> Any:
+def _with_found_paths(folder: Path, value: Any, key: str = "") -> Any:
     """Return `value` of the option `key`, with paths that exist only in `folder` changed to paths in that folder."""
     if isinstance(value, dict):
-        return {name: _found_beside(folder, inner, name) for name, inner in value.items()}
+        return {name: _with_found_paths(folder, inner, name) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_found_beside(folder, item, key) for item in value]
+        return [_with_found_paths(folder, item, key) for item in value]
     if not isinstance(value, str) or not value:
         return value
     is_word = Path(value).name == value and not Path(value).suffix

@@ -196,13 +196,13 @@ class LabelFonts:
     def _find_face(self, character: str) -> str | None:
         """Return the name of the first font that has a character, "" for Pillow's own, or None if there is none."""
         for name in (*self._names, ""):
-            if _is_there(name) and _has(name, character):
+            if _is_installed(name) and _has(name, character):
                 return name
         return None
 
 
 @lru_cache
-def _is_there(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         return bool(_font(name, _TRIAL_SIZE))
     except OSError:

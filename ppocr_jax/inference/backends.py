@@ -219,9 +219,9 @@ def line_height(backend: Backend, width: int | None = None) -> int:
             steps = backend(np.zeros((1, height, width, 3), np.float32)).shape[1]
         except RuntimeError:  # ONNX Runtime's error for a shape that does not fit
             continue
-        told = {4: 32, 8: 48}.get(round(width / max(steps, 1)))
-        if told is not None:
-            return told
+        trained = {4: 32, 8: 48}.get(round(width / max(steps, 1)))
+        if trained is not None:
+            return trained
         raise ModelError(
             f"{backend} has {steps} steps for {width} pixels, unlike any PP-OCR recognizer: pass --rec-height"
         )

@@ -42,7 +42,7 @@ _LIKE_HEIGHT, _COVERED, _SEVERAL = 0.6, 0.7, 0.35  # see `_is_found`
 _EDGE, _EDGES = 40, 30  # gray levels, and pixels: a bar of 3 x 12 pixels has 30 edge pixels
 # Lines more than twice as long as high have a reliable angle. A detector finds lines with less slant than `_SLANTED`
 # well. Up to `_STEEP`, the image is rotated until they are level; steeper lines may be columns of vertical writing.
-_CLEARLY_LONGER, _SLANTED, _ALIKE, _STEEP = 2.0, 10.0, 7.0, 60.0
+_CLEARLY_LONGER, _SLANTED, _PARALLEL, _STEEP = 2.0, 10.0, 7.0, 60.0
 # In diagonal lines, detectors find single letters: at least `_MANY` boxes, with a median aspect ratio below `_SQUARE`.
 # A page rotated by 45 degrees must show `_CLEARLY_MORE` times as much text.
 _DIAGONAL, _MANY, _SQUARE, _CLEARLY_MORE = 45.0, 20, 2.0, 1.5
@@ -260,8 +260,8 @@ def slant(boxes: Sequence[TextBox]) -> float:
     angles = np.where(np.abs(angles) > _STEEP, angles - np.sign(angles) * 90, angles)
     order = np.argsort(angles)
     median = float(angles[order][np.searchsorted(weights[order].cumsum(), weights.sum() / 2)])
-    alike = np.abs((angles - median + 45) % 90 - 45) < _ALIKE
-    return median if abs(median) > _SLANTED and weights[alike].sum() > 0.6 * weights.sum() else 0.0
+    parallel = np.abs((angles - median + 45) % 90 - 45) < _PARALLEL
+    return median if abs(median) > _SLANTED and weights[parallel].sum() > 0.6 * weights.sum() else 0.0
 
 
 def _are_fragments(boxes: Sequence[TextBox]) -> bool:

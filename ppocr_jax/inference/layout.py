@@ -90,10 +90,10 @@ def _skew(quads: np.ndarray) -> float:
     angles, weights = np.arctan2(longer[clear, 1], longer[clear, 0]), lengths[clear]
     mean = float(np.arctan2((weights * np.sin(angles)).sum(), (weights * np.cos(angles)).sum()))
     skew = mean + _weighted_median(_wrapped(angles - mean), weights)
-    alike = np.abs(_wrapped(angles - skew)) < _SAME_SKEW
+    parallel = np.abs(_wrapped(angles - skew)) < _SAME_SKEW
     # The page was rotated upright before. A few upside-down lines must not change its order.
     needed = 0.5 if abs(_wrapped(skew)) < _UPSIDE_DOWN else 0.9
-    return skew if weights[alike].sum() > needed * lengths.sum() else 0.0
+    return skew if weights[parallel].sum() > needed * lengths.sum() else 0.0
 
 
 def _wrapped(angles: _Angles) -> _Angles:

@@ -213,6 +213,6 @@ def by_size(backend: Backend, images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the network's output for each image (H, W, 3). Images of equal size share a batch."""
     outputs: dict[int, np.ndarray] = {}
     for shape in dict.fromkeys(image.shape for image in images):
-        alike = [i for i, image in enumerate(images) if image.shape == shape]
-        outputs.update(zip(alike, backend(np.stack([images[i] for i in alike])), strict=True))
+        same_size = [i for i, image in enumerate(images) if image.shape == shape]
+        outputs.update(zip(same_size, backend(np.stack([images[i] for i in same_size])), strict=True))
     return [outputs[i] for i in range(len(images))]

@@ -204,7 +204,7 @@ def _face(path: str, index: int, font: object) -> FontFace | None:
     if unsuitable or not characters.issuperset(LETTERS_AND_DIGITS):
         return None
     pil_font = _load(path, index, 24)
-    characters -= _not_drawn(pil_font, characters)
+    characters -= _without_glyph(pil_font, characters)
     if not characters.issuperset(LETTERS_AND_DIGITS) or _small_letters_are_capitals(pil_font):
         return None
     monospaced = len({pil_font.getlength(c) for c in "iMW.0"}) == 1
@@ -221,10 +221,11 @@ def _is_unsuitable(name: str, characters: set[str]) -> bool:
     return bool(_SMALL_CAPITALS_OR_CHINESE.search(name)) and not characters >= _SIMPLIFIED_CHINESE
 
 
-def _not_drawn(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:
+def _without_glyph(font: ImageFont.FreeTypeFont, characters: set[str]) -> set[str]:
+    """Return the tested characters that the font shows as nothing or as its box for missing characters."""
     missing_box = _glyph(font, "\uffff")
-    drawn = {c: _glyph(font, c) for c in _TESTED if c in characters}
-    return {c for c, glyph in drawn.items() if not glyph.any() or np.array_equal(glyph, missing_box)}
+    glyphs = {c: _glyph(font, c) for c in _TESTED if c in characters}
+    return {c for c, glyph in glyphs.items() if not glyph.any() or np.array_equal(glyph, missing_box)}
 
 
 def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
@@ -234,8 +235,8 @@ def _small_letters_are_capitals(font: ImageFont.FreeTypeFont) -> bool:
         values = np.asarray(Image.fromarray(_glyph(font, character)).resize((16, 16)), np.float32)
         return (values - values.mean()) / (values.std() + 1e-6)
 
-    alike = [float(np.mean(shape(c) * shape(c.upper()))) > 0.85 for c in "abdeghnqrt"]
-    return sum(alike) > 5
+    same_shape = [float(np.mean(shape(c) * shape(c.upper()))) > 0.85 for c in "abdeghnqrt"]
+    return sum(same_shape) > 5
 
 
 def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:

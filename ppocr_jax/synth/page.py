@@ -115,8 +115,8 @@ class PageGenerator:
         if kind is not None and kind not in PAGE_KINDS:
             raise ValueError(f"kind must be one of {PAGE_KINDS}, not {kind!r}")
         rng = np.random.default_rng((seed, index))
-        drawn = PAGE_KINDS[int(rng.choice(len(PAGE_KINDS), p=_PROBABILITIES))]
-        kind = kind or drawn
+        random_kind = PAGE_KINDS[int(rng.choice(len(PAGE_KINDS), p=_PROBABILITIES))]
+        kind = kind or random_kind
         entry = _KINDS[kind]
         median, spread = entry.em
         em = max(_SMALLEST_EM, round(median * min(size) / 640 * float(np.exp(rng.normal(0, spread)))))

@@ -78,14 +78,14 @@ def test_jsonl_goes_on_where_it_was_broken_off(infer, folder, tmp_path):
 def test_what_could_not_be_read_is_tried_again_by_resume(infer, folder, tmp_path, capsys):
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     assert infer("--image", folder, "--output", whole) == 0
-    mended = (folder / "b2.png").read_bytes()
+    intact = (folder / "b2.png").read_bytes()
     (folder / "b2.png").write_text("no image")
     assert infer("--image", folder, "--output", out) == 1
     assert infer("--image", folder, "--output", out, "--resume") == 1, "still no image"
     rows = [json.loads(row) for row in out.read_text().splitlines()]
     assert [bool(row.get("error")) for row in rows] == [False, False, True], "not once more with each run"
     assert capsys.readouterr().err.count("b2.png is not a readable image") == 2
-    (folder / "b2.png").write_bytes(mended)
+    (folder / "b2.png").write_bytes(intact)
     assert infer("--image", folder, "--output", out, "--resume") == 0
     assert sorted(out.read_text().splitlines()) == sorted(whole.read_text().splitlines())
 
