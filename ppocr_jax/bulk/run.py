@@ -57,15 +57,17 @@ class BulkSettings:
     words: bool = False
     column: str | None = None
 
-    def noted(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Return the settings to save in the output, as plain types, with digests of files and without the password.
 
         Raises:
             UserError: A file is missing.
         """
         folder, networks = load_model_folder(self.model).path, self.networks
-        noted: dict[str, Any] = {
-            "model": _noted_files(folder.name, (p for p in folder.iterdir() if p.suffix in (".onnx", ".json", ".txt"))),
+        record: dict[str, Any] = {
+            "model": _record_of_files(
+                folder.name, (p for p in folder.iterdir() if p.suffix in (".onnx", ".json", ".txt"))
+            ),
             "letters": "".join(load_letters(networks["letters"])) if "letters" in networks else None,
             "backend": networks.get("backend", "onnx"),
             "precision": networks.get("precision"),
@@ -77,11 +79,13 @@ class BulkSettings:
         }
         for name in ("det", "cls", "rec", "charset"):
             file = networks.get(name)
-            noted[name] = file if file in (None, *BUILTIN_CHARSETS) else _noted_files(Path(file).name, [Path(file)])
-        return noted
+            record[name] = (
+                file if file in (None, *BUILTIN_CHARSETS) else _record_of_files(Path(file).name, [Path(file)])
+            )
+        return record
 
 
-def _noted_files(name: str, files: Iterable[Path]) -> str:
+def _record_of_files(name: str, files: Iterable[Path]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(files):
         try:
@@ -139,7 +143,7 @@ def run_bulk(
         UserError: An input cannot be found, the output cannot be written, or it was made with other settings.
     """
     parts = BulkOutput(output, file_format, words=settings.words)
-    parts.prepare(settings.noted())
+    parts.prepare(settings.to_record())
     done, documents, skipped = parts.done(), [], 0
     for document in find_documents(inputs, column=settings.column):
         stamp, key = done.get(name_of(document), ("", ""))

@@ -112,7 +112,7 @@ def decode(
         ImageError: If the image is too large or damaged.
     """
     check_size(image.width, image.height, name, max_pixels)
-    with damage_named(name):
+    with named_image_errors(name):
         try:
             if image.format in ("JPEG", "MPO") and data:
                 pixels = _jpeg_pixels(image, data, name, partial)
@@ -203,7 +203,7 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
 
 
 @contextmanager
-def damage_named(name: str) -> Iterator[None]:
+def named_image_errors(name: str) -> Iterator[None]:
     """Convert Pillow's decoding errors to one-line errors.
 
     Args:
@@ -261,7 +261,7 @@ def open_image(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
     kind = "HEIF" if _is_heif(data) else _kind_of(data)
     if kind is not None:
         factory = _heif_factory(name) if kind == "HEIF" else Image.OPEN[kind][0]
-        with damage_named(name):
+        with named_image_errors(name):
             image = factory(io.BytesIO(data), "")
             check_size(image.width, image.height, name, max_pixels)
             return image

@@ -16,10 +16,10 @@ from ppocr_jax.images.decode import (
     DECODE_ERRORS,
     MAX_PIXELS,
     check_size,
-    damage_named,
     decode,
     is_pdf,
     load_image,
+    named_image_errors,
     open_image,
 )
 from ppocr_jax.images.pdf import PdfPages
@@ -279,7 +279,7 @@ class ImageDocument:
         """
         self._data, self._name, self._partial, self._max_pixels = data, name, partial, max_pixels
         self._image = open_image(data, name, max_pixels)
-        with damage_named(name):
+        with named_image_errors(name):
             self._frames = self._pages(frames)
         self.page_count = len(self._frames)
 
@@ -291,7 +291,7 @@ class ImageDocument:
         """
         image, frame = self._image, self._frames[number - 1]
         name = f"{self._name} page {number}" if self.page_count > 1 else self._name
-        with damage_named(name):
+        with named_image_errors(name):
             # Frames before it are decoded, too, and a GIF frame may enlarge the canvas. Therefore, check each of them.
             for step in range(image.tell() + 1, frame) if image.format == "GIF" else ():
                 check_size(image.width, image.height, name, self._max_pixels)

@@ -136,7 +136,7 @@ def crop_angles(
     ]
 
 
-def may_lie_sideways(boxes: Sequence[TextBox]) -> bool:
+def may_be_sideways(boxes: Sequence[TextBox]) -> bool:
     """Return whether the boxes of a page look like fragments of rotated lines, or there are hardly any."""
     shown = evidence(boxes)
     return shown < _LEAST_EVIDENCE or (shown < _PLENTY and float(np.median(elongations(boxes))) < _LONG)

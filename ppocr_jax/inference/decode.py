@@ -26,7 +26,7 @@ _WHERE_WRITTEN, _USUAL_SPACES = 9.0, 0.2
 _FIRST_IDEOGRAPH = 0x2E80
 # An operator without a space after it (a group) or before it. `|` and single characters have other uses, too.
 _OPERATOR = re.compile(r"(?<= )([!=+\-*/:]=|&&|\|\|)(?=[\w(])|(?<=[\w)\]])(?:[!=+\-*/:<>]=|&&|\|\|)(?= )")
-# For `settle_digits`, chosen on 6,000 lines of the training splits of SROIE, FUNSD, ICDAR 2015 and WildReceipt and of
+# For `correct_digits`, chosen on 6,000 lines of the training splits of SROIE, FUNSD, ICDAR 2015 and WildReceipt and of
 # synthetic text, with the model `en`.
 _DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}  # letters, and the digits that they are confused with
 _NUMBER = re.compile(r"(?<![^\W_])[\dOIlo](?:[\dOIlo.,:/-]*[\dOIlo])?(?![^\W_])")
@@ -101,7 +101,7 @@ def _line(ids: np.ndarray, best: np.ndarray, spaces: np.ndarray, frames: np.ndar
     )
 
 
-def settle_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset) -> Decoded:
+def correct_digits(decoded: Decoded, probabilities: np.ndarray, charset: Charset) -> Decoded:
     """Replace O and I among digits by 0 and 1, if the recognizer was in doubt.
 
     Without context, O and 0 or I and 1 look the same in many fonts. The recognizer divides the probability between them

@@ -303,7 +303,7 @@ def write_explanation(
     import cv2
     from PIL import Image
 
-    probability = stages.present_detector().probability_map(
+    probability = stages.require_detector().probability_map(
         image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
     )
     boxes = image_rgb.copy()

@@ -33,7 +33,7 @@ from ppocr_jax.inference.model_folder import TASKS, cut_letters, load_model_fold
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
-from ppocr_jax.inference.page import prepared
+from ppocr_jax.inference.page import prepare_image
 from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.inference.stages import AnyClassifier, AnyRecognizer, Stages, as_quads
 
@@ -309,7 +309,7 @@ class OCR:
             ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
-        image, before = prepared(self.stages, image_rgb, settings)
+        image, before = prepare_image(self.stages, image_rgb, settings)
         last = np.array(image_rgb.shape[1::-1], np.float32) - 1
         found = self.stages.detect_lines(image, settings).boxes
         boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
@@ -322,7 +322,7 @@ class OCR:
             ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
-        return self.stages.present_detector().probability_map(
+        return self.stages.require_detector().probability_map(
             image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
         )
 

@@ -58,7 +58,7 @@ def make_session(
     options.add_session_config_entry("session.use_env_allocators", "1")
     providers = providers_of(device)
     # The operations that simplification avoids are slow on CPUs only.
-    model = prepared(path, as_is=as_is, faster="CUDAExecutionProvider" not in providers, classes=classes)
+    model = prepare_model(path, as_is=as_is, faster="CUDAExecutionProvider" not in providers, classes=classes)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     except (errors.NoSuchFile, errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.InvalidArgument) as e:
@@ -107,7 +107,7 @@ def _share_arena() -> None:
         onnxruntime.create_and_register_allocator(kind, limits)
 
 
-def prepared(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | None = None) -> Path | bytes:
+def prepare_model(path: Path, *, as_is: bool, faster: bool, classes: Sequence[int] | None = None) -> Path | bytes:
     """Return the model for a session: the path of the file, or the bytes of a repaired, faster or smaller model.
 
     Args:
@@ -153,7 +153,7 @@ def cut_classes(model: bytes, classes: Sequence[int]) -> bytes:
     """
     graph, ids = Graph(model), np.array(classes, np.int64)
     value = graph.outputs[0]
-    while (node := graph.maker(value)) is not None and node.op_type in _PASSED:
+    while (node := graph.producer(value)) is not None and node.op_type in _PASSED:
         value = node.input[0]
     if node is None:
         raise OnnxFileError("its output is no layer's")
@@ -170,7 +170,7 @@ def _cut_layer(graph: Graph, node: Node, ids: np.ndarray) -> bool:
     bias = next((name for name in node.input if graph.is_constant(name)), None) if node.op_type == "Add" else None
     product = node
     if bias is not None:
-        product = graph.maker(next(name for name in node.input if name != bias), "MatMul")
+        product = graph.producer(next(name for name in node.input if name != bias), "MatMul")
     if product is None or product.op_type != "MatMul" or len(graph.users(product.output[0])) != 1:
         return False
     weights, offsets = graph.array(product.input[1]), None if bias is None else graph.array(bias)

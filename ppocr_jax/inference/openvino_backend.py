@@ -21,7 +21,7 @@ import numpy as np
 from ppocr_jax.inference.backends import OnnxBackend
 from ppocr_jax.inference.many import cores
 from ppocr_jax.inference.model_folder import ModelError
-from ppocr_jax.inference.onnx_session import prepared
+from ppocr_jax.inference.onnx_session import prepare_model
 
 if TYPE_CHECKING:
     import openvino
@@ -145,7 +145,7 @@ class OpenVinoBackend(OnnxBackend):
     def _loaded(self) -> openvino.Model:
         with self._lock:
             if self._model is None:
-                model = prepared(self.path, as_is=False, faster=False, classes=self.classes)
+                model = prepare_model(self.path, as_is=False, faster=False, classes=self.classes)
                 try:
                     self._model = openvino_core().read_model(model)
                 except RuntimeError as error:

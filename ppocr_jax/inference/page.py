@@ -31,7 +31,7 @@ from ppocr_jax.inference.check_boxes import (
     frames_of,
     is_letter,
 )
-from ppocr_jax.inference.classify import Direction, crop_angles, may_lie_sideways, shows_more_text
+from ppocr_jax.inference.classify import Direction, crop_angles, may_be_sideways, shows_more_text
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, with_sign
 from ppocr_jax.inference.detect_lines import DetectedLines, share_covered
@@ -87,7 +87,7 @@ class PageReading:
         return tuple(reading.line for reading in self.found if reading.kept)
 
 
-def prepared(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> tuple[np.ndarray, np.ndarray]:
+def prepare_image(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> tuple[np.ndarray, np.ndarray]:
     """Return an image (H, W, 3) uint8 prepared for the networks, and the width (x, y) of its left and top margins.
 
     The contrast of faint images is increased. Narrow images, and images with ink at the border, get a margin.
@@ -106,7 +106,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     """
     stages.load_ahead()
     size = image_rgb.shape[:2]
-    image_rgb, before = prepared(stages, image_rgb, settings)
+    image_rgb, before = prepare_image(stages, image_rgb, settings)
     sheet = _PageImage(image_rgb, stages.detect_lines(image_rgb, settings), 0)
     classifier = stages.classifier if settings.use_classifier else None
     # The page direction is undefined for a single line.
@@ -114,7 +114,7 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
 
     # On a page rotated by 90 degrees the detector finds fragments. If boxes may be fragments, detect on the rotated
     # image, too, and keep the image that shows more text.
-    sideways = sheet.rotated(1, stages, settings) if pages and may_lie_sideways(sheet.detected.boxes) else None
+    sideways = sheet.rotated(1, stages, settings) if pages and may_be_sideways(sheet.detected.boxes) else None
     fuller = sideways is not None and shows_more_text(sideways.detected.boxes, sheet.detected.boxes)
     if sideways and fuller and not is_readable(stages, settings, sheet.image_rgb, sheet.detected.boxes):
         sheet, sideways = sideways, None

@@ -16,8 +16,8 @@ from ppocr_jax.geometry import split_quad
 from ppocr_jax.inference.backends import Backend, as_probabilities, line_height, load_ahead
 from ppocr_jax.inference.decode import (
     Decoded,
+    correct_digits,
     ctc_greedy_decode,
-    settle_digits,
     space_operators,
     strip_spaces,
     texts_beside_leader,
@@ -111,7 +111,7 @@ class TextRecognizer:
 
     def _decode(self, probabilities: np.ndarray) -> Decoded:
         decoded = ctc_greedy_decode(probabilities[None], self.charset)[0]
-        return space_operators(strip_spaces(settle_digits(decoded, probabilities, self.charset)))
+        return space_operators(strip_spaces(correct_digits(decoded, probabilities, self.charset)))
 
 
 def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:

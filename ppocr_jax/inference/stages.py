@@ -63,9 +63,9 @@ class Stages:
         """
         if settings.single_line:
             return DetectedLines([whole_line(image_rgb)])
-        return detect_lines(self.present_detector(), image_rgb, settings)
+        return detect_lines(self.require_detector(), image_rgb, settings)
 
-    def present_detector(self) -> TextDetector:
+    def require_detector(self) -> TextDetector:
         """Return the detector.
 
         Raises:

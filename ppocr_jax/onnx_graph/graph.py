@@ -124,7 +124,7 @@ class Graph:
     def __contains__(self, node: Node) -> bool:
         return self._makers.get(node.output[0]) is node
 
-    def maker(self, value: str, op_type: str | None = None) -> Node | None:
+    def producer(self, value: str, op_type: str | None = None) -> Node | None:
         """Return the node that produces a value; None if it is an input or constant, or if the type differs."""
         node = self._makers.get(value)
         return node if node is not None and op_type in (None, node.op_type) else None

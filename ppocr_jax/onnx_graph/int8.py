@@ -41,14 +41,14 @@ def set_ranges(graph: Graph, ranges: Mapping[str, Range]) -> None:
         ranges: Value -> (minimum, maximum).
     """
     for value, (low, high) in ranges.items():
-        maker = graph.maker(value)
-        assert maker is not None, value
+        producer = graph.producer(value)
+        assert producer is not None, value
         whole = graph.new_name(value)
-        renamed = type(maker)()
-        renamed.CopyFrom(maker)
+        renamed = type(producer)()
+        renamed.CopyFrom(producer)
         renamed.output[0] = whole
         ends = [graph.add_constant(value, np.array(end, np.float32)) for end in (low, high)]
-        graph.replace([maker], [renamed, make_node("Clip", [whole, *ends], value)])
+        graph.replace([producer], [renamed, make_node("Clip", [whole, *ends], value)])
 
 
 def quantize_graph(graph: Graph, *, seven_bits: bool = False) -> None:
@@ -95,7 +95,7 @@ def _numbers(graph: Graph, base: str, *numbers: np.ndarray | np.generic) -> list
 
 def _bytes_of(graph: Graph, value: str) -> Node | None:
     """Return the DequantizeLinear that produces a value; None if another node does."""
-    return graph.maker(value, "DequantizeLinear")
+    return graph.producer(value, "DequantizeLinear")
 
 
 def _goes_to_bytes(graph: Graph, value: str) -> bool:
@@ -109,7 +109,7 @@ def _quantize_range(graph: Graph, node: Node) -> bool:
     if low is None or high is None:
         return False
     x, replaced = node.input[0], [node]
-    relu = graph.maker(x, "Relu")
+    relu = graph.producer(x, "Relu")
     if relu is not None and low >= 0 and graph.only_user(x) is node:
         x, replaced = relu.input[0], [relu, node]
     output = node.output[0]

@@ -121,12 +121,12 @@ def _repair_upsampling(graph: Graph) -> tuple[str, ...]:
 def _hard_swish_operand(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:
     """Return x of x * clip(x + 3, 0, 6) / 6 ending at `node`, and the nodes that can be removed with it; or None."""
     divided = graph.with_scalar(node, "Div")
-    product = graph.maker(divided[0], "Mul") if divided is not None and divided[1] == 6 else None
+    product = graph.producer(divided[0], "Mul") if divided is not None and divided[1] == 6 else None
     if product is None or graph.only_user(product.output[0]) is not node:
         return None
     for x, factor in (product.input, reversed(product.input)):
-        clip = graph.maker(factor)
-        added = graph.maker(clip.input[0]) if clip is not None and limits(graph, clip) == (0, 6) else None
+        clip = graph.producer(factor)
+        added = graph.producer(clip.input[0]) if clip is not None and limits(graph, clip) == (0, 6) else None
         if clip is not None and added is not None and graph.with_scalar(added, "Add") == (x, 3):
             unused = all(graph.only_user(inner.output[0]) is not None for inner in (clip, added))
             return x, [*([clip, added] if unused else []), product, node]
@@ -162,7 +162,7 @@ def _fold_scalar(graph: Graph, node: Node) -> bool:
     """Fold a scalar that multiplies or is added to the output of a convolution into its weights and bias."""
     for op_type in ("Mul", "Add"):
         found = graph.with_scalar(node, op_type)
-        before = graph.maker(found[0]) if found is not None else None
+        before = graph.producer(found[0]) if found is not None else None
         parts = convolution(graph, before)
         if found is None or before is None or parts is None or graph.only_user(found[0]) is not node:
             continue
@@ -211,7 +211,7 @@ def _channels(graph: Graph, value: str, steps: int = _MOST_STEPS) -> int | None:
 
     None if it is uncertain, because an operand may have a single channel that is broadcast.
     """
-    node = graph.maker(value)
+    node = graph.producer(value)
     if node is None or steps == 0:
         return None
     if node.op_type == "Conv":
@@ -229,7 +229,7 @@ def _gated_sum(graph: Graph, node: Node) -> bool:
     if node.op_type != "Add" or len(node.input) != 2:
         return False
     for x, gated in (node.input, reversed(node.input)):
-        product = graph.maker(gated)
+        product = graph.producer(gated)
         if product is None or product.op_type != "Mul" or graph.only_user(gated) is not node or x not in product.input:
             continue
         gate = next((name for name in product.input if name != x), x)
@@ -246,7 +246,7 @@ def _gated_sum(graph: Graph, node: Node) -> bool:
 def _is_pooled(graph: Graph, value: str) -> bool:
     """Return whether a value has one element per channel, from global average pooling through convolutions."""
     for _ in range(_MOST_STEPS):
-        node = graph.maker(value)
+        node = graph.producer(value)
         if node is None or node.op_type not in (*_ACTIVATIONS, "Conv", "GlobalAveragePool"):
             return False
         if node.op_type == "GlobalAveragePool":
@@ -369,8 +369,8 @@ def spell_out_hard_swish(graph: Graph, node: Node) -> bool:
 
 def _hard_sigmoid(graph: Graph, node: Node) -> bool:
     """Replace clip(slope * x + offset, 0, 1) by HardSigmoid."""
-    added = graph.with_scalar(graph.maker(node.input[0]), "Add") if limits(graph, node) == (0, 1) else None
-    scaled = graph.with_scalar(graph.maker(added[0]), "Mul") if added is not None else None
+    added = graph.with_scalar(graph.producer(node.input[0]), "Add") if limits(graph, node) == (0, 1) else None
+    scaled = graph.with_scalar(graph.producer(added[0]), "Mul") if added is not None else None
     if added is None or scaled is None:
         return False
     new = make_node("HardSigmoid", [scaled[0]], node.output[0], alpha=scaled[1], beta=added[1])

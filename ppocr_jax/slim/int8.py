@@ -226,14 +226,14 @@ def between_convolutions(graph: Graph) -> list[str]:
             continue
         made = () if node.op_type in UNCHANGED else node.output
         for value in (*node.input, *made):
-            user, maker = graph.only_user(value), graph.maker(value)
-            if maker is None or value in graph.outputs:
+            user, producer = graph.only_user(value), graph.producer(value)
+            if producer is None or value in graph.outputs:
                 continue
             if user is not None and user.op_type == "Relu" and user.output[0] not in apart:
                 continue  # quantizing its result also applies the Relu
-            if maker.op_type in UNCHANGED and maker.output[0] not in apart:
+            if producer.op_type in UNCHANGED and producer.output[0] not in apart:
                 continue  # has the range of its input
-            if maker.op_type == "HardSigmoid" and maker.output[0] not in apart:
+            if producer.op_type == "HardSigmoid" and producer.output[0] not in apart:
                 continue  # its quantized form has a fixed range
             values[value] = None
     return list(values)
@@ -293,7 +293,7 @@ def _head(graph: Graph) -> set[str]:
     ahead = [(output, 0) for output in graph.outputs]
     while ahead:
         value, layers = ahead.pop()
-        node = graph.maker(value)
+        node = graph.producer(value)
         if node is None or layers == _HEAD:
             continue
         values.update(node.output)

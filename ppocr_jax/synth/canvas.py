@@ -337,7 +337,7 @@ class PageCanvas:
         if count > 4 and lettering.face.covers(character):
             self._draw_ink.text((round(x0), round(baseline)), character * count, 255, font, "ls")
 
-    def ground_color(self, box: Box) -> tuple[np.ndarray, float]:
+    def background_color(self, box: Box) -> tuple[np.ndarray, float]:
         """Return ((3,) mean color, standard deviation of the gray level) of the background in `box`."""
         x0, y0, x1, y1 = (int(v) for v in box)
         pixels = np.asarray(self._ground)[y0 : y1 + 1 : 2, x0 : x1 + 1 : 2].reshape(-1, 3)

@@ -70,9 +70,9 @@ class Composer:
             y = self.y + lettering.size * (0.13 if self.rng.random() < 0.65 else -0.26)
             self.canvas.mark("line", [box[0], y, box[2], y], width=max(1, lettering.size // 16))
 
-    def near_ground(self, reach: float) -> Color:
+    def near_background(self, reach: float) -> Color:
         """Return a color at most `reach` levels from the mean background, so that the ink stays legible on it."""
-        ground, _ = self.canvas.ground_color((0, 0, self.canvas.width, self.canvas.height))
+        ground, _ = self.canvas.background_color((0, 0, self.canvas.width, self.canvas.height))
         values = np.clip(ground + self.rng.uniform(-reach, reach), 0, 255)
         return tuple(int(v) for v in values)  # type: ignore[return-value]
 

@@ -83,7 +83,7 @@ def _table(page: Composer, rows: int, columns: int, *, ruled: bool, shaded: bool
         *(phrases.comma_amount, phrases.time, page.language.goods),
     )
     if shaded:
-        color, every = page.near_ground(45), rng.random() < 0.5
+        color, every = page.near_background(45), rng.random() < 0.5
         for row in range(0, rows if every else 1, 2):
             y = top + row * height
             page.canvas.mark("rectangle", [page.left, y, page.right, y + height], width=0, color=color)

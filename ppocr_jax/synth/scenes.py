@@ -44,7 +44,7 @@ def _sign(page: Composer, face: FontFace) -> bool:
     box = (*frame.min(axis=0), *frame.max(axis=0))
     if not lines or not canvas.is_free(box):
         return False
-    ground, unrest = canvas.ground_color(box)
+    ground, unrest = canvas.background_color(box)
     board = muted_color(rng) if unrest > 45 or rng.random() < 0.5 else None
     ink = _ink_on(rng, ground if board is None else board)
     if board is not None:
@@ -140,7 +140,7 @@ def posters(page: Composer, fonts: FontPicker) -> None:
         tilt = Tilt(angle=float(np.deg2rad(rng.normal(0, 1.5))))
         box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         if canvas.is_free(box):
-            ink = _ink_on(rng, canvas.ground_color(box)[0])
+            ink = _ink_on(rng, canvas.background_color(box)[0])
             canvas.tilted_text(float(x), float(y), text, lettering, tilt, color=ink)
         top += 1.2 * height
     page.y = max(top + page.leading, 0.8 * canvas.height)

@@ -33,7 +33,7 @@ def screenshot(page: Composer) -> None:
 def _title_bar(page: Composer, accent: Color) -> None:
     rng, canvas = page.rng, page.canvas
     colored = rng.random() < 0.4
-    color = accent if colored else page.near_ground(40)
+    color = accent if colored else page.near_background(40)
     canvas.mark("rectangle", [0, 0, canvas.width, page.leading * 1.8], width=0, color=color)
     page.y = page.leading * 1.2
     x = page.left
@@ -100,7 +100,7 @@ def _buttons(page: Composer, accent: Color) -> None:
             break
         box = [x, page.y - 1.4 * size, x + width, page.y + 0.7 * size]
         colored = rng.random() < 0.4
-        page.canvas.mark(shape, box, width=0, color=accent if colored else page.near_ground(35))
+        page.canvas.mark(shape, box, width=0, color=accent if colored else page.near_background(35))
         if not colored:
             page.canvas.mark(shape, box, width=1, level=int(rng.integers(60, 256)))
         ink = _ink_on(accent) if colored else None
@@ -112,7 +112,7 @@ def _buttons(page: Composer, accent: Color) -> None:
 def _conversation(page: Composer, accent: Color) -> None:
     """Draw bubbles of text, one speaker's at the left and the other's at the right."""
     rng, size = page.rng, page.lettering.size
-    other = page.near_ground(30)
+    other = page.near_background(30)
     while page.has_room:
         if rng.random() < 0.2:
             page.at((page.left + page.right) / 2, time(rng), anchor="m", scale=0.8)
@@ -150,7 +150,7 @@ def editor(page: Composer) -> None:
     """Write lines of programs, commands and comments with colored words, often with line numbers."""
     rng, size = page.rng, page.lettering.size
     numbered, number = rng.random() < 0.6, int(rng.integers(1, 400))
-    ground, _ = page.canvas.ground_color((0, 0, page.canvas.width, page.canvas.height))
+    ground, _ = page.canvas.background_color((0, 0, page.canvas.width, page.canvas.height))
     dark = float(ground @ LUMINANCE) < 128
     colors = [_syntax_color(rng, dark) for _ in range(4)]
     if rng.random() < 0.4:

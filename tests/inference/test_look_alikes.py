@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppocr_jax.charset import Charset
-from ppocr_jax.inference.decode import Decoded, ctc_greedy_decode, settle_digits, space_operators, strip_spaces
+from ppocr_jax.inference.decode import Decoded, correct_digits, ctc_greedy_decode, space_operators, strip_spaces
 
 CHARSET = Charset((*string.digits, *string.ascii_letters, *".,:-/[]()_#!=<>&|+{;", " "))
 ALIKE = {"O": "0", "o": "0", "I": "1", "l": "1"}
@@ -31,7 +31,7 @@ def seen(text: str, *, doubt: float) -> np.ndarray:
 
 def settled(text: str, *, doubt: float) -> Decoded:
     rows = seen(text, doubt=doubt)
-    return settle_digits(ctc_greedy_decode(rows[None], CHARSET)[0], rows, CHARSET)
+    return correct_digits(ctc_greedy_decode(rows[None], CHARSET)[0], rows, CHARSET)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_only_doubtful_letters_become_their_digits(text, doubt):
 def test_a_charset_without_digits_keeps_its_letters():
     letters = Charset(tuple("IO"))
     rows = np.array([[0, 0.6, 0.4], [1, 0, 0], [0, 0.2, 0.8]], np.float32)
-    assert settle_digits(ctc_greedy_decode(rows[None], letters)[0], rows, letters).text == "IO"
+    assert correct_digits(ctc_greedy_decode(rows[None], letters)[0], rows, letters).text == "IO"
 
 
 @given(st.text(alphabet=st.sampled_from("ab "), max_size=10))

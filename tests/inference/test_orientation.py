@@ -13,7 +13,7 @@ from ppocr_jax.inference.classify import (
     Direction,
     TextClassifier,
     crop_angles,
-    may_lie_sideways,
+    may_be_sideways,
     page_rotation,
     shows_more_text,
 )
@@ -83,10 +83,10 @@ def test_a_line_across_the_page_decides_alone():
 
 
 def test_fragments_and_hardly_any_text_are_suspicious():
-    assert may_lie_sideways([])
-    assert may_lie_sideways(boxes(1, length=40))
-    assert may_lie_sideways(boxes(40, length=20))
-    assert not may_lie_sideways(boxes(4, length=100))
+    assert may_be_sideways([])
+    assert may_be_sideways(boxes(1, length=40))
+    assert may_be_sideways(boxes(40, length=20))
+    assert not may_be_sideways(boxes(4, length=100))
 
 
 def test_a_turned_page_must_show_far_more_text():
