@@ -104,5 +104,7 @@ def _joined(tensors: Mapping[str, np.ndarray], pieces: Any, path: Path) -> dict[
 
 
 def _hint(path: Path) -> str:
-    what = _HINTS.get(path.suffix)
-    return f"; it looks like {what}: take the {_SUFFIX} file of the training model" if what else ""
+    if what := _HINTS.get(path.suffix):
+        return f"; it looks like {what}: take the {_SUFFIX} file of the training model"
+    known = path.suffix == _SUFFIX
+    return "" if known else f"; weights are converted from {_SUFFIX}, .onnx, .pdmodel and .json files"

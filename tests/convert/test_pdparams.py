@@ -108,7 +108,11 @@ def message_of(path: Path) -> str:
 def test_files_that_are_none(tmp_path):
     assert "no weights file" in message_of(tmp_path / "missing.pdparams")
     assert "is a folder: pass the .pdparams file in it" in message_of(tmp_path)
-    for name, hint in (("inference.pdiparams", "an inference model"), ("best.pdopt", "an optimizer"), ("a", "")):
+    for name, hint in (
+        ("inference.pdiparams", "an inference model"),
+        ("best.pdopt", "an optimizer"),
+        ("a.jpg", "converted from .pdparams, .onnx, .pdmodel and .json files"),
+    ):
         path = tmp_path / name
         path.write_bytes(bytes(8) + b"\x03\x08\x05")
         message = message_of(path)
