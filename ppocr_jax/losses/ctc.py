@@ -66,22 +66,23 @@ def ctc_loss(
 
 
 def fold_case(
-    logits: Float[AnyArray, "B T K"], partner: Int[AnyArray, " K"], is_lower: Bool[AnyArray, " K"]
+    logits: Float[AnyArray, "B T K"], pairs: Int[AnyArray, "P 2"], blind: Bool[AnyArray, " B"]
 ) -> Float[Array, "B T K"]:
-    """Return log-probabilities in which each capital letter also stands for its small letter.
+    """Return log-probabilities in which, for some lines, each capital letter also stands for its small letter.
 
         log p'(A) = log(p(A) + p(a)),   p'(a) = 0
 
     CTC on these ignores case. Labels written in capitals regardless of the image (SROIE's) then teach the letters but
-    not their case.
+    not their case. Only the columns of letters are computed: among thousands of ideographs there are few.
 
     Args:
         logits: Logits of every frame.
-        partner: Id of the same letter in the other case; a character without one has its own id.
-        is_lower: True for small letters that have a capital.
+        pairs: Ids of each capital and its small letter; a letter occurs once.
+        blind: Lines whose case is ignored; the others keep their log-probabilities.
     """
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
-    both = jnp.logaddexp(log_probabilities, log_probabilities[..., partner])
-    has_partner = partner != jnp.arange(partner.shape[0])
-    folded = jnp.where(has_partner, both, log_probabilities)
-    return jnp.where(is_lower, LOG_ZERO, folded)
+    blind = blind[:, None, None]
+    capitals, small = log_probabilities[..., pairs[:, 0]], log_probabilities[..., pairs[:, 1]]
+    merged = jnp.where(blind, jnp.logaddexp(capitals, small), capitals)
+    silenced = jnp.where(blind, LOG_ZERO, small)
+    return log_probabilities.at[..., pairs[:, 0]].set(merged).at[..., pairs[:, 1]].set(silenced)

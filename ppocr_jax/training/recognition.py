@@ -158,11 +158,10 @@ def objective(
         mesh: See `learners.mutual_objective`.
     """
     loss, mutual = config.loss, config.mutual
-    partner, is_lower = case_partners(charset)
+    pairs = case_pairs(charset)
 
     def label_terms(logits: jax.Array, batch: Batch) -> Terms:
-        folded = fold_case(logits, partner, is_lower)
-        scored = jnp.where(batch["case_blind"][:, None, None], folded, jax.nn.log_softmax(logits))
+        scored = fold_case(logits, pairs, batch["case_blind"])
         terms = {"ctc": ctc_loss(scored, batch["labels"], batch["lengths"], focal=loss.focal)}
         if loss.ace_weight > 0:
             terms["ace"] = ace_loss(scored, batch["labels"], batch["lengths"])
@@ -209,20 +208,10 @@ def _weights(config: RecLossConfig, step: jax.Array) -> dict[str, Any]:
     return {"ctc": ctc, "ace": ctc * config.ace_weight, "alignment": alignment, "guide": config.guide_weight}
 
 
-def case_partners(charset: Charset) -> tuple[jax.Array, jax.Array]:
-    """Return, for each class, the id of the same letter in the other case (or its own id) and whether it is lowercase.
-
-    Returns:
-        (K,) int32 and (K,) bool.
-    """
-    partner = np.arange(charset.num_classes, dtype=np.int32)
-    is_lower = np.zeros(charset.num_classes, bool)
-    for character, index in charset.ids.items():
-        other = charset.ids.get(character.swapcase())
-        if other is not None and other != index:
-            partner[index] = other
-            is_lower[index] = character.islower()
-    return jnp.asarray(partner), jnp.asarray(is_lower)
+def case_pairs(charset: Charset) -> np.ndarray:
+    """Return the ids of each capital and its small letter, if the charset has both; (P, 2) int32."""
+    pairs = [(index, charset.ids.get(character.lower())) for character, index in charset.ids.items()]
+    return np.array([p for p in pairs if p[1] not in (None, p[0])], np.int32).reshape(-1, 2)
 
 
 def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluate:

@@ -14,7 +14,7 @@ import pytest
 from ppocr_jax.charset import Charset, english_charset
 from ppocr_jax.losses.cross_entropy import IGNORED_FRAME, direction_loss, frame_loss
 from ppocr_jax.losses.ctc import ctc_loss, ctc_loss_per_line, fold_case, is_feasible
-from ppocr_jax.training.recognition import case_partners
+from ppocr_jax.training.recognition import case_pairs
 
 PER_LINE = [87.90469360351562, 105.04802703857422, 94.22299194335938, 88.13427734375]
 MEAN, EASY_MEAN, CLASSIFIER = 93.82749938964844, 1.3358043432235718, 1.2193694114685059
@@ -102,39 +102,51 @@ def test_label_too_long_for_the_frames_counts_nothing():
 
 def test_case_blind_loss_gives_either_case_the_same():
     charset = Charset(("A", "B", "a", "b", "1"))
-    partner, is_lower = case_partners(charset)
+    pairs, blind = case_pairs(charset), np.ones(1, bool)
     logits = np.random.default_rng(1).normal(size=(1, 6, charset.num_classes)).astype(np.float32)
-    swapped = logits[..., partner]  # every "a" becomes "A" and the other way round
+    swapped = logits[..., [0, 3, 4, 1, 2, 5]]  # every "a" becomes "A" and the other way round
     labels, lengths = np.array([charset.encode("AB1")], np.int32), np.array([3], np.int32)
-    losses = [float(ctc_loss(fold_case(x, partner, is_lower), labels, lengths)) for x in (logits, swapped)]
+    losses = [float(ctc_loss(fold_case(x, pairs, blind), labels, lengths)) for x in (logits, swapped)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_case_blind_loss_sums_over_the_cases_of_every_letter():
     charset = Charset(("A", "a"))
-    partner, is_lower = case_partners(charset)
     logits = np.random.default_rng(2).normal(size=(1, 3, 3)).astype(np.float32)
     probabilities = np.asarray(jax.nn.softmax(logits[0]))
     merged = np.stack([probabilities[:, 0], probabilities[:, 1] + probabilities[:, 2]], axis=1)
     expected = -np.log(probability_by_enumeration(merged, [1]))
-    ours = ctc_loss(fold_case(logits, partner, is_lower), np.array([[1]], np.int32), np.array([1], np.int32))
-    assert float(ours) == pytest.approx(expected, rel=1e-4)
+    folded = fold_case(logits, case_pairs(charset), np.ones(1, bool))
+    assert float(ctc_loss(folded, np.array([[1]], np.int32), np.array([1], np.int32))) == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_case_is_ignored_only_in_lines_marked_so():
+    logits = np.random.default_rng(3).normal(size=(2, 4, 6)).astype(np.float32)
+    folded = np.exp(fold_case(logits, np.array([[1, 3], [4, 2]]), np.array([True, False])))
+    expected = np.asarray(jax.nn.softmax(logits))
+    np.testing.assert_allclose(folded[1], expected[1], rtol=1e-6)
+    assert not folded[0][:, [3, 2]].any()
+    np.testing.assert_allclose(folded[0][:, [1, 4]], expected[0][:, [1, 4]] + expected[0][:, [3, 2]], rtol=1e-5)
+    np.testing.assert_allclose(folded[0][:, [0, 5]], expected[0][:, [0, 5]], rtol=1e-6)
 
 
 def test_case_blind_loss_of_half_precision() -> None:
-    logits = np.random.default_rng(0).normal(0, 3, (1, 6, 5))
-    partner, is_lower = jnp.array([0, 2, 1, 3, 4]), jnp.array([False, False, True, False, False])
-    half, full = (fold_case(jnp.asarray(logits, dtype), partner, is_lower) for dtype in (jnp.float16, jnp.float32))
+    logits, pairs = np.random.default_rng(0).normal(0, 3, (1, 6, 5)), np.array([[1, 2]])
+    half, full = (
+        fold_case(jnp.asarray(logits, dtype), pairs, np.ones(1, bool)) for dtype in (jnp.float16, jnp.float32)
+    )
     np.testing.assert_allclose(half, full, atol=0.02)
 
 
-def test_case_partners_of_english():
+def test_case_pairs_of_english():
     charset = english_charset()
-    partner, is_lower = case_partners(charset)
-    assert charset.characters[partner[charset.ids["Q"]] - 1] == "q"
-    assert partner[charset.ids["7"]] == charset.ids["7"]
-    assert partner[0] == 0
-    assert is_lower.sum() == 26
+    pairs = case_pairs(charset)
+    assert {tuple(charset.characters[i - 1] for i in pair) for pair in pairs} == set(
+        zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", strict=True)
+    )
+    assert case_pairs(Charset(tuple("abc123"))).shape == (0, 2)
 
 
 def test_frame_loss_by_hand():
