@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="FILE",
-        help="texts for --synthetic; may be repeated (default: generated)",
+        help="texts for --synthetic, one per line; may be repeated (default: texts as in training)",
     )
     add(
         "--fonts",
@@ -212,7 +213,10 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
     from ppocr_jax.synth.fonts import NoFontsError
 
     try:
-        corpus = Corpus.from_files(args.corpus) if args.corpus else Corpus.generated(charset, seed=HELD_OUT_SEED)
+        if args.corpus:
+            corpus = replace(Corpus.from_files(args.corpus), mixed=False)
+        else:
+            corpus = Corpus.generated(charset, seed=HELD_OUT_SEED)
         options = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}
         lines = held_out_lines(args.synthetic, **options)
     except ModuleNotFoundError as error:

@@ -41,10 +41,13 @@ class Corpus:
     Attributes:
         files: UTF-8 text files, one entry per line; an entry is found by a random offset, so size does not matter.
         entries: Further entries, held in memory.
+        mixed: Whether lines also show invented strings, list items, source code, rare characters and other letter
+            cases, as training needs; otherwise only excerpts of the entries.
     """
 
     files: tuple[str, ...] = ()
     entries: tuple[str, ...] = ()
+    mixed: bool = True
 
     @classmethod
     def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
@@ -110,12 +113,13 @@ class Corpus:
         It may be a character or two shorter than the minimum if a word would have to be broken.
         """
         low, high = max(1, length[0]), max(1, length[1])
-        if listed := self._list_line(rng, charset, (low, high)):
-            return listed
-        if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
-            return _short_text(rng, charset, high)
-        if rng.random() < 0.08:
-            return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
+        if self.mixed:
+            if listed := self._list_line(rng, charset, (low, high)):
+                return listed
+            if high <= 4 and rng.random() < (0.25 if writes_chinese(charset) else 0.6):
+                return _short_text(rng, charset, high)
+            if rng.random() < 0.08:
+                return _rare_text(rng, charset, int(rng.integers(low, min(high, low + 12) + 1)))
         text = ""
         for _ in range(4):
             text = self._phrase(rng, charset)
@@ -153,7 +157,9 @@ class Corpus:
         return in_charset(f"{head}{gap}{(unit * count).strip()}{gap}{tail}", charset)
 
     def _phrase(self, rng: np.random.Generator, charset: Charset) -> str:
-        """Return a phrase in random letter case, without characters outside the charset."""
+        """Return a phrase in random letter case, or an entry as it is, without characters outside the charset."""
+        if not self.mixed:
+            return in_charset(self.entry(rng), charset)
         chinese = writes_chinese(charset)
         if rng.random() < (0.15 if chinese else 0.45) or not (self.files or self.entries):
             text = phrase(rng)

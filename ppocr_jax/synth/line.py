@@ -77,11 +77,11 @@ class LineTexts:
         self._corpus = corpus
         self._fonts = FontPicker(fonts, charset)
         self.ideographs = any(is_wide(c) for c in charset.characters)
-        self.displays = all(c in charset for c in SEGMENT_CHARACTERS)
+        self.displays = corpus.mixed and all(c in charset for c in SEGMENT_CHARACTERS)
 
     def choose(self, rng: np.random.Generator, style: LineStyle, wanted: float) -> tuple[str, Lettering]:
         """Return a text and a lettering whose natural width / height is close to `wanted`."""
-        code = style.kind == "screen" and rng.random() < _CODE_ON_SCREENS
+        code = self._corpus.mixed and style.kind == "screen" and rng.random() < _CODE_ON_SCREENS
         face = self._fonts.pick(rng, "code" if code else KINDS[style.kind].fonts)
         lettering = Lettering(face, _font_size(style), style.tracking, style.space_scale, 0.0, bool(style.dots))
         if not style.dots:

@@ -124,6 +124,17 @@ def test_chinese_sentences_are_cut_anywhere_and_words_are_not(tmp_path):
     assert not cut
 
 
+@pytest.mark.parametrize(("charset", "entry"), [(EN, "the quick brown fox jumps over it"), (CH, "天地玄黄宇宙洪荒")])
+def test_unmixed_corpora_show_their_entries_alone(charset, entry):
+    corpus, rng = Corpus(entries=(entry,), mixed=False), np.random.default_rng(0)
+    for high in (1, 3, 8, 20, 60):
+        for _ in range(100):
+            text = corpus.sample(rng, charset, (max(1, high - 2), high))
+            repeated = " ".join([entry] * 8) if charset is EN else entry * 16
+            assert text in repeated
+            assert 1 <= len(text) <= high
+
+
 def test_full_width_letters_become_half_width():
     assert in_charset("ＡＢＣ１２３　，", CH) == "ABC123 ，"
     assert in_charset("ＡＢ，", EN) == "AB,"
