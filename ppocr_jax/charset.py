@@ -7,6 +7,7 @@ Class 0 is the CTC blank. Characters are numbered from 1 in file order. The spac
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -121,9 +122,9 @@ class Charset:
 
         Raises:
             FileNotFoundError: If the file does not exist.
-            ValueError: If the file is not UTF-8, is empty, or contains a character twice.
+            ValueError: If the file is not UTF-8, is empty, contains a character twice, or several on one line.
         """
-        characters = [line for line in read_dictionary(path) if line]
+        characters = [_character(path, n, line) for n, line in enumerate(read_dictionary(path), start=1) if line]
         twice = sorted(c for c, count in Counter(characters).items() if count > 1)
         if twice:
             raise ValueError(f"charset file {path}: charset lists characters more than once: {twice[:10]}")
@@ -131,6 +132,20 @@ class Charset:
             return cls(_with_space(characters) if space else tuple(characters))
         except ValueError as error:
             raise ValueError(f"charset file {path}: {error}") from error
+
+
+def _character(path: str | Path, number: int, line: str) -> str:
+    """Return the character on a line of a charset file, without the white space that some dictionaries have after it.
+
+    Raises:
+        ValueError: The line has several characters.
+    """
+    character = line[0] + line[1:].rstrip()
+    if len(character) == 1:
+        return character
+    composed = unicodedata.normalize("NFC", character)
+    wanted = f"write it as the one character {composed!r}" if len(composed) == 1 else "write one character per line"
+    raise ValueError(f"charset file {path}:{number}: {line[:20]!r} is more than one character: {wanted}")
 
 
 def read_dictionary(path: str | Path) -> list[str]:

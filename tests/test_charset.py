@@ -161,6 +161,11 @@ def test_files_written_anywhere_load_alike(content, tmp_path):
     assert Charset.load(path, space=True).characters[-1] == " "
 
 
+def test_white_space_after_a_character_is_dropped(tmp_path):
+    (tmp_path / "set.txt").write_text("o\np\t\nq \n \n", encoding="utf-8")
+    assert Charset.load(tmp_path / "set.txt").characters == ("o", "p", "q", " ")
+
+
 def test_a_space_is_not_added_twice(tmp_path):
     path = tmp_path / "dict.txt"
     path.write_bytes(b"a\n \nb\n")
@@ -178,6 +183,12 @@ def test_bad_sets_are_refused(tmp_path):
     (tmp_path / "gbk.txt").write_bytes("中\n".encode("gbk"))
     with pytest.raises(ValueError, match=r"gbk\.txt is not UTF-8"):
         Charset.load(tmp_path / "gbk.txt")
+    (tmp_path / "line.txt").write_text("a\nbcd\n")
+    with pytest.raises(ValueError, match=r"line\.txt:2: 'bcd' is more than one character: write one .* per line"):
+        Charset.load(tmp_path / "line.txt")
+    (tmp_path / "parts.txt").write_text("u\u0308\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"parts\.txt:1: .* write it as the one character 'ü'"):
+        Charset.load(tmp_path / "parts.txt")
     (tmp_path / "empty.txt").touch()
     with pytest.raises(ValueError, match=r"empty\.txt"):
         Charset.load(tmp_path / "empty.txt")

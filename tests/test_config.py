@@ -149,6 +149,14 @@ def test_a_wrong_file_is_told_what_and_where(tmp_path, text, message):
         load_config(RecConfig, _toml(tmp_path, text))
 
 
+def test_a_file_may_have_a_byte_order_mark_but_no_other_encoding(tmp_path):
+    path = _toml(tmp_path, "\ufeffname = 'Größe'\r\n")
+    assert load_config(RecConfig, path).name == "Größe"
+    path.write_bytes("name = 'Größe'".encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"run\.toml is not UTF-8: .*; save it as UTF-8"):
+        load_config(RecConfig, path)
+
+
 def test_a_pair_wants_two_numbers():
     assert from_dict(DetConfig, {"data": {"scale_range": [1, 2]}}).data.scale_range == (1.0, 2.0)
     with pytest.raises(ConfigError, match=r'"data.scale_range" in .* must be a list of 2'):
@@ -169,6 +177,14 @@ def test_a_missing_file_is_named(tmp_path):
         (lambda: from_dict(DetConfig, {"data": {"crop_size": 100}}), "multiple of 32, not 100"),
         (lambda: from_dict(RecConfig, {"data": {"widths": [96, 64]}}), "data.widths must be in increasing order"),
         (lambda: from_dict(ClsConfig, {"data": {"synthetic_share": 1.5}}), "between 0 and 1, not 1.5"),
+        (lambda: from_dict(ClsConfig, {"data": {"val_synthetic": 0}}), "data.val_synthetic must be at least 1, not 0"),
+        (lambda: from_dict(DetConfig, {"data": {"val_limit": 0}}), "data.val_limit must be at least 1, not 0"),
+        (lambda: from_dict(DetConfig, {"data": {"scale_range": [2, 1]}}), r"above 0, not \[2.0, 1.0\]"),
+        (lambda: from_dict(RecConfig, {"data": {"max_label_length": -1}}), "max_label_length must be at least 0"),
+        (lambda: from_dict(RecConfig, {"data": {"augment_probability": 7}}), "must be between 0 and 1, not 7"),
+        (lambda: LabelSource("a", weight=-1), "weight must be at least 0, not -1"),
+        (lambda: TrainConfig(seed=-1), "train.seed must be at least 0, not -1"),
+        (lambda: OptimizerConfig(learning_rate=-1e-3), "optimizer.learning_rate must be at least 0"),
     ],
 )
 def test_impossible_values_are_refused(build, message):

@@ -221,7 +221,7 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
         lines = held_out_lines(args.synthetic, **options)
     except ModuleNotFoundError as error:
         raise UserError(f"{error}; install ppocr-jax[train], or pass text files with --corpus") from error
-    except (NoFontsError, FileNotFoundError) as error:
+    except (NoFontsError, OSError, ValueError) as error:
         raise UserError(str(error)) from error
     if args.task == "rec":
         return recognize_lines(ocr.recognize, ((line.image_rgb, line.text) for line in lines))

@@ -184,6 +184,7 @@ def _augmentation_sheet(series: SampleSeries) -> np.ndarray:
 
 def _series(args: argparse.Namespace) -> SampleSeries:
     from ppocr_jax.charset import load_charset
+    from ppocr_jax.synth.background import photo_paths
     from ppocr_jax.synth.dataset import SampleSeries
     from ppocr_jax.synth.fonts import NoFontsError
     from ppocr_jax.synth.line import LineGenerator
@@ -198,7 +199,7 @@ def _series(args: argparse.Namespace) -> SampleSeries:
             "charset": charset,
             "fonts": _fonts(args.fonts, charset),
             "corpus": _corpus(args.corpus, charset, args.seed),
-            "backgrounds": _backgrounds(args.backgrounds),
+            "backgrounds": photo_paths(args.backgrounds),
         }
         if args.kind == "det":
             generator: PageGenerator | LineGenerator = PageGenerator(**materials)
@@ -222,32 +223,21 @@ def _fonts(folders: Sequence[Path] | None, charset: Charset) -> list[FontFace]:
     """Return the font faces; warn of characters of the charset that no face has, because they are never rendered.
 
     Raises:
-        UserError: A folder does not exist.
+        NoFontsError: See `find_fonts`.
     """
     from ppocr_jax.synth.fonts import find_fonts, warn_of_missing
 
-    for folder in folders or ():
-        if not folder.is_dir():
-            raise UserError(f"the font folder {folder} does not exist")
     faces = find_fonts(folders)
     warn_of_missing(faces, charset)
     return faces
-
-
-def _backgrounds(paths: Sequence[Path]) -> tuple[str, ...]:
-    from ppocr_jax.synth.background import photo_paths
-
-    photos = photo_paths(paths)
-    if paths and not photos:
-        raise UserError(f"no images in {', '.join(map(str, paths))}")
-    return photos
 
 
 def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
     """Return the texts of files and of the .txt files in folders; generated texts if no path is given.
 
     Raises:
-        UserError: A folder contains no .txt file, or faker is not installed.
+        UserError: faker is not installed.
+        OSError, ValueError: See `Corpus.from_files`.
     """
     from ppocr_jax.synth.corpus import Corpus
 
@@ -256,10 +246,4 @@ def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
             return Corpus.generated(charset, seed=seed)
         except ModuleNotFoundError as error:
             raise UserError("pass text files with --corpus, or run pip install faker for generated texts") from error
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-        if not found:
-            raise UserError(f"the folder {path} contains no .txt file")
-        files += found
-    return Corpus.from_files(files)
+    return Corpus.from_files(paths)

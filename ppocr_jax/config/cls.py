@@ -14,6 +14,7 @@ from ppocr_jax.config.common import (
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
+    check_least,
     check_share,
 )
 
@@ -69,6 +70,8 @@ class ClsDataConfig:
     val_synthetic: int = 1000
 
     def __post_init__(self) -> None:
+        check_least("data", self, height=1, width=1, val_synthetic=1)
+        check_share("data.augment_probability", self.augment_probability)
         check_share("data.synthetic_share", self.synthetic_share)
 
 

@@ -61,6 +61,7 @@ class OptimizerConfig:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
+        check_least("optimizer", self, learning_rate=0, warmup_steps=0)
         if self.schedule == "piecewise" and len(self.values) != len(self.boundaries) + 1:
             raise ConfigError(
                 f"optimizer: a piecewise schedule needs one more value than boundaries, "
@@ -144,10 +145,8 @@ class TrainConfig:
     resume: bool = True
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "batch_size": 1, "log_every": 1, "save_every": 1, "eval_every": 0, "accumulate": 1}
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise ConfigError(f"train.{name} must be at least {lowest}, not {getattr(self, name)}")
+        check_least("train", self, steps=1, batch_size=1, log_every=1, save_every=1, accumulate=1)
+        check_least("train", self, eval_every=0, seed=0, workers=0)
         if self.batch_size % self.accumulate:
             raise ConfigError(f"train.accumulate {self.accumulate} does not divide train.batch_size {self.batch_size}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
@@ -173,13 +172,16 @@ class LabelSource:
     weight: float = 1.0
     granularity: Literal["line", "word"] = "line"
 
+    def __post_init__(self) -> None:
+        check_least("data.train_labels", self, weight=0)
+
 
 @dataclass(frozen=True)
 class SyntheticConfig:
     """Sources of synthetic images.
 
     Attributes:
-        corpus: text files with one entry per line.
+        corpus: text files in UTF-8 with one entry per line, or folders of .txt files.
         fonts: font files, or folders of font files.
         backgrounds: folder of images without text; only plain backgrounds if not set.
         vertical: share of vertical text among synthetic lines of ideographs; on pages the generator decides.
@@ -248,6 +250,17 @@ class TaskConfig:
     def charset_space(self) -> bool:
         """Whether to add a space to a charset file, as `use_space_char` of PaddleOCR does."""
         return False
+
+
+def check_least(table: str, config: Any, **least: float) -> None:
+    """Raise `ConfigError` unless the named options of `config`, the table of that name, have these values or more.
+
+    An option that may be left out (None) is not checked.
+    """
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if value is not None and value < lowest:
+            raise ConfigError(f"{table}.{name} must be at least {lowest}, not {value}")
 
 
 def check_share(name: str, share: float) -> None:

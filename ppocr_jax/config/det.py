@@ -13,6 +13,7 @@ from ppocr_jax.config.common import (
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
+    check_least,
     check_share,
     check_students,
 )
@@ -79,7 +80,10 @@ class DetDataConfig:
     def __post_init__(self) -> None:
         if self.crop_size < 32 or self.crop_size % 32:
             raise ConfigError(f"data.crop_size must be a multiple of 32, not {self.crop_size}")
+        check_least("data", self, val_limit=1)
         check_share("data.synthetic_share", self.synthetic_share)
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ConfigError(f"data.scale_range must be (least, greatest) above 0, not {list(self.scale_range)}")
 
 
 @dataclass(frozen=True)

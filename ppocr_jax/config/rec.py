@@ -14,6 +14,7 @@ from ppocr_jax.config.common import (
     SyntheticConfig,
     TaskConfig,
     TrainConfig,
+    check_least,
     check_share,
     check_students,
 )
@@ -90,6 +91,8 @@ class RecDataConfig:
     val_ignore_space: bool = True
 
     def __post_init__(self) -> None:
+        check_least("data", self, height=1, reference_width=1, max_label_length=0, val_limit=1)
+        check_share("data.augment_probability", self.augment_probability)
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
             raise ConfigError(f"data.widths must be in increasing order, not {list(self.widths)}")
         check_share("data.synthetic_share", self.synthetic_share)

@@ -169,6 +169,8 @@ class CropBank:
         used = reasons.pop("", 0)
         if used and not any_readable(path for path, is_there in there.items() if is_there):
             reasons["whose image cannot be read"] = used
+        if lost := next((path for path, is_there in there.items() if not is_there), None):
+            reasons[f"whose image is missing (such as {lost})"] = reasons.pop("whose image is missing")
         if unknown:
             shown = ", ".join(c for c, _ in unknown.most_common(_CHARACTERS_SHOWN))
             reasons[f"outside the charset ({shown})"] = reasons.pop("outside the charset")

@@ -78,8 +78,10 @@ class DetectionSource:
         labels = _detection_labels(source, strict=strict)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         there = [record for record in records if has_image(record.image_path)]
-        bad, missing = len(labels.bad_entries), len(records) - len(there)
-        left_out = {"in entries that cannot be used": bad, "missing": missing, **_all_broken(there)}
+        bad = len(labels.bad_entries)
+        left_out = {"in entries that cannot be used": bad, **_all_broken(there)}
+        if lost := [record.image_path for record in records if not has_image(record.image_path)]:
+            left_out[f"missing (such as {lost[0]})"] = len(lost)
         use = LabelUse(str(source.path), "images", len(records) + bad, left_out)
         if source.granularity == "word":
             there = [DetectionRecord(r.image_path, merge_words_into_lines(r.regions)) for r in there]
@@ -205,6 +207,9 @@ class DetectionBatches:
         if share > 0 and self.page_generator is None:
             raise ValueError(f"synthetic_share is {share}, but there is no page generator")
         if share < 1 and not self._records.records:
+            uses = "; ".join(str(source.use) for source in self.sources if source.use)
+            if uses:
+                raise ValueError(f"data.train_labels: {uses}; run `ppocr-jax check-labels` on it for details")
             raise ValueError(f"synthetic_share is {share}, but there are no labeled images; set it to 1")
         if self.teach is None:
             for source in self.sources:

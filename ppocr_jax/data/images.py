@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ppocr_jax.data.labels.lmdb import image_bytes, is_database_path
-from ppocr_jax.data.labels.records import Record
+from ppocr_jax.data.labels.records import LabelError, Record
 from ppocr_jax.images import ImageError, load_image
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -54,11 +54,17 @@ def any_readable(paths: Iterable[Path]) -> bool:
 
 
 def with_images(records: Iterable[AnyRecord], source: str | Path) -> list[AnyRecord]:
-    """Return the records whose images exist, and warn of the others; `source` is their label file."""
+    """Return the records whose images exist, and warn of the others; `source` is their label file.
+
+    Raises:
+        LabelError: No image exists.
+    """
     records = list(records)
     there = [record for record in records if has_image(record.image_path)]
     if lost := len(records) - len(there):
         missing = next(record.image_path for record in records if not has_image(record.image_path))
+        if not there:
+            raise LabelError(f"{source}: all {lost} images are missing, such as {missing}")
         logger.warning("%s: %d of %d images missing, such as %s", source, lost, len(records), missing)
     return there
 

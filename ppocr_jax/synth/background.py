@@ -37,13 +37,17 @@ def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: An entry does not exist.
+        ValueError: An entry is a folder without images, or a file of another kind.
     """
     paths: list[Path] = []
     for entry in map(Path, backgrounds):
         if not entry.exists():
             raise FileNotFoundError(f"background {entry} does not exist")
         found = sorted(entry.rglob("*")) if entry.is_dir() else [entry]
-        paths += [p for p in found if p.suffix.lower() in PHOTO_SUFFIXES]
+        photos = [p for p in found if p.suffix.lower() in PHOTO_SUFFIXES]
+        if not photos:
+            raise ValueError(f"background {entry}: no images ({', '.join(sorted(PHOTO_SUFFIXES))})")
+        paths += photos
     return tuple(str(p) for p in paths)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from ppocr_jax.charset import Charset
 from ppocr_jax.synth.phrases import amount, digits, phrase, pick
 
 _LONGEST_ENTRY_BYTES = 2048
+# Bytes of a file whose encoding is checked: enough to notice another one, quick for files of any size.
+_CHECKED_BYTES = 2**20
 # Faker's locales for languages whose letters are all in the charset `latin`.
 _LATIN_LOCALES = (
     *("en_US", "en_GB", "de_DE", "de_AT", "fr_FR", "fr_CH", "es_ES", "es_MX", "it_IT", "pt_PT", "pt_BR", "nl_NL"),
@@ -51,23 +54,28 @@ class Corpus:
 
     @classmethod
     def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
-        """Return a corpus of text files, all equally likely.
+        """Return a corpus of text files and of the .txt files in folders and their subfolders, all equally likely.
 
         Raises:
-            FileNotFoundError: A path is not a file.
-            ValueError: No path is given, or a file is empty.
+            FileNotFoundError: A path does not exist.
+            ValueError: No path is given, a folder has no .txt file, or a file is empty or not UTF-8.
         """
         if not paths:
             raise ValueError("no corpus file given: pass at least one UTF-8 text file, or use Corpus.from_faker()")
+        files: list[Path] = []
         for path in map(Path, paths):
-            if not path.is_file():
+            if not path.exists():
                 raise FileNotFoundError(
                     f"corpus file {path} does not exist: pass UTF-8 text files with one entry per line, or none for "
                     "generated texts (in training: data.synthetic.corpus)"
                 )
-            if path.stat().st_size == 0:
-                raise ValueError(f"corpus file {path} is empty")
-        return cls(files=tuple(str(p) for p in paths))
+            found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+            if not found:
+                raise ValueError(f"the folder {path} contains no .txt file")
+            files += found
+        for file in files:
+            _check_text(file)
+        return cls(files=tuple(map(str, files)))
 
     @classmethod
     def from_faker(cls, locales: Sequence[str] = ("en_US",), *, seed: int = 0, count: int = 6000) -> Corpus:
@@ -205,6 +213,21 @@ def _from_faker(locales: tuple[str, ...], seed: int, count: int) -> tuple[str, .
     fake.seed_instance(seed)
     makers = (fake.name, fake.company, fake.street_address, fake.city, fake.job, fake.word, fake.sentence)
     return tuple(makers[i % len(makers)]() for i in range(count))
+
+
+def _check_text(path: Path) -> None:
+    """Check that the beginning of a file is text in UTF-8; in another encoding, letters would silently be lost."""
+    with path.open("rb") as file:
+        head = file.read(_CHECKED_BYTES)
+    if not head.strip():
+        raise ValueError(f"corpus file {path} is empty")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # allows a character cut off at the end
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"corpus file {path}:{line}: not UTF-8: byte 0x{head[error.start]:02x}; save the file as UTF-8"
+        ) from error
 
 
 @lru_cache(maxsize=64)

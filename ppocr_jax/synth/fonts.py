@@ -115,15 +115,18 @@ def find_fonts(
     Symbol fonts, small capitals, fonts whose small letters look like capitals, and broken files are left out.
 
     Args:
-        folders: Folders to search, with subfolders; default: the system's font folders.
+        folders: Font files, and folders to search with their subfolders; default: the system's font folders.
         required: Characters that a font must have.
         exclude: Words; a font with one of them in its name (ignoring case) is left out. For held-out fonts.
 
     Raises:
-        NoFontsError: No font was found.
+        NoFontsError: No font was found, or one of `folders` does not exist.
     """
     roots = [Path(f).expanduser() for f in (SYSTEM_FONT_FOLDERS if folders is None else folders)]
-    paths = sorted({p.resolve() for r in roots if r.is_dir() for p in r.rglob("*") if p.suffix.lower() in _SUFFIXES})
+    if folders is not None and (lost := [str(root) for root in roots if not root.exists()]):
+        raise NoFontsError(f"fonts: no such file or folder: {', '.join(lost)}")
+    files = (file for root in roots for file in ([root] if root.is_file() else root.rglob("*")))
+    paths = sorted({file.resolve() for file in files if file.suffix.lower() in _SUFFIXES})
     words = [w.lower() for w in exclude]
     faces = [face for path in paths for face in _faces(str(path))]
     faces = [f for f in faces if f.covers(required) and not any(w in f.name.lower() for w in words)]

@@ -23,6 +23,7 @@ from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
 from ppocr_jax.data.images import evenly_spread
+from ppocr_jax.data.labels import LabelError
 from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.pages import evaluate_detection
 from ppocr_jax.inference.backends import OnnxBackend
@@ -245,13 +246,14 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     """Return a function from a network's variables to precision, recall and Hmean, pooled over `data.val_labels`.
 
     Raises:
-        LabelError: If a label file is broken, or labels lines instead of images with regions.
+        LabelError: If a label file is broken, labels lines instead of images with regions, or has no text to find.
     """
-    records = [
-        record
-        for source in config.data.val_labels
-        for record in evenly_spread(detection_records(source), config.data.val_limit)
-    ]
+    records = []
+    for source in config.data.val_labels:
+        labeled = evenly_spread(detection_records(source), config.data.val_limit)
+        if all(region.ignore for record in labeled for region in record.regions):
+            raise LabelError(f"data.val_labels: {source.path} has no region to find: nothing could be scored")
+        records += labeled
     network, spec = NetworkInTraining(model, "det"), network_spec(config)
     if not records:
         _logger.warning("no data.val_labels: nothing is scored, and the last weights count as the best")

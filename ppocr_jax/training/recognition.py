@@ -23,8 +23,9 @@ from ppocr_jax.config import LabelSource, RecConfig, RecLossConfig, TrainConfig
 from ppocr_jax.data.augment_rec import LineAugmentation
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.images import evenly_spread, with_images
-from ppocr_jax.data.labels import read_labels
+from ppocr_jax.data.labels import LabelError, read_labels
 from ppocr_jax.data.recognition import RecognitionBatches
+from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.lines import LabeledLine, evaluate_recognition, held_out_lines, line_samples
 from ppocr_jax.inference.decode import ctc_greedy_decode
 from ppocr_jax.inference.model_folder import RecognizerSpec
@@ -83,6 +84,12 @@ def network_spec(config: RecConfig, charset: Charset) -> RecognizerSpec:
 def batches(config: RecConfig, charset: Charset, process: ProcessShare = WHOLE_BATCH) -> RecognitionBatches:
     """Return the batches: lines with their labels; `process`: which rows to make."""
     data, pixels = config.data, frame_width(config, charset)
+    # Every width must be a whole number of frames, and wide enough for one character.
+    if any(width % pixels for width in data.widths) or data.widths[0] < data.height / 2:
+        raise UserError(
+            f"data.widths must be multiples of {pixels} and at least half of data.height ({data.height}), "
+            f"not {list(data.widths)}"
+        )
     longest = data.longest_label(pixels)
     return RecognitionBatches(
         charset=charset,
@@ -117,7 +124,10 @@ def frame_width(config: RecConfig, charset: Charset) -> int:
 def _frame_width(name: str, options: tuple[tuple[str, Any], ...], height: int) -> int:
     model = build_model(name, ops=native_ops, **dict(options))  # the fastest to trace
     line = jax.ShapeDtypeStruct((1, height, _PADDED_WIDTH, 3), jnp.float32)
-    outputs, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), line)
+    try:
+        outputs, _ = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), line)
+    except ValueError as error:  # the rows that its strides leave are not one
+        raise UserError(f"data.height: {name} cannot read lines {height} pixels high ({error})") from error
     return round(_PADDED_WIDTH / outputs["logits"].shape[1])
 
 
@@ -218,6 +228,9 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
     """Return a function from a network's variables to line accuracy and edit distance.
 
     The lines are those of `data.val_labels`, pooled; without labels, synthetic lines in fonts held out from training.
+
+    Raises:
+        LabelError: If a label file is broken, or has no line with a text.
     """
     samples = [s for source in config.data.val_labels for s in _lines(source, config.data.val_limit)]
     if not samples:
@@ -243,7 +256,10 @@ def evaluation(model: nn.Module, config: RecConfig, charset: Charset) -> Evaluat
 
 def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
     records = with_images(read_labels(source.path, source.format).records, source.path)
-    return evenly_spread(list(line_samples(records)), limit)
+    lines = list(line_samples(records))
+    if not lines:
+        raise LabelError(f"data.val_labels: {source.path} has no line with a text: nothing could be scored")
+    return evenly_spread(lines, limit)
 
 
 def images(model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4) -> Images:

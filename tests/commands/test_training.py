@@ -45,6 +45,13 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys):
         (["--data.val-labels", "nowhere.txt"], "nowhere.txt"),
         (["--data.train-labels", "latin.txt"], "0 of 2 lines used; 2 outside the charset"),
         (["--data.train-labels", "broken.txt"], "0 of 1 lines used; 1 whose image cannot be read"),
+        (["--data.train-labels", "gone.txt"], "0 of 1 lines used; 1 whose image is missing (such as gone.png)"),
+        (["--data.val-labels", "gone.txt"], "gone.txt: all 1 images are missing, such as gone.png"),
+        (["--data.synthetic.corpus", "cp1252.txt"], "corpus file cp1252.txt:1: not UTF-8"),
+        (["--data.synthetic.backgrounds", "gone.txt"], "background gone.txt: no images"),
+        (["--data.widths", "65"], "data.widths must be multiples of 4 and at least half of data.height (32), not [65]"),
+        (["--data.widths", "12", "64"], "not [12, 64]"),
+        (["--data.height", "64"], "data.height: crnn_lcnet cannot read lines 64 pixels high"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, message, tmp_path, monkeypatch, capsys):
@@ -52,6 +59,8 @@ def test_what_is_wrong_is_said_in_one_line_before_the_first_compile(flags, messa
     Path("latin.txt").write_text("a.png\tЖЖ\nb.png\tДД\n", encoding="utf-8")
     Path("broken.txt").write_text("broken.png\ttotal\n", encoding="utf-8")
     Path("broken.png").write_bytes(b"no image")
+    Path("gone.txt").write_text("gone.png\ttotal\n", encoding="utf-8")
+    Path("cp1252.txt").write_bytes("Größe\n".encode("cp1252"))
     monkeypatch.setattr("jax.stages.Lowered.compile", None)
     words = ["train-rec", "--config", "rec/tiny", "--train.work-dir", "run", "--train.steps", "1"]
     assert cli.main([*words, *flags]) == 1

@@ -182,6 +182,14 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
         batches(**options)
 
 
+def test_labels_of_which_nothing_can_be_used_are_named(tmp_path: Path) -> None:
+    labels = tmp_path / "label.txt"
+    labels.write_text("1.png\t[{'transcription': 'a'}]\n2.png\t[]\n", encoding="utf-8")
+    read = DetectionSource.read(LabelSource(str(labels), format="ppocr-det"))
+    with pytest.raises(ValueError, match=r"0 of 2 images used; 1 in entries .*; 1 missing \(such as .*2\.png\)"):
+        batches(sources=[read])
+
+
 def test_where_no_image_can_be_read_one_is_named(tmp_path: Path) -> None:
     gone = DetectionSource((DetectionRecord(tmp_path / "gone.jpg", ()),))
     with pytest.raises(ImageError, match=r"gone\.jpg"):
@@ -213,7 +221,7 @@ def test_missing_and_broken_images_are_skipped_and_counted(
     made = batches(sources=[read], copy_paste=True)
     (use,) = made.uses()
     assert (use.used, use.total) == (4, 6)
-    assert use.left_out == {"in entries that cannot be used": 1, "missing": 1}
+    assert use.left_out == {"in entries that cannot be used": 1, f"missing (such as {tmp_path / 'gone.png'})": 1}
     scored = detection_records(LabelSource(str(tmp_path / "label.txt")), strict=False)
     assert len(scored) == 4
     assert "1 of 5 images missing" in caplog.text

@@ -100,6 +100,18 @@ def test_image_folders_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_detection_labels("Label.txt")[0].image_path.samefile(folder / "1.jpg")
 
 
+def test_paths_written_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a\\b.png").touch()
+    label = write(tmp_path / "label.txt", "images\\1.png\tTotal", "a\\b.png\tcash")
+    assert [record.image_path for record in read_recognition_labels(label)] == [
+        tmp_path / "images" / "1.png",
+        tmp_path / "a\\b.png",
+    ]
+    (record, _) = read_recognition_labels(label, image_root=tmp_path / "other")
+    assert record.image_path == tmp_path / "other" / "images" / "1.png"
+
+
 def test_recognition_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "rec.txt"
     path.write_bytes("\ufeffa/1.jpg\t two  words\ttab \r\n2.jpg\t\u4e2d\u2028\u6587\n3.jpg\t\n".encode())

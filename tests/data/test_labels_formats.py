@@ -139,6 +139,14 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path, content: str) -> None:
         read_labels(tmp_path / "label.txt" if content == "{}" else _folder_with(tmp_path, content))
 
 
+@pytest.mark.parametrize("where", ["file", "folder"])
+def test_labels_in_another_encoding_are_named(tmp_path: Path, where: str) -> None:
+    path = tmp_path / ("gt_1.txt" if where == "folder" else "label.txt")
+    path.write_bytes("1,2,3,2,3,4,1,4,Größe\n".encode("cp1252"))
+    with pytest.raises(LabelError, match="is UTF-8; save"):
+        read_labels(tmp_path if where == "folder" else path)
+
+
 def _folder_with(path: Path, content: str) -> Path:
     (path / "gt").mkdir()
     (path / "gt" / "gt_1.txt").write_text(content)

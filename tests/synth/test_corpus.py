@@ -53,6 +53,28 @@ def test_files_must_exist_and_hold_something(tmp_path):
         Corpus.from_files([tmp_path / "empty.txt"])
     with pytest.raises(ValueError, match="from_faker"):
         Corpus.from_files([])
+    with pytest.raises(ValueError, match=r"no \.txt file"):
+        Corpus.from_files([(tmp_path / "folder").mkdir() or tmp_path / "folder"])
+
+
+def test_files_in_another_encoding_are_refused_and_named(tmp_path):
+    path = tmp_path / "c.txt"
+    for text, encoding in (("one\nGröße\n", "cp1252"), ("one\n", "utf-16")):
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(ValueError, match=r"c\.txt:\d: not UTF-8"):
+            Corpus.from_files([path])
+    path.write_bytes(("ö" * 2**20).encode()[1:])
+    with pytest.raises(ValueError, match=r"c\.txt:1: not UTF-8"):
+        Corpus.from_files([path])
+    path.write_bytes(b"x" + "ö\n".encode() * 2**20)  # the part that is checked ends within a character
+    assert Corpus.from_files([path]).entry(np.random.default_rng(0)) == "ö"
+
+
+def test_the_text_files_of_folders_are_read(tmp_path):
+    for name in ("b/2.txt", "1.txt", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert [path[-5:] for path in Corpus.from_files([tmp_path]).files] == ["1.txt", "2.txt"]
 
 
 def test_pickle_is_small_whatever_the_size_of_the_file(tmp_path):

@@ -117,6 +117,10 @@ def test_photos_are_found_in_order_and_cut_to_size(tmp_path):
     assert crop.mean() == pytest.approx(100, abs=2)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         photo_paths([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "notes.txt"):
+        with pytest.raises(ValueError, match=f"{name}: no images"):
+            photo_paths([tmp_path, tmp_path / name])
 
 
 def gray(level):

@@ -15,6 +15,12 @@ def test_no_font_gives_a_hint_what_to_install(tmp_path):
         find_fonts([tmp_path])
 
 
+def test_files_are_taken_and_missing_ones_named(tmp_path, faces):
+    assert {face.path for face in find_fonts([faces[0].path])} == {faces[0].path}
+    with pytest.raises(NoFontsError, match=r"no such file or folder: .*nowhere"):
+        find_fonts([faces[0].path, tmp_path / "nowhere"])
+
+
 def test_a_broken_file_is_left_out(tmp_path, faces, caplog):
     (tmp_path / "broken.ttf").write_bytes(b"not a font")
     (tmp_path / "good.ttf").write_bytes(Path(faces[0].path).read_bytes())

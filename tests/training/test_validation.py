@@ -12,6 +12,7 @@ from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource
 from ppocr_jax.data.labels import LabelError
 from ppocr_jax.training import detection, direction, recognition
+from ppocr_jax.training.tasks import TASKS
 
 
 def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
@@ -55,6 +56,28 @@ def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
     config = cls_config(tmp_path / "rec_label.txt", ("HIS", "96"))
     with pytest.raises(LabelError, match="looks different upside down"):
         direction.evaluation(None, config, load_charset("en"))
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        ("det", "there.png\t[]\n", "no region to find"),
+        ("det", "gone.png\t[]\n", r"all 1 images are missing, such as .*gone\.png"),
+        ("rec", "there.png\t[]\n", "no line with a text"),
+        ("rec", "gone.png\tTotal\n", r"all 1 images are missing, such as .*gone\.png"),
+        ("cls", "gone.png\tTotal\n", r"all 1 images are missing, such as .*gone\.png"),
+    ],
+)
+def test_labels_that_cannot_score_are_refused(tmp_path, task, labels, message):
+    """Otherwise a run of hours would be scored on something else, or not at all."""
+    path = tmp_path / "label.txt"
+    path.write_text(labels, encoding="utf-8")
+    Image.new("RGB", (64, 32)).save(tmp_path / "there.png")
+    kind = TASKS[task]
+    config = kind.config()
+    config = replace(config, data=replace(config.data, val_labels=(LabelSource(str(path)),)))
+    with pytest.raises(LabelError, match=message):
+        kind.evaluation(None, config, load_charset("en"))
 
 
 @pytest.mark.parametrize("task", ["rec", "cls"])

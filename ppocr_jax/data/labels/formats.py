@@ -76,7 +76,10 @@ def _format_of_folder(path: Path) -> str | None:
     if any(path.glob("*.xml")):
         return "ctw1500"
     files = label_files(path, ".txt")[:_FILES_LOOKED_AT] if any(path.glob("*.txt")) else []
-    found = _format_of_lines([line for file in files for line in _head(file)])
+    lines = [line for file in files for line in _head(file)]
+    if not lines and any(any(numbered_lines(file)) for file in files):
+        raise LabelError(f"{path}: no line of its label files is UTF-8; save them as UTF-8")
+    found = _format_of_lines(lines)
     return "lmdb" if found is None and find_databases(path) else found
 
 
@@ -86,7 +89,9 @@ def _format_of_file(path: Path) -> str | None:
     if not any(numbered_lines(path)):
         raise LabelError(f"{path} is empty")
     lines = _head(path)
-    if lines and lines[0].lstrip().startswith("{"):
+    if not lines:
+        raise LabelError(f"{path}: none of its first lines is UTF-8; save the file as UTF-8")
+    if lines[0].lstrip().startswith("{"):
         return _format_of_json(JsonFile(path))
     with_tab = [line for line in lines if "\t" in line]
     if 2 * len(with_tab) > len(lines):

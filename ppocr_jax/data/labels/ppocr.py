@@ -179,6 +179,8 @@ def _image_locator(label_path: Path, image_root: Path | None) -> Callable[[str],
     above = folder.resolve().parent if folder.name in ("", "..") else folder.parent
 
     def locate(name: str) -> Path:
+        if "\\" in name and not ((image_root or folder) / name).exists():
+            name = name.replace("\\", "/")  # a path written on Windows
         if image_root is not None:
             return image_root / name
         # PPOCRLabel writes "folder/image.jpg" into folder/Label.txt.
