@@ -90,7 +90,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "without a text": 1,
         "marked as ignored": 1,
         "smaller than 5 pixels": 1,
-        "whose image is missing": 1,
+        f"whose image is missing (such as {tmp_path / 'gone.png'})": 1,
         "in entries that cannot be used": 1,
     }
     assert len(bank(path)) == use.used
@@ -111,7 +111,7 @@ def test_images_that_cannot_be_read_are_skipped(tmp_path: Path, caplog: pytest.L
         assert len(lines) == 1
     assert "2 images skipped" in caplog.text
     (use,) = lines.uses()
-    assert use.left_out == {"whose image is missing": 1}
+    assert use.left_out == {f"whose image is missing (such as {tmp_path / 'gone.png'})": 1}
 
 
 def test_labels_are_read_and_announced_once(page: Path, caplog: pytest.LogCaptureFixture) -> None:
