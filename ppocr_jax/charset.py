@@ -6,6 +6,7 @@ Class 0 is the CTC blank. Characters are numbered from 1 in file order. The spac
 
 from __future__ import annotations
 
+import json
 import string
 import unicodedata
 from collections import Counter
@@ -151,12 +152,14 @@ def _character(path: str | Path, number: int, line: str) -> str:
 def read_dictionary(path: str | Path) -> list[str]:
     """Return the lines of a file with one character per line, including empty and repeated lines, as PaddleOCR does.
 
+    From a model folder's `model.json`, return the characters of its recognizer.
+
     Lines end with line feeds only, because U+2028 and U+0085 are characters in some dictionaries. A byte order mark and
     carriage returns, which editors add, are removed.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is not UTF-8 or is empty.
+        ValueError: If the file is not UTF-8 or is empty, or a JSON file without the characters of a recognizer.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -168,7 +171,19 @@ def read_dictionary(path: str | Path) -> list[str]:
         raise ValueError(f"charset file {path} is not UTF-8: {error}; save it as UTF-8") from error
     if not text.strip("\r\n"):
         raise ValueError(f"charset file {path} is empty")
+    if Path(path).suffix == ".json":
+        return _characters_of_model(path, text)
     return [line.strip("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def _characters_of_model(path: str | Path, text: str) -> list[str]:
+    try:
+        characters = json.loads(text)["charset"]
+    except (ValueError, KeyError, TypeError):
+        characters = None
+    if not isinstance(characters, list) or not all(isinstance(c, str) for c in characters):
+        raise ValueError(f"charset file {path} is not the model.json of a model with a recognizer")
+    return characters
 
 
 def fit_dictionary(lines: Sequence[str], num_classes: int, source: str | Path) -> tuple[Charset, tuple[str, ...]]:
@@ -263,7 +278,7 @@ BUILTIN_CHARSETS = {
 
 
 def load_charset(name_or_path: str | Path, *, space: bool = False) -> Charset:
-    """Return a built-in charset by name ("en"), or read a charset from a file.
+    """Return a built-in charset by name ("en"), or read a charset from a file or a `model.json`.
 
     Raises:
         FileNotFoundError: If it is neither a built-in name nor an existing file.

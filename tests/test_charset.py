@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ppocr_jax
 from ppocr_jax.charset import (
     BUILTIN_CHARSETS,
     Charset,
     UnknownCharacterError,
     fit_dictionary,
     load_charset,
+    load_letters,
     read_dictionary,
 )
 
@@ -62,6 +64,20 @@ def test_a_saved_charset_loads_as_it_was(name, tmp_path):
     charset = load_charset(name)
     charset.save(tmp_path / "characters.txt")
     assert load_charset(tmp_path / "characters.txt") == charset
+
+
+def test_the_characters_of_a_model():
+    built_in = Path(ppocr_jax.__file__).parent / "weights" / "ch" / "model.json"
+    assert list(load_charset(built_in).characters) == json.loads(built_in.read_text("utf-8"))["charset"]
+    assert load_letters(str(built_in)) == load_charset(built_in).characters
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"charset": null}', "a\nb\n"])
+def test_a_json_file_without_characters_is_refused(content, tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="recognizer"):
+        load_charset(path)
 
 
 # Of the joined characters, UTF-8. A trained model's class ids are these positions: they never change.

@@ -27,7 +27,7 @@ class RecModelConfig:
     Attributes:
         name: "crnn_lcnet"; "crnn_mobilenet_v3" (mobile) or "crnn_resnet34" (server) of PP-OCR; or "svtr_lcnet" of
             PP-OCRv3, which reads lines 48 pixels high.
-        charset: a built-in charset ("en") or a file with one character per line.
+        charset: a built-in charset ("en"), a file with one character per line, or a `model.json`.
         charset_space: add a space to a charset file (`use_space_char` of PaddleOCR); built-in charsets have one.
         scale: width multiplier of the backbone; the network's default (0.5) if not set.
         hidden: LSTM units per direction, or channels of the mixing blocks; the network's default (64, 48, 256 and 120)
