@@ -12,6 +12,8 @@ from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect_lines import nearer_side, reduction_warning, rows_share
 from ppocr_jax.inference.ocr import OCR
+from ppocr_jax.inference.options import ReadSettings
+from ppocr_jax.inference.page import prepare_image
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -107,3 +109,11 @@ def test_one_look_misses_small_text_and_says_so(page):
     assert len(found) < 20
     assert len(found.warnings) == 1
     assert "limit_side" in found.warnings[0]
+
+
+@pytest.mark.parametrize(("size", "limit_side"), [((24_000, 400), 960), ((3000, 3000), 1)])
+def test_margins_do_not_multiply_an_image(size, limit_side):
+    """Around a long strip, they would make its text too small to be found."""
+    image = np.full((*size, 3), 255, np.uint8)
+    prepared, _ = prepare_image(OCR("en").stages, image, ReadSettings(limit_side=limit_side))
+    assert prepared.size < 2 * image.size
