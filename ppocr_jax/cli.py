@@ -8,8 +8,11 @@ import importlib
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ppocr_jax import __version__
 from ppocr_jax.commands.common import say
@@ -90,7 +93,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         logging.getLogger("ppocr_jax").setLevel(logging.INFO)
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns about a file that it does not write itself
-        return command.run(args)
+        with _terminable():
+            return command.run(args)
     except UserError as error:
         say(f"{prog}: {error}")
         return 1
@@ -105,6 +109,27 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
     except BrokenPipeError:  # the reader of our output, such as `head`, has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise, Python reports an error on exit
         return 141
+
+
+class _Terminated(KeyboardInterrupt):
+    exit_code = 128 + signal.SIGTERM
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that its temporary files are removed."""
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can catch signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _extra_with(module: str) -> str | None:

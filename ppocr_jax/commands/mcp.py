@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from pathlib import Path
 
 from ppocr_jax.commands.common import positive
@@ -53,5 +54,7 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_pixels,
         max_file_mib=args.max_file_mib,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):  # a thread that waits for standard input would delay the end
+        signal.signal(number, signal.SIG_DFL)
     make_server(settings).run("stdio")
     return 0

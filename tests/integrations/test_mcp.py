@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -136,3 +138,17 @@ def test_over_standard_input_and_output():
     names, text = asyncio.run(run())
     assert sorted(names) == ["read_image", "read_pdf"]
     assert text == OCR("en")(SIGN).text + "\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_while_it_waits_for_input(number):
+    command = [sys.executable, "-m", "ppocr_jax", "mcp", "--root", "examples"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        try:
+            server.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+            server.stdin.flush()
+            assert b'"id":1' in server.stdout.readline()
+            server.send_signal(number)
+            assert server.wait(timeout=20) == -number
+        finally:
+            server.kill()
