@@ -12,6 +12,7 @@ _ROW_OVERLAP = 0.5  # share of the smaller height that two lines of a row have i
 # Columns of running text: least length of lines (in line heights), share of the column's width, and number of lines.
 _LONG, _FILLED, _LINES = 8.0, 0.6, 3
 _GUTTER = 0.8  # least width of the gap between columns, in line heights
+_SPANNING = 1.5  # lines longer than this, in median lengths, may span several columns
 _CLEARLY_LONGER, _SAME_SKEW, _UPSIDE_DOWN = 2.0, 0.1, np.radians(150)  # ratio of sides; radians
 ROW_TOLERANCE = 10.0  # boxes whose top-left corners differ by less in y, in pixels, may share a row (PaddleOCR)
 
@@ -46,8 +47,9 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
 
     The skew of the page, in any direction, is the angle of at least half of its text, by length. Lines that overlap by
     half of their height form a row and are read from left to right. If at least three long lines are on either side of
-    a gap that no line between them crosses, the left side is read before the right one. Short cells side by side, as in
-    receipts and tables, remain rows. If most lines are vertical, they are read from right to left.
+    a gap that no line between them crosses, the left side is read before the right one; each may again have columns.
+    Short cells side by side, as in receipts and tables, remain rows. If most lines are vertical, they are read from
+    right to left.
 
     Returns:
         Permutation, int64 (n,).
@@ -141,12 +143,22 @@ def _columns(blocks: _Blocks, members: np.ndarray) -> tuple[int, int, float] | N
 def _two_columns(blocks: _Blocks, members: np.ndarray, gutter: float) -> bool:
     left = blocks.right[members] <= gutter
     sides = members[left], members[~left]
-    return all(_is_running_text(blocks, side) for side in sides) and _side_by_side(blocks, *sides)
+    if min(map(len, sides)) < _LINES or not _side_by_side(blocks, *sides):
+        return False
+    return all(_is_running_text(blocks, side) for side in sides)
 
 
 def _is_running_text(blocks: _Blocks, members: np.ndarray) -> bool:
-    if len(members) < _LINES:
-        return False
+    """Return whether lines are running text in one or more columns. Lines that span several columns do not count."""
+    lines = members[blocks.width[members] < _SPANNING * np.median(blocks.width[members])]
+    lines = lines[np.argsort(blocks.left[lines])]
+    gaps = blocks.left[lines][1:] - np.maximum.accumulate(blocks.right[lines])[:-1]
+    gutters = np.flatnonzero(gaps > _GUTTER * np.median(blocks.height[members])) + 1
+    columns = [column for column in np.split(lines, gutters) if len(column) >= _LINES]
+    return all(_fill_a_column(blocks, column) for column in (columns if len(columns) > 1 else [members]))
+
+
+def _fill_a_column(blocks: _Blocks, members: np.ndarray) -> bool:
     width = blocks.right[members].max() - blocks.left[members].min()
     return bool(_are_long(blocks, members).mean() > 0.5 and np.median(blocks.width[members]) > _FILLED * width)
 

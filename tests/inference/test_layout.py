@@ -33,10 +33,17 @@ LETTER = np.stack(
     + [quad(0, 260 + 25 * i, 380, 280 + 25 * i) for i in range(3)]
     + [quad(420, 260 + 25 * i, 800 - 100 * (i == 2), 280 + 25 * i) for i in range(3)]
 )
+NEWSPAPER = np.stack(
+    [quad(100, 0, 1100, 30)]
+    + [quad(0, 62 + 25 * i, 380 - 40 * (i % 2), 82 + 25 * i) for i in range(12)]
+    + [quad(420 * c, 60 + 25 * i, 420 * c + 380, 80 + 25 * i) for c in (1, 2) for i in range(4)]
+    + [quad(420, 180, 1200, 200)]  # a headline above two of the three columns
+    + [quad(420 * c, 220 + 25 * i, 420 * c + 370, 240 + 25 * i) for c in (1, 2) for i in range(6 - c)]
+)
 
 
 @pytest.mark.parametrize("degrees", [-90, -60, -45, -8, -3, 0, 3, 8, 45, 60, 135, 180])
-@pytest.mark.parametrize("page", [RECEIPT, LETTER], ids=["rows of cells", "columns"])
+@pytest.mark.parametrize("page", [RECEIPT, LETTER, NEWSPAPER], ids=["rows of cells", "columns", "three columns"])
 def test_rows_and_columns_however_skewed(page: np.ndarray, degrees: float):
     shuffled = np.random.default_rng(0).permutation(len(page))
     order = layout_order(turned(page, degrees)[shuffled])
