@@ -20,7 +20,7 @@ from ppocr_jax.document.text import encodable
 _ROW_OVERLAP = 0.5  # share of the smaller height that two segments of a row have in common
 _BESIDE = 0.3  # largest share of the smaller width that two segments of a row have in common
 _SEGMENT_GAP = 2.5  # a gap between words of this many letter widths begins a new segment
-_MOST_SKEW = 20.0  # degrees; lines with a larger angle do not count for the skew of the page
+_MOST_SKEW = 60.0  # degrees; steeper lines do not count for the skew of the page
 _VERTICAL = 2.0  # height / width of a segment from which its text is vertical
 _ALIGNED = 0.75  # cells: edges closer than this are aligned
 _WIDE_GAP = 1.5  # cells: segments further apart keep two spaces between them

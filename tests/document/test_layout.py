@@ -42,7 +42,7 @@ def grid(page: Page) -> list[str]:
 GRID = [item + amount.rjust(30 - len(item)) for item, amount in ITEMS]  # 360 pixels of letters 12 pixels wide
 
 
-@pytest.mark.parametrize("degrees", [0, 4, -7])
+@pytest.mark.parametrize("degrees", [0, 4, -7, 38, -50])
 def test_amounts_stand_on_their_items_row_with_a_common_right_edge(degrees: float):
     rows = [row for row in grid(receipt(degrees=degrees)) if row]
     assert [row.split() for row in rows] == [row.split() for row in GRID]
