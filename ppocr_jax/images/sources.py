@@ -205,6 +205,8 @@ def find_inputs(paths: Iterable[PathInput], *, recursive: bool = False, allow_ur
     """
     found: list[Input] = []
     for path in paths:
+        if path == "":  # pathlib takes it for the current folder
+            raise UserError("no such file or folder: the path is empty")
         if isinstance(path, str) and path == "-":
             found.append("-")
         elif is_url(path):

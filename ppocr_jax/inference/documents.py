@@ -143,7 +143,7 @@ class DocumentReading:
 
     def _files_of(self, source: ImageSource) -> list[ImageSource]:
         """Return the files of a folder, or a list of the source itself, even if it does not exist."""
-        if not isinstance(source, str | PathLike) or source == "-" or not Path(source).is_dir():
+        if not isinstance(source, str | PathLike) or source in ("-", "") or not Path(source).is_dir():
             return [source]
         return cast("list[ImageSource]", find_inputs([source], recursive=self.recursive, allow_url=self.allow_url))
 

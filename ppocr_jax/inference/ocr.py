@@ -302,47 +302,55 @@ class OCR:
             self.classify([sheet])
         return self
 
-    def detect(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> list[TextBox]:
-        """Return the boxes of the text lines in an image (H, W, 3) uint8, in reading order.
+    def detect(self, source: ImageSource, **options: Unpack[ReadOptions]) -> list[TextBox]:
+        """Return the boxes of the text lines in an image, in reading order.
 
         Raises:
+            ImageError: If the source is not a readable image.
             ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
+        image_rgb = load_image(source, max_pixels=settings.max_pixels)
         image, before = prepare_image(self.stages, image_rgb, settings)
         last = np.array(image_rgb.shape[1::-1], np.float32) - 1
         found = self.stages.detect_lines(image, settings).boxes
         boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
         return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
 
-    def probability_map(self, image_rgb: np.ndarray, **options: Unpack[ReadOptions]) -> np.ndarray:
-        """Return the detector's probability map (h, w) float32, 0..1, of an image (H, W, 3) uint8, at its input size.
+    def probability_map(self, source: ImageSource, **options: Unpack[ReadOptions]) -> np.ndarray:
+        """Return the detector's probability map (h, w) float32, 0..1, of an image, at the detector's input size.
 
         Raises:
+            ImageError: If the source is not a readable image.
             ModelError: If the model has no detector.
         """
         settings = self._settings.changed(**options)
+        image_rgb = load_image(source, max_pixels=settings.max_pixels)
         return self.stages.require_detector().probability_map(
             image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
         )
 
-    def classify(self, crops: Sequence[np.ndarray], **options: Unpack[ReadOptions]) -> list[Direction]:
-        """Return the direction of each line crop (h, w, 3) uint8.
+    def classify(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Direction]:
+        """Return the direction of each line image.
 
         Raises:
+            ImageError: If a source is not a readable image.
             ModelError: If the model has no direction classifier.
-        """
-        return self.stages.classify(crops, self._settings.changed(**options))
-
-    def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
-        """Return the text of line images, (h, w, 3) uint8 or files, whatever the confidence.
-
-        Raises:
-            ImageError: If a file is not a readable image.
-            ModelError: If the model has no recognizer.
+            TypeError: If `crops` is a single image.
         """
         settings = self._settings.changed(**options)
-        return self.stages.recognize([load_image(crop, max_pixels=settings.max_pixels) for crop in crops], settings)
+        return self.stages.classify(_load_lines(crops, settings), settings)
+
+    def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
+        """Return the text of each line image, whatever the confidence.
+
+        Raises:
+            ImageError: If a source is not a readable image.
+            ModelError: If the model has no recognizer.
+            TypeError: If `crops` is a single image.
+        """
+        settings = self._settings.changed(**options)
+        return self.stages.recognize(_load_lines(crops, settings), settings)
 
     @cached_property
     def _single_threaded(self) -> OCR:
@@ -378,6 +386,12 @@ class OCR:
         many, workers = self._for_many(options.get("workers"), options.get("combine"))
         reading = DocumentReading(self.stages, many.stages, workers, settings, options, images=images)
         return reading.run(sources)
+
+
+def _load_lines(crops: Sequence[ImageSource], settings: ReadSettings) -> list[np.ndarray]:
+    if not are_several(crops):  # an array would be taken for as many lines as it has rows of pixels
+        raise TypeError(f"pass line images as a list, such as [image], not {type(crops).__name__}")
+    return [load_image(crop, max_pixels=settings.max_pixels) for crop in crops]
 
 
 _LineStage = TypeVar("_LineStage", AnyClassifier, AnyRecognizer)

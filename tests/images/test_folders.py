@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ppocr_jax import OCR
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import FORMATS, SUFFIXES, find_inputs
 from ppocr_jax.images.sources import natural_key
@@ -77,6 +78,15 @@ def test_missing_files_are_named_in_one_line(tmp_path, name):
     with pytest.raises(UserError, match="no such file or folder") as error:
         find_inputs([tmp_path / name])
     assert str(error.value).isprintable()
+
+
+def test_an_empty_path_is_not_the_current_folder(folder, monkeypatch):
+    """As `--image "$FILE"` gives it if the variable is not set."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match="no such file or folder"):
+        find_inputs([""])
+    (page,) = OCR("en").read("", on_error="page")
+    assert page.error.startswith("no such file")
 
 
 def test_names_that_cannot_be(tmp_path):

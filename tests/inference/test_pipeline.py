@@ -201,6 +201,21 @@ def test_stages_one_by_one_give_the_page(ocr):
     assert ocr.recognize([]) == []
 
 
+def test_single_stages_say_what_they_need(ocr):
+    line = stripes.paint_line("cab")
+    for stage in (ocr.recognize, ocr.classify):
+        for single in (line, "line.png"):
+            with pytest.raises(TypeError, match="pass line images as a list"):
+                stage(single)
+        with pytest.raises(ImageError, match="must be uint8"):
+            stage([line / 255])
+    for stage in (ocr.detect, ocr.probability_map):
+        with pytest.raises(ImageError, match="must be uint8"):
+            stage(PAGE / 255)
+        with pytest.raises(ImageError, match="no such file"):
+            stage("missing.png")
+
+
 def test_models_with_only_some_networks(stripes_model):
     model = load_model_folder(stripes_model)
     reader = OCR.from_stages(recognizer=TextRecognizer(make_backend(model, "rec"), model.rec, model.charset))
