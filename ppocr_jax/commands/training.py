@@ -56,7 +56,8 @@ def main(name: str, arguments: Sequence[str] | None = None, *, prog: str | None 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("ppocr_jax").setLevel(logging.INFO)
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of invalid time stamps in fonts
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of each checkpoint without metrics
+    # Orbax warns of each checkpoint without metrics, and prints a failed save, which we report, as several tracebacks.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     schema = _SCHEMAS[name]
     description = f"Train {_WHAT[name]}."
     config = parse_command_line(schema, description, arguments, prog=prog or f"ppocr-jax {name}")

@@ -22,7 +22,7 @@ from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import DetConfig
 from ppocr_jax.data.batches import WHOLE_BATCH, ProcessShare
 from ppocr_jax.data.detection import DetectionBatches, DetectionSource, detection_records
-from ppocr_jax.data.images import evenly_spread
+from ppocr_jax.data.images import evenly_spread, load_record_image
 from ppocr_jax.data.labels import LabelError
 from ppocr_jax.errors import UserError
 from ppocr_jax.evaluation.pages import evaluate_detection
@@ -247,12 +247,15 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
 
     Raises:
         LabelError: If a label file is broken, labels lines instead of images with regions, or has no text to find.
+        ImageError: If an image cannot be read.
     """
     records = []
     for source in config.data.val_labels:
         labeled = evenly_spread(detection_records(source), config.data.val_limit)
         if all(region.ignore for record in labeled for region in record.regions):
             raise LabelError(f"data.val_labels: {source.path} has no region to find: nothing could be scored")
+        for record in labeled:
+            load_record_image(record.image_path)  # otherwise a broken image would end the run at its first evaluation
         records += labeled
     network, spec = NetworkInTraining(model, "det"), network_spec(config)
     if not records:

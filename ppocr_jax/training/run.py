@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shlex
 import shutil
@@ -41,6 +42,7 @@ from ppocr_jax.training.trained import IMAGE, initial_variables, load_start, loa
 
 _logger = logging.getLogger("ppocr_jax")
 _CHECKPOINTS = 3  # on disk at a time: the best, the newest, and the one being written
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # by the log, for example, which is written oftener than checkpoints
 _LEAST_USED = 0.05  # share of a label source; if less is usable, its charset, format or paths are probably wrong
 
 
@@ -86,10 +88,19 @@ def run(config: TaskConfig) -> Path:
     config = sized_as_start(config)
     work_dir = Path(config.train.work_dir)
     keep_compiled(work_dir / "compiled")
-    variables = fit(config, prepare(config))
-    path = work_dir / f"{config.task}.safetensors"
+    task, path = prepare(config), work_dir / f"{config.task}.safetensors"
+    try:
+        variables = fit(config, task)
+        if jax.process_index() == 0:
+            save_safetensors(path, variables)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"train.work_dir: cannot write into {work_dir}: {error.strerror}; free space and run the same command to "
+            f"continue from the last finished checkpoint"
+        ) from error
     if jax.process_index() == 0:
-        save_safetensors(path, variables)
         _logger.info("best weights: %s", path)
         if config.task != IMAGE:
             _logger.info("to use them: ppocr-jax export %s --output MODEL", shlex.quote(str(work_dir)))

@@ -128,7 +128,9 @@ class Placement:
     def state(self, state: TrainState) -> TrainState:
         """Place a state that is the same in every process."""
         if self.mesh is None:
-            return state
+            # Restored states are bound to their device. One that is not would give another program, so that the first
+            # resumed run would not find its steps in the cache and compile them all again.
+            return jax.device_put(state, jax.local_devices()[0])
         return jax.tree.map(lambda x: self._put(x, self._spec_of(x)), state)
 
     def constrain(self, state: TrainState) -> TrainState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ from ppocr_jax.config import OptimizerConfig, RecConfig, TrainConfig
 from ppocr_jax.config_io import load_config
 from ppocr_jax.errors import UserError
 from ppocr_jax.training.checkpoint import Checkpointer
-from ppocr_jax.training.run import Task, fit, keep_compiled
+from ppocr_jax.training.loop import train
+from ppocr_jax.training.run import Task, fit, keep_compiled, run
 from tests.training import toy
 
 
@@ -82,6 +84,40 @@ def test_the_folder_tells_all_and_a_second_call_goes_on(tmp_path, caplog):
     with caplog.at_level("WARNING", "ppocr_jax"):
         _fit(config)
     assert "step 20 of 10: nothing left to train" in caplog.text
+
+
+def test_a_resumed_run_finds_its_compiled_steps(tmp_path, monkeypatch):
+    """The cache knows a step by its program, which must not tell a fresh state from a restored one."""
+    programs = []
+
+    def noting(*, state, train_step, batches, **rest):
+        lowered = train_step.func.lower(state, batches(0), jax.random.key(0), **train_step.keywords)
+        programs.append(lowered.as_text())
+        return train(state=state, train_step=train_step, batches=batches, **rest)
+
+    monkeypatch.setattr("ppocr_jax.training.run.train", noting)
+    config = _config(tmp_path)
+    config = dataclasses.replace(config, optimizer=OptimizerConfig(schedule="constant"))
+    for steps in (10, 20):
+        _fit(dataclasses.replace(config, train=dataclasses.replace(config.train, steps=steps)))
+    fresh, resumed = programs
+    assert fresh == resumed
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    monkeypatch.setattr("ppocr_jax.training.run.prepare_cpu", lambda: None)
+    monkeypatch.setattr("ppocr_jax.training.run.keep_compiled", lambda folder: None)
+    variables = {
+        "params": {"dense": {"kernel": jnp.zeros(3), "bias": jnp.zeros(())}},
+        "batch_stats": {"mean": jnp.zeros(3)},
+    }
+    task = Task(variables, objective=toy.objective, batches=toy.batches, evaluate=toy.evaluate_variables)
+    monkeypatch.setattr("ppocr_jax.training.run.prepare", lambda config: task)
+    with pytest.raises(UserError, match=r"cannot write into .*: No space left on device; free space and run the same"):
+        run(_config(tmp_path))
 
 
 def test_an_old_run_is_not_overwritten(tmp_path):

@@ -11,8 +11,11 @@ from PIL import Image
 from ppocr_jax.charset import load_charset
 from ppocr_jax.config import ClsConfig, DetConfig, LabelSource
 from ppocr_jax.data.labels import LabelError
+from ppocr_jax.errors import UserError
 from ppocr_jax.training import detection, direction, recognition
 from ppocr_jax.training.tasks import TASKS
+
+ONE_REGION = '[{"transcription": "a", "points": [[1, 1], [60, 1], [60, 30], [1, 30]]}]'
 
 
 def test_a_detector_is_not_scored_on_labels_of_lines(tmp_path):
@@ -63,6 +66,9 @@ def test_a_classifier_is_not_scored_on_lines_without_direction(tmp_path):
     [
         ("det", "there.png\t[]\n", "no region to find"),
         ("det", "gone.png\t[]\n", r"all 1 images are missing, such as .*gone\.png"),
+        ("det", f"broken.png\t{ONE_REGION}\n", r"broken\.png is not a readable image"),
+        ("rec", f"broken.png\t{ONE_REGION}\n", r"broken\.png is not a readable image"),
+        ("cls", "broken.png\tTotal\n", r"broken\.png is not a readable image"),
         ("rec", "there.png\t[]\n", "no line with a text"),
         ("rec", "gone.png\tTotal\n", r"all 1 images are missing, such as .*gone\.png"),
         ("cls", "gone.png\tTotal\n", r"all 1 images are missing, such as .*gone\.png"),
@@ -72,11 +78,12 @@ def test_labels_that_cannot_score_are_refused(tmp_path, task, labels, message):
     """Otherwise a run of hours would be scored on something else, or not at all."""
     path = tmp_path / "label.txt"
     path.write_text(labels, encoding="utf-8")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     Image.new("RGB", (64, 32)).save(tmp_path / "there.png")
     kind = TASKS[task]
     config = kind.config()
     config = replace(config, data=replace(config.data, val_labels=(LabelSource(str(path)),)))
-    with pytest.raises(LabelError, match=message):
+    with pytest.raises(UserError, match=message):
         kind.evaluation(None, config, load_charset("en"))
 
 
