@@ -18,7 +18,7 @@ from ppocr_jax.document.page import Page
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError, ImageSource, InputPage, describe_source, find_inputs, read_pages
 from ppocr_jax.inference.many import ordered_map
-from ppocr_jax.inference.options import ReadOptions, ReadSettings
+from ppocr_jax.inference.options import ReadOptions
 from ppocr_jax.inference.page import PageReading, read_page
 from ppocr_jax.inference.stages import Stages
 
@@ -87,7 +87,6 @@ class DocumentReading:
         alone: Stages,
         many: Stages,
         workers: int,
-        settings: ReadSettings,
         options: DocumentOptions,
         *,
         images: bool,
@@ -98,15 +97,13 @@ class DocumentReading:
             alone: Stages that read one page at a time on all cores.
             many: Stages that read `workers` pages in parallel.
             workers: Number of pages read in parallel.
-            settings: Options for reading a page.
-            options: Options of the call. Those contained in `settings` are ignored.
+            options: Options of the call. Those for reading a page, which the stages contain, are ignored.
             images: Whether to yield the images, too.
 
         Raises:
             ValueError: If `on_error` is unknown.
         """
-        self.alone, self.many, self.workers = alone, many, workers
-        self.settings, self.images = settings, images
+        self.alone, self.many, self.workers, self.images = alone, many, workers, images
         self.on_error = checked_on_error(options.get("on_error", "raise"))
         self.skip: Container[tuple[str, int]] = options.get("skip", ())
         self.explain, self.progress = options.get("explain"), options.get("progress")
@@ -117,7 +114,7 @@ class DocumentReading:
             password=options.get("password"),
             frames=options.get("frames", "first"),
             dpi=options.get("dpi"),
-            max_pixels=settings.max_pixels,
+            max_pixels=alone.settings.max_pixels,
             allow_url=self.allow_url,
         )
         self.total: int | None = None
@@ -211,9 +208,7 @@ class DocumentReading:
         if isinstance(page, Page):
             return page, None
         explain = None if self.explain is None else Path(self.explain) / self._names.of(page.source, page.number)
-        read = read_image(
-            stages, page.image_rgb, self.settings, source=page.source, number=page.number, explain=explain
-        )
+        read = read_image(stages, page.image_rgb, source=page.source, number=page.number, explain=explain)
         return read, page if self.images else None
 
 
@@ -224,18 +219,17 @@ def _failed_page(source: str, error: UserError) -> Page:
 def read_image(
     stages: Stages,
     image_rgb: np.ndarray,
-    settings: ReadSettings,
     *,
     source: str,
     number: int = 1,
     explain: Path | None = None,
 ) -> Page:
     """Return the page recognized in an image (H, W, 3) uint8. Write an explanation into the folder `explain`."""
-    reading = read_page(stages, image_rgb, settings)
+    reading = read_page(stages, image_rgb)
     height, width = image_rgb.shape[:2]
     page = Page(width, height, reading.lines, source, reading.rotation, number=number, warnings=reading.warnings)
     if explain is not None:
-        write_explanation(stages, settings, image_rgb, reading, explain)
+        write_explanation(stages, image_rgb, reading, explain)
     return page
 
 
@@ -279,9 +273,7 @@ def checked_on_error(on_error: OnError) -> OnError:
     return on_error
 
 
-def write_explanation(
-    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, reading: PageReading, folder: Path
-) -> None:
+def write_explanation(stages: Stages, image_rgb: np.ndarray, reading: PageReading, folder: Path) -> None:
     """Write files that explain how a page was read into a folder, which is created if necessary.
 
     - probability.png: the detector's probability map at its input size, white where it is sure of text;
@@ -292,7 +284,6 @@ def write_explanation(
 
     Args:
         stages: Stages that read the page.
-        settings: Options of the call.
         image_rgb: Image, (H, W, 3) uint8.
         reading: Result of reading the page.
         folder: Output folder.
@@ -303,11 +294,8 @@ def write_explanation(
     import cv2
     from PIL import Image
 
-    probability = stages.require_detector().probability_map(
-        image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
-    )
     boxes = image_rgb.copy()
-    rows, images = [], {"probability": np.round(255 * probability).astype(np.uint8)}
+    rows, images = [], {"probability": np.round(255 * stages.probability_map(image_rgb)).astype(np.uint8)}
     numbers = iter(range(1, len(reading.found) + 1))
     for found in reading.found:
         line, number = found.line, next(numbers) if found.kept else ""

@@ -102,7 +102,7 @@ class OCR:
             TypeError: If an option does not exist.
             ValueError: If the value of an option is out of range.
         """
-        self._settings = ReadSettings().changed(**options)
+        settings = ReadSettings().changed(**options)
         if threads is not None:
             check_number("threads", threads, least=1, whole=True)
         if rec_height is not None:
@@ -132,6 +132,7 @@ class OCR:
             TextDetector(make("det", threads), folder.det) if folder.det else None,
             TextRecognizer(make("rec", 1, classes), folder.rec, folder.charset, workers) if folder.rec else None,
             TextClassifier(make("cls", 1), folder.cls, workers) if folder.cls else None,
+            settings,
         )
 
     @classmethod
@@ -143,12 +144,12 @@ class OCR:
         **options: Unpack[ReadOptions],
     ) -> OCR:
         """Return an `OCR` made of existing stages, such as networks in training. For `options`, see `OCR`."""
-        return cls._of(Stages(detector, recognizer, classifier), ReadSettings().changed(**options))
+        return cls._of(Stages(detector, recognizer, classifier).changed(**options))
 
     @classmethod
-    def _of(cls, stages: Stages, settings: ReadSettings) -> OCR:
+    def _of(cls, stages: Stages) -> OCR:
         self = cls.__new__(cls)
-        self.stages, self._settings = stages, settings
+        self.stages = stages
         return self
 
     @overload
@@ -177,9 +178,9 @@ class OCR:
         """
         if are_several(source):
             return self.read_many(cast("Iterable[ImageSource]", source), **options)
-        settings = self._settings.changed(**options)
-        image_rgb = load_image(cast("ImageSource", source), max_pixels=settings.max_pixels, partial=True)
-        return read_image(self.stages, image_rgb, settings, source=describe_source(source))
+        stages = self.stages.changed(**options)
+        image_rgb = load_image(cast("ImageSource", source), max_pixels=stages.settings.max_pixels, partial=True)
+        return read_image(stages, image_rgb, source=describe_source(source))
 
     def read_many(
         self,
@@ -210,7 +211,7 @@ class OCR:
             ValueError: If the value of an option is out of range.
         """
         ocr, workers = self._for_many(workers, combine)
-        self._settings.changed(**options)  # raise errors now and not at the first page
+        self.stages.changed(**options)  # raise errors now and not at the first page
         keep_errors = checked_on_error(on_error) == "page"
 
         def read(source: ImageSource) -> Page:
@@ -274,14 +275,15 @@ class OCR:
 
     def combined(self) -> OCR:
         """Return the same models with simultaneous calls combined into batches, for many parallel calls on a GPU."""
-        stages, batch_size = self.stages, self._settings.batch_size or _COMBINED_BATCH
+        stages, batch_size = self.stages, self.stages.settings.batch_size or _COMBINED_BATCH
         detector, lines = stages.detector, IMAGES_PER_CALL * batch_size
         together = Stages(
             detector and replace(detector, backend=CombinedBackend(detector.backend, IMAGES_PER_CALL)),
             stages.recognizer and CombinedStage(stages.recognizer, lines),
             stages.classifier and CombinedStage(stages.classifier, lines),
+            replace(stages.settings, batch_size=batch_size),
         )
-        return OCR._of(together, replace(self._settings, batch_size=batch_size))
+        return OCR._of(together)
 
     def warm_up(self) -> OCR:
         """Load the networks and run each once, so that the first image is not slower than the next.
@@ -309,13 +311,14 @@ class OCR:
             ImageError: If the source is not a readable image.
             ModelError: If the model has no detector.
         """
-        settings = self._settings.changed(**options)
-        image_rgb = load_image(source, max_pixels=settings.max_pixels)
-        image, before = prepare_image(self.stages, image_rgb, settings)
+        stages = self.stages.changed(**options)
+        image_rgb = load_image(source, max_pixels=stages.settings.max_pixels)
+        image, before = prepare_image(stages, image_rgb)
         last = np.array(image_rgb.shape[1::-1], np.float32) - 1
-        found = self.stages.detect_lines(image, settings).boxes
+        found = stages.detect_lines(image).boxes
         boxes = [replace(box, points=(box.points - before).clip(0, last)) for box in found]
-        return [boxes[i] for i in READING_ORDERS[settings.reading_order](as_quads([box.points for box in boxes]))]
+        order = READING_ORDERS[stages.settings.reading_order](as_quads([box.points for box in boxes]))
+        return [boxes[i] for i in order]
 
     def probability_map(self, source: ImageSource, **options: Unpack[ReadOptions]) -> np.ndarray:
         """Return the detector's probability map (h, w) float32, 0..1, of an image, at the detector's input size.
@@ -324,11 +327,8 @@ class OCR:
             ImageError: If the source is not a readable image.
             ModelError: If the model has no detector.
         """
-        settings = self._settings.changed(**options)
-        image_rgb = load_image(source, max_pixels=settings.max_pixels)
-        return self.stages.require_detector().probability_map(
-            image_rgb, limit_side=settings.limit_side, limit_type=settings.limit_type
-        )
+        stages = self.stages.changed(**options)
+        return stages.probability_map(load_image(source, max_pixels=stages.settings.max_pixels))
 
     def classify(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Direction]:
         """Return the direction of each line image.
@@ -338,8 +338,8 @@ class OCR:
             ModelError: If the model has no direction classifier.
             TypeError: If `crops` is a single image.
         """
-        settings = self._settings.changed(**options)
-        return self.stages.classify(_load_lines(crops, settings), settings)
+        stages = self.stages.changed(**options)
+        return stages.classify(_load_lines(crops, stages.settings))
 
     def recognize(self, crops: Sequence[ImageSource], **options: Unpack[ReadOptions]) -> list[Decoded]:
         """Return the text of each line image, whatever the confidence.
@@ -349,16 +349,16 @@ class OCR:
             ModelError: If the model has no recognizer.
             TypeError: If `crops` is a single image.
         """
-        settings = self._settings.changed(**options)
-        return self.stages.recognize(_load_lines(crops, settings), settings)
+        stages = self.stages.changed(**options)
+        return stages.recognize(_load_lines(crops, stages.settings))
 
     @cached_property
     def _single_threaded(self) -> OCR:
         detector = self.stages.detector
         if detector is not None and isinstance(detector.backend, OnnxBackend):
             detector = replace(detector, backend=detector.backend.with_threads(1))
-        stages = Stages(detector, _one_worker(self.stages.recognizer), _one_worker(self.stages.classifier))
-        return OCR._of(stages, self._settings)
+        recognizer, classifier = _one_worker(self.stages.recognizer), _one_worker(self.stages.classifier)
+        return OCR._of(Stages(detector, recognizer, classifier, self.stages.settings))
 
     def _for_many(self, workers: int | None, combine: bool | None) -> tuple[OCR, int]:
         """Return the `OCR` that reads pages in parallel, and the number of pages at a time.
@@ -382,10 +382,10 @@ class OCR:
         """Check the options now, and read the pages lazily."""
         own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
         of_reading = {name: value for name, value in options.items() if name not in own}
-        settings = self._settings.changed(**cast("ReadOptions", of_reading))
+        alone = self.stages.changed(**cast("ReadOptions", of_reading))
         many, workers = self._for_many(options.get("workers"), options.get("combine"))
-        reading = DocumentReading(self.stages, many.stages, workers, settings, options, images=images)
-        return reading.run(sources)
+        together = replace(many.stages, settings=alone.settings)
+        return DocumentReading(alone, together, workers, options, images=images).run(sources)
 
 
 def _load_lines(crops: Sequence[ImageSource], settings: ReadSettings) -> list[np.ndarray]:

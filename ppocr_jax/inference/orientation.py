@@ -8,11 +8,8 @@ import numpy as np
 
 from ppocr_jax.geometry import grow_quad, perspective_crop, rotate_quad_180
 from ppocr_jax.inference.classify import Direction, crop_angles, page_rotation
-from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded
-from ppocr_jax.inference.detect_lines import DetectedLines
-from ppocr_jax.inference.options import ReadSettings
-from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, cut_lines, line_quads
+from ppocr_jax.inference.stages import CONVINCING, Attempt, PageImage, Stages, cut_lines
 
 # Characters that rotated by 180 degrees look like themselves or like another of these.
 _SYMMETRIC = frozenset("0168925SNOHIXZosxzl|%=+-_/:.,'\"` ")
@@ -28,20 +25,18 @@ _TEXT_SHARE, _LEAST_TEXT = 0.5, 3  # least share of the page's text to find in t
 _MORE_TEXT = 1.5  # how many times the text of its vertical lines a page must show when rotated by 90 degrees
 
 
-def is_readable(stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, boxes: Sequence[TextBox]) -> bool:
+def is_readable(stages: Stages, sheet: PageImage) -> bool:
     """Return whether boxes hardly longer than high are text, such as a column of short numbers, and not fragments.
 
     Measured mean confidences: 0.2 to 0.6 on receipts rotated by 90 degrees, 0.99 on columns of numbers.
     """
-    if stages.recognizer is None or not boxes:
+    if stages.recognizer is None or not sheet.sure:
         return False
-    crops = cut_lines(image_rgb, line_quads(boxes[:_SAMPLE]))
-    return float(np.mean([text.confidence for text in stages.recognize(crops, settings)])) > CONVINCING
+    crops = cut_lines(sheet.image_rgb, sheet.quads[: min(sheet.sure, _SAMPLE)])
+    return float(np.mean([text.confidence for text in stages.recognize(crops)])) > CONVINCING
 
 
-def classify_directions(
-    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
-) -> tuple[list[Direction | None], int | None]:
+def classify_directions(stages: Stages, sheet: PageImage) -> tuple[list[Direction | None], int | None]:
     """Return the direction of each line of a page, and the rotation of the page in degrees.
 
     If the longest lines show that the page is upright, other horizontal lines are not classified: nearly all follow
@@ -49,42 +44,35 @@ def classify_directions(
 
     Args:
         stages: Networks of the model. Without a classifier, no line is classified.
-        settings: Options of the call.
-        image_rgb: Image, (H, W, 3) uint8.
-        quads: Quads of the lines, (n, 4, 2), each starting at the corner that becomes its crop's top-left.
-        sure: Number of lines, the first ones, that may decide the rotation of the page.
+        sheet: The page. Only lines that the detector is sure of may decide its rotation.
 
     Returns:
         Directions of the lines, None for lines that were not classified; and the rotation 0, 90, 180 or 270, None if
         the lines do not agree or were not classified.
     """
-    if stages.classifier is None or not settings.use_classifier:
+    quads, sure = sheet.quads, sheet.sure
+    if not stages.rotates_lines:
         return [None] * len(quads), None
     found: dict[int, Direction] = {}
 
     def ask(lines: Sequence[int]) -> None:
-        found.update(zip(lines, stages.classify(cut_lines(image_rgb, quads[lines]), settings), strict=True))
+        found.update(zip(lines, stages.classify(cut_lines(sheet.image_rgb, quads[lines])), strict=True))
 
-    pages = settings.page_direction and not settings.single_line  # a single line has no page direction
     along = quads[:, 1] - quads[:, 0]
-    deciding = (
-        np.argsort(-np.linalg.norm(along[:sure], axis=1), kind="stable")[:_DECIDING_LINES].tolist() if pages else []
-    )
+    longest = np.argsort(-np.linalg.norm(along[:sure], axis=1), kind="stable").tolist()
+    deciding = longest[:_DECIDING_LINES] if stages.rotates_pages else []
     ask(deciding)
     upright = page_rotation(quads[deciding], [found[i] for i in deciding]) == 0
     horizontal = np.abs(along[:, 0]) > np.abs(along[:, 1])
     ask([i for i in range(len(quads)) if i not in found and not (upright and horizontal[i])])
-    rotation = 0 if upright else page_rotation(quads[:sure], [found[i] for i in range(sure)]) if pages else None
+    rotation = None
+    if stages.rotates_pages:
+        rotation = 0 if upright else page_rotation(quads[:sure], [found[i] for i in range(sure)])
     return [found.get(i) for i in range(len(quads))], rotation
 
 
 def rotate_unclassified_lines(
-    stages: Stages,
-    settings: ReadSettings,
-    image_rgb: np.ndarray,
-    quads: np.ndarray,
-    directions: Sequence[Direction | None],
-    attempts: Sequence[Attempt],
+    stages: Stages, sheet: PageImage, directions: Sequence[Direction | None], attempts: Sequence[Attempt]
 ) -> list[Attempt]:
     """Classify lines not classified before if their confidence is low, and rotate the upside-down ones.
 
@@ -95,11 +83,11 @@ def rotate_unclassified_lines(
     unclassified = [i for i, direction in enumerate(directions) if direction is None]
     doubtful = [i for i in unclassified if attempts[i].text.confidence < CONVINCING]
     for lines in (doubtful, [i for i in unclassified if i not in doubtful]):
-        found = stages.classify(cut_lines(image_rgb, quads[lines]), settings)
-        angles = crop_angles(quads[lines], found, page_known=True, threshold=stages.cls_threshold(settings))
+        found = stages.classify(cut_lines(sheet.image_rgb, sheet.quads[lines]))
+        angles = crop_angles(sheet.quads[lines], found, page_known=True, threshold=stages.cls_threshold)
         rotated = [i for i, angle in zip(lines, angles, strict=True) if angle != attempts[i].angle]
         other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in rotated]
-        texts = dict(zip(rotated, stages.recognize(other, settings), strict=True))
+        texts = dict(zip(rotated, stages.recognize(other), strict=True))
         surer = [i for i in rotated if texts[i].confidence > attempts[i].text.confidence]
         for i, crop in zip(rotated, other, strict=True):
             if i in surer:
@@ -110,7 +98,7 @@ def rotate_unclassified_lines(
     return attempts
 
 
-def rotate_lines_by_text(stages: Stages, settings: ReadSettings, attempts: Sequence[Attempt]) -> list[Attempt]:
+def rotate_lines_by_text(stages: Stages, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Rotate lines by recognized text, on a page of unknown direction.
 
     The recognizer knows words better than the classifier. Rotated text that looks the same upside down, such as 9.99,
@@ -124,7 +112,7 @@ def rotate_lines_by_text(stages: Stages, settings: ReadSettings, attempts: Seque
     doubtful = [i for i in range(len(attempts)) if few or same[i] or unsure[i]]
     other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
     attempts = list(attempts)
-    for i, crop, text in zip(doubtful, other, stages.recognize(other, settings), strict=True):
+    for i, crop, text in zip(doubtful, other, stages.recognize(other), strict=True):
         angle, quad, _, before = attempts[i]
         run, rise = quad[1] - quad[0]
         level = abs(rise) < _LEVEL * abs(run)
@@ -134,14 +122,10 @@ def rotate_lines_by_text(stages: Stages, settings: ReadSettings, attempts: Seque
     return attempts
 
 
-def page_rotation_by_text(
-    stages: Stages,
-    settings: ReadSettings,
-    image_rgb: np.ndarray,
-    attempts: Sequence[Attempt],
-    detected: DetectedLines | None,
-) -> tuple[int, DetectedLines | None]:
-    """Return by how many quarter turns, counter-clockwise, to rotate a page again so that it is recognized better.
+def rotate_page_by_text(
+    stages: Stages, sheet: PageImage, attempts: Sequence[Attempt], sideways: PageImage | None
+) -> PageImage:
+    """Return the page in the rotation in which it is recognized best; the same object if that is how it is.
 
     If the horizontal lines are recognized with low confidence, the longest are recognized upside down, and the longest
     found after a rotation by 90 degrees are recognized in both directions. Reasons: On a page rotated by 90 degrees,
@@ -151,36 +135,33 @@ def page_rotation_by_text(
 
     Args:
         stages: Networks of the model.
-        settings: Options of the call.
-        image_rgb: Image as recognized, (H, W, 3) uint8.
+        sheet: The page as recognized.
         attempts: The lines that the detector is sure of.
-        detected: Boxes of the page rotated by 90 degrees counter-clockwise, if known.
-
-    Returns:
-        The number of quarter turns, 0 to 3, and the boxes of the page rotated by them, if known.
+        sideways: The page rotated by 90 degrees counter-clockwise, if known.
     """
     horizontal = [attempt for attempt in attempts if _is_horizontal(attempt.quad)]
     confidence = _mean_confidence([attempt.text for attempt in horizontal])
     if confidence >= CONVINCING:
-        return 0, None
+        return sheet
     longest = [horizontal[i] for i in _longest([attempt.crop for attempt in horizontal])]
     shown = _characters([attempt.text for attempt in longest]) * len(horizontal) / max(len(longest), 1)
     vertical = [attempt.text for attempt in attempts if not _is_horizontal(attempt.quad)]
     vertical_characters = _characters([text for text in vertical if text.confidence >= CONVINCING])
     flipped = [attempt.crop if attempt.angle else attempt.crop[::-1, ::-1] for attempt in longest]
-    sideways = np.ascontiguousarray(np.rot90(image_rgb))
-    detected = detected or stages.detect_lines(sideways, settings)
-    quads = [quad for quad in line_quads(detected.boxes) if _is_horizontal(quad)]
-    sideways_crops = [perspective_crop(sideways, grow_quad(quad, stages.growth)) for quad in quads]
+    sideways = sideways or sheet.rotated(1, stages)
+    quads = [quad for quad in sideways.quads[: sideways.sure] if _is_horizontal(quad)]
+    sideways_crops = [perspective_crop(sideways.image_rgb, grow_quad(quad, stages.growth)) for quad in quads]
     sideways_crops = [sideways_crops[i] for i in _longest(sideways_crops)]
     best, turns = confidence + _CLEARLY_BETTER if len(horizontal) > _FEW_LINES else CONVINCING, 0
     for quarters, crops in ((2, flipped), (1, sideways_crops), (3, [crop[::-1, ::-1] for crop in sideways_crops])):
-        texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops], settings)
+        texts = stages.recognize([np.ascontiguousarray(crop) for crop in crops])
         lines, least = (len(horizontal), 0.0) if quarters == 2 else (len(quads), _MORE_TEXT * vertical_characters)
         estimate = _characters(texts) * lines / max(len(texts), 1)
         if estimate >= max(_LEAST_TEXT, _TEXT_SHARE * shown, least) and _mean_confidence(texts) > best:
             best, turns = _mean_confidence(texts), quarters
-    return turns, detected if turns == 1 else None
+    if turns == 0:
+        return sheet
+    return sideways if turns == 1 else sheet.rotated(turns, stages)
 
 
 def _is_horizontal(quad: np.ndarray) -> bool:

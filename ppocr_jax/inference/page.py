@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -34,18 +33,17 @@ from ppocr_jax.inference.check_boxes import (
 from ppocr_jax.inference.classify import Direction, crop_angles, may_be_sideways, shows_more_text
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.decode import Decoded, with_sign
-from ppocr_jax.inference.detect_lines import DetectedLines, share_covered
+from ppocr_jax.inference.detect_lines import share_covered
 from ppocr_jax.inference.layout import READING_ORDERS
-from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.orientation import (
     classify_directions,
     is_readable,
-    page_rotation_by_text,
     rotate_lines_by_text,
+    rotate_page_by_text,
     rotate_unclassified_lines,
 )
 from ppocr_jax.inference.recognize import line_words
-from ppocr_jax.inference.stages import CONVINCING, Attempt, Stages, as_quads, line_quads
+from ppocr_jax.inference.stages import CONVINCING, Attempt, PageImage, Stages, as_quads
 from ppocr_jax.preprocess import more_contrast, with_margin
 
 _MARGIN = 16  # pixels at the detector's scale, added where ink touches the image's border
@@ -88,56 +86,51 @@ class PageReading:
         return tuple(reading.line for reading in self.found if reading.kept)
 
 
-def prepare_image(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> tuple[np.ndarray, np.ndarray]:
+def prepare_image(stages: Stages, image_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an image (H, W, 3) uint8 prepared for the networks, and the width (x, y) of its left and top margins.
 
     The contrast of faint images is increased. Narrow images, and images with ink at the border, get a margin.
     """
-    side = settings.limit_side or (stages.detector.spec.limit_side if stages.detector else 0)
+    side = stages.settings.limit_side or (stages.detector.spec.limit_side if stages.detector else 0)
     height, width = image_rgb.shape[:2]
     reduced = max(1.0, min(max(height, width) / side, math.sqrt(height * width) / _LEAST_SEEN)) if side else 1.0
     image, before = with_margin(more_contrast(image_rgb), margin=math.ceil(_MARGIN * reduced))
     return image, np.array(before, np.float32)
 
 
-def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> PageReading:
+def read_page(stages: Stages, image_rgb: np.ndarray) -> PageReading:
     """Read the lines of an image (H, W, 3) uint8.
 
     Raises:
         ModelError: If the model has no detector or no recognizer.
     """
     stages.load_ahead()
-    size = image_rgb.shape[:2]
-    image_rgb, before = prepare_image(stages, image_rgb, settings)
-    sheet = _PageImage(image_rgb, stages.detect_lines(image_rgb, settings), 0)
-    classifier = stages.classifier if settings.use_classifier else None
-    # The page direction is undefined for a single line.
-    pages = classifier is not None and settings.page_direction and not settings.single_line
+    size, settings = image_rgb.shape[:2], stages.settings
+    image_rgb, before = prepare_image(stages, image_rgb)
+    sheet = PageImage(image_rgb, stages.detect_lines(image_rgb))
 
     # On a page rotated by 90 degrees the detector finds fragments. If boxes may be fragments, detect on the rotated
     # image, too, and keep the image that shows more text.
-    sideways = sheet.rotated(1, stages, settings) if pages and may_be_sideways(sheet.detected.boxes) else None
-    fuller = sideways is not None and shows_more_text(sideways.detected.boxes, sheet.detected.boxes)
-    if sideways and fuller and not is_readable(stages, settings, sheet.image_rgb, sheet.detected.boxes):
-        sheet, sideways = sideways, None
-    directions, rotation = classify_directions(
-        stages, settings, sheet.image_rgb, sheet.quads, len(sheet.detected.boxes)
-    )
+    sideways = None
+    if stages.rotates_pages and may_be_sideways(sheet.detected.boxes):
+        sideways = sheet.rotated(1, stages)
+        if shows_more_text(sideways.detected.boxes, sheet.detected.boxes) and not is_readable(stages, sheet):
+            sheet, sideways = sideways, None
+    directions, rotation = classify_directions(stages, sheet)
     # Rotate the page upright and detect again, because the networks find upright lines best. The directions are
     # predicted again, because some lines may differ from the page.
     if rotation:
-        sheet, sideways = sheet.rotated(rotation // 90, stages, settings), None
-        directions, _ = classify_directions(stages, settings, sheet.image_rgb, sheet.quads, len(sheet.detected.boxes))
-    attempts = _read_lines(stages, settings, sheet, directions, page_known=rotation is not None)
-    if pages:
-        sure, detected = attempts[: len(sheet.detected.boxes)], sideways.detected if sideways else None
-        quarters, detected = page_rotation_by_text(stages, settings, sheet.image_rgb, sure, detected)
-        if quarters:
-            sheet = sheet.rotated(quarters, stages, settings, detected)
-            attempts = _read_lines(stages, settings, sheet, [None] * len(sheet.boxes), page_known=True)
+        sheet, sideways = sheet.rotated(rotation // 90, stages), None
+        directions, _ = classify_directions(stages, sheet)
+    attempts = _read_lines(stages, sheet, directions, page_known=rotation is not None)
+    if stages.rotates_pages:
+        best = rotate_page_by_text(stages, sheet, attempts[: sheet.sure], sideways)
+        if best is not sheet:
+            sheet = best
+            attempts = _read_lines(stages, sheet, [None] * len(sheet.boxes), page_known=True)
 
     boxes = sheet.boxes
-    kept = _choose(boxes, [attempt.text for attempt in attempts], len(sheet.detected.boxes), settings.drop_score)
+    kept = _choose(boxes, [attempt.text for attempt in attempts], sheet.sure, settings.drop_score)
     degrees = 90 * sheet.quarter_turns % 360
     starts = as_quads([attempt.quad for attempt in attempts])
     placed = rotate_points(starts, -degrees, sheet.image_rgb.shape) - before
@@ -152,84 +145,46 @@ def read_page(stages: Stages, image_rgb: np.ndarray, settings: ReadSettings) -> 
     return PageReading(found, degrees, (sheet.detected.warning,) if sheet.detected.warning else ())
 
 
-@dataclass(frozen=True)
-class _PageImage:
-    """An image, the detected boxes, and the number of quarter turns, counter-clockwise, applied to the image."""
-
-    image_rgb: np.ndarray
-    detected: DetectedLines
-    quarter_turns: int
-
-    @property
-    def boxes(self) -> list[TextBox]:
-        """All boxes, the confident ones first."""
-        return [*self.detected.boxes, *self.detected.unsure]
-
-    @cached_property
-    def quads(self) -> np.ndarray:
-        """Quads (n, 4, 2) of the boxes, each starting at the corner where upright text begins."""
-        return line_quads(self.boxes)
-
-    def rotated(
-        self, quarters: int, stages: Stages, settings: ReadSettings, detected: DetectedLines | None = None
-    ) -> _PageImage:
-        """Return the image rotated by more quarter turns. Detect its boxes unless they are given as `detected`."""
-        image_rgb = np.ascontiguousarray(np.rot90(self.image_rgb, quarters))
-        return _PageImage(
-            image_rgb, detected or stages.detect_lines(image_rgb, settings), self.quarter_turns + quarters
-        )
-
-
 def _read_lines(
-    stages: Stages,
-    settings: ReadSettings,
-    sheet: _PageImage,
-    directions: Sequence[Direction | None],
-    *,
-    page_known: bool,
+    stages: Stages, sheet: PageImage, directions: Sequence[Direction | None], *, page_known: bool
 ) -> list[Attempt]:
     """Recognize each box.
 
     Args:
         stages: Networks of the model.
-        settings: Options of the call.
         sheet: The image with its boxes.
         directions: Direction of each box. None: the line follows the page, or stays as it is.
         page_known: Whether the page is known to be upright.
     """
-    image_rgb, quads, growth, sure = sheet.image_rgb, sheet.quads, stages.growth, len(sheet.detected.boxes)
-    angles = crop_angles(quads, directions, page_known=page_known, threshold=stages.cls_threshold(settings))
+    quads, growth = sheet.quads, stages.growth
+    angles = crop_angles(quads, directions, page_known=page_known, threshold=stages.cls_threshold)
     # Boxes end at the ink, where a recognizer is least confident. Crops therefore show a little more.
     starts = as_quads([rotate_quad_180(quad) if angle else quad for quad, angle in zip(quads, angles, strict=True)])
-    check_boxes = _check_boxes(stages, settings, image_rgb, starts, sure)
+    check_boxes = _check_boxes(stages, sheet, starts) if stages.writes_check_boxes else {}
     if check_boxes:
-        image_rgb = erase_boxes(image_rgb, [box for those in check_boxes.values() for box in those])
+        erased = erase_boxes(sheet.image_rgb, [box for those in check_boxes.values() for box in those])
+        sheet = replace(sheet, image_rgb=erased)
         starts = as_quads([extend_quad(quad, check_boxes.get(i, ())) for i, quad in enumerate(starts)])
-    crops = [perspective_crop(image_rgb, grow_quad(quad, growth)) for quad in starts]
-    texts = stages.recognize(crops, settings)
-    attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, texts, strict=True)]
-    if stages.classifier is not None and settings.use_classifier:
+    crops = [perspective_crop(sheet.image_rgb, grow_quad(quad, growth)) for quad in starts]
+    attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, stages.recognize(crops), strict=True)]
+    if stages.rotates_lines:
         if not page_known:
-            attempts = rotate_lines_by_text(stages, settings, attempts)
+            attempts = rotate_lines_by_text(stages, attempts)
         if None in directions:
-            attempts = rotate_unclassified_lines(stages, settings, image_rgb, quads, directions, attempts)
-    attempts = _read_single_characters(stages, settings, image_rgb, sheet.boxes, attempts)
+            attempts = rotate_unclassified_lines(stages, sheet, directions, attempts)
+    attempts = _read_single_characters(stages, sheet, attempts)
     for i, those in check_boxes.items():
         attempts[i] = _with_check_boxes(attempts[i], those, growth)
     return attempts
 
 
-def _check_boxes(
-    stages: Stages, settings: ReadSettings, image_rgb: np.ndarray, quads: np.ndarray, sure: int
-) -> dict[int, list[CheckBox]]:
-    """Return the check boxes of each line that has some, if enabled. A frame around a letter is not a check box."""
-    if settings.single_line or not stages.writes_check_boxes(settings):
-        return {}
-    found = find_check_boxes(image_rgb, np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1))
+def _check_boxes(stages: Stages, sheet: PageImage, quads: np.ndarray) -> dict[int, list[CheckBox]]:
+    """Return the check boxes of each line that has some. A frame around a letter is not a check box."""
+    found = find_check_boxes(sheet.image_rgb, np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1))
     ticked = [box for box in found if box.ticked]
-    texts = stages.recognize(crop_insides(image_rgb, ticked), settings) if ticked else []
+    texts = stages.recognize(crop_insides(sheet.image_rgb, ticked)) if ticked else []
     letters = [box for box, text in zip(ticked, texts, strict=True) if is_letter(text.text, text.confidence)]
-    return boxes_of_lines([box for box in found if box not in letters], quads, sure)
+    return boxes_of_lines([box for box in found if box not in letters], quads, sheet.sure)
 
 
 def _with_check_boxes(attempt: Attempt, boxes: Sequence[CheckBox], growth: CropGrowth) -> Attempt:
@@ -241,18 +196,12 @@ def _with_check_boxes(attempt: Attempt, boxes: Sequence[CheckBox], growth: CropG
     return attempt._replace(text=text)
 
 
-def _read_single_characters(
-    stages: Stages,
-    settings: ReadSettings,
-    image_rgb: np.ndarray,
-    boxes: Sequence[TextBox],
-    attempts: Sequence[Attempt],
-) -> list[Attempt]:
+def _read_single_characters(stages: Stages, sheet: PageImage, attempts: Sequence[Attempt]) -> list[Attempt]:
     """Recognize boxes a little taller than wide also as a single upright character, besides as a rotated column."""
+    boxes, attempts = sheet.boxes, list(attempts)
     tall = [i for i, box in enumerate(boxes) if TALL_RATIO <= _steepness(box.points) < _COLUMN]
-    standing = [perspective_crop(image_rgb, _padded(boxes[i].points), rotate_tall=False) for i in tall]
-    attempts = list(attempts)
-    for i, crop, text in zip(tall, standing, stages.recognize(standing, settings), strict=True):
+    standing = [perspective_crop(sheet.image_rgb, _padded(boxes[i].points), rotate_tall=False) for i in tall]
+    for i, crop, text in zip(tall, standing, stages.recognize(standing), strict=True):
         lying = attempts[i].text
         sign = not any(c.isalnum() for c in lying.text)  # a rotated bar looks like a dash
         if len(text.text) == 1 and (text.confidence > lying.confidence or sign):

@@ -1,11 +1,12 @@
-"""Networks of a model with their pre- and postprocessing, and cropping of lines."""
+"""What all steps of reading a page share: the stages with their options, the page image, and attempts at its lines."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple, TypeAlias, Unpack
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from ppocr_jax.inference.detect import TextDetector
 from ppocr_jax.inference.detect_lines import DetectedLines, detect_lines, whole_line
 from ppocr_jax.inference.many import CombinedStage
 from ppocr_jax.inference.model_folder import ModelError
-from ppocr_jax.inference.options import BATCH_SIZE, ReadSettings
+from ppocr_jax.inference.options import BATCH_SIZE, ReadOptions, ReadSettings
 from ppocr_jax.inference.recognize import TextRecognizer
 
 AnyRecognizer: TypeAlias = TextRecognizer | CombinedStage[Decoded]
@@ -31,11 +32,19 @@ _SQUARE = "口"  # the character that looks like an empty box
 
 @dataclass(frozen=True)
 class Stages:
-    """Networks of a model with their pre- and postprocessing. A model may lack any of them."""
+    """Networks of a model with their pre- and postprocessing, and the options of a call.
+
+    A model may lack any of the networks.
+    """
 
     detector: TextDetector | None
     recognizer: AnyRecognizer | None
     classifier: AnyClassifier | None
+    settings: ReadSettings = field(default_factory=ReadSettings)
+
+    def changed(self, **options: Unpack[ReadOptions]) -> Stages:
+        """Return the same networks with some options changed; see `ReadSettings.changed`."""
+        return replace(self, settings=self.settings.changed(**options))
 
     @property
     def growth(self) -> CropGrowth:
@@ -55,27 +64,41 @@ class Stages:
             if isinstance(stage, TextClassifier | TextRecognizer):
                 stage.load_ahead()
 
-    def detect_lines(self, image_rgb: np.ndarray, settings: ReadSettings) -> DetectedLines:
+    def detect_lines(self, image_rgb: np.ndarray) -> DetectedLines:
         """Return the boxes of an image; see `detect_lines.detect_lines`.
 
         Raises:
             ModelError: If the model has no detector and `single_line` is not set.
         """
-        if settings.single_line:
+        if self.settings.single_line:
             return DetectedLines([whole_line(image_rgb)])
-        return detect_lines(self.require_detector(), image_rgb, settings)
+        return detect_lines(self._require_detector(), image_rgb, self.settings)
 
-    def require_detector(self) -> TextDetector:
-        """Return the detector.
+    def probability_map(self, image_rgb: np.ndarray) -> np.ndarray:
+        """Return the detector's probability map of an image; see `TextDetector.probability_map`.
 
         Raises:
             ModelError: If the model has no detector.
         """
+        limits = {"limit_side": self.settings.limit_side, "limit_type": self.settings.limit_type}
+        return self._require_detector().probability_map(image_rgb, **limits)
+
+    def _require_detector(self) -> TextDetector:
         if self.detector is None:
             raise ModelError("this model has no detector")
         return self.detector
 
-    def classify(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Direction]:
+    @property
+    def rotates_lines(self) -> bool:
+        """Whether upside-down lines are looked for."""
+        return self.classifier is not None and self.settings.use_classifier
+
+    @property
+    def rotates_pages(self) -> bool:
+        """Whether the rotation of the page is looked for. A single line has no page direction."""
+        return self.rotates_lines and self.settings.page_direction and not self.settings.single_line
+
+    def classify(self, crops: Sequence[np.ndarray]) -> list[Direction]:
         """Return the direction of each crop.
 
         Raises:
@@ -83,15 +106,17 @@ class Stages:
         """
         if self.classifier is None:
             raise ModelError("this model has no direction classifier")
-        return self.classifier(crops, batch_size=settings.batch_size or _batch_size(self.classifier))
+        return self.classifier(crops, batch_size=self._batch_size(self.classifier))
 
-    def cls_threshold(self, settings: ReadSettings) -> float:
-        """Return the probability above which the classifier's direction of a single line is used; 1 without one."""
+    @property
+    def cls_threshold(self) -> float:
+        """The probability above which the classifier's direction of a single line is used; 1 without a classifier."""
         if self.classifier is None:
             return 1.0
-        return self.classifier.spec.threshold if settings.cls_threshold is None else settings.cls_threshold
+        given = self.settings.cls_threshold
+        return self.classifier.spec.threshold if given is None else given
 
-    def recognize(self, crops: Sequence[np.ndarray], settings: ReadSettings) -> list[Decoded]:
+    def recognize(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
         """Return the text of each crop.
 
         Raises:
@@ -99,20 +124,52 @@ class Stages:
         """
         if self.recognizer is None:
             raise ModelError("this model has no recognizer")
-        texts = self.recognizer(crops, batch_size=settings.batch_size or _batch_size(self.recognizer))
-        spaces = self.recognizer.spec.put_spaces if settings.put_spaces is None else settings.put_spaces
+        texts = self.recognizer(crops, batch_size=self._batch_size(self.recognizer))
+        given = self.settings.put_spaces
+        spaces = self.recognizer.spec.put_spaces if given is None else given
         return [put_spaces(text) for text in texts] if spaces else texts
 
-    def writes_check_boxes(self, settings: ReadSettings) -> bool:
-        """Whether to look for check boxes; see `ReadSettings`."""
-        if settings.check_boxes is not None or self.recognizer is None:
-            return bool(settings.check_boxes and self.recognizer)
+    def _batch_size(self, stage: AnyClassifier | AnyRecognizer) -> int:
+        return self.settings.batch_size or getattr(stage.backend, "batch_size", BATCH_SIZE)
+
+    @property
+    def writes_check_boxes(self) -> bool:
+        """Whether to look for check boxes; see `ReadSettings`. A single line has none beside it."""
+        if self.recognizer is None or self.settings.single_line:
+            return False
+        if self.settings.check_boxes is not None:
+            return self.settings.check_boxes
         known = self.recognizer.charset.characters
         return _SQUARE not in known and set(string.ascii_letters).issubset(known)
 
 
-def _batch_size(stage: AnyClassifier | AnyRecognizer) -> int:
-    return getattr(stage.backend, "batch_size", BATCH_SIZE)
+@dataclass(frozen=True)
+class PageImage:
+    """An image, the detected boxes, and the number of quarter turns, counter-clockwise, applied to the image."""
+
+    image_rgb: np.ndarray
+    detected: DetectedLines
+    quarter_turns: int = 0
+
+    @property
+    def boxes(self) -> list[TextBox]:
+        """All boxes, first those that the detector is sure of."""
+        return [*self.detected.boxes, *self.detected.unsure]
+
+    @property
+    def sure(self) -> int:
+        """Number of boxes that the detector is sure of."""
+        return len(self.detected.boxes)
+
+    @cached_property
+    def quads(self) -> np.ndarray:
+        """Quads (n, 4, 2) of the boxes, each starting at the corner where upright text begins."""
+        return line_quads(self.boxes)
+
+    def rotated(self, quarters: int, stages: Stages) -> PageImage:
+        """Return the image rotated by more quarter turns, with the boxes detected in it."""
+        image_rgb = np.ascontiguousarray(np.rot90(self.image_rgb, quarters))
+        return PageImage(image_rgb, stages.detect_lines(image_rgb), self.quarter_turns + quarters)
 
 
 class Attempt(NamedTuple):

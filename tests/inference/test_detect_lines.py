@@ -43,7 +43,7 @@ def test_a_detector_of_outlines_reads_lines_as_rectangles(ocr):
     stages = replace(ocr.stages, detector=replace(detector, spec=outlines))
     page = written((200, 400), ((20, 30), "Oat milk", 30), ((20, 110), "Rye bread", 30))
     assert {len(box.points) for box in stages.detector(page)} != {4}
-    found = read_page(stages, page, ReadSettings()).lines
+    found = read_page(stages, page).lines
     assert [line.text for line in found] == ["Oat milk", "Rye bread"]
 
 

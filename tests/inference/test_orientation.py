@@ -19,7 +19,6 @@ from ppocr_jax.inference.classify import (
 )
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.ocr import OCR
-from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.page import read_page
 from tests.helpers import iou
 
@@ -186,5 +185,5 @@ class Counting:
 
 def test_an_upright_page_asks_few_lines_how_they_lie(ocr: OCR):
     counting = Counting(ocr.stages.classifier)
-    found = read_page(replace(ocr.stages, classifier=counting), load_image(RECEIPT), ReadSettings()).found
+    found = read_page(replace(ocr.stages, classifier=counting), load_image(RECEIPT)).found
     assert 0 < counting.asked < len(found) / 2

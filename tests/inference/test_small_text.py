@@ -12,7 +12,6 @@ from ppocr_jax.images import load_image
 from ppocr_jax.inference.db_postprocess import TextBox
 from ppocr_jax.inference.detect_lines import nearer_side, reduction_warning, rows_share
 from ppocr_jax.inference.ocr import OCR
-from ppocr_jax.inference.options import ReadSettings
 from ppocr_jax.inference.page import prepare_image
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -115,5 +114,5 @@ def test_one_look_misses_small_text_and_says_so(page):
 def test_margins_do_not_multiply_an_image(size, limit_side):
     """Around a long strip, they would make its text too small to be found."""
     image = np.full((*size, 3), 255, np.uint8)
-    prepared, _ = prepare_image(OCR("en").stages, image, ReadSettings(limit_side=limit_side))
+    prepared, _ = prepare_image(OCR("en", limit_side=limit_side).stages, image)
     assert prepared.size < 2 * image.size
