@@ -39,11 +39,21 @@ def from_dict(schema: type[T], values: Mapping[str, Any], *, source: str = "conf
     if issubclass(schema, TaskConfig) and isinstance(values, Mapping):
         values = dict(values)
         task = values.pop("task", schema.task)
-        if unknown_keys(schema, values):  # for a file of another task, report the task instead of its first unknown key
-            task = next((other.task for other in TaskConfig.__subclasses__() if not unknown_keys(other, values)), task)
+        if not _has_keys(schema, values):  # of another task, which is reported instead of its first unknown key
+            task = next((other.task for other in TaskConfig.__subclasses__() if _has_keys(other, values)), task)
         if task != schema.task:
             raise ConfigError(f'{source} is a configuration for the task "{task}", not "{schema.task}"')
     return _build(schema, None, values, prefix="", source=source)
+
+
+def _has_keys(schema: type, values: Mapping[str, Any]) -> bool:
+    """Return whether the dataclass `schema` has all keys in nested `values`."""
+    hints = get_type_hints(schema)
+    return values.keys() <= {field.name for field in dataclasses.fields(schema)} and all(
+        _has_keys(hints[key], value)
+        for key, value in values.items()
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key])
+    )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -100,18 +110,6 @@ def read_values(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a table of options")
     return values
-
-
-def unknown_keys(schema: type, values: Mapping[str, Any]) -> int:
-    """Return the number of keys in nested `values` that the dataclass `schema` lacks, 0 for its own configurations."""
-    count, hints = 0, get_type_hints(schema)
-    names = {field.name for field in dataclasses.fields(schema)}
-    for key, value in values.items():
-        if key not in names:
-            count += 1
-        elif isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
-            count += unknown_keys(hints[key], value)
-    return count
 
 
 def save_config(config: Any, path: str | Path) -> None:

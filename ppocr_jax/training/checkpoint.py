@@ -203,7 +203,7 @@ class Checkpointer:
         return state
 
     def _restore_by_name(self, step: int, like: TrainState) -> TrainState | None:
-        """Return the state of a version whose optimizer was composed differently but has the same arrays."""
+        """Return the state if only the composition of the optimizer changed, as `train.frozen` does, not its arrays."""
         saved = _load_arrays(Path(self._manager.directory) / str(step) / "state")
         have = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
         paths, tree = jax.tree_util.tree_flatten_with_path(like)
@@ -214,8 +214,6 @@ class Checkpointer:
 
     def _warn_of_changes(self, step: int) -> None:
         before, now = (_flatten(config) for config in (self.describe(step)["config"], self._description["config"]))
-        if "task" in now:
-            before.setdefault("task", now["task"])  # versions before 0.2 did not store it
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 _logger.warning("%s was %s in the checkpoint, is %s now", name, before.get(name), now.get(name))

@@ -17,7 +17,7 @@ from flax import traverse_util
 
 from ppocr_jax.charset import Charset, load_charset
 from ppocr_jax.config import ConfigError, TaskConfig, TrainConfig
-from ppocr_jax.config_io import from_dict, read_values, unknown_keys
+from ppocr_jax.config_io import from_dict, read_values
 from ppocr_jax.errors import UserError
 from ppocr_jax.inference.model_folder import (
     BUILTIN_FOLDER,
@@ -185,17 +185,10 @@ def _read_config(path: Path) -> TaskConfig:
     except ConfigError as error:
         problem = f"it holds no {path.name}" if not path.is_file() else str(error)
         raise UserError(f"{path.parent} is not a training run: {problem}") from error
-    task = values.get("task", _task_of(values))
+    task = values.get("task")
     if task not in TASKS:
         raise UserError(f'{path} does not state the task of the run: add "task": "det", "rec" or "cls"')
     return from_dict(TASKS[task].config, values, source=str(path))
-
-
-def _task_of(values: Mapping[str, Any]) -> str | None:
-    """Guess the task from the option names, for runs that did not store it; None if that is ambiguous."""
-    unknown = {task: unknown_keys(kind.config, values) for task, kind in TASKS.items()}
-    nearest = min(unknown, key=lambda task: unknown[task])
-    return nearest if list(unknown.values()).count(unknown[nearest]) == 1 else None
 
 
 def _description(path: Path) -> dict[str, str]:

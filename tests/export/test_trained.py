@@ -124,18 +124,6 @@ def test_folders_that_are_no_runs(tmp_path, config, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("kind", TASKS.values(), ids=TASKS)
-def test_runs_that_do_not_name_their_task(tmp_path, kind):
-    """Those of versions before 0.2, whatever the network: told by their options."""
-    for network in MODELS:
-        config = kind.config()
-        values = to_dict(replace(config, model=replace(config.model, name=network)))
-        assert values.pop("task") == config.task
-        (tmp_path / "config.json").write_text(json.dumps(values))
-        with pytest.raises(UserError, match=f"neither checkpoints nor {config.task}.safetensors"):
-            load_trained(tmp_path)
-
-
 def test_networks_that_are_not_there(run_folder):
     config = ClsConfig(model=ClsModelConfig(name="resnet"))
     save_config(config, run_folder / "config.json")

@@ -109,7 +109,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_advice(tmp_path):
 
 
 def test_a_state_of_an_optimizer_put_together_otherwise_is_restored(tmp_path):
-    """Versions before 0.2 added L2 by a transformation of their own, which has no state."""
+    """A part without state, such as one that freezes parameters, may come or go between two runs."""
     variables = {"params": {"w": jnp.arange(3.0)}, "batch_stats": {"m": jnp.ones(2)}}
     schedule = optax.constant_schedule(0.1)
     own = optax.stateless(lambda updates, params: updates)
