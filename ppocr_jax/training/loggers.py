@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import jax
 import numpy as np
@@ -17,11 +16,12 @@ import numpy as np
 _logger = logging.getLogger("ppocr_jax")
 
 
-class Logger(Protocol):
-    """Interface of a logger."""
+class Logger:
+    """Base of the loggers: it shows no images and has nothing to close."""
 
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """Log `values` at `step`; `kind` is "train" or "eval"."""
+        raise NotImplementedError
 
     def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Log images (H, W, 3) uint8 RGB at `step`."""
@@ -30,7 +30,7 @@ class Logger(Protocol):
         """Write pending records."""
 
 
-class JsonLines:
+class JsonLines(Logger):
     """One JSON object per line; a resumed run appends.
 
     `time` is the wall clock in seconds, `cpu_seconds` the CPU time of this process.
@@ -45,14 +45,8 @@ class JsonLines:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Do nothing; images are not stored here."""
 
-    def close(self) -> None:
-        """Do nothing; every record is already on disk."""
-
-
-class TensorBoard:
+class TensorBoard(Logger):
     """TensorBoard event files with one scalar per name, such as "train/loss"."""
 
     def __init__(self, folder: str | Path) -> None:
@@ -72,7 +66,7 @@ class TensorBoard:
         self._writer.close()
 
 
-class PlainProgress:
+class PlainProgress(Logger):
     """One log line per record, for files and pipes."""
 
     def __init__(self, total_steps: int) -> None:
@@ -81,14 +75,8 @@ class PlainProgress:
     def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         _logger.info("%s %d/%d  %s", kind, step, self._total_steps, format_values(values))
 
-    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Do nothing; a log cannot show images."""
 
-    def close(self) -> None:
-        """Do nothing; nothing is pending."""
-
-
-class RichProgress:
+class RichProgress(Logger):
     """A progress bar on a terminal, with evaluations printed above it."""
 
     def __init__(self, total_steps: int) -> None:
@@ -106,14 +94,11 @@ class RichProgress:
         else:
             self._progress.console.print(f"{kind} {step}  {text}", markup=False, highlight=False)
 
-    def show(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Do nothing; a terminal cannot show images."""
-
     def close(self) -> None:
         self._progress.stop()
 
 
-class Loggers:
+class Loggers(Logger):
     """Several loggers as one. Use it as a context manager: leaving it closes them all."""
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
