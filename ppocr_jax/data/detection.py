@@ -23,7 +23,6 @@ import numpy as np
 
 from ppocr_jax.config import LabelSource
 from ppocr_jax.data import augment_det as augment
-from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.images import ImageCache, any_readable, has_image, with_images
@@ -291,7 +290,7 @@ class DetectionBatches:
             kept, ignore = augment.clipped_polygons(view, polygons, ignore)
         rendered = augment.render(image, view, self.crop_size)
         if self.photometric:
-            rendered = jitter_photometric(rng, rendered, kept)
+            rendered = augment.jitter_photometric(rng, rendered, kept)
         return record, (rendered, kept, ignore)
 
     def _draw_readable(self, rng: np.random.Generator) -> tuple[DetectionRecord, np.ndarray]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
-from ppocr_jax.data.images import ImageCache
+from ppocr_jax.data.images import ImageCache, load_record_image
 from ppocr_jax.errors import UserError
 from ppocr_jax.images import ImageError
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION
@@ -128,6 +128,4 @@ def center_crops(paths: Sequence[Path], size: int) -> np.ndarray:
     Raises:
         ImageError: An image cannot be read.
     """
-    from ppocr_jax.data.images import load_record_image
-
     return np.stack([DETECTOR_NORMALIZATION(center_crop(load_record_image(path), size)) for path in paths])

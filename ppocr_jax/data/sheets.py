@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ppocr_jax.data import augment_det
-from ppocr_jax.data.augment_det import jitter_photometric
 from ppocr_jax.data.augment_rec import CHANGES, RECIPES, LineAugmentation
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.images import load_record_image
@@ -240,7 +239,7 @@ def _named_pages(image_rgb: np.ndarray, regions: Sequence[Region]) -> Iterator[t
     }
     for name, change in views.items():
         yield name, lambda rng, change=change: _outlined_view(image_rgb, polygons, change(rng, whole))
-    yield "photometric", lambda rng: _outlined(jitter_photometric(rng, image_rgb, polygons), polygons)
+    yield "photometric", lambda rng: _outlined(augment_det.jitter_photometric(rng, image_rgb, polygons), polygons)
     if can_donate(regions):
         yield "copy-paste", lambda rng: _pasted(rng, image_rgb, regions)
 

@@ -184,7 +184,7 @@ class DocumentReading:
 
         def errors() -> Iterator[Page]:
             while failed:
-                yield _failed_page(source, failed.pop(0))
+                yield failed_page(source, failed.pop(0))
 
         def choose(numbers: list[int]) -> list[int]:
             left = [number for number in numbers if (source, number) not in self.skip]
@@ -202,7 +202,7 @@ class DocumentReading:
             if not keep:
                 raise
             yield from errors()
-            yield _failed_page(source, error)
+            yield failed_page(source, error)
 
     def _read(self, stages: Stages, page: InputPage | Page) -> tuple[Page, InputPage | None]:
         if isinstance(page, Page):
@@ -212,7 +212,8 @@ class DocumentReading:
         return read, page if self.images else None
 
 
-def _failed_page(source: str, error: UserError) -> Page:
+def failed_page(source: str, error: UserError) -> Page:
+    """Return the page that stands for one that cannot be read."""
     return Page(0, 0, (), source, error=str(error), number=error.number if isinstance(error, ImageError) else 1)
 
 

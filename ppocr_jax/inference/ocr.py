@@ -25,6 +25,7 @@ from ppocr_jax.inference.documents import (
     Sources,
     are_several,
     checked_on_error,
+    failed_page,
     read_image,
 )
 from ppocr_jax.inference.layout import READING_ORDERS
@@ -220,7 +221,7 @@ class OCR:
             except UserError as error:
                 if not keep_errors:
                     raise
-                return Page(0, 0, (), describe_source(source), error=str(error))
+                return failed_page(describe_source(source), error)
 
         return ordered_map(read, sources, workers=workers)
 

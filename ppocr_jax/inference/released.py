@@ -143,9 +143,8 @@ def find_file(file: ReleasedFile, release: str) -> Path:
 
 def detector_thresholds(path: Path) -> Mapping[str, Any]:
     """Return the thresholds of the release with this detector file, whatever its name. Empty for an unknown file."""
-    digest = _sha256(path, path.stat().st_mtime_ns)
-    releases = (release for release in RELEASES.values() if digest.startswith(release.det.sha256))
-    return next((release.thresholds for release in releases), {})
+    name = release_of(path)
+    return {} if name is None else RELEASES[name].thresholds
 
 
 def release_of(path: Path) -> str | None:

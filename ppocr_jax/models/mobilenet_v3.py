@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from ppocr_jax.models.layers import ConvBN, SqueezeExcite, hard_swish, round_channels
+from ppocr_jax.models.layers import ACTIVATIONS, ConvBN, SqueezeExcite, hard_swish, round_channels
 from ppocr_jax.models.ops import Ops, Strides
 
 MOBILENET_SLOPE = 0.2
@@ -67,7 +67,6 @@ SMALL_TEXT = (
 SMALL_LAST = 576
 
 STEM_WIDTH = 16
-_ACTIVATIONS = {"relu": nn.relu, "hard_swish": hard_swish}
 
 
 def scaled(unit: Unit, scale: float) -> Unit:
@@ -87,7 +86,7 @@ class InvertedResidual(nn.Module):
         unit = self.unit
         expanded, features = unit.expand, unit.features
         conv = partial(ConvBN, ops=self.ops)
-        activation = _ACTIVATIONS[unit.activation]
+        activation = ACTIVATIONS[unit.activation]
         y = conv(expanded, activation=activation, name="expand")(x, train=train)
         y = conv(
             expanded,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ppocr_jax.onnx_graph.graph import Graph, Node, attributes, make_node
+from ppocr_jax.onnx_graph.graph import Graph, Node, attributes, make_node, renamed
 from ppocr_jax.onnx_graph.simplify import apply, limits
 
 STEM = 4
@@ -44,11 +44,8 @@ def set_ranges(graph: Graph, ranges: Mapping[str, Range]) -> None:
         producer = graph.producer(value)
         assert producer is not None, value
         whole = graph.new_name(value)
-        renamed = type(producer)()
-        renamed.CopyFrom(producer)
-        renamed.output[0] = whole
         ends = [graph.add_constant(value, np.array(end, np.float32)) for end in (low, high)]
-        graph.replace([producer], [renamed, make_node("Clip", [whole, *ends], value)])
+        graph.replace([producer], [renamed(producer, whole), make_node("Clip", [whole, *ends], value)])
 
 
 def quantize_graph(graph: Graph, *, seven_bits: bool = False) -> None:
@@ -163,9 +160,7 @@ def _same_scale(graph: Graph, node: Node) -> bool:
     if made is None or _goes_to_bytes(graph, node.output[0]) or node.output[0] in graph.outputs:
         return False
     output = node.output[0]
-    moved = type(node)()
-    moved.CopyFrom(node)
-    moved.output[0] = graph.new_name(output)
+    moved = renamed(node, graph.new_name(output))
     graph.replace([node], [moved, *_pair(graph, moved.output[0], output, made.input[1], made.input[2])])
     return True
 

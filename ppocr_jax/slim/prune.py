@@ -21,7 +21,6 @@ from ppocr_jax.training.network import TrainedNetwork
 
 PRUNABLE = "db_mobilenet_v3"
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-MAX_LOSS = 0.02
 _BACKBONE = "backbone"
 _NORM = ("scale", "bias", "mean", "var")
 
@@ -279,8 +278,8 @@ def sensitivity(
     base: float,
     *,
     ratios: Sequence[float] = RATIOS,
-    max_loss: float = MAX_LOSS,
-    multiple: int = 1,
+    max_loss: float,
+    multiple: int,
 ) -> Losses:
     """Return the score's relative losses if only this group is pruned, without training afterwards.
 
@@ -305,7 +304,7 @@ def sensitivity(
     return losses
 
 
-def largest_ratio(losses: Losses, max_loss: float = MAX_LOSS) -> float:
+def largest_ratio(losses: Losses, max_loss: float) -> float:
     """Return the largest share to prune whose loss is at most `max_loss`, by linear interpolation."""
     points = [(0.0, 0.0), *sorted(losses.items())]
     for (low, before), (high, after) in pairwise(points):

@@ -20,7 +20,7 @@ from ppocr_jax.inference.recognize import width_sorted_batches
 from ppocr_jax.losses.center import CenterSums, accumulate_centers, empty_centers, finish_centers, random_centers
 from ppocr_jax.models import build_model
 from ppocr_jax.models.io import WeightsError
-from ppocr_jax.preprocess import crop_batch_width, resize_pad_line
+from ppocr_jax.preprocess import crop_batch_width, line_batch
 from ppocr_jax.training.network import TrainedNetwork
 
 _BATCH_SIZE = 32
@@ -110,11 +110,10 @@ def _batches(samples: Iterable[LabeledLine], spec: RecognizerSpec) -> Iterator[t
         for indices in width_sorted_batches(crops, _BATCH_SIZE):
             sizes = [crops[i].shape[:2] for i in indices]
             width = crop_batch_width(sizes, height=spec.height, min_width=spec.min_width)
-            images = [
-                resize_pad_line(crops[i], height=spec.height, width=width, normalization=spec.normalization)
-                for i in indices
-            ]
-            yield np.stack(images), [chunk[i][1] for i in indices]
+            images = line_batch(
+                [crops[i] for i in indices], height=spec.height, width=width, normalization=spec.normalization
+            )
+            yield images, [chunk[i][1] for i in indices]
 
 
 def _is_correct(probabilities: np.ndarray, texts: Sequence[str], charset: Charset) -> np.ndarray:

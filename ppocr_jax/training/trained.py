@@ -226,7 +226,7 @@ def initial_variables(
     if source is not None:
         origin = str(config.init)
         each[0] = transfer(source.variables, each[0], origin, source.charset, charset)
-        backbone = {name: {"backbone": tree["backbone"]} for name, tree in source.variables.items()}
+        backbone = _backbone_alone(source).variables
         each[1:] = [transfer(backbone, peer, origin, None, None, quiet=True) for peer in each[1:]]
     return each[0] if students == 1 else stack(each)
 
