@@ -197,14 +197,13 @@ def quantize_network(model: bytes, inputs: Sequence[np.ndarray], *, seven_bits: 
     Returns:
         An ONNX file with the same input, output and metadata.
     """
-    graph = Graph(model)
-    if graph.opset < _LEAST_OPSET:
-        plain = onnx.version_converter.convert_version(onnx.load_from_string(model), _LEAST_OPSET)
-        graph = Graph(plain.SerializeToString())
-    given = onnx.load_from_string(graph.to_bytes())
-    graph = Graph(fold(given.SerializeToString()))
-    apply((*SIMPLER, spell_out_hard_swish), graph)
-    plain = graph.to_bytes()
+    if Graph(model).opset < _LEAST_OPSET:
+        newer = onnx.version_converter.convert_version(onnx.load_from_string(model), _LEAST_OPSET)
+        model = newer.SerializeToString()
+    given = onnx.load_from_string(Graph(model).to_bytes())
+    simpler = Graph(fold(given.SerializeToString()))
+    apply((*SIMPLER, spell_out_hard_swish), simpler)
+    plain = simpler.to_bytes()
     graph = Graph(plain)
     set_ranges(graph, measured_ranges(plain, between_convolutions(graph), inputs))
     quantize_graph(graph, seven_bits=seven_bits)
@@ -338,23 +337,20 @@ def compare(before: ModelFolder, after: ModelFolder, task: str, inputs: Sequence
     """
     paths = [model.file(task, "onnx") for model in (before, after)]
     old, new = (OnnxBackend(path, threads=1, device="cpu") for path in paths)
-    agreement = _AGREEMENTS[task](before)
     differences, same, whole = [], 0, 0
     for images in inputs:
         expected, got = old(images), new(images)
         differences.append(np.abs(expected - got))
-        agreeing, counted = agreement(expected, got)
+        agreeing, counted = _agreement(before, task, expected, got)
         same, whole = same + agreeing, whole + counted
-    sizes = [path.stat().st_size / 1e6 for path in paths]
-    times = _milliseconds((old, new), inputs[:: -(-len(inputs) // _TIMED[task])])
     return Comparison(
         task,
-        (sizes[0], sizes[1]),
-        times,
-        float(np.mean([difference.mean() for difference in differences])),
-        float(max(difference.max() for difference in differences)),
-        same / whole if whole else 1.0,
-        len(inputs),
+        megabytes=(paths[0].stat().st_size / 1e6, paths[1].stat().st_size / 1e6),
+        milliseconds=_milliseconds((old, new), inputs[:: -(-len(inputs) // _TIMED[task])]),
+        mean_difference=float(np.mean([difference.mean() for difference in differences])),
+        max_difference=float(max(difference.max() for difference in differences)),
+        agreement=same / whole if whole else 1.0,
+        inputs=len(inputs),
     )
 
 
@@ -374,30 +370,12 @@ def _milliseconds(backends: tuple[OnnxBackend, OnnxBackend], inputs: Sequence[np
     return float(np.mean(medians[0])), float(np.mean(medians[1]))
 
 
-Agreement = Callable[[np.ndarray, np.ndarray], tuple[int, int]]
-"""(probabilities before, after) -> number of equal results, total number."""
-
-
-def _same_area(model: ModelFolder) -> Agreement:
-    threshold = model.spec("det").postprocess.threshold
-
-    def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-        old, new = before > threshold, after > threshold
+def _agreement(model: ModelFolder, task: str, before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    """Return the number of equal results of a network's probabilities before and after, and the total number."""
+    if task == "det":
+        old, new = (maps > model.spec("det").postprocess.threshold for maps in (before, after))
         return int((old & new).sum()), int((old | new).sum())
-
-    return count
-
-
-def _same_directions(model: ModelFolder) -> Agreement:
-    return lambda before, after: (int((before.argmax(-1) == after.argmax(-1)).sum()), len(before))
-
-
-def _same_texts(model: ModelFolder) -> Agreement:
-    def count(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-        pairs = zip(ctc_greedy_decode(before, model.charset), ctc_greedy_decode(after, model.charset), strict=True)
-        return sum(old.text == new.text for old, new in pairs), len(before)
-
-    return count
-
-
-_AGREEMENTS = {"det": _same_area, "cls": _same_directions, "rec": _same_texts}
+    if task == "cls":
+        return int((before.argmax(-1) == after.argmax(-1)).sum()), len(before)
+    pairs = zip(ctc_greedy_decode(before, model.charset), ctc_greedy_decode(after, model.charset), strict=True)
+    return sum(old.text == new.text for old, new in pairs), len(before)
