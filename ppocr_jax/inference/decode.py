@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
@@ -153,8 +153,8 @@ def space_operators(decoded: Decoded) -> Decoded:
         return decoded
     characters = _characters(decoded)
     for i in places:
-        (_, _, end, left, _), (_, begin, _, right, _) = characters[i - 1 : i + 1]
-        characters.insert(i, (" ", end, begin, min(left, right), 0.0))
+        left, right = characters[i - 1 : i + 1]
+        characters.insert(i, _Character(" ", left.end, right.begin, min(left.confidence, right.confidence)))
     return replace(_from_characters(decoded, characters), confidence=decoded.confidence)
 
 
@@ -170,15 +170,25 @@ def strip_spaces(decoded: Decoded) -> Decoded:
     return _from_characters(decoded, kept) if kept else Decoded("", 0.0, (), (), extent=decoded.extent)
 
 
-def texts_beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]:
+class Beside(NamedTuple):
+    """Text on one side of a leader.
+
+    Attributes:
+        first, last: Index of its first character, and the one after its last.
+        begin, end: Its frames. They include three characters of the leader, because a single one might be misread.
+    """
+
+    first: int
+    last: int
+    begin: float
+    end: float
+
+
+def texts_beside_leader(decoded: Decoded) -> list[Beside]:
     """Return the text beside the longest leader of a line, if the leader is long enough to disturb it.
 
     Squeeze-and-excitation averages over the whole line, which is mostly dots then, so that the few letters suffer. Of
     42 such lines of a table of contents, `en` misread 7 and `ch` 12, but none and 1 without the dots.
-
-    Returns:
-        For each side with text: (first, last + 1) of its characters and (begin, end) of its frames. The frames include
-        three characters of the leader, because a single one might be misread.
     """
     leaders = list(_LEADER.finditer(decoded.text))
     if not leaders:
@@ -188,37 +198,44 @@ def texts_beside_leader(decoded: Decoded) -> list[tuple[int, int, float, float]]
     if middles[stop - 1] - middles[start] < _LEADER_SHARE * decoded.extent:
         return []
     of_leader = [i for i in range(start, stop) if decoded.text[i] != " "]
-    left = (0, start, 0.0, float(middles[of_leader[2:4]].mean()))
-    right = (stop, len(decoded.text), float(middles[of_leader[-4:-2]].mean()), decoded.extent)
-    return [side for side in (left, right) if decoded.text[side[0] : side[1]].strip()]
+    left = Beside(0, start, 0.0, float(middles[of_leader[2:4]].mean()))
+    right = Beside(stop, len(decoded.text), float(middles[of_leader[-4:-2]].mean()), decoded.extent)
+    return [side for side in (left, right) if decoded.text[side.first : side.last].strip()]
 
 
-def without_leader(decoded: Decoded, sides: list[tuple[int, int, float, float]], alone: Sequence[Decoded]) -> Decoded:
+def without_leader(decoded: Decoded, sides: Sequence[Beside], alone: Sequence[Decoded]) -> Decoded:
     """Return the line with its `sides` (see `texts_beside_leader`) replaced by the texts recognized alone."""
     characters = _characters(decoded)
-    for (first, last, begin, _), side in reversed(list(zip(sides, alone, strict=True))):
-        inner = -1 if first == 0 else 0
-        new, spaces = _characters(side), list[_Character]()
-        while new and new[inner][0] in _LEADERS + " ":
+    for side, text in reversed(list(zip(sides, alone, strict=True))):
+        inner = -1 if side.first == 0 else 0
+        new, spaces = _characters(text), list[_Character]()
+        while new and new[inner].letter in _LEADERS + " ":
             end = new.pop(inner)
-            spaces = [end] if end[0] == " " else []
-        old = characters[first:last]
+            spaces = [end] if end.letter == " " else []
+        old = characters[side.first : side.last]
         if not new:
             continue
-        spaces = spaces or [c for c in (old[inner],) if c[0] == " "]
-        start = round(begin)
-        new = [(c, p + start, e + start, confidence, behind) for c, p, e, confidence, behind in new]
-        characters[first:last] = new + spaces if first == 0 else spaces + new
+        spaces = spaces or [c for c in (old[inner],) if c.letter == " "]
+        start = round(side.begin)
+        new = [c._replace(begin=c.begin + start, end=c.end + start) for c in new]
+        characters[side.first : side.last] = new + spaces if side.first == 0 else spaces + new
     return _from_characters(decoded, characters)
 
 
-_Character: TypeAlias = tuple[str, int, int, float, float]
-"""Character, its frame, the frame after its last one, its confidence, and the expected number of spaces after it."""
+class _Character(NamedTuple):
+    """A character of a `Decoded` line; `end` is the frame after its last one, `spaces` those expected after it."""
+
+    letter: str
+    begin: int
+    end: int
+    confidence: float
+    spaces: float = 0.0
 
 
 def _characters(decoded: Decoded) -> list[_Character]:
     spaces = decoded.spaces or (0.0,) * len(decoded.text)
-    return list(zip(decoded.text, decoded.positions, decoded.ends, decoded.char_confidences, spaces, strict=True))
+    fields = (decoded.text, decoded.positions, decoded.ends, decoded.char_confidences, spaces)
+    return [_Character(*values) for values in zip(*fields, strict=True)]
 
 
 def _from_characters(decoded: Decoded, characters: list[_Character]) -> Decoded:
@@ -241,7 +258,8 @@ def put_spaces(decoded: Decoded) -> Decoded:
     characters = _characters(decoded)
     within = [match.start() for match in _WITHIN_NUMBER.finditer(decoded.text)]
     for i in reversed(range(len(characters) - 1)):
-        (left, position, end, confidence, space), (right, begin, *_) = characters[i : i + 2]
+        before, after = characters[i : i + 2]
+        left, right = before.letter, after.letter
         if " " in (left, right) or max(ord(left), ord(right)) >= _FIRST_IDEOGRAPH:
             continue
         doubt = 1.0
@@ -251,8 +269,9 @@ def put_spaces(decoded: Decoded) -> Decoded:
             doubt = _BEFORE_SIGNS
         elif left.isalpha() and right.isalpha():
             doubt = _BETWEEN_LETTERS
-        if space > least * doubt:
-            characters[i : i + 1] = (left, position, end, confidence, 0.0), (" ", end, begin, min(space, 1.0), 0.0)
+        if before.spaces > least * doubt:
+            space = _Character(" ", before.end, after.begin, min(before.spaces, 1.0))
+            characters[i : i + 1] = before._replace(spaces=0.0), space
     put = len(characters) > len(decoded.text)
     return replace(_from_characters(decoded, characters), confidence=decoded.confidence) if put else decoded
 
@@ -266,12 +285,12 @@ def with_sign(decoded: Decoded, sign: str, first: int, end: int) -> Decoded:
         first, end: Its first frame, and the frame after its last one.
     """
     characters = _characters(decoded)
-    index = sum(position + end_ < first + end for _, position, end_, *_ in characters)
+    index = sum(c.begin + c.end < first + end for c in characters)
     before, after = characters[:index], characters[index:]
-    while before and before[-1][0] == " ":
+    while before and before[-1].letter == " ":
         before.pop()
-    while after and after[0][0] == " ":
+    while after and after[0].letter == " ":
         after.pop(0)
-    left = [(" ", before[-1][2], first, 1.0, 0.0)] if before else []
-    right = [(" ", end, after[0][1], 1.0, 0.0)] if after else []
-    return _from_characters(decoded, [*before, *left, (sign, first, end, 1.0, 0.0), *right, *after])
+    left = [_Character(" ", before[-1].end, first, 1.0)] if before else []
+    right = [_Character(" ", end, after[0].begin, 1.0)] if after else []
+    return _from_characters(decoded, [*before, *left, _Character(sign, first, end, 1.0), *right, *after])

@@ -79,7 +79,7 @@ class TextRecognizer:
             sides = texts_beside_leader(texts[i])
             if sides:
                 crop, extent = crops[i], texts[i].extent
-                cuts = [(round(a / extent * crop.shape[1]), round(b / extent * crop.shape[1])) for _, _, a, b in sides]
+                cuts = [tuple(round(at / extent * crop.shape[1]) for at in (side.begin, side.end)) for side in sides]
                 alone = self._read_batch([crop[:, a : max(b, a + 1)] for a, b in cuts])
                 texts[i] = without_leader(texts[i], sides, alone)
         return [texts[i] for i in range(len(crops))]
