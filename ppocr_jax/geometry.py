@@ -50,29 +50,10 @@ def order_corners_by_x(points: np.ndarray) -> np.ndarray:
     )
 
 
-def order_corners_by_sum(points: np.ndarray) -> np.ndarray:
-    """Order the corners of boxes (..., 4, 2) as TL, TR, BR, BL: TL has the least x + y, BR the greatest.
-
-    Of the other two, TR has the smaller y - x. The rule of PaddleOCR 2.6 for boxes passed to the recognizer. At 45
-    degrees, two corners have the least and two the greatest sum. The chosen ones may be neighbors, and then edges
-    cross.
-    """
-    points = np.asarray(points)
-    total = points.sum(axis=-1)
-    top_left, bottom_right = total.argmin(axis=-1), total.argmax(axis=-1)
-    corners = np.arange(4)
-    taken = (corners == top_left[..., None]) | (corners == bottom_right[..., None])
-    difference = (points[..., 1] - points[..., 0]).astype(np.float64)
-    top_right = np.where(taken, np.inf, difference).argmin(axis=-1)
-    bottom_left = np.where(taken, -np.inf, difference).argmax(axis=-1)
-    order = np.stack([top_left, top_right, bottom_right, bottom_left], axis=-1)
-    return np.take_along_axis(points, order[..., None], axis=-2)
-
-
 def order_corners_clockwise(points: np.ndarray) -> np.ndarray:
     """Order the corners of convex boxes (..., 4, 2) clockwise from the one with the least x + y.
 
-    For rectangles not at 45 degrees the result equals `order_corners_by_sum`. Edges never cross.
+    For rectangles not at 45 degrees, this is the order of PaddleOCR 2.6, whose edges may cross at 45 degrees.
     """
     points = np.asarray(points)
     x, y = np.moveaxis(points - points.mean(axis=-2, keepdims=True), -1, 0)

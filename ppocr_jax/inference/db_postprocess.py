@@ -16,8 +16,6 @@ from ppocr_jax.geometry import (
     bounding_box,
     min_area_quads,
     offset_polygon,
-    order_corners_by_sum,
-    order_corners_by_x,
     order_corners_clockwise,
 )
 
@@ -25,7 +23,6 @@ _SIMPLIFY = 0.002  # tolerance of polygon simplification, as a share of the peri
 _UNCLIPPED_MARGIN = 2  # how much longer than `min_side` the short side must be after unclipping
 _THINNEST = 3  # boxes with a width or height, in whole pixels of the image, up to this are dropped
 _SHORT, _HARDLY_LARGER = 2.0, 1.25  # aspect ratio, and ratio of areas; see `_smallest_rectangles`
-_CORNER_RULES = {"clockwise": order_corners_clockwise, "sum": order_corners_by_sum, "x": order_corners_by_x}
 
 
 @dataclass(frozen=True)
@@ -125,9 +122,7 @@ def boxes_from_map(
     ]
 
 
-def filter_boxes(
-    boxes: Sequence[TextBox], source_size: tuple[int, int], corner_rule: str = "clockwise"
-) -> list[TextBox]:
+def filter_boxes(boxes: Sequence[TextBox], source_size: tuple[int, int]) -> list[TextBox]:
     """Clip boxes to the image, order their corners for reading, and drop boxes that are too thin.
 
     Outlines of curved text, found with `DBOptions.polygons`, are only clipped.
@@ -135,19 +130,12 @@ def filter_boxes(
     Args:
         boxes: Boxes found by `boxes_from_map`.
         source_size: (height, width) of the image.
-        corner_rule: "clockwise" (`geometry.order_corners_clockwise`), or a rule of PaddleOCR: "sum" (2.6,
-            `geometry.order_corners_by_sum`) or "x" (2.4 and earlier).
-
-    Raises:
-        ValueError: If the corner rule is unknown.
     """
-    if corner_rule not in _CORNER_RULES:
-        raise ValueError(f"corner_rule must be one of {', '.join(_CORNER_RULES)}, not {corner_rule!r}")
     last = np.array([source_size[1] - 1, source_size[0] - 1], np.float32)
     if any(len(box.points) != 4 for box in boxes):
         return [TextBox(np.trunc(np.clip(box.points, 0, last)), box.score) for box in boxes]
     quads = np.array([box.points for box in boxes], np.float32).reshape(-1, 4, 2)
-    quads = np.trunc(np.clip(_CORNER_RULES[corner_rule](quads), 0, last))
+    quads = np.trunc(np.clip(order_corners_clockwise(quads), 0, last))
     widths, heights = (np.trunc(np.linalg.norm(quads[:, 0] - quads[:, corner], axis=1)) for corner in (1, 3))
     kept = np.flatnonzero(np.minimum(widths, heights) > _THINNEST)
     return [TextBox(quads[i], boxes[i].score) for i in kept.tolist()]

@@ -57,11 +57,9 @@ def layout_order(quads: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the array has another shape.
     """
-    quads = np.asarray(quads, np.float64)
-    if quads.size == 0:
+    quads = _checked(quads)
+    if not len(quads):
         return np.zeros(0, np.int64)
-    if quads.ndim != 3 or quads.shape[1:] != (4, 2):
-        raise ValueError(f"quads must be (n, 4, 2), got {quads.shape}")
     blocks = _blocks(quads)
     everything = np.argsort(blocks.middle, kind="stable")
     return np.array(_ordered(blocks, everything), np.int64)
@@ -205,60 +203,44 @@ def _overlap(blocks: _Blocks, a: int, b: int) -> float:
     return float(common / max(min(blocks.height[a], blocks.height[b]), 1e-6))
 
 
-def paddleocr_order(quads: np.ndarray, *, variant: str = "bubble0") -> np.ndarray:
-    """Return the indices that put quads (n, 4, 2), clockwise from top-left, into PaddleOCR's reading order.
+def paddleocr_order(quads: np.ndarray) -> np.ndarray:
+    """Return the indices that put quads (n, 4, 2), clockwise from top-left, into the order of PaddleOCR since 2023.
 
     Quads are sorted by (y, x) of their top-left corners. Then a quad moves before its predecessor while it is less than
     10 pixels below it and further left.
 
     Args:
         quads: Corners in pixels of the image.
-        variant: How far a quad may move. "bubble0": any distance (PaddleOCR since 2023); "bubble1": never to the very
-            front (PaddleOCR 2.6); "single": one pass that swaps neighbors (PaddleOCR 2.5 and earlier).
 
     Returns:
         Permutation, int64 (n,).
 
     Raises:
-        ValueError: If the variant is unknown, or the array has another shape.
+        ValueError: If the array has another shape.
     """
-    if variant not in ("bubble0", "bubble1", "single"):
-        raise ValueError(f'variant must be "bubble0", "bubble1" or "single", not {variant!r}')
+    quads = _checked(quads)
+    x, y = quads[:, 0].T.tolist()
+    ordered: list[int] = []
+    for i in np.lexsort((x, y)).tolist():
+        place = len(ordered)
+        while place and abs(y[i] - y[ordered[place - 1]]) < ROW_TOLERANCE and x[i] < x[ordered[place - 1]]:
+            place -= 1
+        ordered.insert(place, i)
+    return np.array(ordered, np.int64)
+
+
+def _checked(quads: np.ndarray) -> np.ndarray:
+    """Return quads as float64 (n, 4, 2).
+
+    Raises:
+        ValueError: If the array has another shape.
+    """
     quads = np.asarray(quads, np.float64)
     if quads.size == 0:
-        return np.zeros(0, np.int64)
+        return np.zeros((0, 4, 2))
     if quads.ndim != 3 or quads.shape[1:] != (4, 2):
         raise ValueError(f"quads must be (n, 4, 2), got {quads.shape}")
-    x, y = quads[:, 0, 0], quads[:, 0, 1]
-    order = np.lexsort((x, y))
-    corners = list(zip(x[order].tolist(), y[order].tolist(), order.tolist(), strict=True))
-    corners = _one_pass(corners) if variant == "single" else _insertion(corners, first=int(variant == "bubble1"))
-    return np.array([index for _, _, index in corners], np.int64)
-
-
-_Corner = tuple[float, float, int]  # x, y, index of the quad
-
-
-def _comes_before(this: _Corner, other: _Corner) -> bool:
-    return abs(this[1] - other[1]) < ROW_TOLERANCE and this[0] < other[0]
-
-
-def _insertion(corners: list[_Corner], *, first: int) -> list[_Corner]:
-    """Move every corner forward while it comes before its predecessor, at most to index `first`."""
-    ordered: list[_Corner] = []
-    for corner in corners:
-        place = len(ordered)
-        while place > first and _comes_before(corner, ordered[place - 1]):
-            place -= 1
-        ordered.insert(place, corner)
-    return ordered
-
-
-def _one_pass(corners: list[_Corner]) -> list[_Corner]:
-    for i in range(len(corners) - 1):
-        if _comes_before(corners[i + 1], corners[i]):
-            corners[i], corners[i + 1] = corners[i + 1], corners[i]
-    return corners
+    return quads
 
 
 READING_ORDERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"layout": layout_order, "paddleocr": paddleocr_order}
