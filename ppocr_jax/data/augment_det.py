@@ -21,7 +21,9 @@ from ppocr_jax.synth import degrade
 Polygons = Sequence[np.ndarray]
 _STEPS = ((degrade.tone, 0.5), (degrade.gaussian_blur, 0.15), (degrade.noise, 0.15), (degrade.jpeg, 0.2))
 _DEFAULT_TEXT_HEIGHT = 20.0
-_CROP_TRIES = 50  # attempts before the whole image is taken, as in PaddleOCR
+# As in PaddleOCR: largest rotation in degrees, attempts to crop before the whole image is taken, and least side of a
+# crop as a fraction of the image's side.
+_ROTATION, _CROP_TRIES, _LEAST_CROP = 10, 50, 0.1
 _LEGIBLE = 0.6  # minimum visible fraction of a line's height; with less, nobody could read it
 
 
@@ -60,9 +62,9 @@ def random_flip(rng: np.random.Generator, view: View, *, probability: float = 0.
     return view.then(np.array([(-1.0, 0, view.width), (0, 1, 0), (0, 0, 1)]))
 
 
-def random_rotation(rng: np.random.Generator, view: View, *, degrees: tuple[float, float] = (-10, 10)) -> View:
-    """Rotate about the center by a uniform random angle; the canvas keeps its size and its corners are cut off."""
-    angle = np.deg2rad(rng.uniform(*degrees))
+def random_rotation(rng: np.random.Generator, view: View) -> View:
+    """Rotate about the center by up to 10 degrees; the canvas keeps its size and its corners are cut off."""
+    angle = np.deg2rad(rng.uniform(-_ROTATION, _ROTATION))
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = view.width / 2, view.height / 2
     return view.then(np.array([(cos, -sin, x - cos * x + sin * y), (sin, cos, y - sin * x - cos * y), (0, 0, 1)]))
@@ -75,14 +77,7 @@ def random_scale(rng: np.random.Generator, view: View, *, factors: tuple[float, 
     return view.then(np.diag([width / view.width, height / view.height, 1.0]), height, width)
 
 
-def random_text_crop(
-    rng: np.random.Generator,
-    view: View,
-    polygons: Polygons,
-    *,
-    size: int = 960,
-    min_side: float = 0.1,
-) -> View:
+def random_text_crop(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int) -> View:
     """Crop between text regions without cutting any, and scale the crop to fit `size` (EAST's crop).
 
     The borders of the crop lie in rows and columns without text, and the crop holds at least one region. If no such
@@ -93,7 +88,6 @@ def random_text_crop(
         view: The image.
         polygons: Regions that guide the crop, in the source image, without the ignored ones.
         size: Longer side of the result.
-        min_side: Minimum side of the crop, as a fraction of the image's side.
     """
     left, top, right, bottom = 0, 0, view.width, view.height
     boxes = _integer_boxes(view, polygons)
@@ -102,7 +96,7 @@ def random_text_crop(
     for _ in range(_CROP_TRIES if columns and rows and len(boxes) else 0):
         x0, x1 = _two_coordinates(rng, columns)
         y0, y1 = _two_coordinates(rng, rows)
-        if x1 - x0 < max(1, min_side * view.width) or y1 - y0 < max(1, min_side * view.height):
+        if x1 - x0 < max(1, _LEAST_CROP * view.width) or y1 - y0 < max(1, _LEAST_CROP * view.height):
             continue
         outside = (boxes[:, 2] <= x0) | (boxes[:, 0] >= x1) | (boxes[:, 3] <= y0) | (boxes[:, 1] >= y1)
         if not outside.all():
@@ -114,7 +108,7 @@ def random_text_crop(
     return view.then(matrix, max(1, int(height * scale)), max(1, int(width * scale)))
 
 
-def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int = 640) -> View:
+def random_window(rng: np.random.Generator, view: View, polygons: Polygons, *, size: int) -> View:
     """Crop a window of `size` without rescaling; it holds the center of a random region if there are any.
 
     Unlike `random_text_crop`, it keeps the size of the text and may cut regions.

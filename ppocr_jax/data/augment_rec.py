@@ -301,7 +301,6 @@ class LineAugmentation(BaseLineAugmentation):
 
     Attributes:
         probability: Probability of each step whose recipe does not set its own.
-        invert_probability: Probability of 255 - x, which makes dark text light; None for the recipe's own.
         recipe: Key of `RECIPES`.
 
     Raises:
@@ -309,7 +308,6 @@ class LineAugmentation(BaseLineAugmentation):
     """
 
     probability: float = 0.4
-    invert_probability: float | None = None
     recipe: str = "mild"
 
     def __post_init__(self) -> None:
@@ -318,15 +316,10 @@ class LineAugmentation(BaseLineAugmentation):
 
     def with_points(self, rng: Rng, image_rgb: np.ndarray, centers: np.ndarray) -> Line:
         for event in RECIPES[self.recipe]:
-            if rng.random() < self._probability(event):
+            if rng.random() < (self.probability if event.probability is None else event.probability):
                 choice = int(rng.integers(len(event.changes))) if len(event.changes) > 1 else 0
                 image_rgb, centers = CHANGES[event.changes[choice]](rng, image_rgb, centers)
         return image_rgb, np.clip(centers, 0, image_rgb.shape[1] - 1)
-
-    def _probability(self, event: Event) -> float:
-        if self.invert_probability is not None and event.changes == ("invert",):
-            return self.invert_probability
-        return self.probability if event.probability is None else event.probability
 
 
 NO_AUGMENTATION = LineAugmentation(recipe="none")

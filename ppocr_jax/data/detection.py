@@ -160,14 +160,10 @@ class DetectionBatches:
         page_generator: Synthetic pages. They are generated at `crop_size`, flipped and rotated, but not rescaled or
             degraded, because the generator does that.
         synthetic_share: Fraction of the samples that are synthetic pages.
-        flip_probability: Probability of mirroring a sample.
         copy_paste: Whether text of other images is pasted onto labeled images.
         photometric: Whether the tone of labeled images is changed and blur, noise and JPEG compression are added.
         limit_side: Limit of the longer side at inference ("page" only).
-        shrink_ratio: See `detection_targets`.
-        min_text_size: See `detection_targets`.
         normalization: Normalization of the images.
-        cache_bytes: Memory for decoded images.
         process: Rows of the batches that this process makes.
         teach: Function from images (B, S, S, 3) uint8 RGB to a teacher's maps (B, S, S), which are added to the batch.
 
@@ -184,22 +180,17 @@ class DetectionBatches:
     sources: Sequence[DetectionSource] = ()
     page_generator: PageGenerator | None = None
     synthetic_share: float = 0.0
-    flip_probability: float = 0.5
     copy_paste: bool = False
     photometric: bool = False
     limit_side: int = 960
-    shrink_ratio: float = 0.4
-    min_text_size: float = 8
     normalization: Normalization = DETECTOR_NORMALIZATION
-    cache_bytes: int = 512 * 2**20
     process: ProcessShare = WHOLE_BATCH
     teach: Teach | None = None
     _records: _WeightedRecords = field(init=False, repr=False)
-    _load: ImageCache = field(init=False, repr=False)
+    _load: ImageCache = field(init=False, repr=False, default_factory=ImageCache)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_records", _WeightedRecords(self.sources))
-        object.__setattr__(self, "_load", ImageCache(self.cache_bytes))
         share = self.synthetic_share
         if not 0 <= share <= 1:
             raise ValueError(f"synthetic_share must be between 0 and 1, not {share}")
@@ -253,9 +244,7 @@ class DetectionBatches:
             record, (image, polygons, ignore) = None, self._draw_page(rng, index)
         else:
             record, (image, polygons, ignore) = self._draw_record(rng)
-        targets = detection_targets(
-            polygons, ignore, image.shape[:2], shrink_ratio=self.shrink_ratio, min_text_size=self.min_text_size
-        )
+        targets = detection_targets(polygons, ignore, image.shape[:2])
         if isinstance(record, UnlabeledImage):
             targets |= {name: np.zeros_like(targets[name]) for name in ("shrink_mask", "threshold_mask")}
         return {"images": image, **targets}
@@ -264,7 +253,7 @@ class DetectionBatches:
         assert self.page_generator is not None
         page = self.page_generator(self.seed, index, size=(self.crop_size, self.crop_size))
         polygons = [np.asarray(line.quad, np.float64) for line in page.lines]
-        view = self._flip_and_rotate(rng, augment.View.of(page.image_rgb))
+        view = _flip_and_rotate(rng, augment.View.of(page.image_rgb))
         kept, ignore = augment.clipped_polygons(view, polygons, [False] * len(polygons))
         return augment.render(page.image_rgb, view, self.crop_size), kept, ignore
 
@@ -277,7 +266,7 @@ class DetectionBatches:
         polygons = [region.points.astype(np.float64) for region in regions]
         ignore = [region.ignore for region in regions]
         guides = [polygon for polygon, ignored in zip(polygons, ignore, strict=True) if not ignored]
-        view = self._flip_and_rotate(rng, augment.View.of(image))
+        view = _flip_and_rotate(rng, augment.View.of(image))
         if self.crop == "reference":
             view = augment.random_scale(rng, view, factors=self.scale_range)
             view = augment.random_text_crop(rng, view, guides, size=self.crop_size)
@@ -313,9 +302,9 @@ class DetectionBatches:
         except ImageError:
             return None
 
-    def _flip_and_rotate(self, rng: np.random.Generator, view: augment.View) -> augment.View:
-        view = augment.random_flip(rng, view, probability=self.flip_probability)
-        return augment.random_rotation(rng, view)
+
+def _flip_and_rotate(rng: np.random.Generator, view: augment.View) -> augment.View:
+    return augment.random_rotation(rng, augment.random_flip(rng, view))
 
 
 def merge_words_into_lines(regions: Sequence[Region]) -> tuple[Region, ...]:

@@ -171,7 +171,7 @@ def test_augmentation_changes_pixels_and_keeps_the_height():
     outputs = [LineAugmentation(probability=0.8)(rng, image) for _ in range(20)]
     assert all(o.shape[0] == 24 and o.dtype == np.uint8 for o in outputs)
     assert sum(o.shape != image.shape or not np.array_equal(o, image) for o in outputs) > 15
-    np.testing.assert_array_equal(LineAugmentation(probability=0, invert_probability=0)(rng, image), image)
+    np.testing.assert_array_equal(LineAugmentation(probability=0, recipe="strong")(rng, image), image)
 
 
 def test_direction_labels_match_the_images():
