@@ -13,7 +13,7 @@ import numpy as np
 from ppocr_jax.errors import check_number
 from ppocr_jax.inference.jax_backend import JaxBackend
 from ppocr_jax.inference.many import in_background
-from ppocr_jax.inference.model_folder import ModelError, ModelFolder
+from ppocr_jax.inference.model_folder import ModelError, ModelFolder, RecognizerSpec
 from ppocr_jax.inference.onnx_session import make_session, providers_of
 from ppocr_jax.onnx_graph.messages import Header, OnnxFileError, Shape, read_header
 from ppocr_jax.onnx_graph.simplify import prepare
@@ -200,21 +200,20 @@ def load_ahead(backend: Backend, workers: int) -> None:
         in_background(backend.load)
 
 
-def line_height(backend: Backend, width: int | None = None) -> int:
-    """Return the height of lines, in pixels, that a PP-OCR recognizer was trained with.
+def line_height(backend: Backend, spec: RecognizerSpec) -> int:
+    """Return the height of lines, in pixels, that a recognizer was trained with.
 
-    Recognizers of v1 and v2 also run with 48 pixels, but recognize garbage. The number of output steps determines the
-    height: a quarter of the width for lines 32 pixels high, an eighth for 48 pixels (v3 and later).
-
-    Args:
-        backend: Recognizer whose file does not fix the height.
-        width: Width of its input, if the file fixes it.
+    If the file does not contain the height, it is one of `RecognizerSpec.heights`. PP-OCR's recognizers of v1 and v2
+    also run with 48 pixels, but recognize garbage. The number of output steps determines the height: a quarter of the
+    width for lines 32 pixels high, an eighth for 48 pixels (v3 and later).
 
     Raises:
-        ModelError: If it runs with neither height, or has another number of steps.
+        ModelError: If it runs with none of the heights, or has another number of steps.
     """
-    width = width or PROBE_WIDTH
-    for height in (48, 32):
+    if not spec.heights:
+        return spec.height
+    width = spec.width or PROBE_WIDTH
+    for height in spec.heights:
         try:
             steps = backend(np.zeros((1, height, width, 3), np.float32)).shape[1]
         except RuntimeError:  # ONNX Runtime's error for a shape that does not fit
@@ -225,7 +224,9 @@ def line_height(backend: Backend, width: int | None = None) -> int:
         raise ModelError(
             f"{backend} has {steps} steps for {width} pixels, unlike any PP-OCR recognizer: pass --rec-height"
         )
-    raise ModelError(f"{backend} reads lines neither 48 nor 32 pixels high: pass --rec-height")
+    raise ModelError(
+        f"{backend} reads lines neither {' nor '.join(map(str, spec.heights))} pixels high: pass --rec-height"
+    )
 
 
 def make_backend(

@@ -28,7 +28,7 @@ from ppocr_jax.inference.released import detector_thresholds
 _logger = logging.getLogger(__name__)
 _Spec = TypeVar("_Spec", bound=NetworkSpec)
 _OWN = "ppocr_jax_version"
-# Line heights of v3 and later, and of v1 and v2; `backends.line_height` determines which.
+# Line heights of v3 and later, and of v1 and v2.
 _HEIGHTS = (48, 32)
 
 
@@ -161,7 +161,10 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
     try:
         if given is None and "charset" in metadata:
             return Charset(tuple(json.loads(metadata["charset"])))
-        classes = backend.num_classes or _counted_classes(backend, spec)
+        classes = backend.num_classes
+        if classes is None:  # the file does not contain it: count those of a blank line
+            line = np.zeros((1, line_height(backend, spec), spec.width or PROBE_WIDTH, 3), np.float32)
+            classes = backend(line).shape[-1]
         if str(given) in BUILTIN_CHARSETS:
             lines = load_charset(str(given)).characters
         elif given is not None:
@@ -179,9 +182,3 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
     for repair in repairs:
         _logger.warning("%s", repair)
     return charset
-
-
-def _counted_classes(backend: OnnxBackend, spec: RecognizerSpec) -> int:
-    """Return the number of classes, found by a run because the file does not contain it."""
-    height = line_height(backend, spec.width) if spec.heights else spec.height
-    return backend(np.zeros((1, height, spec.width or PROBE_WIDTH, 3), np.float32)).shape[-1]

@@ -52,7 +52,7 @@ class TextRecognizer:
         Raises:
             ModelError: If the network accepts none of the heights that it may have.
         """
-        return line_height(self.backend, self.spec.width) if self.spec.heights else self.spec.height
+        return line_height(self.backend, self.spec)
 
     def load_ahead(self) -> None:
         """Start to load the network in the background, unless it is loaded or there is only one worker."""

@@ -280,13 +280,14 @@ def test_the_height_that_the_output_steps_of_a_recognizer_tell():
 
         return backend
 
-    assert line_height(takes(32, 48, share=8)) == 48
-    assert line_height(takes(32, 48, share=4)) == 32  # PP-OCRv2's runs with 48 too
-    assert line_height(takes(32, share=4), 100) == 32
+    spec = RecognizerSpec(heights=(48, 32))
+    assert line_height(takes(32, 48, share=8), spec) == 48
+    assert line_height(takes(32, 48, share=4), spec) == 32  # PP-OCRv2's runs with 48 too
+    assert line_height(takes(32, share=4), replace(spec, width=100)) == 32
     with pytest.raises(ModelError, match="neither 48 nor 32 pixels high: pass --rec-height"):
-        line_height(takes(64, share=4))
+        line_height(takes(64, share=4), spec)
     with pytest.raises(ModelError, match=r"160 steps for 320 pixels.* pass --rec-height"):
-        line_height(takes(48, share=2))
-    recognizer = TextRecognizer(takes(32, share=4), RecognizerSpec(heights=(48, 32)), Charset(("a", "b", "c")))
+        line_height(takes(48, share=2), spec)
+    recognizer = TextRecognizer(takes(32, share=4), spec, Charset(("a", "b", "c")))
     assert recognizer.height == 32
     assert len(recognizer([np.zeros((20, 50, 3), np.uint8)])) == 1
