@@ -17,6 +17,7 @@ from ppocr_jax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from ppocr_jax.inference.ocr import OCR
     from ppocr_jax.inference.options import NetworkOptions, ReadOptions
 
 _BACKENDS = ("onnx", "openvino", "jax")
@@ -140,6 +141,13 @@ def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[s
     )
 
 
+def add_reading(group: Any) -> None:
+    """Declare the options that `make_ocr` uses."""
+    add_networks(group)
+    group.add_argument("--threads", type=positive, metavar="N", help="CPU cores to use (default: all)")
+    add_read_options(group)
+
+
 def add_read_options(group: Any) -> None:
     """Declare the reading options in a parser or argument group; `read_options` returns them."""
     group.add_argument(
@@ -184,7 +192,21 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
 
 
 def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+def make_ocr(args: argparse.Namespace) -> OCR:
+    """Return an `OCR` with the options that were given, of those that the command has.
+
+    Raises:
+        UserError: The model cannot be loaded, or a value is invalid.
+    """
+    from ppocr_jax.inference.ocr import OCR
+
+    try:
+        return OCR(args.model, threads=args.threads, **network_options(args), **read_options(args))
+    except ValueError as error:
+        raise error if isinstance(error, UserError) else UserError(str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

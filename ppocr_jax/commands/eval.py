@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_networks, make_folder_of, network_options, positive, write_text
+from ppocr_jax.commands.common import add_networks, make_folder_of, make_ocr, positive, write_text
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -105,15 +105,11 @@ def run(args: argparse.Namespace) -> int:
         make_folder_of(output)
     sets = {str(path): _read_labels(path, args) for path in args.labels}
     from ppocr_jax.inference.model_folder import load_model_folder
-    from ppocr_jax.inference.ocr import OCR
 
     model_folder = load_model_folder(args.model)
     if args.task == "cls" and args.cls is None:
         model_folder.spec("cls")  # raises if there is no classifier; `OCR.classify` would call every line upright
-    try:
-        ocr = OCR(args.model, threads=args.threads, **network_options(args))
-    except ValueError as error:
-        raise error if isinstance(error, UserError) else UserError(str(error)) from error
+    ocr = make_ocr(args)
     outcomes = {name: _find(args.task, ocr, records) for name, records in sets.items()}
     if args.synthetic:
         charset = getattr(ocr.stages.recognizer, "charset", model_folder.charset)

@@ -7,18 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import (
-    add_networks,
-    add_read_options,
-    network_options,
-    positive,
-    read_options,
-    share,
-)
+from ppocr_jax.commands.common import add_reading, make_ocr, share
+from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppocr_jax.commands.infer_output import PageWithImage
-    from ppocr_jax.inference.ocr import OCR
 
 _TEXT_FORMATS = ("text", "layout", "json", "jsonl", "csv", "tsv", "md", "hocr", "alto")
 _FORMATS = (*_TEXT_FORMATS, "pdf")
@@ -88,13 +81,6 @@ def _add_outputs(group: Any) -> None:
     )
 
 
-def add_reading(group: Any) -> None:
-    """Declare the options that `make_ocr` uses."""
-    add_networks(group)
-    group.add_argument("--threads", type=positive, metavar="N", help="CPU cores to use (default: all)")
-    add_read_options(group)
-
-
 def run(args: argparse.Namespace) -> int:
     """Read the inputs and write the result; return 1 if a page could not be read.
 
@@ -127,8 +113,6 @@ def _raise_if_all_fail(results: Iterator[PageWithImage]) -> Iterator[PageWithIma
     Raises:
         UserError: No page could be read.
     """
-    from ppocr_jax.errors import UserError
-
     failed: list[PageWithImage] = []
     for page, image in results:
         failed.append((page, image))
@@ -138,20 +122,3 @@ def _raise_if_all_fail(results: Iterator[PageWithImage]) -> Iterator[PageWithIma
             return
     if failed:
         raise UserError(failed[0][0].error)
-
-
-def make_ocr(args: argparse.Namespace) -> OCR:
-    """Return an `OCR` with the given options.
-
-    Raises:
-        UserError: The model cannot be loaded, or a value is invalid.
-    """
-    from ppocr_jax.errors import UserError
-    from ppocr_jax.inference.ocr import OCR
-
-    try:
-        return OCR(args.model, threads=args.threads, **network_options(args), **read_options(args))
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(str(error)) from error

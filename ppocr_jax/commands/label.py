@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import PageCounter, share
-from ppocr_jax.commands.infer import add_reading, make_ocr
+from ppocr_jax.commands.common import PageCounter, add_reading, make_ocr, share
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
