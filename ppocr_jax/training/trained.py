@@ -87,11 +87,17 @@ def load_trained(path: str | Path, *, task: str | None = None, charset: str | Pa
 def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
     config = _read_config(folder / _CONFIG_FILE)
     if any(folder.glob("checkpoints/*")):
-        return _from_checkpoint(folder, config, charset)
+        from ppocr_jax.training.checkpoint import Checkpointer
+
+        with Checkpointer(folder / "checkpoints", key_metric=config.train.key_metric) as checkpointer:
+            saved = checkpointer.load_best()
+        stored = saved.description["charset"]
+        characters = Charset(tuple(stored)) if stored else _charset(config, charset)
+        return _from_config(config, saved.network, characters, {"from": folder.resolve().name, "step": saved.step})
     file = folder / f"{config.task}.safetensors"
     if not file.is_file():
         raise UserError(f"{folder} contains neither checkpoints nor {file.name}: train first")
-    return _from_config(config, load_safetensors(file), charset, file)
+    return _from_config(config, load_safetensors(file), _charset(config, charset), {"from": file.name})
 
 
 def _from_model(folder: Path, task: str | None) -> TrainedNetwork:
@@ -113,7 +119,8 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
     if (path.parent / METADATA_FILE).is_file():
         return _from_model_folder(path, variables)
     if (path.parent / _CONFIG_FILE).is_file():
-        return _from_config(_read_config(path.parent / _CONFIG_FILE), variables, charset, path)
+        config = _read_config(path.parent / _CONFIG_FILE)
+        return _from_config(config, variables, _charset(config, charset), {"from": path.name})
     description = _description(path)
     if "spec" in description:
         return _from_description(path, description, variables)
@@ -122,7 +129,8 @@ def _from_file(path: Path, task: str | None, charset: str | Path | None) -> Trai
         raise UserError(f"{path} does not state its task: add --task det, cls or rec")
     if task == "rec" and charset is None:
         raise UserError(f"{path} does not state its characters: add --charset NAME_OR_FILE")
-    return _from_config(TASKS[task].config(), variables, charset, path)
+    config = TASKS[task].config()
+    return _from_config(config, variables, _charset(config, charset), {"from": path.name})
 
 
 def _from_model_folder(path: Path, variables: Mapping[str, Any]) -> TrainedNetwork:
@@ -144,28 +152,11 @@ def _from_description(path: Path, description: Mapping[str, str], variables: Map
 
 
 def _from_config(
-    config: TaskConfig, variables: Mapping[str, Any], charset: str | Path | None, path: Path
-) -> TrainedNetwork:
-    characters = _charset(config, charset)
-    return _network(config, variables, characters, {"from": path.name})
-
-
-def _from_checkpoint(folder: Path, config: TaskConfig, charset: str | Path | None) -> TrainedNetwork:
-    from ppocr_jax.training.checkpoint import Checkpointer
-
-    with Checkpointer(folder / "checkpoints", key_metric=config.train.key_metric) as checkpointer:
-        saved = checkpointer.load_best()
-    stored = saved.description["charset"]
-    characters = Charset(tuple(stored)) if stored else _charset(config, charset)
-    return _network(config, saved.network, characters, {"from": folder.resolve().name, "step": saved.step})
-
-
-def _network(
-    config: TaskConfig, variables: Mapping[str, Any], charset: Charset | None, provenance: Mapping[str, Any]
+    config: TaskConfig, variables: Mapping[str, Any], charset: Charset | None, origin: Mapping[str, Any]
 ) -> TrainedNetwork:
     kind = kind_of(config)
     spec = kind.network_spec(config, charset)
-    return TrainedNetwork(spec, variables, charset if kind.writes_text else None, provenance)
+    return TrainedNetwork(spec, variables, charset if kind.writes_text else None, origin)
 
 
 def _charset(config: TaskConfig, charset: str | Path | None) -> Charset | None:
