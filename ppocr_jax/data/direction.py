@@ -13,7 +13,7 @@ from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.crops import CropBank
 from ppocr_jax.data.recognition import frame_labels, unknown_frames
 from ppocr_jax.preprocess import line_windows, resize_pad_line
-from ppocr_jax.synth.line import LineGenerator, LineSample
+from ppocr_jax.synth.line import LineGenerator
 
 # Indices of synthetic lines reserved for each step; more than a batch holds.
 _INDEX_STRIDE = 4096
@@ -83,7 +83,7 @@ class DirectionBatches:
         rows = [
             self._synthetic_row(step * _INDEX_STRIDE + i, rotated=bool(labels[i]))
             if i < synthetic
-            else self._real_row(np.random.default_rng((self.seed, step, i)), rotated=bool(labels[i]))
+            else self._real_row((self.seed, step, i), rotated=bool(labels[i]))
             for i in own
         ]
         stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
@@ -94,13 +94,24 @@ class DirectionBatches:
         return () if self.bank is None else self.bank.uses()
 
     def _synthetic_row(self, index: int, *, rotated: bool) -> dict[str, np.ndarray]:
-        sample = self._synthetic_line(index)
+        attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))
+        sample = next((s for s in attempts if has_direction(s.text)), None) or self.generator(0, index)
         rng = np.random.default_rng((self.seed, index, 1))
         image_rgb, centers = self.synthetic_augmentation.with_points(rng, sample.image_rgb, sample.char_centers)
         return self._row(rng, image_rgb, sample.text, centers, rotated=rotated)
 
-    def _real_row(self, rng: np.random.Generator, *, rotated: bool) -> dict[str, np.ndarray]:
-        return self._row(rng, self._real_line(rng), None, None, rotated=rotated)
+    def _real_row(self, seed: tuple[int, ...], *, rotated: bool) -> dict[str, np.ndarray]:
+        assert self.bank is not None
+        rng = np.random.default_rng(seed)
+        for _ in range(_ATTEMPTS):
+            center = float(np.exp(rng.normal(1.4, 0.8)))  # of the aspect ratio: half of the lines from 2.4 to 7
+            crop = self.bank.draw(rng, (center * 0.8, center * 1.25))
+            if has_direction(crop.text):
+                return self._row(rng, self.augmentation(rng, crop.image(rng)), None, None, rotated=rotated)
+        raise ValueError(
+            f"hardly any line of {[source.path for source in self.bank.sources]} looks different upside down; "
+            "label lines with words, or set data.synthetic_share to 1"
+        )
 
     def _row(
         self,
@@ -131,19 +142,3 @@ class DirectionBatches:
             return 0, line.shape[1]
         windows = line_windows(line.shape, height=self.height, width=self.width)
         return windows[int(rng.integers(len(windows)))]
-
-    def _synthetic_line(self, index: int) -> LineSample:
-        attempts = (self.generator(self.seed * 8 + attempt, index) for attempt in range(8))
-        return next((s for s in attempts if has_direction(s.text)), self.generator(0, index))
-
-    def _real_line(self, rng: np.random.Generator) -> np.ndarray:
-        assert self.bank is not None
-        for _ in range(_ATTEMPTS):
-            center = float(np.exp(rng.normal(1.4, 0.8)))
-            crop = self.bank.draw(rng, (center * 0.8, center * 1.25))
-            if has_direction(crop.text):
-                return self.augmentation(rng, crop.image(rng))
-        raise ValueError(
-            f"hardly any line of {[source.path for source in self.bank.sources]} looks different upside down; "
-            "label lines with words, or set data.synthetic_share to 1"
-        )

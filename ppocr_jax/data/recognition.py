@@ -125,11 +125,10 @@ class RecognitionBatches:
         return self._row(image_rgb, sample.text, width, frames=frames, case_blind=False)
 
     def _real_row(self, step: int, row: int, bucket: int) -> dict[str, np.ndarray]:
+        assert self.bank is not None
         rng, width = np.random.default_rng((self.seed, step, row)), self.widths[bucket]
+        low, high = self._aspect_limits(bucket)
         for _ in range(_ATTEMPTS):
-            if not self.bank:
-                break
-            low, high = self._aspect_limits(bucket)
             joins = self.join_probability > 0 and rng.random() < self.join_probability
             crop = self.bank.draw(rng, (_LEAST_ASPECT if joins else low, high))
             if self._fits(crop.text, width):
