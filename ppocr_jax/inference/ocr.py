@@ -383,9 +383,10 @@ class OCR:
         """Check the options now, and read the pages lazily."""
         own = DocumentOptions.__annotations__.keys() - ReadOptions.__annotations__.keys()
         of_reading = {name: value for name, value in options.items() if name not in own}
-        alone = self.stages.changed(**cast("ReadOptions", of_reading))
+        page_options = cast("ReadOptions", of_reading)
+        alone = self.stages.changed(**page_options)
         many, workers = self._for_many(options.get("workers"), options.get("combine"))
-        together = replace(many.stages, settings=alone.settings)
+        together = many.stages.changed(**page_options)
         return DocumentReading(alone, together, workers, options, images=images).run(sources)
 
 

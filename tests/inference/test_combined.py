@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,21 @@ def test_images_that_share_calls_are_read_as_alone(stripes_model):
     assert [page.text for page in together] == texts
     assert [[line.quad for line in page] for page in together] == [[line.quad for line in ocr(page)] for page in pages]
     assert list(ocr.read_many(pages, combine=True, workers=1)) == list(ocr.read_many(pages, combine=True, workers=1))
+
+
+@pytest.mark.parametrize("read", [OCR.read_many, OCR.read])
+def test_lines_of_images_that_share_calls_are_recognized_in_large_batches(stripes_model, read):
+    stages = OCR(stripes_model, threads=1).stages
+    sizes = []
+
+    def counted(images):
+        sizes.append(len(images))
+        return stages.recognizer.backend(images)
+
+    ocr = OCR.from_stages(stages.detector, replace(stages.recognizer, backend=counted))
+    page = stripes.paint_page((400, 500), [("abc", (240, 60 + 80 * i), 0) for i in range(4)])
+    assert [len(found) for found in read(ocr, [page, page], combine=True)] == [4, 4]
+    assert max(sizes) >= 4
 
 
 def test_one_network_alone_can_be_combined_and_warmed_up(stripes_model):
