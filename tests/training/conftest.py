@@ -1,4 +1,4 @@
-"""Drawn data that several tests of training share."""
+"""Synthetic data that several tests of training share."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from tests.training import experiments
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory):
-    """Folder with drawn pages and lines and their label files; nobody writes into it."""
+def synthetic(tmp_path_factory):
+    """Folder with synthetic pages and lines and their label files; nobody writes into it."""
 
     def draw(folder):
         experiments.draw(folder)
         return folder
 
-    return once_a_session(tmp_path_factory, "drawn", draw)
+    return once_a_session(tmp_path_factory, "synthetic", draw)

@@ -1,4 +1,4 @@
-"""The training commands as a user types them, in this process, at tiny sizes and on drawn text; for tests."""
+"""The training commands as a user types them, in this process, at tiny sizes and on synthetic text; for tests."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def shorten(monkeypatch) -> None:
         monkeypatch.setattr(lcnet, name, tuple(rows[i] for i in _LCNET_ROWS))
     stages = resnet_vd._stages
     monkeypatch.setattr(resnet_vd, "_stages", lambda *args, depths, **kw: stages(*args, depths=(1, 1, 1, 1), **kw))
-    monkeypatch.setattr(trained, "initialize", _drawn_at_once)
+    monkeypatch.setattr(trained, "initialize", _initialize_at_once)
     # Each shape is compiled anew; what a file computes at all of them is compared in tests/export.
     shapes = model_folder.parity_shapes
     monkeypatch.setattr(model_folder, "parity_shapes", lambda spec: shapes(spec)[:1])
 
 
-def _drawn_at_once(model, spec, key):
+def _initialize_at_once(model, spec, key):
     """Variables such as `initialize` gives: hundreds of draws of their own would take longer to compile than a step."""
     paths, tree = jax.tree_util.tree_flatten_with_path(variable_shapes(spec))
     ends = np.cumsum([np.prod(leaf.shape, dtype=int) for _, leaf in paths])
@@ -109,26 +109,26 @@ def words(task: str, name: str, *flags: str) -> list[str]:
     ]
 
 
-def provide(task: str, name: str, drawn: Path) -> None:
-    """Put drawn data where a configuration looks for its own, relative to the working folder."""
+def provide(task: str, name: str, synthetic: Path) -> None:
+    """Put synthetic data where a configuration looks for its own, relative to the working folder."""
     config = load_config(TASKS[task].config, config_path(task, name))
     data = config.data
     if task == "image":
         for folder in (Path(data.train_folder), Path(data.val_folder)):
-            _copy(drawn / "det", folder / "pages")
-            _copy(drawn / "rec", folder / "lines")
+            _copy(synthetic / "det", folder / "pages")
+            _copy(synthetic / "rec", folder / "lines")
         return
     for source in (*data.train_labels, *data.val_labels):
         if not Path(source.path).suffix:  # a folder of images without labels
-            shutil.copytree(next((drawn / "det").rglob("*.png")).parent, source.path, dirs_exist_ok=True)
+            shutil.copytree(next((synthetic / "det").rglob("*.png")).parent, source.path, dirs_exist_ok=True)
             continue
         lines = "rec" in Path(source.path).parts or source.path.endswith("rec_label.txt")
-        _copy(drawn / ("rec/rec_label.txt" if lines else "det/label.txt"), Path(source.path))
+        _copy(synthetic / ("rec/rec_label.txt" if lines else "det/label.txt"), Path(source.path))
     for corpus in data.synthetic.corpus:
         Path(corpus).parent.mkdir(parents=True, exist_ok=True)
         Path(corpus).write_text("some words 12.50\nmore of them\n", encoding="utf-8")
     if data.synthetic.backgrounds:
-        _copy(drawn / "det", Path(data.synthetic.backgrounds))
+        _copy(synthetic / "det", Path(data.synthetic.backgrounds))
 
 
 def provide_networks(task: str, name: str) -> None:

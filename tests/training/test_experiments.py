@@ -44,14 +44,14 @@ OTHERS = [names for names in EVERY if names not in QUICK]
 
 
 @pytest.mark.parametrize(("task", "name"), OTHERS, ids=["/".join(names) for names in OTHERS])
-def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, drawn):
-    """All that the command builds, traced on a batch of drawn data; compiling it is what takes long.
+def test_the_step_fits_the_data(task, name, tmp_path, monkeypatch, synthetic):
+    """All that the command builds, traced on a batch of synthetic data; compiling it is what takes long.
 
     With short backbones, which trace in two thirds of the time.
     """
     shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    provide(task, name, drawn)
+    provide(task, name, synthetic)
     provide_networks(task, name)
     config = parse_command_line(TASKS[task].config, "", words(task, name))
     monkeypatch.setattr("ppocr_jax.training.run.initial_variables", _only_shapes)
@@ -80,21 +80,21 @@ SHORT = [
 
 
 @pytest.mark.parametrize(("task", "name"), SHORT)
-def test_a_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, drawn):
+def test_a_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, synthetic):
     """With short backbones; test_golden differentiates whole ones."""
     shorten(monkeypatch)
-    run_through(task, name, tmp_path, monkeypatch, drawn)
+    run_through(task, name, tmp_path, monkeypatch, synthetic)
 
 
 @pytest.mark.slow
 @every_config
-def test_a_whole_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, drawn):
-    run_through(task, name, tmp_path, monkeypatch, drawn)
+def test_a_whole_config_trains_goes_on_is_exported_and_read_with(task, name, tmp_path, monkeypatch, synthetic):
+    run_through(task, name, tmp_path, monkeypatch, synthetic)
 
 
-def run_through(task, name, tmp_path, monkeypatch, drawn):
+def run_through(task, name, tmp_path, monkeypatch, synthetic):
     monkeypatch.chdir(tmp_path)
-    provide(task, name, drawn)
+    provide(task, name, synthetic)
     provide_networks(task, name)
     command = [f"train-{task}", *words(task, name, "--train.steps", "2")]
     with stopped_after_one_step():
@@ -107,16 +107,16 @@ def run_through(task, name, tmp_path, monkeypatch, drawn):
     if task == "image":  # no part of a model folder
         return
     assert main(["export", str(run), "--output", "model"]) == 0
-    image = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    image = cv2.imread(str(next((synthetic / "rec").rglob("*.png"))))[..., ::-1]
     reader = OCR("model")
     results = {"det": reader.detect, "rec": lambda p: reader.recognize([p]), "cls": lambda p: reader.classify([p])}
     assert isinstance(results[task](image), list)
 
 
-def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, monkeypatch, drawn):
+def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, monkeypatch, synthetic):
     shorten(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    provide("rec", "tiny", drawn)
+    provide("rec", "tiny", synthetic)
     command = ["train-rec", *words("rec", "tiny", "--train.steps", "1", "--train.eval-every", "1")]
     assert main([*command, "--train.work-dir", "plain"]) == 0
     bytes_alike = ["--slim.pact", "--train.init", "plain", "--train.frozen-statistics"]
@@ -124,7 +124,7 @@ def test_a_run_goes_on_with_bytes_is_scored_exported_and_read_with(tmp_path, mon
     (scores,) = [record for record in log(Path("bytes")) if record["kind"] == "eval"]
     assert 0 <= scores["one_minus_ned"] <= 1
     assert main(["export", "bytes", "--output", "model"]) == 0
-    image = cv2.imread(str(next((drawn / "rec").rglob("*.png"))))[..., ::-1]
+    image = cv2.imread(str(next((synthetic / "rec").rglob("*.png"))))[..., ::-1]
     assert len(OCR("model").recognize([image])) == 1
 
 

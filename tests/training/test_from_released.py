@@ -34,9 +34,9 @@ def assert_started_there(after: dict[str, np.ndarray], start: dict[str, np.ndarr
     assert 0 < max(moved) < 1e-3
 
 
-def test_pp_ocr_v3_with_its_guide(tmp_path, monkeypatch, drawn, caplog):
+def test_pp_ocr_v3_with_its_guide(tmp_path, monkeypatch, synthetic, caplog):
     monkeypatch.chdir(tmp_path)
-    provide("rec", "ppocr_v3", drawn)
+    provide("rec", "ppocr_v3", synthetic)
     start = converted("ppocr-v3-en")
     with caplog.at_level("WARNING", logger="ppocr_jax"):
         run = train("rec", "ppocr_v3", "--model.charset", "en", "--train.init", "start.safetensors")
@@ -51,10 +51,10 @@ def test_pp_ocr_v3_with_its_guide(tmp_path, monkeypatch, drawn, caplog):
     assert not any(name.startswith("params/guide/") for name in start)
 
 
-def test_an_image_classifier_takes_the_backbone(tmp_path, monkeypatch, drawn):
+def test_an_image_classifier_takes_the_backbone(tmp_path, monkeypatch, synthetic):
     """PP-LCNet at scale 1 has the arrays of PP-OCRv2's backbone; only its strides are others."""
     monkeypatch.chdir(tmp_path)
-    provide("image", "pp_lcnet", drawn)
+    provide("image", "pp_lcnet", synthetic)
     start = converted("ppocr-v2")
     run = train("image", "pp_lcnet", "--train.init", "start.safetensors")
     assert_started_there(flat(run / "image.safetensors"), start, "backbone")

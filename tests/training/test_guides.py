@@ -16,7 +16,7 @@ from ppocr_jax.training.run import prepare
 from tests.training.experiments import provide, words
 
 
-def test_frames_and_guides_are_compared(tmp_path, monkeypatch, drawn):
+def test_frames_and_guides_are_compared(tmp_path, monkeypatch, synthetic):
     """Traced on a batch that the command would make; the losses themselves are compared in tests/losses."""
 
     def only_shapes(model, spec, config, *, students, charset):
@@ -24,7 +24,7 @@ def test_frames_and_guides_are_compared(tmp_path, monkeypatch, drawn):
         return jax.eval_shape(lambda tree: stack([tree] * students), shapes)
 
     monkeypatch.chdir(tmp_path)
-    provide("rec", "ppocr_v3", drawn)
+    provide("rec", "ppocr_v3", synthetic)
     flags = ["--mutual.students", "2", "--model.charset", "en", "--model.mask-padding"]
     config = parse_command_line(RecConfig, "", words("rec", "ppocr_v3", *flags))
     monkeypatch.setattr("ppocr_jax.training.run.initial_variables", only_shapes)
