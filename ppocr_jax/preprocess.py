@@ -128,9 +128,7 @@ def resize_pad_line(
     return out
 
 
-def line_batch(
-    images: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization = LINE_NORMALIZATION
-) -> np.ndarray:
+def line_batch(images: Sequence[np.ndarray], *, height: int, width: int, normalization: Normalization) -> np.ndarray:
     """Stack line images processed by `resize_pad_line`, float32 (N, height, width, 3)."""
     return np.stack([resize_pad_line(p, height=height, width=width, normalization=normalization) for p in images])
 
@@ -153,10 +151,10 @@ def line_windows(size: Sequence[int], *, height: int, width: int, most: int = 3)
     return [(start, start + fitting) for start in np.linspace(0, length - fitting, count).astype(int).tolist()]
 
 
-def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int = 32, min_width: int = 320) -> int:
+def crop_batch_width(sizes: Sequence[Sequence[int]], *, height: int, min_width: int = 0) -> int:
     """Return the width of a batch of line images of `sizes` (height, width): the largest width after resizing.
 
-    In PaddleOCR 2.5 and later it is at least 320. `min_width=0` is the rule of 2.4 and earlier.
+    In PaddleOCR 2.5 and later it is at least 320.
     """
     return max(1, min_width, *(height * int(w) // int(h) for h, w, *_ in sizes))
 
@@ -224,7 +222,7 @@ def with_margin(image_rgb: np.ndarray, *, margin: int) -> tuple[np.ndarray, tupl
     return cv2.copyMakeBorder(image_rgb, top, bottom, left, right, cv2.BORDER_CONSTANT, value=color), (left, top)
 
 
-def detector_size(height: int, width: int, *, limit_side: int = 960, limit_type: str = "max") -> tuple[int, int]:
+def detector_size(height: int, width: int, *, limit_side: int, limit_type: str) -> tuple[int, int]:
     """Return the (height, width) at which the detector sees an image, multiples of 32 (halves round to even).
 
     Args:
@@ -251,11 +249,7 @@ def _to_stride(side: int) -> int:
 
 
 def detector_image(
-    image_rgb: np.ndarray,
-    *,
-    limit_side: int = 960,
-    limit_type: str = "max",
-    size: tuple[int, int] | None = None,
+    image_rgb: np.ndarray, *, limit_side: int, limit_type: str, size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Return an image (H W 3 uint8) resized for the detector, not normalized: padded if tiny, to `detector_size`.
 

@@ -89,14 +89,14 @@ def test_detector_sizes_are_multiples_of_32_near_the_images_shape(height, width,
 
 @pytest.mark.parametrize(("side", "rounded"), [(48, 64), (80, 64), (112, 128), (144, 128), (1, 32), (33, 32)])
 def test_halves_go_to_the_even_multiple(side, rounded):
-    assert detector_size(side, 320) == (rounded, 320)
+    assert detector_size(side, 320, limit_side=960, limit_type="max") == (rounded, 320)
 
 
 def test_detector_size_refuses_bad_arguments():
     with pytest.raises(ValueError, match="limit_type"):
-        detector_size(10, 10, limit_type="long")
+        detector_size(10, 10, limit_side=960, limit_type="long")
     with pytest.raises(ValueError, match="one pixel"):
-        detector_size(0, 10)
+        detector_size(0, 10, limit_side=960, limit_type="max")
 
 
 def test_only_tiny_images_are_padded():
@@ -138,7 +138,7 @@ def test_line_input_equals_the_reference(index, name, height, width):
     got = got if case[f"{name}_full"] else got[:, ::8, ::4]
     np.testing.assert_allclose(got, ARRAYS[f"{name}out{index}"], atol=1 / 127 + NORMALIZED)
     assert line_width(image.shape, height=height, max_width=width) / width == case[f"{name}_valid_ratio"]
-    assert crop_batch_width([image.shape]) == case["infer_width"]
+    assert crop_batch_width([image.shape], height=32, min_width=320) == case["infer_width"]
 
 
 def test_line_padding_is_zero_after_normalization():
@@ -151,12 +151,12 @@ def test_batch_widths_equal_the_reference():
     sizes = GOLDEN["rec_batching"]["sizes"]
     for batch in GOLDEN["rec_batching"]["batches"]:
         members = [sizes[i] for i in batch["indices"]]
-        assert crop_batch_width(members) == batch["width_ge25"]
-        assert crop_batch_width(members, min_width=0) == batch["width_le24"]
+        assert crop_batch_width(members, height=32, min_width=320) == batch["width_ge25"]
+        assert crop_batch_width(members, height=32) == batch["width_le24"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(1, 3000)), min_size=1, max_size=6))
 def test_a_batch_is_wide_enough_to_a_pixel_for_each_of_its_lines(sizes):
-    width = crop_batch_width(sizes, min_width=0)
+    width = crop_batch_width(sizes, height=32)
     widest = max(line_width(size, height=32, max_width=10**6) for size in sizes)
     assert widest - 1 <= width <= widest

@@ -90,7 +90,7 @@ class TextRecognizer:
     def _read_batch(self, crops: Sequence[np.ndarray]) -> list[Decoded]:
         sizes = [crop.shape[:2] for crop in crops]
         height, least, margin = self.height, self.spec.min_width, self.spec.margin
-        width = max(least, crop_batch_width(sizes, height=height, min_width=0) + margin)
+        width = max(least, crop_batch_width(sizes, height=height) + margin)
         width = self.spec.width or getattr(self.backend, "padded_width", int)(width)
         probabilities = self._run(line_batch(crops, height=height, width=width, normalization=self.spec.normalization))
         frame = width / probabilities.shape[1]
