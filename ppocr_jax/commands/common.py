@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -21,30 +21,6 @@ if TYPE_CHECKING:
     from ppocr_jax.inference.options import NetworkOptions, ReadOptions
 
 _BACKENDS = ("onnx", "openvino", "jax")
-_NETWORKS = (
-    "det",
-    "cls",
-    "rec",
-    "charset",
-    "rec_height",
-    "letters",
-    "backend",
-    "device",
-    "precision",
-    "cache_dir",
-)
-_READ_OPTIONS = (
-    "single_line",
-    "limit_side",
-    "threshold",
-    "box_threshold",
-    "unclip_ratio",
-    "drop_score",
-    "put_spaces",
-    "check_boxes",
-    "max_pixels",
-    "batch_size",
-)
 
 
 def require(what: str, modules: Sequence[str], extra: str) -> None:
@@ -183,20 +159,25 @@ def add_read_options(group: Any) -> None:
 
 def network_options(args: argparse.Namespace) -> NetworkOptions:
     """Return the network options that were given, without the model, as arguments of `OCR`."""
-    return cast("NetworkOptions", _given(args, _NETWORKS))
+    from ppocr_jax.inference.options import NetworkOptions
+
+    return cast("NetworkOptions", _given(args, NetworkOptions.__annotations__))
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """Return the reading options that were given, as arguments of `OCR`."""
-    return cast("ReadOptions", _given(args, _READ_OPTIONS))
+    from ppocr_jax.inference.options import ReadOptions
+
+    return cast("ReadOptions", _given(args, ReadOptions.__annotations__))
 
 
-def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the options that the command has and that are not None."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
 
 
 def make_ocr(args: argparse.Namespace) -> OCR:
-    """Return an `OCR` with the options that were given, of those that the command has.
+    """Return an `OCR` with the options that were given.
 
     Raises:
         UserError: The model cannot be loaded, or a value is invalid.
