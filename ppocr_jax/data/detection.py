@@ -61,20 +61,20 @@ class DetectionSource:
     use: LabelUse | None = None
 
     @classmethod
-    def read(cls, source: LabelSource, *, strict: bool = False) -> DetectionSource:
+    def read(cls, source: LabelSource) -> DetectionSource:
         """Read a label file; if it labels words, merge them into text lines.
 
         Entries that cannot be used and missing images are left out and counted in `use`. From a folder that contains
         images but no labels, the images are read as `UnlabeledImage`s, including those in its subfolders.
 
         Raises:
-            LabelError: A bad entry, when `strict`; labels without regions.
+            LabelError: Labels without regions.
             OSError: The file cannot be read.
         """
         if source.format == "auto" and (images := _unlabeled(Path(source.path))):
             use = LabelUse(str(source.path), "images without labels", len(images), _all_broken(images))
             return cls(images, source.weight, use)
-        labels = _detection_labels(source, strict=strict)
+        labels = _detection_labels(source, strict=False)
         records = [record for record in labels.records if isinstance(record, DetectionRecord)]
         there = [record for record in records if has_image(record.image_path)]
         bad = len(labels.bad_entries)
@@ -109,14 +109,14 @@ def _unlabeled(path: Path) -> tuple[UnlabeledImage, ...]:
     return tuple(UnlabeledImage(file, ()) for file in files if file.suffix.lower() != ".pdf")
 
 
-def detection_records(source: LabelSource, *, strict: bool = True) -> list[DetectionRecord]:
+def detection_records(source: LabelSource) -> list[DetectionRecord]:
     """Return the labeled images of a file; missing images are left out with a warning.
 
     Raises:
-        LabelError: A bad entry, when `strict`; labels without regions.
+        LabelError: A bad entry, or labels without regions.
         OSError: The file cannot be read.
     """
-    records = [r for r in _detection_labels(source, strict=strict).records if isinstance(r, DetectionRecord)]
+    records = [r for r in _detection_labels(source, strict=True).records if isinstance(r, DetectionRecord)]
     return with_images(records, source.path)
 
 

@@ -88,11 +88,8 @@ def find_check_boxes(image_rgb: np.ndarray, heights: np.ndarray) -> list[CheckBo
     for i, contour in enumerate(contours):
         left, top, width, height = cv2.boundingRect(contour)
         shorter, longer = min(width, height) - 2, max(width, height) - 2  # without the dilation
-        if (
-            parents[0, i, 3] >= 0 or shorter < _LEAST or longer > _ASPECT * shorter
-        ):  # a contour inside another one has a parent
-            continue
-        if not _SIDE[0] * low <= longer <= _SIDE[1] * high:
+        outermost, is_square = parents[0, i, 3] < 0, shorter >= _LEAST and longer <= _ASPECT * shorter
+        if not (outermost and is_square and _SIDE[0] * low <= longer <= _SIDE[1] * high):
             continue
         box = (left + 1, top + 1, left + width - 1, top + height - 1)
         ticked = _frame(ink, box)

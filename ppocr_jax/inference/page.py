@@ -246,13 +246,10 @@ def _choose(boxes: Sequence[TextBox], texts: Sequence[Decoded], sure: int, drop_
         convincing = has_letters and texts[i].confidence >= max(CONVINCING, drop_score)
         kept[i] = convincing and share_covered(boxes[i], chosen) < _SHARED
         inside = [k for k in range(sure) if kept[i] and kept[k] and share_covered(boxes[k], [boxes[i]]) >= _INSIDE]
-        if _reads_better(
-            [texts[k] for k in inside], texts[i]
-        ):  # such as letters in circles: reduced, they look like others
-            kept[i] = False
-        else:  # the smaller boxes are fragments of large letters
-            for k in inside:
-                kept[k] = False
+        # Smaller boxes inside are fragments of large letters, unless they read better: letters in circles, for example,
+        # look like others at a smaller scale.
+        for k in [i] if _reads_better([texts[k] for k in inside], texts[i]) else inside:
+            kept[k] = False
     return kept
 
 

@@ -121,7 +121,7 @@ def width_sorted_batches(crops: Sequence[np.ndarray], batch_size: int) -> Iterat
         yield order[start : start + batch_size]
 
 
-def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[int]:
+def window_starts(length: int, *, width: int) -> list[int]:
     """Return the starts of windows of `width` pixels that cover `length` pixels.
 
     Windows are as far apart as the overlap allows, except the last one, which ends with the line. Every start is a
@@ -130,9 +130,9 @@ def window_starts(length: int, *, width: int, overlap: int = OVERLAP) -> list[in
     Raises:
         ValueError: If the windows are too narrow for the overlap.
     """
-    step = (width - overlap) // 32 * 32
+    step = (width - OVERLAP) // 32 * 32
     if step < 32:
-        raise ValueError(f"windows of {width} pixels are too narrow to overlap by {overlap}")
+        raise ValueError(f"windows of {width} pixels are too narrow to overlap by {OVERLAP}")
     last = max(0, -(-(length - width) // 32) * 32)
     return [*range(0, last, step), last]
 
