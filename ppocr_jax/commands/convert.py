@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ppocr_jax.commands.common import make_folder_of, require
 from ppocr_jax.errors import UserError
@@ -57,15 +57,30 @@ def run(args: argparse.Namespace) -> int:
         _write(args.output, data)
         print(f"{args.weights} -> {args.output} (an ONNX file for --det, --rec or --cls)")
         return 0
-    found, characters, notes, remarks = _checkpoint(args) if data is None else _inference_network(args, data)
-    network, more = _with_characters(found, characters, args)
+    found = _checkpoint(args) if data is None else _inference_network(args, data)
+    network, notes = _with_characters(found, args)
     network.save(args.output)
-    print("\n".join([_summary(network, [*more, *notes], args.output), *remarks]))
+    print("\n".join([_summary(network, [*notes, *found.notes], args.output), *found.remarks]))
     return 0
 
 
-def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None, list[str], list[str]]:
-    """Return the network in a checkpoint, its characters (None: checkpoints have none), notes and remarks."""
+class _Found(NamedTuple):
+    """The network in a file.
+
+    Attributes:
+        network: The network.
+        characters: Its characters, if the file contains them.
+        notes, remarks: For the summary, on its line and after it.
+    """
+
+    network: Identified | Converted
+    characters: list[str] | None = None
+    notes: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+
+def _checkpoint(args: argparse.Namespace) -> _Found:
+    """Return the network in a checkpoint, which has no characters."""
     from ppocr_jax.convert.identify import identify, select_learner
     from ppocr_jax.convert.paddle import learner_names
     from ppocr_jax.convert.pdparams import load_pdparams
@@ -73,7 +88,7 @@ def _checkpoint(args: argparse.Namespace) -> tuple[Identified, list[str] | None,
     checkpoint = load_pdparams(args.weights)
     learner, tensors = select_learner(checkpoint, args.learner)
     notes = [f"learner {learner} of {', '.join(learner_names(checkpoint))}"] if learner is not None else []
-    return identify(tensors, args.network), None, notes, []
+    return _Found(identify(tensors, args.network), notes=notes)
 
 
 def _inference_file(args: argparse.Namespace) -> bytes | None:
@@ -104,10 +119,8 @@ def _write(path: Path, data: bytes) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _inference_network(
-    args: argparse.Namespace, data: bytes
-) -> tuple[Converted, list[str] | None, list[str], list[str]]:
-    """Return the network in an inference file, its characters (None: it has none), notes and remarks.
+def _inference_network(args: argparse.Namespace, data: bytes) -> _Found:
+    """Return the network in an inference file.
 
     Raises:
         UserError: The file cannot be converted, or the outputs of the file and of the converted network differ.
@@ -128,7 +141,8 @@ def _inference_network(
         f"all {converted.tensors} tensors of the file are used; outputs differ by {difference:.1e} on a test image"
     ]
     remarks += [f"not in the file, so random until trained: {part}" for part in converted.initialized]
-    return converted, characters.removesuffix("\n").split("\n") if characters else None, [], remarks
+    lines = characters.removesuffix("\n").split("\n") if characters else None
+    return _Found(converted, lines, remarks=remarks)
 
 
 def _check_output(path: Path) -> None:
@@ -143,9 +157,7 @@ def _check_output(path: Path) -> None:
             raise UserError(f"{path.parent} contains {name}, which describes other weights: choose another folder")
 
 
-def _with_characters(
-    found: Identified | Converted, lines: Sequence[str] | None, args: argparse.Namespace
-) -> tuple[TrainedNetwork, list[str]]:
+def _with_characters(found: _Found, args: argparse.Namespace) -> tuple[TrainedNetwork, list[str]]:
     """Return the network, with its charset if it is a recognizer, and notes.
 
     Raises:
@@ -157,11 +169,11 @@ def _with_characters(
     from ppocr_jax.convert.identify import without_unused_classes
     from ppocr_jax.training.network import TrainedNetwork
 
-    spec = found.spec
+    spec, variables, lines = found.network.spec, found.network.variables, found.characters
     if spec.task != "rec":
         if args.charset is not None:
             raise UserError(f"{args.weights} contains a network without characters ({spec.network}): omit --charset")
-        return TrainedNetwork(spec, found.variables), []
+        return TrainedNetwork(spec, variables), []
     num_classes = spec.options["num_classes"]
     try:
         if args.charset in BUILTIN_CHARSETS:
@@ -174,7 +186,7 @@ def _with_characters(
         classes, notes = fit_dictionary(lines, num_classes, args.charset or args.weights)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(str(error)) from error
-    variables, charset, unused = without_unused_classes(found.variables, classes.characters)
+    variables, charset, unused = without_unused_classes(variables, classes.characters)
     spec = replace(spec, options={**spec.options, "num_classes": charset.num_classes})
     left_out = [f"without the unused classes {', '.join(map(str, unused))}"] if unused else []
     return TrainedNetwork(spec, variables, charset), [*notes, *left_out]
