@@ -186,8 +186,10 @@ def make_ocr(args: argparse.Namespace) -> OCR:
 
     try:
         return OCR(args.model, threads=args.threads, **network_options(args), **read_options(args))
+    except UserError:
+        raise
     except ValueError as error:
-        raise error if isinstance(error, UserError) else UserError(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

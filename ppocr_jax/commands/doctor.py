@@ -218,17 +218,15 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         yield _row("choose", advice)
     yield _row("models", ", ".join(report["models"]))
     for file in report["files"]:
-        about = [
-            f"{file['network']}" if "network" in file else "",
-            f"of {file['made_by']}" if file.get("made_by") else "",
-        ]
-        yield _row("file", " ".join([file["file"] + ":", *filter(None, about)]))
+        made_by = f"of {file['made_by']}" if file.get("made_by") else ""
+        yield _row("file", " ".join(filter(None, [file["file"] + ":", file.get("network"), made_by])))
         details = [
             f"{key} {file[key]}" for key in ("input", "output", "height", "classes", "characters") if key in file
         ]
         yield from (_row("", detail) for detail in details)
         yield from (_row("", f"repaired: {repair}") for repair in file.get("repaired", ()))
-        yield from (_row("", f"cannot be used: {file[key]}") for key in ("error",) if key in file)
+        if "error" in file:
+            yield _row("", f"cannot be used: {file['error']}")
     reading = report["reading"]
     yield from (_row("repaired", repair) for repair in reading["repaired"])
     seconds = f"{reading['seconds']:.2f} s from loading {reading['model']}"

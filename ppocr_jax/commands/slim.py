@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,8 @@ def _ratios_by_loss(
     return ratios
 
 
-def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Any:
+def _scorer(args: argparse.Namespace, network: TrainedNetwork) -> Callable[[Mapping[str, Any]], float]:
+    """Return a function from variables of the network's shapes to Hmean on the labeled images."""
     from ppocr_jax.config import DetConfig, DetDataConfig, DetReadingConfig, LabelSource
     from ppocr_jax.inference.model_folder import DetectorSpec
     from ppocr_jax.models import build_model

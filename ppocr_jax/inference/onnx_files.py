@@ -177,8 +177,10 @@ def _charset(backend: OnnxBackend, spec: RecognizerSpec, given: str | Path | Non
                 f"{backend.path} does not contain its charset: pass a file of its characters (`charset`, --charset)"
             )
         charset, repairs = fit_dictionary(lines, classes, given or f"the list of characters in {backend.path}")
+    except ModelError:
+        raise
     except (FileNotFoundError, ValueError) as error:
-        raise error if isinstance(error, ModelError) else ModelError(str(error)) from error
+        raise ModelError(str(error)) from error
     for repair in repairs:
         _logger.warning("%s", repair)
     return charset

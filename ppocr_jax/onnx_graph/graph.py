@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain, count
 from typing import Any
 
@@ -339,21 +339,12 @@ def new_model(
     return model.SerializeToString()
 
 
+_VALUES = {FLOAT: lambda a: a.f, INT: lambda a: a.i, STRING: lambda a: a.s.decode(), INTS: lambda a: list(a.ints)}
+
+
 def attributes(node: Node) -> dict[str, Any]:
     """Return the numbers, strings and lists of integers among a node's attributes."""
-    return dict(_attributes(node))
-
-
-def _attributes(node: Node) -> Iterator[tuple[str, Any]]:
-    for attribute in node.attribute:
-        if attribute.type == FLOAT:
-            yield attribute.name, attribute.f
-        elif attribute.type == INT:
-            yield attribute.name, attribute.i
-        elif attribute.type == STRING:
-            yield attribute.name, attribute.s.decode()
-        elif attribute.type == INTS:
-            yield attribute.name, list(attribute.ints)
+    return {a.name: _VALUES[a.type](a) for a in node.attribute if a.type in _VALUES}
 
 
 def convolution(graph: Graph, node: Node | None) -> tuple[np.ndarray, np.ndarray] | None:
