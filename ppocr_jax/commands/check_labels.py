@@ -124,21 +124,14 @@ def _character_lines(report: LabelReport, charset_name: str) -> Iterator[str]:
     if unknown:
         shown = report.unknown.most_common(_CHARACTERS_SHOWN)
         more = len(report.unknown) - len(shown)
-        yield (
-            "unknown characters: "
-            + ", ".join(f"{_described(c)} x{n}" for c, n in shown)
-            + (f" ... and {more} more" if more else "")
-        )
+        listed = ", ".join(f"{_described(c)} x{n}" for c, n in shown)
+        yield f"unknown characters: {listed}" + (f" ... and {more} more" if more else "")
 
 
 def _described(character: str) -> str:
     """Return a character with its code point, or the code point and name of an invisible character."""
-    visible = unicodedata.category(character)[0] not in "CZM"
-    return (
-        f"{character} U+{ord(character):04X}"
-        if visible
-        else (f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip())
-    )
+    visible, code = unicodedata.category(character)[0] not in "CZM", f"U+{ord(character):04X}"
+    return f"{character} {code}" if visible else f"{code} {unicodedata.name(character, '')}".strip()
 
 
 def _charset(name: str, *, space: bool) -> Charset:

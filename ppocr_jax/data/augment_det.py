@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -147,9 +148,7 @@ def visible_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> 
     moved = [view.points(polygon) for polygon in polygons]
     limits = (view.width, view.height)
     kept = [bool((p.max(axis=0) >= 0).all() and (p.min(axis=0) <= limits).all()) for p in moved]
-    return [p for p, keep in zip(moved, kept, strict=True) if keep], [
-        bool(flag) for flag, keep in zip(ignore, kept, strict=True) if keep
-    ]
+    return list(compress(moved, kept)), [bool(flag) for flag in compress(ignore, kept)]
 
 
 def clipped_polygons(view: View, polygons: Polygons, ignore: Sequence[bool]) -> tuple[list[np.ndarray], list[bool]]:
