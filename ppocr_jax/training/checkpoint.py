@@ -188,6 +188,11 @@ class Checkpointer:
 
     def _restore(self, step: int, like: TrainState) -> TrainState:
         self._warn_of_changes(step)
+        if misfit := self._misfit(step, like):
+            raise CheckpointError(
+                f"checkpoint {step} in {self._manager.directory} does not fit this run ({misfit}); choose another "
+                f"train.work_dir, or move that folder away"
+            )
         template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template)))
@@ -201,6 +206,24 @@ class Checkpointer:
                 ) from error
         _logger.info("restored step %d from %s", step, self._manager.directory)
         return state
+
+    def _misfit(self, step: int, like: TrainState) -> str:
+        """Return which array has another shape than in `like`, or that the charset is another one; "" if neither.
+
+        Orbax would print pages about such an array. A charset of the same size would restore, with the classes of other
+        characters.
+        """
+        before, now = self.describe(step)["charset"], self._description["charset"]
+        if before and now and before != now:
+            return f"its charset has {len(before)} characters, or they are in another order; this one has {len(now)}"
+        with ocp.StandardCheckpointer() as reader:
+            saved = reader.metadata(Path(self._manager.directory) / str(step) / "state").item_metadata.tree
+        have = {path_of(path): tuple(leaf.shape) for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(like):
+            name, shape = path_of(path), np.shape(leaf)
+            if have.get(name, shape) != shape:
+                return f"{name} has the shape {have[name]} there and {shape} here"
+        return ""
 
     def _restore_by_name(self, step: int, like: TrainState) -> TrainState | None:
         """Return the state if only the composition of the optimizer changed, as `train.frozen` does, not its arrays."""

@@ -101,11 +101,22 @@ def test_a_checkpoint_of_another_network_is_refused_with_advice(tmp_path):
     with Checkpointer(tmp_path, key_metric="accuracy") as checkpointer:
         checkpointer.save(_state(1, size=3))
         checkpointer.wait()
-        with pytest.raises(CheckpointError, match=r"does not fit this network.*train.work_dir"):
+        with pytest.raises(CheckpointError, match=r"params/w has the shape \(3,\) there and \(4,\) here\); .*work_dir"):
             checkpointer.restore_latest(_state(0, size=4))
         other = create_state({"params": {"another": jnp.zeros(3)}, "batch_stats": {"m": jnp.ones(2)}}, TX)
         with pytest.raises(CheckpointError, match="does not fit this network"):
             checkpointer.restore_latest(other)
+
+
+def test_another_charset_is_refused(tmp_path):
+    """One of the same size would fit, with the classes of other characters."""
+    with Checkpointer(tmp_path, key_metric="accuracy", charset=("a", "b")) as checkpointer:
+        checkpointer.save(_state(1))
+    with (
+        Checkpointer(tmp_path, key_metric="accuracy", charset=("b", "a")) as checkpointer,
+        pytest.raises(CheckpointError, match="its charset has 2 characters, or they are in another order"),
+    ):
+        checkpointer.restore_latest(_state(0))
 
 
 def test_a_state_of_an_optimizer_put_together_otherwise_is_restored(tmp_path):
