@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ppocr_jax.commands import infer
 from ppocr_jax.document import WITH_WORDS, WRITERS, format_of, write_pages
 from ppocr_jax.document.page import Page
 from ppocr_jax.document.save import TEXT_SUFFIXES
@@ -143,3 +144,8 @@ def test_pages_are_written_as_they_come():
     pieces = write_pages(pages(), "jsonl")
     assert json.loads(next(pieces))["width"] == 600
     assert len(seen) == 1
+
+
+def test_infer_offers_every_format():
+    """Its list is written out, because importing `WRITERS` would slow down `--help`."""
+    assert (*WRITERS, "pdf") == infer._FORMATS
