@@ -17,6 +17,7 @@ import numpy as np
 LIMIT_TYPES = ("max", "min", "resize_long")
 """Rules of `detector_size`."""
 _STRIDE = 32  # the detector halves the image five times
+_MOST_PIXELS = 16_000_000  # of an enlarged image
 # In gray levels: range of noise, range up to which an image is faint, and the range that it is stretched to. Then the
 # largest gain.
 _NOISE, _FAINT, _CLEAR, _MOST_GAIN = 8, 64, 200.0, 12.0
@@ -229,7 +230,8 @@ def detector_size(height: int, width: int, *, limit_side: int, limit_type: str) 
         height, width: Size of the image in pixels.
         limit_side: Length of a side in pixels, interpreted by `limit_type`.
         limit_type: "max" reduces images whose longer side exceeds `limit_side`; "min" enlarges those whose shorter
-            side is below it; "resize_long" resizes the longer side to it in any case.
+            side is below it; "resize_long" resizes the longer side to it in any case. Images are not enlarged beyond
+            16 million pixels.
 
     Raises:
         ValueError: If `limit_type` is unknown, or a side is less than one pixel.
@@ -240,7 +242,7 @@ def detector_size(height: int, width: int, *, limit_side: int, limit_type: str) 
         raise ValueError(f"sides must be at least one pixel, got {height} x {width}, limit_side {limit_side}")
     side = min(height, width) if limit_type == "min" else max(height, width)
     within = {"max": side <= limit_side, "min": side >= limit_side, "resize_long": False}[limit_type]
-    ratio = 1.0 if within else limit_side / side
+    ratio = 1.0 if within else min(limit_side / side, max(1.0, math.sqrt(_MOST_PIXELS / (height * width))))
     return _to_stride(int(height * ratio)), _to_stride(int(width * ratio))
 
 

@@ -83,13 +83,20 @@ def test_detector_sizes_are_multiples_of_32_near_the_images_shape(height, width,
     assert (size % 32 == 0).all()
     assert (size >= 32).all()
     longest = max(height, width)
-    ratio = {"max": min(1, 960 / longest), "min": max(1, 960 / min(height, width)), "resize_long": 960 / longest}
+    enlarged = min(960 / min(height, width), max(1, (16e6 / (height * width)) ** 0.5))
+    ratio = {"max": min(1, 960 / longest), "min": max(1, enlarged), "resize_long": 960 / longest}
     assert (np.abs(size - np.array([height, width]) * ratio[limit_type]) <= 33).all()
 
 
 @pytest.mark.parametrize(("side", "rounded"), [(48, 64), (80, 64), (112, 128), (144, 128), (1, 32), (33, 32)])
 def test_halves_go_to_the_even_multiple(side, rounded):
     assert detector_size(side, 320, limit_side=960, limit_type="max") == (rounded, 320)
+
+
+def test_images_are_not_enlarged_without_limit():
+    """A strip, such as one line of a long text, may be enlarged to a billion pixels by its shorter side."""
+    assert detector_size(20, 5000, limit_side=736, limit_type="min") == (256, 63232)
+    assert detector_size(4000, 5000, limit_side=8192, limit_type="min") == (4000, 4992)
 
 
 def test_detector_size_refuses_bad_arguments():

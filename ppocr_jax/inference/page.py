@@ -47,6 +47,7 @@ from ppocr_jax.inference.stages import CONVINCING, Attempt, PageImage, Stages, a
 from ppocr_jax.preprocess import more_contrast, with_margin
 
 _MARGIN = 16  # pixels at the detector's scale, added where ink touches the image's border
+_MOST_ADDED = 10_000_000  # pixels of one margin
 _LEAST_SEEN = 480  # square root of the pixels that the detector sees at least, as `_side_of_strip` sets them
 _COLUMN = 2.5  # height / width from which a box may hold several characters below each other
 _PADDING = (0.1, 0.05)  # left and right, and above and below, of a single character, as fractions of its height
@@ -94,7 +95,8 @@ def prepare_image(stages: Stages, image_rgb: np.ndarray) -> tuple[np.ndarray, np
     side = stages.settings.limit_side or (stages.detector.spec.limit_side if stages.detector else 0)
     height, width = image_rgb.shape[:2]
     reduced = max(1.0, min(max(height, width) / side, math.sqrt(height * width) / _LEAST_SEEN)) if side else 1.0
-    image, before = with_margin(more_contrast(image_rgb), margin=math.ceil(_MARGIN * reduced))
+    margin = min(math.ceil(_MARGIN * reduced), _MOST_ADDED // max(height, width))
+    image, before = with_margin(more_contrast(image_rgb), margin=margin)
     return image, np.array(before, np.float32)
 
 
