@@ -86,6 +86,8 @@ def _find(name: str, column: str | None) -> Iterable[Document]:
         FileNotFoundError: The input does not exist.
         UserError: The input contains no documents or cannot be listed.
     """
+    if not name:  # fsspec takes it for the current folder
+        raise UserError("no such file or folder: the path is empty")
     try:
         fs, path = url_to_fs(name)
         if any(sign in path for sign in "*?[") and not fs.exists(path):

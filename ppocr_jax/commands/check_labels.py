@@ -144,10 +144,8 @@ def _charset(name: str, *, space: bool) -> Charset:
 
 
 def _read(args: argparse.Namespace) -> LabelSet:
-    from ppocr_jax.data.labels import FORMATS, detect_format, read_labels
+    from ppocr_jax.data.labels import detect_format, read_labels
 
-    if args.format != "auto" and args.format not in FORMATS:
-        raise UserError(f"no label format {args.format!r}; there are {', '.join(FORMATS)}")
     try:
         # Detected here because `read_labels` would log a message that repeats the report.
         format = detect_format(args.labels) if args.format == "auto" and args.labels.exists() else args.format

@@ -22,6 +22,7 @@ import pyarrow.parquet
 
 from ppocr_jax import OCR
 from ppocr_jax.bulk import documents, run
+from ppocr_jax.bulk.documents import find_documents
 from ppocr_jax.bulk.parts import BulkOutput
 from ppocr_jax.bulk.run import BulkSettings, run_bulk
 from ppocr_jax.cli import main
@@ -178,6 +179,12 @@ def test_what_cannot_be_fetched_is_a_row_until_it_can(scans, tmp_path, settings,
     monkeypatch.setattr(run, "open_bytes", reach)
     assert run_bulk([str(scans)], output, settings=settings).documents == 1
     assert texts(output) == TEXTS
+
+
+def test_an_empty_path_is_not_the_current_folder(scans, monkeypatch):
+    monkeypatch.chdir(scans)
+    with pytest.raises(UserError, match="no such file or folder"):
+        list(find_documents([""]))
 
 
 def test_a_listed_file_that_does_not_exist_is_a_row_until_it_does(scans, tmp_path, settings):

@@ -165,9 +165,11 @@ def test_end_to_end_by_hand(labels, tmp_path):
         (["--task", "rec", "--labels", "a", "--predictions", "b"], "--predictions requires"),
         (["--task", "rec", "--labels", "a", "--granularity", "word"], "--granularity word requires --task det or e2e"),
         (["--task", "rec", "--labels", "a", "--labels", "a"], "given twice"),
+        (["--task", "det", "--labels", "label.txt", "--format", "json"], "no label format 'json'; there are ppocr"),
     ],
 )
-def test_wrong_options_are_one_line(arguments, message, capsys):
+def test_wrong_options_are_one_line(arguments, message, labels, capsys, monkeypatch):
+    monkeypatch.chdir(labels.parent)
     assert main(["eval", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error

@@ -228,8 +228,7 @@ def read_labels(
             skipped, because an image that lost some of its regions would teach that text is background.
 
     Raises:
-        LabelError: `path` is missing, empty, or not in that format; a bad entry, when `strict`.
-        ValueError: The format does not exist.
+        LabelError: `path` is missing, empty, or not in that format; an unknown format; a bad entry, when `strict`.
         OSError: A file cannot be read.
     """
     path = Path(path)
@@ -266,8 +265,8 @@ def write_labels(
 
     Raises:
         ImageError: An image to be copied is not in its database.
-        LabelError: The format cannot store a record.
-        ValueError: The format does not exist or can only be read; `copy_images` together with `image_root`.
+        LabelError: There is no such format, or it cannot store a record.
+        ValueError: The format can only be read; `copy_images` together with `image_root`.
         OSError: A file cannot be read or written.
     """
     write, path = _format(format).write, Path(path)
@@ -305,5 +304,5 @@ def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
 
 def _format(name: str) -> LabelFormat:
     if name not in FORMATS:
-        raise ValueError(f"no label format {name!r}; there are {sorted(FORMATS)}")
+        raise LabelError(f"no label format {name!r}; there are {', '.join(FORMATS)}")
     return FORMATS[name]
