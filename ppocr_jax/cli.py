@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import logging
@@ -94,7 +95,10 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         logging.getLogger("ppocr_jax").setLevel(logging.INFO)
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns about a file that it does not write itself
         with _terminable():
-            return command.run(args)
+            code = command.run(args)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, and not when Python exits, so that a full disk is reported below
+        return code
     except UserError as error:
         say(f"{prog}: {error}")
         return 1
@@ -106,9 +110,19 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         return 1
     except KeyboardInterrupt as interrupt:  # from Ctrl-C, or from a signal with its own exit code
         return getattr(interrupt, "exit_code", 130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has stopped
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise, Python reports an error on exit
+    except OSError as error:
+        return _exit_code_of(error, prog)
+
+
+def _exit_code_of(error: OSError, prog: str) -> int:
+    """Return the exit code if our output could not be written. Raise other errors again."""
+    if not isinstance(error, BrokenPipeError) and error.errno != errno.ENOSPC:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise, Python reports an error on exit
+    if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has stopped
         return 141
+    say(f"{prog}: cannot write {error.filename or 'the output'}: {error.strerror}")
+    return 1
 
 
 class _Terminated(KeyboardInterrupt):

@@ -1,8 +1,10 @@
 """`ppocr-jax` without a command, or with one that there is not."""
 
 import signal
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +39,14 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(monkeypatch, tmp_path):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "ppocr_jax", "doctor"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "ppocr-jax doctor: cannot write the output: No space left on device\n",
+    )
