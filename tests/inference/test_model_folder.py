@@ -135,6 +135,7 @@ def test_no_such_model(tmp_path):
         ("en+de", "latin"),
         ("deu+fra", "latin"),
         ("ch_sim+en", "ch"),
+        ("chi_tra", "ch"),
         ("latin", "latin"),
     ],
 )
