@@ -28,7 +28,6 @@ from ppocr_jax.onnx_graph.messages import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1
-_OLD_MOST = 1000  # max_candidates of all folders written until 2026, which hid the text at the top of full pages
 METADATA_FILE = "model.json"
 _MOST_SHOWN = 20  # characters listed in a message
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
@@ -370,10 +369,7 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
     if "normalization" in values:
         values["normalization"] = Normalization.from_dict(values["normalization"])
     if "postprocess" in values:
-        postprocess = dict(values["postprocess"])
-        if postprocess.get("max_candidates") == _OLD_MOST:
-            del postprocess["max_candidates"]
-        values["postprocess"] = DBOptions(**postprocess)
+        values["postprocess"] = DBOptions(**values["postprocess"])
     for name in ("labels", "size", "heights"):
         if values.get(name) is not None:
             values[name] = tuple(values[name])
