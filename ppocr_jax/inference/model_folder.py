@@ -42,7 +42,7 @@ sk slk sl slv es spa sq sqi srp_latn sv swe tr tur
 LANGUAGES: dict[str, str] = {
     **dict.fromkeys(["en", "eng", "english"], "en"),
     **dict.fromkeys(_LATIN.split(), "latin"),
-    **dict.fromkeys("ch ch_sim chi_sim chinese zh zho ch_tra chi_tra chinese_cht".split(), "ch"),
+    **dict.fromkeys(["ch", "ch_sim", "chi_sim", "chinese", "zh", "zho", "ch_tra", "chi_tra", "chinese_cht"], "ch"),
     **dict.fromkeys(["ja", "jpn", "japan"], "ppocr-v3-japan"),
 }
 """Language code -> the model that reads it. All of them also read English."""
