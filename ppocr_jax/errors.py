@@ -26,9 +26,9 @@ def check_number(
         whole: Whether it must be a whole number.
 
     Raises:
-        OptionError: If the value is not a number, such as a string, None or NaN, or is out of range.
+        OptionError: If the value is not a number, such as a string or None, or not finite, or is out of range.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
         raise OptionError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
     number = float(value)
     if whole and not number.is_integer():

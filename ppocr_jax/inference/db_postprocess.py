@@ -54,14 +54,14 @@ class DBOptions:
         for name in ("threshold", "box_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be within 0..1, got {getattr(self, name)}")
-        if not self.unclip_ratio > 0:
-            raise ValueError(f"unclip_ratio must be positive, got {self.unclip_ratio}")
+        if not 0 < self.unclip_ratio < math.inf:
+            raise ValueError(f"unclip_ratio must be positive and finite, got {self.unclip_ratio}")
         if self.max_candidates is not None and self.max_candidates < 1:
             raise ValueError(f"max_candidates must be at least 1, got {self.max_candidates}")
         if self.score_mode not in ("fast", "slow"):
             raise ValueError(f'score_mode must be "fast" or "slow", not {self.score_mode!r}')
-        if not self.min_side > 0:
-            raise ValueError(f"min_side must be positive, got {self.min_side}")
+        if not 0 < self.min_side < math.inf:
+            raise ValueError(f"min_side must be positive and finite, got {self.min_side}")
 
 
 @dataclass(frozen=True, eq=False)

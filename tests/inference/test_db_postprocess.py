@@ -158,6 +158,8 @@ def test_bad_input_is_refused():
         {"score_mode": "best"},
         {"min_side": 0},
         {"threshold": float("nan")},
+        {"unclip_ratio": float("inf")},
+        {"min_side": float("inf")},
     ],
     ids=str,
 )

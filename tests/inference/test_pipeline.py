@@ -112,6 +112,7 @@ def test_wrong_options(ocr, stripes_model):
         ({"drop_score": float("nan")}, "drop_score must be a number, not nan"),
         ({"threshold": "0.3"}, "threshold must be a number, not '0.3'"),
         ({"unclip_ratio": [1.5]}, r"unclip_ratio must be a number, not \[1.5\]"),
+        ({"unclip_ratio": float("inf")}, "unclip_ratio must be a number, not inf"),
         ({"batch_size": float("inf")}, "batch_size must be a whole number, not inf"),
         ({"max_pixels": None}, "max_pixels must be a whole number, not None"),
         ({"look_again": "no"}, "look_again must be True or False, not 'no'"),
