@@ -63,7 +63,7 @@ def test_options_reach_the_pipeline(infer, image, capsys):
 def test_letters(infer, image, capsys, caplog):
     assert infer("--image", image, "--letters", "abz", "--drop-score", "0") == 0
     assert set(capsys.readouterr().out) <= set("ab\n")
-    assert "does not read 1 of the requested characters: z" in caplog.text
+    assert "does not read 1 of the requested characters: 'z'" in caplog.text
     assert infer("--image", image, "--letters", "missing.txt") == 1
     assert_one_line(capsys, "missing.txt")
 

@@ -229,18 +229,20 @@ def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tupl
         letters: See `charset.load_letters`. Characters that the model does not know are logged in a warning.
 
     Raises:
-        ModelError: If the model has no recognizer, or knows none of the characters.
+        ModelError: If the model has no recognizer, or knows none of the characters, or only spaces.
         LettersError: See `charset.load_letters`.
     """
     spec, wanted = model.spec("rec"), load_letters(letters)
     classes = model.charset.classes_of(frozenset(wanted))
     unknown = [letter for letter in wanted if letter not in model.charset]
-    if len(unknown) == len(wanted):
-        raise ModelError(f"model {model.name!r} reads none of the requested characters")
-    if unknown:
-        shown = " ".join(unknown[:_MOST_SHOWN]) + (" ..." if len(unknown) > _MOST_SHOWN else "")
-        _logger.warning("model %r does not read %d of the requested characters: %s", model.name, len(unknown), shown)
     kept = Charset(tuple(model.charset.characters[i - 1] for i in classes if i != BLANK))
+    if not "".join(kept.characters).strip():
+        raise ModelError(
+            f"model {model.name!r} reads none of the requested characters" + (" but spaces" if kept.characters else "")
+        )
+    if unknown:
+        shown = repr("".join(unknown[:_MOST_SHOWN])) + (" ..." if len(unknown) > _MOST_SHOWN else "")
+        _logger.warning("model %r does not read %d of the requested characters: %s", model.name, len(unknown), shown)
     return replace(model, charset=kept, rec=replace(spec, put_spaces=spec.put_spaces and " " in kept)), classes
 
 

@@ -104,12 +104,18 @@ def test_spaces_are_put_back_only_where_they_are_letters():
 
 def test_unknown_letters_are_told_in_one_line(stripes_model, caplog):
     with caplog.at_level(logging.WARNING, "ppocr_jax"):
-        ocr = OCR(stripes_model, letters="axyz")
+        ocr = OCR(stripes_model, letters="axy\n")
     (record,) = caplog.records
-    assert record.getMessage() == "model 'stripes' does not read 3 of the requested characters: x y z"
+    assert record.getMessage() == "model 'stripes' does not read 3 of the requested characters: 'xy\\n'"
     assert ocr.stages.recognizer.charset.characters == ("a",)
     with pytest.raises(ModelError, match="reads none of the requested characters"):
         OCR(stripes_model, letters="xyz")
+
+
+@pytest.mark.parametrize("letters", [" ", " \u2f00"])  # a radical, which is in no charset
+def test_spaces_alone_are_no_text(letters):
+    with pytest.raises(ModelError, match="reads none of the requested characters but spaces"):
+        OCR("en", letters=letters)
 
 
 def test_a_set_a_file_or_the_letters_themselves(tmp_path):
