@@ -38,6 +38,8 @@ _logger = logging.getLogger("ppocr_jax")
 _CONFIG_FILE = "config.json"
 IMAGE = "image"
 _LISTED = 8
+# Smallest share of a network's arrays that a start must fill; networks without a common backbone share fewer by chance.
+_LEAST_FITTING = 0.1
 _FOREIGN = (".pdparams", ".pdmodel", ".pdiparams", ".onnx")  # formats that `ppocr-jax convert` reads
 _PEERS = 2**31  # folded into the seed's key; steps fold in their own number, which never gets this large
 
@@ -205,7 +207,7 @@ def initial_variables(
         charset: Characters of a recognizer.
 
     Raises:
-        UserError: If `config.init` is missing, or nothing in it fits.
+        UserError: If `config.init` is missing, or almost nothing in it fits.
     """
     source = None if config.init is None else load_start(config.init, spec.task)
     # It runs only once, so it is compiled quickly, in a quarter of the time or less.
@@ -263,7 +265,7 @@ def transfer(
         quiet: Do not log.
 
     Raises:
-        WeightsError: If nothing fits.
+        WeightsError: If nothing or almost nothing fits.
     """
     have: Flat = cast("Flat", traverse_util.flatten_dict(dict(source), sep="/"))
     wanted: dict[str, Any] = traverse_util.flatten_dict(dict(like), sep="/")
@@ -275,6 +277,11 @@ def transfer(
     fitting = {name: value for name, value in have.items() if name in want and np.shape(value) == want[name].shape}
     if not fitting:
         raise WeightsError(f"nothing in {origin} fits this network")
+    if len(fitting) < _LEAST_FITTING * len(want):
+        raise WeightsError(
+            f"only {len(fitting)} of this network's {len(want)} arrays fit in {origin}, which has another architecture or "
+            f"other sizes: name a network like this one, or another model.name"
+        )
     if not quiet:
         _log_names(f"not in {origin}, or of another shape; stay random", want.keys() - fitting.keys(), want.keys())
         _log_names(f"in {origin}, but not used", have.keys() - fitting.keys(), have.keys())

@@ -82,6 +82,16 @@ def test_nothing_that_fits_is_an_error():
         transfer({"params": {"z": np.ones(2)}}, _variables(4, 0.0), "other.safetensors", None, None)
 
 
+def test_a_few_arrays_that_fit_by_chance_are_an_error():
+    like = _variables(4, 0.0)
+    like["params"]["backbone"] |= {f"layer_{i}": {"kernel": np.ones(i, np.float32)} for i in range(27)}
+    source = {"params": {"head": _head(4, 1.0)}}
+    with pytest.raises(WeightsError, match=r"only 2 of this network's 31 arrays fit in other\.safetensors"):
+        transfer(source, like, "other.safetensors", None, None)
+    source["batch_stats"], source["params"]["backbone"] = {"bn": np.full(2, 1.0)}, {"layer_3": {"kernel": np.ones(3)}}
+    assert transfer(source, like, "other.safetensors", None, None)["batch_stats"]["bn"][0] == 1.0
+
+
 def test_students_start_apart_and_only_the_first_takes_the_head(monkeypatch):
     model = TinyRecognizer(4)
     random = initial_variables(model, SPEC, TrainConfig(seed=3), students=2)
