@@ -51,6 +51,17 @@ def positive(text: str) -> int:
     return value
 
 
+def nonempty_path(text: str) -> Path:
+    """Return an option's value, a path.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty. pathlib would take it for the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def share(text: str) -> float:
     """Return an option's value, a number from 0 to 1.
 

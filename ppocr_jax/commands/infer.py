@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppocr_jax.commands.common import add_reading, make_ocr, share
+from ppocr_jax.commands.common import add_reading, make_ocr, nonempty_path, share
 from ppocr_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,17 +58,17 @@ def _add_outputs(group: Any) -> None:
     group.add_argument("--join-rows", action="store_true", help="join lines that are next to each other into one")
     group.add_argument("--min-word-confidence", type=share, metavar="P", help="drop words read with less confidence")
     group.add_argument(
-        "--tables", type=Path, metavar="FILE", help="also write the tables to this file (.md, .csv or .tsv)"
+        "--tables", type=nonempty_path, metavar="FILE", help="also write the tables to this file (.md, .csv or .tsv)"
     )
     group.add_argument(
         "--draw",
-        type=Path,
+        type=nonempty_path,
         metavar="OUT.png",
         help="also draw the boxes and texts to this image; for several pages, name a folder",
     )
     group.add_argument(
         "--explain",
-        type=Path,
+        type=nonempty_path,
         metavar="DIR",
         help="also write probability maps, boxes, and crops with their texts to this folder",
     )

@@ -96,10 +96,10 @@ class PageNumbers:
         Raises:
             UserError: If the selection is invalid.
         """
-        if isinstance(pages, str | int):
-            self.text = str(pages)
+        if isinstance(pages, Iterable) and not isinstance(pages, str):
+            self.text = ",".join(map(str, pages))
         else:
-            self.text = "" if pages is None else ",".join(map(str, pages))
+            self.text = "" if pages is None else str(pages)
         everything = pages is None or self.text.strip() == "all"
         self._ranges = [(1, None)] if everything else [_parse(part.strip(), self.text) for part in self.text.split(",")]
 

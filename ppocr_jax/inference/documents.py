@@ -102,11 +102,14 @@ class DocumentReading:
 
         Raises:
             ValueError: If `on_error` is unknown.
+            UserError: If `explain` is empty.
         """
         self.alone, self.many, self.workers, self.images = alone, many, workers, images
         self.on_error = checked_on_error(options.get("on_error", "raise"))
         self.skip: Container[tuple[str, int]] = options.get("skip", ())
         self.explain, self.progress = options.get("explain"), options.get("progress")
+        if self.explain == "":  # pathlib takes it for the current folder
+            raise UserError("explain: the path is empty")
         self.recursive, self.allow_url = options.get("recursive", False), options.get("allow_url", False)
         self.open = partial(
             read_pages,

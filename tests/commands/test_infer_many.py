@@ -120,6 +120,16 @@ def test_explained(infer, folder, tmp_path):
     assert "abc" in (tmp_path / "why" / "a" / "lines.csv").read_text()
 
 
+@pytest.mark.parametrize("option", ["--draw", "--explain"])
+def test_an_empty_folder_name_is_not_the_current_folder(infer, folder, tmp_path, monkeypatch, capsys, option):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit):
+        infer("--image", folder / "a.png", option, "")
+    assert f"argument {option}: the path is empty" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_pages_of_documents(infer, folder, tmp_path, capsys):
     images = [Image.open(folder / name) for name in TEXTS]
     images[0].save(tmp_path / "three.tif", save_all=True, append_images=images[1:])

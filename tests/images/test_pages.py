@@ -198,6 +198,7 @@ def test_options_that_make_no_sense_are_errors_at_once():
         ({"dpi": 5}, "dpi must be between 10 and 2400, not 5"),
         ({"dpi": float("nan")}, "dpi must be a number"),
         ({"pages": "x"}, "is not valid"),
+        ({"pages": 1.0}, 'pages "1.0" is not valid'),
     ]:
         with pytest.raises(UserError, match=message):
             read_pages(PNG, **options)

@@ -185,6 +185,11 @@ def test_how_a_page_was_read_is_written_on_request(ocr, folder, tmp_path):
     assert "ccab" in (tmp_path / "why" / "b-page2" / "lines.csv").read_text()
 
 
+def test_an_empty_folder_name_is_not_the_current_folder(ocr, folder):
+    with pytest.raises(UserError, match="explain: the path is empty"):
+        list(ocr.read(folder / "a.png", explain=""))
+
+
 def test_explanations_of_files_of_one_name_do_not_replace_each_other(ocr, folder, tmp_path):
     Image.fromarray(stripes.paint_page((200, 400), [("bba", (200, 100), 0)])).save(folder / "sub" / "B.png")
     files = [folder / "a.png", folder / "sub" / "B.png", folder / "b.tif"]
