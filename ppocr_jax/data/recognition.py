@@ -69,6 +69,10 @@ class RecognitionBatches:
     multiple_of: int = 8
     process: ProcessShare = WHOLE_BATCH
 
+    def __post_init__(self) -> None:
+        if self.bank is None and self.synthetic_share == 0:
+            raise ValueError("data.synthetic_share is 0, but there are no data.train_labels; name some, or set it to 1")
+
     def __call__(self, step: int) -> Mapping[str, np.ndarray]:
         """Return the batch of `step`.
 

@@ -279,8 +279,8 @@ def transfer(
         raise WeightsError(f"nothing in {origin} fits this network")
     if len(fitting) < _LEAST_FITTING * len(want):
         raise WeightsError(
-            f"only {len(fitting)} of this network's {len(want)} arrays fit in {origin}, which has another architecture or "
-            f"other sizes: name a network like this one, or another model.name"
+            f"only {len(fitting)} of this network's {len(want)} arrays fit in {origin}, of another architecture or "
+            f"size: set train.init to a network like this one, or model.name to that of {origin}"
         )
     if not quiet:
         _log_names(f"not in {origin}, or of another shape; stay random", want.keys() - fitting.keys(), want.keys())

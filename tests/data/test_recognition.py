@@ -116,6 +116,15 @@ def test_letters_without_a_capital_in_the_charset_stay_small_in_a_case_blind_lab
     assert texts == {"GROßé"}
 
 
+def test_a_share_of_0_needs_real_lines():
+    for make in (
+        batches,
+        lambda **share: DirectionBatches(BarGenerator(), None, 4, augmentation=LineAugmentation(), seed=0, **share),
+    ):
+        with pytest.raises(ValueError, match=r"synthetic_share is 0, but there are no data\.train_labels"):
+            make(synthetic_share=0.0)
+
+
 def test_frames_stand_under_the_characters():
     """The bars of the drawn lines must lie where the frame labels say the characters are."""
     checked = 0
