@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ppocr_jax import __version__
-from ppocr_jax.commands.common import say
+from ppocr_jax.commands.common import ending_signals, say
 from ppocr_jax.errors import UserError
 
 COMMANDS = {
@@ -126,24 +126,26 @@ def _exit_code_of(error: OSError, prog: str) -> int:
 
 
 class _Terminated(KeyboardInterrupt):
-    exit_code = 128 + signal.SIGTERM
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that its temporary files are removed."""
+    """Let `ending_signals` end a command as Ctrl-C does, so that its temporary files are removed."""
 
-    def terminate(*_: object) -> None:
-        raise _Terminated
+    def terminate(number: int, _: object) -> None:
+        raise _Terminated(number)
 
     if threading.current_thread() is not threading.main_thread():  # only the main thread can catch signals
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, terminate) for number in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _extra_with(module: str) -> str | None:

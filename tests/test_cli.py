@@ -25,20 +25,39 @@ def test_an_unknown_command_names_those_there_are(capsys):
     assert "infer" in capsys.readouterr().err
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does(monkeypatch, tmp_path):
-    def run(args):
-        with OutputFile(tmp_path / "page.json"):
-            signal.raise_signal(signal.SIGTERM)
+@pytest.fixture
+def signaled(monkeypatch, tmp_path):
+    """Return a function that runs a command, which sends itself a signal while it writes a file.
 
-    command = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)
-    monkeypatch.setitem(sys.modules, "command_of_this_test", command)
-    monkeypatch.setitem(COMMANDS, "read", ("read", "command_of_this_test"))
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        assert main(["read"]) == 143
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    The function takes the signal and how it is handled outside the command, and returns the exit code.
+    """
+
+    def run_with(number, handler):
+        def run(args):
+            with OutputFile(tmp_path / "page.json"):
+                signal.raise_signal(number)
+
+        command = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)
+        monkeypatch.setitem(sys.modules, "command_of_this_test", command)
+        monkeypatch.setitem(COMMANDS, "read", ("read", "command_of_this_test"))
+        before = signal.signal(number, handler)
+        try:
+            return main(["read"])
+        finally:
+            signal.signal(number, before)
+
+    return run_with
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_as_ctrl_c_does(signaled, tmp_path, number, code):
+    assert signaled(number, lambda *_: None) == code
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_is_respected(signaled, tmp_path):
+    assert signaled(signal.SIGHUP, signal.SIG_IGN) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["page.json"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")

@@ -6,7 +6,7 @@ import argparse
 import signal
 from pathlib import Path
 
-from ppocr_jax.commands.common import positive
+from ppocr_jax.commands.common import ending_signals, positive
 from ppocr_jax.errors import UserError
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_pixels,
         max_file_mib=args.max_file_mib,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):  # a thread that waits for standard input would delay the end
+    for number in (signal.SIGINT, *ending_signals()):  # a thread that waits for standard input would delay the end
         signal.signal(number, signal.SIG_DFL)
     make_server(settings).run("stdio")
     return 0

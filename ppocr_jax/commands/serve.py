@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import add_networks, network_options, positive
+from ppocr_jax.commands.common import add_networks, ending_signals, network_options, positive
 from ppocr_jax.errors import UserError
 from ppocr_jax.serve.settings import ServerSettings
 
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; running requests are answered first.
+    """Serve until SIGTERM, SIGINT or SIGHUP; running requests are answered first.
 
     Raises:
         UserError: An option is invalid, a model or package is missing, or the address is not available.
@@ -96,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
         if args.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # shared by the worker processes for their metrics
         port = args.port or _free_port(args.host)
+        for number in ending_signals():
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again after its shutdown
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(f"http://{host}:{port} reads with {', '.join(settings.models)}", flush=True)

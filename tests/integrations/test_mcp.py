@@ -140,7 +140,7 @@ def test_over_standard_input_and_output():
     assert text == OCR("en")(SIGN).text + "\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_server_while_it_waits_for_input(number):
     command = [sys.executable, "-m", "ppocr_jax", "mcp", "--root", "examples"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:

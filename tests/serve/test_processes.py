@@ -31,7 +31,8 @@ def post(address, data=None):
         return answer.read().decode()
 
 
-def test_a_server_answers_what_it_began_and_ends_with_0():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_answers_what_it_began_and_ends_with_0(number):
     with serving("--threads", "1") as (address, process):
         assert address.startswith("http://127.0.0.1:")
         texts = []
@@ -41,7 +42,7 @@ def test_a_server_answers_what_it_began_and_ends_with_0():
         with socket.create_connection((host, int(port))) as half:  # a client that sends half of what it promised
             half.sendall(b"POST /ocr HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf")
             time.sleep(0.3)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         client.join()
         assert process.wait(20) == 0
         assert "BLUE HERON" in texts[0]
