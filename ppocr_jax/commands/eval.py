@@ -210,7 +210,7 @@ def _find_synthetic(args: argparse.Namespace, ocr: OCR, charset: Charset) -> Out
 
     try:
         if args.corpus:
-            corpus = replace(Corpus.from_files(args.corpus), mixed=False)
+            corpus = replace(Corpus.from_files(args.corpus, charset), mixed=False)
         else:
             corpus = Corpus.generated(charset, seed=HELD_OUT_SEED)
         options = {"charset": charset, "corpus": corpus, "fonts": args.fonts, "directed": args.task == "cls"}

@@ -246,4 +246,4 @@ def _corpus(paths: Sequence[Path], charset: Charset, seed: int) -> Corpus:
             return Corpus.generated(charset, seed=seed)
         except ModuleNotFoundError as error:
             raise UserError("pass text files with --corpus, or run pip install faker for generated texts") from error
-    return Corpus.from_files(paths)
+    return Corpus.from_files(paths, charset)

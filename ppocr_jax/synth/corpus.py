@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import mmap
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -18,6 +19,8 @@ from ppocr_jax.synth.phrases import amount, digits, phrase, pick
 _LONGEST_ENTRY_BYTES = 2048
 # Bytes of a file whose encoding is checked: enough to notice another one, quick for files of any size.
 _CHECKED_BYTES = 2**20
+# Characters of a file of whose letters the charset must have this share; a few Latin ones are in Chinese texts, too.
+_CHECKED_CHARACTERS, _LEAST_KNOWN = 2**16, 0.05
 # Faker's locales for languages whose letters are all in the charset `latin`.
 _LATIN_LOCALES = (
     *("en_US", "en_GB", "de_DE", "de_AT", "fr_FR", "fr_CH", "es_ES", "es_MX", "it_IT", "pt_PT", "pt_BR", "nl_NL"),
@@ -53,12 +56,17 @@ class Corpus:
     mixed: bool = True
 
     @classmethod
-    def from_files(cls, paths: Sequence[str | Path]) -> Corpus:
+    def from_files(cls, paths: Sequence[str | Path], charset: Charset | None = None) -> Corpus:
         """Return a corpus of text files and of the .txt files in folders and their subfolders, all equally likely.
+
+        Args:
+            paths: The files and folders.
+            charset: Charset to write in; None to accept texts of any language.
 
         Raises:
             FileNotFoundError: A path does not exist.
-            ValueError: No path is given, a folder has no .txt file, or a file is empty or not UTF-8.
+            ValueError: No path is given, a folder has no .txt file, or a file is empty, not UTF-8, or of a language
+                whose letters the charset lacks.
         """
         if not paths:
             raise ValueError("no corpus file given: pass at least one UTF-8 text file, or use Corpus.from_faker()")
@@ -74,7 +82,9 @@ class Corpus:
                 raise ValueError(f"the folder {path} contains no .txt file")
             files += found
         for file in files:
-            _check_text(file)
+            text = _checked_text(file)
+            if charset is not None:
+                _check_letters(file, text[:_CHECKED_CHARACTERS], charset)
         return cls(files=tuple(map(str, files)))
 
     @classmethod
@@ -215,19 +225,36 @@ def _from_faker(locales: tuple[str, ...], seed: int, count: int) -> tuple[str, .
     return tuple(makers[i % len(makers)]() for i in range(count))
 
 
-def _check_text(path: Path) -> None:
-    """Check that the beginning of a file is text in UTF-8; in another encoding, letters would silently be lost."""
+def _checked_text(path: Path) -> str:
+    """Return the beginning of a file, which must be UTF-8; in another encoding, letters would silently be lost."""
     with path.open("rb") as file:
         head = file.read(_CHECKED_BYTES)
     if not head.strip():
         raise ValueError(f"corpus file {path} is empty")
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # allows a character cut off at the end
+        return codecs.getincrementaldecoder("utf-8")().decode(head)  # allows a character cut off at the end
     except UnicodeDecodeError as error:
         line = head.count(b"\n", 0, error.start) + 1
         raise ValueError(
             f"corpus file {path}:{line}: not UTF-8: byte 0x{head[error.start]:02x}; save the file as UTF-8"
         ) from error
+
+
+def _check_letters(path: Path, text: str, charset: Charset) -> None:
+    """Check that a charset with letters has some of a text's letters; otherwise almost nothing of it would be drawn."""
+    letters = Counter(c for c in text if c.isalpha())
+    known = sum(n for c, n in letters.items() if not charset.ids.keys().isdisjoint(_drawn_as(c)))
+    if known < _LEAST_KNOWN * letters.total() and any(c.isalpha() for c in charset.characters):
+        share = f"{known} of {letters.total()}" if known else "none"
+        raise ValueError(
+            f"corpus file {path}: {share} of the letters at its beginning are in the charset; "
+            f"use a text in the charset's languages, or another charset"
+        )
+
+
+def _drawn_as(letter: str) -> tuple[str, ...]:
+    """Return what a letter of an entry may become: letters in the other case, ASCII for full-width ones."""
+    return letter, letter.upper(), letter.lower(), _HALF_WIDTH.get(letter, letter)
 
 
 @lru_cache(maxsize=64)

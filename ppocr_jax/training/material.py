@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def make_fonts(config: SyntheticConfig, charset: Charset, *, warn: bool) -> list
 
 def make_corpus(config: SyntheticConfig, charset: Charset) -> Corpus:
     """Return the texts: the configured files, or if there are none, generated text in the charset's languages."""
-    return Corpus.from_files([Path(p) for p in config.corpus]) if config.corpus else Corpus.generated(charset)
+    return Corpus.from_files(config.corpus, charset) if config.corpus else Corpus.generated(charset)
 
 
 def crop_bank(labels: Sequence[LabelSource], charset: Charset, max_length: int) -> CropBank | None:

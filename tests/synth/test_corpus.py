@@ -57,6 +57,30 @@ def test_files_must_exist_and_hold_something(tmp_path):
         Corpus.from_files([(tmp_path / "folder").mkdir() or tmp_path / "folder"])
 
 
+@pytest.mark.parametrize(
+    ("text", "charset", "refused"),
+    [
+        ("第一行文字 12.50\n" * 20, "en", "none"),
+        ("第一行文字是中文 USB\n" * 20 + "中" * 1200, "en", "60 of 1420"),
+        ("第一行文字是中文 A\n" * 20, "ch", None),
+        ("第一行文字是中文 Hello\n" * 20, "en", None),
+        ("1,200.00\n", "en", None),
+        ("ＵＳＢ\n", "en", None),
+        ("lower case\n", Charset(("A", "C", "E", "L", "O", "R", "S", "W")), None),
+        ("第一行 12.50\n", Charset(("1", "2", ".", "5", "0")), None),
+    ],
+)
+def test_files_of_a_language_that_the_charset_lacks_are_refused(text, charset, refused, tmp_path):
+    path, charset = tmp_path / "c.txt", load_charset(charset) if isinstance(charset, str) else charset
+    path.write_text(text, "utf-8")
+    assert Corpus.from_files([path]).files == (str(path),)
+    if refused is None:
+        assert Corpus.from_files([path], charset).files == (str(path),)
+    else:
+        with pytest.raises(ValueError, match=rf"c\.txt: {refused} of the letters at its beginning are in the charset"):
+            Corpus.from_files([path], charset)
+
+
 def test_files_in_another_encoding_are_refused_and_named(tmp_path):
     path = tmp_path / "c.txt"
     for text, encoding in (("one\nGröße\n", "cp1252"), ("one\n", "utf-16")):
