@@ -105,9 +105,14 @@ def _from_run(folder: Path, charset: str | Path | None) -> TrainedNetwork:
 def _from_model(folder: Path, task: str | None) -> TrainedNetwork:
     if task is None:
         raise UserError(f"{folder} is a model with several networks: pass one of its .safetensors files")
-    spec = load_model_folder(folder).spec(task)
+    model = load_model_folder(folder)
+    spec = model.spec(task)
     if spec.safetensors is None:
-        raise UserError(f"{folder} has no weights for training of its {task!r} network, only an ONNX file")
+        facts = model.provenance.get(task)
+        int8 = facts.get("int8") if isinstance(facts, Mapping) else None
+        source = f" of {int8['of']}" if isinstance(int8, Mapping) and "of" in int8 else ""
+        hint = f"; it is int8: use the weights of the float network{source} (docs/slimming.md)" if int8 else ""
+        raise UserError(f"{folder} has no weights for training of its {task!r} network, only an ONNX file{hint}")
     return _from_model_folder(folder / spec.safetensors, load_safetensors(folder / spec.safetensors))
 
 

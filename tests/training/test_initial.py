@@ -23,7 +23,7 @@ from ppocr_jax.training import trained
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.network import TrainedNetwork
 from ppocr_jax.training.run import prepare, sized_as_start
-from ppocr_jax.training.trained import initial_variables, transfer
+from ppocr_jax.training.trained import initial_variables, load_start, transfer
 from tests.training.tiny_networks import TinyRecognizer
 
 SPEC = RecognizerSpec()
@@ -90,6 +90,14 @@ def test_a_few_arrays_that_fit_by_chance_are_an_error():
         transfer(source, like, "other.safetensors", None, None)
     source["batch_stats"], source["params"]["backbone"] = {"bn": np.full(2, 1.0)}, {"layer_3": {"kernel": np.ones(3)}}
     assert transfer(source, like, "other.safetensors", None, None)["batch_stats"]["bn"][0] == 1.0
+
+
+@pytest.mark.parametrize(("task", "source"), [("det", " of en"), ("rec", "")])
+def test_an_int8_network_is_no_start(task, source):
+    with pytest.raises(
+        UserError, match=rf"only an ONNX file; it is int8: use .* float network{source} \(docs/slimming"
+    ):
+        load_start("en_tiny", task)
 
 
 def test_students_start_apart_and_only_the_first_takes_the_head(monkeypatch):
