@@ -186,7 +186,7 @@ class ChunkReader:
             try:
                 data = _patiently(document, self.settings.column)
             except (Unreachable, UserError) as error:
-                missing.append(row_of(Page(0, 0, (), error=str(error)), document, key=""))
+                missing.append(row_of(Page.of_error(error), document, key=""))
                 continue
             key = hashlib.blake2b(data, digest_size=16).hexdigest()
             if document.key == key:  # the stamp changed, but not the content

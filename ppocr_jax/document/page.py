@@ -200,6 +200,11 @@ class Page:
     number: int = 1
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def of_error(cls, error: Exception | str, source: str = "") -> Page:
+        """Return a page of size 0 x 0 for one that cannot be read, with the page number of an `ImageError`."""
+        return cls(0, 0, (), source, error=str(error), number=getattr(error, "number", 1))
+
     @property
     def text(self) -> str:
         """Texts of the lines, one per row."""

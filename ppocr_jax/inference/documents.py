@@ -187,7 +187,7 @@ class DocumentReading:
 
         def errors() -> Iterator[Page]:
             while failed:
-                yield failed_page(source, failed.pop(0))
+                yield Page.of_error(failed.pop(0), source)
 
         def choose(numbers: list[int]) -> list[int]:
             left = [number for number in numbers if (source, number) not in self.skip]
@@ -205,7 +205,7 @@ class DocumentReading:
             if not keep:
                 raise
             yield from errors()
-            yield failed_page(source, error)
+            yield Page.of_error(error, source)
 
     def _read(self, stages: Stages, page: InputPage | Page) -> tuple[Page, InputPage | None]:
         if isinstance(page, Page):
@@ -213,11 +213,6 @@ class DocumentReading:
         explain = None if self.explain is None else Path(self.explain) / self._names.of(page.source, page.number)
         read = read_image(stages, page.image_rgb, source=page.source, number=page.number, explain=explain)
         return read, page if self.images else None
-
-
-def failed_page(source: str, error: UserError) -> Page:
-    """Return the page that stands for one that cannot be read."""
-    return Page(0, 0, (), source, error=str(error), number=error.number if isinstance(error, ImageError) else 1)
 
 
 def read_image(

@@ -25,7 +25,6 @@ from ppocr_jax.inference.documents import (
     Sources,
     are_several,
     checked_on_error,
-    failed_page,
     read_image,
 )
 from ppocr_jax.inference.layout import READING_ORDERS
@@ -221,7 +220,7 @@ class OCR:
             except UserError as error:
                 if not keep_errors:
                     raise
-                return failed_page(describe_source(source), error)
+                return Page.of_error(error, describe_source(source))
 
         return ordered_map(read, sources, workers=workers)
 

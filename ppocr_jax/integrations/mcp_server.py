@@ -85,7 +85,7 @@ def make_server(settings: McpSettings, *, load: Callable[[str], OCR] = OCR) -> M
                 result.append(replace(page, source=source, number=image.number))
             if failed and not result:
                 raise failed[0]
-            result += [Page(0, 0, (), source, error=str(error), number=error.number) for error in failed]
+            result += [Page.of_error(error, source) for error in failed]
             result.sort(key=lambda page: page.number)
         except UserError as error:
             raise ToolError(str(error)) from error

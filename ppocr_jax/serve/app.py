@@ -209,7 +209,7 @@ async def _rows(first: ReadPage, pages: AsyncIterator[ReadPage], query: ReadQuer
         async for page in pages:
             yield await asyncio.to_thread(answers.jsonl_row, page, words=query.words, preview=query.preview)
     except Problem as problem:
-        failed = ReadPage(Page(0, 0, (), first.page.source, error=problem.detail), None)
+        failed = ReadPage(Page.of_error(problem.detail, first.page.source), None)
         yield answers.jsonl_row(failed, words=False, preview=0)
 
 

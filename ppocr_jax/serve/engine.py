@@ -196,8 +196,7 @@ class _Pages:
             if image is None and self._taken == 0 and self._errors:
                 raise self._errors[0]
             for error in self._errors:
-                failed = Page(0, 0, (), self._job.source, error=str(error), number=error.number)
-                self.results[self._taken] = ReadPage(failed, None)
+                self.results[self._taken] = ReadPage(Page.of_error(error, self._job.source), None)
                 self._taken += 1
             self._errors.clear()
             if image is None:

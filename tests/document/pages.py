@@ -50,4 +50,4 @@ PAGE = Page(
     "scans/a & b.png",
 )
 EMPTY = Page(100, 80, (), "empty.png")
-FAILED = Page(0, 0, (), "gone.png", error="no such file: gone.png")
+FAILED = Page.of_error("no such file: gone.png", "gone.png")
