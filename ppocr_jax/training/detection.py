@@ -37,9 +37,8 @@ from ppocr_jax.models import outputs_of
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 from ppocr_jax.synth.page import PageGenerator
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, make_corpus, make_fonts
+from ppocr_jax.training.material import Evaluate, Images, make_corpus, make_fonts
 from ppocr_jax.training.network import NetworkInTraining
-from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.step import Batch, Objective
 
 _logger = logging.getLogger("ppocr_jax")
@@ -269,10 +268,8 @@ def evaluation(model: nn.Module, config: DetConfig, charset: Charset | None = No
     return evaluate
 
 
-def images(
-    model: nn.Module, config: DetConfig, charset: Charset | None, batches: BatchFunction, *, count: int = 4
-) -> Images:
-    """Return a function that draws sample images, each next to its target, its probability map and one more map.
+def images(model: nn.Module, config: DetConfig, charset: Charset | None = None) -> Images:
+    """Return a function that draws a batch's images, each next to its target, its probability map and one more map.
 
     Detected boxes are drawn on the image. The last map is the teacher's if the batch has one, otherwise the threshold
     target.
@@ -280,8 +277,7 @@ def images(
     options = DBOptions(**asdict(config.reading))
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probability"])
 
-    def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        batch = {name: values[:count] for name, values in batches(SAMPLE_STEP).items()}
+    def draw(variables: Mapping[str, Any], batch: Batch) -> dict[str, np.ndarray]:
         maps = np.asarray(predict(variables, batch["images"]))
         rows, last = [], "teacher_map" if "teacher_map" in batch else "threshold_map"
         for i, probability in enumerate(maps):

@@ -29,6 +29,8 @@ _logger = logging.getLogger("ppocr_jax")
 
 # Dispatched but unfinished steps: enough to hide the host's work, few enough to keep little memory in batches.
 _MAX_IN_FLIGHT = 2
+# Step of the batch, and number of its rows, of which images are logged; no training step has this number.
+SAMPLE_STEP, _SAMPLE_ROWS = 2**31, 4
 # Longest delay of the reaction to a signal while a step is compiled.
 _POLL_SECONDS = 0.2
 
@@ -57,7 +59,7 @@ def train(
     train_step: TrainStep,
     batches: BatchFunction,
     place: Callable[[Batch], Batch] = lambda batch: batch,
-    images: Callable[[TrainState], Mapping[str, np.ndarray]] = lambda state: {},
+    images: Callable[[TrainState, Batch], Mapping[str, np.ndarray]] | None = None,
     evaluate: Callable[[TrainState], Mapping[str, float]],
     config: TrainConfig,
     checkpointer: Checkpointer,
@@ -74,7 +76,8 @@ def train(
         train_step: See `step.make_train_step`.
         batches: Function from a step to its batch, see `prefetch.prefetched`.
         place: Puts a batch on the devices.
-        images: Function from a state to images for the loggers; called with each evaluation.
+        images: Function from a state and a few rows of a batch, always the same, to images for the loggers; called with
+            each evaluation.
         evaluate: Function from a state to metrics, which must contain `config.key_metric`.
         config: Lengths, intervals, seed.
         checkpointer: Saves the states.
@@ -90,10 +93,14 @@ def train(
         return state
     seed_key = jax.random.key(config.seed)
     meter, shapes, compiling = _Meter(config, loggers, step), set(), False
+    # Made by the workers, because it would take this process minutes to load large label files as well.
+    first = [] if images is None else [SAMPLE_STEP]
     with (
         _stop_signals() as stopping,
-        prefetched(batches, step, config.steps, workers=config.workers) as prepared,
+        prefetched(batches, step, config.steps, workers=config.workers, first=first) as prepared,
     ):
+        # Copied, so that the rest of the batch is freed.
+        sample = {name: values[:_SAMPLE_ROWS].copy() for name, values in next(prepared).items()} if first else {}
         while step < config.steps and not stopping.after(step):
             batch = place(next(prepared))
             shape = tuple(batch["images"].shape) if "images" in batch else ()
@@ -117,7 +124,8 @@ def train(
             if _due(step, config.eval_every, config.steps):
                 meter.flush()
                 _evaluate_and_save(state, evaluate, checkpointer, loggers)
-                loggers.show(step, images(state))
+                if images is not None:
+                    loggers.show(step, images(state, sample))
                 meter.restart_clock()
             elif step % config.save_every == 0:
                 meter.flush()

@@ -14,13 +14,12 @@ from ppocr_jax.evaluation.lines import HELD_OUT_FONTS
 from ppocr_jax.synth.corpus import Corpus
 from ppocr_jax.synth.fonts import FontFace, find_fonts, warn_of_missing
 from ppocr_jax.synth.line import LineGenerator
+from ppocr_jax.training.prefetch import Batch
 
 Evaluate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """Function from a network's variables to its scores."""
-Images = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
-"""Function from a network's variables to (H, W, 3) uint8 RGB images of sample results, for TensorBoard."""
-SAMPLE_STEP = 2**31
-"""Number of the batch that `Images` show; no training step has it."""
+Images = Callable[[Mapping[str, Any], Batch], dict[str, np.ndarray]]
+"""Function from a network's variables and a batch to (H, W, 3) uint8 RGB images of its results, for TensorBoard."""
 
 
 def line_generator(config: SyntheticConfig, charset: Charset, *, warn: bool) -> LineGenerator:

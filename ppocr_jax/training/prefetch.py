@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import grain.python as grain
@@ -28,8 +28,10 @@ _WORKER_ENVIRONMENT = {
 
 
 @contextmanager
-def prefetched(batches: BatchFunction, start: int, stop: int, *, workers: int = 0) -> Iterator[Iterator[Batch]]:
-    """Iterate over `batches(start), ..., batches(stop - 1)` in order, prepared ahead.
+def prefetched(
+    batches: BatchFunction, start: int, stop: int, *, workers: int = 0, first: Sequence[int] = ()
+) -> Iterator[Iterator[Batch]]:
+    """Iterate over the batches of the steps in `first`, then `batches(start), ..., batches(stop - 1)`, prepared ahead.
 
     A batch depends only on its number, so a run resumed at step k gets the same batches as an uninterrupted run,
     whatever the number of workers.
@@ -39,11 +41,13 @@ def prefetched(batches: BatchFunction, start: int, stop: int, *, workers: int = 
             importable without side effects (`if __name__ == "__main__"`), because workers are spawned.
         start, stop: First step, and the one after the last.
         workers: Number of processes; 0 for one thread of this process.
+        first: Further steps, before `start`.
 
     Yields:
         An iterator; its workers end with the `with` block.
     """
-    dataset = grain.MapDataset.range(start, stop).map(batches)
+    steps = [*(grain.MapDataset.range(step, step + 1) for step in first), grain.MapDataset.range(start, stop)]
+    dataset = grain.MapDataset.concatenate(steps).map(batches)
     # One thread, because concurrent calls of `batches` in one process would only wait for the interpreter lock.
     dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=_AHEAD))
     if workers:

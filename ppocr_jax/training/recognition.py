@@ -38,9 +38,8 @@ from ppocr_jax.models.ops import native_ops
 from ppocr_jax.preprocess import LINE_NORMALIZATION
 from ppocr_jax.training.centers import load_centers
 from ppocr_jax.training.learners import mutual_objective, objective_alone, training_forward
-from ppocr_jax.training.material import SAMPLE_STEP, Evaluate, Images, crop_bank, line_generator, make_corpus
+from ppocr_jax.training.material import Evaluate, Images, crop_bank, line_generator, make_corpus
 from ppocr_jax.training.network import NetworkInTraining
-from ppocr_jax.training.prefetch import BatchFunction
 from ppocr_jax.training.sharding import DATA_AXIS, make_mesh
 from ppocr_jax.training.step import Batch, Objective, Terms
 
@@ -262,12 +261,11 @@ def _lines(source: LabelSource, limit: int | None) -> list[LabeledLine]:
     return evenly_spread(lines, limit)
 
 
-def images(model: nn.Module, config: RecConfig, charset: Charset, batches: BatchFunction, *, count: int = 4) -> Images:
-    """Return a function that shows line images, each with its label and the recognized text below."""
+def images(model: nn.Module, config: RecConfig, charset: Charset) -> Images:
+    """Return a function that shows the lines of a batch, each with its label and the recognized text below."""
     predict = jax.jit(lambda variables, images: outputs_of(model, variables, images)["probabilities"])
 
-    def draw(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        batch = {name: values[:count] for name, values in batches(SAMPLE_STEP).items()}
+    def draw(variables: Mapping[str, Any], batch: Batch) -> dict[str, np.ndarray]:
         read = ctc_greedy_decode(np.asarray(predict(variables, batch["images"])), charset)
         rows: list[np.ndarray] = []
         for image, label, length, line in zip(batch["images"], batch["labels"], batch["lengths"], read, strict=True):

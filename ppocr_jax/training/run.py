@@ -54,7 +54,7 @@ class Task:
         variables: Initial "params" and "batch_stats", with a leading student axis for mutual learners.
         objective, batches: See `step` and `prefetch`.
         evaluate: Function from one network's variables to its metrics.
-        images: Function from one network's variables to images for TensorBoard; see `material`.
+        images: Function from one network's variables and a batch to images for TensorBoard; None for no images.
         frozen: See `step.make_train_step`.
         placement: Placement of all arrays.
         charset: The recognizer's characters, stored in the checkpoints.
@@ -67,7 +67,7 @@ class Task:
     objective: Objective
     batches: BatchFunction
     evaluate: Evaluate
-    images: Images = lambda variables: {}
+    images: Images | None = None
     frozen: Any = None
     placement: Placement = field(default_factory=Placement)
     charset: Sequence[str] | None = None
@@ -205,7 +205,7 @@ def prepare(config: TaskConfig) -> Task:
         variables=variables,
         objective=kind.objective(build(ops=ops), config, charset, teacher=teacher, mesh=mesh),
         batches=batches,
-        images=kind.images(model, config, charset, batches),
+        images=None if kind.images is None else kind.images(model, config, charset),
         evaluate=evaluate,
         frozen=frozen or None,
         placement=placement,
@@ -282,7 +282,7 @@ def fit(config: TaskConfig, task: Task) -> dict[str, Any]:
             train_step=partial(train_step, frozen=placement.everywhere(task.frozen)),
             batches=task.batches,
             place=placement.batch,
-            images=lambda state: task.images(first_student(placement, state)),
+            images=images_of_state(task.images, placement),
             evaluate=evaluate_students(task.evaluate, placement, options.key_metric),
             config=options,
             checkpointer=checkpointer,
@@ -332,6 +332,13 @@ def evaluate_students(
         return {**each[best], **named, BEST_STUDENT: float(best)}
 
     return of_state
+
+
+def images_of_state(images: Images | None, placement: Placement) -> Callable[..., dict[str, Any]] | None:
+    """Return a function from a state and a batch to images, given one from a network's variables and a batch."""
+    if images is None:
+        return None
+    return lambda state, batch: images(first_student(placement, state), batch)
 
 
 def first_student(placement: Placement, state: TrainState) -> Mapping[str, Any]:

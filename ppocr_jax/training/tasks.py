@@ -31,7 +31,8 @@ class TaskKind:
         objective: (model, config, charset, teacher=, mesh=) -> objective; see `step`.
         teacher: (config) -> path of a frozen teacher network, or None.
         evaluation: (model, config, charset) -> function from the network's variables to scores.
-        images: (model, config, charset, batches) -> function from the network's variables to images for TensorBoard.
+        images: (model, config, charset) -> function from the network's variables and a batch to images for TensorBoard;
+            None for no images.
         metrics: Names of the scores of `evaluation`; `train.key_metric` is one of them.
         constants: (config, charset) -> constant arrays that the objective reads.
         writes_text: Whether the network's classes are the charset's characters.
@@ -47,7 +48,7 @@ class TaskKind:
     objective: Callable[..., Objective]
     evaluation: Callable[..., Evaluate]
     metrics: tuple[str, ...]
-    images: Callable[..., Images] = lambda model, config, charset, batches: lambda variables: {}
+    images: Callable[..., Images] | None = None
     constants: Callable[..., Mapping[str, Any]] = lambda config, charset: {}
     teacher: Callable[[Any], str | None] = lambda config: None
     sizes: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}

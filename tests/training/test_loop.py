@@ -17,7 +17,7 @@ import pytest
 from ppocr_jax.config import OptimizerConfig, TrainConfig
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import JsonLines, Loggers
-from ppocr_jax.training.loop import Interrupted, NonFiniteError, train
+from ppocr_jax.training.loop import SAMPLE_STEP, Interrupted, NonFiniteError, train
 from ppocr_jax.training.optimizer import make_optimizer
 from ppocr_jax.training.step import TrainState, make_train_step
 from tests.training import toy
@@ -71,6 +71,26 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path):
 
 def test_a_worker_process_gives_the_same_run(tmp_path):
     _assert_same(_run(tmp_path / "thread"), _run(tmp_path / "worker", dataclasses.replace(CONFIG, workers=1)))
+
+
+def batches_of_process(step):
+    return {**toy.batches(step), "process": np.full(toy.BATCH_SIZE, os.getpid())}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_show_one_batch_that_a_worker_made(tmp_path, workers):
+    shown = []
+
+    def images(state, batch):
+        shown.append((int(state.step), batch))
+        return {}
+
+    config = dataclasses.replace(CONFIG, eval_every=3, workers=workers)
+    _assert_same(_run(tmp_path, config, batches=batches_of_process, images=images), _run(tmp_path / "without"))
+    assert [step for step, _ in shown] == [3, 6]
+    for _, batch in shown:
+        np.testing.assert_array_equal(batch["x"], toy.batches(SAMPLE_STEP)["x"][:4])
+        assert (batch["process"] == os.getpid()).all() == (workers == 0)
 
 
 def test_it_learns_and_logs_every_interval(tmp_path):

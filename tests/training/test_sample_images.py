@@ -44,8 +44,8 @@ def test_boxes_and_maps_stand_side_by_side():
         "shrink_map": target,
         "threshold_map": np.full((1, 64, 64), 0.5, np.float32),
     }
-    show = detection.images(SeesTheDark(), DetConfig(), None, lambda step: batch, count=4)
-    (sheet,) = show({}).values()
+    show = detection.images(SeesTheDark(), DetConfig())
+    (sheet,) = show({}, batch).values()
     assert sheet.shape == (64, 4 * 64, 3)
     red = (sheet[:, :64, 0] > 200) & (sheet[:, :64, 1] < 120)
     rows, columns = np.nonzero(red)
@@ -64,8 +64,8 @@ def test_lines_have_their_label_and_reading_below():
         "labels": np.array([[1, 2], [2, 0]], np.int32),
         "lengths": np.array([2, 1], np.int32),
     }
-    show = recognition.images(ReadsA(), RecConfig(), Charset(("a", "b")), lambda step: batch, count=4)
-    (sheet,) = show({}).values()
+    show = recognition.images(ReadsA(), RecConfig(), Charset(("a", "b")))
+    (sheet,) = show({}, batch).values()
     assert sheet.shape == (2 * (32 + 14 + 14), 96, 3)
     label, read = sheet[32:46], sheet[46:60]
     assert (label < 128).sum() > (read < 128).sum() > 0  # "ab" has more ink than "a"
