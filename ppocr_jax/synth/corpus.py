@@ -34,6 +34,7 @@ _LATIN_WORD_LISTS = (
 _FIRST_CJK = "\u2e80"
 _HALF_WIDTH = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {"\u3000": " "}
 _BRACKETS = ("()", "[]", "{}", '""', "''", "<>", "**", "::", "--", "//", "||", "__", "``", "~~")
+_CHINESE_BRACKETS = ("【】", "《》", "「」", "『』", "〔〕", "〈〉", "（）", "“”")
 _SHORT = ("RM", "X", "x", "SR", "S", "1", "2", "3", "%", ":", "-", "@", "QTY", "NO", "T", "1X", "(RM)", "0", "=", "ZR")
 # List items, and lines with leaders as in tables of contents, menus and receipts: marks, probability, minimum length.
 _ITEM_MARKS, _ITEM_SHARE, _ITEM_LEAST = ("*", "*", "*", "-", "•", "·", "●", "+", ">"), 0.03, 8
@@ -188,7 +189,7 @@ class Corpus:
         if rng.random() < change_case:
             text = (str.upper, str.upper, _title, str.lower)[int(rng.integers(4))](text)
         if rng.random() < 0.06:
-            text = _with_punctuation(rng, text)
+            text = _with_punctuation(rng, text, chinese=chinese)
         return in_charset(text, charset)
 
 
@@ -352,12 +353,12 @@ def _rare_text(rng: np.random.Generator, charset: Charset, length: int) -> str:
     return visible
 
 
-def _with_punctuation(rng: np.random.Generator, text: str) -> str:
+def _with_punctuation(rng: np.random.Generator, text: str, *, chinese: bool) -> str:
     words = text.split()
     if not words:
         return text
     chosen = int(rng.integers(len(words)))
-    pair = pick(rng, _BRACKETS)
+    pair = pick(rng, _CHINESE_BRACKETS if chinese and rng.random() < 0.7 else _BRACKETS)
     marks = "!?;:,.#&+=^%$<>|\\/_~@*-"
     word = words[chosen]
     words[chosen] = (pair[0] + word + pair[1], word + pick(rng, marks), pick(rng, marks) + word)[int(rng.integers(3))]

@@ -181,6 +181,13 @@ def test_unmixed_corpora_show_their_entries_alone(charset, entry):
             assert 1 <= len(text) <= high
 
 
+def test_chinese_texts_have_brackets_of_both_kinds():
+    corpus, rng = Corpus(entries=("天地玄黄 宇宙洪荒",)), np.random.default_rng(0)
+    texts = [corpus.sample(rng, CH, (6, 12)) for _ in range(3000)]
+    for bracket in "【】《》「」（）(]":
+        assert 2 < sum(bracket in text for text in texts) < 200
+
+
 def test_full_width_letters_become_half_width():
     assert in_charset("ＡＢＣ１２３　，", CH) == "ABC123 ，"
     assert in_charset("ＡＢ，", EN) == "AB,"
