@@ -6,7 +6,8 @@ DIR contains label files at the paths of `SETS`. Missing sets are skipped, and s
 a message. `ppocr-v2` to `ppocr-v6` are PP-OCR's released files (docs/models.md says how to get them). RapidOCR is
 installed, with its own files, into separate environments below the user's cache folder; each system runs in its own
 process. Prints Markdown tables. Writes `results/accuracy.json` after each set, so that an interrupted run can be
-continued, and `results/accuracy_worst.html` with the pages with the highest character error rates.
+continued (a built-in model of another version is measured again), and `results/accuracy_worst.html` with the pages
+with the highest character error rates.
 
 N images and N lines of each set are read, evenly spread. Lines with a confidence below .5 do not count. Columns:
 det: Hmean of boxes matched one to one, IoU > .5; area: the same by covered area, which allows other granularities; e2e:
@@ -42,6 +43,7 @@ from ppocr_jax.document.page import Line, Page
 from ppocr_jax.evaluation.lines import line_samples
 from ppocr_jax.evaluation.pages import MIN_CONFIDENCE, score_boxes, score_pages
 from ppocr_jax.geometry import min_area_quad
+from ppocr_jax.inference.model_folder import builtin_models, load_model_folder
 from ppocr_jax.metrics.recognition import recognition_score
 
 HERE = Path(__file__).resolve().parent
@@ -230,10 +232,11 @@ def main() -> None:
         sys.exit(f"none of the label files is below {options.data}")
     RESULTS.parent.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    asked = {"limit": options.limit, "lines": options.lines}
     for name in sets:
         for system_name in options.systems:
             key = f"{system_name}/{name}"
+            version = load_model_folder(system_name).version if system_name in builtin_models() else None
+            asked = {"limit": options.limit, "lines": options.lines, "version": version}
             if key in results and results[key]["asked"] == asked:
                 continue
             system = start(system_name, SETS[name].languages)
