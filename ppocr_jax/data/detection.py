@@ -27,7 +27,7 @@ from ppocr_jax.data.batches import WHOLE_BATCH, LabelUse, ProcessShare
 from ppocr_jax.data.copy_paste import can_donate, copy_paste
 from ppocr_jax.data.images import ImageCache, any_readable, has_image, with_images
 from ppocr_jax.data.labels import DetectionRecord, LabelError, LabelSet, Region, detect_format, read_labels
-from ppocr_jax.data.targets import detection_targets
+from ppocr_jax.data.targets import SHRINK_RATIO, detection_targets
 from ppocr_jax.images import ImageError, find_inputs
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, Normalization
 
@@ -163,6 +163,7 @@ class DetectionBatches:
         copy_paste: Whether text of other images is pasted onto labeled images.
         photometric: Whether the tone of labeled images is changed and blur, noise and JPEG compression are added.
         limit_side: Limit of the longer side at inference ("page" only).
+        shrink_ratio: How far text shrinks in the targets, see `targets.offset_distance`.
         normalization: Normalization of the images.
         process: Rows of the batches that this process makes.
         teach: Function from images (B, S, S, 3) uint8 RGB to a teacher's maps (B, S, S), which are added to the batch.
@@ -183,6 +184,7 @@ class DetectionBatches:
     copy_paste: bool = False
     photometric: bool = False
     limit_side: int = 960
+    shrink_ratio: float = SHRINK_RATIO
     normalization: Normalization = DETECTOR_NORMALIZATION
     process: ProcessShare = WHOLE_BATCH
     teach: Teach | None = None
@@ -211,6 +213,8 @@ class DetectionBatches:
                     )
         if self.crop_size < 32 or self.crop_size % 32:
             raise ValueError(f"crop_size must be a multiple of 32, not {self.crop_size}")
+        if not 0 < self.shrink_ratio < 1:
+            raise ValueError(f"shrink_ratio must be between 0 and 1, not {self.shrink_ratio}")
         if self.crop not in ("reference", "page"):
             raise ValueError(f'crop must be "reference" or "page", not {self.crop!r}')
 
@@ -244,7 +248,7 @@ class DetectionBatches:
             record, (image, polygons, ignore) = None, self._draw_page(rng, index)
         else:
             record, (image, polygons, ignore) = self._draw_record(rng)
-        targets = detection_targets(polygons, ignore, image.shape[:2])
+        targets = detection_targets(polygons, ignore, image.shape[:2], shrink_ratio=self.shrink_ratio)
         if isinstance(record, UnlabeledImage):
             targets |= {name: np.zeros_like(targets[name]) for name in ("shrink_mask", "threshold_mask")}
         return {"images": image, **targets}

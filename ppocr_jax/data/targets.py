@@ -15,12 +15,14 @@ from ppocr_jax.geometry import offset_polygon, polygon_area, polygon_perimeter, 
 Polygons = Sequence[np.ndarray]
 Flags = Sequence[bool] | np.ndarray
 # The values of DB and of PaddleOCR, with which the published weights were trained.
-_SHRINK_RATIO = 0.4  # see `offset_distance`
+SHRINK_RATIO = 0.4  # see `offset_distance`
 _LOW, _HIGH = 0.3, 0.7  # thresholds away from text borders and on them
 _LEAST_SIDE = 8  # pixels of a region's bounding box
 
 
-def detection_targets(polygons: Polygons, ignore: Flags, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+def detection_targets(
+    polygons: Polygons, ignore: Flags, shape: tuple[int, int], *, shrink_ratio: float = SHRINK_RATIO
+) -> dict[str, np.ndarray]:
     """Return all targets of one image.
 
     As in PaddleOCR, the threshold map is made from the polygons before clipping, and it also holds the small ones that
@@ -30,12 +32,13 @@ def detection_targets(polygons: Polygons, ignore: Flags, shape: tuple[int, int])
         polygons: One (n, 2) array per text region.
         ignore: One flag per region: neither text nor background.
         shape: Height and width of the image.
+        shrink_ratio: How far text shrinks, and how wide its border is: see `offset_distance`.
 
     Returns:
         "shrink_map" and "shrink_mask" (uint8), "threshold_map" (float32) and "threshold_mask" (uint8), each (H, W).
     """
-    border, border_mask = threshold_map(polygons, ignore, shape)
-    text, text_mask, _, _ = shrink_map(polygons, ignore, shape)
+    border, border_mask = threshold_map(polygons, ignore, shape, shrink_ratio=shrink_ratio)
+    text, text_mask, _, _ = shrink_map(polygons, ignore, shape, shrink_ratio=shrink_ratio)
     return {"shrink_map": text, "shrink_mask": text_mask, "threshold_map": border, "threshold_mask": border_mask}
 
 
@@ -47,7 +50,9 @@ def offset_distance(polygon: np.ndarray, ratio: float) -> float:
     return polygon_area(polygon) * (1 - ratio**2) / polygon_perimeter(polygon)
 
 
-def threshold_map(polygons: Polygons, ignore: Flags, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def threshold_map(
+    polygons: Polygons, ignore: Flags, shape: tuple[int, int], *, shrink_ratio: float = SHRINK_RATIO
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the threshold map.
 
     It is 0.7 on the borders of text regions and falls to 0.3 at the offset distance inside and outside of them. Where
@@ -62,17 +67,17 @@ def threshold_map(polygons: Polygons, ignore: Flags, shape: tuple[int, int]) -> 
     mask = np.zeros(shape, np.uint8)
     for polygon, ignored in zip(polygons, ignore, strict=True):
         if not ignored:
-            _draw_border(closeness, mask, np.asarray(polygon, np.float64))
+            _draw_border(closeness, mask, np.asarray(polygon, np.float64), shrink_ratio)
     return closeness * np.float32(_HIGH - _LOW) + np.float32(_LOW), mask
 
 
 def shrink_map(
-    polygons: Polygons, ignore: Flags, shape: tuple[int, int]
+    polygons: Polygons, ignore: Flags, shape: tuple[int, int], *, shrink_ratio: float = SHRINK_RATIO
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
     """Return the shrink map: 1 inside each text region shrunk by its offset distance.
 
     Polygons are first clipped to the image vertex by vertex. If shrinking splits a region or leaves nothing, it is
-    tried again with the multiples of the ratio below 1 (0.4, then 0.8); the pieces of the last try are drawn. Regions
+    tried again with the multiples of the ratio below 1 (0.8 after 0.4); the pieces of the last try are drawn. Regions
     whose bounding box is narrower or lower than 8 pixels are ignored. An ignored region masks the text below it, but
     does not remove it from the map.
 
@@ -91,7 +96,7 @@ def shrink_map(
     for i, polygon in enumerate(clipped):
         pieces: list[np.ndarray] = []
         if not ignored[i] and np.ptp(polygon, axis=0).min() >= _LEAST_SIDE:
-            pieces = _shrink(polygon)
+            pieces = _shrink(polygon, shrink_ratio)
         if pieces:
             # One call per piece: a single call would leave overlaps of the pieces unfilled (even-odd rule).
             for piece in pieces:
@@ -108,22 +113,22 @@ def _clip_and_orient(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return clipped[::-1] if signed_area(clipped) < 0 else clipped
 
 
-def _shrink(polygon: np.ndarray) -> list[np.ndarray]:
+def _shrink(polygon: np.ndarray, shrink_ratio: float) -> list[np.ndarray]:
     pieces: list[np.ndarray] = []
-    for ratio in np.arange(_SHRINK_RATIO, 1, _SHRINK_RATIO):
+    for ratio in np.arange(shrink_ratio, 1, shrink_ratio):
         pieces = offset_polygon(polygon, -offset_distance(polygon, ratio))
         if len(pieces) == 1:
             break
     return [np.asarray(piece, np.int32) for piece in pieces]
 
 
-def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray) -> None:
+def _draw_border(closeness: np.ndarray, mask: np.ndarray, polygon: np.ndarray, shrink_ratio: float) -> None:
     """Add a region to the threshold map being built, in place (`closeness`: 1 on borders, 0 far from them)."""
     import cv2
 
     if polygon_area(polygon) <= 0:
         return
-    distance = offset_distance(polygon, _SHRINK_RATIO)
+    distance = offset_distance(polygon, shrink_ratio)
     grown = offset_polygon(polygon, distance)
     if not grown:
         return

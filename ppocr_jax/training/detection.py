@@ -99,6 +99,7 @@ def batches(config: DetConfig, charset: Charset | None = None, process: ProcessS
         page_generator=pages,
         synthetic_share=data.synthetic_share,
         photometric=data.photometric,
+        shrink_ratio=data.shrink_ratio,
         copy_paste=data.copy_paste,
         process=process,
         teach=onnx_teachers(config),

@@ -130,6 +130,14 @@ def test_page_mode_keeps_text_at_inference_scale(source: DetectionSource) -> Non
     assert max(widths) == pytest.approx(180 * 24 / 4, rel=0.1)
 
 
+def test_the_shrink_ratio_reaches_the_targets(source: DetectionSource) -> None:
+    shrunk, mild = (batches(sources=[source], shrink_ratio=ratio)(0) for ratio in (0.4, 0.55))
+    np.testing.assert_array_equal(mild["images"], shrunk["images"])
+    assert mild["shrink_map"].sum() > shrunk["shrink_map"].sum()
+    with pytest.raises(ValueError, match="shrink_ratio"):
+        batches(sources=[source], shrink_ratio=1.0)
+
+
 def _components(mask: np.ndarray) -> np.ndarray:
     return cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]
 

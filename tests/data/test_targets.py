@@ -57,6 +57,16 @@ def test_border_is_highest_and_fades_by_the_offset_distance() -> None:
     assert mask[:, 80].sum() <= 32 + 2 * distance + 2
 
 
+@pytest.mark.parametrize("ratio", [0.4, 0.55, 0.8])
+def test_text_shrinks_by_the_offset_distance_of_the_given_ratio(ratio: float) -> None:
+    targets = detection_targets([box(40, 40, 120, 72)], [False], (112, 160), shrink_ratio=ratio)
+    distance = 80 * 32 * (1 - ratio**2) / (2 * (80 + 32))
+    ys, xs = np.nonzero(targets["shrink_map"])
+    assert (xs.min(), ys.min()) == pytest.approx((40 + distance, 40 + distance), abs=1)
+    assert (xs.max(), ys.max()) == pytest.approx((120 - distance, 72 - distance), abs=1)
+    assert targets["threshold_mask"][:, 80].sum() == pytest.approx(32 + 2 * distance, abs=2)
+
+
 def test_repeated_last_vertices_change_nothing() -> None:
     polygon = np.array([(10, 10), (90, 20), (88, 50), (8, 41)], np.float32)
     padded = np.concatenate([polygon, polygon[-1:], polygon[-1:]])
