@@ -33,6 +33,7 @@ COMMANDS = {
         "ppocr_jax.commands.extract_centers",
     ),
     "synth": ("generate synthetic training data", "ppocr_jax.commands.synth"),
+    "screenshots": ("render HTML pages as labeled images", "ppocr_jax.commands.screenshots"),
     "serve": ("run an HTTP server with a web page", "ppocr_jax.commands.serve"),
     "bulk": ("process large numbers of documents, locally or on a cluster", "ppocr_jax.commands.bulk"),
     "mcp": ("run an MCP server for AI assistants", "ppocr_jax.commands.mcp"),

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -35,11 +36,29 @@ LABEL_FILES = {"rec": "rec_label.txt", "cls": "rec_label.txt", "det": "label.txt
 # Tasks submitted in advance per process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 8
 # Set in a worker process to the samples that it draws.
-_worker_series: list[SampleSeries] = []
+_worker_series: list[Samples] = []
 # Pixels of a contact sheet.
 _SHEET_WIDTH = 1274
 _SHEET_ROW_HEIGHT = {"rec": 36, "cls": 36, "det": 314}
 _SHEET_GAP = 6
+
+
+class Samples(Protocol):
+    """What `write_folder` writes: `SampleSeries`, or `screenshots.ScreenshotSeries`."""
+
+    @property
+    def kind(self) -> str:
+        """Key of `LABEL_FILES`."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the image files, without the dot."""
+        ...
+
+    def encoded(self, index: int) -> tuple[bytes, Label]:
+        """Return sample number `index` with the bytes of its image file."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +119,7 @@ class SampleSeries:
         return file.getvalue(), label
 
 
-def write_folder(output: Path, series: SampleSeries, count: int, *, workers: int = 1) -> None:
+def write_folder(output: Path, series: Samples, count: int, *, workers: int = 1) -> None:
     """Write `count` images into `output`/images and their label file, in PaddleOCR's format, next to that folder.
 
     The label file is written last, so that a folder without one is known to be incomplete.
@@ -186,7 +205,7 @@ def sample_sheet(series: SampleSeries, count: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def encoded_samples(series: SampleSeries, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
+def encoded_samples(series: Samples, count: int, *, workers: int = 1) -> Iterator[tuple[bytes, Label]]:
     """Yield the first `count` samples in order; they do not depend on the number of processes.
 
     Args:
@@ -215,7 +234,7 @@ def encoded_samples(series: SampleSeries, count: int, *, workers: int = 1) -> It
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(series: SampleSeries) -> None:
+def _start_worker(series: Samples) -> None:
     """Use one core, leave Ctrl-C to the parent process, and end when the parent ends."""
     import cv2
 

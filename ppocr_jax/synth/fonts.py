@@ -57,7 +57,13 @@ _HINT = (
 )
 
 # Probability of monospaced faces and of common families; otherwise all families are equally likely.
-_FAMILY_SHARES = {"receipt": (0.42, 0.38), "document": (0.25, 0.45), "scene": (0.03, 0.35), "code": (0.85, 0.1)}
+_FAMILY_SHARES = {
+    "receipt": (0.42, 0.38),
+    "document": (0.25, 0.45),
+    "scene": (0.03, 0.35),
+    "code": (0.85, 0.1),
+    "screen": (0.08, 0.5),
+}
 # Fonts that most printers, offices and shops use, and fonts with the same metrics or look.
 _COMMON = re.compile(
     r"arial|arimo|helvetica|liberation|nimbus|dejavu|verdana|roboto|times|tinos|courier|cousine|free(sans|serif|mono)|"
@@ -318,7 +324,7 @@ class FontPicker:
         return bool(self._wide)
 
     def pick(self, rng: np.random.Generator, kind: str, *, wide: bool = False) -> FontFace:
-        """Return a random face for a line of `kind`, "receipt", "document", "scene" or "code".
+        """Return a random face for text of `kind`: "receipt", "document", "scene", "code" or "screen".
 
         With `wide`, it is a face with ideographs, if there are any.
         """
