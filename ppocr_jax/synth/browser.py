@@ -50,14 +50,19 @@ _NARROWEST_SPACE = 0.05
 _MOST_OVERLAP = 0.3
 # Text of one line is at most this much larger than its neighbor.
 _SIZE_RATIO = 1.6
-_INK = 0.25  # share of the way from the background to the text's color; edges of letters are in between
+# Share of the way from the background to the text's color: edges of letters are in between, and strokes thinner than a
+# pixel do not get there. The first one relative to the darkest pixel of a word.
+_INK = 0.25
+_PALEST = 0.1
 _FAINTEST = 12.0  # difference of two colors (Euclidean, of 3 x 255) that nobody sees
-_FAINT = 30.0  # difference that is hard to see
+_FAINT = 60.0  # difference that is hard to see; light gray (#ddd) on white has 59
 _LOWEST = 8  # pixels; lower boxes, of letters of about 3 pixels, are illegible
 # Around the ink, as labeled receipts have it: the ink of SROIE's lines takes .83 of the height of their boxes (median),
 # of WildReceipt's .89. One pixel at least, because the edges of letters are blurred.
 _MARGIN = 0.07
 _LEAST_MARGIN = 1.0
+# Ink of some fonts leaves the place that they claim: this far, in units of its height, if nothing else claims it.
+_OVERHANG = 0.25
 _COVERED = 0.25  # share of a line's box that lies in another's where both are unclear
 
 
@@ -252,8 +257,9 @@ def _labeled(image_rgb: np.ndarray, found: dict[str, Any], scale: float) -> Scre
         scaled = {"box": np.array(entry["box"]) * scale, "size": entry["size"] * scale}
         word = _Word(**{**entry, **scaled, "color": np.array(entry["color"], float)})
         word.text = unicodedata.normalize("NFC", word.text)
-        if _find_ink(image_rgb, word):
-            words.append(word)
+        words.append(word)
+    free = _free_sides(np.array([word.box for word in words]).reshape(-1, 4))
+    words = [word for word, sides in zip(words, free, strict=True) if _find_ink(image_rgb, word, sides)]
     rows = _rows(words)
     boxes = [_box(row, frame) for row in rows]
     lines: list[Region] = []
@@ -274,6 +280,25 @@ def _labeled(image_rgb: np.ndarray, found: dict[str, Any], scale: float) -> Scre
 
 def _region(box: np.ndarray, text: str, known: bool) -> Region:
     return text_region(box_points(*box), text) if known else ignore_region(box_points(*box))
+
+
+def _free_sides(boxes: np.ndarray) -> np.ndarray:
+    """Return whether no other box is near the left, top, right and bottom side of each box, (n, 4) bool.
+
+    Args:
+        boxes: (n, 4), left, top, right and bottom.
+    """
+    reach = _OVERHANG * (boxes[:, 3:] - boxes[:, 1:2])
+    outward = np.array([-1, -1, 1, 1])
+    free = np.ones(boxes.shape, bool)
+    for side in range(4):
+        near = boxes.copy()  # the strip beside that side
+        near[:, [side]] += outward[side] * reach
+        near[:, (side + 2) % 4] = boxes[:, side]
+        common = np.minimum(near[:, None, 2:], boxes[None, :, 2:]) - np.maximum(near[:, None, :2], boxes[None, :, :2])
+        touched = (common[..., 0] > 0) & (common[..., 1] > 0) & ~np.eye(len(boxes), dtype=bool)
+        free[:, side] = ~np.any(touched, axis=1)
+    return free
 
 
 def _pixels(image_rgb: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
@@ -297,8 +322,13 @@ def _bounds(mask: np.ndarray, left: int, top: int) -> np.ndarray:
     return np.array([left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1], float)
 
 
-def _find_ink(image_rgb: np.ndarray, word: _Word) -> bool:
+def _find_ink(image_rgb: np.ndarray, word: _Word, free: np.ndarray) -> bool:
     """Set `ink` to the box of the pixels in the word's color, and `certain` to False if they are doubtful.
+
+    Args:
+        image_rgb: (h, w, 3) uint8.
+        word: The word; its box grows where ink at its edge goes on beyond it.
+        free: (4,) bool, the sides of the box where that ink can only be the word's.
 
     Returns:
         Whether anything is drawn there.
@@ -309,18 +339,36 @@ def _find_ink(image_rgb: np.ndarray, word: _Word) -> bool:
     way = word.color - ground
     if np.linalg.norm(way) < _FAINTEST:  # the word has the color of its background
         return False
-    mask = (crop - ground) @ way / (way @ way) > _INK
-    if mask.any():
-        word.ink = _bounds(mask, left, top)
+    strongest = float(((crop - ground) @ way).max() / (way @ way))
+    if strongest >= _PALEST:
+        reach = np.array([-1, -1, 1, 1]) * free * _OVERHANG * (word.box[3] - word.box[1])
+        wide, _, wide_left, wide_top = _pixels(image_rgb, word.box + reach)
+        mask = (wide - ground) @ way / (way @ way) > _INK * min(1, strongest)
+        rows = slice(top - wide_top, top - wide_top + crop.shape[0])
+        columns = slice(left - wide_left, left - wide_left + crop.shape[1])
+        rows, columns = _connected(mask[:, columns], rows), _connected(mask[rows].T, columns)
+        word.ink = _bounds(mask[rows, columns], wide_left + columns.start, wide_top + rows.start)
+        word.box = np.array([*np.minimum(word.box[:2], word.ink[:2]), *np.maximum(word.box[2:], word.ink[2:])])
     readable = np.linalg.norm(way) >= _FAINT and word.box[3] - word.box[1] >= _LOWEST
     word.certain = bool(word.certain and readable and word.ink is not None)
     return True
 
 
+def _connected(mask: np.ndarray, part: slice) -> slice:
+    """Return a part of the rows of a mask, not empty, and those beside it that ink without a gap connects to it."""
+    inked = np.any(mask, axis=1)
+    begin, end = part.start, part.stop
+    while begin > 0 and inked[begin] and inked[begin - 1]:
+        begin -= 1
+    while end < len(inked) and inked[end - 1] and inked[end]:
+        end += 1
+    return slice(begin, end)
+
+
 def _drawn(image_rgb: np.ndarray, box: np.ndarray) -> np.ndarray | None:
     """Return the box of what differs from the background in a box, or None."""
     crop, ground, left, top = _pixels(image_rgb, box)
-    mask = np.linalg.norm(crop - ground, axis=-1) > _FAINT
+    mask = np.linalg.norm(crop - ground, axis=-1) > _FAINT / 2
     return _bounds(mask, left, top) if mask.any() else None
 
 
@@ -360,7 +408,7 @@ def _continues(before: _Word, word: _Word) -> bool:
 
 
 def _box(words: Sequence[_Word], frame: np.ndarray) -> np.ndarray:
-    """Return the box around the ink of words and a margin, at most as large as their places in the layout.
+    """Return the box around the ink of words and a margin, at most as large as their boxes.
 
     Args:
         words: Words of one line.

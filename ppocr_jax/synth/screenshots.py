@@ -255,7 +255,7 @@ def random_style(rng: np.random.Generator, picker: FontPicker) -> tuple[str, str
     css += f"""
       html, body {{ background: {ground} !important; }}
       * {{ background-image: none !important; text-shadow: none !important; }}
-      *:not(html, body) {{ background-color: transparent; }}
+      *:not(html, body) {{ background-color: transparent !important; }}
       * {{ color: {ink} !important; border-color: {panel} !important; }}
       a, a * {{ color: {accents[0]} !important; }}
       h1, h2, h3 {{ color: {ink if chance(0.6) else accents[1]} !important; }}

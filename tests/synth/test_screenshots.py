@@ -95,6 +95,22 @@ def test_a_box_contains_all_ink_of_its_line_and_no_other(shoot, scale):
             assert not has(other, shot.image_rgb)[int(top) : int(bottom), int(left) : int(right)].any()
 
 
+def test_ink_beyond_its_place_in_the_layout_is_in_the_box_if_there_is_room(shoot):
+    source = "src: local('DejaVu Sans'), local('Liberation Sans')"
+    head = f"<style>@font-face {{ font-family: Low; ascent-override: 60%; {source} }}</style>"
+    style = "font-family:Low;line-height:1;color:"
+    alone, above, below = ("Hall", 40, "#f00"), ("Hygge", 100, "#0f0"), ("Hall", 118, "#00f")
+    shot = shoot("".join(placed(30, top, text, style + color) for text, top, color in (alone, above, below)), head)
+    (left, top, right, bottom), _, lowest = boxes(shot, ignored=False)
+    rows, columns = (np.flatnonzero(has("r", shot.image_rgb).any(axis)) for axis in (1, 0))
+    assert rows[0] < 40  # the ink begins above its line
+    assert (top, bottom) == (pytest.approx(rows[0], abs=2), pytest.approx(rows[-1] + 1, abs=2))
+    assert top <= rows[0]
+    assert left <= columns[0]
+    assert columns[-1] < right
+    assert lowest[1] >= 118  # the line above it leaves no room
+
+
 def test_places_scale_with_the_window(shoot):
     body = placed(50, 100, "Place") + placed(200, 300, "Other place")
     once, twice = (boxes(shoot(body, scale=scale), ignored=False) for scale in (1, 2))

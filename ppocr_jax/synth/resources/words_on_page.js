@@ -55,7 +55,8 @@ function seen(element, x, y) {  // whether the element is at this point and noth
 }
 
 function visiblePart(element, box) {  // 0: nothing, 0.5: a part, 1: all of what lies in the window
-  const [left, top, right, bottom] = inside(box), w = right - left, h = bottom - top, inset = Math.min(1, w / 4);
+  const [left, top, right, bottom] = inside(box), w = right - left, h = bottom - top;
+  const inset = Math.min(2, w / 4);  // hits are rounded to pixels, and the next element begins there
   const points = [[left + inset, top + h / 2], [right - inset, top + h / 2], [left + w / 2, top + h / 2],
                   [left + w / 2, top + 0.2 * h], [left + w / 2, bottom - 0.2 * h]];
   const count = points.filter(([x, y]) => seen(element, x, y)).length;
