@@ -258,8 +258,8 @@ def _labeled(image_rgb: np.ndarray, found: dict[str, Any], scale: float) -> Scre
         word = _Word(**{**entry, **scaled, "color": np.array(entry["color"], float)})
         word.text = unicodedata.normalize("NFC", word.text)
         words.append(word)
-    free = _free_sides(np.array([word.box for word in words]).reshape(-1, 4))
-    words = [word for word, sides in zip(words, free, strict=True) if _find_ink(image_rgb, word, sides)]
+    rooms = _room(np.array([word.box for word in words]).reshape(-1, 4))
+    words = [word for word, room in zip(words, rooms, strict=True) if _find_ink(image_rgb, word, room)]
     rows = _rows(words)
     boxes = [_box(row, frame) for row in rows]
     lines: list[Region] = []
@@ -282,23 +282,23 @@ def _region(box: np.ndarray, text: str, known: bool) -> Region:
     return text_region(box_points(*box), text) if known else ignore_region(box_points(*box))
 
 
-def _free_sides(boxes: np.ndarray) -> np.ndarray:
-    """Return whether no other box is near the left, top, right and bottom side of each box, (n, 4) bool.
+def _room(boxes: np.ndarray) -> np.ndarray:
+    """Return how far ink above and below each box can only be its own, (n, 2), at most `_OVERHANG` of its height.
 
     Args:
         boxes: (n, 4), left, top, right and bottom.
     """
-    reach = _OVERHANG * (boxes[:, 3:] - boxes[:, 1:2])
-    outward = np.array([-1, -1, 1, 1])
-    free = np.ones(boxes.shape, bool)
-    for side in range(4):
-        near = boxes.copy()  # the strip beside that side
-        near[:, [side]] += outward[side] * reach
-        near[:, (side + 2) % 4] = boxes[:, side]
-        common = np.minimum(near[:, None, 2:], boxes[None, :, 2:]) - np.maximum(near[:, None, :2], boxes[None, :, :2])
-        touched = (common[..., 0] > 0) & (common[..., 1] > 0) & ~np.eye(len(boxes), dtype=bool)
-        free[:, side] = ~np.any(touched, axis=1)
-    return free
+    reach = _OVERHANG * (boxes[:, 3] - boxes[:, 1])
+    above, below = boxes.copy(), boxes.copy()
+    above[:, 3], above[:, 1] = boxes[:, 1], boxes[:, 1] - reach
+    below[:, 1], below[:, 3] = boxes[:, 3], boxes[:, 3] + reach
+    room = np.zeros((len(boxes), 2))
+    for side, strips in enumerate((above, below)):
+        low = np.maximum(strips[:, None, :2], boxes[None, :, :2])
+        common = np.minimum(strips[:, None, 2:], boxes[None, :, 2:]) - low
+        touched = (common[..., 0] > 0) & (common[..., 1] > 0)
+        room[:, side] = np.where(np.any(touched, axis=1), 0, reach)
+    return room
 
 
 def _pixels(image_rgb: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, int]:
@@ -322,13 +322,13 @@ def _bounds(mask: np.ndarray, left: int, top: int) -> np.ndarray:
     return np.array([left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1], float)
 
 
-def _find_ink(image_rgb: np.ndarray, word: _Word, free: np.ndarray) -> bool:
+def _find_ink(image_rgb: np.ndarray, word: _Word, room: np.ndarray) -> bool:
     """Set `ink` to the box of the pixels in the word's color, and `certain` to False if they are doubtful.
 
     Args:
         image_rgb: (h, w, 3) uint8.
-        word: The word; its box grows where ink at its edge goes on beyond it.
-        free: (4,) bool, the sides of the box where that ink can only be the word's.
+        word: The word; its box grows upward and downward where ink at its edge goes on beyond it.
+        room: (2,), how far that can be.
 
     Returns:
         Whether anything is drawn there.
@@ -341,28 +341,19 @@ def _find_ink(image_rgb: np.ndarray, word: _Word, free: np.ndarray) -> bool:
         return False
     strongest = float(((crop - ground) @ way).max() / (way @ way))
     if strongest >= _PALEST:
-        reach = np.array([-1, -1, 1, 1]) * free * _OVERHANG * (word.box[3] - word.box[1])
-        wide, _, wide_left, wide_top = _pixels(image_rgb, word.box + reach)
-        mask = (wide - ground) @ way / (way @ way) > _INK * min(1, strongest)
-        rows = slice(top - wide_top, top - wide_top + crop.shape[0])
-        columns = slice(left - wide_left, left - wide_left + crop.shape[1])
-        rows, columns = _connected(mask[:, columns], rows), _connected(mask[rows].T, columns)
-        word.ink = _bounds(mask[rows, columns], wide_left + columns.start, wide_top + rows.start)
-        word.box = np.array([*np.minimum(word.box[:2], word.ink[:2]), *np.maximum(word.box[2:], word.ink[2:])])
+        tall, _, _, tall_top = _pixels(image_rgb, word.box + np.array([0, -room[0], 0, room[1]]))
+        mask = (tall - ground) @ way / (way @ way) > _INK * min(1, strongest)
+        inked = np.any(mask, axis=1)
+        begin, end = top - tall_top, top - tall_top + len(crop)
+        while begin > 0 and inked[begin] and inked[begin - 1]:
+            begin -= 1
+        while end < len(inked) and inked[end - 1] and inked[end]:
+            end += 1
+        word.ink = _bounds(mask[begin:end], left, tall_top + begin)
+        word.box[1], word.box[3] = min(word.box[1], word.ink[1]), max(word.box[3], word.ink[3])
     readable = np.linalg.norm(way) >= _FAINT and word.box[3] - word.box[1] >= _LOWEST
     word.certain = bool(word.certain and readable and word.ink is not None)
     return True
-
-
-def _connected(mask: np.ndarray, part: slice) -> slice:
-    """Return a part of the rows of a mask, not empty, and those beside it that ink without a gap connects to it."""
-    inked = np.any(mask, axis=1)
-    begin, end = part.start, part.stop
-    while begin > 0 and inked[begin] and inked[begin - 1]:
-        begin -= 1
-    while end < len(inked) and inked[end - 1] and inked[end]:
-        end += 1
-    return slice(begin, end)
 
 
 def _drawn(image_rgb: np.ndarray, box: np.ndarray) -> np.ndarray | None:

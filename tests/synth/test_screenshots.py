@@ -133,6 +133,7 @@ def test_places_scale_with_the_window(shoot):
         ("x<!-- no -->y<wbr>z", "xyz"),
         ("<q>quoted</q> text", "quoted text"),  # the marks are generated: they are not drawn
         ("a <button>Save</button>", "Save"),
+        ("<input type=checkbox><a href=x><i>under</i>lined link</a>", "underlined link"),
         ("中文和 English 在一起", "中文和 English 在一起"),
     ],
 )
