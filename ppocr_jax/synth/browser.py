@@ -45,7 +45,7 @@ _SCRIPTS = Path(__file__).parent / "resources"
 _WIDEST_SPACE = 0.9
 _WIDEST_JUSTIFIED = 2.0
 _WIDEST_BETWEEN_BLOCKS = 0.35
-_WIDEST_WITHOUT_SPACE = 0.25  # such as the padding of <code>
+_WIDEST_WITHOUT_SPACE = 0.45  # such as the padding of <code>
 _NARROWEST_SPACE = 0.05
 _MOST_OVERLAP = 0.3
 # Text of one line is at most this much larger than its neighbor.
