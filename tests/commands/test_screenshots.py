@@ -32,6 +32,7 @@ def test_images_and_labels(tmp_path, pages, monkeypatch):
         pytest.skip("needs Chromium (apt-get install chromium chromium-driver)")
     files = sorted(Path("/usr/share/fonts/truetype/dejavu").glob("*.ttf"))
     monkeypatch.setattr(screenshots, "installed_fonts", lambda: files or None)
+    monkeypatch.setattr(screenshots, "_WINDOWS", ((1.0, (320, 480), (400, 600), (1.0, 1.25)),))
     out, again = tmp_path / "out", tmp_path / "again"
     options = ("--seed", 3, "--charset", "en", "--image-format", "jpg", "--granularity", "word")
     assert call(pages, "--output", out, "--count", 2, *options) == 0
