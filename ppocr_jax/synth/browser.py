@@ -130,8 +130,9 @@ class Browser:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.add_argument("--no-sandbox")  # Chromium has none for the superuser, and does not start without this
         try:
-            # Both paths are given, so selenium does not download anything.
-            driver = webdriver.Chrome(options=options, service=Service(self._driver_program))
+            # Both paths are given, so selenium does not download anything. Ctrl-C ends the session from here.
+            service = Service(self._driver_program, popen_kw={"start_new_session": True})
+            driver = webdriver.Chrome(options=options, service=service)
         except WebDriverException as error:
             raise UserError(f"Chromium does not start: {_first_line(error)}") from error
         driver.set_page_load_timeout(_SECONDS)
