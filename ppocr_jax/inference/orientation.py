@@ -17,6 +17,7 @@ _FEW_LINES = 2  # up to so many lines in an image, each is recognized both ways
 _BETTER = 0.02  # smaller differences in confidence say nothing about the direction of a line
 _UPRIGHT = 0.1  # the same if the line is upright, as nearly all lines are
 _LEVEL = 0.36  # largest |rise / run| of an upright line, about 20 degrees
+_PARALLEL = 0.97  # cosine of the angle between lines of one direction, about 14 degrees
 _SAMPLE = 40  # boxes recognized to test whether a page is recognized well
 _DECIDING_LINES = 8  # longest lines, the easiest for the classifier: they may decide that the page is upright
 _RETRIED_LINES = 8  # longest lines, recognized in the other directions if a page is recognized badly
@@ -98,13 +99,16 @@ def rotate_unclassified_lines(
     return attempts
 
 
-def rotate_lines_by_text(stages: Stages, attempts: Sequence[Attempt]) -> list[Attempt]:
+def rotate_lines_by_text(
+    stages: Stages, attempts: Sequence[Attempt], directions: Sequence[Direction | None]
+) -> list[Attempt]:
     """Rotate lines by recognized text, on a page of unknown direction.
 
     The recognizer knows words better than the classifier. Rotated text that looks the same upside down, such as 9.99,
     is rotated back. If the image has few lines, all of them are recognized in both directions; otherwise, only rotated
     lines with low confidence are. The direction with the higher confidence wins. To rotate an upright line, the gain
-    must be larger.
+    must be larger. A line that is read equally well in both directions (EXIT, LIXE), and of which the classifier is not
+    sure, follows parallel lines that are not.
     """
     few = len(attempts) <= _FEW_LINES
     same = [bool(one.angle) and _SYMMETRIC.issuperset(one.text.text) for one in attempts]
@@ -112,14 +116,33 @@ def rotate_lines_by_text(stages: Stages, attempts: Sequence[Attempt]) -> list[At
     doubtful = [i for i in range(len(attempts)) if few or same[i] or unsure[i]]
     other = [np.ascontiguousarray(attempts[i].crop[::-1, ::-1]) for i in doubtful]
     attempts = list(attempts)
+    unclear: dict[int, Attempt] = {}
     for i, crop, text in zip(doubtful, other, stages.recognize(other), strict=True):
         angle, quad, _, before = attempts[i]
         run, rise = quad[1] - quad[0]
         level = abs(rise) < _LEVEL * abs(run)
         better = _UPRIGHT if level and run > 0 else _BETTER
+        rotated = Attempt(180 - angle, rotate_quad_180(quad), crop, text)
         if same[i] or text.confidence > before.confidence + better:
-            attempts[i] = Attempt(180 - angle, rotate_quad_180(quad), crop, text)
+            attempts[i] = rotated
+        elif before.confidence < text.confidence + _BETTER and not _is_sure(directions[i], stages.cls_threshold):
+            unclear[i] = rotated
+    clear = [_direction(one.quad) for i, one in enumerate(attempts) if i not in unclear] if few else []
+    for i, rotated in unclear.items():
+        along = [float(vector @ _direction(attempts[i].quad)) for vector in clear]
+        if sum(cosine for cosine in along if abs(cosine) > _PARALLEL) < 0:
+            attempts[i] = rotated
     return attempts
+
+
+def _is_sure(direction: Direction | None, threshold: float) -> bool:
+    return direction is not None and direction.probability > threshold
+
+
+def _direction(quad: np.ndarray) -> np.ndarray:
+    """Return the unit vector (2,) from the start of a line to its end."""
+    vector = quad[1] - quad[0]
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
 
 
 def rotate_page_by_text(

@@ -171,7 +171,7 @@ def _read_lines(
     attempts = [Attempt(*parts) for parts in zip(angles, starts, crops, stages.recognize(crops), strict=True)]
     if stages.rotates_lines:
         if not page_known:
-            attempts = rotate_lines_by_text(stages, attempts)
+            attempts = rotate_lines_by_text(stages, attempts, directions)
         if None in directions:
             attempts = rotate_unclassified_lines(stages, sheet, directions, attempts)
     attempts = _read_single_characters(stages, sheet, attempts)
