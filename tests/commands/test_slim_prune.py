@@ -46,7 +46,7 @@ def test_a_detector_pruned_by_a_share_is_where_training_starts(tmp_path, capsys)
 def test_a_detector_pruned_by_its_losses(tmp_path, capsys):
     labels = tmp_path / "pages"
     assert main(["synth", "det", *DRAWN, "--output", str(labels)]) == 0
-    arguments = ["slim", "prune", str(WEIGHTS), "--labels", str(labels / "label.txt"), "--limit", "1"]
+    arguments = ["slim", "prune", str(WEIGHTS), "--labels", str(labels / "label.txt"), "--limit", "2"]
     assert main([*arguments, "--max-loss", "0", "--multiple", "64", "--output", str(tmp_path / "p.safetensors")]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"Hmean [01]\.\d{4}", printed)
