@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from ppocr_jax.cli import run_command
-from ppocr_jax.commands.label import regions_of
-from ppocr_jax.data.labels import read_detection_labels
+from ppocr_jax.commands.label import regions_of, texts_in_boxes, with_spaces
+from ppocr_jax.data.labels import Region, read_detection_labels
 from ppocr_jax.document.page import Line, Page
 
 stripes = pytest.importorskip("tests.stripes", reason="needs onnx")
@@ -145,3 +145,95 @@ def test_no_file_is_left_where_the_model_is_missing(folder, capsys):
     assert run_command("label", [str(folder), "--model", "no-such-model", "--output", str(output)]) == 1
     assert "no-such-model" in capsys.readouterr().err
     assert not output.exists()
+
+
+def region(text: str, left: float, top: float, right: float, bottom: float) -> Region:
+    points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
+    return Region(points, text, ignore=text == "###")
+
+
+def texts_by_box(read: Page, *labels: Region, **options: bool) -> list[tuple[str, float, float]]:
+    return [(r.text, *map(float, r.points[0])) for r in texts_in_boxes(read, labels, **options)]
+
+
+def test_boxes_take_the_texts_inside_them_in_reading_direction():
+    read = page(line("rea", 0, 0))
+    assert texts_by_box(read, region("right", 55, 2, 95, 18), region("left", 5, 2, 50, 18)) == [("left right", 0, 0)]
+    upright = page(Line(((0, 0), (20, 0), (20, 100), (0, 100)), "x", 1.0))
+    assert texts_by_box(upright, region("below", 2, 55, 18, 95), region("above", 2, 5, 18, 50)) == [
+        ("above below", 0, 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [],  # nothing
+        [("a", 5, 0, 30, 20)],  # most of the box is something else
+        [("a", 0, 0, 70, 20), ("b", 80, 0, 140, 20)],  # a label is cut
+        [("a", 0, 0, 70, 20), ("###", 72, 0, 99, 20)],  # a part is illegible
+        [("a", 0, 0, 70, 20), ("", 72, 0, 99, 20)],  # a text is unknown
+        [("a", 0, 0, 99, 9), ("b", 0, 10, 99, 20)],  # two lines
+    ],
+)
+def test_boxes_of_uncertain_text_are_ignored_and_no_label_is_lost(labels):
+    regions = texts_in_boxes(page(line("read", 0, 0)), [region(*label) for label in labels])
+    assert regions[0].ignore
+    assert [r.text for r in regions[1:]] == [text for text, *_ in labels]
+
+
+def test_labels_that_were_not_detected_stay():
+    assert texts_by_box(page(line("x", 0, 0)), region("here", 0, 0, 90, 20), region("there", 0, 50, 90, 70)) == [
+        ("here", 0, 0),
+        ("there", 0, 50),
+    ]
+    assert texts_by_box(page(), region("alone", 3, 4, 90, 20)) == [("alone", 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "spaced"),
+    [
+        ("RedondoBeach,CA90277", "Redondo Beach, CA 90277", "Redondo Beach, CA 90277"),
+        ("RedondoBeach,CA90277", "Redonda Beach CA 90271", "Redondo Beach, CA 90277"),  # a letter wrong, one missing
+        ("one two", "onetwo", "one two"),
+        ("SubTotal", "Sub Totl", "Sub Total"),
+        ("Total", " Total ", "Total"),
+        ("Total", "12 34 5", "Total"),  # nothing in common
+        ("", "a b", ""),
+    ],
+)
+def test_spaces_come_from_the_reading(text, read, spaced):
+    assert with_spaces(text, read) == spaced
+
+
+def test_a_label_file_moves_to_the_boxes_of_the_model(label, folder, capsys):
+    labels, output = folder / "texts.txt", folder / "boxes.txt"
+    loose = [[90, 60], [210, 60], [210, 140], [90, 140]]
+    labels.write_text(f'a.png\t[{{"transcription": "true", "points": {loose}}}]\n', encoding="utf-8")
+    assert label(folder, "--output", output, "--texts", labels) == 0
+    (record,) = read_detection_labels(output)
+    assert "2 of 3 images have no labels" in capsys.readouterr().err
+    texts = {r.text: r.points for r in record.regions}
+    assert "true" in texts
+    found = texts.get("###", texts["true"])  # the box may cover less than two fifths of so loose a label
+    assert np.ptp(found[:, 1]) < 80
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--texts", "LABELS", "--agree", "en"], ["--texts", "LABELS", "--min-confidence", "0.5"], ["--add-spaces"]],
+)
+def test_options_that_exclude_each_other(label, folder, options, capsys):
+    labels = folder / "texts.txt"
+    labels.write_text("a.png\t[]\n", encoding="utf-8")
+    given = [str(labels) if option == "LABELS" else option for option in options]
+    assert label(folder, "--output", folder / "new.txt", *given) == 1
+    assert "--texts" in capsys.readouterr().err
+    assert not (folder / "new.txt").exists()
+
+
+def test_texts_of_other_images_are_an_error(label, folder, capsys):
+    labels = folder / "texts.txt"
+    labels.write_text("elsewhere.png\t[]\n", encoding="utf-8")
+    assert label(folder, "--output", folder / "new.txt", "--texts", labels) == 1
+    assert "no labels for any of the 3 images" in capsys.readouterr().err
