@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ppocr_jax import __version__
-from ppocr_jax.commands.common import ending_signals, say
+from ppocr_jax.commands.common import say
 from ppocr_jax.errors import UserError
+from ppocr_jax.signals import ending_signals
 
 COMMANDS = {
     "infer": ("read the text in images and documents", "ppocr_jax.commands.infer"),

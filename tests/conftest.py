@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -83,6 +84,14 @@ def pytest_runtest_teardown(item, nextitem):
     if "jax" in sys.modules and psutil.Process().memory_info().rss > _MEMORY:
         sys.modules["jax"].clear_caches()
         gc.collect()
+
+
+@pytest.fixture
+def hangup():
+    """Let SIGHUP arrive, also at subprocesses, even if the tests are run by `nohup`, which ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -38,16 +37,6 @@ def require(what: str, modules: Sequence[str], extra: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise UserError(f'{what} needs {", ".join(missing)}: pip install "ppocr-jax[{extra}]"')
-
-
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals other than Ctrl-C that end a command: SIGTERM, and SIGHUP of a terminal that is closed.
-
-    Windows has no SIGHUP, and `nohup` ignores it for the command that it runs.
-    """
-    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return (signal.SIGTERM,)
-    return signal.SIGTERM, signal.SIGHUP
 
 
 def positive(text: str) -> int:

@@ -6,8 +6,9 @@ import argparse
 import signal
 from pathlib import Path
 
-from ppocr_jax.commands.common import ending_signals, positive
+from ppocr_jax.commands.common import positive
 from ppocr_jax.errors import UserError
+from ppocr_jax.signals import ending_signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

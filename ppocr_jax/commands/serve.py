@@ -14,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppocr_jax.commands.common import add_networks, ending_signals, network_options, positive
+from ppocr_jax.commands.common import add_networks, network_options, positive
 from ppocr_jax.errors import UserError
 from ppocr_jax.serve.settings import ServerSettings
+from ppocr_jax.signals import ending_signals
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 
 from ppocr_jax.config import TrainConfig
 from ppocr_jax.errors import UserError
+from ppocr_jax.signals import ending_signals
 from ppocr_jax.training.checkpoint import Checkpointer
 from ppocr_jax.training.loggers import Loggers
 from ppocr_jax.training.prefetch import Batch, BatchFunction, prefetched
@@ -67,9 +68,9 @@ def train(
 ) -> TrainState:
     """Train from `state.step` to `config.steps`, with logging, evaluation and checkpoints on the way and at the end.
 
-    On SIGTERM or Ctrl-C the current step is finished, unless it is still compiling, and the state saved. A resumed run
-    continues bit for bit as if it had never stopped. The time to compile a step for a new batch shape is not counted as
-    training time.
+    On Ctrl-C, SIGTERM or SIGHUP the current step is finished, unless it is still compiling, and the state saved. A
+    resumed run continues bit for bit as if it had never stopped. The time to compile a step for a new batch shape is
+    not counted as training time.
 
     Args:
         state: Initial state; it is donated and must not be used afterwards.
@@ -273,7 +274,7 @@ class _Stopping(threading.Event):
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stopping]:
-    """Yield an event that the first SIGTERM or Ctrl-C sets instead of ending the process; the second one ends it.
+    """Yield an event that Ctrl-C, SIGTERM or SIGHUP sets instead of ending the process; the second signal ends it.
 
     Only the main thread can catch signals; in other threads the event is never set. In a run of several processes JAX
     catches SIGTERM itself (see `_Stopping.after`), and Ctrl-C ends the process that receives it.
@@ -293,7 +294,7 @@ def _stop_signals() -> Iterator[_Stopping]:
         _logger.warning("stopping: saving progress; interrupt again to exit immediately")
 
     if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, *ending_signals())}
     try:
         yield stopping
     finally:

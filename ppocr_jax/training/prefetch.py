@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import grain.python as grain
 import numpy as np
 
+from ppocr_jax.signals import ending_signals
+
 Batch = Mapping[str, np.ndarray]
 BatchFunction = Callable[[int], Batch]
 _AHEAD = 2  # batches that each worker, or the thread, prepares ahead
@@ -77,8 +79,8 @@ def _mark_flags_parsed() -> None:
 
 def _start_worker(index: int, count: int) -> None:
     """Use one core, and ignore signals sent to the process group: the parent handles them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, *ending_signals()):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     import cv2
 

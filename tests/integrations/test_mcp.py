@@ -140,6 +140,7 @@ def test_over_standard_input_and_output():
     assert text == OCR("en")(SIGN).text + "\n"
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_server_while_it_waits_for_input(number):
     command = [sys.executable, "-m", "ppocr_jax", "mcp", "--root", "examples"]

@@ -31,6 +31,7 @@ def post(address, data=None):
         return answer.read().decode()
 
 
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_answers_what_it_began_and_ends_with_0(number):
     with serving("--threads", "1") as (address, process):

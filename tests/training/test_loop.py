@@ -143,18 +143,20 @@ def test_a_signal_does_not_wait_for_a_step_that_compiles(tmp_path):
         _assert_same(checkpointer.restore_latest(toy.initial_state(_optimizer())), undisturbed)
 
 
-def test_sigterm_saves_the_step_under_way_and_returns(tmp_path, caplog):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("hangup")
+def test_a_signal_saves_the_step_under_way_and_returns(tmp_path, caplog, number):
     def batches(step):
         if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return toy.batches(step)
 
     config = dataclasses.replace(CONFIG, steps=1000, save_every=1000)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(Interrupted) as stopped:
         _run(tmp_path, config, batches=batches)
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert stopped.value.exit_code == 143
+    assert signal.getsignal(number) is before
+    assert stopped.value.exit_code == 128 + number
     assert caplog.messages[-1] == f"saved; run the same command to continue from step {stopped.value.step}"
     undisturbed = _run(tmp_path / "other", dataclasses.replace(CONFIG, steps=stopped.value.step))
     with Checkpointer(tmp_path / "checkpoints", key_metric="accuracy") as checkpointer:
