@@ -200,7 +200,7 @@ def texts_in_boxes(page: Page, labels: Sequence[Region], *, add_spaces: bool = F
 
     A box gets the texts of all labels inside it, joined by spaces in reading direction. It is ignored if its text is
     not certain: no label is inside, an ignored one is, its edge cuts a label, several are not on one line, or more than
-    three fifths of it are unlabeled. Labels whose text no box takes follow as they are.
+    three fifths of it are unlabeled. Labels that no box takes follow as they are.
 
     Args:
         page: Result of the model.
@@ -235,6 +235,7 @@ def texts_in_boxes(page: Page, labels: Sequence[Region], *, add_spaces: bool = F
         )
         if not certain:
             regions.append(ignore_region(quad))
+            taken.update(i for i in inside if labels[i].ignore)  # the box ignores them
             continue
         taken.update(inside)
         text = " ".join(labels[inside[i]].text for i in np.argsort(middles @ along))

@@ -179,7 +179,7 @@ def test_boxes_take_the_texts_inside_them_in_reading_direction():
 def test_boxes_of_uncertain_text_are_ignored_and_no_label_is_lost(labels):
     regions = texts_in_boxes(page(line("read", 0, 0)), [region(*label) for label in labels])
     assert regions[0].ignore
-    assert [r.text for r in regions[1:]] == [text for text, *_ in labels]
+    assert [r.text for r in regions[1:]] == [text for text, *_ in labels if text != "###"]
 
 
 def test_labels_that_were_not_detected_stay():
