@@ -208,16 +208,14 @@ def texts_in_boxes(page: Page, labels: Sequence[Region], *, add_spaces: bool = F
         add_spaces: Whether to put spaces into the texts where the model reads them.
     """
     import numpy as np
-    import shapely
 
     from ppocr_jax.data.labels.records import ignore_region, text_region
     from ppocr_jax.geometry import quad_as_cropped
-    from ppocr_jax.metrics.detection import intersection_areas, to_convex_hulls, to_sound_polygons
+    from ppocr_jax.metrics.detection import shares_inside, to_convex_hulls, to_sound_polygons
 
     quads = [np.asarray(line.quad, np.float32) for line in page]
     boxes, outlines = to_convex_hulls(quads), to_sound_polygons([label.points for label in labels])
-    areas = intersection_areas(boxes, outlines)
-    shares = areas / np.maximum(shapely.area(outlines), 1e-6)
+    shares, covered = shares_inside(outlines, boxes).T, shares_inside(boxes, outlines)
     taken: set[int] = set()
     regions = []
     for k, (line, quad) in enumerate(zip(page, quads, strict=True)):
@@ -231,7 +229,7 @@ def texts_in_boxes(page: Page, labels: Sequence[Region], *, add_spaces: bool = F
             and not ((shares[k] > _OUTSIDE) & (shares[k] < _INSIDE)).any()
             and all(labels[i].text and not labels[i].ignore for i in inside)
             and np.ptp(middles @ (-along[1], along[0])) <= _SAME_LINE * height
-            and areas[k, inside].sum() >= _COVERED * shapely.area(boxes[k])
+            and covered[k, inside].sum() >= _COVERED
         )
         if not certain:
             regions.append(ignore_region(quad))

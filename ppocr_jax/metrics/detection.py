@@ -86,7 +86,7 @@ def detection_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Ou
     targets, ignored_regions = truth[valid & ~ignored], truth[valid & ignored]
     found = to_polygons(detections)
     found = found[shapely.is_valid(found)]
-    found = found[(_shares_inside(found, ignored_regions) <= IGNORED_SHARE).all(axis=1)]
+    found = found[(shares_inside(found, ignored_regions) <= IGNORED_SHARE).all(axis=1)]
 
     matched = _count_greedy_matches(iou_matrix(targets, found) > IOU_THRESHOLD)
     return DetectionCounts(matched, len(targets), matched, len(found))
@@ -108,7 +108,7 @@ def area_counts(ground_truth: Sequence[RegionLike], detections: Sequence[Outline
     truth = to_sound_polygons([region.points for region in ground_truth])
     ignored = np.array([region.ignore for region in ground_truth], bool)
     found = to_sound_polygons(detections)
-    found = found[_shares_inside(found, truth[ignored]).sum(axis=1) <= IGNORED_SHARE]
+    found = found[shares_inside(found, truth[ignored]).sum(axis=1) <= IGNORED_SHARE]
     targets = truth[~ignored]
 
     shared = intersection_areas(targets, found)
@@ -138,7 +138,7 @@ def tied(first: Polygons, second: Polygons, shared: np.ndarray) -> np.ndarray:
     return (shared > 0) & (shared >= TIE_SHARE * smaller)
 
 
-def _shares_inside(inner: Polygons, outer: Polygons) -> np.ndarray:
+def shares_inside(inner: Polygons, outer: Polygons) -> np.ndarray:
     """Return the share of `inner[i]`'s area that lies in `outer[j]`: (len(inner), len(outer)), 0 for an empty area."""
     shared, areas = intersection_areas(inner, outer), shapely.area(inner)[:, None]
     return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
