@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from ppocr_jax import OCR
 from ppocr_jax.charset import Charset
@@ -21,6 +22,7 @@ from ppocr_jax.inference.model_folder import (
     load_model_folder,
     write_model_json,
 )
+from ppocr_jax.onnx_graph.messages import read_header
 from ppocr_jax.preprocess import Normalization
 
 
@@ -173,6 +175,19 @@ def test_shipped_models_load():
         loaded = load_model_folder(name)
         assert loaded.name == name
         assert loaded.provenance
+
+
+@pytest.mark.parametrize("name", builtin_models())
+def test_a_shipped_file_alone_is_read_as_in_its_model(name):
+    loaded = load_model_folder(name)
+    described = json.loads((loaded.path / "model.json").read_text(encoding="utf-8"))
+    for task in ("det", "cls", "rec"):
+        stated = [json.loads(read_header(loaded.file(task, "onnx")).metadata["options"])]
+        if described[task]["safetensors"]:  # int8 files have no weights for training
+            with safe_open(loaded.file(task, "safetensors"), "numpy") as file:
+                stated.append(json.loads(file.metadata()["spec"]))
+        for options in stated:
+            assert options == {option: described[task][option] for option in options}
 
 
 def embedded(folder: ModelFolder, task: str) -> dict[str, str]:
