@@ -122,7 +122,8 @@ class BulkOutput:
         import pyarrow.parquet
 
         with fs.open(f"{folder}/{name}", "rb") as file:
-            return pyarrow.parquet.read_table(file, columns=columns).to_pylist()
+            # Arrow's threads may abort or hang the process when it exits soon afterwards (apache/arrow #34314, #50482).
+            return pyarrow.parquet.ParquetFile(file).read(columns, use_threads=False).to_pylist()
 
 
 def row_of(page: Page, document: Document, *, key: str, page_count: int = 1, words: bool = False) -> dict[str, Any]:

@@ -107,6 +107,23 @@ def test_a_second_run_reads_only_what_is_new_or_changed(scans, tmp_path, setting
     assert read == {**TEXTS, "two.png": ["cab", "ccb"], "four.png": ["a"]}  # `key` tells the contents apart
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads")
+def test_finding_what_is_done_leaves_no_threads_of_arrow(scans, tmp_path, settings):
+    """With them, every third process that found everything done was aborted when it ended."""
+    run_bulk([str(scans)], str(tmp_path / "out"), settings=settings)
+    code = """if True:
+        import os, sys
+        import pyarrow.parquet
+        from ppocr_jax.bulk.parts import BulkOutput
+        threads = len(os.listdir("/proc/self/task"))
+        assert len(BulkOutput(sys.argv[1], "parquet", words=False).done()) == 5
+        print(len(os.listdir("/proc/self/task")) - threads)
+    """
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert int(done.stdout) <= 1  # one that reads files; those that decode columns are the dangerous ones
+
+
 def test_an_output_holds_pages_read_in_one_way_only(scans, tmp_path, stripes_model):
     output = str(tmp_path / "out")
     run_bulk([str(scans / "one.png")], output, settings=BulkSettings(model=str(stripes_model)))
