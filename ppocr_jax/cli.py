@@ -33,6 +33,10 @@ COMMANDS = {
         "compute the Enhanced CTC centers of a trained recognizer",
         "ppocr_jax.commands.extract_centers",
     ),
+    "language-model": (
+        "make a language model of texts, for uncertain lines",
+        "ppocr_jax.commands.language_model",
+    ),
     "synth": ("generate synthetic training data", "ppocr_jax.commands.synth"),
     "screenshots": ("render HTML pages as labeled images", "ppocr_jax.commands.screenshots"),
     "serve": ("run an HTTP server with a web page", "ppocr_jax.commands.serve"),

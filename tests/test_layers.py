@@ -15,7 +15,7 @@ PACKAGE = ROOT / "ppocr_jax"
 # levels 0, 3 and 4 also those of a lower rank in their own level, and single modules of level 0 each other.
 UNITS = {
     **dict.fromkeys(["charset", "config", "config_io", "errors", "geometry", "lazy"], (0, 0)),
-    **dict.fromkeys(["preprocess", "signals"], (0, 0)),
+    **dict.fromkeys(["language_model", "preprocess", "signals"], (0, 0)),
     "images": (0, 1),
     "document": (0, 2),
     **dict.fromkeys(["models", "losses", "metrics", "onnx_graph", "synth", "data"], (1, 0)),

@@ -112,6 +112,12 @@ def add_networks(group: Any, *, models: Sequence[str] = (), backends: Sequence[s
         help="read only these characters: a charset (en, latin, ch, alphanumeric), a file with one character per line, "
         'or the characters themselves, such as "0123456789.," (default: all that the recognizer knows)',
     )
+    group.add_argument(
+        "--language-model",
+        metavar="FILE",
+        help="language model (see `ppocr-jax language-model`) for uncertain lines; none: take the likeliest letters "
+        "(default: that of the model)",
+    )
     group.add_argument("--backend", choices=backends, default="onnx", help="runtime for the networks (default: onnx)")
     group.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="device of the onnx backend (default: auto)"

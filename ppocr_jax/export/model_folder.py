@@ -22,6 +22,7 @@ from ppocr_jax.inference.model_folder import (
     TASKS,
     ModelFolder,
     load_model_folder,
+    with_language_of,
     write_model_json,
 )
 from ppocr_jax.models.io import round_kernels
@@ -58,7 +59,8 @@ def export_to_folder(
         share: Another model folder. Files that are identical there are not written but referred to by relative paths,
             so that this folder depends on the other one.
         complete: Whether to complete a folder without a detector or recognizer with the networks of the built-in model
-            "en"; the log, the folder's `card.md` and its provenance mention it.
+            "en", and a recognizer of the same characters with its language model; the log, the folder's `card.md` and
+            its provenance mention it.
 
     Returns:
         The differences between each task's file and its network.
@@ -99,7 +101,7 @@ def export_to_folder(
 
 
 def _completed(model: ModelFolder, fallback: ModelFolder) -> ModelFolder:
-    """Copy missing networks from another model, and write a card that names them unless the user wrote a card."""
+    """Copy missing networks and the language model from another model, and name them in a card unless there is one."""
     lacking = [task for task in TASKS if getattr(model, task) is None and getattr(fallback, task) is not None]
     for task in lacking if {"det", "rec"} & set(lacking) else ():
         names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
@@ -110,6 +112,8 @@ def _completed(model: ModelFolder, fallback: ModelFolder) -> ModelFolder:
         model = replace(model, provenance={**model.provenance, task: facts}, **{task: spec})
         if task == "rec":
             model = replace(model, charset=fallback.charset)
+    if model.language is None and model.charset == fallback.charset:
+        model = with_language_of(model, fallback)
     taken = [task for task in TASKS if model.provenance.get(task, {}).get("model") == fallback.name]
     card = model.path / "card.md"
     if taken and (not card.exists() or _CARD_MARK in card.read_text(encoding="utf-8")):

@@ -84,6 +84,24 @@ def ctc_greedy_decode(probabilities: np.ndarray, charset: Charset) -> list[Decod
     return [_line(ids[i], best[i], spaces[i], np.flatnonzero(kept[i]), charset) for i in range(len(ids))]
 
 
+def line_of_path(path: np.ndarray, probabilities: np.ndarray, charset: Charset) -> Decoded:
+    """Return the line whose frames have given classes.
+
+    Args:
+        path: Class of each frame, (T,).
+        probabilities: Softmax output (T, K). The confidence of a character is the largest probability of any character
+            in its frames.
+        charset: The K - 1 characters.
+    """
+    starts = np.flatnonzero(np.append(True, path[1:] != path[:-1]))
+    best = np.repeat(
+        np.maximum.reduceat(np.delete(probabilities, BLANK, axis=1).max(axis=1), starts),
+        np.diff(np.append(starts, len(path))),
+    )
+    spaces = probabilities[:, list(charset.spaces)].sum(axis=1)
+    return _line(path, best, spaces, starts[path[starts] != BLANK], charset)
+
+
 def _line(ids: np.ndarray, best: np.ndarray, spaces: np.ndarray, frames: np.ndarray, charset: Charset) -> Decoded:
     confidences = best[frames]
     changes = np.append(np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids))

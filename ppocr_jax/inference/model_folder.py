@@ -4,6 +4,7 @@
     det.onnx            text detector          (1 network input, N 3 H W -> probability map N H W)
     cls.onnx            direction classifier   (optional; N 3 48 192 -> N 2)
     rec.onnx            text recognizer        (N 3 32 W -> N T K)
+    language.npz        language model of characters (optional; `ppocr_jax.language_model`)
     *.safetensors       the same weights for fine-tuning and for the JAX backend (optional)
 
 The ONNX files contain their charset and normalization, too, so that a single file is usable. If both exist, they must
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -28,7 +30,7 @@ from ppocr_jax.onnx_graph.messages import read_header
 from ppocr_jax.preprocess import DETECTOR_NORMALIZATION, LINE_NORMALIZATION, Normalization
 
 SCHEMA_VERSION = 1
-METADATA_FILE = "model.json"
+METADATA_FILE, LANGUAGE_FILE = "model.json", "language.npz"
 _MOST_SHOWN = 20  # characters listed in a message
 BUILTIN_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
@@ -151,6 +153,7 @@ class ModelFolder:
         name, version: Name and version of the weights.
         charset: Characters of the recognizer.
         det, cls, rec: Networks. A folder may lack some of them.
+        language: File of the language model, relative to the folder, or None.
         provenance: Free-form information: data, commands, dates, scores.
     """
 
@@ -161,6 +164,7 @@ class ModelFolder:
     det: DetectorSpec | None = None
     cls: ClassifierSpec | None = None
     rec: RecognizerSpec | None = None
+    language: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, task: str) -> Any:
@@ -194,6 +198,7 @@ class ModelFolder:
             "version": self.version,
             "charset": list(self.charset.characters),
             **networks,
+            **({"language": self.language} if self.language is not None else {}),
             "provenance": dict(self.provenance),
         }
 
@@ -246,6 +251,18 @@ def cut_letters(model: ModelFolder, letters: str | Path | Iterable[str]) -> tupl
     return replace(model, charset=kept, rec=replace(spec, put_spaces=spec.put_spaces and " " in kept)), classes
 
 
+def with_language_of(model: ModelFolder, other: ModelFolder) -> ModelFolder:
+    """Return a model with the language model of another, whose file is copied into its folder; if there is none, as is.
+
+    Raises:
+        OSError: If the file cannot be copied.
+    """
+    if other.language is None:
+        return model
+    shutil.copyfile(other.path / other.language, model.path / LANGUAGE_FILE)
+    return replace(model, language=LANGUAGE_FILE)
+
+
 def builtin_models() -> tuple[str, ...]:
     """Return the names of the models in the package."""
     return tuple(sorted(path.parent.name for path in BUILTIN_FOLDER.glob(f"*/{METADATA_FILE}")))
@@ -273,7 +290,9 @@ def load_model_folder(name_or_folder: str | Path) -> ModelFolder:
         raise ModelError(f"cannot read {path}: {error}") from error
     model = _parse(folder, values, path)
     for task in TASKS:
-        _check_files(model, task)
+        spec = getattr(model, task)
+        _check_files(model, (spec.onnx, spec.safetensors) if spec is not None else ())
+    _check_files(model, (model.language,))
     return model
 
 
@@ -342,7 +361,13 @@ def _parse(folder: Path, values: Any, path: Path) -> ModelFolder:
         networks: dict[str, Any] = {t: parse_spec(SPECS[t], values[t]) for t in TASKS if t in values}
         charset = _parse_charset(folder, values["charset"])
         return ModelFolder(
-            folder, values["name"], values["version"], charset, provenance=values["provenance"], **networks
+            folder,
+            values["name"],
+            values["version"],
+            charset,
+            language=values.get("language"),
+            provenance=values["provenance"],
+            **networks,
         )
     except KeyError as error:
         raise ModelError(f"{path} lacks the entry {error}") from error
@@ -380,9 +405,8 @@ def parse_spec(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
     return spec(**values)
 
 
-def _check_files(model: ModelFolder, task: str) -> None:
-    spec = getattr(model, task)
-    for name in (spec.onnx, spec.safetensors) if spec is not None else ():
+def _check_files(model: ModelFolder, names: Iterable[str | None]) -> None:
+    for name in names:
         if name is not None and not (model.path / name).is_file():
             raise ModelError(f"{model.path / METADATA_FILE} names {name}, which is not in the folder")
 

@@ -29,13 +29,14 @@ from ppocr_jax.inference.documents import (
 )
 from ppocr_jax.inference.layout import READING_ORDERS
 from ppocr_jax.inference.many import CombinedBackend, CombinedStage, cores, ordered_map
-from ppocr_jax.inference.model_folder import TASKS, cut_letters, load_model_folder
+from ppocr_jax.inference.model_folder import TASKS, ModelFolder, cut_letters, load_model_folder
 from ppocr_jax.inference.onnx_files import with_onnx_files
 from ppocr_jax.inference.onnx_session import on_gpu
 from ppocr_jax.inference.options import ReadOptions, ReadSettings
 from ppocr_jax.inference.page import prepare_image
 from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.inference.stages import AnyClassifier, AnyRecognizer, Stages, as_quads
+from ppocr_jax.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from ppocr_jax.inference.classify import Direction
@@ -70,6 +71,7 @@ class OCR:
         charset: str | Path | None = None,
         rec_height: int | None = None,
         letters: str | Path | Iterable[str] | None = None,
+        language_model: str | Path = "auto",
         backend: str = "onnx",
         device: str = "auto",
         threads: int | None = None,
@@ -90,6 +92,9 @@ class OCR:
                 line, or the characters themselves ("0123456789.,"). None: all characters of the recognizer. The
                 recognizer's head is cut to them, which saves time if it has thousands of classes. Confidences are
                 softmax probabilities among the remaining characters.
+            language_model: File of a language model (`ppocr-jax language-model`), with which uncertain lines are
+                decoded. "auto": that of the model, if it has one and `rec` does not have other characters. "none":
+                decode greedily.
             backend: "onnx" (ONNX Runtime), "openvino" or "jax".
             device: "auto", "cpu" or "cuda", for ONNX Runtime. JAX chooses the device by its own settings.
             threads: Number of cores that ONNX Runtime and OpenVINO use for one image. None: all.
@@ -99,6 +104,7 @@ class OCR:
 
         Raises:
             ModelError: If the model folder is missing, incomplete or inconsistent.
+            LanguageModelError: If the language model is missing or is none.
             TypeError: If an option does not exist.
             ValueError: If the value of an option is out of range.
         """
@@ -130,7 +136,11 @@ class OCR:
         workers = 1 if alone else threads or cores()
         self.stages = Stages(
             TextDetector(make("det", threads), folder.det) if folder.det else None,
-            TextRecognizer(make("rec", 1, classes), folder.rec, folder.charset, workers) if folder.rec else None,
+            TextRecognizer(
+                make("rec", 1, classes), folder.rec, folder.charset, workers, _language(folder, language_model)
+            )
+            if folder.rec
+            else None,
             TextClassifier(make("cls", 1), folder.cls, workers) if folder.cls else None,
             settings,
         )
@@ -400,3 +410,10 @@ _LineStage = TypeVar("_LineStage", AnyClassifier, AnyRecognizer)
 
 def _one_worker(stage: _LineStage | None) -> _LineStage | None:
     return replace(stage, workers=1) if isinstance(stage, TextClassifier | TextRecognizer) else stage
+
+
+def _language(model: ModelFolder, given: str | Path) -> LanguageModel | None:
+    """Return the language model given as the option `language_model`."""
+    if given == "none" or (given == "auto" and model.language is None):
+        return None
+    return LanguageModel.load(given if given != "auto" else model.path / str(model.language))

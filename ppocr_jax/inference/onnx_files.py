@@ -71,6 +71,8 @@ def with_onnx_files(
     if rec is not None:
         changes["rec"] = _recognizer(opened["rec"], rec_height)
         changes["charset"] = _charset(opened["rec"], changes["rec"], charset)
+        if changes["charset"] != base.charset:
+            changes["language"] = None
     elif charset is not None or rec_height is not None:
         given = "a charset" if charset is not None else "a height"
         raise ModelError(f"{given} belongs to a recognizer: pass `rec`, too")

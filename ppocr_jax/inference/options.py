@@ -38,6 +38,7 @@ class NetworkOptions(TypedDict, total=False):
     charset: str
     rec_height: int
     letters: str
+    language_model: str
     backend: str
     device: str
     precision: Literal["auto", "float32"]

@@ -14,6 +14,7 @@ from ppocr_jax.charset import BLANK, Charset
 from ppocr_jax.document.page import Char, Quad, Word
 from ppocr_jax.geometry import split_quad
 from ppocr_jax.inference.backends import Backend, as_probabilities, line_height, load_ahead
+from ppocr_jax.inference.beam_search import beam_search
 from ppocr_jax.inference.decode import (
     Decoded,
     correct_digits,
@@ -26,6 +27,7 @@ from ppocr_jax.inference.decode import (
 from ppocr_jax.inference.many import parallel_map
 from ppocr_jax.inference.model_folder import RecognizerSpec
 from ppocr_jax.inference.options import BATCH_SIZE
+from ppocr_jax.language_model import LanguageModel
 from ppocr_jax.preprocess import crop_batch_width, line_batch, line_width, resize_pad_line
 
 LONGEST = 2560
@@ -38,12 +40,16 @@ OVERLAP = 160
 
 @dataclass(frozen=True)
 class TextRecognizer:
-    """Recognizer of text lines. Up to `workers` batches run in parallel."""
+    """Recognizer of text lines. Up to `workers` batches run in parallel.
+
+    With a model of the language, uncertain lines are decoded by beam search, otherwise greedily.
+    """
 
     backend: Backend
     spec: RecognizerSpec
     charset: Charset
     workers: int = 1
+    language: LanguageModel | None = None
 
     @cached_property
     def height(self) -> int:
@@ -111,6 +117,8 @@ class TextRecognizer:
 
     def _decode(self, probabilities: np.ndarray) -> Decoded:
         decoded = ctc_greedy_decode(probabilities[None], self.charset)[0]
+        if self.language is not None:
+            decoded = beam_search(decoded, probabilities, self.charset, self.language)
         return space_operators(strip_spaces(correct_digits(decoded, probabilities, self.charset)))
 
 

@@ -26,7 +26,7 @@ from ppocr_jax.inference.backends import Backend, OnnxBackend, make_backend
 from ppocr_jax.inference.classify import TextClassifier
 from ppocr_jax.inference.decode import ctc_greedy_decode
 from ppocr_jax.inference.detect import TextDetector
-from ppocr_jax.inference.model_folder import TASKS, ModelFolder, write_model_json
+from ppocr_jax.inference.model_folder import TASKS, ModelFolder, with_language_of, write_model_json
 from ppocr_jax.inference.ocr import OCR
 from ppocr_jax.inference.recognize import TextRecognizer
 from ppocr_jax.onnx_graph.graph import Graph
@@ -171,7 +171,8 @@ def quantize_to_folder(
         **model.provenance,
         **{task: _origin(model, task, len(inputs[task]), seven_bits) for task in inputs},
     }
-    quantized = replace(model, path=folder, name=f"{model.name}-int8", provenance=provenance, **networks)
+    quantized = replace(model, path=folder, name=f"{model.name}-int8", provenance=provenance, language=None, **networks)
+    quantized = with_language_of(quantized, model)
     write_model_json(quantized)
     return quantized
 

@@ -14,6 +14,7 @@ NETWORKS = {
     "charset": "keys.txt",
     "rec_height": 48,
     "letters": "0123",
+    "language_model": "words.npz",
     "backend": "openvino",
     "device": "cpu",
     "precision": "float32",
