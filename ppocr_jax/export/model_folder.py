@@ -58,9 +58,9 @@ def export_to_folder(
             and both files are half as large.
         share: Another model folder. Files that are identical there are not written but referred to by relative paths,
             so that this folder depends on the other one.
-        complete: Whether to complete a folder without a detector or recognizer with the networks of the built-in model
-            "en", and a recognizer of the same characters with its language model; the log, the folder's `card.md` and
-            its provenance mention it.
+        complete: Whether to complete the folder with the networks of the built-in model "en" that it lacks, and a
+            recognizer of the same characters with its language model; the log, the folder's `card.md` and its
+            provenance mention it.
 
     Returns:
         The differences between each task's file and its network.
@@ -103,7 +103,7 @@ def export_to_folder(
 def _completed(model: ModelFolder, fallback: ModelFolder) -> ModelFolder:
     """Copy missing networks and the language model from another model, and name them in a card unless there is one."""
     lacking = [task for task in TASKS if getattr(model, task) is None and getattr(fallback, task) is not None]
-    for task in lacking if {"det", "rec"} & set(lacking) else ():
+    for task in lacking:  # the direction classifier too: without one, pages are not rotated upright
         names = {kind: f"{task}.{kind}" for kind in ("onnx", "safetensors")}
         for kind, name in names.items():
             shutil.copyfile(fallback.file(task, kind), model.path / name)

@@ -95,6 +95,16 @@ def test_a_detector_alone_is_completed_to_a_model_that_reads(quick, networks, tm
         assert model.file(task, "onnx").read_bytes() == lender.file(task, "onnx").read_bytes()
 
 
+def test_a_detector_and_a_recognizer_get_a_direction_classifier(quick, networks, tmp_path):
+    """Without it, the model of two fine-tuned networks read pages that are upside down as they stood."""
+    export_to_folder([networks["det"], networks["rec"]], tmp_path / "mine", complete=True)
+    model = load_model_folder(tmp_path / "mine")
+    assert model.file("cls", "onnx").read_bytes() == load_model_folder("en").file("cls", "onnx").read_bytes()
+    assert "model: det, rec. Taken from the model `en`: cls" in (tmp_path / "mine" / "card.md").read_text()
+    export_to_folder([networks["det"], networks["rec"]], tmp_path / "alone")
+    assert load_model_folder(tmp_path / "alone").cls is None
+
+
 def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):
     export_to_folder([networks["cls"]], tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
