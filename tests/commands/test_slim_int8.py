@@ -73,7 +73,7 @@ def test_unknown_tasks_and_networks_that_are_not_there(complaint, blank, tmp_pat
     )
     description = json.loads((EN.path / "model.json").read_text(encoding="utf-8"))
     description["det"].update(onnx=str(EN.path / "det.onnx"), safetensors=None)
-    del description["cls"], description["rec"]
+    del description["cls"], description["rec"], description["language"]
     (tmp_path / "det").mkdir()
     (tmp_path / "det" / "model.json").write_text(json.dumps(description), encoding="utf-8")
     assert "no 'cls' network" in complaint(tmp_path / "det", *rest, "cls")

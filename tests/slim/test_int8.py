@@ -53,6 +53,7 @@ def test_folder_is_complete_and_says_what_it_is(quantized):
     assert sorted(path.name for path in quantized.folder.iterdir()) == [
         "cls.onnx",
         "det.onnx",
+        "language.npz",
         "model.json",
         "rec.onnx",
     ]
