@@ -42,7 +42,10 @@ def photo_paths(backgrounds: Sequence[str | Path]) -> tuple[str, ...]:
     paths: list[Path] = []
     for entry in map(Path, backgrounds):
         if not entry.exists():
-            raise FileNotFoundError(f"background {entry} does not exist")
+            raise FileNotFoundError(
+                f"background {entry} does not exist: pass a folder of images without text, or none for plain "
+                "backgrounds (in training: data.synthetic.backgrounds)"
+            )
         found = sorted(entry.rglob("*")) if entry.is_dir() else [entry]
         photos = [p for p in found if p.suffix.lower() in PHOTO_SUFFIXES]
         if not photos:
