@@ -31,7 +31,10 @@ def scores_of_all_texts(probabilities, charset, language):
         text = text_of(path, charset)
         sums[text] = sums.get(text, 0.0) + probability
     spoken = {
-        text: sum(language.log_probability(START + text[:i], c) for i, c in enumerate(text + END)) for text in sums
+        text: sum(
+            max(language.log_probability(START + text[:i], c), search._LEAST_LIKELY) for i, c in enumerate(text + END)
+        )
+        for text in sums
     }
     return {
         text: np.log(p) + search._WEIGHT * spoken[text] + search._PER_CHARACTER * len(text) for text, p in sums.items()
@@ -116,6 +119,16 @@ def test_certain_letters_stay():
     empty = frames(LETTERS, {"": 0.6, "a": 0.3})
     greedy = ctc_greedy_decode(empty[None], LETTERS)[0]
     assert search.beam_search(greedy, empty, LETTERS, WORDS) is greedy
+
+
+def test_codes_do_not_become_words(monkeypatch):
+    """Between two letters neither of which the language expects, the recognizer decides."""
+    language = train_language_model([("hello receipt", 300.0), ("z", 20.0), ("8", 1.0)])
+    probabilities = spelled("7qx8bk", at3={"8": 0.6, "z": 0.39})
+    greedy = ctc_greedy_decode(probabilities[None], LETTERS)[0]
+    assert search.beam_search(greedy, probabilities, LETTERS, language).text == "7qx8bk"
+    monkeypatch.setattr(search, "_LEAST_LIKELY", -np.inf)
+    assert search.beam_search(greedy, probabilities, LETTERS, language).text == "7qxzbk"
 
 
 def test_language_model_of_a_reader(stripes_model, tmp_path):
