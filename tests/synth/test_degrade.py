@@ -115,7 +115,7 @@ def test_photos_are_found_in_order_and_cut_to_size(tmp_path):
     crop = photo_crop(np.random.default_rng(0), paths[:1], 20, 90)
     assert crop.shape == (20, 90, 3)
     assert crop.mean() == pytest.approx(100, abs=2)
-    with pytest.raises(FileNotFoundError, match="nowhere does not exist.*synthetic.backgrounds"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist.*synthetic\.backgrounds"):
         photo_paths([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     for name in ("empty", "notes.txt"):
