@@ -65,8 +65,15 @@ class LanguageModel:
                 planes = file["keys"]
                 keys = np.ascontiguousarray(planes.T).view("<u8")[:, 0].astype(np.uint64).cumsum(dtype=np.uint64)
                 return cls(str(file["characters"]), int(file["order"]), keys, file["costs"], file["backoffs"])
-        except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            raise LanguageModelError(f"{path} is not a language model: {error}") from error
+        except FileNotFoundError as error:
+            raise LanguageModelError(f"no such file: {path}") from error
+        except OSError as error:
+            raise LanguageModelError(f"cannot read {path}: {error.strerror or error}") from error
+        # NumPy raises TypeError for a file of a single array, and speaks of pickles where a file is something else.
+        except (TypeError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
+            raise LanguageModelError(
+                f"{path} is not a language model, as `ppocr-jax language-model` makes them"
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the model to an `.npz` file: differences of keys, byte by byte, because these compress well."""

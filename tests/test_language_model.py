@@ -100,8 +100,12 @@ def test_files(tmp_path):
     (tmp_path / "text.npz").write_text("not a model")
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:300])
-    for name in ("missing.npz", "text.npz", "other.npz", "cut.npz", "."):
-        with pytest.raises(LanguageModelError, match="is not a language model"):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for name in ("text.npz", "other.npz", "cut.npz", "array.npy"):
+        with pytest.raises(LanguageModelError, match=f"{name} is not a language model"):
+            LanguageModel.load(tmp_path / name)
+    for name, message in (("missing.npz", "no such file"), (".", "cannot read .*: Is a directory")):
+        with pytest.raises(LanguageModelError, match=message):
             LanguageModel.load(tmp_path / name)
 
 
