@@ -293,10 +293,11 @@ def _labeled(path: Path) -> set[Path]:
         return set()
     try:
         data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if data[end:] and data[end:].rstrip().endswith(b"]"):
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        ours = b"\t[" in data.lstrip().partition(b"\n")[0]  # another file must stay as it is
+        if ours and data[end:].rstrip().endswith(b"]"):
             path.write_bytes(data + b"\n")  # complete, but saved by an editor without a final newline
-        elif data[end:]:
+        elif ours and data[end:]:
             os.truncate(path, end)
         return {record.image_path.resolve() for record in read_detection_labels(path)}
     except LabelError as error:

@@ -75,6 +75,10 @@ def test_what_is_no_label_file_is_not_written_to(label, folder, capsys):
     assert label(folder, "--output", output) == 1
     assert "is not a label file with regions" in capsys.readouterr().err
     assert output.read_text() == "some notes\n"
+    for other in ("some notes\nmore", '{"images": []}', "word"):  # no line feed at the end
+        output.write_text(other, encoding="utf-8")
+        assert label(folder, "--output", output) == 1
+        assert output.read_text() == other
     image = (folder / "a.png").read_bytes()
     assert label(folder, "--output", folder / "a.png") == 1
     assert (folder / "a.png").read_bytes() == image
