@@ -241,3 +241,11 @@ def test_texts_of_other_images_are_an_error(label, folder, capsys):
     labels.write_text("elsewhere.png\t[]\n", encoding="utf-8")
     assert label(folder, "--output", folder / "new.txt", "--texts", labels) == 1
     assert "no labels for any of the 3 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "message"), [("missing.txt", "No such file"), (".", "Is a directory")])
+def test_texts_that_cannot_be_read_are_one_line(label, folder, name, message, capsys):
+    assert label(folder, "--output", folder / "new.txt", "--texts", folder / name) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
