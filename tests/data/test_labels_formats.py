@@ -182,6 +182,19 @@ def test_copied_images_make_a_set_whole(tmp_path: Path, format: str) -> None:
     assert all((tmp_path / "new") in record.image_path.parents for record in back)
 
 
+def test_copied_images_replace_no_others(tmp_path: Path) -> None:
+    sources = [tmp_path / folder / "1.png" for folder in ("new", "images")]
+    for source in sources:
+        source.parent.mkdir()
+        source.write_bytes(source.parent.name.encode())
+    records = [RecognitionRecord(source, source.parent.name) for source in sources]
+    for _ in range(2):  # the second time, the copies are there
+        write_labels(tmp_path / "rec.txt", records, "ppocr-rec", copy_images=True)
+        back = read_labels(tmp_path / "rec.txt").records
+        assert [record.image_path.read_bytes() for record in back] == [b"new", b"images"]
+        assert sorted(file.name for file in (tmp_path / "images").iterdir()) == ["1.png", "1_2.png"]
+
+
 def test_images_of_a_database_become_files(tmp_path: Path) -> None:
     pytest.importorskip("lmdb")
     Image.new("RGB", (9, 9)).save(tmp_path / "1.png")

@@ -261,7 +261,8 @@ def write_labels(
         format: Key of `FORMATS` whose format can be written.
         image_root: Folder that the image paths are relative to; default: the usual place of the format.
         copy_images: Copy the images, byte for byte, into the folder `images` next to the label file (for "icdar2015",
-            in the folder), so that the data set is self-contained. A database contains its images anyway.
+            in the folder), so that the data set is self-contained. Files that are there stay as they are. A database
+            contains its images anyway.
 
     Raises:
         ImageError: An image to be copied is not in its database.
@@ -292,14 +293,20 @@ def _with_copies(records: Iterable[Record], folder: Path) -> list[Record]:
         # Images from a database have no suffix. All but PNG get .jpg, because readers look at the contents.
         suffix = source.suffix or (".png" if data.startswith(b"\x89PNG") else ".jpg")
         stem, number = source.stem, 1
-        while stem in taken:
+        while stem in taken or _is_other(folder / f"{stem}{suffix}", data):
             number += 1
             stem = f"{source.stem}_{number}"
         taken.add(stem)
         folder.mkdir(parents=True, exist_ok=True)
         copies[source] = folder / f"{stem}{suffix}"
-        copies[source].write_bytes(data)
+        if not copies[source].exists():
+            copies[source].write_bytes(data)
     return [replace(record, image_path=copies[record.image_path]) for record in records]
+
+
+def _is_other(path: Path, data: bytes) -> bool:
+    """Return whether a file exists that has other contents."""
+    return path.exists() and (path.stat().st_size != len(data) or path.read_bytes() != data)
 
 
 def _format(name: str) -> LabelFormat:
