@@ -271,14 +271,20 @@ def _known_texts(path: Path, images: Sequence[Path]) -> dict[Path, tuple[Region,
     """Return the regions of each labeled image.
 
     Raises:
-        UserError: The file cannot be read, is not a label file with regions, or has no labels for any of `images`.
+        UserError: The file cannot be read, is not a label file with regions, contradicts itself, or has no
+            labels for any of `images`.
     """
     from ppocr_jax.data.labels import read_detection_labels
 
     try:
-        texts = {record.image_path.resolve(): record.regions for record in read_detection_labels(path)}
+        records = read_detection_labels(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    texts: dict[Path, tuple[Region, ...]] = {}
+    for record in records:
+        regions = texts.setdefault(record.image_path.resolve(), record.regions)
+        if [(r.text, r.points.tolist()) for r in regions] != [(r.text, r.points.tolist()) for r in record.regions]:
+            raise UserError(f"{path} lists {record.image_path} again with other labels: keep one of the lines")
     if not any(image.resolve() in texts for image in images):
         raise UserError(f"{path} has no labels for any of the {len(images)} images, such as {images[0]}")
     return texts

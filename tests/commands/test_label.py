@@ -249,3 +249,13 @@ def test_texts_that_cannot_be_read_are_one_line(label, folder, name, message, ca
     said = capsys.readouterr().err
     assert message in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_texts_of_an_image_listed_twice_are_not_lost(label, folder, capsys):
+    rows = [f'a.png\t[{{"transcription": "{text}", "points": [[1, 1], [9, 1], [9, 9], [1, 9]]}}]\n' for text in "ab"]
+    texts = folder / "texts.txt"
+    texts.write_text("".join(rows), encoding="utf-8")
+    assert label(folder, "--output", folder / "label.txt", "--texts", texts) == 1
+    assert "a.png again with other labels" in capsys.readouterr().err
+    texts.write_text(rows[0] * 2, encoding="utf-8")
+    assert label(folder, "--output", folder / "label.txt", "--texts", texts) == 0
