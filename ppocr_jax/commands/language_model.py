@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"cannot write {args.output}: {error.strerror}") from error
     size = args.output.stat().st_size / 1e6
-    print(f"{args.output}: {len(model.keys)} n-grams of {len(texts)} texts, {size:.1f} MB")
+    print(f"{args.output}: {len(model.keys)} n-grams of {len(texts)} texts, {size:.2f} MB")
     return 0
 
 
