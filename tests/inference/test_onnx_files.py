@@ -88,7 +88,8 @@ def test_networks_of_a_fixed_size(tmp_path):
     rec = disguised(
         "rec.onnx", tmp_path / "rec.onnx", size=(2, 32, 320), character="\n".join(load_charset("en").characters)
     )
-    fixed, free = OCR(rec=rec, threads=1, put_spaces=False), OCR("en", threads=1)
+    greedy = {"threads": 1, "language_model": "none"}
+    fixed, free = OCR(rec=rec, put_spaces=False, **greedy), OCR("en", **greedy)
     found, usual = fixed.recognize(crops), free.recognize(crops)
     assert [line.text for line in found[:2]] == [line.text for line in usual[:2]]
     det = disguised("det.onnx", tmp_path / "det.onnx", size=(1, 736, 544))
