@@ -105,6 +105,16 @@ def test_a_detector_and_a_recognizer_get_a_direction_classifier(quick, networks,
     assert load_model_folder(tmp_path / "alone").cls is None
 
 
+def test_a_recognizer_of_the_same_characters_gets_the_language_model(quick, networks, tmp_path):
+    en = load_model_folder("en")
+    folder = tmp_path / "mine"
+    export_to_folder([networks["rec"]], folder, complete=True)  # one of the same characters
+    assert load_model_folder(folder).language == "language.npz"
+    assert (folder / "language.npz").read_bytes() == (en.path / "language.npz").read_bytes()
+    export_to_folder([networks["rec"]], tmp_path / "alone")
+    assert load_model_folder(tmp_path / "alone").language is None
+
+
 def test_nothing_is_written_where_a_file_differs(quick, networks, tmp_path):
     export_to_folder([networks["cls"]], tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
